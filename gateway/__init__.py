@@ -1,0 +1,1 @@
+"""A reverse-proxy authentication gateway: sessions checked on every request."""

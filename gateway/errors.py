@@ -1,0 +1,84 @@
+"""What can go wrong. A refusal is not an error: it is a value with a Reason.
+
+GatewayError
+├── ConfigError          the configuration cannot be used; carries every problem
+├── StoreUnavailable     the session store could not be asked (never "no session")
+├── CannotListen         an address is taken, or not ours to take
+├── EmbeddedUnavailable  a part that the demo starts itself cannot be started
+└── UpstreamError        the application could not be asked, or not understood
+    ├── ConnectFailed    no connection; the request was not acted on
+    ├── UpstreamBusy     no free connection in time; the request was not sent
+    ├── UpstreamTimeout  no answer in time
+    └── BadAnswer        the answer broke HTTP, or ended in the middle
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake in a configuration file, told so that it can be mended.
+
+    Line and column count from 1; 0 means that the place is not known.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+
+
+class ConfigError(GatewayError):
+    """The configuration is refused; `problems` holds all that was found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StoreUnavailable(GatewayError):  # noqa: N818 - the field's word, not "...Error"
+    """The session store did not answer: valid or not, nobody knows."""
+
+
+class CannotListen(GatewayError):  # noqa: N818 - as above
+    """A listener cannot be opened; names the address and why."""
+
+
+class EmbeddedUnavailable(GatewayError):  # noqa: N818 - as above
+    """An embedded server cannot be started; says what to install."""
+
+
+class UpstreamError(GatewayError):
+    """An upstream failed. `sent` tells whether it may have acted on the request."""
+
+    sent = True
+
+
+class ConnectFailed(UpstreamError):  # noqa: N818 - as above
+    """No connection to any target could be made."""
+
+    sent = False
+
+
+class UpstreamBusy(UpstreamError):  # noqa: N818 - as above
+    """The pool had no free connection in time."""
+
+    sent = False
+
+
+class UpstreamTimeout(UpstreamError):  # noqa: N818 - as above
+    """The upstream was too slow: to take the request, to answer, or to go on."""
+
+
+class BadAnswer(UpstreamError):  # noqa: N818 - as above
+    """The upstream's answer cannot be passed on."""

@@ -1,0 +1,192 @@
+"""Who the client is: the peer, or whom a proxy that we trust names.
+
+Nothing is believed of a peer that is not in a configured network; no private
+range is trusted by itself.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+from typing import Final
+
+from gateway.http.host import MAX_PORT, Authority, parse_authority
+from gateway.http.refusal import BadRequest
+from gateway.reasons import Reason
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """The client as far as we know it.
+
+    `client` is an address, or "" behind a unix socket. `chain` is what our
+    X-Forwarded-For may say: the client and the trusted hops after it, the peer
+    last. The others are None where no trusted proxy said them.
+    """
+
+    client: str
+    chain: str
+    scheme: str | None = None
+    authority: Authority | None = None
+    port: int | None = None
+
+
+@lru_cache(maxsize=4096)
+def direct_sender(peer: str) -> Sender:
+    """Take the peer for the client."""
+    address = parse_address(peer)
+    client = peer if address is None else str(address)
+    return Sender(client=client, chain=client)
+
+
+def read_sender(  # noqa: C901 - one field after another, each may be refused
+    peer: str,
+    said: Mapping[str, str],
+    repeated: Iterable[str],
+    trusted: Sequence[Network],
+) -> Sender | BadRequest:
+    """Read what a trusted peer says of the client.
+
+    `said` maps lower-case field names to their joined values. X-Forwarded-For
+    goes before Forwarded (RFC 7239). A single-valued field that is repeated or
+    malformed is refused: the proxy and we would disagree about the client.
+    """
+    if not _SINGLE.isdisjoint(repeated):
+        return _bad("a forwarding header is repeated")
+    elements: list[dict[str, str]] = []
+    if (chain := said.get("x-forwarded-for")) is not None:
+        hops = [_node(hop.strip(" \t")) for hop in chain.split(",")[-_MAX_HOPS:]]
+    elif (forwarded := said.get("forwarded")) is not None:
+        read = _parse_forwarded(forwarded)
+        if read is None:
+            return _bad("the Forwarded header is malformed")
+        elements = read[-_MAX_HOPS:]
+        hops = [_node(element.get("for", "")) for element in elements]
+    else:
+        hops = []
+    trail = _walk(peer, hops, trusted)
+    # The element that names the client was written by the proxy that saw it.
+    there = elements[-max(1, len(trail) - 1)] if elements else {}
+    scheme = authority = port = None
+    if (text := said.get("x-forwarded-proto", there.get("proto"))) is not None:
+        scheme = _SCHEMES.get(text.lower())
+        if scheme is None:
+            return _bad("the forwarded scheme is malformed")
+    if (text := said.get("x-forwarded-host", there.get("host"))) is not None:
+        authority = parse_authority(text)
+        if authority is None:
+            return _bad("the forwarded host is malformed")
+    if (text := said.get("x-forwarded-port")) is not None:
+        port = _parse_port(text)
+        if port is None:
+            return _bad("the forwarded port is malformed")
+    return Sender(
+        client=trail[0],
+        chain=", ".join(filter(None, trail)),
+        scheme=scheme,
+        authority=authority,
+        port=port,
+    )
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address | None:
+    """Read an IP address; an IPv4 address mapped into IPv6 is the IPv4 address."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of the networks."""
+    return address is not None and any(address in network for network in trusted)
+
+
+_SINGLE: Final = frozenset(
+    ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
+)
+# Some proxies name the WebSocket schemes here.
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+# Longer chains than any deployment has; what is further left is never read.
+_MAX_HOPS: Final = 32
+
+_NODE: Final = re.compile(
+    r"([0-9.]{7,15})(?::[0-9]{1,5})?|\[([0-9A-Fa-f:.]{2,45})\](?::[0-9]{1,5})?"
+    r"|([0-9A-Fa-f:.]{2,45})",
+    re.ASCII,
+).fullmatch
+_PAIR: Final = re.compile(
+    r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)="
+    r'(?:([!#$%&\'*+.^_`|~0-9A-Za-z:\[\]-]+)|"((?:[^"\\]|\\.)*)")[ \t]*(;|,|\Z)'
+).match
+
+
+def _node(text: str) -> Address | None:
+    found = _NODE(text)
+    if found is None:
+        return None
+    return parse_address(found[1] or found[2] or found[3])
+
+
+def _walk(
+    peer: str, hops: Sequence[Address | None], trusted: Sequence[Network]
+) -> list[str]:
+    """Go left from the peer for as long as each hop is trusted; client first.
+
+    Where a hop cannot be read, who came before is unknown, and the proxy that
+    named it is as far as we know.
+    """
+    trail = [direct_sender(peer).client]
+    for hop in reversed(hops):
+        if hop is None:
+            break
+        trail.append(str(hop))
+        if not is_trusted(hop, trusted):
+            break
+    trail.reverse()
+    return trail
+
+
+def _parse_port(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PORT))):
+        return None
+    port = int(text)
+    return port if 0 < port <= MAX_PORT else None
+
+
+def _parse_forwarded(value: str) -> list[dict[str, str]] | None:
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    while at < len(value):
+        found = _PAIR(value, at)
+        if found is None:
+            return None
+        name, token, quoted, end = found.groups()
+        text = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
+        if name.lower() in elements[-1]:
+            return None
+        elements[-1][name.lower()] = text
+        at = found.end()
+        if end == ",":
+            elements.append({})
+        elif not end:
+            break
+    return elements if elements[-1] else None
+
+
+def _bad(detail: str) -> BadRequest:
+    return BadRequest(status=400, reason=Reason.BAD_HEADER, detail=detail)

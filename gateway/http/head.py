@@ -1,0 +1,247 @@
+"""The head of a request, read once: `read_head` makes a RequestHead or refuses.
+
+Everything after this works on the one spelling made here. What could be read in
+two ways, by us and by an upstream, is a BadRequest.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.http.connection import (
+    NO_OPTIONS,
+    connection_options,
+    drop_named,
+    read_expectation,
+    read_upgrade,
+)
+from gateway.http.fields import sort_fields
+from gateway.http.forwarded import (
+    Network,
+    direct_sender,
+    is_trusted,
+    parse_address,
+    read_sender,
+)
+from gateway.http.framing import read_framing
+from gateway.http.headers import Field
+from gateway.http.host import DEFAULT_PORTS, parse_authority
+from gateway.http.refusal import BadRequest
+from gateway.http.target import BadTarget, Target, parse_target
+from gateway.http.value import value
+from gateway.http.websocket import WebSocketOffer
+from gateway.reasons import Reason
+
+__all__ = ["BadRequest", "HeadRules", "RequestHead", "WebSocketOffer", "read_head"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadRules:
+    """Whom to believe: peers in these networks, and those of a unix socket."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    trust_unix: bool = False
+
+    def trusts(self, peer: str) -> bool:
+        """Tell whether this peer may speak for a client. "" is a unix socket."""
+        if not peer:
+            return self.trust_unix
+        return bool(self.trusted_proxies) and is_trusted(
+            parse_address(peer), self.trusted_proxies
+        )
+
+
+@value
+class RequestHead:
+    """What a request says, in one spelling.
+
+    host              lower case, no port, no root dot
+    authority         host, with the port if the client named one
+    port              the one that the client used to reach us
+    client            its address; "" behind a unix socket that names nobody
+    forwarded_for     what our X-Forwarded-For says; may be ""
+    headers           the client's end-to-end fields that may go on; the names that
+                      carry an identity are not yet removed
+    cookies           the Cookie values as received; they are judged in any case
+    cookie_hop        Connection names Cookie: it is judged, and not sent on
+    preflight_method  the method that a CORS preflight asks for
+    content_length    None: chunked if `chunked`, else there is no body
+    traceparent       ours, to be sent on
+    """
+
+    request_id: str
+    method: str
+    target: Target
+    host: str
+    authority: str
+    scheme: str
+    port: int
+    client: str
+    forwarded_for: str
+    headers: tuple[Field, ...] = field(repr=False)
+    cookies: tuple[bytes, ...] = field(repr=False)
+    cookie_hop: bool
+    accept: str
+    sec_fetch_mode: str | None
+    sec_fetch_dest: str | None
+    sec_fetch_site: str | None
+    origin: str | None
+    requested_with: str | None
+    preflight_method: str | None
+    websocket: WebSocketOffer | None
+    content_length: int | None
+    chunked: bool
+    expect_continue: bool
+    keep_alive: bool
+    http_version: tuple[int, int]
+    traceparent: str
+
+    @property
+    def preflight(self) -> bool:
+        """Whether this is a CORS preflight."""
+        return self.preflight_method is not None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes follow the head."""
+        return self.chunked or bool(self.content_length)
+
+
+def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
+    *,
+    method: str,
+    raw_target: str,
+    version: tuple[int, int],
+    raw_headers: Sequence[Field],
+    peer: str,
+    tls: bool,
+    rules: HeadRules,
+    request_id: str,
+    span_id: str,
+) -> RequestHead | BadRequest:
+    """Read a request head; `request_id` and `span_id` are fresh random hex.
+
+    `peer` is the address of the other end of the connection, "" for a unix
+    socket; `tls` tells whether the connection itself is encrypted.
+    """
+    modern = version == (1, 1)
+    if not modern and version != (1, 0):
+        return _bad(505, Reason.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken")
+    if method not in _KNOWN_METHODS and (refused := _check_method(method)):
+        return refused
+    target = parse_target(raw_target)
+    if isinstance(target, BadTarget):
+        return _bad(400, target.reason, target.detail)
+    fields = sort_fields(raw_headers)
+    if isinstance(fields, BadRequest):
+        return fields
+    said = fields.said
+    # Hosts that came several times are joined by a comma, which no host has.
+    authority = parse_authority(said.get("host", ""))
+    if authority is None:
+        return _bad(400, Reason.BAD_HOST, "there must be one Host, and no more")
+    framing = read_framing(said, modern=modern)
+    if isinstance(framing, BadRequest):
+        return framing
+
+    trusted = rules.trusts(peer)
+    sender = (
+        read_sender(peer, said, fields.repeated, rules.trusted_proxies)
+        if trusted
+        else direct_sender(peer)
+    )
+    if isinstance(sender, BadRequest):
+        return sender
+    authority = sender.authority or authority
+    scheme = sender.scheme or ("https" if tls else "http")
+
+    connection = said.get("connection")
+    options = NO_OPTIONS if connection is None else connection_options(connection)
+    kept = drop_named(fields.kept, options)
+    offer = None
+    expects = False
+    # HTTP/1.0 has neither (RFC 9110, sections 7.8 and 10.1.1): both are ignored.
+    if modern and ("upgrade" in said or "expect" in said):
+        plain_get = method == "GET" and not framing.has_body
+        upgrade = read_upgrade(fields, options, plain_get=plain_get)
+        if isinstance(upgrade, BadRequest):
+            return upgrade
+        expectation = read_expectation(said)
+        if isinstance(expectation, BadRequest):
+            return expectation
+        offer = upgrade
+        expects = expectation
+
+    trace_id = request_id
+    traceparent = None
+    if trusted:
+        if _REQUEST_ID(said.get("x-request-id", "")):
+            request_id = said["x-request-id"]
+        traceparent = _continue_trace(said.get("traceparent", ""), span_id)
+        if traceparent is not None and "tracestate" in said:
+            kept.append((b"tracestate", said["tracestate"].encode("latin-1")))
+    return RequestHead(
+        request_id=request_id,
+        method=method,
+        target=target,
+        host=authority.host,
+        authority=authority.text,
+        scheme=scheme,
+        # Who names no port used the default one, whatever a port mapping in front
+        # of us made of it.
+        port=sender.port or authority.port or DEFAULT_PORTS[scheme],
+        client=sender.client,
+        forwarded_for=sender.chain,
+        headers=tuple(kept),
+        cookies=tuple(fields.cookies),
+        cookie_hop="cookie" in options,
+        accept=said.get("accept", ""),
+        sec_fetch_mode=said.get("sec-fetch-mode"),
+        sec_fetch_dest=said.get("sec-fetch-dest"),
+        sec_fetch_site=said.get("sec-fetch-site"),
+        origin=said.get("origin"),
+        requested_with=said.get("x-requested-with"),
+        preflight_method=said.get("access-control-request-method")
+        if method == "OPTIONS" and "origin" in said
+        else None,
+        websocket=offer,
+        content_length=framing.length,
+        chunked=framing.chunked,
+        expect_continue=expects and framing.has_body,
+        # RFC 9112, section 9.3: no persistence with a client of HTTP/1.0.
+        keep_alive=modern and "close" not in options,
+        http_version=version,
+        traceparent=traceparent or f"00-{trace_id}-{span_id}-01",
+    )
+
+
+_KNOWN_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+)
+# TRACE would echo what we add; CONNECT asks for a tunnel to anywhere.
+_REFUSED_METHODS: Final = frozenset(("TRACE", "CONNECT"))
+
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}").fullmatch
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT: Final = re.compile(
+    r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})"
+).fullmatch
+
+
+def _check_method(method: str) -> BadRequest | None:
+    if _METHOD(method) is None:
+        return _bad(400, Reason.BAD_REQUEST, "the method is not a token")
+    if method.upper() in _REFUSED_METHODS:
+        return _bad(405, Reason.METHOD_NOT_ALLOWED, "this method is not offered")
+    return None
+
+
+def _continue_trace(given: str, span_id: str) -> str | None:
+    found = _TRACEPARENT(given)
+    return None if found is None else f"00-{found[1]}-{span_id}-{found[2]}"
+
+
+def _bad(status: int, reason: Reason, detail: str) -> BadRequest:
+    return BadRequest(status=status, reason=reason, detail=detail)

@@ -1,0 +1,182 @@
+"""Header names and values: what is ours to set, and what may be on the wire.
+
+A name is judged folded, because applications fold: CGI and WSGI make "-" and
+"_" one, PHP adds ".", and some make one of all that is not a letter or digit.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+Field = tuple[bytes, bytes]
+
+# RFC 9110, section 7.6.1, with what HTTP/2 upgrades and old proxies added.
+HOP_BY_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+# Read by us, and set by us: host, framing, cookies, expectations.
+OURS: Final = frozenset((b"content-length", b"cookie", b"expect", b"host"))
+
+# What proxies say of the client, and what switches something in an application:
+# methods and addresses to put in place of the real ones, certificates, and names
+# that CGI turns into HTTP_PROXY or a file server into a path.
+FORWARDING: Final = frozenset(
+    (
+        b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"forwarded-for",
+        b"proxy",
+        b"traceparent",
+        b"tracestate",
+        b"true-client-ip",
+        b"x-accel-mapping",
+        b"x-client-cert",
+        b"x-client-dn",
+        b"x-client-ip",
+        b"x-client-verify",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-originating-ip",
+        b"x-real-ip",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-request-id",
+        b"x-scheme",
+        b"x-sendfile-type",
+    )
+)
+FORWARDING_PREFIXES: Final = (
+    b"proxy-",
+    b"ssl-client-",
+    b"x-envoy-",
+    b"x-forwarded-",
+    b"x-gateway-",
+    b"x-http-method-",
+    b"x-middleware-",
+    b"x-original-",
+    b"x-rewrite-",
+    b"x-ssl-client-",
+)
+
+
+def fold(name: bytes) -> bytes:
+    """Give the one name that all spellings of a header name share."""
+    return name.translate(_FOLD)
+
+
+def is_reserved(name: bytes) -> bool:
+    """Tell whether no client may send this header on, in whatever spelling."""
+    folded = fold(name)
+    return (
+        folded in FORWARDING
+        or folded in HOP_BY_HOP
+        or folded in OURS
+        or folded.startswith(FORWARDING_PREFIXES)
+    )
+
+
+def is_token(text: bytes) -> bool:
+    """Tell whether this is a token (RFC 9110, section 5.6.2): a header name."""
+    return _TOKEN(text) is not None
+
+
+def is_clean_value(value: bytes) -> bool:
+    """Tell whether a field value may be passed on.
+
+    No controls but HTAB (RFC 9110, section 5.5); bytes beyond ASCII must be
+    UTF-8, so that no decoder on the way drops or replaces one.
+    """
+    if len(value.translate(None, CONTROLS)) != len(value):
+        return False
+    return value.isascii() or _is_utf8(value)
+
+
+def encode_value(value: str) -> bytes:
+    """Spell a value as a field value, readable back by percent-decoding.
+
+    Printable ASCII stays as it is, but for "%". That, all controls, spaces at
+    either end and the UTF-8 bytes of everything else are percent-encoded
+    (RFC 3986, section 2.1), so no value can end a line.
+    """
+    if value.isascii() and value.isprintable() and "%" not in value:
+        plain = value.encode()
+        if plain == plain.strip(b" "):
+            return plain
+    octets = value.encode("utf-8", "replace")
+    first = len(octets) - len(octets.lstrip(b" "))
+    last = len(octets.rstrip(b" "))
+    return b"".join(
+        b"%%%02X" % octet
+        if octet in _ENCODED or not first <= index < last
+        else octet.to_bytes(1, "big")
+        for index, octet in enumerate(octets)
+    )
+
+
+class Stripper:
+    """Drops every spelling of the headers that it was made with."""
+
+    __slots__ = ("_folded", "_known")
+
+    def __init__(self, names: Iterable[bytes | str]) -> None:
+        self._folded = frozenset(
+            fold(name.encode() if isinstance(name, str) else name) for name in names
+        )
+        self._known: dict[bytes, bool] = {}
+
+    def strip(self, headers: Sequence[Field]) -> list[Field]:
+        """Give the headers that are none of ours, in their order."""
+        known = self._known
+        kept = []
+        for field in headers:
+            name = field[0]
+            ours = known.get(name)
+            if ours is None:
+                ours = self._learn(name)
+            if not ours:
+                kept.append(field)
+        return kept
+
+    def _learn(self, name: bytes) -> bool:
+        ours = fold(name) in self._folded
+        if len(name) <= MEMO_NAME_BYTES:
+            if len(self._known) >= MEMO_NAMES:
+                self._known.clear()
+            self._known[name] = ours
+        return ours
+
+
+# Clients choose names: what is remembered of them is bounded in number and size.
+MEMO_NAMES: Final = 2048
+MEMO_NAME_BYTES: Final = 64
+
+CONTROLS: Final = bytes(octet for octet in (*range(0x20), 0x7F) if octet != 0x09)
+_FOLD: Final = bytes(
+    ord(chr(octet).lower()) if chr(octet).isascii() and chr(octet).isalnum() else 0x2D
+    for octet in range(256)
+)
+_ENCODED: Final = frozenset((*range(0x20), 0x25, *range(0x7F, 0x100)))
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

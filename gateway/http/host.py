@@ -1,0 +1,57 @@
+"""The Host field in its one spelling (RFC 9110, section 7.2)."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+MAX_PORT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """A host and, where it was named, a port.
+
+    `host` is lower case, without port and root dot; an IPv6 address keeps its
+    brackets. `text` is both, as a Host field says it.
+    """
+
+    host: str
+    port: int | None
+    text: str
+
+
+@lru_cache(maxsize=1024)
+def parse_authority(raw: str) -> Authority | None:
+    """Read `uri-host [":" port]`; None for whatever else a Host may hold.
+
+    Userinfo, lists, slashes, escapes, empty names and ports beyond 65535 are not
+    hosts. "a.b." is "a.b": the root dot names the same host.
+    """
+    # U+212A lower-cases to an ASCII "k".
+    found = _AUTHORITY(raw.lower()) if raw.isascii() else None
+    if found is None:
+        return None
+    name, literal, digits = found.groups()
+    port = int(digits) if digits is not None else None
+    if port is not None and not 0 < port <= MAX_PORT:
+        return None
+    if literal is not None:
+        try:
+            host = f"[{IPv6Address(literal)}]"
+        except AddressValueError:
+            return None
+    else:
+        host = name.removesuffix(".")
+    text = host if port is None else f"{host}:{port}"
+    return Authority(host=host, port=port, text=text)
+
+
+_LABEL: Final = r"[a-z0-9_-]{1,63}"
+_AUTHORITY: Final = re.compile(
+    rf"(?=[^:]{{1,254}}(?::|$)|\[)(?:({_LABEL}(?:\.{_LABEL})*\.?)|\[([0-9a-f:.]{{2,45}})\])"
+    r"(?::([0-9]{1,5}))?",
+    re.ASCII,
+).fullmatch

@@ -1,0 +1,98 @@
+"""Where a browser may be sent back to. One judge for every redirect parameter."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from gateway.http.host import DEFAULT_PORTS, Authority, parse_authority
+from gateway.http.target import BadTarget, Target, parse_target
+from gateway.reasons import Reason
+
+
+def safe_return_to(
+    value: str, *, public_origin: str, allowed: Sequence[str]
+) -> str | None:
+    """Give the canonical spelling of a safe address to return to, else None.
+
+    Safe is a path of our own ("/a?b"), a URL of `public_origin`, or one that an
+    entry of `allowed` covers: same scheme, host and port, and its path or below.
+    """
+    if len(value) > _LONGEST:
+        return None
+    if value.startswith("/"):
+        target = _safe_path(value)
+        return None if target is None else target.raw
+    place = _parse_url(value)
+    if place is None:
+        return None
+    if any(_covers(entry, place) for entry in (public_origin, *allowed)):
+        return f"{place.scheme}://{place.authority.text}{place.target.raw}"
+    return None
+
+
+def login_location(
+    sign_in_url: str, param: str, target_raw: str, reason: Reason
+) -> str:
+    """Give the sign-in address that leads back to `target_raw`, and says why."""
+    address, mark, fragment = sign_in_url.partition("#")
+    joint = "&" if "?" in address else "?"
+    way_back = quote(target_raw, safe="/")
+    return f"{address}{joint}{param}={way_back}&reason={reason.value}{mark}{fragment}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    scheme: str
+    authority: Authority
+    target: Target
+
+
+# As long as any request line that we take.
+_LONGEST: Final = 8192
+_URL: Final = re.compile(r"([A-Za-z]{4,5})://([^/?#]+)([/?].*)?").fullmatch
+# What a careless reader may take for the start of an authority, and the shapes
+# that turn into it: "//", "/ /", "/../", with either slash.
+_SLASHES: Final = re.compile(rb"[/\\](?:[\s\x0b]*|\.{1,2})[/\\]").search
+_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search
+
+
+def _safe_path(raw: str) -> Target | None:
+    target = parse_target(raw)
+    if isinstance(target, BadTarget):
+        return None
+    decoded = unquote_to_bytes(target.path)
+    if b"\\" in decoded or _CONTROL(decoded) or _SLASHES(decoded):
+        return None
+    return target
+
+
+@lru_cache(maxsize=256)
+def _parse_url(value: str) -> _Place | None:
+    found = _URL(value)
+    if found is None:
+        return None
+    scheme = found[1].lower()
+    authority = parse_authority(found[2])
+    rest = found[3] or "/"
+    target = _safe_path(rest if rest.startswith("/") else f"/{rest}")
+    if scheme not in DEFAULT_PORTS or authority is None or target is None:
+        return None
+    return _Place(scheme=scheme, authority=authority, target=target)
+
+
+def _covers(entry: str, place: _Place) -> bool:
+    known = _parse_url(entry)
+    if known is None:
+        return False
+    default = DEFAULT_PORTS[place.scheme]
+    if (known.scheme, known.authority.host, known.authority.port or default) != (
+        place.scheme,
+        place.authority.host,
+        place.authority.port or default,
+    ):
+        return False
+    above = known.target.path.rstrip("/")
+    return place.target.path == above or place.target.path.startswith(f"{above}/")

@@ -1,0 +1,65 @@
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2.1)."""
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.http.refusal import BadRequest
+from gateway.reasons import Reason
+
+VERSION: Final = "13"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketOffer:
+    """A handshake that may be passed on.
+
+    The tunnel carries bytes, so protocols and extensions are agreed between the
+    two ends; they are here, and among the headers, as the client sent them.
+    """
+
+    key: bytes
+    protocols: str | None
+    extensions: str | None
+
+
+def read_offer(
+    said: Mapping[str, str], repeated: AbstractSet[str]
+) -> WebSocketOffer | BadRequest:
+    """Check the handshake of a request that upgrades to "websocket"."""
+    if not repeated.isdisjoint(("sec-websocket-key", "sec-websocket-version")):
+        return _bad("a handshake field is repeated")
+    version = said.get("sec-websocket-version")
+    if version is None:
+        return _bad("the handshake names no version")
+    if version != VERSION:
+        return BadRequest(
+            status=426,
+            reason=Reason.BAD_UPGRADE,
+            detail="only version 13 of the WebSocket protocol is spoken here",
+            # RFC 6455, section 4.2.2; RFC 9110, section 15.5.22.
+            headers=(("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket")),
+        )
+    key = said.get("sec-websocket-key", "").encode("latin-1")
+    try:
+        nonce = a2b_base64(key, strict_mode=True)
+    except Base64Error:
+        nonce = b""
+    if len(nonce) != _NONCE_BYTES or len(key) != _KEY_BYTES:
+        return _bad("the handshake key is not 16 bytes in base64")
+    return WebSocketOffer(
+        key=key,
+        protocols=said.get("sec-websocket-protocol"),
+        extensions=said.get("sec-websocket-extensions"),
+    )
+
+
+_NONCE_BYTES: Final = 16
+_KEY_BYTES: Final = 24
+
+
+def _bad(detail: str) -> BadRequest:
+    return BadRequest(status=400, reason=Reason.BAD_UPGRADE, detail=detail)

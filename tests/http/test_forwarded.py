@@ -1,0 +1,215 @@
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.http.forwarded import (
+    Sender,
+    direct_sender,
+    is_trusted,
+    parse_address,
+    read_sender,
+)
+from gateway.http.head import HeadRules
+from gateway.http.refusal import BadRequest
+from gateway.reasons import Reason
+
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+PEER = "10.0.0.1"
+
+CHAINS = [
+    pytest.param("203.0.113.9", "203.0.113.9", "203.0.113.9, 10.0.0.1", id="one"),
+    pytest.param(
+        "1.1.1.1, 203.0.113.9",
+        "203.0.113.9",
+        "203.0.113.9, 10.0.0.1",
+        id="claimed-left",
+    ),
+    pytest.param(
+        "203.0.113.9, 10.0.0.2",
+        "203.0.113.9",
+        "203.0.113.9, 10.0.0.2, 10.0.0.1",
+        id="two-trusted-hops",
+    ),
+    pytest.param("10.9.9.9", "10.9.9.9", "10.9.9.9, 10.0.0.1", id="all-trusted"),
+    pytest.param("a", PEER, PEER, id="unparsable"),
+    pytest.param("", PEER, PEER, id="empty"),
+    pytest.param("203.0.113.9,", PEER, PEER, id="empty-last"),
+    pytest.param("203.0.113.9, unknown", PEER, PEER, id="unknown-last"),
+    pytest.param(
+        "junk, 203.0.113.9", "203.0.113.9", "203.0.113.9, 10.0.0.1", id="junk-left"
+    ),
+    pytest.param("203.0.113.9:4711", "203.0.113.9", None, id="with-port"),
+    pytest.param("[2001:DB8::1]:4711", "2001:db8::1", None, id="ipv6-with-port"),
+    pytest.param("2001:db8:0::1", "2001:db8::1", None, id="ipv6"),
+    pytest.param("::ffff:203.0.113.9", "203.0.113.9", None, id="ipv4-mapped"),
+    pytest.param("::ffff:10.0.0.2, 8.8.8.8", "8.8.8.8", None, id="ipv4-mapped-left"),
+    pytest.param(
+        "203.0.113.9, ::ffff:10.0.0.2", "203.0.113.9", None, id="ipv4-mapped-trusted"
+    ),
+    pytest.param("fe80::1%eth0", PEER, PEER, id="zone"),
+    pytest.param("0300.0.0.1", PEER, PEER, id="octal"),
+    pytest.param("127.1", PEER, PEER, id="short-form"),
+]
+
+
+@pytest.mark.parametrize(("value", "client", "chain"), CHAINS)
+def test_the_chain_is_walked_from_the_right(
+    value: str, client: str, chain: str | None
+) -> None:
+    found = read_sender(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+
+    assert isinstance(found, Sender)
+    assert found.client == client
+    assert found.chain == (chain or found.chain)
+
+
+FORWARDED = [
+    pytest.param("for=203.0.113.9", "203.0.113.9", None, None, id="for"),
+    pytest.param(
+        'For="[2001:db8::1]:47";Proto=https;Host="a.example:8443"',
+        "2001:db8::1",
+        "https",
+        "a.example:8443",
+        id="quoted",
+    ),
+    pytest.param(
+        "for=1.1.1.1;proto=https, for=203.0.113.9;proto=http",
+        "203.0.113.9",
+        "http",
+        None,
+        id="claimed-left",
+    ),
+    pytest.param(
+        "for=203.0.113.9;proto=https;host=a.example, for=10.0.0.2;proto=http;host=b",
+        "203.0.113.9",
+        "https",
+        "a.example",
+        id="the-element-of-the-client",
+    ),
+    pytest.param("for=_hidden;proto=https", PEER, "https", None, id="hidden"),
+    pytest.param('for="203.0.113\\.9"', "203.0.113.9", None, None, id="quoted-pair"),
+    pytest.param("proto=https", PEER, "https", None, id="without-for"),
+    pytest.param(
+        'host="a.example";for=203.0.113.9 ; by=x',
+        "203.0.113.9",
+        None,
+        "a.example",
+        id="spaces",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "client", "scheme", "host"), FORWARDED)
+def test_forwarded_is_read_where_x_forwarded_for_is_absent(
+    value: str, client: str, scheme: str | None, host: str | None
+) -> None:
+    found = read_sender(PEER, {"forwarded": value}, (), TRUSTED)
+
+    assert isinstance(found, Sender)
+    assert (found.client, found.scheme) == (client, scheme)
+    assert (found.authority.text if found.authority else None) == host
+
+
+def test_x_forwarded_for_goes_before_forwarded() -> None:
+    said = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=1.1.1.1;proto=https"}
+
+    found = read_sender(PEER, said, (), TRUSTED)
+
+    assert isinstance(found, Sender)
+    assert (found.client, found.scheme) == ("203.0.113.9", None)
+
+
+REFUSED = [
+    pytest.param("x-forwarded-proto", "https, http", id="two-schemes"),
+    pytest.param("x-forwarded-proto", "ftp", id="other-scheme"),
+    pytest.param("x-forwarded-proto", "", id="empty-scheme"),
+    pytest.param("x-forwarded-host", "a, b", id="two-hosts"),
+    pytest.param("x-forwarded-host", "evil@a", id="userinfo"),
+    pytest.param("x-forwarded-host", "", id="empty-host"),
+    pytest.param("x-forwarded-port", "443, 80", id="two-ports"),
+    pytest.param("x-forwarded-port", "0", id="port-nought"),
+    pytest.param("x-forwarded-port", "65536", id="port-too-large"),
+    pytest.param("x-forwarded-port", "+80", id="port-sign"),
+    pytest.param("x-forwarded-port", "\xb9", id="port-superscript"),
+    pytest.param("forwarded", "for", id="no-value"),
+    pytest.param("forwarded", "", id="empty"),
+    pytest.param("forwarded", 'for="a', id="open-quote"),
+    pytest.param("forwarded", "for=a;for=b", id="twice-in-one-element"),
+    pytest.param("forwarded", "for=a,", id="empty-element"),
+    pytest.param("forwarded", "for=a b=c", id="no-separator"),
+    pytest.param("forwarded", "for=1.1.1.1;host=a/b", id="bad-host-inside"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED)
+def test_a_malformed_field_of_a_trusted_proxy_is_refused(name: str, value: str) -> None:
+    found = read_sender(PEER, {name: value}, (), TRUSTED)
+
+    assert isinstance(found, BadRequest)
+    assert (found.status, found.reason) == (400, Reason.BAD_HEADER)
+
+
+def test_a_repeated_single_valued_field_is_refused() -> None:
+    said = {"x-forwarded-proto": "https, https"}
+
+    found = read_sender(PEER, said, {"x-forwarded-proto"}, TRUSTED)
+
+    assert isinstance(found, BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("HTTPS", "https"), ("wss", "https"), ("ws", "http")]
+)
+def test_schemes_are_read_without_case_and_web_sockets_are_http(
+    said: str, meant: str
+) -> None:
+    found = read_sender(PEER, {"x-forwarded-proto": said}, (), TRUSTED)
+
+    assert isinstance(found, Sender)
+    assert found.scheme == meant
+
+
+def test_very_long_chains_are_read_in_part() -> None:
+    value = ", ".join(["10.0.0.2"] * 5000)
+
+    found = read_sender(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+
+    assert isinstance(found, Sender)
+    assert found.chain.count(",") == 32
+
+
+@given(st.text(), st.sampled_from(["x-forwarded-for", "forwarded", "x-forwarded-host"]))
+def test_any_text_gives_a_value(text: str, name: str) -> None:
+    found = read_sender(PEER, {name: text}, (), TRUSTED)
+
+    assert isinstance(found, BadRequest) or found.chain.endswith(PEER)
+
+
+def test_a_peer_is_known_by_one_address() -> None:
+    assert direct_sender("::ffff:192.0.2.1").client == "192.0.2.1"
+    assert direct_sender("").chain == ""
+    assert str(parse_address("::FFFF:10.0.0.1")) == "10.0.0.1"
+    assert parse_address("a") is None
+
+
+def test_trust_is_only_what_is_configured() -> None:
+    nobody = HeadRules()
+    rules = HeadRules(trusted_proxies=TRUSTED)
+
+    assert not nobody.trusts("10.0.0.1")
+    assert not nobody.trusts("127.0.0.1")
+    assert not nobody.trusts("")
+    assert rules.trusts("::ffff:10.0.0.1")
+    assert not rules.trusts("192.168.0.1")
+    assert not rules.trusts("junk")
+    assert HeadRules(trust_unix=True).trusts("")
+    assert not is_trusted(None, TRUSTED)
+
+
+def test_behind_a_unix_socket_the_chain_holds_only_addresses() -> None:
+    found = read_sender("", {"x-forwarded-for": "203.0.113.9"}, (), ())
+
+    assert isinstance(found, Sender)
+    assert (found.client, found.chain) == ("203.0.113.9", "203.0.113.9")
