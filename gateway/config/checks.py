@@ -1,0 +1,242 @@
+"""What only the whole can tell: names that must exist, keys that exclude each other.
+
+Each check takes the configuration and adds what it finds, at its place. When parts
+of the file were faulty the checks run on the rest, so that all mistakes are told at
+once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from gateway.config.document import Document, Loc
+from gateway.config.schema import RouteConfig
+from gateway.config.values import is_local
+from gateway.config.whole import Whole
+from gateway.config.wording import nearest
+
+
+def check(whole: Whole) -> None:
+    """Add every contradiction in the configuration to the document's problems."""
+    for one in _CHECKS:
+        one(whole)
+
+
+def check_names(document: Document) -> None:
+    """Add every name that leads nowhere; looks at the data, faulty or not."""
+    data = document.data
+    upstreams = _mapping(data.get("upstreams"))
+    profiles = _mapping(_mapping(data.get("tokens")).get("profiles"))
+    routes = data.get("routes")
+    for at, route in enumerate(routes if isinstance(routes, tuple) else ()):
+        loc: Loc = ("routes", at, "upstream")
+        _check_name(document, route, loc, "upstream", upstreams)
+    for name, upstream in upstreams.items():
+        loc = ("upstreams", name, "token")
+        _check_name(document, upstream, loc, "token profile", profiles)
+
+
+def _check_name(
+    document: Document, holder: Any, loc: Loc, what: str, known: Mapping[str, Any]
+) -> None:
+    name = _mapping(holder).get(str(loc[-1]))
+    if isinstance(name, str) and name not in known:
+        hint = nearest(name, tuple(known))
+        document.complain(document.where(loc), f'there is no {what} "{name}"', hint)
+
+
+def _rules(whole: Whole) -> None:
+    for loc, route in whole.routes:
+        if route.session == "ignore" and route.rule != "public":
+            whole.complain(
+                (*loc, "session"),
+                f"session: ignore cannot stand on a route that is {route.rule}",
+                "only a public route may ignore the session",
+            )
+        if route.rule == "admin-only" and not whole.config.roles.admin:
+            whole.complain(
+                (*loc, "rule"), "this route lets nobody in: roles.admin is empty"
+            )
+        if route.rule == "auth-redirect" and whole.config.sign_in.home is None:
+            whole.complain(
+                (*loc, "rule"), "auth-redirect needs sign_in.home to send people to"
+            )
+        _require(whole, (*loc, "require"), route)
+
+
+def _require(whole: Whole, loc: Loc, route: RouteConfig) -> None:
+    given = route.require.model_fields_set
+    if given and route.rule in {"public", "auth-redirect"}:
+        whole.complain_key(
+            loc,
+            f"require narrows nothing on a route that is {route.rule}",
+            "use protected or admin-only",
+        )
+    for key in sorted(given & {"roles", "tenant_roles"}):
+        if not getattr(route.require, key):
+            whole.complain(
+                (*loc, key), "an empty list lets nobody in", "remove the key"
+            )
+    if route.require.tenant_roles and "tenant" in given and not route.require.tenant:
+        whole.complain((*loc, "tenant"), "tenant_roles need a tenant", "write true")
+
+
+def _ids(whole: Whole) -> None:
+    taken: dict[str, int] = {}
+    for loc, route in whole.routes:
+        if route.id is None:
+            continue
+        line, _ = whole.document.where((*loc, "id"))
+        if (first := taken.setdefault(route.id, line)) != line:
+            whole.complain(
+                (*loc, "id"),
+                f'the id "{route.id}" is taken by the route of line {first}',
+            )
+
+
+def _prefixes(whole: Whole) -> None:
+    for loc, route in whole.routes:
+        upstream = whole.config.upstreams.get(route.upstream)
+        prefix = upstream.strip_prefix if upstream else None
+        path = route.match.path
+        if prefix and path != prefix and not path.startswith(prefix + "/"):
+            whole.complain(
+                (*loc, "match"),
+                f'upstream "{route.upstream}" strips {prefix}, and this path is not '
+                "below it",
+            )
+
+
+def _cookie(whole: Whole) -> None:
+    cookie = whole.config.sessions.cookie
+    secure = whole.config.cookie_is_secure
+    loc: Loc = ("sessions", "cookie")
+    host = urlsplit(whole.config.server.public_url).hostname or ""
+    if cookie.same_site == "none" and not secure:
+        whole.complain(
+            (*loc, "same_site"),
+            "same_site: none needs a secure cookie",
+            "set secure: true, or an https public_url",
+        )
+    if cookie.name.startswith(("__Host-", "__Secure-")) and not secure:
+        whole.complain(
+            (*loc, "name"),
+            "a name that begins with __Host- or __Secure- needs a secure cookie",
+        )
+    if cookie.name.startswith("__Host-") and cookie.domain:
+        whole.complain((*loc, "domain"), "a __Host- cookie has no domain")
+    if cookie.domain and not f".{host}".endswith(f".{cookie.domain}"):
+        whole.complain(
+            (*loc, "domain"),
+            f"browsers refuse this domain: {host} of public_url is not below it",
+        )
+
+
+def _profiles(whole: Whole) -> None:
+    name = whole.config.sessions.cookie.name
+    taken = {name: "the session", f"__Host-{name}": "the session"}
+    headers = whole.config.identity_headers
+    ours = set() if isinstance(headers, str) else {_folded(one) for one in headers}
+    for name, profile in whole.config.tokens.profiles.items():
+        loc: Loc = ("tokens", "profiles", name)
+        if profile.header is None and profile.cookie is None:
+            whole.complain_key(
+                loc,
+                f'the token profile "{name}" goes nowhere',
+                "give it a header or a cookie",
+            )
+        if profile.header is not None and _folded(profile.header) in ours:
+            whole.complain(
+                (*loc, "header"),
+                f'the header "{profile.header}" is one of identity_headers already',
+            )
+        if profile.cookie is None:
+            continue
+        if profile.cookie in taken:
+            whole.complain(
+                (*loc, "cookie"),
+                f'the cookie "{profile.cookie}" belongs to {taken[profile.cookie]}',
+            )
+        taken.setdefault(profile.cookie, f'the token profile "{name}"')
+
+
+def _lifetimes(whole: Whole) -> None:
+    sessions = whole.config.sessions
+    for key in ("extend_within", "idle_timeout"):
+        value = getattr(sessions, key)
+        if value is not None and value >= sessions.lifespan:
+            whole.complain(("sessions", key), f"{key} must be shorter than lifespan")
+
+
+def _foreign_keys(whole: Whole) -> None:
+    written = _mapping(whole.document.data.get("sessions"))
+    if written.get("format", "gateway") != "gateway":
+        return  # told about already
+    for loc in (*((one,) for one in _FOREIGN), ("cookie", "value")):
+        holder = written if len(loc) == 1 else _mapping(written.get("cookie"))
+        if loc[-1] in holder:
+            whole.complain_key(
+                ("sessions", *loc),
+                f"{loc[-1]} is only for foreign formats, which are not available yet",
+            )
+
+
+def _listeners(whole: Whole) -> None:
+    server = whole.config.server
+    seen: set[str] = set()
+    for at, address in enumerate(server.listen):
+        if address in seen and not address.endswith(":0"):
+            whole.complain(("server", "listen", at), "this address is listed twice")
+        seen.add(address)
+        if address.startswith("unix:") and server.workers != 1:
+            whole.complain(
+                ("server", "listen", at),
+                "a unix socket cannot be shared by several workers",
+                "workers: 1, or an address with a port",
+            )
+    if server.admin is None:
+        return
+    if server.admin in seen and not server.admin.endswith(":0"):
+        whole.complain(
+            ("server", "admin"), "the admin listener needs an address of its own"
+        )
+    token = server.admin_token.get_secret_value() if server.admin_token else ""
+    if token.startswith("change-me") and not is_local(server.admin):
+        whole.complain(
+            ("server", "admin_token"),
+            "everyone knows the token of the example, and the admin listener is not "
+            "on a loopback address",
+        )
+
+
+def _upstream_tls(whole: Whole) -> None:
+    for name, upstream in whole.config.upstreams.items():
+        if (tls := upstream.tls) is None:
+            continue
+        loc: Loc = ("upstreams", name, "tls")
+        if not any(url.startswith("https:") for url in upstream.url):
+            whole.complain_key(loc, "tls is for upstreams with an https:// url")
+        if (tls.certificate is None) != (tls.key is None):
+            whole.complain_key(loc, "certificate and key go together")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+_FOREIGN: Final = ("secrets", "key_prefix", "profile", "allow_pickle")
+_CHECKS: Final[Sequence[Callable[[Whole], None]]] = (
+    _rules,
+    _ids,
+    _prefixes,
+    _cookie,
+    _profiles,
+    _lifetimes,
+    _foreign_keys,
+    _listeners,
+    _upstream_tls,
+)

@@ -1,0 +1,171 @@
+"""The words of HTTP in the configuration: headers, cookies, methods, hosts, tenants."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from gateway.config.complaint import expected, refused
+from gateway.config.values import is_host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSource:
+    """Where a request names its tenant; `pattern` is empty for the session."""
+
+    source: Literal["session", "host", "path", "header"]
+    pattern: str = ""
+
+
+def name(value: Any) -> str:
+    """Accept a name for something in this file: letters, digits, "_", "-", "."."""
+    if not isinstance(value, str) or _NAME(value) is None:
+        raise expected('a name of letters, digits, "_", "-" and "."')
+    return value
+
+
+def cookie_name(value: Any) -> str:
+    """Accept a token of RFC 9110, which RFC 6265 section 4.1.1 asks for."""
+    if not isinstance(value, str) or _TOKEN(value) is None:
+        raise expected("a cookie name: letters, digits and !#$%&'*+-.^_`|~")
+    return value
+
+
+def header_name(value: Any) -> str:
+    """Accept a header that may be set towards an upstream."""
+    if objection := header_objection(value):
+        raise refused(objection)
+    return str(value)
+
+
+def header_objection(value: Any) -> str:
+    """Say why this is no header to be set (RFC 9110 section 5.1); or nothing."""
+    if not isinstance(value, str) or _TOKEN(value) is None:
+        return "expected a header name: letters, digits and !#$%&'*+-.^_`|~"
+    folded = value.lower().replace("_", "-").replace(".", "-")
+    if folded in OURS or folded.startswith(("sec-", "proxy-")):
+        return f'the header "{value}" is not free to be set'
+    return ""
+
+
+def domain(value: Any) -> str:
+    """Accept the Domain of a cookie: a host name with at least two labels."""
+    found = value.lower().removeprefix(".") if isinstance(value, str) else ""
+    if _DOMAIN(found) is None:
+        raise expected("a domain such as example.com")
+    return found
+
+
+def host_pattern(value: Any) -> str:
+    """Accept a host to match: exact, or "*." or "{tenant}." before one; no port."""
+    found = value.lower().removesuffix(".") if isinstance(value, str) else ""
+    bare = found.removeprefix("*.")
+    if _MATCHED_HOST(bare.removeprefix("{tenant}.")) is None or not is_host(bare):
+        raise expected("a host such as app.example.com or *.example.com, without port")
+    return found
+
+
+def method(value: Any) -> str:
+    """Accept a method of HTTP, in capitals; CONNECT and TRACE are never proxied."""
+    if isinstance(value, str) and value in METHODS:
+        return value
+    near = value.upper() if isinstance(value, str) else ""
+    raise expected(
+        "a method such as GET or POST",
+        f'did you mean "{near}"?' if near in METHODS else "",
+    )
+
+
+def escape(value: Any) -> str:
+    """Accept one of the ambiguous spellings a route may opt in to."""
+    found = value.upper() if isinstance(value, str) else ""
+    if found not in ESCAPES:
+        raise expected("one of " + ", ".join(ESCAPES))
+    return found
+
+
+def tenant_source(value: Any) -> TenantSource:
+    """Accept session, {host: …}, {path: …} or {header: …}."""
+    what = (
+        'session, {host: "{tenant}.example.com"}, {path: "/t/{tenant}/**"} '
+        "or {header: X-Tenant}"
+    )
+    if value == "session":
+        return TenantSource(source="session")
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise expected(what)
+    ((kind, pattern),) = value.items()
+    if kind == "host" and isinstance(pattern, str) and _TENANT_HOST(pattern):
+        return TenantSource(source="host", pattern=pattern.lower())
+    if kind == "path" and isinstance(pattern, str) and _TENANT_PATH(pattern):
+        return TenantSource(source="path", pattern=pattern)
+    if kind == "header":
+        return TenantSource(source="header", pattern=header_name(pattern))
+    raise expected(what)
+
+
+# RFC 9110 section 5.6.2
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}").fullmatch
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+").fullmatch
+_MATCHED_HOST = re.compile(
+    rf"(?=.{{1,253}}$)(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])"
+).fullmatch
+_TENANT_HOST = re.compile(
+    r"(?:[A-Za-z0-9-]+\.)*\{tenant\}(?:\.[A-Za-z0-9-]+)+"
+).fullmatch
+_TENANT_PATH = re.compile(
+    r"(?:/[A-Za-z0-9._~-]+)*/\{tenant\}(?:/[A-Za-z0-9._~-]+)*(?:/\*\*)?"
+).fullmatch
+METHODS: Final = (
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "COPY",
+    "LOCK",
+    "MKCOL",
+    "MOVE",
+    "PROPFIND",
+    "PROPPATCH",
+    "QUERY",
+    "REPORT",
+    "SEARCH",
+    "UNLOCK",
+)
+ESCAPES: Final = ("%2F", "%5C", "%25", "%23", "%3F", "%3B", ";")
+# What belongs to the connection, to the framing, or is set by the gateway itself.
+OURS: Final = frozenset(
+    [
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "set-cookie",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-server",
+        "x-real-ip",
+        "x-request-id",
+    ]
+)

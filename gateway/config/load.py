@@ -1,0 +1,124 @@
+"""A path to a LoadedConfig, or a ConfigError with every mistake in the file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from gateway.config.checks import check, check_names
+from gateway.config.document import LARGEST, Document, Loc, Mark, read_document
+from gateway.config.doubts import doubt
+from gateway.config.schema import Config
+from gateway.config.whole import Whole, without
+from gateway.config.wording import complain
+from gateway.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedConfig:
+    """A legal configuration, and where in the file each part of it stands."""
+
+    config: Config
+    path: Path
+    document: Document
+    warnings: tuple[Problem, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"LoadedConfig(path={str(self.path)!r})"
+
+    def where(self, *loc: str | int) -> Mark:
+        """Return line and column of a value, given the keys that lead to it."""
+        return self.document.where(loc)
+
+    def source(self, *loc: str | int | Loc) -> str:
+        """Return "gateway.yaml:12" for a place, given as parts or as one tuple."""
+        parts: list[str | int] = []
+        for part in loc:
+            parts += part if isinstance(part, tuple) else (part,)
+        line, _ = self.document.where(tuple(parts))
+        return f"{self.path.name}:{line}"
+
+    def problem(self, message: str, *loc: str | int, hint: str = "") -> Problem:
+        """Return a problem at a place, for those who find out more than the schema."""
+        return self.document.problem(self.document.where(loc), message, hint)
+
+
+def load_config(path: Path, *, env: Mapping[str, str]) -> LoadedConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: the file cannot be used; all problems, in the order of the file.
+    """
+    return parse_config(read_config(path), path=path, env=env)
+
+
+def parse_config(raw: bytes, *, path: Path, env: Mapping[str, str]) -> LoadedConfig:
+    """Check the bytes of a configuration file; `path` is what problems name.
+
+    Raises:
+        ConfigError: as load_config.
+    """
+    folder = path.absolute().parent
+    document = read_document(raw, file=str(path), env=env, folder=folder)
+    if not isinstance(document.data, dict):
+        if not document.problems:
+            document.complain(document.where(()), "expected a mapping", _EMPTY)
+        raise ConfigError(_in_order(document))
+    config = _validated(document, {"folder": folder})
+    if document.problems or config is None:
+        raise ConfigError(_in_order(document))
+    warnings = replace(document, problems=[])
+    doubt(Whole(config=config, document=warnings, places=()))
+    return LoadedConfig(
+        config=config,
+        path=path,
+        document=document,
+        warnings=_in_order(warnings),
+    )
+
+
+def _validated(document: Document, context: Mapping[str, Any]) -> Config | None:
+    """Validate; if that fails, check what is left once the faulty parts are out."""
+    check_names(document)
+    try:
+        config = Config.model_validate(document.data, context=context)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    else:
+        places = tuple(range(len(config.routes)))
+        check(Whole(config=config, document=document, places=places))
+        return config
+    complain(document, errors)
+    rest, places = without(document.data, [error["loc"] for error in errors])
+    try:
+        config = Config.model_validate(rest, context=context)
+    except ValidationError:
+        return None
+    check(Whole(config=config, document=document, places=places))
+    return None
+
+
+def read_config(path: Path) -> bytes:
+    """Read the bytes of a configuration file, as far as they may be too many.
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except OSError as error:
+        message = f"cannot read the file: {error.strerror}"
+    except ValueError:
+        message = "cannot read the file: the name is not usable"
+    raise ConfigError((Problem(file=str(path), line=0, column=0, message=message),))
+
+
+def _in_order(document: Document) -> tuple[Problem, ...]:
+    unique = dict.fromkeys(document.problems)
+    return tuple(sorted(unique, key=lambda one: (one.line, one.column)))
+
+
+_EMPTY: Final = "a configuration starts with version: 1"

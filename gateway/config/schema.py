@@ -1,0 +1,604 @@
+"""What may be said in the configuration: names, defaults and what they mean.
+
+Attribute names are the keys of the file. A model that exists is legal by itself;
+what only the whole can tell is in `gateway.config.checks`. The descriptions are
+the manual: the JSON Schema and docs/configuration.md are made from them.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from gateway.config import fields, patterns, values
+from gateway.config.complaint import expected, one_of, refused
+from gateway.config.fields import TenantSource
+from gateway.config.values import KIB, MIB, Secret
+
+
+def _in_schema(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+_ANY_TEXT = _in_schema(type="string")
+_LIST = BeforeValidator(values.one_or_many)
+
+
+def _or_list(item: Mapping[str, Any]) -> WithJsonSchema:
+    many = {"type": "array", "items": dict(item), "minItems": 1}
+    return _in_schema(anyOf=[dict(item), many])
+
+
+Text = Annotated[str, PlainValidator(values.text), _ANY_TEXT]
+Name = Annotated[str, PlainValidator(fields.name), _ANY_TEXT]
+CookieName = Annotated[str, PlainValidator(fields.cookie_name), _ANY_TEXT]
+HeaderName = Annotated[str, PlainValidator(fields.header_name), _ANY_TEXT]
+Link = Annotated[str, PlainValidator(values.link), _ANY_TEXT]
+Origin = Annotated[str, PlainValidator(values.origin), _ANY_TEXT]
+Listen = Annotated[str, PlainValidator(values.listen), _ANY_TEXT]
+FilePath = Annotated[str, PlainValidator(values.file_path), _ANY_TEXT]
+PathPattern = Annotated[str, PlainValidator(patterns.path_pattern), _ANY_TEXT]
+Duration = Annotated[
+    float,
+    PlainValidator(values.duration),
+    _in_schema(type="string", pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"),
+]
+Size = Annotated[
+    int,
+    PlainValidator(values.size),
+    _in_schema(
+        anyOf=[
+            {"type": "string", "pattern": r"^[0-9]+(B|kB|KB|KiB|MB|MiB|GB|GiB)$"},
+            {"type": "integer", "minimum": 0},
+        ]
+    ),
+]
+Many = Annotated[int, Field(ge=1, le=1_000_000)]
+Listeners = Annotated[
+    tuple[Listen, ...], _LIST, Field(min_length=1), _or_list({"type": "string"})
+]
+UpstreamUrl = Annotated[str, PlainValidator(values.upstream_url), _ANY_TEXT]
+UpstreamUrls = Annotated[
+    tuple[UpstreamUrl, ...], _LIST, Field(min_length=1), _or_list({"type": "string"})
+]
+
+
+class Model(BaseModel):
+    """One mapping of the file: no unknown key, no guess about types."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
+
+
+def _workers(value: Any) -> Any:
+    if value == "auto" or (type(value) is int and 1 <= value <= _MOST_WORKERS):
+        return value
+    raise expected("a whole number from 1 to 1024, or auto")
+
+
+def _secure(value: Any) -> Any:
+    if value == "auto" or isinstance(value, bool):
+        return value
+    raise expected("true, false or auto")
+
+
+_MOST_WORKERS = 1024
+FOREIGN_FORMATS = (
+    "better-auth",
+    "express-session",
+    "flask-session",
+    "django",
+    "starsessions",
+    "aiohttp-session",
+    "authjs",
+    "lucia",
+    "json",
+)
+
+
+def _version(value: Any) -> Any:
+    if type(value) is not int or value != 1:
+        raise expected("1, the version of this language")
+    return value
+
+
+def _format(value: Any) -> Any:
+    if isinstance(value, str) and value in FOREIGN_FORMATS:
+        raise refused(f'format "{value}" is not available yet', 'use "gateway"')
+    if value != "gateway":
+        raise one_of(value, ("gateway", *FOREIGN_FORMATS))
+    return value
+
+
+class Tls(Model):
+    """A certificate that the gateway itself presents."""
+
+    certificate: FilePath = Field(description="PEM file: certificate and chain.")
+    key: FilePath = Field(description="PEM file: the private key.")
+
+
+class Limits(Model):
+    """What one request, and all of them together, may take."""
+
+    header_bytes: Size = Field(
+        32 * KIB, description="Request line and headers; more is a 431."
+    )
+    body_bytes: Size = Field(
+        64 * MIB,
+        description="Body of one request, streamed; more is a 413; 0: no limit.",
+    )
+    connections: Many = Field(
+        10_000, description="Connections of clients at one time, per process."
+    )
+
+
+class ServerTimeouts(Model):
+    """How long the gateway waits for clients."""
+
+    request_headers: Duration = Field(
+        10.0, description="For the headers of a request to arrive."
+    )
+    keepalive: Duration = Field(75.0, description="For the next request.")
+    drain: Duration = Field(
+        30.0, description="For running requests when the gateway is told to stop."
+    )
+
+
+class Server(Model):
+    """Where the gateway listens and what it takes."""
+
+    listen: Listeners = Field(
+        ("127.0.0.1:8080",),
+        description="`host:port`, `[v6]:port` or `unix:/path`; or a list of them.",
+    )
+    admin: Listen | None = Field(
+        "127.0.0.1:9090",
+        description="Listener for health, metrics, the admin API; "
+        "never public. `null`: none.",
+    )
+    public_url: Origin = Field(
+        "http://localhost:8080",
+        description="What the browser calls us: cookies and absolute redirects.",
+    )
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
+        Field(max_length=1000),
+    ] = Field(
+        (),
+        description="Networks whose X-Forwarded-* and Forwarded headers are believed; "
+        "empty: nobody's.",
+    )
+    tls: Tls | None = Field(
+        None, description="`{certificate: server.pem, key: server.key}`."
+    )
+    workers: Annotated[
+        int | Literal["auto"],
+        PlainValidator(_workers),
+        _in_schema(anyOf=[{"type": "integer", "minimum": 1}, {"const": "auto"}]),
+    ] = Field(1, description="Processes that share the port; `auto`: one for each CPU.")
+    admin_token: (
+        Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
+    ) = Field(
+        None,
+        description="Bearer token of the admin API, at least 16 characters; "
+        "`null`: the admin API is off.",
+    )
+    limits: Limits = Field(Limits(), description="Sizes and counts.")
+    timeouts: ServerTimeouts = Field(ServerTimeouts(), description="Patience.")
+
+
+class Redis(Model):
+    """Where the sessions are."""
+
+    url: Annotated[Secret, PlainValidator(values.redis_url), _ANY_TEXT] = Field(
+        Secret("redis://127.0.0.1:6379/0"),
+        description="`embedded`, `redis://`, `rediss://`, `unix://`, "
+        "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`; user and "
+        "password in the URL.",
+    )
+    timeout: Duration = Field(
+        0.25, description="For one answer; after it a request that needs it is a 503."
+    )
+
+
+class SessionCookie(Model):
+    """The cookie that carries the session token."""
+
+    name: CookieName = Field(
+        "gateway_session",
+        description="Becomes `__Host-<name>` when it is secure and has no domain.",
+    )
+    secure: Annotated[
+        bool | Literal["auto"],
+        PlainValidator(_secure),
+        _in_schema(enum=[True, False, "auto"]),
+    ] = Field("auto", description="`auto`: when `server.public_url` is https.")
+    same_site: Literal["strict", "lax", "none"] = Field(
+        "lax", description="The SameSite attribute; `none` needs a secure cookie."
+    )
+    domain: Annotated[str, PlainValidator(fields.domain), _ANY_TEXT] | None = Field(
+        None,
+        description="Shares the cookie with the hosts below; `null`: our host only.",
+    )
+    persistent: bool = Field(
+        True, description="Whether the cookie outlives the browser window."
+    )
+    value: Literal["plain", "percent", "base64"] | None = Field(
+        None, description="How another program wrote the cookie. Not available yet."
+    )
+
+
+class Sessions(Model):
+    """How long a session lasts, and how it is carried."""
+
+    format: Annotated[
+        Literal["gateway"],
+        PlainValidator(_format),
+        _in_schema(enum=["gateway", *FOREIGN_FORMATS]),
+    ] = Field(
+        "gateway",
+        description="Who writes the records. Others than `gateway` are not available yet.",
+    )
+    cookie: SessionCookie = Field(SessionCookie(), description="The session cookie.")
+    lifespan: Duration = Field(86400.0, description="From sign-in to the end.")
+    idle_timeout: Duration | None = Field(
+        None, description="A session that is not used for so long ends; `null`: never."
+    )
+    extend_within: Duration | None = Field(
+        None,
+        description="A request in so long before the end extends the session by one "
+        "lifespan; `null`: never.",
+    )
+    max_per_identity: Many | None = Field(
+        None,
+        description="Sessions of one identity; the oldest ends first. `null`: any.",
+    )
+    secrets: tuple[Any, ...] | None = Field(
+        None, description="Signing secrets of another format. Not available yet."
+    )
+    key_prefix: Any = Field(
+        None, description="Prefix of another format's keys. Not available yet."
+    )
+    profile: dict[str, Any] | None = Field(
+        None, description="Describes a format of your own. Not available yet."
+    )
+    allow_pickle: Any = Field(
+        None, description="Reads pickled records inertly. Not available yet."
+    )
+
+
+class SignIn(Model):
+    """Where browsers are sent."""
+
+    url: Link = Field(
+        "/auth/login", description="A browser without a session goes here."
+    )
+    return_to: CookieName = Field(
+        "return_to", description="Query parameter that carries the way back."
+    )
+    home: Link | None = Field(
+        "/", description="auth-redirect sends who is signed in here."
+    )
+    no_tenant: Link | None = Field(
+        None,
+        description="A route that needs a tenant sends who has none here; "
+        "`null`: a 403.",
+    )
+    step_up: Link = Field(
+        default_factory=lambda known: known.get("url", "/auth/login"),
+        description="`authenticated_within` sends an old sign-in here; "
+        "default: `sign_in.url`.",
+    )
+    allowed_return_urls: tuple[Origin, ...] = Field(
+        (),
+        description="Other origins that the way back may name; ours always may.",
+    )
+
+
+class Roles(Model):
+    """What roles mean."""
+
+    admin: tuple[Text, ...] = Field(
+        ("admin",), description="Roles of a session that `admin-only` lets in."
+    )
+
+
+class Tenants(Model):
+    """How a request names its tenant; membership is always checked."""
+
+    resolve: Annotated[
+        tuple[
+            Annotated[
+                TenantSource,
+                PlainValidator(fields.tenant_source),
+                _in_schema(
+                    anyOf=[
+                        {"const": "session"},
+                        *(
+                            {
+                                "type": "object",
+                                "properties": {key: {"type": "string"}},
+                                "required": [key],
+                                "additionalProperties": False,
+                            }
+                            for key in ("host", "path", "header")
+                        ),
+                    ]
+                ),
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ] = Field(
+        (TenantSource(source="session"),),
+        description='A list of `session`, `{host: "{tenant}.example.com"}`, '
+        '`{path: "/t/{tenant}/**"}`, `{header: X-Tenant}`. The first that names one '
+        "wins; two that disagree are refused.",
+    )
+
+
+class Profile(Model):
+    """What a minted token says, and to whom."""
+
+    audience: Text = Field(description="The `aud` claim.")
+    header: HeaderName | None = Field(
+        None,
+        description='Header towards the upstream; `Authorization` is sent as "Bearer '
+        '<jwt>".',
+    )
+    cookie: CookieName | None = Field(
+        None, description="Cookie that also hands the token to the browser, HttpOnly."
+    )
+    claims: Annotated[
+        dict[str, Any],
+        PlainValidator(patterns.claims),
+        _in_schema(type="object", additionalProperties=True),
+    ] = Field(
+        {},
+        description="Further claims: plain values, lists, or text with placeholders "
+        "such as `{tenant.id}`.",
+    )
+
+
+class Tokens(Model):
+    """Signed, short-lived proofs for upstreams and databases."""
+
+    issuer: Text | None = Field(
+        None, description="The `iss` claim; default: `server.public_url`."
+    )
+    algorithm: Literal["ES256", "EdDSA", "RS256", "HS256"] = Field(
+        "ES256", description="How tokens are signed."
+    )
+    keys: Annotated[str, PlainValidator(values.keys_place), _ANY_TEXT] = Field(
+        "embedded",
+        description="Folder of PEM files made by `gateway keys new`; `embedded`: made "
+        "at start, for trying out.",
+    )
+    lifetime: Duration = Field(60.0, description="How long a token is good for.")
+    profiles: dict[Name, Profile] = Field({}, description="Token profiles by name.")
+
+
+class UpstreamTimeouts(Model):
+    """How long the gateway waits for an upstream."""
+
+    connect: Duration = Field(2.0, description="For a connection.")
+    response_headers: Duration = Field(60.0, description="For an answer to begin.")
+    idle: Duration = Field(300.0, description="Between two pieces of an answer.")
+
+
+class UpstreamTls(Model):
+    """How an https upstream is verified, and how we prove who we are."""
+
+    ca: FilePath | None = Field(
+        None, description="PEM file of authorities; default: the system's."
+    )
+    certificate: FilePath | None = Field(
+        None, description="PEM file of our client certificate."
+    )
+    key: FilePath | None = Field(None, description="PEM file of its key.")
+    server_name: Text | None = Field(
+        None, description="Name to ask for and to verify; default: the URL's host."
+    )
+
+
+class Upstream(Model):
+    """An app behind the gateway."""
+
+    url: UpstreamUrls = Field(
+        description="`http://host:port`, `https://host:port`, `unix:/path`, or a list: "
+        "balanced, with passive health checks.",
+    )
+    token: Name | None = Field(None, description="Token profile that it receives.")
+    session_cookie: Literal["strip", "forward"] = Field(
+        "strip", description="Whether it sees the session cookie."
+    )
+    may_sign_in: bool = Field(
+        False, description="Whether its X-Gateway-Sign-In and -Out answers are obeyed."
+    )
+    preserve_host: bool = Field(
+        True, description="Whether it sees the Host that the browser sent."
+    )
+    strip_prefix: (
+        Annotated[str, PlainValidator(patterns.strip_prefix), _ANY_TEXT] | None
+    ) = Field(None, description="Path prefix to take away, such as `/api`.")
+    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Patience.")
+    tls: UpstreamTls | None = Field(None, description="For https URLs.")
+
+
+class RouteMatch(Model):
+    """Which requests a route is for."""
+
+    path: PathPattern = Field(
+        description="Literal segments, `{one}` segment, and a last `/**` for this and "
+        "everything below.",
+    )
+    host: Annotated[str, PlainValidator(fields.host_pattern), _ANY_TEXT] | None = Field(
+        None,
+        description="`app.example.com`, `*.example.com` or `{tenant}.example.com`; `null`: any.",
+    )
+    methods: (
+        Annotated[
+            tuple[
+                Annotated[
+                    str,
+                    PlainValidator(fields.method),
+                    _in_schema(enum=list(fields.METHODS)),
+                ],
+                ...,
+            ],
+            Field(min_length=1),
+        ]
+        | None
+    ) = Field(None, description="`null`: any. GET includes HEAD.")
+
+
+class Require(Model):
+    """What narrows a rule."""
+
+    roles: tuple[Text, ...] = Field((), description="One of these session roles.")
+    tenant: bool = Field(False, description="An active tenant.")
+    tenant_roles: tuple[Text, ...] = Field(
+        (), description="One of these roles in the active tenant."
+    )
+    authenticated_within: Duration | None = Field(
+        None, description="A sign-in not longer ago than this."
+    )
+    aal: Literal["aal1", "aal2", "aal3"] | None = Field(
+        None, description="At least this authenticator assurance level."
+    )
+
+
+def _match(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _forbidden(value: Any) -> str:
+    if isinstance(value, int) and value in {403, 404}:
+        return str(value)
+    if value in {"403", "404"}:
+        return str(value)
+    if isinstance(value, str) and value.startswith("/"):
+        return values.link(value)
+    raise expected("403, 404 or a path")
+
+
+class RouteConfig(Model):
+    """One route. The most specific wins, whatever the order in the file."""
+
+    id: Name | None = Field(
+        None, description="Name in logs and metrics; default: made from the match."
+    )
+    match: Annotated[
+        RouteMatch,
+        BeforeValidator(_match, json_schema_input_type=RouteMatch | str),
+    ] = Field(description="A path, or `{path, host, methods}`.")
+    rule: Literal["public", "protected", "admin-only", "auth-redirect"] = Field(
+        description="`public`: anyone. `protected`: a valid session. `admin-only`: a "
+        "session with a role of `roles.admin`. `auth-redirect`: only who is not "
+        "signed in.",
+    )
+    require: Require = Field(Require(), description="What narrows the rule.")
+    session: Literal["validate", "ignore"] = Field(
+        "validate", description="`ignore`: no look-up at all; only with `public`."
+    )
+    unauthenticated: Literal["auto", "redirect", "status"] = Field(
+        "auto",
+        description="Without a session: `redirect` to sign-in, `status` 401, or "
+        "`auto`: a redirect for browsers.",
+    )
+    preflight: Literal["check", "pass"] = Field(
+        "check", description="`pass` lets the upstream answer a CORS preflight."
+    )
+    forbidden: Annotated[
+        str, PlainValidator(_forbidden), _in_schema(type=["string", "integer"])
+    ] = Field("403", description="Who may not: `403`, `404`, or a path to go to.")
+    cross_site: Literal["allow", "refuse"] = Field(
+        "allow", description="Unsafe methods from another site."
+    )
+    path_allows: tuple[
+        Annotated[
+            str, PlainValidator(fields.escape), _in_schema(enum=list(fields.ESCAPES))
+        ],
+        ...,
+    ] = Field(
+        (),
+        description="Ambiguous spellings that the upstream is known to leave alone.",
+    )
+    upstream: Name = Field(description="Name of the upstream.")
+
+
+class Log(Model):
+    """What is written to standard output, one JSON object per line."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is written."
+    )
+    access: bool = Field(True, description="Whether each request is a line.")
+
+
+class PagesConfig(Model):
+    """The pages that the gateway writes itself."""
+
+    folder: FilePath | None = Field(
+        None, description="Folder of templates that replace ours; `null`: ours."
+    )
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    version: Annotated[Literal[1], PlainValidator(_version), _in_schema(const=1)] = (
+        Field(description="The version of this language: 1.")
+    )
+    server: Server = Field(Server(), description="Listeners, limits and patience.")
+    redis: Redis = Field(Redis(), description="The session store.")
+    sessions: Sessions = Field(Sessions(), description="Sessions and their cookie.")
+    sign_in: SignIn = Field(
+        default_factory=SignIn, description="Where browsers are sent."
+    )
+    roles: Roles = Field(Roles(), description="What roles mean.")
+    tenants: Tenants = Field(Tenants(), description="How a request names its tenant.")
+    tokens: Tokens = Field(Tokens(), description="Tokens for upstreams.")
+    identity_headers: Annotated[
+        str | dict[str, str],
+        PlainValidator(patterns.identity_headers),
+        _in_schema(
+            anyOf=[
+                {"enum": list(patterns.PRESETS)},
+                {"type": "object", "additionalProperties": {"type": "string"}},
+            ]
+        ),
+    ] = Field(
+        "gateway",
+        description="What upstreams are told: a preset, or a mapping of header names "
+        'to text such as `"{identity.traits.email}"`.',
+    )
+    upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)] = Field(
+        description="The apps, by name."
+    )
+    routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)] = Field(
+        description="The routes; their order means nothing."
+    )
+    log: Log = Field(Log(), description="What is written down.")
+    pages: PagesConfig = Field(PagesConfig(), description="Pages of the gateway.")
+
+    @property
+    def cookie_is_secure(self) -> bool:
+        """Whether the session cookie is sent over https only."""
+        secure = self.sessions.cookie.secure
+        return (
+            self.server.public_url.startswith("https:") if secure == "auto" else secure
+        )
+
+    @property
+    def token_issuer(self) -> str:
+        """The `iss` claim."""
+        return self.tokens.issuer or self.server.public_url

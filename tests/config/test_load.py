@@ -1,0 +1,721 @@
+"""Every mistake is told: where, what was expected, what is near; all at once."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from gateway.config.load import LoadedConfig, load_config, parse_config
+from gateway.errors import ConfigError
+from tests.config.told import PATH, REST, load, told, whole
+
+ROOT = Path(__file__).parents[2]
+
+FILES = [
+    pytest.param(
+        "",
+        ["1:1: expected a mapping; a configuration starts with version: 1"],
+        id="nothing",
+    ),
+    pytest.param(
+        "# only\n",
+        ["1:1: expected a mapping; a configuration starts with version: 1"],
+        id="only a comment",
+    ),
+    pytest.param(
+        "- a\n",
+        ["1:1: expected a mapping; a configuration starts with version: 1"],
+        id="a list",
+    ),
+    pytest.param(
+        "version",
+        ["1:1: expected a mapping; a configuration starts with version: 1"],
+        id="a word",
+    ),
+    pytest.param(
+        "version: 1\n",
+        ['1:1: missing key "upstreams"', '1:1: missing key "routes"'],
+        id="what is required",
+    ),
+    pytest.param(
+        REST, ['1:1: missing key "version"; write version: 1 first'], id="no version"
+    ),
+    pytest.param(
+        "version: true\n" + REST,
+        ["1:10: expected 1, the version of this language, got true"],
+        id="true is not 1",
+    ),
+    pytest.param(
+        "version: 2\n" + REST,
+        ["1:10: expected 1, the version of this language, got 2"],
+        id="a later version",
+    ),
+    pytest.param(
+        whole("sever: {}"),
+        ['2:1: unknown key "sever"; did you mean "server"?'],
+        id="unknown section",
+    ),
+    pytest.param(
+        whole("server: {header_bytes: 1}"),
+        ['2:10: unknown key "header_bytes"; it belongs to server.limits'],
+        id="key of another section",
+    ),
+    pytest.param(
+        whole("log: {q: 1}"),
+        ['2:7: unknown key "q"; known are level, access'],
+        id="nothing near",
+    ),
+    pytest.param(
+        whole("log: {level: info, level: debug}"),
+        ['2:20: duplicate key "level"; it stands at 2:7 already'],
+        id="duplicate key",
+    ),
+    pytest.param(
+        whole("log: null"),
+        ["2:6: expected a mapping, got nothing; remove the key to take the defaults"],
+        id="section of nothing",
+    ),
+    pytest.param(
+        whole("log: [1]"),
+        ["2:6: expected a mapping, got a list"],
+        id="list for a mapping",
+    ),
+    pytest.param(
+        whole('log: {access: "true"}'),
+        ['2:15: expected true or false, got "true"'],
+        id="quoted boolean",
+    ),
+    pytest.param(
+        whole("log: {level: wraning}"),
+        [
+            '2:14: expected one of debug, info, warning, error, got "wraning"; did you mean "warning"?'
+        ],
+        id="closed set",
+    ),
+    pytest.param(
+        whole("redis: {timeout: 250}"),
+        ["2:18: expected a duration such as 250ms, 10s, 15m, 6h or 7d, got 250"],
+        id="duration without unit",
+    ),
+    pytest.param(
+        whole("redis: {timeout: 0s}"),
+        ['2:18: expected a duration such as 250ms, 10s, 15m, 6h or 7d, got "0s"'],
+        id="no duration at all",
+    ),
+    pytest.param(
+        whole("server: {limits: {body_bytes: 5 MB}}"),
+        [
+            '2:31: expected a size such as 32KiB, 64MiB or 10MB, or a number of bytes, got "5 MB"'
+        ],
+        id="size with a space",
+    ),
+    pytest.param(
+        whole("server: {limits: {connections: 0}}"),
+        ["2:32: expected a number of at least 1, got 0"],
+        id="too small",
+    ),
+    pytest.param(
+        whole("server: {workers: 0}"),
+        ["2:19: expected a whole number from 1 to 1024, or auto, got 0"],
+        id="no workers",
+    ),
+    pytest.param(
+        whole("server: {workers: true}"),
+        ["2:19: expected a whole number from 1 to 1024, or auto, got true"],
+        id="true is no number",
+    ),
+    pytest.param(
+        whole("server: {listen: 8080}"),
+        [
+            "2:18: expected an address such as 127.0.0.1:8080, [::1]:8080 or unix:/run/gateway.sock, got 8080"
+        ],
+        id="only a port",
+    ),
+    pytest.param(
+        whole('server: {listen: ":8080"}'),
+        [
+            '2:18: expected an address such as 127.0.0.1:8080, [::1]:8080 or unix:/run/gateway.sock, got ":8080"; write 0.0.0.0 before the colon to listen everywhere'
+        ],
+        id="everywhere, unsaid",
+    ),
+    pytest.param(
+        whole("server: {listen: [a:1, b:99999]}"),
+        ['2:24: expected a port of at most 65535, got "b:99999"'],
+        id="port too large",
+    ),
+    pytest.param(
+        whole("server: {listen: []}"),
+        ["2:18: expected at least one entry, got an empty list"],
+        id="no listener",
+    ),
+    pytest.param(
+        whole("server: {listen: [a:1, A:1]}"),
+        ["2:24: this address is listed twice"],
+        id="listener twice",
+    ),
+    pytest.param(
+        whole("server: {listen: a:1, admin: a:1}"),
+        ["2:30: the admin listener needs an address of its own"],
+        id="admin in public",
+    ),
+    pytest.param(
+        whole("server: {public_url: localhost}"),
+        [
+            '2:22: expected an origin such as https://app.example.com, got "localhost"; it starts with http:// or https://'
+        ],
+        id="no scheme",
+    ),
+    pytest.param(
+        whole("server: {public_url: https://a/b}"),
+        [
+            '2:22: expected an origin such as https://app.example.com, got "https://a/b"; no path and no query after the host'
+        ],
+        id="origin with a path",
+    ),
+    pytest.param(
+        whole("server: {trusted_proxies: [10.0.0.1/8, x]}"),
+        [
+            '2:28: expected a network address without host bits, got "10.0.0.1/8"; the network is 10.0.0.0/8',
+            '2:40: expected an address or a network such as 10.0.0.0/8, got "x"',
+        ],
+        id="networks",
+    ),
+    pytest.param(
+        whole("server: {admin_token: short-secret}"),
+        ["2:23: the token is too short: at least 16 characters are needed"],
+        id="short token",
+    ),
+    pytest.param(
+        whole("redis: {url: http://u:hunter2@h}"),
+        [
+            "2:14: expected embedded, redis://host:port/0, rediss://, unix:///path, redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port"
+        ],
+        id="redis over http",
+    ),
+    pytest.param(
+        whole("sessions: {cookie: {name: a b}}"),
+        [
+            '2:27: expected a cookie name: letters, digits and !#$%&\'*+-.^_`|~, got "a b"'
+        ],
+        id="cookie name",
+    ),
+    pytest.param(
+        whole("sessions: {cookie: {same_site: none}}"),
+        [
+            "2:32: same_site: none needs a secure cookie; set secure: true, or an https public_url"
+        ],
+        id="SameSite=None over http",
+    ),
+    pytest.param(
+        whole(
+            "server: {public_url: https://a.example.org}",
+            "sessions: {cookie: {domain: example.com}}",
+        ),
+        [
+            "3:29: browsers refuse this domain: a.example.org of public_url is not below it"
+        ],
+        id="foreign domain",
+    ),
+    pytest.param(
+        whole(
+            "server: {public_url: https://a.example.com}",
+            "sessions: {cookie: {name: __Host-x, domain: example.com}}",
+        ),
+        ["3:45: a __Host- cookie has no domain"],
+        id="__Host- with a domain",
+    ),
+    pytest.param(
+        whole("sessions: {cookie: {name: __Host-x}}"),
+        ["2:27: a name that begins with __Host- or __Secure- needs a secure cookie"],
+        id="__Host- over http",
+    ),
+    pytest.param(
+        whole("sessions: {lifespan: 1h, extend_within: 6h, idle_timeout: 1h}"),
+        [
+            "2:41: extend_within must be shorter than lifespan",
+            "2:59: idle_timeout must be shorter than lifespan",
+        ],
+        id="longer than life",
+    ),
+    pytest.param(
+        whole("sessions: {format: better-auth, secrets: [a]}"),
+        ['2:20: format "better-auth" is not available yet; use "gateway"'],
+        id="not built yet",
+    ),
+    pytest.param(
+        whole("sessions: {format: gatway}"),
+        [
+            '2:20: expected one of gateway, better-auth, express-session, flask-session, django, starsessions, aiohttp-session, authjs, lucia, json, got "gatway"; did you mean "gateway"?'
+        ],
+        id="no such format",
+    ),
+    pytest.param(
+        whole("sessions: {secrets: [hunter2], cookie: {value: plain}}"),
+        [
+            "2:12: secrets is only for foreign formats, which are not available yet",
+            "2:41: value is only for foreign formats, which are not available yet",
+        ],
+        id="keys of foreign formats",
+    ),
+    pytest.param(
+        whole("sign_in: {url: //evil.example}"),
+        [
+            '2:16: expected a path such as /auth/login, or an absolute http(s) URL, got "//evil.example"'
+        ],
+        id="scheme-relative link",
+    ),
+    pytest.param(
+        whole("tenants: {resolve: [session, host]}"),
+        [
+            '2:30: expected session, {host: "{tenant}.example.com"}, {path: "/t/{tenant}/**"} or {header: X-Tenant}, got "host"'
+        ],
+        id="tenant source",
+    ),
+    pytest.param(
+        whole("tokens: {profiles: {a: {audience: x}}}"),
+        ['2:21: the token profile "a" goes nowhere; give it a header or a cookie'],
+        id="token for nobody",
+    ),
+    pytest.param(
+        whole("tokens: {profiles: {a: {audience: x, cookie: gateway_session}}}"),
+        ['2:46: the cookie "gateway_session" belongs to the session'],
+        id="cookie taken",
+    ),
+    pytest.param(
+        whole("tokens: {profiles: {a: {audience: x, header: Content-Length}}}"),
+        ['2:46: the header "Content-Length" is not free to be set'],
+        id="header of the framing",
+    ),
+    pytest.param(
+        whole(
+            "tokens: {profiles: {a: {audience: x, header: X-T}}}",
+            "identity_headers: {x-t: '{identity.id}'}",
+        ),
+        ['2:46: the header "X-T" is one of identity_headers already'],
+        id="header taken",
+    ),
+    pytest.param(
+        whole(
+            'tokens: {profiles: {a: {audience: x, header: X-T, claims: {sub: a, b: ["{tenant.idd}"]}}}}'
+        ),
+        [
+            '2:60: the claim "sub" is set by the gateway',
+            "2:72: unknown placeholder; did you mean {tenant.id}?",
+        ],
+        id="claims",
+    ),
+    pytest.param(
+        whole("identity_headers: gatway"),
+        [
+            '2:19: expected one of gateway, oauth2-proxy, authelia, pomerium, grafana, none, a mapping of headers, got "gatway"; did you mean "gateway"?'
+        ],
+        id="preset",
+    ),
+    pytest.param(
+        whole('identity_headers: {Host: a, X-A: "{", X_a: b}'),
+        [
+            '2:20: the header "Host" is not free to be set',
+            "2:34: a brace that is no placeholder; write it twice",
+            '2:39: "X-A" and "X_a" are one header to many servers',
+        ],
+        id="headers",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "problems"), FILES)
+def test_a_mistake_is_told_with_its_place(text: str, problems: list[str]) -> None:
+    assert told(text) == problems
+
+
+def routes(*rows: str, upstream: str = "{url: http://h}") -> str:
+    lines = "\n".join(f"  - {row}" for row in rows)
+    return f"version: 1\nupstreams: {{app: {upstream}}}\nroutes:\n{lines}\n"
+
+
+ROUTES = [
+    pytest.param(
+        routes("{match: /, rule: public, upstream: ap}"),
+        ['4:40: there is no upstream "ap"; did you mean "app"?'],
+        id="no such upstream",
+    ),
+    pytest.param(
+        routes("{match: /, rule: protcted, upstream: app}"),
+        [
+            '4:22: expected one of public, protected, admin-only, auth-redirect, got "protcted"; did you mean "protected"?'
+        ],
+        id="no such rule",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public}"),
+        ['4:5: missing key "upstream"'],
+        id="no upstream",
+    ),
+    pytest.param(
+        routes("{match: /a/**/b, rule: public, upstream: app}"),
+        ["4:13: /** stands only at the end of a path"],
+        id="** inside",
+    ),
+    pytest.param(
+        routes("{match: /a/*, rule: public, upstream: app}"),
+        ["4:13: * is no pattern inside a path; write /** at the end, or {name}"],
+        id="one star",
+    ),
+    pytest.param(
+        routes("{match: {path: /a/../b}, rule: public, upstream: app}"),
+        ["4:20: a path has no dot segments"],
+        id="dot segments",
+    ),
+    pytest.param(
+        routes("{match: {path: /, methods: [get]}, rule: public, upstream: app}"),
+        ['4:33: expected a method such as GET or POST, got "get"; did you mean "GET"?'],
+        id="small method",
+    ),
+    pytest.param(
+        routes("{match: {path: /, host: a:80}, rule: public, upstream: app}"),
+        [
+            '4:29: expected a host such as app.example.com or *.example.com, without port, got "a:80"'
+        ],
+        id="host with a port",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app, require: {roles: [a]}}"),
+        [
+            "4:45: require narrows nothing on a route that is public; use protected or admin-only"
+        ],
+        id="require on public",
+    ),
+    pytest.param(
+        routes("{match: /, rule: protected, upstream: app, require: {roles: []}}"),
+        ["4:65: an empty list lets nobody in; remove the key"],
+        id="nobody has no role",
+    ),
+    pytest.param(
+        routes("{match: /, rule: protected, upstream: app, session: ignore}"),
+        [
+            "4:57: session: ignore cannot stand on a route that is protected; only a public route may ignore the session"
+        ],
+        id="everyone by accident",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app, forbidden: 401}"),
+        ["4:56: expected 403, 404 or a path, got 401"],
+        id="forbidden",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app, path_allows: ['%00']}"),
+        ['4:59: expected one of %2F, %5C, %25, %23, %3F, %3B, ;, got "%00"'],
+        id="NUL is never allowed",
+    ),
+    pytest.param(
+        routes(
+            "{id: a, match: /, rule: public, upstream: app}",
+            "{id: a, match: /b, rule: public, upstream: app}",
+        ),
+        ['5:10: the id "a" is taken by the route of line 4'],
+        id="id taken",
+    ),
+    pytest.param(
+        routes(
+            "{match: /x, rule: public, upstream: app}",
+            upstream="{url: http://h, strip_prefix: /api}",
+        ),
+        ['4:13: upstream "app" strips /api, and this path is not below it'],
+        id="nothing to strip",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app}",
+            upstream="{url: http://u:hunter2@h}",
+        ),
+        [
+            "2:24: expected a URL such as http://127.0.0.1:3000, https://app.internal or unix:/run/app; no user name and no password here"
+        ],
+        id="password in a URL",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app}",
+            upstream="{url: http://h, token: t}",
+        ),
+        ['2:41: there is no token profile "t"'],
+        id="no such profile",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app}",
+            upstream="{url: http://h, tls: {key: k}}",
+        ),
+        [
+            "2:34: tls is for upstreams with an https:// url",
+            "2:34: certificate and key go together",
+        ],
+        id="tls",
+    ),
+    pytest.param(
+        "version: 1\nroles: {admin: []}\n"
+        + routes("{match: /, rule: admin-only, upstream: app}")[11:],
+        ["5:22: this route lets nobody in: roles.admin is empty"],
+        id="no admin",
+    ),
+    pytest.param(
+        "version: 1\nsign_in: {home: null}\n"
+        + routes("{match: /, rule: auth-redirect, upstream: app}")[11:],
+        ["5:22: auth-redirect needs sign_in.home to send people to"],
+        id="no home",
+    ),
+    pytest.param(
+        "version: 1\nupstreams: {a b: {url: http://h}}\nroutes: []\n",
+        [
+            '2:13: expected a name of letters, digits, "_", "-" and "."',
+            "3:9: expected at least one entry, got an empty list",
+        ],
+        id="names and nothing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "problems"), ROUTES)
+def test_a_mistake_in_a_route_is_told_with_its_place(
+    text: str, problems: list[str]
+) -> None:
+    assert told(text) == problems
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+version: 1
+server: {workers: no}
+sessions: {lifespan: 1h, extend_within: 2h}
+log: {level: loud}
+upstreams:
+  app: {url: ftp://h}
+routes:
+  - {match: x, rule: public, upstream: pp}
+  - {match: /b, rule: protected, upstream: app, session: ignore}
+"""
+    problems = told(text)
+
+    assert [one.split(": ")[0] for one in problems] == [
+        "2:19", "3:41", "4:14", "6:14", "8:13", "8:40", "9:58",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["gateway.yaml", "minimal.yaml"])
+def test_the_contract_loads_as_it_stands(name: str) -> None:
+    assert load_config(ROOT / "config" / name, env={}).warnings == ()
+
+
+def test_sessions_of_other_programs_are_not_available_yet() -> None:
+    text = """\
+version: 1
+redis: {url: "${REDIS_URL:-redis://127.0.0.1:6379/0}"}
+sessions:
+  format: better-auth
+  secrets: ["${BETTER_AUTH_SECRET:-fixture-secret-not-for-production-000}"]
+  key_prefix: "better-auth:"
+  cookie: {name: better-auth.session_token}
+"""
+    assert told(text + REST) == [
+        '4:11: format "better-auth" is not available yet; use "gateway"'
+    ]
+
+
+def test_a_place_is_known_for_every_value() -> None:
+    loaded = load(whole("log: {level: debug}"))
+
+    assert loaded.where("log", "level") == (2, 14)
+    assert loaded.where("routes", 0, "rule") == (6, 24)
+    assert loaded.where("routes", 0, "require", "roles") == (6, 5)
+    assert loaded.source("routes", 0) == "g.yaml:6"
+    assert loaded.source(("routes", 0)) == "g.yaml:6"
+
+
+def test_what_is_not_a_file_is_told() -> None:
+    with pytest.raises(
+        ConfigError, match=r"nowhere.yaml: cannot read the file: No such"
+    ):
+        load_config(Path("nowhere.yaml"), env={})
+    with pytest.raises(ConfigError, match="cannot read the file: Is a directory"):
+        load_config(ROOT, env={})
+
+
+SECRETS = [
+    "server: {admin_token: hunter2}",
+    "server: {admin_token: [hunter2hunter2hunter2]}",
+    "server: {admin_token: 'hunter2 hunter2 hunter2'}",
+    "server: {admin_tokn: hunter2}",
+    "redis: {url: 'hunter2'}",
+    "redis: {url: 'redis://:hunter2 @h'}",
+    "redis: {url: {hunter2: 1}, timeout: '${T}'}",
+    "sessions: {secrets: [hunter2]}",
+    "redis: {timeout: '${S}'}",
+    "log: {level: '${S}', access: '${S:-x}'}",
+    "server: {listen: ['${S}'], public_url: 'http://x:${S}@h'}",
+    "identity_headers: '${S}'",
+    "server: {listen: '${S}', admin: '${S}'}",
+    "tokens: {profiles: {a: {audience: x, header: 'X ${S}'}}}",
+    "tokens: {profiles: {a: {audience: x, cookie: 'gateway_session${E}'}}}",
+]
+
+
+@pytest.mark.parametrize("line", SECRETS)
+def test_no_message_repeats_a_secret_or_a_variable(line: str) -> None:
+    problems = told(whole(line), env={"S": "hunter2", "T": "hunter2", "E": ""})
+
+    assert problems
+    values = [one for one in problems if "unknown key" not in one]
+    assert "hunter2" not in "".join(values)
+    assert "hunter2" not in "".join(problems) or "{hunter2: 1}" in line
+
+
+def test_names_that_came_out_of_variables_are_not_repeated() -> None:
+    env = {"S": "hunter2", "C": "gateway_session"}
+    text = whole("tokens: {profiles: {a: {audience: x, cookie: '${C}'}}}")
+    text += "  - {match: '${S}', rule: public, upstream: '${S}'}\n"
+
+    assert told(text, env) == [
+        '2:46: the cookie "…" belongs to the session',
+        "7:13: expected a path such as /admin/**, starting with /",
+        '7:45: there is no upstream "…"',
+    ]
+
+
+def test_ten_thousand_routes_are_read() -> None:
+    rows = "".join(
+        f"  - {{match: /r{n}, rule: public, upstream: app}}\n" for n in range(10_000)
+    )
+
+    assert len(load(whole("log: {level: info}") + rows).config.routes) == 10_001
+
+
+def test_a_loaded_configuration_prints_no_secret() -> None:
+    loaded = load(
+        whole(
+            "server: {admin_token: hunter2-hunter2-hunter2}",
+            "redis: {url: 'redis://:hunter2@h/0'}",
+        )
+    )
+    shown = f"{loaded!r} {loaded} {loaded.config!r} {loaded.config.server.admin_token}"
+
+    assert "hunter2" not in shown
+    assert loaded.config.redis.url.get_secret_value() == "redis://:hunter2@h/0"
+
+
+WARNINGS = [
+    pytest.param("server: {admin: 0.0.0.0:9090}", "2:17: the admin listener is not on a loopback address", id="admin for all"),
+    pytest.param("server: {trusted_proxies: [0.0.0.0/0]}", "2:28: every client is believed about its own address", id="everyone is trusted"),
+    pytest.param("server: {public_url: https://a.example}", None, id="nothing to say"),
+    pytest.param("server: {public_url: https://a.example}\nredis: {url: embedded}", "3:14: an embedded Redis is for trying out", id="embedded Redis"),
+    pytest.param("server: {public_url: https://a.example}\nsessions: {cookie: {secure: false}}", "3:29: the session cookie would also be sent without https", id="insecure cookie"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "warning"), WARNINGS)
+def test_what_is_probably_not_meant_is_a_warning(
+    line: str, warning: str | None
+) -> None:
+    warnings = [str(one) for one in load(whole(line)).warnings]
+
+    assert len(warnings) == (warning is not None)
+    assert all(one.startswith(f"g.yaml:{warning}") for one in warnings)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(st.binary(max_size=400), st.text(max_size=400).map(str.encode)))
+@example(b"[" * 5000)
+@example(b"{" * 5000)
+@example(b"? [a]\n: b\n")
+@example(b"a: &a [*a]")
+@example(b"a: !!python/object/apply:os.system [id]")
+@example(b"%TAG ! tag:x,2000:\n--- !x a")
+@example(b"a: 1\n---\nb: 1\n")
+@example(b'a: "\\ud800"')
+@example(b"version: " + b"9" * 6000)
+@example(b"\xff\xfe\x00")
+@example(b"<<: {a: 1}")
+@example(b"routes: {1: 2}\nupstreams: [3]\ntokens: {profiles: []}")
+@example(b"*a : b")
+def test_any_bytes_give_a_configuration_or_a_config_error(raw: bytes) -> None:
+    try:
+        assert isinstance(parse_config(raw, path=PATH, env={}), LoadedConfig)
+    except ConfigError as error:
+        str(error.problems[0])
+
+
+_SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 99999), st.text(max_size=8),
+    st.sampled_from(["session", "auto", "public", "app", "10s", "/a", "{x}", "${X:-1}"]),
+)  # fmt: skip
+_KEYS = st.sampled_from(
+    [
+        "server",
+        "listen",
+        "admin",
+        "tls",
+        "limits",
+        "redis",
+        "url",
+        "sessions",
+        "cookie",
+        "name",
+        "secure",
+        "sign_in",
+        "roles",
+        "admin",
+        "tenants",
+        "resolve",
+        "tokens",
+        "profiles",
+        "keys",
+        "claims",
+        "identity_headers",
+        "match",
+        "path",
+        "methods",
+        "rule",
+        "require",
+        "upstream",
+        "a",
+    ]
+)
+_TREES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "version",
+                "server",
+                "redis",
+                "sessions",
+                "sign_in",
+                "roles",
+                "tenants",
+                "tokens",
+                "identity_headers",
+                "upstreams",
+                "routes",
+                "log",
+                "pages",
+            ]
+        ),
+        _TREES,
+    )
+)
+def test_any_structure_gives_a_configuration_or_a_config_error(tree: object) -> None:
+    import json
+
+    try:
+        load(json.dumps(tree, ensure_ascii=False))
+    except ConfigError as error:
+        str(error.problems[0])
