@@ -1,0 +1,64 @@
+"""The route table that a configuration describes."""
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import RouteConfig
+from gateway.errors import ConfigError
+from gateway.routes.forest import plant
+from gateway.routes.model import Require, Route, Rule, Unauthenticated, route_id
+from gateway.routes.table import RouteTable
+
+
+def routes_from(loaded: LoadedConfig) -> RouteTable:
+    """Compile the routes of a configuration.
+
+    Raises:
+        ConfigError: two routes tie or share an id, or a pattern can match nothing;
+            told with the place of both.
+    """
+    routes = [
+        _route(config, loaded.source("routes", at))
+        for at, config in enumerate(loaded.config.routes)
+    ]
+    places = {id(route): at for at, route in enumerate(routes)}
+    faults = plant(routes).faults
+    if faults:
+        raise ConfigError(
+            [
+                loaded.problem(
+                    fault.message,
+                    "routes",
+                    places[id(fault.route)],
+                    "match",
+                    hint=fault.hint,
+                )
+                for fault in faults
+            ]
+        )
+    return RouteTable(routes)
+
+
+def _route(config: RouteConfig, source: str) -> Route:
+    match, require = config.match, config.require
+    own_id = route_id(match.host, match.path, match.methods)
+    return Route(
+        id=config.id or own_id,
+        host=match.host,
+        path=match.path,
+        methods=None if match.methods is None else frozenset(match.methods),
+        rule=Rule(config.rule),
+        require=Require(
+            roles=frozenset(require.roles),
+            tenant=require.tenant,
+            tenant_roles=frozenset(require.tenant_roles),
+            authenticated_within=require.authenticated_within,
+            aal=require.aal,
+        ),
+        session_ignored=config.session == "ignore",
+        unauthenticated=Unauthenticated(config.unauthenticated),
+        preflight_pass=config.preflight == "pass",
+        forbidden=config.forbidden,
+        cross_site_refused=config.cross_site == "refuse",
+        path_allows=frozenset(config.path_allows),
+        upstream=config.upstream,
+        source=source,
+    )

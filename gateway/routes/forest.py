@@ -1,0 +1,108 @@
+"""A tree of paths for every host, and what keeps a route from standing in it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from gateway.routes.model import Route
+from gateway.routes.pattern import (
+    BadPattern,
+    HostKind,
+    parse_host_pattern,
+    parse_path_pattern,
+)
+from gateway.routes.trie import Entry, Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a route cannot be in a table."""
+
+    route: Route
+    message: str
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class Forest:
+    """The routes that could be planted, and the faults of those that could not."""
+
+    exact: dict[str, Node] = field(default_factory=dict)
+    wildcard: dict[str, Node] = field(default_factory=dict)
+    any_host: Node = field(default_factory=Node)
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def roots(self, host: str) -> Iterator[Node]:
+        """Give the trees for a host, the most specific first."""
+        root = self.exact.get(host)
+        if root is not None:
+            yield root
+        if self.wildcard:
+            root = self.wildcard.get(host.partition(".")[2])
+            if root is not None:
+                yield root
+        yield self.any_host
+
+    def root(self, entry: Entry) -> Node:
+        """Give the tree in which a route belongs."""
+        match entry.host.kind:
+            case HostKind.EXACT:
+                return self.exact.setdefault(entry.host.name, Node())
+            case HostKind.WILDCARD:
+                return self.wildcard.setdefault(entry.host.name, Node())
+            case HostKind.ANY:
+                return self.any_host
+            case _ as never:
+                assert_never(never)
+
+
+def plant(routes: Iterable[Route]) -> Forest:
+    """Read the patterns of all routes, and put each where a request will find it."""
+    forest = Forest()
+    by_id: dict[str, Route] = {}
+    for route in routes:
+        host = parse_host_pattern(route.host)
+        path = parse_path_pattern(route.path, route.path_allows)
+        if isinstance(host, BadPattern):
+            forest.faults.append(_bad(route, host))
+        if isinstance(path, BadPattern):
+            forest.faults.append(_bad(route, path))
+        if isinstance(host, BadPattern) or isinstance(path, BadPattern):
+            continue
+        entry = Entry(route=route, host=host, path=path)
+        rival = forest.root(entry).leaf(path).add(entry)
+        if rival is not None:
+            forest.faults.append(_tie(route, rival.route))
+            continue
+        namesake = by_id.setdefault(route.id, route)
+        if namesake is not route:
+            forest.faults.append(_same_id(route, namesake))
+            continue
+        forest.entries.append(entry)
+    return forest
+
+
+def _bad(route: Route, pattern: BadPattern) -> Fault:
+    return Fault(route=route, message=pattern.message, hint=pattern.hint)
+
+
+def _tie(route: Route, rival: Route) -> Fault:
+    shared = (route.methods or frozenset()) & (rival.methods or frozenset())
+    what = (
+        f"both take {', '.join(sorted(shared))}" if shared else "both take any method"
+    )
+    return Fault(
+        route=route,
+        message=f"the route ties with the one at {rival.source or rival.id}: "
+        f"same host and path, and {what}",
+        hint="the order of routes means nothing; make one of them more specific",
+    )
+
+
+def _same_id(route: Route, namesake: Route) -> Fault:
+    return Fault(
+        route=route,
+        message=f'the id "{route.id}" is that of the route at '
+        f"{namesake.source or namesake.path} too",
+    )

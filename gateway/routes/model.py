@@ -1,0 +1,72 @@
+"""A route: which requests it is for, what it asks of them, and where they go."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """Who may pass."""
+
+    PUBLIC = "public"
+    PROTECTED = "protected"
+    ADMIN_ONLY = "admin-only"
+    AUTH_REDIRECT = "auth-redirect"
+
+
+class Unauthenticated(StrEnum):
+    """What a request without a session is told, where it needs one."""
+
+    AUTO = "auto"
+    REDIRECT = "redirect"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Require:
+    """What narrows a rule. Empty roles and None ask for nothing.
+
+    `authenticated_within` is in seconds.
+    """
+
+    roles: frozenset[str] = frozenset()
+    tenant: bool = False
+    tenant_roles: frozenset[str] = frozenset()
+    authenticated_within: float | None = None
+    aal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One entry of the route table.
+
+    host             a name, "*.example.com" or "{tenant}.example.com" (one label),
+                     or None: any
+    path             literal segments, {one} segment, a last /** for all below
+    methods          None: any; GET takes HEAD too
+    session_ignored  no session is looked up
+    preflight_pass   a CORS preflight is answered by the upstream, and so OPTIONS is
+                     taken even where `methods` does not name it
+    forbidden        "403", "404", or a path to send browsers to
+    path_allows      spellings of `http.target.OPT_IN` that a target may contain
+    source           where it was written: "gateway.yaml:12"
+    """
+
+    id: str
+    host: str | None = None
+    path: str
+    methods: frozenset[str] | None = None
+    rule: Rule
+    require: Require = Require()
+    session_ignored: bool = False
+    unauthenticated: Unauthenticated = Unauthenticated.AUTO
+    preflight_pass: bool = False
+    forbidden: str = "403"
+    cross_site_refused: bool = False
+    path_allows: frozenset[str] = frozenset()
+    upstream: str
+    source: str = ""
+
+
+def route_id(host: str | None, path: str, methods: tuple[str, ...] | None) -> str:
+    """Name a route that has no name: "GET,POST /api/**", "intern.localhost /**"."""
+    return " ".join(filter(None, (",".join(methods or ()), host, path)))
