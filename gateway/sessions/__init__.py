@@ -1,0 +1,1 @@
+"""Sessions: the cookie that names one, the record that says whose, the store."""

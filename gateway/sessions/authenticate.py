@@ -1,0 +1,110 @@
+"""What a record means now: authenticated, or anonymous with a reason. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from gateway.reasons import Reason
+from gateway.sessions.record import Corrupt, Session
+
+# `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
+# and keeps a busy session from writing at every request.
+SEEN_EVERY: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifetimePolicy:
+    """How long sessions live, in seconds.
+
+    `extend_within` None: `lifespan` counts from the sign-in, never longer.
+    Otherwise a request in the last `extend_within` seconds starts a new life of
+    `lifespan`. `idle_timeout` None: no session ends for want of use.
+    """
+
+    lifespan: float
+    idle_timeout: float | None = None
+    extend_within: float | None = None
+
+    @property
+    def write_every(self) -> float:
+        """The least time between two writes of `last_seen_at`."""
+        if self.idle_timeout is None:
+            return SEEN_EVERY
+        return min(SEEN_EVERY, self.idle_timeout / 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """The session is valid. `key` is its place in the store."""
+
+    session: Session
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anonymous:
+    """Nobody is signed in. `ended`: there was a session; its cookie may go."""
+
+    reason: Reason
+    ended: bool = False
+
+
+Authentication: TypeAlias = Authenticated | Anonymous
+
+
+def authenticate(
+    record: Session | Corrupt | None, *, key: str, now: float, policy: LifetimePolicy
+) -> Authentication:
+    """Judge what the store answered for a token.
+
+    The first that applies: unreadable, unknown, revoked, expired, idle. Only what
+    was read as a session, or is certainly none, makes the cookie go: bytes that
+    cannot be read may be readable again tomorrow.
+    """
+    match record:
+        case Corrupt():
+            return Anonymous(reason=Reason.SESSION_UNREADABLE)
+        case None:
+            return Anonymous(reason=Reason.UNKNOWN_SESSION, ended=True)
+        case Session():
+            ended = _ended(record, now, policy)
+            if ended is not None:
+                return Anonymous(reason=ended, ended=True)
+            return Authenticated(session=record, key=key)
+
+
+def end_of_life(session: Session, policy: LifetimePolicy) -> float:
+    """Tell when the session ends at the latest, idle time aside."""
+    if policy.extend_within is not None:
+        return session.expires_at
+    return min(session.expires_at, session.authenticated_at + policy.lifespan)
+
+
+def touch(session: Session, now: float, policy: LifetimePolicy) -> Session | None:
+    """Give the session as it should be written back after a use, or None.
+
+    A use is noted once per `write_every`; a life is extended when its last
+    `extend_within` seconds have begun and that gains at least as much.
+    """
+    seen = max(now, session.last_seen_at)  # clocks of several machines disagree
+    unseen = now - session.last_seen_at >= policy.write_every
+    extended = now + policy.lifespan
+    if (
+        policy.extend_within is not None
+        and session.expires_at - now <= policy.extend_within
+        and extended - session.expires_at >= policy.write_every
+    ):
+        return replace(session, expires_at=extended, last_seen_at=seen)
+    return replace(session, last_seen_at=seen) if unseen else None
+
+
+def _ended(session: Session, now: float, policy: LifetimePolicy) -> Reason | None:
+    if not session.active:
+        return Reason.SESSION_REVOKED
+    if now >= end_of_life(session, policy):
+        return Reason.SESSION_EXPIRED
+    if (
+        policy.idle_timeout is not None
+        and now - session.last_seen_at >= policy.idle_timeout
+    ):
+        return Reason.SESSION_IDLE
+    return None

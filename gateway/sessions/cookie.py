@@ -1,0 +1,207 @@
+"""The session cookie: read raw from the request, written with every attribute.
+
+The parser is our own because the common ones disagree with browsers and with each
+other: they take a space for a separator, unquote, decode octal escapes, trim
+Unicode spaces around names and silently choose among duplicates. Each of these
+has let one program judge a cookie that another did not see.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final, Literal, assert_never
+
+from gateway.reasons import Reason
+
+TOKEN_BYTES: Final = 32
+TOKEN_CHARS: Final = 43  # 32 bytes in base64url without padding
+
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+# 43 characters hold 258 bits. The two spare ones must be zero (RFC 4648
+# section 3.5), so that one token has one spelling.
+_LAST: Final = frozenset(_ALPHABET[::4])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionToken:
+    """The secret in the cookie. `key` is what stores and logs may know of it."""
+
+    value: str = field(repr=False)
+    key: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", sha256(self.value.encode()).hexdigest())
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name for logs; it finds nothing and opens nothing."""
+        return self.key[:12]
+
+    def __str__(self) -> str:
+        return f"SessionToken({self.fingerprint})"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SessionToken) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class NoCookie:
+    """The request has no session cookie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """There is a session cookie, and it cannot be one that we set."""
+
+    reason: Reason = Reason.MALFORMED
+    detail: str
+
+
+_NO_COOKIE: Final = NoCookie()
+_TWICE: Final = Malformed(detail="more than one session cookie")
+_SHAPE: Final = Malformed(detail="not 43 characters of canonical base64url")
+
+
+def new_token(random: bytes) -> SessionToken:
+    """Make a token of 32 random bytes; the caller draws them."""
+    if len(random) != TOKEN_BYTES:
+        raise ValueError(f"a session token is made of {TOKEN_BYTES} random bytes")
+    number = int.from_bytes(random, "big") << 2
+    return SessionToken(
+        "".join(
+            chr(_ALPHABET[number >> shift & 63])
+            for shift in range(6 * (TOKEN_CHARS - 1), -1, -6)
+        )
+    )
+
+
+def read_session_token(
+    cookie_fields: Sequence[bytes], name: bytes
+) -> SessionToken | NoCookie | Malformed:
+    """Find the one session token among all Cookie fields of a request.
+
+    Pairs are split at ";" only, trimmed of space and tab only, named exactly, and
+    never unquoted. Two cookies of the name are Malformed even if they are equal: a
+    sibling domain can set a second one, and which one wins is anybody's guess.
+    """
+    found: bytes | None = None
+    for cookie_field in cookie_fields:
+        if name not in cookie_field:
+            continue
+        for pair in cookie_field.split(b";"):
+            key, equals, value = pair.strip(b" \t").partition(b"=")
+            if key.rstrip(b" \t") != name or not equals:
+                continue
+            if found is not None:
+                return _TWICE
+            found = value.lstrip(b" \t")
+    if found is None:
+        return _NO_COOKIE
+    if (
+        len(found) != TOKEN_CHARS
+        or found.translate(None, _ALPHABET)
+        or found[-1] not in _LAST
+    ):
+        return _SHAPE
+    return SessionToken(found.decode("ascii"))
+
+
+def strip_cookie(
+    cookie_fields: Sequence[bytes], names: frozenset[bytes]
+) -> bytes | None:
+    """Give the Cookie value without the named cookies; None where none is left.
+
+    What is left is as it came but for the white space between pairs, in one field.
+    """
+    if len(cookie_fields) == 1 and not any(name in cookie_fields[0] for name in names):
+        return cookie_fields[0] or None
+    pairs = (
+        pair.strip(b" \t")
+        for cookie_field in cookie_fields
+        for pair in cookie_field.split(b";")
+    )
+    kept = [
+        pair for pair in pairs if pair and pair.split(b"=", 1)[0].rstrip() not in names
+    ]
+    return b"; ".join(kept) or None
+
+
+SameSite = Literal["lax", "strict", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieSpec:
+    """How the session cookie is called and set."""
+
+    name: str
+    secure: bool
+    same_site: SameSite
+    domain: str | None
+    persistent: bool
+
+    @property
+    def wire_name(self) -> bytes:
+        """The name as the parser above takes it."""
+        return self.name.encode("ascii")
+
+    def set_cookie(self, token: SessionToken, max_age: float | None) -> str:
+        """Write a Set-Cookie value; without max_age it lives as long as the browser."""
+        age = "" if max_age is None else f"; Max-Age={max(0, int(max_age))}"
+        return f"{self.name}={token.value}{self._attributes()}{age}"
+
+    def clear_cookie(self) -> str:
+        """Write the Set-Cookie value that removes the cookie.
+
+        Name, Domain and Path are those it was set with, else another cookie
+        would be meant (RFC 6265 section 5.3, step 11).
+        """
+        past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        return f"{self.name}={self._attributes()}; Max-Age=0; {past}"
+
+    def _attributes(self) -> str:
+        domain = f"; Domain={self.domain}" if self.domain else ""
+        secure = "; Secure" if self.secure else ""
+        return (
+            f"; Path=/{domain}; HttpOnly{secure}; SameSite={_spelled(self.same_site)}"
+        )
+
+
+def cookie_spec(
+    *,
+    name: str,
+    secure: bool,
+    same_site: SameSite,
+    domain: str | None,
+    persistent: bool,
+) -> CookieSpec:
+    """Compile the cookie's configuration.
+
+    A secure cookie without a domain is named `__Host-…`: browsers then refuse one
+    that another host or plain HTTP has set (RFC 6265bis section 4.1.3.2).
+    """
+    prefixed = name.lower().startswith(("__host-", "__secure-"))
+    host_only = secure and not domain and not prefixed
+    return CookieSpec(
+        name=f"__Host-{name}" if host_only else name,
+        secure=secure,
+        same_site=same_site,
+        domain=domain,
+        persistent=persistent,
+    )
+
+
+def _spelled(same_site: SameSite) -> str:
+    match same_site:
+        case "lax":
+            return "Lax"
+        case "strict":
+            return "Strict"
+        case "none":
+            return "None"
+        case _:
+            assert_never(same_site)

@@ -1,0 +1,1 @@
+"""Sessions that other libraries write: one profile each, one engine for all."""

@@ -1,0 +1,327 @@
+"""From what a configuration says of foreign sessions to a Profile, or to why not."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gateway.sessions.formats.codecs import Codec
+from gateway.sessions.formats.id_pattern import IdPattern, compile_id_pattern
+from gateway.sessions.formats.keys import IdKey, parse_id_key, parse_path_key
+from gateway.sessions.formats.paths import Path, Places, parse_path
+from gateway.sessions.formats.profile import CookieValue, Moment, Profile, Then, Unit
+from gateway.sessions.formats.profiles import (
+    DEFAULTS,
+    LIBRARIES,
+    Library,
+    Rotation,
+    Signed,
+)
+from gateway.sessions.formats.settings import (
+    Finding,
+    Findings,
+    FormatRefused,
+    FormatSettings,
+    Where,
+    one_of,
+    several,
+    text,
+)
+from gateway.sessions.formats.signatures import Signature, Verifier, verifier
+from gateway.sessions.timestamps import LATEST
+
+MAX_BYTES: Final = 1024 * 1024
+MAX_PLACES: Final = 8
+
+
+def compile_format(settings: FormatSettings) -> Profile:
+    """Compile the profile of a format.
+
+    Raises:
+        FormatRefused: with a finding for each setting that cannot be used.
+    """
+    library = LIBRARIES.get(settings.format)
+    if library is None:
+        told = f'unknown session format "{settings.format}"'
+        raise FormatRefused([Finding(where=("format",), message=told)])
+    findings = Findings()
+    profile = _Compiler(settings, library, findings).profile()
+    if findings.found:
+        raise FormatRefused(findings.found)
+    return Profile(**profile)
+
+
+class _Compiler:
+    """Reads each setting once, and goes on after a wrong one."""
+
+    def __init__(
+        self, settings: FormatSettings, library: Library, findings: Findings
+    ) -> None:
+        self._settings = settings
+        self._library = library
+        self._findings = findings
+        self._said = {**DEFAULTS, **library.profile, **settings.profile}
+
+    def profile(self) -> dict[str, Any]:
+        """Give the parts of a Profile; they are one only if nothing was found."""
+        self._check_keys()
+        cookie = self._cookie_name()
+        prefix = self._prefix(cookie)
+        key = self._key(prefix)
+        signature = self._signature()
+        return {
+            "format": self._settings.format,
+            "cookie_name": cookie.encode("ascii", "replace"),
+            "cookie_value": self._cookie_value(),
+            "verifier": self._verifier(signature),
+            "id": self._id_pattern(signature, key),
+            "key": key,
+            "echo": self._echo(),
+            "then": self._then(prefix),
+            "codecs": self._codecs(),
+            "max_bytes": self._max_bytes(),
+            "identity": self._identity(),
+            "traits": self._traits(),
+            **{name: self._places(name) for name in _PLACES},
+            "deny": self._places("deny").paths,
+            "expires": self._expires(),
+            "created": self._created(),
+            "allow_no_ttl": self._findings.flag(
+                ("profile", "allow_no_ttl"), self._said["allow_no_ttl"]
+            ),
+            "other_credentials": frozenset(
+                name.encode("ascii") for name in self._library.other_credentials
+            ),
+        }
+
+    def _check_keys(self) -> None:
+        refuse = self._findings.refuse
+        self._findings.check_keys(("profile",), self._settings.profile, PROFILE_KEYS)
+        if self._settings.allow_pickle and not self._library.may_pickle:
+            known = [name for name, each in LIBRARIES.items() if each.may_pickle]
+            refuse(("allow_pickle",), f"only {' and '.join(known)} know it")
+        for name, said in self._said.items():
+            if self._said.get("then") is None and "$then" in str(said):
+                refuse(("profile", name), "$then without a second look-up, `then`")
+
+    # the cookie
+
+    def _cookie_name(self) -> str:
+        where = ("cookie", "name")
+        library = self._library
+        name = self._settings.cookie_name
+        if name is None:
+            name = (self._settings.secure and library.secure_cookie) or library.cookie
+        if not name:
+            self._findings.refuse(where, "the cookie's name is missing")
+        elif not set(name) <= _TOKEN:
+            self._findings.refuse(where, "this cannot be the name of a cookie")
+        return name
+
+    def _cookie_value(self) -> CookieValue | None:
+        said = self._settings.cookie_value or self._library.value
+        return self._findings.read(("cookie", "value"), said, one_of(CookieValue))
+
+    def _signature(self) -> Signature:
+        where = ("profile", "signature")
+        if self._library.signed is Signed.IF_ASKED and not self._settings.secrets:
+            return Signature.NONE
+        found = self._findings.read(where, self._said["signature"], one_of(Signature))
+        if self._library.signed is Signed.ALWAYS and found is Signature.NONE:
+            told = f"{self._settings.format} signs its cookie"
+            self._findings.refuse(where, told)
+        return found or Signature.NONE
+
+    def _verifier(self, signature: Signature) -> Verifier | None:
+        secrets = list(self._settings.secrets)
+        if self._library.rotation is Rotation.FIRST:
+            secrets = secrets[:1]
+        salt = self._said["salt"]
+        if not isinstance(salt, str):
+            self._findings.refuse(("profile", "salt"), "expected text")
+            return None
+        if signature is Signature.ITSDANGEROUS and not salt:
+            told = "missing: itsdangerous derives its key with a salt"
+            self._findings.refuse(("profile", "salt"), told)
+            return None
+        return self._findings.read(
+            ("secrets",), secrets, lambda said: verifier(signature, said, salt=salt)
+        )
+
+    def _id_pattern(self, signature: Signature, key: IdKey | None) -> IdPattern | None:
+        where = ("profile", "id")
+        said = self._said.get("id")
+        if said is None:
+            self._findings.refuse(where, "missing: say what a session id looks like")
+            return None
+        found = self._findings.read(where, said, text(compile_id_pattern))
+        bare = signature is Signature.NONE and key is not None and not key.hashed
+        if found is not None and bare and ":" in found.text.replace("(?:", ""):
+            told = "an id that nobody signs may hold a colon, and so name another key"
+            self._findings.refuse(where, told)
+        return found
+
+    # the value
+
+    def _prefix(self, cookie: str) -> str:
+        said = self._settings.key_prefix
+        if said is None:
+            return self._library.key_prefix.replace("{cookie}", cookie)
+        if "{prefix}" not in str(self._said["key"]):
+            told = "the profile's key has no place for it"
+            hint = "write the prefix into the key, or {prefix}"
+            self._findings.refuse(("key_prefix",), told, hint)
+        if set("{}") & set(said):
+            self._findings.refuse(("key_prefix",), "a prefix has no braces")
+            return ""
+        return said
+
+    def _key(self, prefix: str) -> IdKey | None:
+        where = ("profile", "key")
+        said = (*self._library.profile, *self._settings.profile)
+        if not prefix and self._settings.key_prefix is None and "key" not in said:
+            self._findings.refuse(where, "missing: say which key holds a session")
+            return None
+        return self._findings.read(
+            where,
+            self._said["key"],
+            text(lambda template: parse_id_key(template, prefix=prefix)),
+        )
+
+    def _echo(self) -> Path | None:
+        return self._echo_in(("profile", "echo"), self._said.get("echo"), then=False)
+
+    def _then(self, prefix: str) -> Then | None:
+        where: Where = ("profile", "then")
+        said = self._said.get("then")
+        known = ("key", "id", "echo", "required")
+        if said is None or not self._findings.mapping(where, said, known):
+            return None
+        read = self._findings.read
+        key = read(
+            (*where, "key"),
+            said.get("key"),
+            text(lambda template: parse_path_key(template, prefix=prefix)),
+        )
+        said_id = said.get("id", _THEN_ID)
+        pattern = read((*where, "id"), said_id, text(compile_id_pattern))
+        echo = self._echo_in((*where, "echo"), said.get("echo"), then=True)
+        required = self._findings.flag((*where, "required"), said.get("required", True))
+        if key is None or pattern is None:
+            return None
+        return Then(key=key, id=pattern, echo=echo, required=required)
+
+    def _echo_in(self, where: Where, said: object, *, then: bool) -> Path | None:
+        if said is None:
+            return None
+        found = self._findings.read(where, said, text(parse_path))
+        if found is not None and found.then is not then:
+            root = "$then" if then else "$"
+            self._findings.refuse(where, f"expected a path into {root}")
+        return found
+
+    def _codecs(self) -> frozenset[Codec]:
+        where = ("profile", "values")
+        said = several(self._said["values"])
+        read = [self._findings.read(where, each, one_of(Codec)) for each in said]
+        codecs = frozenset(codec for codec in read if codec is not None)
+        if not said:
+            self._findings.refuse(where, f"expected some of {', '.join(Codec)}")
+        if Codec.PICKLE in codecs:
+            self._findings.refuse(where, "pickles are read where allow_pickle is set")
+        return codecs | {Codec.PICKLE} if self._settings.allow_pickle else codecs
+
+    def _max_bytes(self) -> int:
+        said = self._said["max_bytes"]
+        if type(said) is int and 0 < said <= MAX_BYTES:
+            return said
+        told = f"expected a number from 1 to {MAX_BYTES}"
+        self._findings.refuse(("profile", "max_bytes"), told)
+        return 0
+
+    # what it says
+
+    def _identity(self) -> Places:
+        where = ("profile", "identity")
+        if self._said.get("identity") is None:
+            told = "missing: say where the session names who is signed in"
+            self._findings.refuse(where, told)
+        return self._places("identity")
+
+    def _traits(self) -> tuple[tuple[str, Places], ...]:
+        where: Where = ("profile", "traits")
+        said = self._said.get("traits") or {}
+        if not isinstance(said, Mapping):
+            self._findings.refuse(where, "expected a mapping from names to paths")
+            return ()
+        found = [(name, self._places(name)) for name in ("email", "name")]
+        found += [
+            (str(name), self._places_in((*where, str(name)), paths))
+            for name, paths in said.items()
+        ]
+        return tuple((name, places) for name, places in found if places)
+
+    def _places(self, name: str) -> Places:
+        return self._places_in(("profile", name), self._said.get(name))
+
+    def _places_in(self, where: Where, said: object) -> Places:
+        texts = several(said)
+        if len(texts) > MAX_PLACES:
+            self._findings.refuse(where, f"at most {MAX_PLACES} paths")
+        found = [self._findings.read(where, each, text(parse_path)) for each in texts]
+        return Places(tuple(path for path in found if path is not None))
+
+    # how long
+
+    def _expires(self) -> Moment | None:
+        said = self._said["expires"]
+        if said == "ttl":
+            return None
+        if isinstance(said, Mapping):
+            return self._moment(("profile", "expires"), said)
+        told = "expected ttl, or a mapping of path and unit"
+        self._findings.refuse(("profile", "expires"), told)
+        return None
+
+    def _created(self) -> Moment | None:
+        said = self._said.get("created")
+        return None if said is None else self._moment(("profile", "created"), said)
+
+    def _moment(self, where: Where, said: Any) -> Moment | None:
+        if not self._findings.mapping(where, said, ("path", "unit", "plus")):
+            return None
+        read = self._findings.read
+        path = read((*where, "path"), said.get("path"), text(parse_path))
+        unit = read((*where, "unit"), said.get("unit"), one_of(Unit))
+        plus = said.get("plus", 0)
+        if isinstance(plus, bool) or not isinstance(plus, int | float) or not plus >= 0:
+            self._findings.refuse((*where, "plus"), "expected a number of seconds")
+            return None
+        if path is None or unit is None:
+            return None
+        return Moment(path=path, unit=unit, plus=float(min(plus, LATEST)))
+
+
+_PLACES: Final = ("roles", "tenants", "active_tenant", "ip_address", "user_agent")
+_THEN_ID: Final = "[A-Za-z0-9_-]{1,64}"
+# A token of RFC 9110, section 5.6.2: what RFC 6265, section 4.1.1 lets a name be.
+_TOKEN: Final = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
+)
+PROFILE_KEYS: Final = (
+    "signature",
+    "salt",
+    "id",
+    "key",
+    "echo",
+    "then",
+    "values",
+    "max_bytes",
+    "identity",
+    "email",
+    "name",
+    "traits",
+    *_PLACES,
+    "deny",
+    "expires",
+    "created",
+    "allow_no_ttl",
+)

@@ -1,0 +1,114 @@
+"""Paths into a stored session: `$.user.roles[0]`, and nothing cleverer.
+
+`$` is the record that the cookie leads to, `$then` the one that is looked up
+after it. There are no wildcards, filters or searches: a path leads to one place,
+so what it finds cannot depend on what else is stored.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+Step: TypeAlias = str | int
+
+MAX_STEPS: Final = 8
+MAX_INDEX: Final = 999
+
+
+class _Absent:
+    """What a path finds where nothing is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where one value is. `text` is how it was written."""
+
+    text: str
+    then: bool
+    steps: tuple[Step, ...]
+
+    def find(self, record: object, then: object = ABSENT) -> object:
+        """Give the value there, or ABSENT; null counts as absent."""
+        value = then if self.then else record
+        for step in self.steps:
+            if isinstance(value, dict) and isinstance(step, str):
+                value = value.get(step, ABSENT)
+            elif isinstance(value, list | tuple) and isinstance(step, int):
+                value = value[step] if step < len(value) else ABSENT
+            else:
+                return ABSENT
+        return ABSENT if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where one fact may be: the first place whose top member exists decides.
+
+    So `$.passport.user` before `$.user.id` never falls through to the second
+    while there is a `passport` that has nobody in it: that is what a sign-out of
+    some libraries leaves behind.
+    """
+
+    paths: tuple[Path, ...] = ()
+
+    def find(self, record: object, then: object = ABSENT) -> tuple[object, str]:
+        """Give the value and the path that led to it; ABSENT and "" if none does."""
+        decided: tuple[bool, Step] | None = None
+        for path in self.paths:
+            top = (path.then, path.steps[0])
+            if decided is not None and top != decided:
+                break
+            if _has_top(then if path.then else record, path.steps[0]):
+                decided = top
+            found = path.find(record, then)
+            if found is not ABSENT:
+                return found, path.text
+        return ABSENT, ""
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)
+
+
+def parse_path(text: str) -> Path:
+    """Read a path.
+
+    Raises:
+        ValueError: it is none; says what one looks like.
+    """
+    found = _PATH(text)
+    if found is None:
+        raise ValueError(f"expected a path such as $.user.id or $.roles[0]: {text!r}")
+    steps = tuple(
+        int(index) if index else name for name, index in _STEP(found["steps"])
+    )
+    if len(steps) > MAX_STEPS:
+        raise ValueError(f"a path has at most {MAX_STEPS} steps")
+    return Path(text, found["root"] == "$then", steps)
+
+
+def places(*texts: str) -> Places:
+    """Read paths, the one that is to be asked first in front."""
+    return Places(tuple(parse_path(text) for text in texts))
+
+
+def _has_top(root: object, step: Step) -> bool:
+    if isinstance(step, str):
+        return isinstance(root, dict) and step in root
+    return isinstance(root, list | tuple) and step < len(root)
+
+
+_NAME: Final = r"\.[A-Za-z0-9_-]{1,64}"
+_INDEX: Final = r"\[(?:0|[1-9][0-9]{0,2})\]"
+_PATH = re.compile(rf"(?P<root>\$(?:then)?)(?P<steps>(?:{_NAME}|{_INDEX})+)").fullmatch
+_STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]+)\]").findall

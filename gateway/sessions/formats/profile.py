@@ -1,0 +1,113 @@
+"""One library's sessions, described: what the engine interprets.
+
+A profile holds no code of its own. profiles.py says each library's in the words
+that a configuration has for a format of one's own; compile.py turns both into
+this. If a Profile exists, its parts have been checked.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.sessions.formats.codecs import Codec
+from gateway.sessions.formats.id_pattern import IdPattern
+from gateway.sessions.formats.keys import IdKey, PathKey, acl_pattern
+from gateway.sessions.formats.paths import ABSENT, Path, Places
+from gateway.sessions.formats.signatures import Verifier
+from gateway.sessions.timestamps import LATEST, parse_timestamp
+
+
+class CookieValue(StrEnum):
+    """How the cookie's value is written on the wire."""
+
+    PLAIN = "plain"
+    PERCENT = "percent"
+    BASE64 = "base64"
+
+
+class Unit(StrEnum):
+    """What a time in a record is written in."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    ISO = "iso"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A time in the record, and seconds to add to it."""
+
+    path: Path
+    unit: Unit
+    plus: float = 0.0
+
+    def find(self, record: object, then: object = ABSENT) -> float | None:
+        """Give it in seconds since the epoch; None where there is no such time."""
+        value = self.path.find(record, then)
+        if self.unit is Unit.ISO:
+            moment = parse_timestamp(value) if isinstance(value, str) else None
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            # Compared before it is divided: an int may be too large for a float.
+            highest = LATEST * (1000 if self.unit is Unit.MILLISECONDS else 1)
+            moment = None
+            if 0 <= value <= highest:
+                moment = value / 1000 if self.unit is Unit.MILLISECONDS else value
+        else:
+            moment = None
+        return None if moment is None else min(moment + self.plus, LATEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Then:
+    """A second record, found by a value in the first.
+
+    What stands in the key has to match `id`, and `echo`, a path into the second
+    record, has to say the same. If it is `required` and missing, nobody is signed in.
+    """
+
+    key: PathKey
+    id: IdPattern
+    echo: Path | None
+    required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How one library's sessions are found, read and judged."""
+
+    format: str
+
+    # the cookie
+    cookie_name: bytes
+    cookie_value: CookieValue
+    verifier: Verifier
+    id: IdPattern
+
+    # the value
+    key: IdKey
+    echo: Path | None
+    then: Then | None
+    codecs: frozenset[Codec]
+    max_bytes: int
+
+    # what it says
+    identity: Places
+    traits: tuple[tuple[str, Places], ...]
+    roles: Places
+    tenants: Places
+    active_tenant: Places
+    ip_address: Places
+    user_agent: Places
+    deny: tuple[Path, ...]
+
+    # how long it lives; `expires` None: as long as the key does
+    expires: Moment | None
+    created: Moment | None
+    allow_no_ttl: bool
+
+    # headers, folded, by which the library would take another session than the cookie's
+    other_credentials: frozenset[bytes]
+
+    def acl(self) -> tuple[str, ...]:
+        """Give the key rules of a Redis user that may do what is needed here."""
+        keys = (self.key,) if self.then is None else (self.key, self.then.key)
+        return tuple(acl_pattern(key) for key in keys)

@@ -1,0 +1,74 @@
+"""The gateway's own word on sessions that it may not delete. Pure.
+
+Libraries write a deleted session back when a request is in flight, so that it is
+gone from Redis proves little. What the gateway ends it remembers itself:
+
+| key | holds | lives |
+| --- | --- | --- |
+| `gateway:revoked:<hex SHA-256 of the id>` | anything | as long as the session could |
+| `gateway:not-before:<identity id>` | seconds since the epoch, in decimal | the same |
+| `gateway:issued:<hex SHA-256 of the id>` | seconds since the epoch, in decimal | the same |
+
+Sessions that began before `not-before` are over. When one began is in the record
+with some libraries; for the others the gateway notes `issued` when it sees a new id
+being set. A session of which nobody knows when it began counts as old.
+"""
+
+import re
+from dataclasses import replace
+from urllib.parse import quote
+
+from gateway.sessions.record import Session
+from gateway.sessions.timestamps import LATEST
+
+
+def tombstone_key(key: str) -> str:
+    """Name the tombstone of a session by the hex SHA-256 of its id."""
+    return f"gateway:revoked:{key}"
+
+
+def not_before_key(identity_id: str) -> str:
+    """Name where it is said since when the sessions of an identity count."""
+    return f"gateway:not-before:{quote(identity_id, safe='')}"
+
+
+def issued_key(key: str) -> str:
+    """Name where it is noted when the gateway saw a session begin."""
+    return f"gateway:issued:{key}"
+
+
+def with_revocation(
+    session: Session,
+    *,
+    tombstone: bytes | None,
+    not_before: bytes | None,
+    issued: bytes | None = None,
+) -> Session:
+    """Give the session as it is after what the gateway itself has said of it.
+
+    What stands in the keys but cannot be read counts against the session.
+    """
+    if not session.issued_at and issued is not None:
+        began = _moment(issued) or 0.0
+        session = replace(session, issued_at=began, authenticated_at=began)
+    if tombstone is not None:
+        return _ended(session)
+    if not_before is not None:
+        since = _moment(not_before)
+        if since is None or session.issued_at < since:
+            return _ended(session)
+    return session
+
+
+def _ended(session: Session) -> Session:
+    return replace(session, active=False, ended_reason="revoked")
+
+
+def _moment(raw: bytes) -> float | None:
+    if not _DECIMAL(raw):
+        return None
+    moment = float(raw)
+    return moment if moment <= LATEST else None
+
+
+_DECIMAL = re.compile(rb"[0-9]{1,12}(?:\.[0-9]{1,9})?").fullmatch

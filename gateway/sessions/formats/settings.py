@@ -1,0 +1,118 @@
+"""What a configuration says of foreign sessions, and what is wrong with it."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormatSettings:
+    """The keys of `sessions` that describe a foreign format; None: not said.
+
+    `secure` is whether browsers come by https.
+    """
+
+    format: str
+    secure: bool = False
+    cookie_name: str | None = None
+    cookie_value: str | None = None
+    secrets: Sequence[str] = field(default=(), repr=False)
+    key_prefix: str | None = None
+    allow_pickle: bool = False
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something about a setting. `where` is its place below `sessions`."""
+
+    where: Where
+    message: str
+    hint: str = ""
+
+
+class FormatRefused(Exception):  # noqa: N818 - build.py tells it as a ConfigError
+    """The settings make no profile; `findings` holds all that was found."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("; ".join(finding.message for finding in findings))
+
+
+class Findings:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+
+    def refuse(self, where: Where, message: str, hint: str = "") -> None:
+        """Note that a setting cannot be used."""
+        self.found.append(Finding(where=where, message=message, hint=hint))
+
+    def read(self, where: Where, said: Any, read: Callable[[Any], T]) -> T | None:
+        """Read a setting; its ValueError becomes a finding, and None."""
+        try:
+            return read(said)
+        except ValueError as error:
+            self.refuse(where, str(error))
+            return None
+
+    def mapping(self, where: Where, said: object, known: Sequence[str]) -> bool:
+        """Check that a setting is a mapping of known keys."""
+        if not isinstance(said, Mapping):
+            self.refuse(where, f"expected a mapping of {', '.join(known)}")
+            return False
+        self.check_keys(where, said, known)
+        return True
+
+    def check_keys(
+        self, where: Where, said: Mapping[Any, Any], known: Sequence[str]
+    ) -> None:
+        """Refuse what is not known, with the name that is nearest."""
+        for name in said:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, 1)
+                hint = f'did you mean "{near[0]}"?' if near else ""
+                self.refuse((*where, str(name)), f'unknown key "{name}"', hint)
+
+    def flag(self, where: Where, said: object) -> bool:
+        """Read true or false."""
+        if not isinstance(said, bool):
+            self.refuse(where, "expected true or false")
+        return said is True
+
+
+def text(read: Callable[[str], T]) -> Callable[[Any], T]:
+    """Let only text through to a reader."""
+
+    def checked(said: Any) -> T:
+        if not isinstance(said, str):
+            raise ValueError("expected text")  # noqa: TRY004 - becomes a finding
+        return read(said)
+
+    return checked
+
+
+def one_of(kinds: type[E]) -> Callable[[Any], E]:
+    """Make a reader of a closed set."""
+
+    def checked(said: Any) -> E:
+        for kind in kinds:
+            if kind.value == said:
+                return kind
+        raise ValueError(f"expected one of {', '.join(kinds)}")
+
+    return checked
+
+
+def several(said: object) -> list[Any]:
+    """Give a list of what may be said alone, as a list, or not at all."""
+    if said is None:
+        return []
+    return list(said) if isinstance(said, list | tuple) else [said]

@@ -1,0 +1,76 @@
+"""Members of a record, checked one by one; the first that is wrong refuses it."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from gateway.sessions.timestamps import parse_timestamp
+
+MAX_ID_CHARS: Final = 255
+
+_T = TypeVar("_T")
+
+
+class Refused(Exception):  # noqa: N818 - parse_record turns it into a value
+    """A member of the record is not what the format says."""
+
+
+def read_object(value: object, where: str) -> dict[str, Any]:
+    """Take a JSON object."""
+    if not isinstance(value, dict):
+        raise Refused(f"{where}: not an object")
+    return value
+
+
+def read_text(value: object, where: str) -> str:
+    """Take a string."""
+    if not isinstance(value, str):
+        raise Refused(f"{where}: not a string")
+    return value
+
+
+def read_name(value: object, where: str) -> str:
+    """Take an identifier: it may become a header value, a claim, a part of a key."""
+    text = read_text(value, where)
+    if not 0 < len(text) <= MAX_ID_CHARS or not text.isprintable():
+        raise Refused(f"{where}: empty, too long, or with control characters")
+    return text
+
+
+def read_label(value: object, where: str) -> str:
+    """Take what `read_name` takes, or nothing written: a membership without a role."""
+    return "" if value == "" else read_name(value, where)
+
+
+def read_bool(value: object, where: str) -> bool:
+    """Take true or false; not a number that looks like one."""
+    if not isinstance(value, bool):
+        raise Refused(f"{where}: not true or false")
+    return value
+
+
+def read_time(value: object, where: str) -> float:
+    """Take an RFC 3339 time as seconds since the epoch."""
+    moment = parse_timestamp(read_text(value, where))
+    if moment is None:
+        raise Refused(f"{where}: not an RFC 3339 time")
+    return moment
+
+
+def optional(value: object, read: Callable[[object, str], _T], where: str) -> _T | None:
+    """Take null, which is the same as absent, or what `read` takes."""
+    return None if value is None else read(value, where)
+
+
+def deeper_than(document: Any, limit: int) -> bool:
+    """Tell whether objects and lists nest more than `limit` deep."""
+    level: list[Any] = [document]
+    for _ in range(limit):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True

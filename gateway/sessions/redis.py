@@ -1,0 +1,246 @@
+"""Sessions in Redis: the record is the truth, the indexes are hints to it."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import orjson
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.record import Corrupt, Session, parse_record, serialise
+from gateway.sessions.redis_client import RedisClient
+from gateway.sessions.redis_keys import (
+    ADD_TO_INDEX,
+    COMPARE_AND_SET,
+    ENDED_CHANNEL,
+    identity_key,
+    public_id_key,
+    record_key,
+)
+from gateway.sessions.redis_lookup import MAX_KEYS, Lookups
+from gateway.sessions.redis_url import RedisAddress
+from gateway.sessions.redis_watch import Watch
+from gateway.sessions.store import (
+    KEPT_AFTER_END,
+    OnEnded,
+    OnGap,
+    ended_session,
+    lives,
+    newest_first,
+    surplus_keys,
+)
+
+# Parsed records kept by their bytes: Redis is asked each time, and only what has
+# the very same bytes is not parsed again. 10,000 records of 8 KiB are 80 MiB.
+PARSED_RECORDS: Final = 10_000
+PARSED_BYTES: Final = 8 * 1024
+CORRUPT_KEYS: Final = 1_000
+ATTEMPTS: Final = 8
+
+_KEY_CHARS: Final = 64
+
+
+class RedisStore:
+    """The SessionStore in Redis or Valkey.
+
+    `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
+    called once for each key that holds bytes which are no session.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        timeout: float = 0.25,
+        max_per_identity: int | None = None,
+        on_corrupt: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._client = RedisClient(address, timeout=timeout)
+        self._lookups = Lookups(self._fetch, self._read)
+        self._watch = Watch(self._client)
+        self._max_per_identity = max_per_identity
+        self._on_corrupt = on_corrupt
+        self._parsed: OrderedDict[str, tuple[bytes, Session | Corrupt]] = OrderedDict()
+        self._corrupt: OrderedDict[str, None] = OrderedDict()
+
+    def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
+        """Ask with everybody who asks in this turn of the event loop."""
+        return self._lookups.ask(key)
+
+    async def create(self, key: str, session: Session, now: float) -> list[str]:
+        """Index first: a session that exists can always be found and ended."""
+        raw = serialise(session)
+        keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
+        await self._index(key, session, now)
+        if not await self._client.call("SET", record_key(key), raw, "NX", "PX", keep):
+            raise ValueError("the session key is taken")
+        if self._max_per_identity is None:
+            return []
+        surplus = surplus_keys(
+            await self.list_for(session.identity.id, now), self._max_per_identity, key
+        )
+        for old in surplus:
+            await self.end(old, now, "max_per_identity")
+        return surplus
+
+    async def replace(self, key: str, old: Session, new: Session) -> bool:
+        """Compare the bytes that `old` was read from, then set."""
+        raw = await self._raw_of(key, old)
+        if raw is None:
+            return False
+        written, keep = serialise(new), 0
+        if new.expires_at != old.expires_at:
+            # When this was decided, the session was seen.
+            await self._index(key, new, new.last_seen_at)
+            keep = _milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
+        if not await self._compare_and_set(key, raw, written, keep):
+            return False
+        self._remember(key, written, new)
+        return True
+
+    async def end(
+        self, key: str, now: float, reason: str = "revoked"
+    ) -> Session | None:
+        """Mark the record as ended, whatever others write to it meanwhile."""
+        for _ in range(ATTEMPTS):
+            raw = await self._client.get(record_key(key))
+            session = None if raw is None else parse_record(raw)
+            if raw is None or not isinstance(session, Session) or not session.active:
+                return None
+            ended = ended_session(session, now, reason)
+            try:
+                written = serialise(ended)
+            except ValueError:
+                written = b""  # no room to say so: then without a trace
+            keep = _milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
+            message = orjson.dumps({"key": key, "reason": reason})
+            if await self._compare_and_set(key, raw, written, keep, message):
+                with suppress(StoreUnavailable):  # the record is the truth
+                    await self._client.call(
+                        "ZREM", identity_key(session.identity.id), key
+                    )
+                return ended
+        raise StoreUnavailable("the session kept changing while it was to be ended")
+
+    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+        """End what is listed, one after the other."""
+        count = 0
+        for key, _ in await self.list_for(identity_id, now):
+            if key != but and await self.end(key, now) is not None:
+                count += 1
+        return count
+
+    async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
+        """Ask for every indexed record; what the index says counts for nothing."""
+        try:
+            members = await self._client.call(
+                "ZRANGE", identity_key(identity_id), 0, -1
+            )
+        except StoreUnavailable as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            return []
+        keys = [key for member in members if (key := _key_in(member)) is not None]
+        found: list[tuple[str, Session]] = []
+        for start in range(0, len(keys), MAX_KEYS):
+            batch = keys[start : start + MAX_KEYS]
+            for key, raw in zip(batch, await self._fetch(batch), strict=True):
+                if isinstance(raw, StoreUnavailable):
+                    raise raw
+                session = self._read(key, raw)
+                if isinstance(session, Session) and lives(session, identity_id, now):
+                    found.append((key, session))
+        return newest_first(found)
+
+    async def find(self, session_id: str) -> tuple[str, Session] | None:
+        """Follow the hint, then look whether it was true."""
+        hint = await self._client.get(public_id_key(session_id))
+        key = None if hint is None else _key_in(hint)
+        if key is None:
+            return None
+        session = await self.load(key)
+        if not isinstance(session, Session) or session.id != session_id:
+            return None
+        return key, session
+
+    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+        """Subscribe, and subscribe again whenever that is lost."""
+        self._watch.add(on_ended, on_gap)
+
+    async def ping(self) -> None:
+        """Return if Redis answers in time."""
+        await self._client.ping()
+
+    async def close(self) -> None:
+        """Stop watching, fail what waits, close the connections."""
+        await self._watch.close()
+        await self._lookups.close()
+        await self._client.close()
+
+    async def _fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
+        return await self._client.fetch([record_key(key) for key in keys])
+
+    def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
+        if raw is None:
+            return None
+        known = self._parsed.get(key)
+        if known is not None and known[0] == raw:
+            self._parsed.move_to_end(key)
+            return known[1]
+        record = parse_record(raw)
+        self._remember(key, raw, record)
+        if isinstance(record, Corrupt) and key not in self._corrupt:
+            self._corrupt[key] = None
+            if len(self._corrupt) > CORRUPT_KEYS:
+                self._corrupt.popitem(last=False)
+            if self._on_corrupt is not None:
+                self._on_corrupt(key, record.why)
+        return record
+
+    def _remember(self, key: str, raw: bytes, record: Session | Corrupt) -> None:
+        if len(raw) > PARSED_BYTES:
+            self._parsed.pop(key, None)
+            return
+        self._parsed[key] = (raw, record)
+        self._parsed.move_to_end(key)
+        if len(self._parsed) > PARSED_RECORDS:
+            self._parsed.popitem(last=False)
+
+    async def _raw_of(self, key: str, session: Session) -> bytes | None:
+        known = self._parsed.get(key)
+        if known is not None and known[1] == session:
+            return known[0]
+        raw = await self._client.get(record_key(key))
+        return raw if raw is not None and parse_record(raw) == session else None
+
+    async def _compare_and_set(
+        self, key: str, old: bytes, new: bytes, keep: int, message: bytes = b""
+    ) -> bool:
+        channel = ENDED_CHANNEL if message else ""
+        args = (old, new, keep, channel, message)
+        done = await self._client.run_script(COMPARE_AND_SET, record_key(key), *args)
+        return bool(done)
+
+    async def _index(self, key: str, session: Session, now: float) -> None:
+        keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
+        await self._client.run_script(
+            ADD_TO_INDEX,
+            identity_key(session.identity.id),
+            key,
+            session.expires_at,
+            keep,
+            now - KEPT_AFTER_END,
+        )
+        await self._client.call("SET", public_id_key(session.id), key, "PX", keep)
+
+
+def _key_in(member: bytes) -> str | None:
+    if len(member) != _KEY_CHARS or member.translate(None, b"0123456789abcdef"):
+        return None
+    return member.decode("ascii")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

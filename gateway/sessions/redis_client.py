@@ -1,0 +1,264 @@
+"""The only door to the redis library: every call has a deadline, every error a name.
+
+The library's defaults (ten retries with pauses, five seconds for each) would hold a
+request for half a minute. Here a call ends within `timeout`, pauses included, and
+is repeated once, at once, and only where a pooled connection turned out to be dead.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar, assert_never
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.redis_cluster import NODE_SHARE, fetch_from_cluster, told
+from gateway.sessions.redis_url import RedisAddress, RedisKind
+
+# One process needs few: look-ups share. More would only queue inside Redis.
+MAX_CONNECTIONS: Final = 64
+# A silent subscription is asked whether it still lives.
+HEARTBEAT: Final = 5.0
+
+T = TypeVar("T")
+_Plain: TypeAlias = "Redis | RedisCluster"
+
+
+class RedisClient:
+    """Redis by address: server, socket, Sentinel or Cluster, all the same here.
+
+    Every method raises StoreUnavailable, and nothing else, when Redis cannot be
+    asked, does not answer in time, or answers that it cannot serve.
+    """
+
+    def __init__(self, address: RedisAddress, *, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._client: _Plain | None = None
+        self._sentinel: Sentinel | None = None
+        self._closed = False
+
+    async def fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
+        """Give the values of distinct keys, in one round trip (one per node)."""
+        client = self._open()
+        if isinstance(client, RedisCluster):
+            return await self._within(
+                lambda: fetch_from_cluster(client, keys, self._timeout)
+            )
+        values: list[bytes | StoreUnavailable | None] = await self._within(
+            lambda: _command(client, "MGET", *keys)
+        )
+        return values
+
+    async def get(self, key: str) -> bytes | None:
+        """Give one value; None also where the key holds something else."""
+        (value,) = await self.fetch([key])
+        if isinstance(value, StoreUnavailable):
+            raise value
+        return value
+
+    async def call(self, *command: str | bytes | float) -> Any:
+        """Send one command; on Cluster its first key tells the node."""
+        client = self._open()
+        return await self._within(lambda: _command(client, *command))
+
+    async def run_script(
+        self, script: str, key: str, *args: str | bytes | float
+    ) -> Any:
+        """Run a Lua script on one key."""
+        return await self.call("EVAL", script, 1, key, *args)
+
+    async def ping(self) -> None:
+        """Return if Redis can serve reads now."""
+        client = self._open()
+        # A read, not PING: a Cluster that is down still answers PING.
+        await self._within(lambda: _command(client, "EXISTS", "gateway:ping"))
+
+    @contextlib.asynccontextmanager
+    async def subscription(
+        self, channel: str
+    ) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+        """Subscribe; give a function that waits for the next message.
+
+        That function raises StoreUnavailable when the subscription is lost.
+        """
+        client = self._open()
+        own: Redis | None = None
+        if isinstance(client, RedisCluster):
+            # PUBLISH reaches every node, so any node will do.
+            await self.ping()  # which learns the nodes
+            node = client.get_random_node()
+            own = Redis(host=node.host, port=int(node.port), **self._common())
+            pubsub = own.pubsub()
+        else:
+            pubsub = client.pubsub()
+        try:
+            await self._within(lambda: _subscribe(pubsub, channel))
+
+            async def next_message() -> bytes:
+                return await self._translated(lambda: _next(pubsub, self._timeout))
+
+            yield next_message
+        finally:
+            await _quietly(pubsub.aclose())  # type: ignore[no-untyped-call]
+            if own is not None:
+                await _quietly(own.aclose())
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await _quietly(client.aclose())
+        if self._sentinel is not None:
+            await _quietly(self._sentinel.aclose())
+
+    def _open(self) -> _Plain:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._client is None:
+            try:
+                self._client = self._connectable()
+            except (OSError, ValueError) as error:  # a certificate file, say
+                raise StoreUnavailable(told(error)) from error
+        return self._client
+
+    def _connectable(self) -> _Plain:
+        address = self._address
+        common = self._common()
+        match address.kind:
+            case RedisKind.SERVER:
+                host, port = address.hosts[0]
+                return Redis(host=host, port=port, db=address.db, **common)
+            case RedisKind.UNIX:
+                return Redis(unix_socket_path=address.path, db=address.db, **common)
+            case RedisKind.SENTINEL:
+                return self._by_sentinel(common)
+            case RedisKind.CLUSTER:
+                # A node that hangs must not use up the deadline of the others.
+                common["socket_timeout"] = self._timeout * NODE_SHARE
+                common["retry"] = Retry(NoBackoff(), 0)
+                nodes = [ClusterNode(host, port) for host, port in address.hosts]
+                return RedisCluster(
+                    startup_nodes=nodes,
+                    require_full_coverage=False,
+                    max_connections=MAX_CONNECTIONS,
+                    **common,
+                )
+            case _:
+                assert_never(address.kind)
+
+    def _by_sentinel(self, common: dict[str, Any]) -> Redis:
+        address = self._address
+        # One dead Sentinel must leave time to ask the next.
+        share = self._timeout / (len(address.hosts) + 1)
+        self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            list(address.hosts),
+            sentinel_kwargs={
+                **common,
+                "username": address.option("sentinel_username"),
+                "password": address.option("sentinel_password"),
+                "socket_timeout": share,
+                "socket_connect_timeout": share,
+            },
+            **common,
+        )
+        client: Redis = self._sentinel.master_for(address.service, db=address.db)
+        return client
+
+    def _common(self) -> dict[str, Any]:
+        address = self._address
+        common: dict[str, Any] = {
+            "username": address.username,
+            "password": address.password,
+            "socket_connect_timeout": self._timeout,
+            # `_within` is the deadline; one per read would cost a task per read.
+            "socket_timeout": None,
+            "retry": _once(RedisConnectionError),
+            # RESP2 needs no greeting, and no permission for one.
+            "protocol": 2,
+            "driver_info": None,
+            # While these are on, the pool does not check for stale replies.
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        }
+        if address.kind is RedisKind.UNIX:
+            del common["socket_connect_timeout"]
+        if address.tls:
+            common |= {
+                "ssl": True,
+                "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+                **dict(address.options),
+            }
+            common.pop("sentinel_username", None)
+            common.pop("sentinel_password", None)
+        return common
+
+    async def _within(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self._timeout), self._free:
+                return await self._translated(work)
+        except TimeoutError as error:
+            raise StoreUnavailable(
+                f"no answer within {self._timeout * 1000:.0f} ms"
+            ) from error
+
+    async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await work()
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # Also what the library raises by mistake: not knowing is an outage.
+            raise StoreUnavailable(told(error)) from error
+
+
+async def _subscribe(pubsub: PubSub, channel: str) -> None:
+    await pubsub.subscribe(channel)
+    while (message := await pubsub.get_message(timeout=HEARTBEAT)) is None or (
+        message["type"] != "subscribe"
+    ):
+        pass
+
+
+async def _next(pubsub: PubSub, patience: float) -> bytes:
+    asked = False
+    while True:
+        message = await pubsub.get_message(timeout=patience if asked else HEARTBEAT)
+        if message is None:
+            if asked:
+                raise StoreUnavailable("the subscription is silent")
+            await pubsub.ping()
+            asked = True
+            continue
+        asked = False
+        if message["type"] == "subscribe":
+            # The library has connected anew on its own; what was said meanwhile
+            # is lost, and that must be known.
+            raise StoreUnavailable("the subscription was interrupted")
+        if message["type"] == "message":
+            data: bytes = message["data"]
+            return data
+
+
+async def _command(client: _Plain, *command: str | bytes | float) -> Any:
+    return await client.execute_command(*command)
+
+
+async def _quietly(closing: Awaitable[None]) -> None:
+    with contextlib.suppress(RedisError, OSError):  # it is closed either way
+        await closing
+
+
+def _once(*errors: type[Exception]) -> Retry:
+    return Retry(NoBackoff(), 1, supported_errors=errors)  # type: ignore[arg-type]

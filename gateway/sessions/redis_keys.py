@@ -1,0 +1,50 @@
+"""Names and scripts of the session store in Redis; docs/session-record.md.
+
+Each script touches one key, so that all of them run on Redis Cluster.
+"""
+
+from typing import Final
+from urllib.parse import quote
+
+ENDED_CHANNEL: Final = "gateway:sessions:ended"
+
+
+def record_key(key: str) -> str:
+    """Name the record of a session by the hex SHA-256 of its token."""
+    return f"gateway:session:{key}"
+
+
+def identity_key(identity_id: str) -> str:
+    """Name the index of an identity. Its id is percent-encoded: no ":" gets in."""
+    return f"gateway:identity:{quote(identity_id, safe='')}:sessions"
+
+
+def public_id_key(session_id: str) -> str:
+    """Name the hint from a session's public id to its key."""
+    return f"gateway:session-id:{quote(session_id, safe='')}"
+
+
+# KEYS: record. ARGV: bytes expected, bytes to set ("" deletes), milliseconds to
+# live ("0" leaves them), channel ("" is silent), message. Answers 1 if it was done.
+COMPARE_AND_SET: Final = """
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+elseif ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+return 1
+"""
+
+# KEYS: index. ARGV: member, score, milliseconds to live, score below which entries
+# are forgotten. An index that another program keeps without end stays so.
+ADD_TO_INDEX: Final = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'zset' then redis.call('DEL', KEYS[1]) end
+local left = redis.call('PTTL', KEYS[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[4])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+if left ~= -1 then
+  redis.call('PEXPIRE', KEYS[1], math.max(left, tonumber(ARGV[3])))
+end
+return 1
+"""

@@ -1,0 +1,78 @@
+"""Hearing of sessions that end elsewhere, over a subscription that may break."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import orjson
+
+from gateway.sessions.redis_client import RedisClient
+from gateway.sessions.redis_keys import ENDED_CHANNEL
+from gateway.sessions.store import OnEnded, OnGap
+
+# Pauses between attempts to subscribe, in seconds; the last one stays.
+PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Watch:
+    """Calls back for each message; owns the task that listens."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+        self._on_ended: list[OnEnded] = []
+        self._on_gap: list[OnGap] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, on_ended: OnEnded, on_gap: OnGap | None) -> None:
+        """Add callbacks; the first one starts the listening."""
+        self._on_ended.append(on_ended)
+        if on_gap is not None:
+            self._on_gap.append(on_gap)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._listen())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._client.subscription(ENDED_CHANNEL) as next_message:
+                    # What ended until now was told to nobody here.
+                    for on_gap in self._on_gap:
+                        _shielded(on_gap)
+                    failures = 0
+                    while True:
+                        self._tell(await next_message())
+            except Exception:  # noqa: BLE001 - to stay deaf would be worse
+                await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+                failures += 1
+
+    def _tell(self, message: bytes) -> None:
+        try:
+            said = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            return
+        key, reason = (
+            (said.get("key"), said.get("reason"))
+            if isinstance(said, dict)
+            else (None, None)
+        )
+        if isinstance(key, str) and isinstance(reason, str):
+            for on_ended in self._on_ended:
+                _shielded(partial(on_ended, key, reason))
+
+
+def _shielded(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception as error:  # noqa: BLE001 - one callback must not deafen the others
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a session watcher failed", "exception": error}
+        )

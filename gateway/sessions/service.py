@@ -1,0 +1,73 @@
+"""Sessions as values: how one is made at sign-in, and how its tenant changes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.record import (
+    Corrupt,
+    Device,
+    Identity,
+    Method,
+    Session,
+    Tenant,
+    parse_record,
+    serialise,
+)
+
+
+def new_session(
+    *,
+    identity: Identity,
+    tenants: Mapping[str, Tenant],
+    active_tenant: str | None,
+    methods: Sequence[str],
+    aal: str,
+    persistent: bool,
+    device: Device | None,
+    now: float,
+    policy: LifetimePolicy,
+    session_id: str,
+) -> Session:
+    """Make the session of a sign-in that happened just now.
+
+    Without an active tenant the only membership becomes it. An active tenant
+    that is no membership is a ValueError: membership comes from the sign-in. So is
+    whatever would not read back as a session: an empty role, an id of two lines.
+    """
+    if active_tenant is None:
+        active_tenant = _only(tenants)
+    elif active_tenant not in tenants:
+        raise ValueError("the active tenant is not among the tenants")
+    session = Session(
+        id=session_id,
+        active=True,
+        issued_at=now,
+        authenticated_at=now,
+        expires_at=now + policy.lifespan,
+        last_seen_at=now,
+        aal=aal,
+        methods=tuple(Method(method=name, completed_at=now) for name in methods),
+        identity=identity,
+        tenants=dict(tenants),
+        active_tenant_id=active_tenant,
+        devices=() if device is None else (device,),
+        persistent=persistent,
+    )
+    match parse_record(serialise(session)):
+        case Corrupt(why=why):
+            raise ValueError(why)
+        case Session():
+            return session
+
+
+def switch_tenant(session: Session, tenant_id: str) -> Session | None:
+    """Give the session with another active tenant; None where it is no member."""
+    if tenant_id not in session.tenants:
+        return None
+    return replace(session, active_tenant_id=tenant_id)
+
+
+def _only(tenants: Iterable[str]) -> str | None:
+    names = list(tenants)
+    return names[0] if len(names) == 1 else None

@@ -1,0 +1,196 @@
+"""The session store: what it promises, and the smallest one that keeps it.
+
+Keys are the hex SHA-256 of session tokens. A store that cannot answer raises
+StoreUnavailable: "could not find out" is never "no session".
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Final, Protocol, TypeAlias
+
+from gateway.sessions.record import Corrupt, Session, parse_record, serialise
+
+# A record outlives its session, so that "expired" can be told from "unknown".
+KEPT_AFTER_END: Final = 86_400.0
+
+# Called with the key of a session that ended, and the reason word.
+OnEnded: TypeAlias = Callable[[str, str], None]
+# Called when listening begins, and begins anew: what ended before that was told to
+# nobody here, so whoever holds streams asks again.
+OnGap: TypeAlias = Callable[[], None]
+
+
+class SessionStore(Protocol):
+    """Where sessions live. Every method may raise StoreUnavailable."""
+
+    def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
+        """Ask for one record, now; what was known before is never the answer."""
+        ...
+
+    async def create(self, key: str, session: Session, now: float) -> list[str]:
+        """Store a new session; give the keys of those that had to end for it.
+
+        Raises ValueError if the key is taken or the record is too large.
+        """
+        ...
+
+    async def replace(self, key: str, old: Session, new: Session) -> bool:
+        """Write `new` if `old` is still what is stored; else False.
+
+        So a session that was ended in between stays ended.
+        """
+        ...
+
+    async def end(
+        self, key: str, now: float, reason: str = "revoked"
+    ) -> Session | None:
+        """Make a session inactive and tell the watchers.
+
+        Give it as it is now, or None where there was no active one.
+        """
+        ...
+
+    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+        """End every live session of an identity, but that of one key; count them."""
+        ...
+
+    async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
+        """Give the live sessions of an identity with their keys, newest first."""
+        ...
+
+    async def find(self, session_id: str) -> tuple[str, Session] | None:
+        """Give a session by its public id, ended or not, while it is kept."""
+        ...
+
+    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+        """Call back for each session that ends, here or in another process."""
+        ...
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of everything; later calls raise StoreUnavailable."""
+        ...
+
+
+class MemoryStore:
+    """Sessions in this process, as the bytes that another store would hold."""
+
+    def __init__(self, *, max_per_identity: int | None = None) -> None:
+        self._max_per_identity = max_per_identity
+        self._records: dict[str, bytes] = {}
+        self._watchers: list[OnEnded] = []
+
+    def put_raw(self, key: str, raw: bytes) -> None:
+        """Store any bytes, as another program might."""
+        self._records[key] = raw
+
+    async def load(self, key: str) -> Session | Corrupt | None:
+        """Parse what is stored."""
+        raw = self._records.get(key)
+        return None if raw is None else parse_record(raw)
+
+    async def create(self, key: str, session: Session, now: float) -> list[str]:
+        """Store a new session; the oldest beyond the limit end."""
+        raw = serialise(session)
+        if key in self._records:
+            raise ValueError("the session key is taken")
+        self._records[key] = raw
+        surplus = surplus_keys(
+            await self.list_for(session.identity.id, now), self._max_per_identity, key
+        )
+        for old in surplus:
+            await self.end(old, now, "max_per_identity")
+        return surplus
+
+    async def replace(self, key: str, old: Session, new: Session) -> bool:
+        """Compare the parsed record, then set."""
+        if await self.load(key) != old:
+            return False
+        self._records[key] = serialise(new)
+        return True
+
+    async def end(
+        self, key: str, now: float, reason: str = "revoked"
+    ) -> Session | None:
+        """Mark the record and call the watchers."""
+        session = await self.load(key)
+        if not isinstance(session, Session) or not session.active:
+            return None
+        ended = ended_session(session, now, reason)
+        try:
+            self._records[key] = serialise(ended)
+        except ValueError:  # no room to say so: then without a trace
+            del self._records[key]
+        for watcher in self._watchers:
+            watcher(key, reason)
+        return ended
+
+    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+        """End what is listed."""
+        keys = [key for key, _ in await self.list_for(identity_id, now) if key != but]
+        return sum([await self.end(key, now) is not None for key in keys])
+
+    async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
+        """Look through everything."""
+        pairs = [(key, parse_record(raw)) for key, raw in self._records.items()]
+        return newest_first(
+            (key, session)
+            for key, session in pairs
+            if isinstance(session, Session) and lives(session, identity_id, now)
+        )
+
+    async def find(self, session_id: str) -> tuple[str, Session] | None:
+        """Look through everything."""
+        for key, raw in self._records.items():
+            session = parse_record(raw)
+            if isinstance(session, Session) and session.id == session_id:
+                return key, session
+        return None
+
+    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+        """Keep the callback; nothing is missed from here on."""
+        self._watchers.append(on_ended)
+        if on_gap is not None:
+            on_gap()
+
+    async def ping(self) -> None:
+        """Do nothing: memory is there."""
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._records.clear()
+        self._watchers.clear()
+
+
+def ended_session(session: Session, now: float, reason: str) -> Session:
+    """Give the session as it is stored after its end."""
+    return replace(session, active=False, ended_at=now, ended_reason=reason)
+
+
+def lives(session: Session, identity_id: str, now: float) -> bool:
+    """Tell whether this is a session of that identity that could be used now."""
+    return (
+        session.active
+        and session.expires_at > now
+        and session.identity.id == identity_id
+    )
+
+
+def newest_first(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Session]]:
+    """Sort by sign-in, then by key so that every store gives the same order."""
+    return sorted(
+        pairs, key=lambda pair: (pair[1].authenticated_at, pair[0]), reverse=True
+    )
+
+
+def surplus_keys(
+    live: list[tuple[str, Session]], limit: int | None, newest: str
+) -> list[str]:
+    """Tell which sessions end so that `limit` remain: the oldest, never the new one."""
+    if limit is None:
+        return []
+    others = [key for key, _ in live if key != newest]
+    return others[max(0, limit - 1) :]

@@ -1,0 +1,275 @@
+"""What every session store keeps, whatever it stores in."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.sessions.authenticate import LifetimePolicy, touch
+from gateway.sessions.record import MAX_RECORD_BYTES, Corrupt, Identity, serialise
+from tests.contract.conftest import Subject
+from tests.sessions.samples import DAY, NOW, a_key, a_session
+
+KEY = a_key()
+
+
+def of(identity_id, **changes):
+    return a_session(identity=Identity(id=identity_id), **changes)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\xfe\x00", id="not-utf-8"),
+        pytest.param(b"not json", id="not-json"),
+        pytest.param(b"[]", id="a-list"),
+        pytest.param(b"{}", id="no-members"),
+        pytest.param(b'{"id": "\\ud800"}', id="lone-surrogate"),
+        pytest.param(b"[" * 60_000, id="deep"),
+        pytest.param(b" " * (MAX_RECORD_BYTES + 1), id="huge"),
+    ],
+)
+async def test_bytes_that_are_no_session_are_corrupt(subject: Subject, raw):
+    await subject.put(KEY, raw)
+
+    assert isinstance(await subject.store.load(KEY), Corrupt)
+    assert await subject.store.end(KEY, NOW) is None
+    assert await subject.store.replace(KEY, a_session(), a_session()) is False
+
+
+async def test_an_ended_session_is_not_resurrected_by_a_late_write(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+    seen = await subject.store.load(KEY)
+    await subject.store.end(KEY, NOW + 1)
+
+    late = replace(seen, last_seen_at=NOW + 2)
+
+    assert await subject.store.replace(KEY, seen, late) is False
+    assert (await subject.store.load(KEY)).active is False
+
+
+async def test_a_deleted_session_is_not_resurrected(subject: Subject):
+    absent = a_session()
+
+    assert await subject.store.replace(KEY, absent, absent) is False
+    assert await subject.store.load(KEY) is None
+
+
+async def test_an_end_wins_over_writes_that_race_with_it(subject: Subject):
+    session = a_session()
+    await subject.store.create(KEY, session, NOW)
+
+    async def keep_touching():
+        for second in range(60, 600, 60):
+            seen = await subject.store.load(KEY)
+            await subject.store.replace(
+                KEY, seen, replace(seen, last_seen_at=NOW + second)
+            )
+
+    _, ended = await asyncio.gather(
+        keep_touching(), subject.store.end(KEY, NOW + 5), return_exceptions=True
+    )
+
+    assert ended is not None
+    assert (await subject.store.load(KEY)).active is False
+
+
+async def test_a_taken_key_is_not_overwritten(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+
+    with pytest.raises(ValueError, match="taken"):
+        await subject.store.create(KEY, of("u_eve"), NOW)
+
+    assert (await subject.store.load(KEY)).identity.id == "u_ada"
+
+
+async def test_a_record_too_large_to_be_read_again_is_not_written(subject: Subject):
+    traits = {"note": "x" * MAX_RECORD_BYTES}
+    session = a_session(identity=Identity(id="u_ada", traits=traits))
+
+    with pytest.raises(ValueError, match="larger"):
+        await subject.store.create(KEY, session, NOW)
+
+    assert await subject.store.load(KEY) is None
+
+
+async def test_a_record_without_room_for_its_end_still_ends(subject: Subject):
+    spare = MAX_RECORD_BYTES - len(serialise(a_session(extra={"x": ""})))
+    session = a_session(extra={"x": "x" * spare})
+    await subject.store.create(KEY, session, NOW)
+
+    assert await subject.store.end(KEY, NOW) is not None
+
+    assert await subject.store.load(KEY) is None
+
+
+async def test_what_is_created_is_loaded(subject: Subject):
+    session = a_session()
+
+    ended = await subject.store.create(KEY, session, NOW)
+
+    assert ended == []
+    assert await subject.store.load(KEY) == session
+    assert await subject.store.load(a_key("other")) is None
+
+
+async def test_a_record_written_by_another_program_is_loaded(subject: Subject):
+    await subject.put(KEY, serialise(a_session()))
+
+    assert await subject.store.load(KEY) == a_session()
+
+
+async def test_a_change_by_another_program_shows_in_the_next_load(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+    await subject.store.load(KEY)
+
+    await subject.put(KEY, serialise(a_session(active=False)))
+
+    assert (await subject.store.load(KEY)).active is False
+
+
+async def test_an_end_shows_in_the_next_load_and_says_when_and_why(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+    await subject.store.load(KEY)
+
+    ended = await subject.store.end(KEY, NOW + 1, "signed_out")
+
+    assert ended == await subject.store.load(KEY)
+    assert (ended.active, ended.ended_at, ended.ended_reason) == (
+        False,
+        NOW + 1,
+        "signed_out",
+    )
+
+
+async def test_what_has_ended_cannot_end_again(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+    await subject.store.end(KEY, NOW)
+
+    assert await subject.store.end(KEY, NOW) is None
+    assert await subject.store.end(a_key("unknown"), NOW) is None
+
+
+async def test_replace_writes_what_is_still_as_it_was(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+    seen = await subject.store.load(KEY)
+    policy = LifetimePolicy(lifespan=DAY, extend_within=DAY / 4)
+    touched = touch(seen, NOW + DAY - 60, policy)
+
+    assert await subject.store.replace(KEY, seen, touched) is True
+
+    assert await subject.store.load(KEY) == touched
+    assert touched.expires_at == NOW + 2 * DAY - 60
+    live = await subject.store.list_for("u_ada", NOW + DAY + 60)
+    assert live == [(KEY, touched)]
+
+
+async def test_replace_works_for_one_who_has_not_loaded(subject: Subject):
+    await subject.store.create(KEY, a_session(), NOW)
+
+    done = await subject.limited.replace(
+        KEY, a_session(), a_session(last_seen_at=NOW + 60)
+    )
+
+    assert done is True
+    assert (await subject.store.load(KEY)).last_seen_at == NOW + 60
+
+
+async def test_sessions_are_listed_by_identity_newest_first(subject: Subject):
+    for number in range(3):
+        session = a_session(id=f"s{number}", authenticated_at=NOW + number)
+        await subject.store.create(a_key(f"k{number}"), session, NOW)
+    await subject.store.create(a_key("eve"), of("u_eve", id="s9"), NOW)
+    await subject.store.end(a_key("k1"), NOW)
+
+    live = await subject.store.list_for("u_ada", NOW)
+
+    assert [session.id for _, session in live] == ["s2", "s0"]
+    assert [key for key, _ in live] == [a_key("k2"), a_key("k0")]
+    assert await subject.store.list_for("u_ada", NOW + DAY) == []
+    assert await subject.store.list_for("nobody", NOW) == []
+
+
+@pytest.mark.parametrize("identity_id", ["a:sessions", "*", "é", "a b", "%3A", "{x}"])
+async def test_identities_with_odd_names_are_kept_apart(subject: Subject, identity_id):
+    await subject.store.create(KEY, of(identity_id), NOW)
+    await subject.store.create(a_key("a"), of("a", id="s2"), NOW)
+
+    assert [k for k, _ in await subject.store.list_for(identity_id, NOW)] == [KEY]
+    assert [k for k, _ in await subject.store.list_for("a", NOW)] == [a_key("a")]
+
+
+async def test_all_but_one_end(subject: Subject):
+    for number in range(3):
+        session = a_session(id=f"s{number}")
+        await subject.store.create(a_key(f"k{number}"), session, NOW)
+    await subject.store.create(a_key("eve"), of("u_eve", id="s9"), NOW)
+
+    assert await subject.store.end_all("u_ada", NOW, a_key("k1")) == 2
+
+    live = await subject.store.list_for("u_ada", NOW)
+    assert [key for key, _ in live] == [a_key("k1")]
+    assert await subject.store.end_all("u_ada", NOW, None) == 1
+    assert len(await subject.store.list_for("u_eve", NOW)) == 1
+
+
+async def test_the_oldest_end_when_there_are_too_many(subject: Subject):
+    for number in range(3):
+        session = a_session(id=f"s{number}", authenticated_at=NOW + number)
+        assert (
+            await subject.limited.create(a_key(f"k{number}"), session, NOW + number)
+            == []
+        )
+
+    newest = a_session(id="s3", authenticated_at=NOW + 3)
+    ended = await subject.limited.create(a_key("k3"), newest, NOW + 3)
+
+    assert ended == [a_key("k0")]
+    first = await subject.store.load(a_key("k0"))
+    assert (first.active, first.ended_reason) == (False, "max_per_identity")
+    live = await subject.store.list_for("u_ada", NOW + 3)
+    assert [session.id for _, session in live] == ["s3", "s2", "s1"]
+
+
+async def test_the_new_session_never_ends_for_the_limit(subject: Subject):
+    for number in range(6):
+        session = a_session(id=f"s{number}")
+        await subject.limited.create(a_key(f"k{number}"), session, NOW)
+        assert (await subject.store.load(a_key(f"k{number}"))).active
+
+    assert len(await subject.store.list_for("u_ada", NOW)) == 3
+
+
+async def test_a_session_is_found_by_its_public_id(subject: Subject):
+    session = a_session(id="odd id:*")
+    await subject.store.create(KEY, session, NOW)
+
+    assert await subject.store.find("odd id:*") == (KEY, session)
+    assert await subject.store.find("odd") is None
+    await subject.store.end(KEY, NOW)
+    assert (await subject.store.find("odd id:*"))[1].active is False
+
+
+async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject):
+    listening, heard, second = asyncio.Event(), [], asyncio.Event()
+
+    def on_ended(key: str, reason: str) -> None:
+        heard.append((key, reason))
+        if len(heard) == 2:
+            second.set()
+
+    subject.store.watch(on_ended, listening.set)
+    await asyncio.wait_for(listening.wait(), 10)
+    await subject.store.create(KEY, a_session(), NOW)
+    await subject.store.create(a_key("two"), a_session(id="s2"), NOW)
+    await subject.store.end(KEY, NOW, "signed_out")
+    await subject.store.end(KEY, NOW)
+    await subject.store.end_all("u_ada", NOW, None)
+    await asyncio.wait_for(second.wait(), 10)
+
+    assert heard == [(KEY, "signed_out"), (a_key("two"), "revoked")]
+
+
+async def test_it_answers_that_it_is_there(subject: Subject):
+    await subject.store.ping()

@@ -1,0 +1,36 @@
+"""From a value to a judgement, at one moment."""
+
+import json
+
+from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.credential import Credential, read_credential
+from gateway.sessions.formats.engine import Stored, judge
+from gateway.sessions.formats.settings import FormatSettings
+
+NOW = 1_795_219_200.0
+SID = "0123456789abcdef0123456789abcdef"
+SECRET = ("a secret of our own making",)
+
+
+def compiled(name="json", *, secrets=(), pickled=False, **profile):
+    said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"}
+    return compile_format(
+        FormatSettings(
+            format=name,
+            cookie_name="sid",
+            secrets=secrets,
+            allow_pickle=pickled,
+            profile={**(said if name == "json" else {}), **profile},
+        )
+    )
+
+
+def judged(profile, value, *, pttl=60_000, then=None):
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    credential = read_credential(profile, [b"sid=" + SID.encode()])
+    assert isinstance(credential, Credential)
+    return judge(profile, credential, Stored(value=raw, pttl=pttl), NOW, then)
+
+
+def read(value, *, pttl=60_000, **profile):
+    return judged(compiled(**profile), value, pttl=pttl)

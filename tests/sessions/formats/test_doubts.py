@@ -1,0 +1,36 @@
+"""What is allowed, and probably not meant."""
+
+import pytest
+
+from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.doubts import doubts
+from tests.sessions.formats.samples import SECRETS, settings
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        pytest.param(settings("django", secrets=SECRETS), ("secrets",), id="unused"),
+        pytest.param(
+            settings("better-auth", secrets=SECRETS * 2), ("secrets",), id="first-only"
+        ),
+        pytest.param(
+            settings("better-auth", secrets=SECRETS),
+            ("profile", "tenants"),
+            id="tenant",
+        ),
+        pytest.param(
+            settings("aiohttp-session"), ("profile", "allow_no_ttl"), id="for-ever"
+        ),
+    ],
+)
+def test_what_is_probably_not_meant_is_doubted(said, where):
+    found = doubts(said, compile_format(said))
+
+    assert where in {finding.where for finding in found}
+
+
+def test_what_is_plainly_meant_is_not_doubted():
+    said = settings(profile={"active_tenant": None})
+
+    assert doubts(said, compile_format(said)) == ()

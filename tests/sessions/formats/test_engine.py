@@ -1,0 +1,529 @@
+"""What a stored value means: hostile rows first."""
+
+import base64
+import json
+import pickle
+import tracemalloc
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.credential import Credential, read_credential
+from gateway.sessions.formats.engine import (
+    Guest,
+    Stored,
+    Wanted,
+    judge,
+    read_session,
+)
+from gateway.sessions.formats.settings import FormatSettings
+from gateway.sessions.record import Corrupt, Device, Session, serialise
+from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, judged, read
+from tests.sessions.formats.scenarios import SCENARIOS, Redis, ask
+
+SCENARIO = {scenario.id: scenario for scenario in SCENARIOS}
+
+
+# Nobody is signed in where the library's mark is not there.
+
+FLASK_BAG = {"_permanent": True, "email": "alice@example.com", "roles": ["admin"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "sid", "value"),
+    [
+        pytest.param("flask-session", "x" * 43, FLASK_BAG, id="flask-login-logged-out"),
+        pytest.param(
+            "flask-session", "x" * 43, msgpack.packb(FLASK_BAG), id="as-msgpack"
+        ),
+        pytest.param(
+            "flask-session",
+            "x" * 43,
+            base64.b64decode(
+                "iKpfcGVybWFuZW50w6VlbWFpbLFhbGljZUBleGFtcGxlLmNvbaVyb2xlc5KmZWRpdG9y"
+                "p2JpbGxpbmemb3JnX2lkpW9yZy05qGxvZ2luX2F0y0HawDfAIAAAoW79o21mYcOnbm90"
+                "aGluZ8A="
+            ),
+            id="flask-login-logged-out-as-the-library-wrote-it",
+        ),
+        pytest.param("flask-session", "x" * 43, b"\x80", id="flask-empty"),
+        pytest.param(
+            "aiohttp-session",
+            SID,
+            {"created": 1, "session": {"email": "alice@example.com", "role": "admin"}},
+            id="aiohttp-security-forget",
+        ),
+        pytest.param("aiohttp-session", SID, {}, id="aiohttp-session-invalidate"),
+        pytest.param("django", SID, {"cart": [1], "email": "a@b.c"}, id="django-cart"),
+        pytest.param("starsessions", SID, {"cart": [1]}, id="starsessions-cart"),
+        pytest.param(
+            "starsessions",
+            SID,
+            {"user": None, "user_id": 7},
+            id="starsessions-user-null",
+        ),
+    ],
+)
+def test_a_key_is_not_a_login(name, sid, value):
+    profile = compile_format(FormatSettings(format=name, cookie_name="sid"))
+    credential = read_credential(profile, [b"sid=" + sid.encode()])
+    assert isinstance(credential, Credential)
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+
+    told = judge(profile, credential, Stored(value=raw, pttl=60_000), NOW)
+
+    assert told == Guest()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"cookie": {}, "views": 1}, id="anonymous"),
+        pytest.param({"cookie": {}}, id="regenerated-by-logout"),
+        pytest.param(
+            {"cookie": {}, "passport": {}, "user": {"id": "u-1"}},
+            id="logged-out-by-an-old-passport",
+        ),
+        pytest.param({"passport": {"user": ""}}, id="empty-user"),
+        pytest.param({"passport": {"user": None}}, id="null-user"),
+    ],
+)
+def test_express_sessions_of_nobody(value):
+    profile = compiled("express-session", secrets=SECRET)
+    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+
+    told = read_session(profile, credential, json.dumps(value).encode())
+
+    assert told == Guest()
+
+
+@pytest.mark.parametrize(
+    ("value", "identity", "roles"),
+    [
+        pytest.param({"passport": {"user": 42}}, "42", (), id="passport-number"),
+        pytest.param(
+            {"passport": {"user": {"id": "u", "role": "admin"}}},
+            "u",
+            ("admin",),
+            id="passport-object",
+        ),
+        pytest.param(
+            {"user": {"id": "u", "roles": ["a", "b"]}}, "u", ("a", "b"), id="own"
+        ),
+    ],
+)
+def test_express_sessions_of_somebody(value, identity, roles):
+    profile = compiled("express-session", secrets=SECRET)
+    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+
+    told = read_session(profile, credential, json.dumps(value).encode())
+
+    assert isinstance(told, Session)
+    assert (told.identity.id, told.identity.roles) == (identity, roles)
+
+
+# Values that are not what they should be.
+
+
+@pytest.mark.parametrize(
+    ("value", "profile", "why"),
+    [
+        pytest.param(b"\xac\xed\x00\x05", {}, "Java", id="java"),
+        pytest.param(b"{" + b" " * 70_000 + b"}", {}, "larger", id="large"),
+        pytest.param({"id": True}, {}, "neither text", id="true-is-nobody"),
+        pytest.param({"id": {"a": 1}}, {}, "neither text", id="an-object-is-nobody"),
+        pytest.param({"id": 1.5}, {}, "neither text", id="a-fraction-is-nobody"),
+        pytest.param(b'{"id": 1' + b"0" * 30 + b"}", {}, "neither", id="endless-id"),
+        pytest.param({"id": "a\nb"}, {}, "control", id="line-end"),
+        pytest.param({"id": "x" * 300}, {}, "too long", id="long"),
+        pytest.param({"id": "u"}, {"echo": "$.sid"}, "stored under", id="no-echo"),
+        pytest.param(
+            {"id": "u", "sid": "f" * 32}, {"echo": "$.sid"}, "stored under", id="echo"
+        ),
+        pytest.param(
+            {"id": "u", "roles": {"admin": True}},
+            {"roles": "$.roles"},
+            "neither a list",
+            id="roles-mapping",
+        ),
+        pytest.param(
+            {"id": "u", "roles": [["admin"]]},
+            {"roles": "$.roles"},
+            "neither text",
+            id="roles-nested",
+        ),
+        pytest.param(
+            {"id": "u", "roles": ["r"] * 257},
+            {"roles": "$.roles"},
+            "more than",
+            id="roles-many",
+        ),
+        pytest.param(
+            {"id": "u", "m": "acme"}, {"tenants": "$.m"}, "neither", id="tenants-text"
+        ),
+        pytest.param(
+            {"id": "u", "m": ["acme"]}, {"tenants": "$.m"}, "entry", id="tenants-texts"
+        ),
+        pytest.param(
+            {"id": "u", "m": [{"id": 1}, {"id": "1"}]},
+            {"tenants": "$.m"},
+            "two entries",
+            id="tenants-twice",
+        ),
+        pytest.param(
+            {"id": "u", "m": [{"name": "x"}]}, {"tenants": "$.m"}, "entry", id="no-id"
+        ),
+        pytest.param(
+            {"id": "u", "m": [{"id": n} for n in range(1025)]},
+            {"tenants": "$.m"},
+            "more than",
+            id="tenants-many",
+        ),
+        pytest.param(
+            {"id": "u"},
+            {"expires": {"path": "$.exp", "unit": "s"}},
+            "not a time",
+            id="no-expiry",
+        ),
+        pytest.param(
+            {"id": "u", "exp": "2026-11-20"},
+            {"expires": {"path": "$.exp", "unit": "iso"}},
+            "not a time",
+            id="a-date",
+        ),
+        pytest.param(
+            {"id": "u", "exp": True},
+            {"expires": {"path": "$.exp", "unit": "s"}},
+            "not a time",
+            id="expires-true",
+        ),
+        pytest.param(
+            {"id": "u", "exp": 1e300},
+            {"expires": {"path": "$.exp", "unit": "ms"}},
+            "not a time",
+            id="expires-never",
+        ),
+        pytest.param(
+            {"id": "u", "exp": -1},
+            {"expires": {"path": "$.exp", "unit": "s"}},
+            "not a time",
+            id="expires-before-1970",
+        ),
+    ],
+)
+def test_a_value_that_is_no_session_is_corrupt_and_says_why(value, profile, why):
+    told = read(value, **profile)
+
+    assert isinstance(told, Corrupt)
+    assert why in told.why
+
+
+def test_a_key_of_another_type_is_corrupt():
+    profile = compiled()
+    credential = read_credential(profile, [b"sid=" + SID.encode()])
+    assert isinstance(credential, Credential)
+
+    told = judge(profile, credential, Stored(value=None, wrong_type=True), NOW)
+
+    assert isinstance(told, Corrupt)
+
+
+def test_a_key_without_ttl_needs_to_be_allowed():
+    assert isinstance(read({"id": "u"}, pttl=-1), Corrupt)
+
+    allowed = read({"id": "u"}, pttl=-1, allow_no_ttl=True)
+
+    assert isinstance(allowed, Session)
+    assert allowed.expires_at > NOW + 10**9
+
+
+def test_no_key_is_no_session():
+    profile = compiled()
+    credential = read_credential(profile, [b"sid=" + SID.encode()])
+    assert isinstance(credential, Credential)
+
+    assert judge(profile, credential, Stored(value=None), NOW) is None
+    # It went between GET and PTTL.
+    assert judge(profile, credential, Stored(value=b"{}", pttl=-2), NOW) is None
+
+
+# What is read.
+
+
+def test_the_earlier_of_ttl_and_record_ends_a_session():
+    rule = {"expires": {"path": "$.exp", "unit": "s"}}
+
+    by_key = read({"id": "u", "exp": NOW + 100}, pttl=5_000, **rule)
+    by_record = read({"id": "u", "exp": NOW + 3}, pttl=5_000, **rule)
+
+    assert isinstance(by_key, Session)
+    assert isinstance(by_record, Session)
+    assert by_key.expires_at == NOW + 5
+    assert by_record.expires_at == NOW + 3
+
+
+def test_a_life_may_count_from_a_time_in_the_record():
+    rule = {"expires": {"path": "$.created", "unit": "ms", "plus": 60}}
+
+    told = read({"id": "u", "created": (NOW - 90) * 1000}, **rule)
+
+    assert isinstance(told, Session)
+    assert told.expires_at == NOW - 30  # over, and `authenticate` says so
+
+
+def test_a_stale_date_in_the_record_does_not_end_an_express_session():
+    profile = compiled("express-session", secrets=SECRET)
+    value = {
+        "cookie": {"expires": "2020-01-01T00:00:00Z"},
+        "passport": {"user": "u-42"},
+    }
+    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+    stored = Stored(value=json.dumps(value).encode(), pttl=60_000)
+
+    told = judge(profile, credential, stored, NOW)
+
+    assert isinstance(told, Session)
+    assert told.expires_at == NOW + 60
+
+
+@pytest.mark.parametrize("banned", [True, 1, "yes", [0], {"a": 1}])
+def test_who_is_denied_has_an_inactive_session(banned):
+    told = read({"id": "u", "banned": banned}, deny=["$.banned"])
+
+    assert isinstance(told, Session)
+    assert not told.active
+
+
+@pytest.mark.parametrize("banned", [False, None, 0, ""])
+def test_who_is_not_denied_is_let_through(banned):
+    told = read({"id": "u", "banned": banned}, deny=["$.banned", "$.locked"])
+
+    assert isinstance(told, Session)
+    assert told.active
+
+
+def test_a_banned_user_of_better_auth_is_out():
+    scenario = SCENARIO["better_auth/default"]
+    key = scenario.expected["session_key"]
+    row = scenario.redis.ask(key)
+    assert row.value is not None
+    banned = row.value.replace(b'"banned":false', b'"banned":true')
+
+    told = ask(
+        scenario.profile,
+        [scenario.cookie],
+        Redis({key: Stored(value=banned, pttl=row.pttl)}),
+        scenario.now,
+    )
+
+    assert isinstance(told, Session)
+    assert not told.active
+
+
+def test_another_session_s_record_does_not_count():
+    """A value copied under a key that a client can name."""
+    scenario = SCENARIO["better_auth/default"]
+    key = scenario.expected["session_key"]
+    other = next(
+        stored
+        for name, stored in scenario.redis.keys.items()
+        if name != key and "active-sessions" not in name
+    )
+
+    told = ask(scenario.profile, [scenario.cookie], Redis({key: other}), scenario.now)
+
+    assert isinstance(told, Corrupt)
+
+
+def test_all_that_better_auth_says_is_read_and_no_more():
+    scenario = SCENARIO["better_auth/default"]
+
+    told = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
+
+    assert isinstance(told, Session)
+    assert told.identity.traits == {
+        "email": "alice@example.com",
+        "name": "Alice Ünïcode",
+    }
+    assert told.identity.roles == ("user", "editor")
+    assert told.devices == (
+        Device(ip_address="203.0.113.9", user_agent="FixtureBrowser/1.0"),
+    )
+    assert told.issued_at == told.authenticated_at == 1795219113.939
+    assert b"not-for-clients" not in serialise(told)
+
+
+def test_a_lone_surrogate_in_a_pickle_is_no_identity():
+    profile = compile_format(
+        FormatSettings(format="django", cookie_name="sid", allow_pickle=True)
+    )
+    raw = b"\x80\x04}\x8c\x0d_auth_user_id\x8c\x03\xed\xa0\x80s."
+
+    assert isinstance(judged(profile, raw), Corrupt)
+
+
+def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once():
+    profile = compile_format(
+        FormatSettings(format="django", cookie_name="sid", allow_pickle=True)
+    )
+    value = [1]
+    for _ in range(23):
+        value = [value, value]
+    raw = pickle.dumps({"_auth_user_id": "1", "x": value}, 4)
+
+    tracemalloc.start()
+    told = judged(profile, raw)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert isinstance(told, Session)
+    assert len(raw) < 500
+    assert peak < 1024 * 1024
+
+
+# The second look-up.
+
+
+def test_authjs_asks_for_the_user_and_believes_only_the_right_one():
+    scenario = SCENARIO["authjs_upstash/base_prefix"]
+    profile, now = scenario.profile, scenario.now
+    credential = read_credential(profile, [scenario.cookie])
+    assert isinstance(credential, Credential)
+    stored = scenario.redis.ask(credential.record_key)
+    wanted = judge(profile, credential, stored, now)
+    other = json.dumps({"id": "somebody-else", "role": "admin"}).encode()
+
+    assert isinstance(wanted, Wanted)
+    assert wanted.key == scenario.expected["user_key"]
+    assert wanted.identity_id == scenario.expected["user_id"]
+    for answer, judgement in (
+        (scenario.redis.ask(wanted.key), Session),
+        (Stored(value=None), type(None)),
+        (Stored(value=other, pttl=-1), Corrupt),
+        (Stored(value=b"text", pttl=-1), Corrupt),
+        (Stored(value=None, wrong_type=True), Corrupt),
+    ):
+        assert isinstance(judge(profile, credential, stored, now, answer), judgement)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "judgement"),
+    [
+        pytest.param("session:x", Corrupt, id="names-another-kind"),
+        pytest.param("", Guest, id="empty"),
+        pytest.param(None, Guest, id="null"),
+        pytest.param(["u"], Corrupt, id="a-list"),
+    ],
+)
+def test_the_second_key_is_made_of_an_id_only(user_id, judgement):
+    profile = compiled(then={"key": "user:{$.userId}"}, identity="$then.id")
+
+    assert isinstance(judged(profile, {"userId": user_id}), judgement)
+
+
+def test_memberships_may_be_kept_in_a_second_record():
+    profile = compiled(
+        then={"key": "memberships:{$.id}", "required": False},
+        tenants="$then.tenants",
+        active_tenant="$.org",
+    )
+    value = {"id": "u", "org": "t_1"}
+    members = json.dumps({"tenants": {"t_1": {"role": "owner"}}}).encode()
+
+    member = judged(profile, value, then=Stored(value=members, pttl=-1))
+    removed = judged(profile, value, then=Stored(value=None))
+
+    assert isinstance(member, Session)
+    assert member.tenants["t_1"].role == "owner"
+    assert isinstance(removed, Session)
+    assert removed.tenants == {}
+
+
+# Whatever the bytes, a value.
+
+
+def _kinds():
+    every = [
+        compile_format(
+            FormatSettings(
+                format=name, secrets=SECRET, cookie_name="sid", allow_pickle=pickled
+            )
+        )
+        for name, pickled in (
+            ("better-auth", False),
+            ("express-session", False),
+            ("flask-session", True),
+            ("django", True),
+            ("starsessions", False),
+            ("aiohttp-session", False),
+            ("authjs", False),
+            ("lucia", False),
+        )
+    ]
+    return [*every, compiled(roles="$.roles", tenants="$.tenants", deny=["$.x"])]
+
+
+KINDS = _kinds()
+CREDENTIAL = Credential(value=SID, key="f" * 64, record_key="s:" + SID)
+
+
+@given(
+    raw=st.binary(max_size=300),
+    then=st.none() | st.binary(max_size=100),
+    pttl=st.integers(-2, 2**62),
+)
+def test_any_bytes_give_a_judgement(raw, then, pttl):
+    for profile in KINDS:
+        second = None if then is None else Stored(value=then, pttl=-1)
+        told = judge(profile, CREDENTIAL, Stored(value=raw, pttl=pttl), NOW, second)
+        assert told is None or isinstance(told, Session | Corrupt | Guest | Wanted)
+
+
+@given(
+    scenario=st.sampled_from(SCENARIOS),
+    at=st.integers(0, 2000),
+    other=st.binary(max_size=4),
+)
+def test_any_change_of_a_genuine_value_gives_a_judgement(scenario, at, other):
+    profile, cookie, redis, now = _GENUINE[scenario.id]
+    credential = read_credential(profile, [cookie])
+    assert isinstance(credential, Credential)
+    stored = redis.ask(credential.record_key)
+    assert stored.value is not None
+    at %= len(stored.value)
+    changed = stored.value[:at] + other + stored.value[at + len(other) :]
+    keys = dict(redis.keys)
+    keys[credential.record_key] = Stored(value=changed, pttl=stored.pttl)
+
+    told = ask(profile, [cookie], Redis(keys), now)
+
+    if isinstance(told, Session):
+        serialise(told)  # what was read can be told on
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "user", "name", "role"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=st.dictionaries(st.sampled_from(["id", "roles", "tenants", "x"]), _VALUES))
+def test_any_shape_gives_a_judgement(value):
+    profile = KINDS[-1]
+    raw = json.dumps(value).encode()
+    told = judge(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)
+
+    if isinstance(told, Session):
+        serialise(told)
+
+
+_GENUINE = {
+    each.id: (each.profile, each.cookie, each.redis, each.now) for each in SCENARIOS
+}

@@ -1,0 +1,36 @@
+"""The table of libraries."""
+
+import pytest
+
+from gateway.sessions.formats.compile import PROFILE_KEYS, compile_format
+from gateway.sessions.formats.profiles import LIBRARIES, Signed
+from gateway.sessions.formats.settings import FormatSettings
+from tests.sessions.formats.samples import SECRETS
+
+
+@pytest.mark.parametrize("name", [name for name in LIBRARIES if name != "json"])
+def test_every_library_needs_no_more_than_its_secrets(name):
+    secrets = SECRETS if LIBRARIES[name].signed is Signed.ALWAYS else ()
+
+    profile = compile_format(FormatSettings(format=name, secrets=secrets))
+
+    assert profile.format == name
+    assert profile.identity
+    assert set(LIBRARIES[name].profile) <= set(PROFILE_KEYS)
+
+
+def test_what_an_application_keeps_beside_the_mark_counts_for_nothing_unasked():
+    """A role that a sign-up form left in the session makes no administrator."""
+    for name in ("flask-session", "django", "aiohttp-session"):
+        profile = compile_format(FormatSettings(format=name))
+
+        assert profile.traits == ()
+        assert not profile.roles
+        assert not profile.tenants
+        assert not profile.active_tenant
+
+
+def test_no_library_is_allowed_to_pickle_unasked():
+    for name, library in LIBRARIES.items():
+        assert "pickle" not in library.profile.get("values", ())
+        assert library.may_pickle == (name in ("flask-session", "django"))

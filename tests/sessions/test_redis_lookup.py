@@ -1,0 +1,127 @@
+"""Look-ups that share a round trip, over a fetch that does what it is told."""
+
+import asyncio
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions import redis_lookup
+from gateway.sessions.redis_lookup import Lookups
+
+
+class Fetch:
+    """Answers with the key itself, when it is let."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.let = asyncio.Event()
+        self.let.set()
+        self.error: Exception | None = None
+
+    async def __call__(self, keys):
+        self.batches.append(keys)
+        await self.let.wait()
+        if self.error is not None:
+            raise self.error
+        return [key.encode() if key != "bad" else StoreUnavailable("x") for key in keys]
+
+
+def lookups(fetch):
+    return Lookups(fetch, lambda key, raw: (key, raw))
+
+
+async def test_one_who_gives_up_takes_nothing_from_the_others():
+    fetch = Fetch()
+    fetch.let.clear()
+    asked = lookups(fetch)
+    gone, stays = (asyncio.ensure_future(_wait(asked, "a")) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    fetch.let.set()
+
+    assert await stays == ("a", b"a")
+    assert fetch.batches == [["a"]]
+
+
+async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody():
+    fetch = Fetch()
+    fetch.let.clear()
+    fetch.error = StoreUnavailable("away")
+    asked = lookups(fetch)
+    gone, stays = (asyncio.ensure_future(_wait(asked, "a")) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    fetch.let.set()
+
+    with pytest.raises(StoreUnavailable, match="away"):
+        await asyncio.wait_for(stays, 5)
+
+
+async def _wait(asked, key):
+    return await asked.ask(key)
+
+
+async def test_whoever_asks_later_is_asked_for_anew():
+    """A revocation between two requests must show in the second."""
+    fetch = Fetch()
+    fetch.let.clear()
+    asked = lookups(fetch)
+    first = asked.ask("a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    second = asked.ask("a")
+    fetch.let.set()
+
+    assert await first == await second == ("a", b"a")
+    assert fetch.batches == [["a"], ["a"]]
+
+
+async def test_a_failure_reaches_each_asker_as_an_error_of_his_own():
+    fetch = Fetch()
+    fetch.error = StoreUnavailable("away")
+    asked = lookups(fetch)
+
+    failures = await asyncio.gather(
+        asked.ask("a"), asked.ask("a"), asked.ask("b"), return_exceptions=True
+    )
+
+    assert [str(failure) for failure in failures] == ["away"] * 3
+    assert len({id(failure) for failure in failures}) == 3
+
+
+async def test_one_bad_key_fails_alone():
+    asked = lookups(Fetch())
+    bad, good = await asyncio.gather(
+        asked.ask("bad"), asked.ask("a"), return_exceptions=True
+    )
+
+    assert isinstance(bad, StoreUnavailable)
+    assert good == ("a", b"a")
+
+
+async def test_who_comes_after_too_many_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(redis_lookup, "MAX_WAITING", 2)
+    asked = lookups(Fetch())
+    first, second, third = (asked.ask("a") for _ in range(3))
+
+    with pytest.raises(StoreUnavailable, match="too many"):
+        await third
+    assert await first == await second
+    assert await asked.ask("a") == ("a", b"a")
+
+
+async def test_closing_fails_who_waits():
+    fetch = Fetch()
+    fetch.let.clear()
+    asked = lookups(fetch)
+    sent = asked.ask("a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    unsent = asked.ask("b")
+    await asked.close()
+
+    for future in (sent, unsent):
+        with pytest.raises(StoreUnavailable):
+            await future
