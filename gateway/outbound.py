@@ -1,0 +1,261 @@
+"""The request as the upstream will see it: every spelling deleted, then set once.
+
+The only place that sets a header on a request. What a client could say about
+itself was removed when the head was read (hop-by-hop and forwarding fields) or is
+removed here (identity names, in any case and with `_` or `.` for `-`), on every
+route, with and without a session. Only then is each of our fields written, once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from gateway.http.head import RequestHead
+from gateway.http.headers import Stripper, encode_value
+from gateway.http.target import BadTarget, strip_prefix
+from gateway.sessions.cookie import strip_cookie
+from gateway.sessions.record import Session, Tenant
+from gateway.tokens.claims import Template
+
+PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
+    "none": {},
+    "gateway": {
+        "X-Auth-User-Id": "{identity.id}",
+        "X-Auth-Email": "{identity.traits.email}",
+        "X-Auth-Role": "{identity.roles}",
+        "X-Auth-Tenant-Id": "{tenant.id}",
+        "X-Auth-Tenant-Role": "{tenant.role}",
+        "X-Auth-Session-Id": "{session.id}",
+    },
+    # The names that apps written for these products read today.
+    "oauth2-proxy": {
+        "X-Forwarded-User": "{identity.id}",
+        "X-Forwarded-Email": "{identity.traits.email}",
+        "X-Forwarded-Preferred-Username": "{identity.traits.name}",
+        "X-Forwarded-Groups": "{identity.roles}",
+    },
+    "authelia": {
+        "Remote-User": "{identity.id}",
+        "Remote-Email": "{identity.traits.email}",
+        "Remote-Name": "{identity.traits.name}",
+        "Remote-Groups": "{identity.roles}",
+    },
+    "pomerium": {
+        "X-Pomerium-Claim-Sub": "{identity.id}",
+        "X-Pomerium-Claim-Email": "{identity.traits.email}",
+        "X-Pomerium-Claim-Name": "{identity.traits.name}",
+        "X-Pomerium-Claim-Groups": "{identity.roles}",
+    },
+    "grafana": {
+        "X-WEBAUTH-USER": "{identity.traits.email}",
+        "X-WEBAUTH-EMAIL": "{identity.traits.email}",
+        "X-WEBAUTH-NAME": "{identity.traits.name}",
+        "X-WEBAUTH-GROUPS": "{identity.roles}",
+    },
+}
+"""Header name -> template, by family. One mechanism serves presets and mappings."""
+
+ALWAYS_RESERVED: Final[frozenset[str]] = frozenset(
+    name for preset in PRESETS.values() for name in preset
+) | {
+    # Also said by clients to apps behind these products; no upstream of ours ever
+    # receives them from outside, whatever preset is in use.
+    "X-Auth-Assertion",
+    "X-Auth-User",
+    "X-Auth-Username",
+    "X-Auth-Name",
+    "X-Auth-Groups",
+    "X-Auth-Roles",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-Access-Token",
+    "X-Forwarded-Access-Token",
+    "X-Pomerium-Jwt-Assertion",
+    "X-Hasura-Admin-Secret",
+    "X-Hasura-Role",
+    "X-Hasura-User-Id",
+    "X-Goog-Iap-Jwt-Assertion",
+    "Cf-Access-Jwt-Assertion",
+    "X-Amzn-Oidc-Data",
+    "X-Remote-User",
+    "Remote-User",
+}
+"""Names that no client may say to any upstream, in any configuration."""
+
+
+Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+_MISSING: Final[tuple[object, ...]] = (None, (), [])
+"""A person without roles has no roles to tell: the field is left out."""
+
+_RENDERED_MOST: Final = 10_000
+"""Rendered sessions kept, of about 1 KiB each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityHeaders:
+    """The identity fields to inject: wire name and compiled template."""
+
+    fields: tuple[tuple[bytes, Template], ...]
+    _rendered: dict[tuple[str, str, str | None], Lines] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def lines(self, session: Session, tenant: Tenant | None) -> Lines:
+        """Render the fields; one whose value is missing is not sent at all.
+
+        What was rendered for a session is kept until its version moves: the
+        version is a fingerprint of all that a template can tell.
+        """
+        key = (session.id, session.version, tenant.id if tenant else None)
+        known = self._rendered.get(key)
+        if known is not None:
+            return known
+        lines = tuple(
+            (name, encode_value(_as_text(value)))
+            for name, template in self.fields
+            if (value := template.render(session, tenant)) not in _MISSING
+        )
+        if len(self._rendered) >= _RENDERED_MOST:
+            self._rendered.clear()
+        self._rendered[key] = lines
+        return lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamView:
+    """How one upstream wants to be addressed: compiled from its configuration."""
+
+    name: str
+    own_host: bytes
+    preserve_host: bool
+    strip_prefix: str | None
+    token_header: bytes | None
+    token_profile: str | None
+    stripper: Stripper
+    stripped_cookies: frozenset[bytes]
+    """Cookies that do not reach it: minted tokens, and the session cookie too
+    unless `session_cookie: forward` says so (law 12)."""
+    identity: IdentityHeaders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRequest:
+    """One request head, complete: method, target and every field in order."""
+
+    method: str
+    target: str
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+
+    def encode(self) -> bytes:
+        """Write the head as HTTP/1.1, with the empty line that ends it."""
+        lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
+        for name, value in self.headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+
+def plan_outbound(
+    *,
+    head: RequestHead,
+    view: UpstreamView,
+    session: Session | None,
+    tenant: Tenant | None,
+    token: str | None,
+    identity: Sequence[tuple[bytes, bytes]] = (),
+    token_cookies: Sequence[tuple[bytes, bytes]] = (),
+) -> OutboundRequest | BadTarget:
+    """Plan the request for the upstream; pure.
+
+    Args:
+        head: the request as it was read; its target is what the routes matched.
+        view: how the upstream is addressed.
+        session: who is calling; None tells the upstream nothing.
+        tenant: the tenant this request speaks for.
+        token: the signed token for `view.token_profile`, if one was minted.
+        identity: rendered identity fields, when the caller holds them ready;
+            otherwise they are rendered from `session`.
+        token_cookies: minted tokens that the upstream reads from cookies; the
+            client's own cookies of these names are gone by then.
+
+    Returns:
+        The outbound request, or BadTarget when nothing legal is left after the
+        declared prefix was taken off.
+    """
+    target = head.target
+    if view.strip_prefix is not None:
+        stripped = strip_prefix(target, view.strip_prefix)
+        if isinstance(stripped, BadTarget):
+            return stripped
+        target = stripped
+    headers = [
+        (
+            b"Host",
+            head.authority.encode("ascii") if view.preserve_host else view.own_host,
+        )
+    ]
+    headers += view.stripper.strip(head.headers)
+    cookie = _cookie(head, view, token_cookies)
+    if cookie is not None:
+        headers.append((b"Cookie", cookie))
+    if head.forwarded_for:
+        headers.append((b"X-Forwarded-For", head.forwarded_for.encode("ascii")))
+    headers += (
+        (b"X-Forwarded-Proto", head.scheme.encode("ascii")),
+        (b"X-Forwarded-Host", head.authority.encode("ascii")),
+        (b"X-Forwarded-Port", b"%d" % head.port),
+        (b"X-Request-Id", head.request_id.encode("ascii")),
+        (b"traceparent", head.traceparent.encode("ascii")),
+    )
+    if session is not None:
+        headers += identity or view.identity.lines(session, tenant)
+        if token is not None and view.token_header is not None:
+            headers.append((view.token_header, _token_value(view, token)))
+    headers += _framing(head)
+    return OutboundRequest(method=head.method, target=target.raw, headers=headers)
+
+
+def _cookie(
+    head: RequestHead,
+    view: UpstreamView,
+    token_cookies: Sequence[tuple[bytes, bytes]],
+) -> bytes | None:
+    kept = (
+        strip_cookie(head.cookies, view.stripped_cookies)
+        if head.cookies and not head.cookie_hop
+        else None
+    )
+    if not token_cookies:
+        return kept
+    ours = b"; ".join(name + b"=" + value for name, value in token_cookies)
+    return ours if kept is None else kept + b"; " + ours
+
+
+def _token_value(view: UpstreamView, token: str) -> bytes:
+    value = token.encode("ascii")
+    # RFC 6750, section 2.1; other headers carry the bare token.
+    return b"Bearer " + value if view.token_header == b"Authorization" else value
+
+
+def _framing(head: RequestHead) -> tuple[tuple[bytes, bytes], ...]:
+    if head.websocket is not None:
+        # RFC 9110, section 7.8: Upgrade counts only when Connection names it.
+        return ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+    if head.chunked:
+        return ((b"Transfer-Encoding", b"chunked"),)
+    if head.content_length is not None:
+        return ((b"Content-Length", b"%d" % head.content_length),)
+    return ()
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,160 @@
+"""What a profile says of a session: its compiled template, filled in.
+
+A value counts as missing when the session does not have it, when it is an empty
+text, and when it is larger than a token should carry; then the whole claim is left
+out, as half a claim says something that nobody said.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from gateway.tokens.subject import Membership, Subject
+from gateway.tokens.template import (
+    ClaimsError,
+    CompiledClaims,
+    Items,
+    Literal,
+    Members,
+    Node,
+    Placeholder,
+    Text,
+    compile_claims,
+    compile_node,
+)
+
+__all__ = [
+    "ClaimsError",
+    "CompiledClaims",
+    "Template",
+    "claims_for",
+    "compile_claims",
+    "compile_template",
+    "fits",
+]
+
+TEXT_LONGEST = 512
+"""Characters. A token is a header, and headers have about 8 KiB in all."""
+
+ITEMS_MOST = 64
+"""Values in a list, which together are no longer than 4 texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One text of the language by itself, as an identity header has it."""
+
+    node: Node
+
+    def render(self, subject: Subject, tenant: Membership | None) -> Any:
+        """Return the value, or None where it is missing."""
+        if type(self.node) is Placeholder:  # most are; this runs for each request
+            value = self.node.read(subject, tenant)
+            if type(value) is str:
+                return value if fits(value) else None
+        value = _fill(self.node, subject, tenant)
+        return None if value is _MISSING else value
+
+
+def compile_template(text: str) -> Template:
+    """Compile one text; raises ClaimsError as `compile_claims` does."""
+    return Template(compile_node(text))
+
+
+def claims_for(
+    claims: CompiledClaims, subject: Subject, tenant: Membership | None
+) -> dict[str, Any]:
+    """Return what the profile says of the subject in the tenant."""
+    return _fill_members(claims.members, subject, tenant)
+
+
+def fits(text: str) -> bool:
+    """Tell whether a text may stand in a token.
+
+    PostgreSQL's json cannot read U+0000 nor half a surrogate pair, and would refuse
+    the request for it.
+    """
+    return (
+        0 < len(text) <= TEXT_LONGEST
+        and "\0" not in text
+        and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
+    )
+
+
+class _Missing:
+    """The session does not have it; not None, which a literal may be."""
+
+
+_MISSING = _Missing()
+
+
+def _fill(node: Node, subject: Subject, tenant: Membership | None) -> Any:
+    match node:
+        case Literal(value=value):
+            return value
+        case Placeholder():
+            return _bounded(node.read(subject, tenant))
+        case Text(parts=parts):
+            return _fill_text(parts, subject, tenant)
+        case Members():
+            return _fill_members(node, subject, tenant)
+        case Items(items=items):
+            filled = (_fill(item, subject, tenant) for item in items)
+            return [item for item in filled if item is not _MISSING]
+        case _:
+            assert_never(node)
+
+
+def _fill_members(
+    node: Members, subject: Subject, tenant: Membership | None
+) -> dict[str, Any]:
+    filled = ((n, _fill(inner, subject, tenant)) for n, inner in node.members)
+    return {name: value for name, value in filled if value is not _MISSING}
+
+
+def _fill_text(
+    parts: tuple[str | Placeholder, ...], subject: Subject, tenant: Membership | None
+) -> Any:
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        value = _bounded(part.read(subject, tenant))
+        if value is _MISSING:
+            return _MISSING
+        texts.append(_as_text(value))
+    return "".join(texts)
+
+
+def _bounded(value: Any) -> Any:
+    """Return the value, or _MISSING where a token should not carry it."""
+    if not isinstance(value, list | tuple):
+        return value if _is_plain(value) else _MISSING
+    if len(value) > ITEMS_MOST:
+        return _MISSING
+    left = 4 * TEXT_LONGEST
+    for item in value:
+        if not _is_plain(item):
+            return _MISSING
+        left -= len(_as_text(item))
+    return list(value) if left >= 0 else _MISSING
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return fits(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    # RFC 8259 section 6: integers beyond this are not read alike by everyone.
+    return isinstance(value, int) and abs(value) < 2**53
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return ",".join(map(_as_text, value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

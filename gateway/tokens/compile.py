@@ -1,0 +1,33 @@
+"""From the configuration to token profiles."""
+
+from gateway.config.load import LoadedConfig
+from gateway.errors import ConfigError, Problem
+from gateway.tokens.claims import ClaimsError, compile_claims
+from gateway.tokens.minter import TokenProfile
+
+
+def profiles_from(loaded: LoadedConfig) -> dict[str, TokenProfile]:
+    """Compile every token profile.
+
+    Raises:
+        ConfigError: with a problem, and its place, for each that cannot be.
+    """
+    profiles: dict[str, TokenProfile] = {}
+    problems: list[Problem] = []
+    for name, profile in loaded.config.tokens.profiles.items():
+        try:
+            claims = compile_claims(profile.claims)
+        except ClaimsError as error:
+            place = ("tokens", "profiles", name, "claims", *error.path)
+            problems.append(loaded.problem(str(error), *place))
+            continue
+        profiles[name] = TokenProfile(
+            name=name,
+            audience=profile.audience,
+            header=profile.header,
+            cookie=profile.cookie,
+            claims=claims,
+        )
+    if problems:
+        raise ConfigError(problems)
+    return profiles

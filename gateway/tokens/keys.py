@@ -1,0 +1,200 @@
+"""Keys in files: a folder of PKCS#8 PEM files; how they are made, read and retired.
+
+A file is named `<created>-<first 8 of kid>.pem` (`.key` for a shared secret), with
+the time of its making in UTC, so that names sort by age. Whoever reads a key can be
+the gateway: files that other users may read are refused.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gateway.errors import GatewayError
+from gateway.tokens.material import BadMaterial, generate, read_pem, read_secret
+from gateway.tokens.ring import Algorithm, KeyRing, SigningKey
+
+__all__ = [
+    "Algorithm",
+    "KeyFile",
+    "KeyRing",
+    "KeysError",
+    "SigningKey",
+    "embedded_ring",
+    "load_ring",
+    "new_key",
+    "read_folder",
+    "retire",
+]
+
+
+class KeysError(GatewayError):
+    """The keys cannot be used; `problems` has a sentence for each file."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFile:
+    """A key and where it lies."""
+
+    path: Path
+    key: SigningKey
+
+
+def load_ring(
+    folder: Path,
+    algorithm: str,
+    *,
+    now: float | None = None,
+    previous: KeyRing | None = None,
+) -> KeyRing:
+    """Read every key of the folder.
+
+    Args:
+        folder: where the `.pem` and `.key` files are.
+        algorithm: what tokens are signed with; keys of others are only published.
+        now: epoch seconds; needed with `previous`.
+        previous: the ring that served until now. A key that it did not hold counts
+            as published now, however old its file is.
+
+    Raises:
+        KeysError: the folder or a file cannot be read or trusted, or no key is of
+            the algorithm.
+    """
+    chosen = Algorithm(algorithm)
+    keys = [file.key for file in read_folder(folder)]
+    if not any(key.algorithm is chosen for key in keys):
+        advice = f"gateway keys new --folder {folder} --algorithm {chosen}"
+        raise KeysError([f"{folder}: no {chosen} key; run: {advice}"])
+    if previous is not None and now is not None:
+        keys = [_as_published(key, previous, now) for key in keys]
+    return KeyRing(tuple(keys), chosen)
+
+
+def read_folder(folder: Path) -> list[KeyFile]:
+    """Read the key files, oldest first.
+
+    Raises:
+        KeysError: with a problem for each file that cannot be read or trusted.
+    """
+    try:
+        mode = folder.stat().st_mode
+        paths = sorted(p for p in folder.iterdir() if _is_key_name(p.name))
+    except OSError as error:
+        raise KeysError([f"{folder}: {_os_reason(error)}"]) from error
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise KeysError([f"{folder}: anyone may add keys; run: chmod 700 {folder}"])
+    files: dict[str, KeyFile] = {}
+    problems: list[str] = []
+    for path in paths:
+        key = _read_key(path)
+        if isinstance(key, BadMaterial):
+            problems.append(f"{path}: {key.why}")
+        elif key.kid in files:
+            problems.append(f"{path}: the same key as {files[key.kid].path.name}")
+        else:
+            files[key.kid] = KeyFile(path=path, key=key)
+    if problems:
+        raise KeysError(problems)
+    return sorted(files.values(), key=lambda file: (file.key.created, file.path))
+
+
+def new_key(folder: Path, algorithm: str, now: float) -> SigningKey:
+    """Make a key in the folder, which is made too when it is not there.
+
+    Raises:
+        KeysError: the folder or the file cannot be written.
+    """
+    material, key = generate(Algorithm(algorithm), float(int(now)))
+    suffix = ".key" if key.public_jwk is None else ".pem"
+    stamp = datetime.fromtimestamp(key.created, UTC).strftime(_STAMP)
+    path = folder / f"{stamp}-{key.kid[:8]}{suffix}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_private(path, material)
+    except OSError as error:
+        raise KeysError([f"{path}: {_os_reason(error)}"]) from error
+    return key
+
+
+def retire(folder: Path, kid: str) -> Path:
+    """Rename the key's file to `.retired`, out of the ring; return the new path.
+
+    Whether it may go is for `plan_retirement` to say.
+
+    Raises:
+        KeysError: there is no such key, or the file cannot be renamed.
+    """
+    for file in read_folder(folder):
+        if file.key.kid == kid:
+            target = file.path.with_name(file.path.name + ".retired")
+            try:
+                return file.path.rename(target)
+            except OSError as error:
+                raise KeysError([f"{file.path}: {_os_reason(error)}"]) from error
+    raise KeysError([f"{folder}: no key {kid}"])
+
+
+def embedded_ring(algorithm: str, *, now: float) -> KeyRing:
+    """Make a ring of one key that is nowhere but in memory: for the demo only."""
+    chosen = Algorithm(algorithm)
+    return KeyRing((generate(chosen, float(int(now)))[1],), chosen)
+
+
+_NAME = re.compile(r"(\d{8}T\d{6}Z)-", re.ASCII)
+_STAMP = "%Y%m%dT%H%M%SZ"
+_SUFFIXES = (".pem", ".key")
+
+
+def _is_key_name(name: str) -> bool:
+    return name.endswith(_SUFFIXES) and not name.startswith(".")
+
+
+def _as_published(key: SigningKey, previous: KeyRing, now: float) -> SigningKey:
+    known = previous.find(key.kid)
+    return replace(key, published=known.published if known else max(now, key.created))
+
+
+def _write_private(path: Path, material: bytes) -> None:
+    """Write beside, then rename: a reader never meets half a key."""
+    beside = path.with_name(f".{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+        file.write(material)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+
+
+def _read_key(path: Path) -> SigningKey | BadMaterial:
+    try:
+        status = path.stat()
+        if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            who = "other users may use this private key"
+            return BadMaterial(f"{who}; run: chmod 600 {path}")
+        material = path.read_bytes()
+    except OSError as error:
+        return BadMaterial(_os_reason(error))
+    # A file that came from elsewhere has no time in its name: then its own counts.
+    named = _NAME.match(path.name)
+    created = _stamp_time(named[1]) if named else float(int(status.st_mtime))
+    if created is None:
+        return BadMaterial("the name begins with a time that does not exist")
+    return (read_secret if path.suffix == ".key" else read_pem)(material, created)
+
+
+def _stamp_time(stamp: str) -> float | None:
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _os_reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

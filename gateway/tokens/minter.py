@@ -1,0 +1,154 @@
+"""Tokens for a session: reused until half of their life is over, else signed.
+
+A token is kept for (session, tenant, record version, profile, key): a change of
+role or a rotation shows in the next token, and no tenant ever gets another's.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import jwt
+
+from gateway.tokens.claims import CompiledClaims, claims_for, fits
+from gateway.tokens.ring import KeyRing, SigningKey
+from gateway.tokens.subject import Membership, Subject
+
+CACHE_SIZE = 20_000
+"""Tokens kept in memory, of about 1 KiB each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenProfile:
+    """What a token says and to whom, and where it is put.
+
+    `needs_tenant`: the claims tell the tenant, so nobody without one gets it.
+    """
+
+    name: str
+    audience: str
+    header: str | None
+    cookie: str | None
+    claims: CompiledClaims
+
+    @property
+    def needs_tenant(self) -> bool:
+        """Tell whether nobody without a tenant gets this token."""
+        return self.claims.needs_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class _Minted:
+    token: str = field(repr=False)
+    issued: int
+    expires: int
+
+
+_ReuseKey: TypeAlias = tuple[str, str | None, str, str, str, str]
+
+
+class Minter:
+    """Makes tokens, and remembers the last `cache_size` of them."""
+
+    def __init__(
+        self,
+        *,
+        ring: KeyRing,
+        profiles: Mapping[str, TokenProfile],
+        issuer: str,
+        lifetime: float,
+        cache_size: int = CACHE_SIZE,
+    ) -> None:
+        self.ring = ring
+        self.profiles = dict(profiles)
+        self._issuer = issuer
+        self._lifetime = max(1, int(lifetime))
+        self._cache_size = cache_size
+        self._minted: OrderedDict[_ReuseKey, _Minted] = OrderedDict()
+        self._asked = -1
+        self._key = ring.keys[0]
+
+    def token(
+        self,
+        profile: str,
+        session: Subject,
+        tenant: Membership | None,
+        now: float,
+        jti: Callable[[], str],
+    ) -> str | None:
+        """Return a token of the profile that is valid now.
+
+        Returns:
+            The token, or None where nobody gets one: the profile tells the tenant
+            and there is none, the session is no member of the tenant, the session
+            ends within the second, or the identity's id does not fit a token.
+
+        Raises:
+            KeyError: there is no such profile.
+        """
+        wanted = self.profiles[profile]
+        if tenant is None:
+            if wanted.needs_tenant:
+                return None
+        elif tenant.id not in session.tenants:
+            return None
+        key = self._signing(now)
+        reuse = (
+            session.id,
+            tenant.id if tenant else None,
+            session.version,
+            # A step-up must show at once, whatever the version is made of.
+            session.aal,
+            profile,
+            key.kid,
+        )
+        known = self._minted.get(reuse)
+        if known is not None and _is_fresh(known, session, now):
+            self._minted.move_to_end(reuse)
+            return known.token
+        issued = int(now)
+        expires = min(issued + self._lifetime, int(session.expires_at))
+        if expires <= now or not fits(session.identity.id):
+            return None
+        claims = claims_for(wanted.claims, session, tenant)
+        # Last, so that nothing above can have said any of them.
+        claims.update(
+            iss=self._issuer,
+            aud=wanted.audience,
+            sub=session.identity.id,
+            sid=session.id,
+            iat=issued,
+            nbf=issued,
+            exp=expires,
+            jti=jti(),
+        )
+        minted = _Minted(_sign(claims, key), issued, expires)
+        self._minted[reuse] = minted
+        self._minted.move_to_end(reuse)
+        if len(self._minted) > self._cache_size:
+            self._minted.popitem(last=False)
+        return minted.token
+
+    def _signing(self, now: float) -> SigningKey:
+        """Ask the ring once a second: no key takes over more exactly than that."""
+        second = int(now)
+        if self._asked != second:
+            self._asked, self._key = second, self.ring.signing(now)
+        return self._key
+
+    def forget(self) -> None:
+        """Drop every token that is kept."""
+        self._minted.clear()
+
+
+def _sign(claims: dict[str, Any], key: SigningKey) -> str:
+    headers = {"kid": key.kid, "typ": "JWT"}
+    algorithm = key.algorithm.value
+    return jwt.encode(claims, key.private, algorithm=algorithm, headers=headers)
+
+
+def _is_fresh(minted: _Minted, session: Subject, now: float) -> bool:
+    """Tell whether half of the life is still to come, on this clock and session."""
+    half = (minted.issued + minted.expires) / 2
+    return minted.issued <= now < half and minted.expires <= session.expires_at

@@ -1,0 +1,52 @@
+# ruff: noqa: D102 - the attributes say what they are by their names
+"""What a token can be about: the few facts of a session that claims may tell.
+
+Tokens and sessions stand on the same floor and do not know each other; a Session
+of `gateway.sessions.record` is a Subject because it has these attributes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Person(Protocol):
+    """Who signed in."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def traits(self) -> Mapping[str, Any]: ...
+    @property
+    def roles(self) -> Sequence[str]: ...
+
+
+class Membership(Protocol):
+    """One tenant, and the role that the person has in it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+class Subject(Protocol):
+    """One sign-in of one person.
+
+    `version` changes whenever traits, roles or tenants do; `expires_at` is in
+    epoch seconds.
+    """
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def aal(self) -> str: ...
+    @property
+    def expires_at(self) -> float: ...
+    @property
+    def identity(self) -> Person: ...
+    @property
+    def tenants(self) -> Mapping[str, Membership]: ...

@@ -1,0 +1,609 @@
+"""The policy as a table: who asks for what, by which rule, and what is decided."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.decision import (
+    GATES,
+    Allow,
+    Case,
+    Challenge,
+    Decision,
+    Deny,
+    Errand,
+    Policy,
+    decide,
+)
+from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.routes.model import Require, Route, Rule
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.record import Identity, Tenant
+from gateway.tenants import TenantRefused
+from tests.http.heads import head
+from tests.sessions.samples import NOW, a_session
+
+ORIGIN = "https://app.example"
+POLICY = Policy(
+    admin_roles=frozenset({"admin", "root"}),
+    public_origin=ORIGIN,
+    errands=(
+        Errand(path="/auth/step-up", query=frozenset({"refresh=true"})),
+        Errand(path="/auth/onboarding", query=frozenset()),
+    ),
+)
+
+ACME = Tenant(id="t_acme", name="Acme", role="owner")
+BLUE = Tenant(id="t_blue", name="Blue", role="member")
+STRANGER = TenantRefused(reason=Reason.NOT_A_MEMBER)
+TORN = TenantRefused(reason=Reason.TENANT_CONFLICT)
+
+
+def signed_in(*roles: str, ago: float = 0, aal: str = "aal1") -> Authenticated:
+    identity = Identity(id="u_ada", roles=roles)
+    return Authenticated(
+        session=a_session(identity=identity, authenticated_at=NOW - ago, aal=aal),
+        key="k",
+    )
+
+
+MEMBER = signed_in("member")
+ADMIN = signed_in("admin")
+ROOT = signed_in("member", "root")
+NO_ROLES = signed_in()
+
+GET = head()
+POST = head(("Content-Length", "0"), method="POST")
+FOREIGN_GET = head(("Sec-Fetch-Site", "cross-site"))
+FOREIGN_POST = head(("Sec-Fetch-Site", "cross-site"), method="POST")
+FOREIGN_ORIGIN = head(("Origin", "https://evil.example"), method="DELETE")
+OWN_POST = head(("Sec-Fetch-Site", "same-origin"), method="POST")
+FOREIGN_SOCKET = head(
+    ("Origin", "https://evil.example"),
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="),
+)
+PREFLIGHT = head(
+    ("Origin", "https://evil.example"),
+    ("Access-Control-Request-Method", "DELETE"),
+    method="OPTIONS",
+)
+OPTIONS = head(method="OPTIONS")
+NOT_QUITE_PREFLIGHT = head(
+    ("Origin", "https://evil.example"),
+    ("Access-Control-Request-Method", "DELETE"),
+    method="DELETE",
+)
+
+
+def route(rule: Rule = Rule.PROTECTED, **fields: Any) -> Route:
+    """A route; what `Require` knows goes there."""
+    require = {
+        name: fields.pop(name)
+        for name in ("roles", "tenant", "tenant_roles", "authenticated_within", "aal")
+        if name in fields
+    }
+    return Route(
+        id="r",
+        path="/**",
+        rule=rule,
+        upstream="web",
+        require=Require(**require),
+        **fields,
+    )
+
+
+def asked(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None = None,
+    request: RequestHead = GET,
+) -> Decision:
+    return decide(
+        route=wanted,
+        authentication=who,
+        tenant=tenant,
+        head=request,
+        now=NOW,
+        policy=POLICY,
+    )
+
+
+def yes(
+    who: Authenticated,
+    tenant: Tenant | None = None,
+    reason: Reason = Reason.SIGNED_IN,
+) -> Allow:
+    return Allow(reason=reason, session=who.session, tenant=tenant)
+
+
+def no(reason: Reason) -> Deny:
+    return Deny(reason=reason)
+
+
+def again(reason: Reason) -> Challenge:
+    return Challenge(reason=reason)
+
+
+# Nobody: by every rule, with every reason why nobody is signed in
+
+NOBODY = (
+    Anonymous(reason=Reason.NO_SESSION),
+    Anonymous(reason=Reason.MALFORMED),
+    Anonymous(reason=Reason.BAD_SIGNATURE),
+    Anonymous(reason=Reason.SESSION_UNREADABLE),
+    Anonymous(reason=Reason.STORE_UNAVAILABLE),
+    Anonymous(reason=Reason.UNKNOWN_SESSION, ended=True),
+    Anonymous(reason=Reason.SESSION_EXPIRED, ended=True),
+    Anonymous(reason=Reason.SESSION_IDLE, ended=True),
+    Anonymous(reason=Reason.SESSION_REVOKED, ended=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "let_in"),
+    [
+        pytest.param(Rule.PROTECTED, None, id="protected"),
+        pytest.param(Rule.ADMIN_ONLY, None, id="admin-only"),
+        pytest.param(Rule.PUBLIC, Reason.PUBLIC, id="public"),
+        pytest.param(Rule.AUTH_REDIRECT, Reason.NOT_SIGNED_IN, id="auth-redirect"),
+    ],
+)
+@pytest.mark.parametrize("who", [pytest.param(who, id=who.reason) for who in NOBODY])
+def test_nobody_is_asked_who_he_is_but_where_all_may_pass(
+    rule: Rule, let_in: Reason | None, who: Anonymous
+) -> None:
+    decision = asked(route(rule), who)
+
+    assert decision == (
+        Challenge(reason=who.reason, ended=who.ended)
+        if let_in is None
+        else Allow(reason=let_in)
+    )
+
+
+# Somebody: by every rule and every requirement
+
+PROTECTED, ADMIN_ONLY = Rule.PROTECTED, Rule.ADMIN_ONLY
+TABLE = [
+    # a valid session is enough
+    pytest.param(route(), MEMBER, None, GET, yes(MEMBER), id="protected-member"),
+    pytest.param(route(), NO_ROLES, None, GET, yes(NO_ROLES), id="protected-no-roles"),
+    pytest.param(route(), MEMBER, ACME, GET, yes(MEMBER, ACME), id="protected-tenant"),
+    pytest.param(
+        route(), MEMBER, STRANGER, GET, no(Reason.NOT_A_MEMBER), id="protected-stranger"
+    ),
+    pytest.param(
+        route(), ADMIN, STRANGER, GET, no(Reason.NOT_A_MEMBER), id="protected-admin-stranger"
+    ),
+    pytest.param(
+        route(), MEMBER, TORN, GET, no(Reason.TENANT_CONFLICT), id="protected-two-tenants"
+    ),
+    # administrators
+    pytest.param(route(ADMIN_ONLY), MEMBER, ACME, GET, no(Reason.NOT_ADMIN), id="admin-only-member"),
+    pytest.param(route(ADMIN_ONLY), NO_ROLES, None, GET, no(Reason.NOT_ADMIN), id="admin-only-no-roles"),
+    pytest.param(
+        route(ADMIN_ONLY), signed_in("Admin", "admin ", "administrator"), None, GET,
+        no(Reason.NOT_ADMIN), id="admin-only-nearly-admin",
+    ),
+    pytest.param(route(ADMIN_ONLY), ADMIN, None, GET, yes(ADMIN), id="admin-only-admin"),
+    pytest.param(route(ADMIN_ONLY), ROOT, ACME, GET, yes(ROOT, ACME), id="admin-only-one-role-of-two"),
+    pytest.param(
+        route(ADMIN_ONLY), ADMIN, STRANGER, GET, no(Reason.NOT_A_MEMBER), id="admin-only-stranger"
+    ),
+    # roles
+    pytest.param(
+        route(roles=frozenset({"staff"})), ADMIN, ACME, GET,
+        no(Reason.ROLE_MISSING), id="roles-admin-has-no-other",
+    ),
+    pytest.param(
+        route(roles=frozenset({"staff"})), NO_ROLES, None, GET,
+        no(Reason.ROLE_MISSING), id="roles-none",
+    ),
+    pytest.param(
+        route(roles=frozenset({"staff", "member"})), MEMBER, None, GET,
+        yes(MEMBER), id="roles-one-of-them",
+    ),
+    pytest.param(
+        route(ADMIN_ONLY, roles=frozenset({"staff"})), ADMIN, None, GET,
+        no(Reason.ROLE_MISSING), id="roles-beside-admin-only",
+    ),
+    pytest.param(
+        route(ADMIN_ONLY, roles=frozenset({"member"})), MEMBER, None, GET,
+        no(Reason.NOT_ADMIN), id="roles-do-not-make-an-admin",
+    ),
+    # a tenant
+    pytest.param(route(tenant=True), MEMBER, None, GET, no(Reason.TENANT_MISSING), id="tenant-none"),
+    pytest.param(route(tenant=True), ADMIN, None, GET, no(Reason.TENANT_MISSING), id="tenant-admin-has-none"),
+    pytest.param(route(tenant=True), MEMBER, STRANGER, GET, no(Reason.NOT_A_MEMBER), id="tenant-stranger"),
+    pytest.param(route(tenant=True), MEMBER, TORN, GET, no(Reason.TENANT_CONFLICT), id="tenant-two"),
+    pytest.param(route(tenant=True), MEMBER, BLUE, GET, yes(MEMBER, BLUE), id="tenant-member"),
+    # a role in the tenant
+    pytest.param(
+        route(tenant_roles=frozenset({"owner"})), MEMBER, None, GET,
+        no(Reason.TENANT_MISSING), id="tenant-role-no-tenant",
+    ),
+    pytest.param(
+        route(tenant_roles=frozenset({"owner"})), signed_in("owner"), BLUE, GET,
+        no(Reason.TENANT_ROLE_MISSING), id="tenant-role-is-not-a-session-role",
+    ),
+    pytest.param(
+        route(tenant_roles=frozenset({"owner"})), MEMBER, STRANGER, GET,
+        no(Reason.NOT_A_MEMBER), id="tenant-role-stranger",
+    ),
+    pytest.param(
+        route(tenant_roles=frozenset({"owner", "admin"})), MEMBER, ACME, GET,
+        yes(MEMBER, ACME), id="tenant-role-owner",
+    ),
+    pytest.param(
+        route(tenant=True, tenant_roles=frozenset({""})), MEMBER,
+        Tenant(id="t", name="T", role=""), GET,
+        yes(MEMBER, Tenant(id="t", name="T", role="")), id="tenant-role-is-compared-and-no-more",
+    ),
+    # how strongly
+    pytest.param(route(aal="aal2"), MEMBER, None, GET, again(Reason.AAL_TOO_LOW), id="aal2-has-aal1"),
+    pytest.param(
+        route(aal="aal2"), signed_in(aal=""), None, GET, again(Reason.AAL_TOO_LOW), id="aal2-has-none"
+    ),
+    pytest.param(
+        route(aal="aal3"), signed_in(aal="aal2"), None, GET, again(Reason.AAL_TOO_LOW), id="aal3-has-aal2"
+    ),
+    pytest.param(
+        route(aal="aal2"), signed_in(aal="aal2"), None, GET, yes(signed_in(aal="aal2")), id="aal2-has-aal2"
+    ),
+    pytest.param(
+        route(aal="aal2"), signed_in(aal="aal3"), None, GET, yes(signed_in(aal="aal3")), id="aal2-has-aal3"
+    ),
+    pytest.param(
+        route(aal="aal2"), signed_in(aal="password"), None, GET, again(Reason.AAL_TOO_LOW),
+        id="aal2-has-a-word-that-sorts-after-it",
+    ),
+    pytest.param(
+        route(aal="aal1"), signed_in(aal="AAL3"), None, GET, again(Reason.AAL_TOO_LOW), id="aal1-has-no-such-level"
+    ),
+    # how recently
+    pytest.param(
+        route(authenticated_within=900.0), signed_in(ago=900.5), None, GET,
+        again(Reason.STEP_UP), id="recent-half-a-second-too-old",
+    ),
+    pytest.param(
+        route(authenticated_within=900.0), signed_in(ago=900), None, GET,
+        yes(signed_in(ago=900)), id="recent-to-the-second",
+    ),
+    pytest.param(
+        route(authenticated_within=900.0), signed_in(ago=-30), None, GET,
+        yes(signed_in(ago=-30)), id="recent-by-a-clock-ahead",
+    ),
+    pytest.param(
+        route(authenticated_within=0.0), signed_in(ago=1), None, GET,
+        again(Reason.STEP_UP), id="recent-nought-is-a-limit-too",
+    ),
+    # another site
+    pytest.param(
+        route(cross_site_refused=True), MEMBER, None, FOREIGN_POST,
+        no(Reason.CROSS_SITE), id="cross-site-post",
+    ),
+    pytest.param(
+        route(cross_site_refused=True), ADMIN, ACME, FOREIGN_ORIGIN,
+        no(Reason.CROSS_SITE), id="cross-site-by-origin",
+    ),
+    pytest.param(
+        route(cross_site_refused=True), MEMBER, None, FOREIGN_SOCKET,
+        no(Reason.CROSS_SITE), id="cross-site-websocket",
+    ),
+    pytest.param(route(cross_site_refused=True), MEMBER, None, FOREIGN_GET, yes(MEMBER), id="cross-site-link"),
+    pytest.param(route(cross_site_refused=True), MEMBER, None, OWN_POST, yes(MEMBER), id="own-site-post"),
+    pytest.param(route(cross_site_refused=True), MEMBER, None, POST, yes(MEMBER), id="post-of-no-browser"),
+    pytest.param(
+        route(cross_site_refused=True), Anonymous(reason=Reason.NO_SESSION), None, FOREIGN_POST,
+        no(Reason.CROSS_SITE), id="cross-site-nobody",
+    ),
+    pytest.param(
+        route(Rule.PUBLIC, cross_site_refused=True), Anonymous(reason=Reason.NO_SESSION), None, FOREIGN_ORIGIN,
+        no(Reason.CROSS_SITE), id="cross-site-public",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT, cross_site_refused=True), Anonymous(reason=Reason.NO_SESSION), None,
+        FOREIGN_POST, no(Reason.CROSS_SITE), id="cross-site-sign-in-form",
+    ),
+    pytest.param(
+        route(cross_site_refused=True, preflight_pass=True), Anonymous(reason=Reason.NO_SESSION), None, PREFLIGHT,
+        Allow(reason=Reason.PREFLIGHT), id="cross-site-preflight",
+    ),
+    pytest.param(route(), MEMBER, None, FOREIGN_POST, yes(MEMBER), id="cross-site-not-asked"),
+    # which comes first
+    pytest.param(
+        route(ADMIN_ONLY, cross_site_refused=True, tenant=True, aal="aal2"), MEMBER, None, FOREIGN_POST,
+        no(Reason.CROSS_SITE), id="first-cross-site",
+    ),
+    pytest.param(
+        route(ADMIN_ONLY, tenant=True, aal="aal2"), MEMBER, STRANGER, GET,
+        no(Reason.NOT_ADMIN), id="then-admin",
+    ),
+    pytest.param(
+        route(tenant=True, aal="aal2", authenticated_within=1.0), signed_in(ago=9), None, GET,
+        no(Reason.TENANT_MISSING), id="no-sign-in-again-for-what-it-would-not-open",
+    ),
+    pytest.param(
+        route(aal="aal2", authenticated_within=1.0), signed_in(ago=9), None, GET,
+        again(Reason.AAL_TOO_LOW), id="then-strength",
+    ),
+    # open to all: a session is told, and narrows nothing
+    pytest.param(
+        route(Rule.PUBLIC), MEMBER, ACME, GET, yes(MEMBER, ACME, Reason.PUBLIC), id="public-member"
+    ),
+    pytest.param(
+        route(Rule.PUBLIC), MEMBER, STRANGER, GET, yes(MEMBER, None, Reason.PUBLIC), id="public-stranger"
+    ),
+    pytest.param(
+        route(Rule.PUBLIC), MEMBER, TORN, FOREIGN_POST, yes(MEMBER, None, Reason.PUBLIC), id="public-two-tenants"
+    ),
+    # only for who is not signed in
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, ACME, GET, no(Reason.ALREADY_SIGNED_IN), id="auth-redirect-member"
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, STRANGER, GET,
+        no(Reason.ALREADY_SIGNED_IN), id="auth-redirect-stranger",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, None, head(target="/auth/step-up"),
+        no(Reason.ALREADY_SIGNED_IN), id="errand-without-its-query",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, None, head(target="/auth/step-up?refresh=truer"),
+        no(Reason.ALREADY_SIGNED_IN), id="errand-with-another-query",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, None, head(target="/auth/onboarding/2"),
+        no(Reason.ALREADY_SIGNED_IN), id="errand-below",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, ACME, head(target="/auth/step-up?a=b&refresh=true"),
+        yes(MEMBER, ACME), id="errand-step-up",
+    ),
+    pytest.param(
+        route(Rule.AUTH_REDIRECT), MEMBER, STRANGER, head(target="/auth/onboarding?x"),
+        yes(MEMBER), id="errand-choose-a-tenant",
+    ),
+    # preflights
+    pytest.param(
+        route(ADMIN_ONLY, preflight_pass=True), MEMBER, ACME, PREFLIGHT,
+        Allow(reason=Reason.PREFLIGHT), id="preflight-passes-as-nobody",
+    ),
+    pytest.param(
+        route(preflight_pass=True), Anonymous(reason=Reason.NO_SESSION), None, OPTIONS,
+        again(Reason.NO_SESSION), id="options-is-no-preflight",
+    ),
+    pytest.param(
+        route(preflight_pass=True), Anonymous(reason=Reason.NO_SESSION), None, NOT_QUITE_PREFLIGHT,
+        again(Reason.NO_SESSION), id="its-headers-on-a-delete-are-none",
+    ),
+    pytest.param(
+        route(), Anonymous(reason=Reason.NO_SESSION), None, PREFLIGHT,
+        again(Reason.NO_SESSION), id="preflight-checked",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wanted", "who", "tenant", "request_", "expected"), TABLE)
+def test_the_decision_is_that_of_the_table(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None,
+    request_: RequestHead,
+    expected: Decision,
+) -> None:
+    assert asked(wanted, who, tenant, request_) == expected
+
+
+YES = {Reason.PUBLIC, Reason.SIGNED_IN, Reason.NOT_SIGNED_IN, Reason.PREFLIGHT}
+NO = {
+    Reason.CROSS_SITE,
+    Reason.NOT_ADMIN,
+    Reason.ROLE_MISSING,
+    Reason.NOT_A_MEMBER,
+    Reason.TENANT_CONFLICT,
+    Reason.TENANT_MISSING,
+    Reason.TENANT_ROLE_MISSING,
+    Reason.AAL_TOO_LOW,
+    Reason.STEP_UP,
+    Reason.ALREADY_SIGNED_IN,
+}
+
+
+def test_the_table_has_a_row_for_every_word() -> None:
+    told = {row.values[4].reason for row in TABLE}
+
+    assert told >= YES - {Reason.NOT_SIGNED_IN} | NO
+
+
+# The laws
+
+CALLERS = st.one_of(
+    st.sampled_from(NOBODY),
+    st.builds(
+        lambda roles, ago, aal: signed_in(*roles, ago=ago, aal=aal),
+        st.lists(st.sampled_from(["admin", "root", "staff", "member", ""]), max_size=3),
+        st.sampled_from([-60.0, 0.0, 59.0, 61.0, 1e6]),
+        st.sampled_from(["", "aal1", "aal2", "aal3", "zzz"]),
+    ),
+)
+TENANTS = st.sampled_from([None, ACME, BLUE, STRANGER, TORN])
+REQUESTS = st.sampled_from(
+    [GET, POST, FOREIGN_GET, FOREIGN_POST, FOREIGN_ORIGIN, OWN_POST, FOREIGN_SOCKET]
+    + [PREFLIGHT, OPTIONS, NOT_QUITE_PREFLIGHT, head(target="/auth/onboarding")]
+)
+REQUIRES = st.builds(
+    Require,
+    roles=st.frozensets(st.sampled_from(["admin", "staff"])),
+    tenant=st.booleans(),
+    tenant_roles=st.frozensets(st.sampled_from(["owner", "member"])),
+    authenticated_within=st.sampled_from([None, 0.0, 60.0]),
+    aal=st.sampled_from([None, "aal1", "aal2", "aal3"]),
+)
+ROUTES = st.builds(
+    Route,
+    id=st.just("r"),
+    path=st.just("/**"),
+    upstream=st.just("web"),
+    rule=st.sampled_from(Rule),
+    require=REQUIRES,
+    cross_site_refused=st.booleans(),
+    preflight_pass=st.booleans(),
+)
+NARROWER = st.sampled_from(
+    [
+        {"tenant": True},
+        {"roles": frozenset({"staff"})},
+        {"tenant_roles": frozenset({"owner"})},
+        {"authenticated_within": 60.0},
+        {"aal": "aal2"},
+    ]
+)
+
+
+@given(wanted=ROUTES, who=st.sampled_from(NOBODY), tenant=TENANTS, request=REQUESTS)
+def test_nobody_gets_in_but_by_what_is_open(
+    wanted: Route,
+    who: Anonymous,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+) -> None:
+    """Law 3."""
+    decision = asked(wanted, who, tenant, request)
+
+    if isinstance(decision, Allow):
+        assert (
+            wanted.rule in {Rule.PUBLIC, Rule.AUTH_REDIRECT}
+            or (request.preflight and wanted.preflight_pass)
+        )  # fmt: skip
+        assert (decision.session, decision.tenant) == (None, None)
+
+
+@given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS, more=NARROWER)
+@example(wanted=route(), who=NO_ROLES, tenant=None, request=GET, more={"tenant": True})
+def test_to_require_more_never_lets_more_in(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+    more: dict[str, Any],
+) -> None:
+    """Law 3: what was not required before and is now can only be one more no."""
+    name = next(iter(more))
+    before = replace(wanted, require=replace(wanted.require, **{name: _nothing(name)}))
+    after = replace(before, require=replace(before.require, **more))
+
+    if isinstance(asked(after, who, tenant, request), Allow):
+        assert isinstance(asked(before, who, tenant, request), Allow)
+
+
+@given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS)
+def test_stricter_rules_let_no_more_in(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+) -> None:
+    order = [
+        replace(wanted, rule=Rule.ADMIN_ONLY, cross_site_refused=True),
+        replace(wanted, rule=Rule.ADMIN_ONLY, cross_site_refused=False),
+        replace(wanted, rule=Rule.PROTECTED, cross_site_refused=False),
+        replace(wanted, rule=Rule.PUBLIC, cross_site_refused=False),
+    ]
+
+    passed = [isinstance(asked(one, who, tenant, request), Allow) for one in order]
+
+    assert passed == sorted(passed)
+
+
+@given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS)
+def test_what_is_decided_has_a_known_word_and_is_decided_again(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+) -> None:
+    decision = asked(wanted, who, tenant, request)
+
+    assert decision == asked(wanted, who, tenant, request)
+    match decision:
+        case Allow(reason=reason):
+            assert reason in YES
+        case Challenge(reason=Reason.STEP_UP | Reason.AAL_TOO_LOW, ended=ended):
+            assert isinstance(who, Authenticated)
+            assert not ended
+        case Challenge():
+            assert isinstance(who, Anonymous)
+            assert (decision.reason, decision.ended) == (who.reason, who.ended)
+        case Deny(reason=reason):
+            assert reason in NO
+            assert reason is Reason.CROSS_SITE or isinstance(who, Authenticated)
+
+
+@given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS)
+def test_only_a_tenant_that_is_had_is_told(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+) -> None:
+    decision = asked(wanted, who, tenant, request)
+
+    if isinstance(decision, Allow) and decision.tenant is not None:
+        assert decision.tenant is tenant
+        assert decision.session is not None
+
+
+@given(
+    wanted=ROUTES,
+    who=CALLERS.filter(lambda who: isinstance(who, Authenticated)),
+    tenant=TENANTS,
+    request=REQUESTS,
+)
+def test_the_gates_that_are_asked_are_the_decision(
+    wanted: Route,
+    who: Authenticated,
+    tenant: Tenant | TenantRefused | None,
+    request: RequestHead,
+) -> None:
+    """So what `gateway explain` shows of them is what happened."""
+    rule = PROTECTED if wanted.rule is not ADMIN_ONLY else ADMIN_ONLY
+    wanted = replace(wanted, rule=rule, preflight_pass=False, cross_site_refused=False)
+    case = Case(
+        route=wanted,
+        session=who.session,
+        tenant=tenant,
+        head=request,
+        now=NOW,
+        policy=POLICY,
+    )
+
+    objections = [gate.objection(case) for gate in GATES if gate.asked(case)]
+
+    first = next(filter(None, objections), Reason.SIGNED_IN)
+    assert asked(wanted, who, tenant, request).reason is first
+
+
+def test_a_route_that_asks_for_nothing_asks_nothing() -> None:
+    case = Case(
+        route=route(),
+        session=MEMBER.session,
+        tenant=None,
+        head=GET,
+        now=NOW,
+        policy=POLICY,
+    )
+
+    assert [gate.question for gate in GATES if gate.asked(case)] == []
+
+
+def _nothing(name: str) -> Any:
+    return getattr(Require(), name)
