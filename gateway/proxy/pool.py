@@ -1,0 +1,389 @@
+"""The connections to one upstream: how many, which, and which target next."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from gateway.errors import ConnectFailed, UpstreamBusy
+from gateway.proxy.connection import Connection
+from gateway.proxy.target import TargetAddress
+from gateway.proxy.tunnel import Tunnel
+
+_TICK = 0.25  # seconds between two looks at the deadlines while requests are out
+_SLOW_TICK = 5.0  # the same while there are idle connections only
+_FIRST_PAUSE = 1.0  # seconds for which a target is left out after a failed connect
+_LONGEST_PAUSE = 30.0
+_CLOSE_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStats:
+    """The connections to one target, at one moment."""
+
+    target: str
+    open: int
+    idle: int
+    in_use: int
+    down: bool
+
+
+class _Slot:
+    """One target, what is open to it, and how it has been doing."""
+
+    __slots__ = ("address", "down_until", "failures", "idle", "in_use")
+
+    def __init__(self, address: TargetAddress) -> None:
+        self.address = address
+        self.idle: list[Connection] = []  # the one used last is taken first
+        self.in_use = 0
+        self.failures = 0
+        self.down_until = 0.0
+
+
+class Pool:
+    """Hands out connections; `max_connections` counts tunnels and those in use too."""
+
+    def __init__(
+        self,
+        *,
+        targets: Sequence[TargetAddress],
+        connect_timeout: float,
+        response_timeout: float,
+        idle_timeout: float,
+        max_idle: int,
+        max_connections: int,
+        keepalive: float,
+        ssl_context: ssl.SSLContext | None,
+        server_name: str | None,
+        clock: Callable[[], float] | None,
+    ) -> None:
+        if not targets:
+            raise ValueError("an upstream has at least one target")
+        self.loop = asyncio.get_running_loop()
+        self.clock = clock or self.loop.time
+        self.response_timeout = response_timeout
+        self.idle_timeout = idle_timeout
+        self._connect_timeout = connect_timeout
+        self._max_idle = max_idle
+        self._max_connections = max_connections
+        self._keepalive = keepalive
+        self._ssl_context = ssl_context
+        self._server_name = server_name
+        self._slots = [_Slot(address) for address in targets]
+        self._next = 0
+        self._open = 0  # counts connections that are being made, too
+        self._idle = 0
+        self._sockets = 0
+        self._busy: set[Connection] = set()
+        self._tunnels: set[Tunnel] = set()
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._tick = min(_TICK, response_timeout / 4, idle_timeout / 4)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_is_slow = False
+        self._retired = False
+        self._all_closed = asyncio.Event()
+
+    # Taking a connection
+
+    def take_idle(self) -> Connection | None:
+        """Take an open connection at once, where there is no target to choose."""
+        slots = self._slots
+        return self._take_from(slots[0]) if len(slots) == 1 else None
+
+    async def take(self, *, fresh: bool) -> Connection:
+        """Take a connection, making one if need be; wait for a place for one.
+
+        `fresh`: one on which nothing was ever sent.
+
+        Raises:
+            ConnectFailed: no target took a connection.
+            UpstreamBusy: there was no place within the time for connecting.
+        """
+        slot = self._choose(())
+        while True:
+            if not fresh and (connection := self._take_from(slot)) is not None:
+                return connection
+            if self._open < self._max_connections or self._make_room():
+                self._open += 1
+                return await self._connect(slot)
+            given = await self._wait_for_place()
+            if given is None:
+                return await self._connect(slot)
+            if not given.closed:
+                if not fresh:
+                    return given
+                given.close()
+
+    def _take_from(self, slot: _Slot) -> Connection | None:
+        now = self.clock()
+        while slot.idle:
+            connection = slot.idle.pop()
+            self._idle -= 1
+            slot.in_use += 1
+            self._busy.add(connection)
+            if connection.expires > now:
+                if self._timer is None or self._timer_is_slow:
+                    self._arm()
+                return connection
+            connection.close()
+        return None
+
+    def _make_room(self) -> bool:
+        """Close an idle connection, if there is one that is of no use now."""
+        for slot in self._slots:
+            if slot.idle:
+                slot.idle[0].close()
+                return self._open < self._max_connections
+        return False
+
+    async def _wait_for_place(self) -> Connection | None:
+        """Wait for a connection, or for the right to make one (None)."""
+        place: asyncio.Future[Connection | None] = self.loop.create_future()
+        self._waiting.append(place)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                return await place
+        except TimeoutError as error:
+            self._give_back(place)
+            raise UpstreamBusy("no free connection to the upstream") from error
+        except asyncio.CancelledError:
+            self._give_back(place)
+            raise
+
+    def _give_back(self, place: asyncio.Future[Connection | None]) -> None:
+        if not place.done() or place.cancelled():
+            if place in self._waiting:
+                self._waiting.remove(place)
+            return
+        connection = place.result()
+        if connection is None:
+            self._free_place()
+        elif not connection.closed:
+            self.reusable(connection)
+
+    # Making a connection
+
+    async def _connect(self, slot: _Slot) -> Connection:
+        """Connect to `slot`, or the next best; a place is taken already."""
+        tried: list[_Slot] = []
+        failure: Exception | None = None
+        try:
+            while slot not in tried:
+                tried.append(slot)
+                try:
+                    connection = await self._connect_to(slot)
+                except (OSError, UnicodeError) as error:
+                    failure = error
+                    slot.failures += 1
+                    slot.down_until = self.clock() + _pause(slot.failures)
+                    slot = self._choose(tried)
+                else:
+                    slot.failures = 0
+                    slot.down_until = 0.0
+                    return connection
+        except BaseException:
+            self._free_place()
+            raise
+        self._free_place()
+        raise ConnectFailed("no target of the upstream takes connections") from failure
+
+    async def _connect_to(self, slot: _Slot) -> Connection:
+        slot.in_use += 1
+        connection = Connection(self, slot)
+        address = slot.address
+        context = self._ssl_context if address.scheme == "https" else None
+        if address.scheme == "https" and context is None:
+            context = ssl.create_default_context()
+        name = (self._server_name or address.host) if context is not None else None
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                if address.path is not None:
+                    await self.loop.create_unix_connection(
+                        lambda: connection, address.path
+                    )
+                else:
+                    await self.loop.create_connection(
+                        lambda: connection,
+                        address.host,
+                        address.port,
+                        ssl=context,
+                        server_hostname=name,
+                    )
+        except BaseException:
+            slot.in_use -= 1
+            raise
+        self._busy.add(connection)
+        if self._timer is None or self._timer_is_slow:
+            self._arm()
+        return connection
+
+    def _choose(self, tried: Sequence[_Slot]) -> _Slot:
+        """Return the healthy target with the least in use, that was not tried yet.
+
+        A target that failed is offered to one request when its pause is over. When
+        none is healthy it is the one that has been down longest; when all that are
+        healthy were tried, one that was tried.
+        """
+        slots = self._slots
+        if len(slots) == 1:
+            return slots[0]
+        now = self.clock()
+        self._next = (self._next + 1) % len(slots)
+        turned = slots[self._next :] + slots[: self._next]
+        healthy = [slot for slot in turned if slot.down_until <= now]
+        left = [slot for slot in healthy if slot not in tried]
+        if left:
+            slot = min(left, key=_in_use)
+            if slot.failures:
+                slot.down_until = now + _pause(slot.failures)
+            return slot
+        return tried[-1] if tried else min(turned, key=_down_until)
+
+    # What connections tell
+
+    def reusable(self, connection: Connection) -> None:
+        """Give a connection to who waits longest, or keep it, or close it."""
+        if self._retired or connection.expires <= self.clock():
+            connection.close()
+            return
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(connection)
+                return
+        if self._idle >= self._max_idle:
+            connection.close()
+            return
+        slot = _slot_of(connection)
+        self._busy.discard(connection)
+        slot.in_use -= 1
+        connection.expires = min(connection.expires, self.clock() + self._keepalive)
+        slot.idle.append(connection)
+        self._idle += 1
+
+    def gone(self, connection: Connection) -> None:
+        """Free the place of a connection that is closing."""
+        slot = _slot_of(connection)
+        if connection in self._busy:
+            self._busy.discard(connection)
+            slot.in_use -= 1
+        elif connection in slot.idle:
+            slot.idle.remove(connection)
+            self._idle -= 1
+        else:
+            return
+        self._free_place()
+
+    def tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
+        """Keep the place until the tunnel is over; no deadline watches it."""
+        self._busy.discard(connection)
+        self._tunnels.add(tunnel)
+        slot = _slot_of(connection)
+
+        def over() -> None:
+            self._tunnels.discard(tunnel)
+            slot.in_use -= 1
+            self._free_place()
+            self.lost()
+
+        tunnel.add_closed_callback(over)
+
+    def opened(self) -> None:
+        """Hear that a socket is open."""
+        self._sockets += 1
+
+    def lost(self) -> None:
+        """Hear that a socket is closed."""
+        self._sockets -= 1
+        if self._sockets == 0:
+            self._all_closed.set()
+
+    def _free_place(self) -> None:
+        """Let who waits longest make a connection in the place that is free now."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._open -= 1
+
+    # Deadlines: one timer for all, so that no request pays for its own
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_is_slow = not self._busy
+        delay = _SLOW_TICK if self._timer_is_slow else self._tick
+        self._timer = self.loop.call_later(delay, self._sweep)
+
+    def _sweep(self) -> None:
+        self._timer = None
+        now = self.clock()
+        for connection in [c for c in self._busy if c.deadline < now]:
+            connection.time_out()
+        for slot in self._slots:
+            for connection in [c for c in slot.idle if c.expires < now]:
+                connection.close()
+        if self._busy or self._idle:
+            self._arm()
+
+    # The end
+
+    def retire(self) -> None:
+        """Keep nothing from now on; what is going on goes on to its end."""
+        self._retired = True
+        for slot in self._slots:
+            for connection in list(slot.idle):
+                connection.close()
+
+    async def close(self) -> None:
+        """Close everything at once, and wait until the sockets are closed."""
+        self.retire()
+        for connection in list(self._busy):
+            connection.shut_down()
+        for tunnel in list(self._tunnels):
+            tunnel.abort()
+        if self._sockets:
+            self._all_closed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_PATIENCE):
+                    await self._all_closed.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def stats(self) -> tuple[TargetStats, ...]:
+        """Count the connections of each target."""
+        now = self.clock()
+        return tuple(
+            TargetStats(
+                target=str(slot.address),
+                open=slot.in_use + len(slot.idle),
+                idle=len(slot.idle),
+                in_use=slot.in_use,
+                down=slot.down_until > now,
+            )
+            for slot in self._slots
+        )
+
+
+def _in_use(slot: _Slot) -> int:
+    return slot.in_use
+
+
+def _down_until(slot: _Slot) -> float:
+    return slot.down_until
+
+
+def _pause(failures: int) -> float:
+    return float(min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE))
+
+
+def _slot_of(connection: Connection) -> _Slot:
+    slot = connection.slot
+    if not isinstance(slot, _Slot):
+        raise TypeError("a connection of another pool")
+    return slot

@@ -1,0 +1,159 @@
+"""An upstream's answer: its head, and its body as it arrives."""
+
+import asyncio
+from typing import Protocol
+
+from gateway.errors import BadAnswer
+from gateway.proxy.framing import BodyKind, Framing
+
+HIGH_WATER = 256 * 1024  # queued bytes above which the upstream is not read
+
+
+class Source(Protocol):
+    """The connection that an answer is read from, as the answer sees it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def pause_reading(self) -> None:
+        """Read nothing more from the upstream for now."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+    def rearm(self) -> None:
+        """Set the time by which something has to happen."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+
+class UpstreamResponse:
+    """One answer. Ends by being read to its end, or by `abort`.
+
+    The connection goes back to its pool by itself as soon as the last byte has
+    arrived, be it read here or not.
+    """
+
+    __slots__ = (
+        "_error",
+        "_framing",
+        "_paused",
+        "_pieces",
+        "_queued",
+        "_source",
+        "_waiter",
+        "content_length",
+        "has_body",
+        "headers",
+        "status",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[tuple[bytes, bytes]],
+        framing: Framing,
+        source: Source,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content_length = framing.content_length
+        self.has_body = not (framing.kind is BodyKind.NONE or self.content_length == 0)
+        self._framing = framing
+        self._source: Source | None = source  # None: the end has arrived
+        self._pieces: list[bytes] = []
+        self._queued = 0
+        self._paused = False
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def end_to_end(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields that may go on: no hop-by-hop, no framing."""
+        return self._framing.end_to_end
+
+    def complete_body(self) -> bytes | None:
+        """Take the rest of the body if all of it has arrived, else None."""
+        if self._source is not None or self._error is not None:
+            return None
+        return self._take()
+
+    async def read(self) -> bytes:
+        """Return the next bytes as soon as there are any; b"" at the end.
+
+        Raises:
+            BadAnswer: the body ended in the middle, or broke its framing.
+            UpstreamTimeout: nothing came in time.
+            Exception: what reading the request's body raised meanwhile.
+        """
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            source = self._source
+            if source is None:
+                return b""
+            self._waiter = source.loop.create_future()
+            source.rearm()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                self.abort()
+                raise
+            finally:
+                self._waiter = None
+        return self._take()
+
+    def release(self) -> None:
+        """Say that no more is wanted: closes the connection if the end is not here."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the upstream's connection at once, unless the end has arrived."""
+        source = self._source
+        if source is not None:
+            self._source = None
+            self._error = BadAnswer("the answer was given up before its end")
+            self._pieces.clear()
+            source.abort()
+            self._wake()
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether somebody waits for the next bytes."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes of the body from the connection."""
+        self._pieces.append(data)
+        self._queued += len(data)
+        if self._queued > HIGH_WATER and not self._paused and self._source is not None:
+            self._paused = True
+            self._source.pause_reading()
+        self._wake()
+
+    def finish(self, error: Exception | None) -> None:
+        """Take the end of the body from the connection, good or bad."""
+        source = self._source
+        self._source = None
+        self._error = error
+        if self._paused and source is not None:
+            self._paused = False
+            source.resume_reading()
+        self._wake()
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._queued = 0
+        if self._paused:
+            self._paused = False
+            if self._source is not None:
+                self._source.resume_reading()
+        return data
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,141 @@
+"""One application behind the gateway: send it a request, open a tunnel to it."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Collection, Sequence
+
+from gateway.errors import BadAnswer
+from gateway.proxy.body import RequestBody
+from gateway.proxy.connection import Answer, Connection, Unanswered
+from gateway.proxy.handshake import Handshake
+from gateway.proxy.pool import Pool, TargetStats
+from gateway.proxy.response import UpstreamResponse
+from gateway.proxy.target import TargetAddress
+from gateway.proxy.tunnel import Tunnel
+
+
+class Upstream:
+    """The targets of one upstream and the connections to them.
+
+    Made inside the event loop that it serves. Timeouts are in seconds:
+    `connect_timeout` for a connection or a place for one, `response_timeout` from the
+    last byte of the request to the head of the answer, `idle_timeout` between bytes of
+    a body, either way.
+    """
+
+    __slots__ = ("_pool", "name")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        targets: Sequence[TargetAddress],
+        connect_timeout: float,
+        response_timeout: float,
+        idle_timeout: float,
+        max_idle: int = 256,
+        max_connections: int = 1024,
+        keepalive: float = 55.0,
+        ssl_context: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.name = name
+        self._pool = Pool(
+            targets=targets,
+            connect_timeout=connect_timeout,
+            response_timeout=response_timeout,
+            idle_timeout=idle_timeout,
+            max_idle=max_idle,
+            max_connections=max_connections,
+            keepalive=keepalive,
+            ssl_context=ssl_context,
+            server_name=server_name,
+            clock=clock,
+        )
+
+    async def send(
+        self, head: bytes, *, method: str, body: RequestBody | None, retriable: bool
+    ) -> UpstreamResponse:
+        """Send a request and return the head of its answer, the body following.
+
+        `head` is complete, framing field and empty line included. `body` is sent while
+        the answer is waited for. With `retriable` (a safe method) a request without a
+        body is sent once more, on a new connection, when a kept one turns out to have
+        been closed before any byte of an answer.
+
+        Raises:
+            ConnectFailed: no target took a connection; nothing was sent.
+            UpstreamBusy: all connections are in use; nothing was sent.
+            UpstreamTimeout: no answer in time.
+            BadAnswer: the answer cannot be passed on, or there was none.
+            Exception: what `body.read` raised; the upstream saw the request cut off.
+        """
+        answer = await self._exchange(head, method, body, None, retriable=retriable)
+        if isinstance(answer, UpstreamResponse):
+            return answer
+        answer.abort()
+        raise BadAnswer("a 101 that nobody asked for")
+
+    async def open_tunnel(
+        self, head: bytes, *, key: bytes, offered_protocols: Collection[str | bytes]
+    ) -> Tunnel | UpstreamResponse:
+        """Send a WebSocket handshake: the tunnel, or the answer that refused it.
+
+        Raises as `send` does; BadAnswer also for a 101 that does not fit the handshake.
+        """
+        offered = frozenset(
+            name.encode() if isinstance(name, str) else name
+            for name in offered_protocols
+        )
+        handshake = Handshake(key=key, offered_protocols=offered)
+        return await self._exchange(head, "GET", None, handshake, retriable=True)
+
+    async def _exchange(
+        self,
+        head: bytes,
+        method: str,
+        body: RequestBody | None,
+        handshake: Handshake | None,
+        *,
+        retriable: bool,
+    ) -> Answer:
+        pool = self._pool
+        connection = pool.take_idle() or await pool.take(fresh=False)
+        try:
+            return await _ask(connection, head, method, body, handshake)
+        except Unanswered as unanswered:
+            # RFC 9110 section 9.2.2: only what cannot have been acted on, or may be
+            # acted on twice, is sent again by a proxy.
+            if not (retriable and body is None and unanswered.reused):
+                raise
+        connection = await pool.take(fresh=True)
+        return await _ask(connection, head, method, body, handshake)
+
+    def retire(self) -> None:
+        """Keep no connection from now on; exchanges and tunnels go on to their end."""
+        self._pool.retire()
+
+    async def close(self) -> None:
+        """Close every connection at once, whatever is going on."""
+        await self._pool.close()
+
+    def stats(self) -> tuple[TargetStats, ...]:
+        """Count the connections of each target."""
+        return self._pool.stats()
+
+
+async def _ask(
+    connection: Connection,
+    head: bytes,
+    method: str,
+    body: RequestBody | None,
+    handshake: Handshake | None,
+) -> Answer:
+    try:
+        return await connection.exchange(
+            head, method=method, body=body, handshake=handshake
+        )
+    except asyncio.CancelledError:
+        connection.abort()
+        raise

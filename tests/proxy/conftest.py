@@ -1,0 +1,9 @@
+"""Every test of this folder runs on both event loops: asyncio's and uvloop."""
+
+import asyncio
+
+import uvloop
+
+
+def pytest_asyncio_loop_factories():
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

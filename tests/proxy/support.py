@@ -1,0 +1,171 @@
+"""An upstream that is told, byte by byte, what to do; and what is sent to it."""
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager
+
+from gateway.proxy.target import TargetAddress
+from gateway.proxy.upstream import Upstream
+
+GET = b"GET /x HTTP/1.1\r\nHost: app\r\n\r\n"
+HEAD = b"HEAD /x HTTP/1.1\r\nHost: app\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Peer:
+    """One connection that the scripted upstream has accepted."""
+
+    def __init__(self, reader, writer, number):
+        self.reader = reader
+        self.writer = writer
+        self.number = number  # 0 for the first connection
+        self.received = b""
+
+    async def head(self):
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        self.received += head
+        return head
+
+    async def exactly(self, size):
+        data = await self.reader.readexactly(size)
+        self.received += data
+        return data
+
+    async def rest(self):
+        """Everything until the other side closes, in order or not."""
+        parts = []
+        try:
+            while data := await self.reader.read(65536):
+                parts.append(data)
+        except ConnectionResetError:
+            pass
+        rest = b"".join(parts)
+        self.received += rest
+        return rest
+
+    def write(self, data):
+        self.writer.write(data)
+
+    async def answer(self, data):
+        await self.head()
+        self.write(data)
+
+    def close(self):
+        self.writer.close()
+
+    def reset(self):
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+class ScriptedUpstream:
+    """Runs `script(peer)` for each connection; remembers the peers and failures."""
+
+    def __init__(self, script):
+        self.script = script
+        self.peers = []
+        self.tasks = set()
+        self.failures = []
+
+    async def accept(self, reader, writer):
+        peer = Peer(reader, writer, len(self.peers))
+        self.peers.append(peer)
+        task = asyncio.current_task()
+        self.tasks.add(task)
+        try:
+            await self.script(peer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the gateway went away: what was received tells
+        except asyncio.CancelledError:
+            pass  # the test is over
+        except Exception as error:  # noqa: BLE001 - the test is told at its end
+            self.failures.append(error)
+        finally:
+            self.tasks.discard(task)
+            writer.close()
+
+    @property
+    def received(self):
+        return [peer.received for peer in self.peers]
+
+
+@asynccontextmanager
+async def scripted(script, *, path=None, ssl=None):
+    """Serve `script` on a free port, or on a unix socket at `path`."""
+    upstream = ScriptedUpstream(script)
+    if path is not None:
+        server = await asyncio.start_unix_server(upstream.accept, path)
+        upstream.address = TargetAddress(scheme="http", host="x", port=0, path=path)
+    else:
+        server = await asyncio.start_server(upstream.accept, "127.0.0.1", 0, ssl=ssl)
+        upstream.address = TargetAddress(
+            scheme="https" if ssl else "http",
+            host="127.0.0.1",
+            port=server.sockets[0].getsockname()[1],
+        )
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for task in list(upstream.tasks):
+            task.cancel()
+        if upstream.tasks:
+            await asyncio.wait(upstream.tasks)
+        assert upstream.failures == []
+
+
+@asynccontextmanager
+async def client_of(*targets, **options):
+    """An Upstream with short timeouts, closed at the end."""
+    settings = {
+        "name": "app",
+        "connect_timeout": 2,
+        "response_timeout": 5,
+        "idle_timeout": 5,
+        **options,
+    }
+    upstream = Upstream(
+        targets=[getattr(target, "address", target) for target in targets], **settings
+    )
+    try:
+        yield upstream
+    finally:
+        await upstream.close()
+
+
+async def get(client, head=GET, method="GET", *, retriable=True):
+    return await client.send(head, method=method, body=None, retriable=retriable)
+
+
+async def whole(response):
+    parts = []
+    while data := await response.read():
+        parts.append(data)
+    return b"".join(parts)
+
+
+class Pieces:
+    """A request body of pieces; an exception among them is raised."""
+
+    def __init__(self, *pieces, chunked=False):
+        self.pieces = list(pieces)
+        self.chunked = chunked
+
+    async def read(self):
+        if not self.pieces:
+            return b""
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        if isinstance(piece, asyncio.Event):
+            await piece.wait()
+            return await self.read()
+        return piece
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]

@@ -1,0 +1,115 @@
+import pytest
+
+from gateway.errors import BadAnswer
+from gateway.proxy.framing import MAX_FIELDS, BodyKind, read_framing
+
+
+def framing(*fields, method="GET", status=200, minor=1):
+    return read_framing(method=method, status=status, minor=minor, fields=fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "minor"),
+    [
+        ([(b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")], 1),
+        ([(b"Content-Length", b"1"), (b"content-length", b"1")], 1),
+        ([(b"Content-Length", b"")], 1),
+        ([(b"Content-Length", b"+1")], 1),
+        ([(b"Content-Length", b"1, 1")], 1),
+        ([(b"Content-Length", b"1" * 19)], 1),
+        ([(b"Transfer-Encoding", b"gzip, chunked")], 1),
+        ([(b"Transfer-Encoding", b"chunked, gzip")], 1),
+        ([(b"Transfer-Encoding", b"identity")], 1),
+        ([(b"Transfer-Encoding", b"xchunked")], 1),
+        ([(b"Transfer-Encoding", b"chunked"), (b"TRANSFER-ENCODING", b"chunked")], 1),
+        ([(b"Transfer-Encoding", b"chunked")], 0),
+        ([(b"X", b"y")] * (MAX_FIELDS + 1), 1),
+    ],
+)
+def test_framing_that_can_be_read_in_two_ways_is_refused(fields, minor):
+    with pytest.raises(BadAnswer):
+        framing(*fields, minor=minor)
+
+
+@pytest.mark.parametrize(
+    ("fields", "method", "status", "kind", "length"),
+    [
+        ([(b"Content-Length", b"5")], "GET", 200, BodyKind.LENGTH, 5),
+        ([(b"content-length", b"007")], "GET", 200, BodyKind.LENGTH, 7),
+        ([(b"Transfer-Encoding", b"Chunked")], "GET", 200, BodyKind.CHUNKED, None),
+        ([], "GET", 200, BodyKind.UNTIL_CLOSE, None),
+        ([(b"Content-Length", b"5")], "HEAD", 200, BodyKind.NONE, 5),
+        ([(b"Transfer-Encoding", b"chunked")], "HEAD", 200, BodyKind.NONE, None),
+        ([], "HEAD", 200, BodyKind.NONE, None),
+        ([(b"Content-Length", b"5")], "GET", 304, BodyKind.NONE, 5),
+        ([(b"Content-Length", b"5")], "GET", 204, BodyKind.NONE, None),
+        ([(b"Content-Length", b"5")], "POST", 404, BodyKind.LENGTH, 5),
+    ],
+)
+def test_the_end_of_a_body_is_told_as_rfc_9112_says(
+    fields, method, status, kind, length
+):
+    read = framing(*fields, method=method, status=status)
+
+    assert (read.kind, read.content_length) == (kind, length)
+
+
+@pytest.mark.parametrize(
+    ("connection", "minor", "kept"),
+    [
+        (None, 1, True),
+        (b"close", 1, False),
+        (b"Close", 1, False),
+        (b"keep-alive, close", 1, False),
+        (b"x,\tCLOSE ", 1, False),
+        (b"closed", 1, True),
+        (None, 0, False),
+        (b"Keep-Alive", 0, True),
+        (b"keep-alive, close", 0, False),
+    ],
+)
+def test_a_connection_is_kept_when_both_versions_agree(connection, minor, kept):
+    fields = [(b"Content-Length", b"0")]
+    if connection is not None:
+        fields.append((b"connection", connection))
+
+    assert framing(*fields, minor=minor).keep_alive is kept
+
+
+def test_an_answer_without_a_length_ends_the_connection():
+    assert framing((b"Connection", b"keep-alive")).keep_alive is False
+
+
+def test_hop_by_hop_and_framing_fields_do_not_go_on():
+    read = framing(
+        (b"Content-Length", b"0"),
+        (b"Keep-Alive", b"timeout=5"),
+        (b"Upgrade", b"h2c"),
+        (b"Trailer", b"X-Sum"),
+        (b"Proxy-Connection", b"keep-alive"),
+        (b"Connection", b"x-hop, Upgrade"),
+        (b"Set-Cookie", b"a=1"),
+        (b"X-Hop", b"1"),
+        (b"Connection", b"X-Other"),
+        (b"x-other", b"2"),
+        (b"Set-Cookie", b"b=2"),
+    )
+
+    assert read.end_to_end == [(b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2")]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"timeout=5", 5),
+        (b"max=100, Timeout=72", 72),
+        (b"timeout=-1", None),
+        (b"timeout=", None),
+        (b"timeout=" + b"9" * 40, None),
+        (b"", None),
+    ],
+)
+def test_the_patience_of_an_upstream_is_read(value, seconds):
+    read = framing((b"Content-Length", b"0"), (b"Keep-Alive", value))
+
+    assert read.keep_alive_seconds == seconds

@@ -1,0 +1,133 @@
+"""Bodies that are much larger than the memory they may take."""
+
+import asyncio
+import hashlib
+import tracemalloc
+
+import pytest
+
+from tests.proxy.support import GET, OK, client_of, get, scripted, whole
+
+MIB = 1024 * 1024
+SIZE = 64 * MIB
+BLOCK = bytes(range(256)) * 256  # 64 KiB
+STREAM = b"POST /x HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
+UPLOAD = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % SIZE
+
+
+@pytest.fixture
+def memory():
+    tracemalloc.start(1)
+    yield tracemalloc.get_traced_memory
+    tracemalloc.stop()
+
+
+async def send_blocks(peer, size):
+    for _ in range(size // len(BLOCK)):
+        peer.write(BLOCK)
+        await peer.writer.drain()
+
+
+async def test_a_large_download_takes_little_memory(memory):
+    async def script(peer):
+        await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
+        await send_blocks(peer, SIZE)
+        await peer.answer(OK)
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        total = 0
+        while data := await response.read():
+            total += len(data)
+
+        assert total == SIZE
+        assert memory()[1] < 8 * MIB
+        assert (await get(client)).complete_body() == b"ok"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+async def test_a_reader_that_stops_stops_the_writer(framing, memory):
+    size = 32 * MIB
+    written = 0
+    heads = {
+        "length": b"Content-Length: %d\r\n" % size,
+        "chunked": b"Transfer-Encoding: chunked\r\n",
+        "close": b"",
+    }
+
+    async def script(peer):
+        nonlocal written
+        await peer.answer(b"HTTP/1.1 200 OK\r\n%b\r\n" % heads[framing])
+        for _ in range(size // len(BLOCK)):
+            chunk = b"%x\r\n%b\r\n" % (len(BLOCK), BLOCK)
+            peer.write(chunk if framing == "chunked" else BLOCK)
+            await peer.writer.drain()
+            written += len(BLOCK)
+        if framing == "chunked":
+            peer.write(b"0\r\n\r\n")
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        before = -1
+        while before != written:  # until the writer makes no progress any more
+            before = written
+            await asyncio.sleep(0.05)
+
+        assert written < 16 * MIB  # what the kernel's buffers take, and some
+        assert memory()[1] < 8 * MIB
+        digest = hashlib.sha256(await whole(response)).digest()
+        assert digest == hashlib.sha256(BLOCK * (size // len(BLOCK))).digest()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_upload_takes_little_memory(chunked, memory):
+    class Blocks:
+        def __init__(self):
+            self.chunked = chunked
+            self.left = SIZE
+
+        async def read(self):
+            if not self.left:
+                return b""
+            self.left -= len(BLOCK)
+            return BLOCK
+
+    async def script(peer):
+        await peer.head()
+        received = 0
+        tail = b""
+        overhead = (len(BLOCK) + 9) * (SIZE // len(BLOCK)) + 5
+        while received < (overhead if chunked else SIZE):
+            data = await peer.reader.read(65536)
+            received += len(data)
+            tail = (tail + data)[-5:]
+        assert not chunked or tail == b"0\r\n\r\n"
+        peer.write(OK)
+        await peer.answer(OK)
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await client.send(
+            STREAM if chunked else UPLOAD, method="POST", body=Blocks(), retriable=False
+        )
+
+        assert response.complete_body() == b"ok"
+        assert memory()[1] < 8 * MIB
+        await get(client)
+        assert upstream.received[0].endswith(GET)
+
+
+async def test_chunks_of_one_byte_do_not_fill_the_memory(memory):
+    count = 500_000
+
+    async def script(peer):
+        await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(count // 5000):
+            peer.write(b"1\r\nx\r\n" * 5000)
+            await peer.writer.drain()
+        peer.write(b"0\r\n\r\n")
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        assert len(await whole(await get(client))) == count
+        assert memory()[1] < 16 * MIB

@@ -1,0 +1,1055 @@
+"""The failure table: what an upstream may do wrong, and what comes of it."""
+
+import asyncio
+import socket
+
+import pytest
+
+from gateway.errors import BadAnswer, ConnectFailed, UpstreamBusy, UpstreamTimeout
+from gateway.proxy.body import BodyLengthError
+from gateway.proxy.target import TargetAddress
+from tests.proxy.support import (
+    GET,
+    HEAD,
+    OK,
+    Pieces,
+    client_of,
+    free_port,
+    get,
+    scripted,
+    whole,
+)
+
+POST = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: 6\r\n\r\n"
+STREAM = b"POST /x HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def where(request, tmp_path):
+    return {"path": None if request.param == "tcp" else str(tmp_path / "s")}
+
+
+def forever(answer):
+    async def script(peer):
+        while True:
+            await peer.answer(answer)
+
+    return script
+
+
+def once(answer):
+    async def script(peer):
+        await peer.answer(answer)
+
+    return script
+
+
+async def idle_again(client):
+    """Wait until the answer's end has reached the pool."""
+    async with asyncio.timeout(5):
+        while client.stats()[0].in_use:
+            await asyncio.sleep(0)
+
+
+# Connecting
+
+
+async def test_nothing_listens():
+    address = TargetAddress(scheme="http", host="127.0.0.1", port=free_port())
+
+    async with client_of(address) as client:
+        with pytest.raises(ConnectFailed) as failure:
+            await get(client)
+
+    assert isinstance(failure.value.__cause__, OSError)
+    assert client.stats()[0].open == 0
+
+
+async def test_no_such_socket(tmp_path):
+    address = TargetAddress(scheme="http", host="x", port=0, path=str(tmp_path / "no"))
+
+    async with client_of(address) as client:
+        with pytest.raises(ConnectFailed):
+            await get(client)
+
+
+async def test_a_name_that_does_not_resolve():
+    address = TargetAddress(scheme="http", host="app.invalid", port=80)
+
+    async with client_of(address) as client:
+        with pytest.raises(ConnectFailed):
+            await get(client)
+
+
+async def test_a_listener_that_accepts_nobody():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        address = TargetAddress(scheme="http", host="127.0.0.1", port=port)
+        fillers = []
+        for _ in range(4):  # the backlog, and a little more
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            fillers.append(filler)
+
+        async with client_of(address, connect_timeout=0.2) as client:
+            with pytest.raises(ConnectFailed) as failure:
+                await get(client)
+
+        assert isinstance(failure.value.__cause__, TimeoutError)
+        for filler in fillers:
+            filler.close()
+
+
+# The answer
+
+
+async def test_request_and_answer_pass_as_they_are(where):
+    answer = (
+        b"HTTP/1.1 201 Made up\r\nX-A: 1\r\nx-a: \xe4\r\nContent-Length: 2\r\n\r\nok"
+    )
+    async with (
+        scripted(once(answer), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        response = await get(client)
+
+        assert response.status == 201
+        assert response.headers == [
+            (b"X-A", b"1"),
+            (b"x-a", b"\xe4"),
+            (b"Content-Length", b"2"),
+        ]
+        assert response.end_to_end() == [(b"X-A", b"1"), (b"x-a", b"\xe4")]
+        assert response.has_body
+        assert response.content_length == 2
+        assert await whole(response) == b"ok"
+        assert upstream.received == [GET]
+
+
+async def test_a_body_that_came_with_the_head_is_there_at_once(where):
+    async with (
+        scripted(forever(OK), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        response = await get(client)
+
+        assert response.complete_body() == b"ok"
+        assert await response.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("method", "head", "answer", "length"),
+    [
+        ("HEAD", HEAD, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 5),
+        ("HEAD", HEAD, CHUNKED, None),
+        ("GET", GET, b"HTTP/1.1 304 N\r\nContent-Length: 5\r\n\r\n", 5),
+        ("GET", GET, b"HTTP/1.1 204 N\r\nContent-Length: 5\r\n\r\n", None),
+        ("GET", GET, b"HTTP/1.1 204 N\r\n\r\n", None),
+    ],
+)
+async def test_an_answer_without_a_body_keeps_the_connection(
+    method, head, answer, length
+):
+    async with scripted(forever(answer)) as upstream, client_of(upstream) as client:
+        for _ in range(3):
+            response = await get(client, head, method)
+
+            assert not response.has_body
+            assert response.content_length == length
+            assert response.complete_body() == b""
+
+        assert len(upstream.peers) == 1
+
+
+async def test_interim_answers_are_dropped(where):
+    interim = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: </a>\r\n\r\n"
+    async with (
+        scripted(forever(interim + OK), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        response = await get(client)
+
+        assert (response.status, response.complete_body()) == (200, b"ok")
+        assert response.headers == [(b"Content-Length", b"2")]
+
+
+async def test_pieces_are_given_as_they_arrive():
+    go_on = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(CHUNKED + b"3\r\none\r\n")
+        await go_on.wait()
+        peer.write(b"3\r\ntwo\r\n")
+        await peer.writer.drain()
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await get(client)
+
+        assert await response.read() == b"one"
+        go_on.set()
+        assert await response.read() == b"two"
+        response.abort()
+
+
+async def test_closing_in_the_middle_of_the_head(where):
+    async with (
+        scripted(once(b"HTTP/1.1 200 OK\r\nX"), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert upstream.received == [GET]
+
+
+async def test_closing_on_a_new_connection_without_an_answer(where):
+    async with scripted(once(b""), **where) as upstream, client_of(upstream) as client:
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert upstream.received == [GET]
+
+
+async def test_a_reset_without_an_answer():
+    async def script(peer):
+        await peer.head()
+        peer.reset()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert upstream.received == [GET]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", CHUNKED + b"9\r\nabc"],
+)
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_an_end_in_the_middle_of_the_body_is_never_clean(start, ending, where):
+    sent = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(start)
+        await sent.wait()
+        getattr(peer, ending)()
+
+    async with scripted(script, **where) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        assert await response.read() == b"abc"
+        sent.set()
+
+        with pytest.raises(BadAnswer):
+            await response.read()
+        with pytest.raises(BadAnswer):
+            await response.read()
+
+        assert client.stats()[0].open == 0
+
+
+async def test_a_body_until_close_ends_when_the_upstream_closes(where):
+    async with (
+        scripted(once(b"HTTP/1.0 200 OK\r\n\r\nall of it"), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        response = await get(client)
+
+        assert response.content_length is None
+        assert await whole(response) == b"all of it"
+        assert client.stats()[0].open == 0
+
+
+async def test_a_body_until_close_does_not_end_with_a_reset():
+    sent = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(b"HTTP/1.1 200 OK\r\n\r\nsome")
+        await sent.wait()
+        peer.reset()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        assert await response.read() == b"some"
+        sent.set()
+
+        with pytest.raises(BadAnswer):
+            await response.read()
+
+
+async def test_an_unsolicited_101_is_refused():
+    switch = (
+        b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+        b"GET /evil HTTP/1.1\r\n\r\n"
+    )
+    async with scripted(once(switch)) as upstream, client_of(upstream) as client:
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert client.stats()[0].open == 0
+
+
+# Time
+
+
+async def test_no_answer_in_time():
+    async def script(peer):
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, response_timeout=0.1) as client,
+    ):
+        with pytest.raises(UpstreamTimeout):
+            await get(client)
+
+        assert client.stats()[0].open == 0
+
+
+async def test_a_head_that_dribbles_is_not_waited_for():
+    async def script(peer):
+        await peer.head()
+        peer.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(1000):
+            peer.write(b"X-%d: y\r\n" % number)
+            await asyncio.sleep(0.01)
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, response_timeout=0.1) as client,
+    ):
+        with pytest.raises(UpstreamTimeout):
+            await get(client)
+
+
+async def test_silence_in_the_middle_of_a_body():
+    async def script(peer):
+        await peer.answer(CHUNKED + b"3\r\none\r\n")
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, idle_timeout=0.1) as client,
+    ):
+        response = await get(client)
+        assert await response.read() == b"one"
+
+        with pytest.raises(UpstreamTimeout):
+            await response.read()
+
+
+async def test_bytes_without_content_do_not_count_as_progress_for_ever():
+    async def script(peer):
+        await peer.answer(CHUNKED + b"3;")
+        while not peer.writer.is_closing():
+            peer.write(b"x" * 1024)
+            await peer.writer.drain()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        with pytest.raises(BadAnswer):
+            await whole(await get(client))
+
+
+async def test_a_reader_that_takes_his_time_is_not_timed_out():
+    reading = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(CHUNKED + b"3\r\none\r\n")
+        await reading.wait()
+        peer.write(b"3\r\ntwo\r\n")
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, idle_timeout=0.05) as client,
+    ):
+        response = await get(client)
+        for _ in range(2):
+            await response.read()
+            await asyncio.sleep(0.2)  # what is tested is that time passes
+            reading.set()
+
+        assert client.stats()[0].in_use == 1
+        response.abort()
+
+
+# Keeping connections
+
+
+async def test_connections_are_kept_and_used_again(where):
+    async with (
+        scripted(forever(OK), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        for _ in range(20):
+            assert (await get(client)).complete_body() == b"ok"
+
+        assert len(upstream.peers) == 1
+        assert client.stats()[0].idle == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"\r\n",
+        OK + OK,
+        b"HTTP/1.1 204 N\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+async def test_a_connection_that_is_not_clean_is_not_used_again(answer):
+    async with scripted(forever(answer)) as upstream, client_of(upstream) as client:
+        for _ in range(3):
+            await whole(await get(client))
+
+        assert len(upstream.peers) == 3
+        assert client.stats()[0].open == 0
+
+
+@pytest.mark.parametrize("junk", [b"HTTP/1.1 200 OK\r\n", OK, b"\r\n", b"", None])
+async def test_what_an_idle_connection_says_ends_it(junk):
+    quiet = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(OK)
+        await quiet.wait()
+        if junk:
+            peer.write(junk)
+            await peer.rest()
+        elif junk is None:
+            peer.reset()
+        else:
+            peer.close()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await get(client)
+        assert client.stats()[0].idle == 1
+        quiet.set()
+        while client.stats()[0].open:
+            await asyncio.sleep(0)
+
+        assert (await get(client)).complete_body() == b"ok"
+        assert len(upstream.peers) == 2
+
+
+async def test_an_idle_connection_is_used_for_a_time_only():
+    now = 1000.0
+    async with (
+        scripted(forever(OK)) as upstream,
+        client_of(upstream, keepalive=55, clock=lambda: now) as client,
+    ):
+        await get(client)
+        now += 54
+        await get(client)
+        now += 56
+        await get(client)
+
+        assert len(upstream.peers) == 2
+
+
+async def test_the_upstreams_own_patience_is_kept_to():
+    now = 1000.0
+    answer = OK.replace(b"Content", b"Keep-Alive: timeout=5\r\nContent")
+    async with (
+        scripted(forever(answer)) as upstream,
+        client_of(upstream, clock=lambda: now) as client,
+    ):
+        await get(client)
+        now += 3.9
+        await get(client)
+        now += 4.1
+        await get(client)
+
+        assert len(upstream.peers) == 2
+
+
+async def test_no_more_connections_are_kept_than_allowed():
+    arrived = asyncio.Barrier(5)
+
+    async def script(peer):
+        await peer.head()
+        await arrived.wait()
+        peer.write(OK)
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream, max_idle=2) as client:
+        await asyncio.gather(*(get(client) for _ in range(5)))
+
+        assert client.stats()[0].idle == 2
+        assert client.stats()[0].open == 2
+
+
+async def test_a_place_is_waited_for():
+    async with (
+        scripted(forever(OK)) as upstream,
+        client_of(upstream, max_connections=2) as client,
+    ):
+        answers = await asyncio.gather(*(get(client) for _ in range(20)))
+
+        assert [answer.complete_body() for answer in answers] == [b"ok"] * 20
+        assert len(upstream.peers) <= 2
+        assert client.stats()[0].in_use == 0
+
+
+async def test_a_place_is_made_by_a_connection_that_closes():
+    answer = OK.replace(b"Content", b"Connection: close\r\nContent")
+    async with (
+        scripted(forever(answer)) as upstream,
+        client_of(upstream, max_connections=2) as client,
+    ):
+        answers = await asyncio.gather(*(get(client) for _ in range(10)))
+
+        assert len(answers) == 10
+        assert client.stats()[0].open == 0
+
+
+async def test_no_place_in_time():
+    async def script(peer):
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, max_connections=1, connect_timeout=0.1) as client,
+    ):
+        first = asyncio.create_task(get(client))
+        while not upstream.peers:
+            await asyncio.sleep(0)
+
+        with pytest.raises(UpstreamBusy) as failure:
+            await get(client)
+
+        assert failure.value.sent is False
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert client.stats()[0].open == 0
+
+
+async def test_who_gives_up_waiting_loses_no_place():
+    release = asyncio.Event()
+
+    async def script(peer):
+        while True:
+            await peer.head()
+            await release.wait()
+            peer.write(OK)
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, max_connections=1) as client,
+    ):
+        first = asyncio.create_task(get(client))
+        while not upstream.peers:
+            await asyncio.sleep(0)
+        waiting = [asyncio.create_task(get(client)) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        release.set()
+        await first
+        waiting[1].cancel()  # perhaps just when the connection was given to it
+
+        assert (await waiting[2]).complete_body() == b"ok"
+        await asyncio.gather(*waiting[:2], return_exceptions=True)
+        await idle_again(client)
+        assert (await get(client)).complete_body() == b"ok"
+        assert client.stats()[0].open == 1
+
+
+@pytest.mark.parametrize("ending", [b"0\r\n\r\n", None], ids=["kept", "closed"])
+async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next(ending):
+    async def script(peer):
+        await peer.answer(CHUNKED if not peer.number else OK)
+        await peer.answer(OK)
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, max_connections=1) as client,
+    ):
+        response = await get(client)
+        waiting = [asyncio.create_task(get(client)) for _ in range(2)]
+        await asyncio.sleep(0)
+        if ending is None:
+            response.abort()
+        else:
+            (connection,) = client._pool._busy
+            connection.data_received(ending)
+        waiting[0].cancel()
+
+        assert (await waiting[1]).complete_body() == b"ok"
+        assert waiting[0].cancelled()
+        assert client.stats()[0].open == 1
+
+
+# Sending again
+
+
+def closing_after(count):
+    """Answer `count` requests on the first connection, close it at the next."""
+
+    async def script(peer):
+        if peer.number:
+            while True:
+                await peer.answer(OK)
+        for _ in range(count):
+            await peer.answer(OK)
+        await peer.head()
+
+    return script
+
+
+async def test_a_safe_request_on_a_kept_connection_is_sent_again_once(where):
+    async with (
+        scripted(closing_after(1), **where) as upstream,
+        client_of(upstream) as client,
+    ):
+        await get(client)
+
+        response = await get(client)
+
+        assert response.complete_body() == b"ok"
+        assert upstream.received == [GET * 2, GET]
+
+
+async def test_it_is_sent_again_on_a_new_connection():
+    both = asyncio.Barrier(2)
+
+    async def script(peer):
+        if peer.number < 2:
+            await peer.head()
+            await both.wait()
+            peer.write(OK)
+            await peer.head()
+        else:
+            await peer.answer(OK)
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await asyncio.gather(get(client), get(client))
+        assert client.stats()[0].idle == 2
+
+        assert (await get(client)).complete_body() == b"ok"
+        assert upstream.received[2] == GET
+
+
+async def test_it_is_not_sent_a_third_time():
+    async def script(peer):
+        if not peer.number:
+            await peer.answer(OK)
+        await peer.head()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await get(client)
+
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert upstream.received == [GET * 2, GET]
+
+
+async def test_an_unsafe_request_is_sent_once():
+    async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
+        await get(client)
+
+        with pytest.raises(BadAnswer) as failure:
+            await get(client, method="DELETE", retriable=False)
+
+        assert failure.value.sent is True
+        assert upstream.received == [GET * 2]
+
+
+async def test_a_request_with_a_body_is_sent_once():
+    async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
+        await get(client)
+
+        with pytest.raises(BadAnswer):
+            await client.send(
+                POST, method="POST", body=Pieces(b"abcdef"), retriable=True
+            )
+
+        assert len(upstream.peers) == 1
+
+
+@pytest.mark.parametrize("heard", [b"H", b"HTTP/1.1 100 C\r\n\r\n"])
+async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard):
+    async def script(peer):
+        await peer.answer(OK)
+        await peer.answer(heard)
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await get(client)
+
+        with pytest.raises(BadAnswer):
+            await get(client)
+
+        assert upstream.received == [GET * 2]
+
+
+# Bodies of requests
+
+
+async def test_a_body_with_a_length(where):
+    async def script(peer):
+        await peer.head()
+        await peer.exactly(6)
+        peer.write(OK)
+        await peer.answer(OK)
+        await peer.rest()
+
+    async with scripted(script, **where) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", b"def")
+        response = await client.send(POST, method="POST", body=body, retriable=False)
+
+        assert response.complete_body() == b"ok"
+        await get(client)
+        assert upstream.received == [POST + b"abcdef" + GET]
+
+
+async def test_a_body_in_chunks(where):
+    wire = b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
+
+    async def script(peer):
+        await peer.head()
+        await peer.exactly(len(wire))
+        peer.write(OK)
+        await peer.answer(OK)
+        await peer.rest()
+
+    async with scripted(script, **where) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", b"0123456789abcdef", chunked=True)
+        response = await client.send(STREAM, method="POST", body=body, retriable=False)
+
+        assert response.complete_body() == b"ok"
+        await get(client)
+        assert upstream.received == [STREAM + wire + GET]
+
+
+class ClientGone(Exception):  # noqa: N818 - the server's word
+    pass
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_client_that_fails_leaves_an_incomplete_request(chunked, where):
+    seen = asyncio.Event()
+
+    async def script(peer):
+        await peer.rest()
+        seen.set()
+
+    async with scripted(script, **where) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", ClientGone(), chunked=chunked)
+
+        with pytest.raises(ClientGone):
+            await client.send(
+                STREAM if chunked else POST, method="POST", body=body, retriable=False
+            )
+
+        await seen.wait()
+        (received,) = upstream.received
+        assert not received.endswith(b"0\r\n\r\n")
+        assert b"def" not in received
+        assert client.stats()[0].open == 0
+
+
+@pytest.mark.parametrize("pieces", [[b"abc"], [b"abcdefg"], [b"abc", b"defghi"], []])
+async def test_a_body_of_another_length_than_declared_is_cut_off(pieces):
+    async def script(peer):
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        with pytest.raises(BodyLengthError):
+            await client.send(
+                POST, method="POST", body=Pieces(*pieces), retriable=False
+            )
+
+        assert client.stats()[0].open == 0
+
+
+async def test_an_answer_before_the_end_of_the_request():
+    more = asyncio.Event()
+
+    async def script(peer):
+        await peer.head()
+        peer.write(CHUNKED + b"5\r\nearly\r\n")
+        await peer.exactly(len(b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"))
+        peer.write(b"4\r\nlate\r\n0\r\n\r\n")
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", more, b"def", chunked=True)
+        response = await client.send(STREAM, method="POST", body=body, retriable=False)
+
+        assert response.status == 200
+        assert await response.read() == b"early"
+        more.set()
+        assert await whole(response) == b"late"
+        assert client.stats()[0].idle == 1
+
+
+async def test_an_answer_that_ends_before_the_request_ends_the_connection():
+    never = asyncio.Event()
+    cut = asyncio.Event()
+
+    async def script(peer):
+        await peer.head()
+        peer.write(OK)
+        await peer.rest()
+        cut.set()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", never)
+        response = await client.send(POST, method="POST", body=body, retriable=False)
+
+        assert await whole(response) == b"ok"
+        await cut.wait()
+        assert client.stats()[0].open == 0
+        assert upstream.received == [POST + b"abc"]
+
+
+async def test_a_refusal_that_closes_stops_the_request():
+    never = asyncio.Event()
+    refused = asyncio.Event()
+    answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"
+
+    async def script(peer):
+        await peer.head()
+        peer.write(answer)
+        await refused.wait()
+        peer.write(b"big")
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        body = Pieces(never, b"abcdef")
+        response = await client.send(POST, method="POST", body=body, retriable=False)
+        never.set()
+        refused.set()
+
+        assert response.status == 413
+        assert await whole(response) == b"big"
+        assert upstream.received[0] == POST
+
+
+async def test_the_client_fails_while_the_answer_is_read():
+    failing = asyncio.Event()
+
+    async def script(peer):
+        await peer.head()
+        peer.write(CHUNKED + b"5\r\nearly\r\n")
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        body = Pieces(b"abc", failing, ClientGone(), chunked=True)
+        response = await client.send(STREAM, method="POST", body=body, retriable=False)
+        assert await response.read() == b"early"
+        failing.set()
+
+        with pytest.raises(ClientGone):
+            await response.read()
+
+
+async def test_a_body_that_is_cancelled_fails_the_request():
+    async def script(peer):
+        await peer.rest()
+
+    class Cancelled:
+        chunked = True
+
+        async def read(self):
+            raise asyncio.CancelledError
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        with pytest.raises(BadAnswer):
+            await client.send(STREAM, method="POST", body=Cancelled(), retriable=False)
+
+
+async def test_a_body_that_fails_while_it_is_stopped_harms_nobody():
+    stopped = asyncio.Event()
+    answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"
+
+    async def script(peer):
+        await peer.answer(answer)
+        await stopped.wait()
+        peer.write(b"big")
+        await peer.rest()
+
+    class Stubborn:
+        chunked = True
+
+        async def read(self):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+                raise ClientGone
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await client.send(
+            STREAM, method="POST", body=Stubborn(), retriable=False
+        )
+
+        assert await whole(response) == b"big"
+
+
+async def test_an_upstream_that_does_not_take_the_body():
+    async def script(peer):
+        await peer.head()
+        await asyncio.Event().wait()
+
+    class Endless:
+        chunked = True
+        count = 0
+
+        async def read(self):
+            self.count += 1
+            return b"x" * 65536
+
+    body = Endless()
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, idle_timeout=0.2) as client,
+    ):
+        with pytest.raises(UpstreamTimeout):
+            await client.send(STREAM, method="POST", body=body, retriable=False)
+
+        assert body.count < 1000
+
+
+async def test_a_slow_upload_is_not_timed_out():
+    more = asyncio.Event()
+
+    async def script(peer):
+        await peer.head()
+        await peer.exactly(6)
+        peer.write(OK)
+        await peer.rest()
+
+    async with (
+        scripted(script) as upstream,
+        client_of(upstream, response_timeout=0.1, idle_timeout=0.1) as client,
+    ):
+        asyncio.get_running_loop().call_later(0.4, more.set)
+        body = Pieces(b"abc", more, b"def")
+        response = await client.send(POST, method="POST", body=body, retriable=False)
+
+        assert response.complete_body() == b"ok"
+
+
+# Giving up
+
+
+async def test_who_stops_waiting_closes_the_connection(where):
+    closed = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def script(peer):
+        await peer.head()
+        asked.set()
+        await peer.rest()
+        closed.set()
+
+    async with scripted(script, **where) as upstream, client_of(upstream) as client:
+        request = asyncio.create_task(get(client))
+        await asked.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+
+        await closed.wait()
+        assert client.stats()[0].open == 0
+
+
+@pytest.mark.parametrize("how", ["abort", "release", "cancel"])
+async def test_who_stops_reading_closes_the_connection(how):
+    closed = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(CHUNKED + b"3\r\none\r\n")
+        await peer.rest()
+        closed.set()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        await response.read()
+        if how == "cancel":
+            reading = asyncio.create_task(response.read())
+            await asyncio.sleep(0)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+        else:
+            getattr(response, how)()
+
+        await closed.wait()
+        with pytest.raises(BadAnswer):
+            await response.read()
+        assert response.complete_body() is None
+        assert client.stats()[0].open == 0
+
+
+async def test_giving_up_an_answer_that_is_over_harms_nobody():
+    async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
+        response = await get(client)
+        response.abort()
+        response.release()
+
+        assert response.complete_body() == b"ok"
+        await get(client)
+        assert len(upstream.peers) == 1
+
+
+async def test_closing_ends_what_is_going_on():
+    both = asyncio.Barrier(3)
+
+    async def script(peer):
+        await peer.answer(CHUNKED if peer.number else b"")
+        await both.wait()
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        unanswered = asyncio.create_task(get(client))
+        while not upstream.peers:
+            await asyncio.sleep(0)
+        response = await get(client)
+        reading = asyncio.create_task(response.read())
+        await both.wait()
+        await client.close()
+
+        with pytest.raises(BadAnswer):
+            await unanswered
+        with pytest.raises(BadAnswer):
+            await reading
+        assert client.stats()[0].open == 0
+
+
+async def test_a_retired_upstream_lets_what_is_going_on_end():
+    go_on = asyncio.Event()
+
+    async def script(peer):
+        await peer.answer(OK)
+        await peer.answer(CHUNKED)
+        await go_on.wait()
+        peer.write(b"3\r\nend\r\n0\r\n\r\n")
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await get(client)
+        response = await get(client)
+        client.retire()
+        go_on.set()
+
+        assert await whole(response) == b"end"
+        assert client.stats()[0].open == 0
+
+
+async def test_small_packets_are_not_held_back():
+    async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
+        await get(client)
+
+        (connection,) = client._pool._slots[0].idle
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
