@@ -1,0 +1,163 @@
+"""Events that someone may have to account for, one line each.
+
+`event.action` is a word of the OWASP logging vocabulary where it has one;
+`event.category`, `event.type` and `event.outcome` are those of the Elastic Common
+Schema. Fields are a closed set, and none can hold a secret.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from structlog.typing import EventDict
+
+from gateway.observe.logs import LogOutput, lines_of
+from gateway.reasons import Reason
+
+_VALUE_CHARACTERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who did it and from where; the ids are public ones, never a token."""
+
+    user_id: str = ""
+    tenant_id: str = ""
+    session_id: str = ""
+    client: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+
+
+class Audit:
+    """Write audit events; `now` is epoch seconds. Written whatever the log level."""
+
+    def __init__(self, output: LogOutput) -> None:
+        def line(_logger: object, _name: str, event: EventDict) -> bytes:
+            return output.render(event["fields"])
+
+        self._info: Callable[..., object] = lines_of(output, line).info
+
+    def sign_in(self, now: float, actor: Actor, *, methods: Sequence[str] = ()) -> None:
+        """An identity got a session."""
+        extra = {"gateway.authentication_methods": [_short(m) for m in methods if m]}
+        self._write(now, actor, _SIGN_IN, "signed in", extra)
+
+    def sign_out(self, now: float, actor: Actor, *, everywhere: bool = False) -> None:
+        """A session was ended by its owner, or all of them were."""
+        extra = {"gateway.everywhere": everywhere}
+        self._write(now, actor, _SIGN_OUT, "signed out", extra)
+
+    def session_created(self, now: float, actor: Actor) -> None:
+        """A session was made by an administrator, not by a sign-in."""
+        self._write(now, actor, _CREATED, "session created")
+
+    def session_revoked(
+        self, now: float, actor: Actor, *, session_id: str, target_user_id: str = ""
+    ) -> None:
+        """A session was ended from elsewhere: by its owner or an administrator."""
+        extra = {
+            "gateway.target.session.id": _short(session_id),
+            "user.target.id": _short(target_user_id),
+        }
+        self._write(now, actor, _REVOKED, "session revoked", extra)
+
+    def sessions_revoked(self, now: float, actor: Actor, *, count: int) -> None:
+        """Every other session of an identity was ended by its owner."""
+        extra: EventDict = {"gateway.count": count}
+        self._write(now, actor, _REVOKED, "other sessions revoked", extra=extra)
+
+    def denied(self, now: float, actor: Actor, *, reason: Reason, route: str) -> None:
+        """Someone signed in asked for what is not theirs: administration, a tenant."""
+        extra = {"gateway.reason": reason.value, "gateway.route": route}
+        self._write(now, actor, _DENIED, "access denied", extra)
+
+    def tenant_switched(self, now: float, actor: Actor, *, to_tenant_id: str) -> None:
+        """A session works in another organisation; `actor` names the one before."""
+        extra = {"gateway.target.organization.id": _short(to_tenant_id)}
+        self._write(now, actor, _SWITCHED, "tenant switched", extra)
+
+    def spoofed_headers(
+        self, now: float, actor: Actor, *, names: Sequence[str], upstream: str = ""
+    ) -> None:
+        """A client, or an upstream that may not, sent headers that are ours.
+
+        `names` are the reserved names in our spelling, not what was sent.
+        """
+        extra = {
+            "gateway.headers": [_short(name) for name in names[:16]],
+            "gateway.upstream": upstream,
+        }
+        self._write(now, actor, _SPOOFED, "reserved headers", extra)
+
+    def config_reloaded(self, now: float, *, problems: int = 0) -> None:
+        """A new configuration serves, or (`problems`) was refused."""
+        kind = _REFUSED if problems else _RELOADED
+        message = "configuration refused" if problems else "configuration loaded"
+        extra = {"gateway.problems": problems}
+        self._write(now, Actor(), kind, message, extra)
+
+    def admin_refused(self, now: float, actor: Actor) -> None:
+        """A call to the admin API did not have the admin token."""
+        self._write(now, actor, _ADMIN_REFUSED, "admin token refused")
+
+    def _write(
+        self,
+        now: float,
+        actor: Actor,
+        kind: "_Kind",
+        message: str,
+        extra: EventDict | None = None,
+    ) -> None:
+        outcome = kind.outcome
+        fields: EventDict = {
+            "@timestamp": _stamp(now),
+            "log.level": "info" if outcome == "success" else "warning",
+            "event.dataset": "gateway.audit",
+            "message": message,
+            "event.kind": "event",
+            "event.action": kind.action,
+            "event.category": [kind.category],
+            "event.type": [kind.type],
+            "event.outcome": outcome,
+            "user.id": _short(actor.user_id),
+            "organization.id": _short(actor.tenant_id),
+            "gateway.session.id": _short(actor.session_id),
+            "client.address": _short(actor.client),
+            "user_agent.original": _short(actor.user_agent),
+            "http.request.id": _short(actor.request_id),
+        }
+        fields.update(extra or {})
+        told = {key: value for key, value in fields.items() if value not in ("", [])}
+        self._info("", fields=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    action: str
+    category: str
+    type: str
+    outcome: Literal["success", "failure"] = "success"
+
+
+_SIGN_IN: Final = _Kind("authn_login_success", "authentication", "start")
+_SIGN_OUT: Final = _Kind("session_logout", "session", "end")
+_CREATED: Final = _Kind("session_created", "session", "start")
+_REVOKED: Final = _Kind("authn_token_revoked", "session", "end")
+_DENIED: Final = _Kind("authz_fail", "web", "access", "failure")
+_ADMIN_REFUSED: Final = _Kind("authn_login_fail", "authentication", "start", "failure")
+_SWITCHED: Final = _Kind("gateway.tenant_switch", "session", "info")
+_SPOOFED: Final = _Kind(
+    "malicious_extraneous", "intrusion_detection", "denied", "failure"
+)
+_RELOADED: Final = _Kind("sys_config_reload", "configuration", "change")
+_REFUSED: Final = _Kind("sys_config_reload", "configuration", "info", "failure")
+
+
+def _stamp(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _short(text: str) -> str:
+    return text[:_VALUE_CHARACTERS]

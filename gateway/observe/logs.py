@@ -1,0 +1,205 @@
+"""structlog, set up once: JSON lines, or readable ones on a terminal.
+
+Everything goes through one `Sink`, so lines keep their order. What libraries tell
+the standard library's logging arrives as the same kind of line.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from gateway.observe.redact import Redactor
+from gateway.observe.sink import Sink
+
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+class Format(StrEnum):
+    """The form of log lines; `auto` is `console` on a terminal, else `json`."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOutput:
+    """Where lines go and what form they have."""
+
+    sink: Sink
+    console: bool
+
+    def render(self, event: EventDict) -> bytes:
+        """Write one event as a line."""
+        return _console_line(event) if self.console else json_line(event)
+
+
+class LineLogger:
+    """The innermost structlog logger: hands finished lines to a `Sink`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.debug = self.info = self.warning = self.warn = sink.write
+        self.error = self.critical = self.exception = self.fatal = sink.write
+
+
+def configure(
+    level: str = "info",
+    fmt: Format | str = Format.AUTO,
+    *,
+    fd: int = 1,
+    secrets: Iterable[str] = (),
+) -> LogOutput:
+    """Set up structlog and logging to write to `fd`; call it in each process.
+
+    `secrets` are masked by value wherever they turn up in the own log. The caller
+    closes `.sink` last of all, which writes what is left.
+
+    Raises:
+        ValueError: `level` or `fmt` is not a known word.
+    """
+    form = Format(fmt)
+    console = form is Format.CONSOLE or (form is Format.AUTO and _is_terminal(fd))
+    output = LogOutput(sink=Sink(fd), console=console)
+    lines = LineLogger(output.sink)
+    structlog.configure(
+        processors=_processors(output, Redactor(secrets)),
+        wrapper_class=_bound(level),
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=False,
+    )
+    logging.root.handlers = [_Bridge()]
+    logging.root.setLevel(max(_number(level), logging.WARNING))
+    return output
+
+
+def set_level(level: str) -> None:
+    """Change the level of what is logged from now on.
+
+    Raises:
+        ValueError: not a known word.
+    """
+    structlog.configure(**{**structlog.get_config(), "wrapper_class": _bound(level)})
+    logging.root.setLevel(max(_number(level), logging.WARNING))
+
+
+def lines_of(output: LogOutput, line: Processor) -> Any:
+    """Make a structlog logger whose one processor is `line`, for closed records."""
+    return structlog.wrap_logger(
+        LineLogger(output.sink), processors=[line], wrapper_class=_bound("info")
+    ).bind()
+
+
+def json_line(event: EventDict) -> bytes:
+    """Serialise an event; text that is not UTF-8 is made so, never refused."""
+    try:
+        return orjson.dumps(event, repr, _OPTIONS)
+    except TypeError:  # a lone surrogate, a key that is not text, a huge number
+        plain = {_utf8(key): _utf8(value) for key, value in event.items()}
+        return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _processors(output: LogOutput, redactor: Redactor) -> list[Processor]:
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True, key="@timestamp")
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        stamp,
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        redactor,
+        _ecs_names,
+        lambda _logger, _name, event: output.render(event),
+    ]
+
+
+def _ecs_names(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Give the common fields their names of the Elastic Common Schema."""
+    named: dict[str, Any] = {
+        "@timestamp": event.pop("@timestamp"),
+        "log.level": event.pop("level"),
+        "event.dataset": "gateway.log",
+        "message": event.pop("event", ""),
+    }
+    for plain, ecs in (("exception", "error.stack_trace"), ("logger", "log.logger")):
+        if plain in event:
+            named[ecs] = event.pop(plain)
+    named.update(event)
+    return named
+
+
+class _Bridge(logging.Handler):
+    """Pass what libraries log on to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's format string, not ours
+            message = str(record.msg)
+        level = logging.getLevelName(record.levelno).lower()
+        log = structlog.get_logger()
+        method = level if level in LEVELS else "error"
+        getattr(log, method)(message, logger=record.name, exc_info=record.exc_info)
+
+
+_COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_HIDDEN: Final = frozenset(
+    {"@timestamp", "log.level", "message", "event.dataset", "error.stack_trace"}
+)
+
+
+def _console_line(event: EventDict) -> bytes:
+    """Write an event for a person at a terminal; control characters are escaped."""
+    level = str(event.get("log.level", "info"))
+    stamp = str(event.get("@timestamp", ""))[11:23]
+    rest = " ".join(
+        f"\x1b[2m{_plain(key)}=\x1b[0m{_plain(value)}"
+        for key, value in event.items()
+        if key not in _HIDDEN
+    )
+    message = _plain(event.get("message", ""))
+    colour = _COLOURS.get(level, "\x1b[32m")
+    text = f"\x1b[2m{stamp}\x1b[0m {colour}{level:7}\x1b[0m {message}  {rest}".rstrip()
+    if trace := event.get("error.stack_trace"):
+        text += "\n" + "\n".join(_plain(line) for line in str(trace).split("\n"))
+    return (text + "\n").encode("utf-8", "replace")
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
+
+
+def _utf8(value: object) -> str:
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def _bound(level: str) -> Any:
+    return structlog.make_filtering_bound_logger(_number(level))
+
+
+def _number(level: str) -> int:
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r}: one of {', '.join(LEVELS)} is expected")
+    return LEVELS[level]
+
+
+def _is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False

@@ -1,0 +1,228 @@
+"""Counters and histograms for Prometheus, cheap to count and dear to read.
+
+`prometheus_client` looks a label set up and takes a lock for each observation.
+Here an observation is a few dictionary and list operations on plain data, in one
+thread; the library's part begins when someone scrapes.
+
+Labels are bounded: route and upstream ids from the configuration, words of closed
+sets, status codes. Never a user, a tenant or a path.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from gateway.observe import tally
+from gateway.observe.tally import FAMILIES, Cells, Family, Kind, Labels, Tally
+
+_DURATION_BOUNDS: Final = tally.DURATION.bounds
+_OVERHEAD_BOUNDS: Final = tally.OVERHEAD.bounds
+_LAST_CODE: Final = 599
+
+
+class Metrics:
+    """What one process has counted. It outlives reloads.
+
+    Gauges are plain attributes that their owners add to and subtract from, and
+    `log_lines_dropped` is set from the sink before a scrape.
+    """
+
+    def __init__(self, *, version: str, python: str = "") -> None:
+        self.requests_in_flight = 0
+        self.websockets_open = 0
+        self.connections_open = 0
+        self.log_lines_dropped = 0
+        self._tally = Tally()
+        numbers, cells = self._tally.numbers, self._tally.cells
+        self._requests: dict[tuple[str, str, str, int], int] = {}
+        self._durations: dict[str, list[float]] = {}
+        self._overhead = cells[tally.OVERHEAD.name][()] = _cell(tally.OVERHEAD)
+        self._upstreams = cells[tally.UPSTREAM.name]
+        self._lookups = cells[tally.LOOKUP.name]
+        self._tokens = numbers[tally.TOKENS.name]
+        numbers[tally.BUILD.name][version, python] = 1
+        for kind in ("timeout", "connection", "other"):
+            numbers[tally.STORE_ERRORS.name][(kind,)] = 0
+
+    def observe(
+        self,
+        route: str,
+        decision: str,
+        reason: str,
+        code: int,
+        duration: float,
+        overhead: float,
+    ) -> None:
+        """Count one request: seconds in all, and seconds that were the gateway's.
+
+        `route` is "" where none matched.
+        """
+        requests, key = self._requests, (route, decision, reason, code)
+        try:
+            requests[key] += 1
+            cell = self._durations[route]
+        except KeyError:
+            requests.setdefault(key, 1)
+            cell = self._durations.setdefault(route, _cell(tally.DURATION))
+        cell[0] += duration
+        cell[1 + bisect_left(_DURATION_BOUNDS, duration)] += 1
+        cell = self._overhead
+        cell[0] += overhead
+        cell[1 + bisect_left(_OVERHEAD_BOUNDS, overhead)] += 1
+
+    def upstream(self, upstream: str, seconds: float) -> None:
+        """Count an upstream's answer, by the time to its head."""
+        _observe(self._upstreams, tally.UPSTREAM, (upstream,), seconds)
+
+    def session_lookup(self, outcome: str, seconds: float) -> None:
+        """Count a look-up; `outcome` is found, unknown, unreadable or error."""
+        _observe(self._lookups, tally.LOOKUP, (outcome,), seconds)
+
+    def store_error(self, kind: str) -> None:
+        """Count a store call that failed, by the name of its error's class."""
+        word = "other"
+        for known in ("timeout", "connection"):
+            if known in kind.lower():
+                word = known
+                break
+        self._tally.numbers[tally.STORE_ERRORS.name][(word,)] += 1
+
+    def token(self, profile: str, *, signed: bool) -> None:
+        """Count a token sent upstream, `signed` anew or reused."""
+        key = (profile, "signed" if signed else "reused")
+        self._tokens[key] = self._tokens.get(key, 0) + 1
+
+    def config_loaded(self, now: float) -> None:
+        """A configuration was taken into use at `now`, in epoch seconds."""
+        self._tally.numbers[tally.RELOAD_OK.name][()] = 1
+        self._tally.numbers[tally.RELOAD_TIME.name][()] = now
+
+    def config_refused(self) -> None:
+        """A configuration was read and refused; the one before serves on."""
+        self._tally.numbers[tally.RELOAD_OK.name][()] = 0
+
+    def snapshot(self) -> bytes:
+        """Serialise everything, for a process that serves the sum of several."""
+        return self._current().dump()
+
+    def render(
+        self, others: Iterable[bytes] = (), *, accept: str = ""
+    ) -> tuple[bytes, str]:
+        """Write the exposition: (body, Content-Type).
+
+        `others` are snapshots of other processes, summed up with this one;
+        `accept` is the scraper's Accept, which may ask for OpenMetrics.
+        """
+        total = self._current()
+        total.add(tally.merged(others))
+        return _render(total, accept)
+
+    def _current(self) -> Tally:
+        numbers = self._tally.numbers
+        numbers[tally.REQUESTS.name] = {
+            (route, decision, reason, str(code) if code <= _LAST_CODE else "other"): n
+            for (route, decision, reason, code), n in self._requests.items()
+        }
+        self._tally.cells[tally.DURATION.name] = {
+            (route,): cell for route, cell in self._durations.items()
+        }
+        numbers[tally.IN_FLIGHT.name][()] = self.requests_in_flight
+        numbers[tally.WEBSOCKETS.name][()] = self.websockets_open
+        numbers[tally.CONNECTIONS.name][()] = self.connections_open
+        numbers[tally.LOG_DROPPED.name][()] = self.log_lines_dropped
+        copy = Tally()
+        copy.add(self._tally)
+        return copy
+
+
+def merge(snapshots: Iterable[bytes]) -> bytes:
+    """Sum snapshots up into one.
+
+    Raises:
+        ValueError: one is not a snapshot.
+    """
+    return tally.merged(snapshots).dump()
+
+
+def legacy(snapshot: bytes) -> bytes:
+    """Keep of an ended process what must stay in the sum.
+
+    A sum that shrinks looks to Prometheus like a restart, and its rates jump.
+
+    Raises:
+        ValueError: it is not a snapshot.
+    """
+    left = tally.load(snapshot)
+    left.forget_gauges()
+    return left.dump()
+
+
+def render_merged(snapshots: Iterable[bytes], *, accept: str = "") -> tuple[bytes, str]:
+    """Write the exposition of several processes' sum: (body, Content-Type).
+
+    Raises:
+        ValueError: one is not a snapshot.
+    """
+    return _render(tally.merged(snapshots), accept)
+
+
+class _TallyCollector(Collector):
+    def __init__(self, total: Tally) -> None:
+        self._total = total
+
+    def collect(self) -> Iterator[Metric]:
+        for family in FAMILIES:
+            yield _exposed(family, self._total)
+
+
+def _render(total: Tally, accept: str) -> tuple[bytes, str]:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_TallyCollector(total))
+    ProcessCollector(registry=registry)
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
+
+
+def _exposed(family: Family, total: Tally) -> Metric:
+    name, labels = family.name, family.labels
+    match family.kind:
+        case Kind.HISTOGRAM:
+            histogram = HistogramMetricFamily(name, family.help, labels=labels)
+            bounds = [*map(str, family.bounds), "+Inf"]
+            for key, (seconds, *counts) in total.cells[name].items():
+                buckets = list(zip(bounds, accumulate(counts), strict=True))
+                histogram.add_metric(key, buckets, seconds)
+            return histogram
+        case Kind.COUNTER:
+            counter = CounterMetricFamily(name, family.help, labels=labels)
+            for key, value in total.numbers[name].items():
+                counter.add_metric(key, value)
+            return counter
+        case Kind.GAUGE:
+            gauge = GaugeMetricFamily(name, family.help, labels=labels)
+            for key, value in total.numbers[name].items():
+                gauge.add_metric(key, value)
+            return gauge
+
+
+def _cell(family: Family) -> list[float]:
+    return [0.0] + [0] * (len(family.bounds) + 1)
+
+
+def _observe(cells: Cells, family: Family, labels: Labels, value: float) -> None:
+    cell = cells.get(labels)
+    if cell is None:
+        cell = cells[labels] = _cell(family)
+    cell[0] += value
+    cell[1 + bisect_left(family.bounds, value)] += 1

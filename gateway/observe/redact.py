@@ -1,0 +1,91 @@
+"""Keep secrets out of the log, whoever put them there.
+
+The first guarantee is elsewhere: types that hold a secret hide it in `repr`, and
+`AccessRecord` has no field for one. This is the second: what is left is searched
+for secrets that are known, and for the forms that secrets have. The own log has
+few lines, so it may be slow; access and audit lines do not pass here, they have
+closed sets of fields.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from structlog.typing import EventDict
+
+MASK: Final = "[redacted]"
+
+# Parts of keys whose values are never printed, whatever their form.
+_SECRET_KEYS: Final = (
+    "authorization", "cookie", "credential", "passwd", "password", "private", "secret",
+    "jwt", "assertion", "session_token", "access_token", "admin_token",
+)  # fmt: skip
+# Keys whose values may look like a token and are public.
+_PUBLIC_KEYS: Final = frozenset({"kid", "fingerprint"})
+
+_FORMS: Final = re.compile(
+    r"""
+      (?P<kept>(?i:\bbearer\s+ | \bauthorization["']?\s*[:=]\s*b?["']?\w+\s+))[^\s"',]+
+    | (?P<name>(?i:\b(?:set-)?cookie["']?\s*[:=,]))[^\r\n]+
+    | (?P<user>[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?\#'"]*@        # user and password
+    | eyJ[A-Za-z0-9_=-]{4,}(?:\.[A-Za-z0-9_=-]*){0,4}         # a JWT or JWE
+    # 256 bits in base64url, or a longer run with them inside; 64 hex digits are
+    # the hash of such, and words without digits or capitals are names.
+    | (?<![\w-])(?![0-9a-f]{64}(?![\w-]))(?=[a-z_-]*[A-Z0-9])[A-Za-z0-9_-]{43,}
+    | -----BEGIN[^-]*PRIVATE[ ]KEY-----(?s:.*?)(?:-----END[^-]*-----|\Z)
+    """,
+    re.VERBOSE,
+)
+_DEPTH: Final = 6
+_SHORTEST_SECRET: Final = 6  # masking shorter ones would mask words
+
+
+class Redactor:
+    """Mask secrets in events; a structlog processor.
+
+    `secrets` are those known by value: the admin token, the password of Redis.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len)
+        pattern = "|".join(re.escape(secret) for secret in reversed(known))
+        self._known = re.compile(pattern) if pattern else None
+
+    def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:
+        """Mask every value of an event."""
+        return {key: self._masked(key, value, _DEPTH) for key, value in event.items()}
+
+    def text(self, text: str) -> str:
+        """Mask whatever is a known secret or has the form of one."""
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        return _FORMS.sub(_replacement, text)
+
+    def _masked(self, key: str, value: object, depth: int) -> object:
+        name = key.lower()
+        if any(word in name for word in _SECRET_KEYS):
+            return MASK
+        if isinstance(value, str):
+            return str(value) if name in _PUBLIC_KEYS else self.text(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if depth <= 0:
+            return MASK
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(inner)): self._masked(str(inner), item, depth - 1)
+                for inner, item in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._masked(key, item, depth - 1) for item in value]
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self.text(bytes(value).decode("latin-1"))
+        return self.text(repr(value))
+
+
+def _replacement(found: re.Match[str]) -> str:
+    if kept := found["kept"] or found["name"]:
+        return kept + MASK
+    if user := found["user"]:
+        return f"{user}{MASK}@"
+    return MASK

@@ -1,0 +1,205 @@
+"""What is counted, and the plain data that it is counted in.
+
+A tally maps the name of a family and a tuple of label values to a number, or for a
+histogram to a list: the sum, then the number of observations per bucket.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, cast
+
+import orjson
+
+Labels = tuple[str, ...]
+Numbers = dict[Labels, float]
+Cells = dict[Labels, list[float]]
+
+
+class Kind(StrEnum):
+    """The Prometheus types that are used here."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Across(StrEnum):
+    """How the values of several processes become one."""
+
+    SUM = "sum"
+    LEAST = "least"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its name, help, labels and, for a histogram, bucket bounds."""
+
+    name: str
+    help: str
+    kind: Kind
+    labels: Labels = ()
+    across: Across = Across.SUM
+    bounds: tuple[float, ...] = ()
+
+
+# The buckets that OpenTelemetry's HTTP conventions and prometheus_client share, and
+# three below for what is decided without an upstream.
+SECONDS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
+    7.5, 10.0,
+)  # fmt: skip
+FINE_SECONDS: Final = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0,
+)  # fmt: skip
+
+REQUESTS: Final = Family(
+    "gateway_requests_total",
+    "Requests answered, by route, decision, reason and status code.",
+    Kind.COUNTER,
+    ("route", "decision", "reason", "code"),
+)
+DURATION: Final = Family(
+    "gateway_request_duration_seconds",
+    "Time from the first byte of a request to the last of its answer.",
+    Kind.HISTOGRAM,
+    ("route",),
+    bounds=SECONDS,
+)
+OVERHEAD: Final = Family(
+    "gateway_overhead_duration_seconds",
+    "Time a request spent in the gateway, upstream and bodies left out.",
+    Kind.HISTOGRAM,
+    bounds=FINE_SECONDS,
+)
+UPSTREAM: Final = Family(
+    "gateway_upstream_request_duration_seconds",
+    "Time from sending a request to an upstream to the head of its answer.",
+    Kind.HISTOGRAM,
+    ("upstream",),
+    bounds=SECONDS,
+)
+LOOKUP: Final = Family(
+    "gateway_session_lookup_duration_seconds",
+    "Time a session look-up took, by what was found.",
+    Kind.HISTOGRAM,
+    ("outcome",),
+    bounds=FINE_SECONDS,
+)
+STORE_ERRORS: Final = Family(
+    "gateway_store_errors_total",
+    "Session store calls that failed.",
+    Kind.COUNTER,
+    ("kind",),
+)
+TOKENS: Final = Family(
+    "gateway_tokens_total",
+    "Tokens sent upstream, signed anew or reused.",
+    Kind.COUNTER,
+    ("profile", "outcome"),
+)
+LOG_DROPPED: Final = Family(
+    "gateway_log_lines_dropped_total",
+    "Log lines lost because the reader of standard output was stuck or gone.",
+    Kind.COUNTER,
+)
+IN_FLIGHT: Final = Family(
+    "gateway_requests_in_flight", "Requests being answered now.", Kind.GAUGE
+)
+WEBSOCKETS: Final = Family(
+    "gateway_websockets_open", "WebSocket tunnels open now.", Kind.GAUGE
+)
+CONNECTIONS: Final = Family(
+    "gateway_connections_open", "Client connections open now.", Kind.GAUGE
+)
+RELOAD_OK: Final = Family(
+    "gateway_config_last_reload_successful",
+    "Whether the last configuration that was read is the one that serves.",
+    Kind.GAUGE,
+    across=Across.LEAST,
+)
+RELOAD_TIME: Final = Family(
+    "gateway_config_last_reload_success_timestamp_seconds",
+    "When the configuration that serves was loaded.",
+    Kind.GAUGE,
+    across=Across.LEAST,
+)
+BUILD: Final = Family(
+    "gateway_build_info",
+    "The version that runs; always 1.",
+    Kind.GAUGE,
+    ("version", "python"),
+    across=Across.LEAST,
+)
+FAMILIES: Final = (
+    REQUESTS, DURATION, OVERHEAD, UPSTREAM, LOOKUP, STORE_ERRORS, TOKENS, LOG_DROPPED,
+    IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
+)  # fmt: skip
+
+
+class Tally:
+    """Every family's values: plain dictionaries, which the owner writes to."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, Numbers] = {
+            family.name: {} for family in FAMILIES if family.kind is not Kind.HISTOGRAM
+        }
+        self.cells: dict[str, Cells] = {
+            family.name: {} for family in FAMILIES if family.kind is Kind.HISTOGRAM
+        }
+
+    def add(self, other: "Tally") -> None:
+        """Take another process's values into this one."""
+        for family in FAMILIES:
+            if family.kind is Kind.HISTOGRAM:
+                mine = self.cells[family.name]
+                for labels, cell in other.cells[family.name].items():
+                    own = mine.get(labels, [0.0] * len(cell))
+                    mine[labels] = [a + b for a, b in zip(own, cell, strict=True)]
+                continue
+            numbers = self.numbers[family.name]
+            for labels, value in other.numbers[family.name].items():
+                match family.across:
+                    case Across.SUM:
+                        numbers[labels] = numbers.get(labels, 0) + value
+                    case Across.LEAST:
+                        numbers[labels] = min(numbers.get(labels, value), value)
+
+    def forget_gauges(self) -> None:
+        """Keep what only grows: the legacy of a process that has ended."""
+        for family in FAMILIES:
+            if family.kind is Kind.GAUGE:
+                self.numbers[family.name].clear()
+
+    def dump(self) -> bytes:
+        """Serialise; `load` is the inverse."""
+        both: dict[str, Numbers | Cells] = {**self.numbers, **self.cells}
+        rows = {name: [[*key, val] for key, val in both[name].items()] for name in both}
+        return orjson.dumps(rows)
+
+
+def load(snapshot: bytes) -> Tally:
+    """Read what `dump` wrote, by this version.
+
+    Raises:
+        ValueError: it is not a snapshot.
+    """
+    tally = Tally()
+    try:
+        for name, rows in orjson.loads(snapshot).items():
+            known = tally.numbers if name in tally.numbers else tally.cells
+            into = cast("dict[Labels, Any]", known[name])
+            for *labels, value in rows:
+                into[tuple(labels)] = value
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("this is not a metrics snapshot") from error
+    return tally
+
+
+def merged(snapshots: Iterable[bytes]) -> Tally:
+    """Sum up the snapshots of several processes."""
+    total = Tally()
+    for snapshot in snapshots:
+        total.add(load(snapshot))
+    return total

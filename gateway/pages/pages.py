@@ -1,0 +1,264 @@
+"""Replies from one description: problem+json for programs, HTML for browsers.
+
+A body repeats nothing of the request but the request id, and the way to sign in
+that the caller of `Pages` has made.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+from markupsafe import escape
+
+from gateway.pages.description import PHRASES, ROWS, Action, Description, describe
+from gateway.pages.reply import Headers, Reply
+from gateway.pages.templates import Templates, content_security_policy
+from gateway.reasons import Reason
+
+RETRY_AFTER: Final = "5"  # seconds; a store or an upstream restarts in about that
+
+_COMMON: Final[Headers] = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    # Not "no-referrer": a form would then be posted with "Origin: null" (Fetch,
+    # "append a request Origin header"), which looks like another site.
+    ("Referrer-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+)
+_HTML: Final = ("Content-Type", "text/html; charset=utf-8")
+_JSON: Final[Headers] = (
+    ("Content-Type", "application/problem+json"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+# Private-use characters: no template, URL or request id has them.
+_ID_MARK: Final = "\ue000id\ue001"
+_LOGIN_MARK: Final = "/\ue000login\ue001"
+_MARKS: Final = re.compile(f"({_ID_MARK}|{_LOGIN_MARK})".encode())
+_SAMPLE_ID: Final = "5f0c8a2e9d4b4c6f8a1e7b3d2c9f0a61"
+_SAMPLE_LOGIN: Final = "/auth/login?return_to=%2Fdashboard&reason=no_session"
+_URL_SAFE: Final = "%/:?#[]@!$&'()*+,;=~-._"
+
+
+# Headers, and the pieces of a page; None where it has to be rendered each time.
+_Prepared = tuple[Headers, tuple[bytes, ...] | None]
+
+
+class Pages:
+    """Write every reply that is the gateway's own.
+
+    `realm` is the public host, for WWW-Authenticate; `home` is where pages lead
+    who is lost; `folder` holds replacements of the templates.
+
+    Raises:
+        ConfigError: a replacement cannot be used; tells file and line.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, realm: str = "gateway", home: str = "/"
+    ) -> None:
+        self._templates = Templates(folder)
+        self._home = _link(home) or "/"
+        self._challenge: Headers = (
+            ("WWW-Authenticate", f"Session realm={_quoted(realm)}"),
+        )
+        self._cache: dict[tuple[int, Reason, bool], _Prepared] = {}
+        self._templates.try_out("error.html", self._samples())
+
+    def problem(
+        self,
+        status: int,
+        reason: Reason,
+        *,
+        html: bool,
+        request_id: str,
+        login_url: str | None = None,
+        detail: str | None = None,
+        extra_headers: Headers = (),
+    ) -> Reply:
+        """Refuse, or report a failure: a page when `html`, else RFC 9457.
+
+        A 401 gets WWW-Authenticate and a 503 Retry-After, if they are not in
+        `extra_headers`; Allow of a 405 is the caller's. `detail` must be our own
+        words: it is shown.
+        """
+        login = None if login_url is None else _link(login_url)
+        headers = self._added(status, extra_headers)
+        if html:
+            page, body = self._page(status, reason, request_id, login, detail)
+            return Reply(status=status, headers=page + headers, body=body)
+        if detail is None:
+            told = _described(status, reason)
+        else:
+            told = describe(status, reason, detail)
+        body = _problem_json(told, request_id, login)
+        return Reply(status=status, headers=_JSON + _COMMON + headers, body=body)
+
+    def redirect(
+        self, status: int, location: str, extra_headers: Headers = ()
+    ) -> Reply:
+        """Send the browser elsewhere, with an empty body."""
+        if not location.isascii() or not location.isprintable() or " " in location:
+            location = quote(location, safe=_URL_SAFE, errors="replace")
+        headers = (("Location", location), ("Cache-Control", "no-store"))
+        return Reply(status=status, headers=headers + extra_headers)
+
+    def page(
+        self,
+        template: str,
+        variables: Mapping[str, object],
+        *,
+        status: int = 200,
+        extra_headers: Headers = (),
+    ) -> Reply:
+        """Render a page of its own on the layout of `base.html`."""
+        text = self._templates.render(template, {"home": self._home, **variables})
+        headers = (
+            _HTML,
+            ("Content-Security-Policy", content_security_policy(text)),
+            *_COMMON,
+        )
+        body = text.encode("utf-8", "replace")
+        return Reply(status=status, headers=headers + extra_headers, body=body)
+
+    def _added(self, status: int, extra: Headers) -> Headers:
+        if status == 401:
+            return _with_default(extra, self._challenge)
+        if status == 503:
+            return _with_default(extra, (("Retry-After", RETRY_AFTER),))
+        return extra
+
+    def _page(
+        self,
+        status: int,
+        reason: Reason,
+        request_id: str,
+        login: str | None,
+        detail: str | None,
+    ) -> tuple[Headers, bytes]:
+        if detail is not None:
+            return self._rendered(describe(status, reason, detail), request_id, login)
+        key = (status, reason, login is not None)
+        cached = self._cache.get(key)
+        if cached is None:
+            cached = self._cache[key] = self._prepared(*key)
+        headers, pieces = cached
+        if pieces is None:
+            return self._rendered(_described(status, reason), request_id, login)
+        return headers, _spliced(pieces, request_id, login)
+
+    def _prepared(self, status: int, reason: Reason, login: bool) -> _Prepared:
+        """Render once with marks where request id and login URL go.
+
+        A replacement may do more with the two than print them: where marks and
+        true values give different pages, the page is rendered each time.
+        """
+        told = describe(status, reason)
+        headers, marked = self._rendered(told, _ID_MARK, _LOGIN_MARK if login else None)
+        sample_login = _SAMPLE_LOGIN if login else None
+        _, plain = self._rendered(told, _SAMPLE_ID, sample_login)
+        pieces = _cut(marked)
+        same = _spliced(pieces, _SAMPLE_ID, sample_login) == plain
+        return headers, pieces if same else None
+
+    def _rendered(
+        self, told: Description, request_id: str, login: str | None
+    ) -> tuple[Headers, bytes]:
+        variables = self._variables(told, request_id, login)
+        text = self._templates.render("error.html", variables)
+        headers = (
+            _HTML,
+            ("Content-Security-Policy", content_security_policy(text)),
+            *_COMMON,
+        )
+        return headers, text.encode("utf-8", "replace")
+
+    def _variables(
+        self, told: Description, request_id: str, login: str | None
+    ) -> dict[str, object]:
+        return {
+            "status": told.status,
+            "title": told.title,
+            "reason": told.reason.value,
+            "heading": told.heading,
+            "sentence": told.sentence,
+            "hint": told.hint,
+            "action": told.action.value,
+            "login_url": login,
+            "home": self._home,
+            "request_id": request_id,
+        }
+
+    def _samples(self) -> list[dict[str, object]]:
+        """Cover each reason, each status and each action, with and without a login."""
+        pairs = [(row[0], reason) for reason, row in ROWS.items()]
+        pairs += [(status, Reason.INTERNAL) for status in PHRASES]
+        return [
+            self._variables(describe(*pair), _SAMPLE_ID, login)
+            for pair in pairs
+            for login in (None, _SAMPLE_LOGIN)
+        ]
+
+
+@cache
+def _described(status: int, reason: Reason) -> Description:
+    return describe(status, reason)
+
+
+def _problem_json(told: Description, request_id: str, login: str | None) -> bytes:
+    """RFC 9457, section 4.2.1: "about:blank" says no more than the status."""
+    members: dict[str, object] = {
+        "type": "about:blank",
+        "title": told.title,
+        "status": told.status,
+        "reason": told.reason.value,
+        "detail": told.sentence,
+    }
+    if login is not None and told.action in _LOGIN_HELPS:
+        members["login_url"] = login
+    members["request_id"] = request_id
+    try:
+        return orjson.dumps(members)
+    except TypeError:  # a lone surrogate is not UTF-8
+        members["detail"] = told.sentence.encode("utf-8", "replace").decode()
+        members["request_id"] = request_id.encode("ascii", "replace").decode()
+        return orjson.dumps(members)
+
+
+_LOGIN_HELPS: Final = frozenset({Action.SIGN_IN, Action.CHOOSE_TENANT, Action.HOME})
+
+
+def _cut(page: bytes) -> tuple[bytes, ...]:
+    """Cut at the marks, which stay as pieces of their own."""
+    return tuple(_MARKS.split(page))
+
+
+def _spliced(pieces: tuple[bytes, ...], request_id: str, login: str | None) -> bytes:
+    values = {
+        _ID_MARK.encode(): escape(request_id).encode("utf-8", "replace"),
+        _LOGIN_MARK.encode(): escape(login or "").encode(),
+    }
+    return b"".join([values.get(piece, piece) for piece in pieces])
+
+
+def _link(url: str) -> str | None:
+    """Keep what may be an href: a path of ours or an http(s) URL, in plain ASCII."""
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    if url.startswith(("http://", "https://")):
+        return url
+    return url if url.startswith("/") and not url.startswith("//") else None
+
+
+def _quoted(text: str) -> str:
+    """Write a quoted-string (RFC 9110, section 5.6.4)."""
+    plain = "".join(c for c in text if c.isascii() and c.isprintable())
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _with_default(extra: Headers, default: Headers) -> Headers:
+    name = default[0][0].lower()
+    return extra if any(key.lower() == name for key, _ in extra) else default + extra

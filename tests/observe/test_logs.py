@@ -1,0 +1,108 @@
+import logging
+import os
+import pty
+
+import orjson
+import pytest
+import structlog
+
+from gateway.observe.logs import Format, configure, json_line, set_level
+from tests.observe.lines import Lines
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"message": "\udc80"},
+        {"message": "a\nb\x00\x1b[31m"},
+        {"n": 1 << 80},
+        {1: "key"},
+        {"o": object},
+    ],
+)
+def test_any_event_is_one_line_of_json(event):
+    line = json_line(event)
+
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert isinstance(orjson.loads(line), dict)
+
+
+def test_a_line_has_time_level_and_message():
+    lines = Lines()
+    structlog.get_logger().warning("key folder is empty", folder="/keys", tries=3)
+
+    (event,) = lines.events()
+    assert event.pop("@timestamp").endswith("Z")
+    assert event == {
+        "log.level": "warning",
+        "event.dataset": "gateway.log",
+        "message": "key folder is empty",
+        "folder": "/keys",
+        "tries": 3,
+    }
+
+
+def test_libraries_speak_through_the_same_log():
+    lines = Lines()
+    logging.getLogger("asyncio").warning("slow callback: %s", "x")
+    logging.getLogger("asyncio").info("not told")
+    wrong = "%s %s"
+    logging.getLogger("asyncio").warning(wrong, "too few")
+
+    first, second = lines.events()
+    assert (first["log.logger"], first["message"]) == ("asyncio", "slow callback: x")
+    assert second["message"] == "%s %s"
+
+
+def test_an_exception_is_in_its_line():
+    lines = Lines()
+    try:
+        {}["no such thing"]
+    except LookupError:
+        structlog.get_logger().exception("failed")
+
+    (event,) = lines.events()
+    assert "KeyError: 'no such thing'" in event["error.stack_trace"]
+
+
+def test_the_level_holds_and_can_be_changed():
+    lines = Lines(level="warning")
+    structlog.get_logger().info("not told")
+    set_level("debug")
+    structlog.get_logger().debug("told")
+
+    assert [event["message"] for event in lines.events()] == ["told"]
+
+
+@pytest.mark.parametrize(("level", "fmt"), [("loud", "json"), ("info", "xml")])
+def test_unknown_words_are_refused(level, fmt):
+    with pytest.raises(ValueError):
+        configure(level, fmt, fd=1)
+
+
+def test_a_terminal_gets_lines_for_people():
+    leader, follower = pty.openpty()
+    output = configure("info", Format.AUTO, fd=follower)
+    assert output.console
+    structlog.get_logger().error("bad\x1b[2Jthing", path="/a b")
+    output.sink.close()
+
+    told = os.read(leader, 4096).decode()
+    os.close(leader)
+    os.close(follower)
+    assert "bad\\x1b[2Jthing" in told
+    assert "path=" in told
+    assert "{" not in told
+
+
+def test_an_exception_on_a_console_has_its_lines():
+    lines = Lines(fmt="console")
+    try:
+        {}["no such thing"]
+    except LookupError:
+        structlog.get_logger().exception("failed")
+
+    told = lines.raw().decode()
+    assert "Traceback (most recent call last):\n" in told
+    assert "\nKeyError: 'no such thing'\n" in told

@@ -1,0 +1,220 @@
+import asyncio
+import fcntl
+import os
+import socket
+import threading
+
+import pytest
+
+from gateway.observe.sink import CEILING_BYTES, EARLY_BYTES, GROUP_BYTES, Sink
+from tests.observe.lines import pipe
+
+LINE = b'{"n":%06d,"fill":"' + b"x" * 480 + b'"}\n'
+
+
+def read_all(fd: int, into: list[bytes]) -> None:
+    while block := os.read(fd, 1 << 20):
+        into.append(block)
+
+
+async def test_a_reader_that_stands_still_costs_lines_and_no_time():
+    """A full pipe drops beyond a ceiling, and what was kept comes out whole."""
+    with pipe() as (read, write):
+        sink = Sink(write)
+        total = 3 * CEILING_BYTES // len(LINE % 0)
+        for n in range(total):
+            sink.write(LINE % n)
+        await asyncio.sleep(0)
+        assert sink.dropped > 0
+
+        got: list[bytes] = []
+        reader = threading.Thread(target=read_all, args=(read, got))
+        reader.start()
+        await asyncio.to_thread(sink.close, 5)
+        os.close(write)
+        await asyncio.to_thread(reader.join)
+
+    lines = b"".join(got).splitlines(keepends=True)
+    assert lines == [LINE % n for n in range(len(lines))]
+    assert len(lines) + sink.dropped == total
+
+
+async def test_a_reader_that_comes_back_gets_the_rest_without_a_new_line():
+    with pipe() as (read, write):
+        sink = Sink(write)
+        for n in range(1000):
+            sink.write(LINE % n)
+        sink.flush()
+        got: list[bytes] = []
+        reader = threading.Thread(target=read_all, args=(read, got))
+        reader.start()
+        async with asyncio.timeout(5):
+            while sum(map(len, got)) < 1000 * len(LINE % 0):
+                await asyncio.sleep(0.01)
+        sink.close()
+        os.close(write)
+        await asyncio.to_thread(reader.join)
+
+    assert sink.dropped == 0
+
+
+@pytest.mark.parametrize("lines", [1, 100, 1000])
+async def test_a_closed_reader_never_raises_and_is_counted(lines):
+    with pipe() as (read, write):
+        sink = Sink(write)
+        os.close(read)
+        for n in range(lines):
+            sink.write(LINE % n)
+        sink.flush()
+        sink.close()
+
+    assert sink.dropped == lines
+
+
+def test_a_descriptor_that_is_not_open_never_raises():
+    with pipe() as (_, write):
+        os.close(write)
+        sink = Sink(write)
+        sink.write(b"line\n")
+        sink.close()
+
+    assert sink.dropped == 1
+
+
+def test_stdout_is_not_made_nonblocking():
+    """The flag belongs to all who share the pipe: the shell, other workers."""
+    with pipe() as (_, write):
+        sink = Sink(write)
+        sink.write(b"line\n")
+
+        assert not fcntl.fcntl(write, fcntl.F_GETFL) & os.O_NONBLOCK
+        sink.close()
+
+
+async def test_lines_of_one_turn_go_out_together():
+    with pipe() as (read, write):
+        sink = Sink(write)
+        sink.write(b"one\n")
+        sink.write(b"two\n")
+        os.set_blocking(read, False)
+        with pytest.raises(BlockingIOError):
+            os.read(read, 100)
+        await asyncio.sleep(0)
+
+        assert os.read(read, 100) == b"one\ntwo\n"
+        sink.close()
+
+
+async def test_many_lines_do_not_wait_for_the_end_of_the_turn():
+    with pipe() as (read, write):
+        sink = Sink(write)
+        for n in range(EARLY_BYTES // len(LINE % 0) + 2):
+            sink.write(LINE % n)
+
+        assert os.read(read, 1 << 20).startswith(LINE % 0)
+        sink.close()
+
+
+def test_without_a_loop_a_line_is_written_at_once():
+    with pipe() as (read, write):
+        sink = Sink(write)
+        sink.write(b"line\n")
+
+        assert os.read(read, 100) == b"line\n"
+        sink.close()
+
+
+def test_no_line_is_lost_at_the_end():
+    """What was written in a turn that never ended comes out at close."""
+    with pipe() as (read, write):
+        sink = Sink(write)
+
+        async def last_words() -> None:
+            sink.write(b"bye\n")
+            sink.close()
+
+        asyncio.run(last_words())
+
+        assert os.read(read, 100) == b"bye\n"
+
+
+def test_workers_that_share_a_pipe_do_not_mix_their_lines():
+    with pipe() as (read, write):
+        sinks = [Sink(write), Sink(write)]
+        got: list[bytes] = []
+        reader = threading.Thread(target=read_all, args=(read, got))
+        reader.start()
+
+        def work(sink: Sink, letter: bytes) -> None:
+            async def many() -> None:
+                for n in range(400):
+                    sink.write(letter * (100 + n) + b"\n")
+                    if n % 7 == 0:
+                        await asyncio.sleep(0)
+
+            asyncio.run(many())
+            sink.close(5)
+
+        threads = [
+            threading.Thread(target=work, args=(sink, letter))
+            for sink, letter in zip(sinks, (b"a", b"b"), strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os.close(write)
+        reader.join()
+
+    lines = b"".join(got).splitlines()
+    assert len(lines) == 800
+    assert all(set(line) in ({97}, {98}) for line in lines)
+
+
+def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path):
+    """The descriptor's number may be someone else's by then."""
+    with pipe() as (_, write):
+        sink = Sink(write)
+        sink.close()
+        with (tmp_path / "innocent").open("wb"):
+            sink.write(b"late\n")
+
+    assert sink.dropped == 1
+    assert (tmp_path / "innocent").read_bytes() == b""
+
+
+def test_a_line_longer_than_a_group_is_written_too():
+    with pipe() as (read, write):
+        sink = Sink(write)
+        line = b"x" * (2 * GROUP_BYTES) + b"\n"
+        sink.write(line)
+        sink.write(b"after\n")
+
+        assert os.read(read, 1 << 20) == line + b"after\n"
+        sink.close()
+
+
+def test_a_file_is_appended_to(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"before\n")
+    with path.open("ab") as file:
+        sink = Sink(file.fileno())
+        sink.write(b"after\n")
+        sink.close()
+
+    assert path.read_bytes() == b"before\nafter\n"
+
+
+def test_a_socket_is_written_to_and_never_waited_for():
+    """Standard output of a service may be a socket, which cannot be reopened."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sink = Sink(ours.fileno())
+        sink.write(b"line\n")
+        assert theirs.recv(100) == b"line\n"
+
+        for n in range(CEILING_BYTES // len(LINE % 0) * 2):
+            sink.write(LINE % n)
+        sink.close(0)
+
+    assert sink.dropped > 0

@@ -1,0 +1,54 @@
+import pytest
+
+from gateway.pages.description import PHRASES, ROWS, Action, describe
+from gateway.reasons import SENTENCES, Reason
+
+HIDING = [reason for reason in Reason if reason is not Reason.NO_ROUTE]
+
+
+@pytest.mark.parametrize("reason", HIDING, ids=str)
+def test_a_404_says_the_same_whatever_it_hides(reason):
+    """A route with `forbidden: "404"` tells nobody that it is there."""
+    told = describe(404, reason, "the admin page")
+
+    assert told == describe(404, Reason.NO_ROUTE)
+
+
+@pytest.mark.parametrize("reason", list(Reason), ids=str)
+def test_every_reason_has_a_title_a_heading_and_a_sentence(reason):
+    status, heading, action = ROWS[reason]
+    told = describe(status, reason)
+
+    assert told.reason is reason
+    assert told.heading == heading
+    assert told.action is action
+    assert told.title == PHRASES[status]
+    assert told.sentence == SENTENCES[reason]
+    assert told.heading[0].isupper()
+    assert told.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("reason", "action"),
+    [
+        (Reason.NO_SESSION, Action.SIGN_IN),
+        (Reason.SESSION_REVOKED, Action.SIGN_IN),
+        (Reason.STEP_UP, Action.SIGN_IN),
+        (Reason.TENANT_MISSING, Action.CHOOSE_TENANT),
+        (Reason.NOT_ADMIN, Action.HOME),
+        (Reason.STORE_UNAVAILABLE, Action.RETRY),
+        (Reason.UPSTREAM_TIMEOUT, Action.RETRY),
+    ],
+)
+def test_the_next_step_fits_the_reason(reason, action):
+    assert describe(ROWS[reason][0], reason).action is action
+
+
+def test_a_detail_replaces_the_sentence():
+    told = describe(400, Reason.BAD_TARGET, "The path holds an encoded slash.")
+
+    assert told.sentence == "The path holds an encoded slash."
+
+
+def test_an_unusual_status_still_has_a_title():
+    assert describe(599, Reason.INTERNAL).title == "Error"
