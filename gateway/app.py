@@ -1,0 +1,448 @@
+"""The composition root: every part is built, opened and closed here; no logic.
+
+`App` is one process of the gateway: two listeners, a store, and the configuration
+that serves. A reload builds a whole new `Serving` beside the old one and swaps one
+reference; what fails while it is built leaves the old one in place (law 10).
+"""
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.build import build_ring, build_serving
+from gateway.config.load import LoadedConfig, load_config
+from gateway.config.schema import Config, Tls
+from gateway.config.values import split_listen
+from gateway.errors import (
+    CannotListen,
+    ConfigError,
+    GatewayError,
+    StoreUnavailable,
+)
+from gateway.http.head import BadRequest
+from gateway.observe.logs import LogOutput, set_level
+from gateway.reasons import Reason
+from gateway.server.admin.application import admin_application
+from gateway.server.admin.health import Health
+from gateway.server.admin.sessions import SessionApi
+from gateway.server.answer import own_answer
+from gateway.server.edge import Edge
+from gateway.server.handler import Handler
+from gateway.server.listener import ClientServer, ListenerLimits, require_c_parser
+from gateway.server.reporting import Reporter
+from gateway.server.serving import Serving
+from gateway.server.streams import OpenStreams, recheck
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import Anonymous, authenticate
+from gateway.sessions.redis import RedisStore
+from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.store import SessionStore
+from gateway.tokens.ring import KeyRing
+
+_RECHECK_EVERY = 20.0
+"""Seconds until a lost push is caught: how long a stream may outlive its session."""
+
+_SHARE_EVERY = 1.0
+"""Seconds between two notes of this process's counts for the others to sum."""
+
+
+class App:
+    """One process of the gateway."""
+
+    def __init__(
+        self,
+        loaded: LoadedConfig,
+        *,
+        ring: KeyRing,
+        output: LogOutput,
+        env: Mapping[str, str],
+        redis_url: str | None = None,
+        reuse_port: bool = False,
+        metrics_folder: Path | None = None,
+    ) -> None:
+        """Take what an app is made of; nothing is opened yet.
+
+        Args:
+            loaded: the configuration to start with.
+            ring: the signing keys, the same in every process.
+            output: where log lines go.
+            env: for `${VAR}` when the file is read again.
+            redis_url: the place of an embedded Redis, in place of the file's.
+            reuse_port: whether other processes listen on the same ports.
+            metrics_folder: where the processes leave their counts for each other.
+        """
+        self._loaded = loaded
+        self._started = loaded.config
+        self._ring = ring
+        self._env = env
+        self._output = output
+        self._redis_url = redis_url
+        self._reuse_port = reuse_port
+        self._edge = Edge()
+        self._reporter = Reporter(output, folder=metrics_folder)
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[Path] = []
+        self._tls: ssl.SSLContext | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+
+    async def open(self, *, again: bool = False) -> None:
+        """Open the store and both listeners.
+
+        Args:
+            again: this process takes the place of one that died. The others may
+                have reloaded since they all started, so the file is read again
+                before a request is taken; what belongs to the process (listeners,
+                Redis, TLS) stays as it is with them.
+
+        Raises:
+            ConfigError: the configuration cannot be compiled.
+            CannotListen: an address cannot be listened on.
+            GatewayError: the file that was read again is refused. The others serve
+                on; to serve what they once started with could open what has been
+                closed since.
+        """
+        require_c_parser()
+        config = self._loaded.config
+        self._reporter.configure(config)
+        self._store = self._open_store(config)
+        self._tools = Tools(
+            store=self._store,
+            edge=self._edge,
+            streams=OpenStreams(),
+            report=self._reporter,
+        )
+        loop = asyncio.get_running_loop()
+        serving = build_serving(self._loaded, ring=self._ring, ticks=loop.time)
+        self._handler = Handler(serving=serving, tools=self._tools)
+        self._store.watch(self._session_ended, self._recheck_soon)
+        self._client_server = ClientServer(
+            self._handler,
+            limits=_listener_limits(config),
+            last_word=self._last_word,
+            report=self._reporter.crashed,
+            loop=loop,
+        )
+        self._tls = context = _server_tls(self._loaded)
+        if again and not await self.reload():
+            raise GatewayError("the changed configuration is refused, see the log")
+        for address in config.server.listen:
+            with _listening(address):
+                self._servers.append(
+                    await self._listen(address, self._client_server, context)
+                )
+        if config.server.admin is not None:
+            with _listening(config.server.admin):
+                await self._open_admin(config.server.admin)
+        self._spawn(self._recheck_always())
+        self._spawn(self._share_always())
+        self._reporter.serving(self._loaded)
+
+    async def drain(self) -> None:
+        """Stop in order: not ready, last answers, WebSockets away, then closed.
+
+        Gives running requests `server.timeouts.drain` seconds.
+        """
+        self._tools.draining = True
+        for server in self._servers:
+            server.close()
+        self._client_server.close_idle()
+        self._tools.streams.end_all(Reason.DRAINING)
+        patience = self._loaded.config.server.timeouts.drain
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._client_server.wait_until_empty()
+
+    async def close(self) -> None:
+        """Close everything that was opened."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for server in self._servers:
+            server.close()
+        for place in self._sockets:
+            place.unlink(missing_ok=True)
+        await self._client_server.shutdown(0.1)
+        for close in reversed(self._closing):
+            await close()
+        for application in self._handler.serving.applications.values():
+            await application.upstream.close()
+        await self._tools.finish()
+        await self._store.close()
+        self._reporter.close()
+
+    async def reload(self) -> bool:
+        """Read the file again; a bad one changes nothing. Tells whether it took.
+
+        Listeners, workers, Redis and TLS belong to the process: a change of those
+        is told in the log and waits for a restart.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            loaded = load_config(self._loaded.path, env=self._env)
+            ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
+            serving = build_serving(loaded, ring=ring, ticks=loop.time)
+            _renew_certificate(self._tls, loaded)
+        except ConfigError as error:
+            self._reporter.reload_refused(error)
+            return False
+        waits = _waits_for_restart(self._started, loaded.config)
+        old = self._handler.serving
+        self._loaded, self._ring = loaded, ring
+        set_level(loaded.config.log.level)
+        self._reporter.configure(loaded.config)
+        self._handler.serving = serving
+        self._reporter.reloaded(loaded, waits)
+        for application in old.applications.values():
+            # What is under way goes on to its end; nothing new begins there.
+            application.upstream.retire()
+        return True
+
+    @property
+    def store(self) -> SessionStore:
+        """The session store of this process."""
+        return self._store
+
+    @property
+    def tools(self) -> Tools:
+        """The parts that outlive a configuration."""
+        return self._tools
+
+    @property
+    def serving(self) -> Serving:
+        """The configuration that serves now."""
+        return self._handler.serving
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The TCP ports that are listened on, in the order of the file."""
+        return tuple(
+            socket.getsockname()[1]
+            for server in self._servers
+            for socket in server.sockets
+            if isinstance(socket.getsockname(), tuple)
+        )
+
+    @property
+    def watched_files(self) -> tuple[Path, ...]:
+        """Name the files whose change is a reload."""
+        tls = self._loaded.config.server.tls
+        certificate = () if tls is None else (Path(tls.certificate), Path(tls.key))
+        return (self._loaded.path, *certificate)
+
+    @property
+    def watched_folders(self) -> tuple[Path, ...]:
+        """Name the folders in which any change is a reload: the signing keys."""
+        keys = self._loaded.config.tokens.keys
+        return () if keys == "embedded" else (Path(keys),)
+
+    def _open_store(self, config: Config) -> SessionStore:
+        url = self._redis_url or config.redis.url.get_secret_value()
+        return RedisStore(
+            parse_redis_url(url),
+            timeout=config.redis.timeout,
+            max_per_identity=config.sessions.max_per_identity,
+            on_corrupt=self._reporter.corrupt_record,
+        )
+
+    async def _listen(
+        self,
+        address: str,
+        protocol: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext | None,
+    ) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        place = split_listen(address)
+        if isinstance(place, Path):
+            server = await loop.create_unix_server(
+                protocol, str(place), ssl=context, backlog=1024
+            )
+            # The front proxy is another user of the same group. Everybody else is
+            # kept out: who comes by this socket is believed as a proxy.
+            place.chmod(0o660)
+            self._sockets.append(place)
+            return server
+        host, port = place
+        return await loop.create_server(
+            protocol,
+            host,
+            port,
+            ssl=context,
+            backlog=1024,
+            reuse_address=True,
+            reuse_port=self._reuse_port or None,
+        )
+
+    async def _open_admin(self, address: str) -> None:
+        application = admin_application(
+            health=Health({"redis": self._redis_ready, "draining": self._not_draining}),
+            sessions=SessionApi(self._tools, lambda: self._handler.serving),
+            metrics=self._reporter.exposition,
+            token=self._admin_token,
+            refused=self._reporter.admin_refused,
+        )
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        self._closing.append(runner.cleanup)
+        place = split_listen(address)
+        site: web.BaseSite = (
+            web.UnixSite(runner, place)
+            if isinstance(place, Path)
+            else web.TCPSite(
+                runner, place[0], place[1], reuse_port=self._reuse_port or None
+            )
+        )
+        await site.start()
+
+    def _admin_token(self) -> str | None:
+        secret = self._loaded.config.server.admin_token
+        return None if secret is None else secret.get_secret_value()
+
+    async def _redis_ready(self) -> str | None:
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return str(error) or "the session store does not answer"
+        return None
+
+    async def _not_draining(self) -> str | None:
+        return "shutting down" if self._tools.draining else None
+
+    def _last_word(self, status: int, reason: Reason, peer: str) -> bytes:
+        """Write a whole answer for a connection that has no request to speak of."""
+        request_id = self._edge.hex(16)
+        now = self._edge.now()
+        reply = self._handler.serving.replies.to_bad_request(
+            BadRequest(status=status, reason=reason, detail=""), request_id=request_id
+        )
+        self._reporter.turned_away(status, reason, request_id, now, peer)
+        return own_answer(
+            reply,
+            head_only=False,
+            keep_alive=False,
+            request_id=request_id,
+            set_cookies=(),
+            now=now,
+        )
+
+    def _session_ended(self, key: str, _reason: str) -> None:
+        self._tools.streams.end(key, Reason.SESSION_REVOKED)
+
+    def _recheck_soon(self) -> None:
+        self._spawn(self._recheck())
+
+    async def _recheck_always(self) -> None:
+        while True:
+            await asyncio.sleep(_RECHECK_EVERY)
+            await self._recheck()
+
+    async def _share_always(self) -> None:
+        while True:
+            self._reporter.connections(self._client_server.open)
+            self._reporter.share()
+            await asyncio.sleep(_SHARE_EVERY)
+
+    async def _recheck(self) -> None:
+        await recheck(self._tools.streams, self._why_ended)
+
+    async def _why_ended(self, key: str) -> Reason | None:
+        try:
+            record = await self._store.load(key)
+        except StoreUnavailable:
+            return None
+        found = authenticate(
+            record,
+            key=key,
+            now=self._edge.now(),
+            policy=self._handler.serving.lifetimes,
+        )
+        return found.reason if isinstance(found, Anonymous) else None
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._reporter.crashed(task.exception())
+
+
+@contextlib.contextmanager
+def _listening(address: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise CannotListen(f"cannot listen on {address}: {why}") from error
+
+
+def _listener_limits(config: Config) -> ListenerLimits:
+    return ListenerLimits(
+        header_bytes=config.server.limits.header_bytes,
+        connections=config.server.limits.connections,
+        request_headers=config.server.timeouts.request_headers,
+        keepalive=config.server.timeouts.keepalive,
+    )
+
+
+def _server_tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
+    tls = loaded.config.server.tls
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, tls, loaded)
+    return context
+
+
+def _renew_certificate(context: ssl.SSLContext | None, loaded: LoadedConfig) -> None:
+    """Have new handshakes use the certificate as the files hold it now."""
+    tls = loaded.config.server.tls
+    if context is not None and tls is not None:
+        _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls, loaded)
+        _load_certificate(context, tls, loaded)
+
+
+def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -> None:
+    try:
+        # With no password given, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, password="")
+    except OSError as error:
+        raise ConfigError(
+            [
+                loaded.problem(
+                    f"the certificate or its key cannot be used: {error.strerror}",
+                    "server",
+                    "tls",
+                )
+            ]
+        ) from error
+
+
+def _waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """Name the changed keys that only a restart can bring into force."""
+    return tuple(
+        name
+        for name, before, after in (
+            ("server.listen", old.server.listen, new.server.listen),
+            ("server.admin", old.server.admin, new.server.admin),
+            ("server.workers", old.server.workers, new.server.workers),
+            ("server.tls", old.server.tls is None, new.server.tls is None),
+            ("server.timeouts", old.server.timeouts, new.server.timeouts),
+            ("redis", old.redis, new.redis),
+            (
+                "sessions.max_per_identity",
+                old.sessions.max_per_identity,
+                new.sessions.max_per_identity,
+            ),
+        )
+        if before != after
+    )

@@ -1,0 +1,351 @@
+"""From a configuration to what serves by it: everything a request needs, compiled.
+
+Nothing here is opened and nothing is asked over a network; what can be refused is
+refused here, before the old configuration is let go.
+"""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config, Profile
+from gateway.config.schema import Upstream as UpstreamConfig
+from gateway.decision import Errand, Policy
+from gateway.errors import ConfigError
+from gateway.http.head import HeadRules
+from gateway.http.headers import Stripper, is_reserved
+from gateway.outbound import ALWAYS_RESERVED, PRESETS, IdentityHeaders, UpstreamView
+from gateway.pages.pages import Pages
+from gateway.proxy.target import parse_target_url
+from gateway.proxy.tls import client_ssl_context
+from gateway.proxy.upstream import Upstream
+from gateway.reasons import Reason
+from gateway.routes.compile import routes_from
+from gateway.routes.table import RouteTable
+from gateway.server.answer import AnswerRules
+from gateway.server.endpoints import WELL_KNOWN_JWKS
+from gateway.server.replies import Replies, SignInPages
+from gateway.server.serving import Application, Limits, Serving, TokenCookie
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.cookie import CookieSpec, cookie_spec
+from gateway.tenants import Source, from_header, from_host, from_path, from_session
+from gateway.tokens.claims import compile_template
+from gateway.tokens.compile import profiles_from
+from gateway.tokens.jwks import jwks_document
+from gateway.tokens.keys import KeysError, embedded_ring, load_ring
+from gateway.tokens.minter import Minter
+from gateway.tokens.ring import KeyRing
+
+_STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
+
+
+def build_ring(
+    loaded: LoadedConfig, *, now: float, previous: KeyRing | None = None
+) -> KeyRing:
+    """Load the signing keys, or make them when the configuration says `embedded`.
+
+    Raises:
+        ConfigError: the folder or a key cannot be used.
+    """
+    tokens = loaded.config.tokens
+    if tokens.keys == "embedded":
+        if previous is not None and previous.algorithm == tokens.algorithm:
+            return previous
+        return embedded_ring(tokens.algorithm, now=now)
+    try:
+        return load_ring(
+            Path(tokens.keys), tokens.algorithm, now=now, previous=previous
+        )
+    except KeysError as error:
+        raise ConfigError(
+            [loaded.problem(text, "tokens", "keys") for text in error.problems]
+        ) from error
+
+
+def build_serving(
+    loaded: LoadedConfig, *, ring: KeyRing, ticks: Callable[[], float]
+) -> Serving:
+    """Compile everything that a request is judged and served by.
+
+    Args:
+        loaded: the configuration.
+        ring: the signing keys.
+        ticks: the clock that the connections to upstreams are timed by.
+
+    Raises:
+        ConfigError: routes tie, a template or a certificate cannot be used.
+    """
+    config = loaded.config
+    _check_tenant_headers(loaded)
+    routes = routes_from(loaded)
+    profiles = profiles_from(loaded)
+    cookie = build_cookie(config)
+    token_cookies = {
+        name: TokenCookie(
+            name=profile.cookie.encode("ascii"),
+            attributes=_token_cookie_attributes(config),
+        )
+        for name, profile in profiles.items()
+        if profile.cookie is not None
+    }
+    return Serving(
+        head_rules=HeadRules(
+            trusted_proxies=tuple(
+                ip_network(network) for network in config.server.trusted_proxies
+            ),
+            trust_unix="unix:" in "".join(config.server.listen),
+        ),
+        limits=Limits(
+            header_bytes=config.server.limits.header_bytes,
+            body_bytes=config.server.limits.body_bytes,
+        ),
+        routes=routes,
+        policy=build_policy(config),
+        tenant_sources=build_tenant_sources(config),
+        cookie=cookie,
+        cookie_name=cookie.wire_name,
+        lifetimes=build_lifetimes(config),
+        applications={
+            name: _application(loaded, name, upstream, ticks)
+            for name, upstream in config.upstreams.items()
+        },
+        minter=Minter(
+            ring=ring,
+            profiles=profiles,
+            issuer=config.token_issuer,
+            lifetime=config.tokens.lifetime,
+        ),
+        replies=build_replies(config),
+        answers=AnswerRules(
+            own_cookies=frozenset(
+                {cookie.wire_name, *(c.name for c in token_cookies.values())}
+            )
+        ),
+        token_cookies=token_cookies,
+        clear_cookies=(
+            cookie.clear_cookie(),
+            *(each.clear() for each in token_cookies.values()),
+        ),
+        jwks=jwks_document(ring),
+        owns_jwks=owns_jwks(routes),
+    )
+
+
+def build_policy(config: Config) -> Policy:
+    """Compile what the decision takes beside the route."""
+    return Policy(
+        admin_roles=frozenset(config.roles.admin),
+        public_origin=config.server.public_url,
+        errands=(
+            *_errands(config.sign_in.step_up, config, _STRONGER),
+            *_errands(config.sign_in.no_tenant, config, ()),
+        ),
+    )
+
+
+def build_lifetimes(config: Config) -> LifetimePolicy:
+    """Compile how long sessions live."""
+    sessions = config.sessions
+    return LifetimePolicy(
+        lifespan=sessions.lifespan,
+        idle_timeout=sessions.idle_timeout,
+        extend_within=sessions.extend_within,
+    )
+
+
+def build_cookie(config: Config) -> CookieSpec:
+    """Compile how the session cookie is called and set."""
+    cookie = config.sessions.cookie
+    return cookie_spec(
+        name=cookie.name,
+        secure=config.cookie_is_secure,
+        same_site=cookie.same_site,
+        domain=cookie.domain,
+        persistent=cookie.persistent,
+    )
+
+
+def build_tenant_sources(config: Config) -> tuple[Source, ...]:
+    """Compile where a request names its tenant."""
+    makers: dict[str, Callable[[str], Source]] = {
+        "session": lambda _: from_session,
+        "host": from_host,
+        "path": from_path,
+        "header": from_header,
+    }
+    return tuple(
+        makers[source.source](source.pattern) for source in config.tenants.resolve
+    )
+
+
+def _check_tenant_headers(loaded: LoadedConfig) -> None:
+    """Refuse a header that never arrives: `read_head` lets no client send it."""
+    for at, source in enumerate(loaded.config.tenants.resolve):
+        if source.source == "header" and is_reserved(source.pattern.encode("ascii")):
+            raise ConfigError(
+                [
+                    loaded.problem(
+                        f"{source.pattern} is a header that no client may send",
+                        "tenants",
+                        "resolve",
+                        at,
+                        hint="use a name of your own, such as X-Tenant",
+                    )
+                ]
+            )
+
+
+def build_view(config: Config, name: str, upstream: UpstreamConfig) -> UpstreamView:
+    """Compile how one upstream is addressed."""
+    profiles = config.tokens.profiles
+    profile = profiles.get(upstream.token) if upstream.token is not None else None
+    identity = _identity_templates(config)
+    cookie = build_cookie(config)
+    strip_session = upstream.session_cookie == "strip"
+    return UpstreamView(
+        name=name,
+        own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
+        preserve_host=upstream.preserve_host,
+        strip_prefix=upstream.strip_prefix,
+        token_header=_token_header(profile),
+        token_profile=upstream.token,
+        stripper=Stripper(
+            ALWAYS_RESERVED
+            | {header.decode("ascii") for header, _ in identity.fields}
+            | {each.header for each in profiles.values() if each.header is not None}
+            # It only selects; what was checked is told by the identity headers.
+            | {s.pattern for s in config.tenants.resolve if s.source == "header"}
+        ),
+        stripped_cookies=frozenset(
+            each.cookie.encode("ascii") for each in profiles.values() if each.cookie
+        )
+        | ({cookie.wire_name} if strip_session else frozenset()),
+        identity=identity,
+    )
+
+
+def build_replies(config: Config) -> Replies:
+    """Compile how a refusal is told.
+
+    Raises:
+        ConfigError: a page of `pages.folder` cannot be used.
+    """
+    pages = Pages(
+        Path(config.pages.folder) if config.pages.folder else None,
+        realm=public_host(config),
+        home=config.sign_in.home or "/",
+    )
+    return Replies(pages=pages, sign_in=_sign_in(config), realm=public_host(config))
+
+
+def owns_jwks(routes: RouteTable) -> bool:
+    """Tell whether no route claims the well-known place of the JWK Set."""
+    claims = {WELL_KNOWN_JWKS, "/.well-known/**"}
+    return all(route.path not in claims for route in routes.routes)
+
+
+def public_host(config: Config) -> str:
+    """Name the host that browsers know us by."""
+    return urlsplit(config.server.public_url).hostname or "gateway"
+
+
+def _application(
+    loaded: LoadedConfig,
+    name: str,
+    upstream: UpstreamConfig,
+    ticks: Callable[[], float],
+) -> Application:
+    tls = upstream.tls
+    targets = [parse_target_url(url) for url in upstream.url]
+    secure = any(target.scheme == "https" for target in targets)
+    try:
+        context = (
+            client_ssl_context(
+                tls.ca if tls else None,
+                tls.certificate if tls else None,
+                tls.key if tls else None,
+            )
+            if secure
+            else None
+        )
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            [loaded.problem(f"TLS of this upstream: {told}", "upstreams", name)]
+        ) from error
+    timeouts = upstream.timeouts
+    return Application(
+        view=build_view(loaded.config, name, upstream),
+        upstream=Upstream(
+            name=name,
+            targets=targets,
+            connect_timeout=timeouts.connect,
+            response_timeout=timeouts.response_headers,
+            idle_timeout=timeouts.idle,
+            ssl_context=context,
+            server_name=tls.server_name if tls else None,
+            clock=ticks,
+        ),
+        may_sign_in=upstream.may_sign_in,
+        idle=timeouts.idle,
+    )
+
+
+def _identity_templates(config: Config) -> IdentityHeaders:
+    wanted = config.identity_headers
+    mapping = PRESETS[wanted] if isinstance(wanted, str) else wanted
+    return IdentityHeaders(
+        fields=tuple(
+            (header.encode("ascii"), compile_template(template))
+            for header, template in mapping.items()
+        )
+    )
+
+
+def _token_header(profile: Profile | None) -> bytes | None:
+    if profile is None or profile.header is None:
+        return None
+    # One spelling, so that whoever writes the value need not fold it again.
+    if profile.header.lower() == "authorization":
+        return b"Authorization"
+    return profile.header.encode("ascii")
+
+
+def _token_cookie_attributes(config: Config) -> str:
+    secure = "; Secure" if config.cookie_is_secure else ""
+    same_site = config.sessions.cookie.same_site.capitalize()
+    return f"Path=/; HttpOnly{secure}; SameSite={same_site}"
+
+
+def _sign_in(config: Config) -> SignInPages:
+    page = config.sign_in
+    return SignInPages(
+        url=page.url,
+        return_to=page.return_to,
+        home=page.home or "/",
+        no_tenant=page.no_tenant,
+        step_up=page.step_up,
+        public_origin=config.server.public_url,
+        allowed_return_urls=page.allowed_return_urls,
+    )
+
+
+def _errands(
+    page: str | None, config: Config, reasons: tuple[Reason, ...]
+) -> tuple[Errand, ...]:
+    parts = urlsplit(page or "")
+    elsewhere = f"{parts.scheme}://{parts.netloc}" != config.server.public_url
+    if page is None or (parts.netloc and elsewhere):
+        return ()
+    if parts.query or not reasons:
+        query = frozenset(parts.query.split("&")) if parts.query else frozenset()
+        return (Errand(path=parts.path, query=query),)
+    # Without a query of its own the step-up page may well be the sign-in page:
+    # only who comes with the reason that we gave is let in there signed in.
+    return tuple(
+        Errand(path=parts.path, query=frozenset({f"reason={reason}"}))
+        for reason in reasons
+    )

@@ -1,0 +1,1 @@
+"""The way of one request, and what the gateway answers itself."""

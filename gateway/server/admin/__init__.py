@@ -1,0 +1,1 @@
+"""The other listener: health, metrics and the session API; never public."""

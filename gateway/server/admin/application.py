@@ -1,0 +1,111 @@
+"""The admin listener as an aiohttp application; it is not on the hot path.
+
+| path | needs the admin token |
+| --- | --- |
+| `GET /livez` `/readyz` (`?verbose`) `/metrics` | no: probes and scrapers have none |
+| `POST /admin/sessions` | yes |
+| `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
+| `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from gateway.errors import StoreUnavailable
+from gateway.reasons import SENTENCES, Reason
+from gateway.server.admin.health import Health
+from gateway.server.admin.sessions import SessionApi
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_BODY_LIMIT: Final = 64 * 1024
+
+
+def admin_application(
+    *,
+    health: Health,
+    sessions: SessionApi,
+    metrics: Callable[[str], tuple[bytes, str]],
+    token: Callable[[], str | None],
+    refused: Callable[[str], None],
+) -> web.Application:
+    """Build the application.
+
+    Args:
+        health: answers the probes.
+        sessions: creates, shows and ends sessions.
+        metrics: gives the exposition for an Accept value, and its content type.
+        token: gives the admin token in force, or None when there is no API.
+        refused: told the address of a caller without the token.
+    """
+    application = web.Application(
+        middlewares=[_problems, _guard(token, refused)], client_max_size=_BODY_LIMIT
+    )
+    application.router.add_get("/livez", health.live)
+    application.router.add_get("/readyz", health.ready)
+    application.router.add_get("/healthz", health.ready)
+
+    async def scrape(request: web.Request) -> web.Response:
+        body, content_type = metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    application.router.add_get("/metrics", scrape)
+    sessions.add_to(application.router)
+    return application
+
+
+def _guard(
+    token: Callable[[], str | None], refused: Callable[[str], None]
+) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if not request.path.startswith("/admin/"):
+            return await handler(request)
+        expected = token()
+        if expected is None:
+            return problem(403, "server.admin_token is not set, so there is no API")
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        # A comparison that stops at the first difference tells where it is.
+        same = hmac.compare_digest(
+            given.strip().encode("utf-8", "surrogateescape"), expected.encode()
+        )
+        if scheme.lower() != "bearer" or not same:
+            refused(request.remote or "")
+            answer = problem(401, "this needs the admin token")
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway admin"'
+            return answer
+        return await handler(request)
+
+    return guard
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except StoreUnavailable:
+        answer = problem(503, SENTENCES[Reason.STORE_UNAVAILABLE])
+        answer.headers["Retry-After"] = "2"
+        return answer
+    except web.HTTPException as error:
+        if error.status >= 400:
+            answer = problem(error.status, error.reason)
+            for name in ("Allow",):
+                if name in error.headers:
+                    answer.headers[name] = error.headers[name]
+            return answer
+        raise
+
+
+def problem(status: int, detail: str) -> web.Response:
+    """Answer with problem+json (RFC 9457)."""
+    return web.Response(
+        status=status,
+        body=orjson.dumps({"status": status, "detail": detail}),
+        content_type="application/problem+json",
+    )

@@ -1,0 +1,145 @@
+"""The session API of the admin listener: create, show, extend, end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import orjson
+from aiohttp import web
+
+from gateway.reasons import Reason
+from gateway.server.hand_off import BadHandOff, sign_in_of
+from gateway.server.serving import Serving
+from gateway.server.session_changes import session_of
+from gateway.server.tools import Tools
+from gateway.sessions.cookie import new_token
+from gateway.sessions.record import Session, serialise
+
+
+class SessionApi:
+    """Sessions by their public id; tokens are shown once, at creation."""
+
+    def __init__(self, tools: Tools, serving: Callable[[], Serving]) -> None:
+        self._tools = tools
+        self._serving = serving
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the paths of this API."""
+        router.add_post("/admin/sessions", self.create)
+        router.add_get("/admin/sessions/{id}", self.show)
+        router.add_delete("/admin/sessions/{id}", self.end)
+        router.add_patch("/admin/sessions/{id}/extend", self.extend)
+        router.add_get("/admin/identities/{id}/sessions", self.list)
+        router.add_delete("/admin/identities/{id}/sessions", self.end_all)
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Create a session from the object that a sign-in hand-off carries.
+
+        Answers 201 with the record, the token and a ready Set-Cookie value; 400
+        names what is wrong with the object.
+        """
+        try:
+            document = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            return _bad("the body is not JSON")
+        wanted = sign_in_of(document)
+        if isinstance(wanted, BadHandOff):
+            return _bad(wanted.why)
+        tools, serving = self._tools, self._serving()
+        now = tools.edge.now()
+        token = new_token(tools.edge.secret(32))
+        try:
+            session = session_of(wanted, None, serving, tools, now)
+        except ValueError as error:
+            return _bad(str(error))
+        await tools.store.create(token.key, session, now)
+        tools.report.administered("created", session)
+        age = session.expires_at - now if session.persistent else None
+        return _json(
+            201,
+            {
+                "session": _view(session),
+                "session_token": token.value,
+                "set_cookie": serving.cookie.set_cookie(token, age),
+            },
+        )
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Show one session, ended or not, while it is kept."""
+        found = await self._tools.store.find(request.match_info["id"])
+        return _unknown() if found is None else _json(200, _view(found[1]))
+
+    async def end(self, request: web.Request) -> web.Response:
+        """End one session; 204 also when it had ended before."""
+        found = await self._tools.store.find(request.match_info["id"])
+        if found is None:
+            return _unknown()
+        if await self._tools.store.end(found[0], self._tools.edge.now()) is not None:
+            self._tools.report.administered("revoked", found[1])
+        return web.Response(status=204)
+
+    async def extend(self, request: web.Request) -> web.Response:
+        """Give a session a new life from now; 409 when it has ended."""
+        found = await self._tools.store.find(request.match_info["id"])
+        if found is None:
+            return _unknown()
+        key, session = found
+        now = self._tools.edge.now()
+        if not session.active or session.expires_at <= now:
+            return _json(409, {"status": 409, "detail": "the session has ended"})
+        lifetimes = self._serving().lifetimes
+        if lifetimes.extend_within is None:
+            # The lifespan counts from the sign-in, never longer: to write a later
+            # end would change nothing, and to say so would be a lie.
+            detail = "sessions.extend_within is null, so no session is extended"
+            return _json(409, {"status": 409, "detail": detail})
+        lifespan = lifetimes.lifespan
+        extended = replace(session, expires_at=now + lifespan)
+        if not await self._tools.store.replace(key, session, extended):
+            return _json(409, {"status": 409, "detail": "it changed; ask again"})
+        return _json(200, _view(extended))
+
+    async def list(self, request: web.Request) -> web.Response:
+        """List the live sessions of an identity."""
+        found = await self._tools.store.list_for(
+            request.match_info["id"], self._tools.edge.now()
+        )
+        return _json(200, [_view(session) for _, session in found])
+
+    async def end_all(self, request: web.Request) -> web.Response:
+        """End every session of an identity; answers how many there were."""
+        identity, now = request.match_info["id"], self._tools.edge.now()
+        found = await self._tools.store.list_for(identity, now)
+        count = await self._tools.store.end_all(identity, now, None)
+        for _, session in found:
+            self._tools.report.administered("revoked", session)
+        return _json(200, {"count": count})
+
+
+def _view(session: Session) -> object:
+    return orjson.loads(serialise(session))
+
+
+def _json(status: int, document: object) -> web.Response:
+    return web.Response(
+        status=status,
+        body=orjson.dumps(document),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _bad(detail: str) -> web.Response:
+    return _json(
+        400, {"status": 400, "reason": Reason.BAD_REQUEST.value, "detail": detail}
+    )
+
+
+def _unknown() -> web.Response:
+    return _json(
+        404,
+        {
+            "status": 404,
+            "reason": Reason.UNKNOWN_SESSION.value,
+            "detail": "there is no session with this id",
+        },
+    )

@@ -1,0 +1,55 @@
+"""What an endpoint gives back, and how it reads what it was sent."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from gateway.http.head import RequestHead
+from gateway.pages.reply import Reply
+from gateway.server.body import ClientBody
+from gateway.server.listener import Exchange
+
+_FORM_LIMIT: Final = 16 * 1024
+_FIELDS: Final = 20
+_IDLE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAnswer:
+    """A reply of ours, and the cookies that go with it."""
+
+    reply: Reply
+    cookies: tuple[str, ...] = ()
+
+
+async def read_form(exchange: Exchange, head: RequestHead) -> dict[str, str]:
+    """Read the fields of an HTML form (WHATWG URL, section 5), at most 16 KiB.
+
+    A field given twice is dropped, as nobody can say which one was meant.
+
+    Raises:
+        BodyTooLarge, BodyStalled, RequestPayloadError: as ClientBody.read.
+    """
+    if not head.has_body:
+        return {}
+    body = ClientBody(
+        exchange.payload,
+        chunked=head.chunked,
+        limit=_FORM_LIMIT,
+        idle=_IDLE,
+        writer=exchange.writer,
+        expects_continue=head.expect_continue,
+    )
+    pieces = []
+    while piece := await body.read():
+        pieces.append(piece)
+    try:
+        pairs = parse_qsl(
+            b"".join(pieces).decode("utf-8"),
+            keep_blank_values=True,
+            max_num_fields=_FIELDS,
+        )
+    except ValueError:
+        return {}
+    names = [name for name, _ in pairs]
+    return {name: value for name, value in pairs if names.count(name) == 1}

@@ -1,0 +1,86 @@
+"""A long list of sessions in pages, as Kratos cuts it; pure."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from gateway.sessions.record import Session
+
+DEFAULT_SIZE: Final = 250
+LARGEST: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of the sessions, and the Link header (RFC 8288) that leads on."""
+
+    sessions: tuple[Session, ...]
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadPage:
+    """Parameters that make no sense; `why` quotes nothing of them."""
+
+    why: str
+
+
+def page_of(sessions: Sequence[Session], query: str, address: str) -> Page | BadPage:
+    """Cut the page that `query` asks for out of `sessions`, newest first.
+
+    A page begins after the session that `page_token` names, which may have ended
+    meanwhile: none is left out and none comes twice. `per_page` is another word for
+    `page_size`, and `page` counts from 1, as in Kratos' older pages.
+    """
+    asked = dict(parse_qsl(query))
+    size = _count(asked.get("page_size") or asked.get("per_page"), DEFAULT_SIZE)
+    number = _count(asked.get("page"), 1)
+    if size is None or number is None:
+        return BadPage("page sizes and pages are whole numbers from 1")
+    size = min(size, LARGEST)
+    ordered = sorted(sessions, key=_place, reverse=True)
+    if token := asked.get("page_token"):
+        last = _read_token(token)
+        if last is None:
+            return BadPage("page_token is none that was given out here")
+        ordered = [session for session in ordered if _place(session) < last]
+    else:
+        ordered = ordered[(number - 1) * size :]
+    shown = tuple(ordered[:size])
+    links = [_link(address, "first", {"page_size": str(size)})]
+    if len(ordered) > size:
+        following = {"page_size": str(size), "page_token": _write_token(shown[-1])}
+        links.append(_link(address, "next", following))
+    return Page(sessions=shown, link=",".join(links))
+
+
+def _place(session: Session) -> tuple[float, str]:
+    return session.authenticated_at, session.id
+
+
+def _write_token(session: Session) -> str:
+    text = f"{session.authenticated_at!r} {session.id}"
+    return urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
+
+
+def _read_token(token: str) -> tuple[float, str] | None:
+    try:
+        octets = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        moment, space, session_id = octets.decode().partition(" ")
+        return (float(moment), session_id) if space else None
+    except ValueError:
+        return None
+
+
+def _link(address: str, relation: str, query: dict[str, str]) -> str:
+    return f'<{address}?{urlencode(query)}>; rel="{relation}"'
+
+
+def _count(text: str | None, default: int) -> int | None:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        return None
+    return int(text) or None

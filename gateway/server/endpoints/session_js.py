@@ -1,0 +1,89 @@
+"""`GET /.gateway/session.js`, and what it asks: `GET /.gateway/session`."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from gateway.http.head import RequestHead
+from gateway.pages.reply import Reply
+from gateway.server.endpoints.account import look_up
+from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.listener import Exchange
+from gateway.server.serving import Serving
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import Anonymous, end_of_life
+from gateway.sessions.timestamps import format_timestamp
+
+_SCRIPT: Final = Path(__file__).with_name("session.js").read_bytes()
+_ETAG: Final = f'"{hashlib.sha256(_SCRIPT).hexdigest()[:24]}"'
+_IF_NONE_MATCH: Final = b"if-none-match"
+_CACHED: Final = (("ETag", _ETAG), ("Cache-Control", "public, max-age=3600"))
+
+
+async def session_js(
+    _exchange: Exchange,
+    head: RequestHead,
+    _serving: Serving,
+    _story: Story,
+    _tools: Tools,
+) -> OwnAnswer:
+    """Answer with the script; 304 to who has it (RFC 9110, section 13.1.2)."""
+    asked = b",".join(v for n, v in head.headers if n.lower() == _IF_NONE_MATCH)
+    if _matches(asked.decode("latin-1")):
+        return OwnAnswer(reply=Reply(status=304, headers=_CACHED))
+    return OwnAnswer(
+        reply=Reply(
+            status=200,
+            headers=(
+                ("Content-Type", "text/javascript; charset=utf-8"),
+                *_CACHED,
+                ("X-Content-Type-Options", "nosniff"),
+                ("Cross-Origin-Resource-Policy", "same-origin"),
+            ),
+            body=_SCRIPT,
+        )
+    )
+
+
+async def session(
+    _exchange: Exchange,
+    head: RequestHead,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
+) -> OwnAnswer:
+    """Answer which session this is; 401 with the reason when there is none.
+
+    A question is no use of the session: it keeps no idle one alive. Nor does it
+    clear the cookie of an ended one, so that each tab hears why it ended.
+
+    Raises:
+        StoreUnavailable: it is not known whether the session lives.
+    """
+    found = await look_up(head, serving, story, tools)
+    if isinstance(found, Anonymous):
+        story.decision, story.reason = "challenge", found.reason
+        return OwnAnswer(reply=serving.replies.unauthenticated(found.reason, head))
+    own = found.session
+    body = orjson.dumps(
+        {
+            "session_id": own.id,
+            "tenant_id": own.active_tenant_id,
+            "expires_at": format_timestamp(end_of_life(own, serving.lifetimes)),
+        }
+    )
+    headers = (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return OwnAnswer(reply=Reply(status=200, headers=headers, body=body))
+
+
+def _matches(asked: str) -> bool:
+    # Weak comparison (RFC 9110, section 8.8.3.2); our tag holds no comma.
+    tags = (tag.strip(" \t").removeprefix("W/") for tag in asked.split(","))
+    return any(tag in {"*", _ETAG} for tag in tags)

@@ -1,0 +1,148 @@
+"""The sign-in hand-off: an app that checked a password says who signed in.
+
+An upstream with `may_sign_in` answers any request with `X-Gateway-Sign-In`, a
+base64url JSON object, or with `X-Gateway-Sign-Out: this|all`. The gateway takes
+the field off the answer, and starts or ends the session. From any other upstream
+the fields are taken off and obeyed by nobody.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import orjson
+
+from gateway.sessions.members import deeper_than
+from gateway.sessions.record import MAX_RECORD_DEPTH, Identity, Tenant
+
+SIGN_IN: Final = b"x-gateway-sign-in"
+SIGN_OUT: Final = b"x-gateway-sign-out"
+_MAX: Final = 16 * 1024
+# A tuple: whatever JSON holds may be looked for in it, what has no hash too.
+_LEVELS: Final = ("aal1", "aal2", "aal3")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Who signed in, as the app says."""
+
+    identity: Identity
+    tenants: Mapping[str, Tenant]
+    active_tenant_id: str | None
+    methods: tuple[str, ...]
+    aal: str
+    persistent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOut:
+    """Which sessions of the caller end: the one of the request, or all."""
+
+    which: Literal["this", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadHandOff:
+    """The field is there and cannot be obeyed; nobody is signed in or out."""
+
+    why: str
+
+
+HandOff = SignIn | SignOut | BadHandOff
+
+
+def read_hand_off(headers: Sequence[tuple[bytes, bytes]]) -> HandOff | None:
+    """Read the hand-off of an upstream's answer; None when there is none."""
+    found = [
+        (folded, value)
+        for name, value in headers
+        if (folded := name.lower()) in {SIGN_IN, SIGN_OUT}
+    ]
+    if not found:
+        return None
+    if len(found) > 1:
+        return BadHandOff(why="more than one hand-off field")
+    name, value = found[0]
+    if name == SIGN_OUT:
+        match value.strip():
+            case b"this":
+                return SignOut(which="this")
+            case b"all":
+                return SignOut(which="all")
+            case _:
+                return BadHandOff(why="X-Gateway-Sign-Out is neither this nor all")
+    return _read_sign_in(value.strip())
+
+
+def _read_sign_in(value: bytes) -> SignIn | BadHandOff:
+    if len(value) > _MAX:
+        return BadHandOff(why="X-Gateway-Sign-In is longer than 16 KiB")
+    try:
+        padded = value + b"=" * (-len(value) % 4)
+        decoded = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        return BadHandOff(why="X-Gateway-Sign-In is not base64url JSON")
+    return sign_in_of(decoded)
+
+
+def sign_in_of(decoded: object) -> SignIn | BadHandOff:
+    """Read a sign-in from parsed JSON; the admin API takes the same object."""
+    if not isinstance(decoded, dict):
+        return BadHandOff(why="a sign-in is a JSON object")
+    if deeper_than(decoded, MAX_RECORD_DEPTH):
+        return BadHandOff(why=f"a sign-in nests deeper than {MAX_RECORD_DEPTH}")
+    identity = _identity(decoded.get("identity"))
+    if identity is None:
+        return BadHandOff(why="identity needs an id, an object traits, a list roles")
+    tenants = _tenants(decoded.get("tenants", {}))
+    if tenants is None:
+        return BadHandOff(why="tenants is not {id: {name, role}}")
+    active = decoded.get("active_tenant_id")
+    if active is not None and not (isinstance(active, str) and active in tenants):
+        return BadHandOff(why="active_tenant_id is not one of tenants")
+    methods = decoded.get("authentication_methods", ["password"])
+    aal = decoded.get("aal", "aal1")
+    persistent = decoded.get("persistent", True)
+    if not _texts(methods) or aal not in _LEVELS or not isinstance(persistent, bool):
+        return BadHandOff(why="authentication_methods, aal or persistent is malformed")
+    return SignIn(
+        identity=identity,
+        tenants=tenants,
+        active_tenant_id=active,
+        methods=tuple(methods),
+        aal=aal,
+        persistent=persistent,
+    )
+
+
+def _identity(value: object) -> Identity | None:
+    if not isinstance(value, dict):
+        return None
+    traits, roles = value.get("traits", {}), value.get("roles", [])
+    if not (_text(value.get("id")) and isinstance(traits, dict) and _texts(roles)):
+        return None
+    return Identity(id=value["id"], traits=traits, roles=tuple(roles))
+
+
+def _tenants(value: object) -> dict[str, Tenant] | None:
+    if not isinstance(value, dict):
+        return None
+    tenants = {}
+    for tenant_id, member in value.items():
+        if not (_text(tenant_id) and isinstance(member, dict)):
+            return None
+        name, role = member.get("name", tenant_id), member.get("role", "")
+        if not (isinstance(name, str) and isinstance(role, str)):
+            return None
+        tenants[tenant_id] = Tenant(id=tenant_id, name=name, role=role)
+    return tenants
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(_text(item) for item in value)

@@ -1,0 +1,313 @@
+"""The way of one request, from the first byte read to the last one written.
+
+`Handler._tell` is the only function that knows the whole story; each of its steps
+is a call to the room that knows it. Before the first byte of an answer a failure
+is a reply; after it a failure is an abort, never a second reply.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
+
+from gateway.decision import Allow, decide
+from gateway.errors import (
+    BadAnswer,
+    ConnectFailed,
+    StoreUnavailable,
+    UpstreamBusy,
+    UpstreamTimeout,
+)
+from gateway.http.head import BadRequest, RequestHead, read_head
+from gateway.http.target import BadTarget
+from gateway.outbound import plan_outbound
+from gateway.pages.reply import Reply
+from gateway.reasons import Reason
+from gateway.routes.model import Route, Rule
+from gateway.routes.table import Match, MethodNotAllowed, NoRoute
+from gateway.server.body import BodyStalled, BodyTooLarge
+from gateway.server.caller import credential_of, look_up
+from gateway.server.credentials import Credentials, credentials_for
+from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own
+from gateway.server.forward import forward
+from gateway.server.listener import Answered, Exchange
+from gateway.server.sending import own_reply
+from gateway.server.serving import Serving
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import (
+    Anonymous,
+    Authenticated,
+    Authentication,
+)
+from gateway.tenants import resolve_tenant
+
+_FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    (StoreUnavailable, Reason.STORE_UNAVAILABLE),
+    (ConnectFailed, Reason.UPSTREAM_UNREACHABLE),
+    (UpstreamBusy, Reason.UPSTREAM_BUSY),
+    (UpstreamTimeout, Reason.UPSTREAM_TIMEOUT),
+    (BadAnswer, Reason.UPSTREAM_BAD_ANSWER),
+    (BodyTooLarge, Reason.BODY_TOO_LARGE),
+    (BodyStalled, Reason.REQUEST_TIMEOUT),
+    (RequestPayloadError, Reason.BAD_FRAMING),
+    (HttpProcessingError, Reason.BAD_FRAMING),
+)
+"""What may be raised on the way, and the word for it."""
+
+
+class Handler:
+    """Answers each request by the configuration that serves at its start."""
+
+    def __init__(self, *, serving: Serving, tools: Tools) -> None:
+        self.serving = serving
+        self._tools = tools
+        self._endpoints = Endpoints(tools)
+
+    async def __call__(self, exchange: Exchange) -> Answered:
+        """Answer one request; see ExchangeHandler."""
+        tools, serving = self._tools, self.serving
+        story = Story(
+            started=tools.edge.ticks(),
+            now=tools.edge.now(),
+            request_id=tools.edge.hex(16),
+        )
+        tools.report.began()
+        try:
+            return await self._tell(exchange, serving, story)
+        except asyncio.CancelledError:
+            # aiohttp cancels the handler of a client that left; nginx's word for
+            # it in a log is 499. At a shutdown the client is cut off as well.
+            _broken_off(story)
+            raise
+        except ConnectionError:
+            _broken_off(story)
+            return self._abort(exchange)
+        except tuple(error for error, _ in _FAILURES) as error:
+            return await self._fail(exchange, serving, story, error)
+        except Exception as error:  # noqa: BLE001 - law 7: a reply, whatever it is
+            tools.report.crashed(error, story)
+            return await self._fail(exchange, serving, story, error)
+        finally:
+            tools.report.ended(story)
+
+    async def _tell(
+        self, exchange: Exchange, serving: Serving, story: Story
+    ) -> Answered:
+        head = self._read(exchange, serving, story)
+        if isinstance(head, BadRequest):
+            return await self._refuse(exchange, serving, story, head)
+        story.head, story.request_id = head, head.request_id
+        path = head.target.path
+        if is_own(path) or (path == WELL_KNOWN_JWKS and serving.owns_jwks):
+            story.decision, story.reason = "gateway", Reason.GATEWAY
+            answer = await self._endpoints.answer(exchange, head, serving, story)
+            return await own_reply(
+                exchange, head, story, self._tools, answer.reply, answer.cookies
+            )
+        matched = serving.routes.match(
+            head.method, head.host, path, head.preflight_method
+        )
+        if not isinstance(matched, Match):
+            reply = _unmatched(matched, serving, head, story)
+            return await own_reply(exchange, head, story, self._tools, reply)
+        route = story.route = matched.route
+        if not head.target.escapes <= route.path_allows:
+            refusal = BadRequest(
+                status=400, reason=Reason.BAD_TARGET, detail="an ambiguous escape"
+            )
+            return await self._refuse(exchange, serving, story, refusal)
+        authentication = await self._authenticate(route, head, serving, story)
+        tenant = (
+            resolve_tenant(authentication.session, head, serving.tenant_sources)
+            if isinstance(authentication, Authenticated)
+            else None
+        )
+        decision = decide(
+            route=route,
+            authentication=authentication,
+            tenant=tenant,
+            head=head,
+            now=story.now,
+            policy=serving.policy,
+        )
+        story.reason = decision.reason
+        ended = isinstance(authentication, Anonymous) and authentication.ended
+        if not isinstance(decision, Allow):
+            story.decision = type(decision).__name__.lower()
+            if isinstance(authentication, Authenticated):
+                story.identity_id = authentication.session.identity.id
+                story.session_id = authentication.session.id
+            reply = serving.replies.to_decision(decision, route, head)
+            cookies = serving.clear_cookies if ended else ()
+            return await own_reply(exchange, head, story, self._tools, reply, cookies)
+        story.decision = "allow"
+        application = serving.applications[route.upstream]
+        credentials = (
+            credentials_for(
+                application.view, authentication, decision, head, serving, self._tools
+            )
+            if isinstance(authentication, Authenticated)
+            # An ended session's cookie is cleared by our own replies only: an answer
+            # that an upstream takes its time for could clear the cookie of a
+            # sign-in that happened meanwhile.
+            else Credentials()
+        )
+        if decision.session is not None and isinstance(authentication, Authenticated):
+            story.identity_id = decision.session.identity.id
+            story.session_id = decision.session.id
+            story.session_key = authentication.key
+            story.tenant_id = decision.tenant.id if decision.tenant else None
+        outbound = plan_outbound(
+            head=head,
+            view=application.view,
+            session=decision.session,
+            tenant=decision.tenant,
+            token=credentials.token,
+            identity=credentials.identity,
+            token_cookies=credentials.token_cookies,
+        )
+        if isinstance(outbound, BadTarget):
+            refusal = BadRequest(
+                status=400, reason=outbound.reason, detail=outbound.detail
+            )
+            return await self._refuse(exchange, serving, story, refusal)
+        return await forward(
+            exchange=exchange,
+            head=head,
+            application=application,
+            outbound=outbound,
+            credentials=credentials,
+            serving=serving,
+            story=story,
+            tools=self._tools,
+        )
+
+    def _read(
+        self, exchange: Exchange, serving: Serving, story: Story
+    ) -> RequestHead | BadRequest:
+        if exchange.failure is not None:
+            status, reason = exchange.failure
+            return BadRequest(status=status, reason=reason, detail="not HTTP/1.1")
+        message, protocol = exchange.message, exchange.protocol
+        raw_headers = message.raw_headers
+        if protocol.fat:
+            size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
+            if size > serving.limits.header_bytes:
+                return BadRequest(
+                    status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
+                )
+        head = read_head(
+            method=message.method,
+            raw_target=message.path,
+            version=(message.version.major, message.version.minor),
+            raw_headers=raw_headers,
+            peer=protocol.peer,
+            tls=protocol.tls,
+            rules=serving.head_rules,
+            request_id=story.request_id,
+            span_id=self._tools.edge.hex(8),
+        )
+        limit = serving.limits.body_bytes
+        if (
+            limit
+            and isinstance(head, RequestHead)
+            and head.content_length is not None
+            and head.content_length > limit
+        ):
+            return BadRequest(status=413, reason=Reason.BODY_TOO_LARGE, detail="body")
+        return head
+
+    async def _authenticate(
+        self, route: Route, head: RequestHead, serving: Serving, story: Story
+    ) -> Authentication:
+        if route.session_ignored or (head.preflight and route.preflight_pass):
+            return Anonymous(reason=Reason.NO_SESSION)
+        token = credential_of(head, serving)
+        if isinstance(token, Anonymous):
+            return token
+        edge = self._tools.edge
+        began = edge.ticks()
+        try:
+            found = await look_up(token, serving, self._tools, story.now)
+        except StoreUnavailable:
+            story.lookup_outcome = "error"
+            if route.rule is Rule.PUBLIC:
+                # Open to everyone, so the outage need not stop it; the upstream
+                # is told of nobody, and no cookie is touched.
+                return Anonymous(reason=Reason.STORE_UNAVAILABLE)
+            raise
+        finally:
+            story.lookup = edge.ticks() - began
+        story.lookup_outcome = (
+            "valid" if isinstance(found, Authenticated) else "invalid"
+        )
+        return found
+
+    async def _refuse(
+        self, exchange: Exchange, serving: Serving, story: Story, refusal: BadRequest
+    ) -> Answered:
+        story.decision, story.reason = "refuse", refusal.reason
+        story.peer = exchange.protocol.peer
+        reply = serving.replies.to_bad_request(refusal, request_id=story.request_id)
+        # What comes after a request that broke the rules is not to be trusted to
+        # begin where we think it does.
+        return await own_reply(
+            exchange, story.head, story, self._tools, reply, close=True
+        )
+
+    async def _fail(
+        self, exchange: Exchange, serving: Serving, story: Story, error: Exception
+    ) -> Answered:
+        story.decision = "error"
+        story.reason = next(
+            (reason for kind, reason in _FAILURES if isinstance(error, kind)),
+            Reason.INTERNAL,
+        )
+        if story.cut is not None:
+            story.reason = story.cut
+            return self._abort(exchange)
+        self._tools.report.failed(story, error)
+        if story.answered or story.head is None:
+            return self._abort(exchange)
+        reply = serving.replies.to_failure(story.reason, story.head)
+        try:
+            return await own_reply(
+                exchange, story.head, story, self._tools, reply, close=True
+            )
+        except ConnectionError:
+            return self._abort(exchange)
+
+    @staticmethod
+    def _abort(exchange: Exchange) -> Answered:
+        exchange.protocol.cut_off()
+        return Answered(keep_alive=False)
+
+
+def _broken_off(story: Story) -> None:
+    story.status = story.status or 499
+    if story.cut is not None:
+        story.reason = story.cut
+    elif story.status != 101:
+        # A WebSocket is over when its client goes; that is how most of them end.
+        story.reason = Reason.CLIENT_GONE
+
+
+def _unmatched(
+    matched: NoRoute | MethodNotAllowed,
+    serving: Serving,
+    head: RequestHead,
+    story: Story,
+) -> Reply:
+    story.decision = "refuse"
+    if isinstance(matched, MethodNotAllowed):
+        story.reason = Reason.METHOD_NOT_ALLOWED
+        return serving.replies.method_not_allowed(head, matched.allowed)
+    if not serving.routes.knows(head.host):
+        # RFC 9110, section 15.5.20: the connection led to a server that does not
+        # speak for this host; that is no "not found" of a site that is there.
+        story.reason = Reason.MISDIRECTED
+        return serving.replies.problem(421, Reason.MISDIRECTED, head)
+    story.reason = Reason.NO_ROUTE
+    return serving.replies.no_route(head)

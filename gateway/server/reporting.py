@@ -1,0 +1,326 @@
+"""Tells what happened: one access line, one observation, audit events, the log."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config
+from gateway.errors import ConfigError, StoreUnavailable
+from gateway.http.head import RequestHead
+from gateway.observe.access import AccessLog, AccessRecord, Outcome
+from gateway.observe.audit import Actor, Audit
+from gateway.observe.logs import LogOutput
+from gateway.observe.metrics import Metrics, render_merged
+from gateway.reasons import Reason
+from gateway.server.edge import Edge
+from gateway.server.story import Story
+from gateway.sessions.record import Session
+
+_AUDITED_DENIALS: Final = frozenset(
+    {
+        Reason.NOT_ADMIN,
+        Reason.NOT_A_MEMBER,
+        Reason.TENANT_CONFLICT,
+        Reason.CROSS_SITE,
+    }
+)
+
+
+class Reporter:
+    """The Report of the way of a request, over the log and the metrics."""
+
+    def __init__(self, output: LogOutput, *, folder: Path | None = None) -> None:
+        """Take where lines go.
+
+        `folder` is where several processes leave their counts, so that whichever
+        is scraped answers for all; None when there is one process.
+        """
+        self._log = structlog.get_logger("gateway")
+        self._sink = output.sink
+        self._access = AccessLog(output)
+        self._audit = Audit(output)
+        self._metrics = Metrics(
+            version=gateway_version(), python=platform.python_version()
+        )
+        self._edge = Edge()
+        self._folder = folder
+        self._access_wanted = True
+
+    def configure(self, config: Config) -> None:
+        """Follow a configuration that begins to serve."""
+        self._access_wanted = config.log.access
+
+    # The way of a request
+
+    def began(self) -> None:
+        """Count a request in."""
+        self._metrics.requests_in_flight += 1
+
+    def ended(self, story: Story) -> None:
+        """Write the access line and the observations of a request."""
+        metrics, head = self._metrics, story.head
+        metrics.requests_in_flight -= 1
+        duration = self._edge.ticks() - story.started
+        route = story.route.id if story.route is not None else ""
+        metrics.observe(
+            route,
+            _OUTCOMES[story.decision],
+            story.reason.value,
+            story.status,
+            duration,
+            max(0.0, duration - story.upstream_time - story.lookup),
+        )
+        if story.upstream is not None:
+            metrics.upstream(story.upstream, story.upstream_time)
+        if story.lookup_outcome:
+            metrics.session_lookup(story.lookup_outcome, story.lookup)
+        if self._access_wanted:
+            self._access.write(_record(story, head, route, duration))
+        if story.decision == "deny" and story.reason in _AUDITED_DENIALS:
+            self._audit.denied(
+                story.now, _actor(story), reason=story.reason, route=route
+            )
+
+    def failed(self, story: Story, error: Exception) -> None:
+        """Log a failure that has a name, and count it when it is the store's."""
+        if isinstance(error, StoreUnavailable):
+            cause = error.__cause__
+            self._metrics.store_error(type(cause or error).__name__)
+        self._log.warning(
+            "request failed",
+            reason=story.reason.value,
+            error=f"{type(error).__name__}: {error}"[:300],
+            request_id=story.request_id,
+            upstream=story.upstream,
+        )
+
+    def crashed(self, error: BaseException | None, story: Story | None = None) -> None:
+        """Log an exception that nobody expected, with where it came from."""
+        self._log.error(
+            "unexpected error",
+            request_id=story.request_id if story is not None else None,
+            exc_info=error,
+        )
+
+    def audit(self, event: str, story: Story, **fields: str | int | None) -> None:
+        """Write an audit event."""
+        actor = _actor(story)
+        match event:
+            case "sign_in":
+                methods = str(fields.get("methods") or "").split(",")
+                self._audit.sign_in(story.now, actor, methods=methods)
+            case "sign_out":
+                everywhere = fields.get("which") == "all"
+                self._audit.sign_out(story.now, actor, everywhere=everywhere)
+            case "tenant_switch":
+                before = str(fields.get("before") or "")
+                self._audit.tenant_switched(
+                    story.now,
+                    replace(actor, tenant_id=before),
+                    to_tenant_id=str(fields.get("after")),
+                )
+            case "hand_off_refused":
+                self._audit.spoofed_headers(
+                    story.now,
+                    actor,
+                    names=("X-Gateway-Sign-In", "X-Gateway-Sign-Out"),
+                    upstream=str(fields.get("upstream")),
+                )
+            case "session_revoke":
+                target = str(fields.get("target"))
+                self._audit.session_revoked(
+                    story.now, actor, session_id=target, target_user_id=actor.user_id
+                )
+            case "sessions_revoke":
+                self._audit.sessions_revoked(
+                    story.now, actor, count=int(fields.get("count") or 0)
+                )
+            case _:
+                self._log.info(event, **fields)
+
+    def opened(self, kind: str) -> None:
+        """Count an open WebSocket."""
+        if kind == "websocket":
+            self._metrics.websockets_open += 1
+
+    def closed(self, kind: str) -> None:
+        """Count it off."""
+        if kind == "websocket":
+            self._metrics.websockets_open -= 1
+
+    # The process
+
+    def connections(self, count: int) -> None:
+        """Note how many client connections are open."""
+        self._metrics.connections_open = count
+
+    def turned_away(
+        self, status: int, reason: Reason, request_id: str, now: float, peer: str
+    ) -> None:
+        """Note a connection that ended without a readable request."""
+        self._metrics.observe("", "refuse", reason.value, status, 0.0, 0.0)
+        if self._access_wanted:
+            self._access.write(
+                AccessRecord(
+                    started_at=now,
+                    duration=0.0,
+                    request_id=request_id,
+                    status=status,
+                    outcome=Outcome.REFUSE,
+                    reason=reason,
+                    client=peer,
+                )
+            )
+
+    def corrupt_record(self, key: str, why: str) -> None:
+        """Log once for each key that holds what is no session."""
+        self._log.warning("unreadable session record", key=key[:12], why=why)
+
+    def administered(self, event: str, session: Session) -> None:
+        """Write what was done by the admin API."""
+        now, actor = self._edge.now(), Actor(user_id="admin")
+        if event == "created":
+            self._audit.session_created(
+                now, Actor(user_id=session.identity.id, session_id=session.id)
+            )
+        else:
+            self._audit.session_revoked(
+                now, actor, session_id=session.id, target_user_id=session.identity.id
+            )
+
+    def admin_refused(self, client: str) -> None:
+        """Write that a call to the admin API had a wrong token."""
+        self._audit.admin_refused(self._edge.now(), Actor(client=client))
+
+    def token(self, profile: str, *, signed: bool) -> None:
+        """Count a token that was signed or reused."""
+        self._metrics.token(profile, signed=signed)
+
+    def serving(self, loaded: LoadedConfig) -> None:
+        """Note that the gateway takes requests."""
+        config = loaded.config
+        self._metrics.config_loaded(self._edge.now())
+        for warning in loaded.warnings:
+            self._log.warning("configuration", problem=str(warning))
+        self._log.info(
+            "gateway is serving",
+            listen=list(config.server.listen),
+            admin=config.server.admin,
+            public_url=config.server.public_url,
+            routes=len(config.routes),
+            pid=os.getpid(),
+        )
+
+    def reloaded(self, loaded: LoadedConfig, waits: Sequence[str]) -> None:
+        """Note that a new configuration serves, and what of it needs a restart."""
+        self._metrics.config_loaded(self._edge.now())
+        self._audit.config_reloaded(self._edge.now())
+        self._log.info("configuration reloaded", routes=len(loaded.config.routes))
+        if waits:
+            self._log.warning("needs a restart to take effect", keys=list(waits))
+
+    def reload_refused(self, error: ConfigError) -> None:
+        """Note that a new configuration was refused; the old one serves on."""
+        self._metrics.config_refused()
+        self._audit.config_reloaded(self._edge.now(), problems=len(error.problems))
+        for problem in error.problems:
+            self._log.error("configuration problem", problem=str(problem))
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Give the metrics of all processes, and their content type."""
+        self._metrics.log_lines_dropped = self._sink.dropped
+        if self._folder is None:
+            return self._metrics.render(accept=accept)
+        self.share()
+        snapshots = [path.read_bytes() for path in self._folder.glob("*.metrics")]
+        return render_merged(snapshots, accept=accept)
+
+    def share(self) -> None:
+        """Leave this process's counts where the others find them."""
+        if self._folder is None:
+            return
+        self._metrics.log_lines_dropped = self._sink.dropped
+        place = self._folder / f"{os.getpid()}.metrics"
+        fresh = place.with_suffix(".new")
+        fresh.write_bytes(self._metrics.snapshot())
+        fresh.replace(place)
+
+    def close(self) -> None:
+        """Leave the last counts behind."""
+        self.share()
+
+
+def gateway_version() -> str:
+    """Name the installed version."""
+    try:
+        return version("auth-gateway")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _record(
+    story: Story, head: RequestHead | None, route: str, duration: float
+) -> AccessRecord:
+    record = AccessRecord(
+        started_at=story.now,
+        duration=duration,
+        request_id=story.request_id,
+        status=story.status,
+        outcome=_OUTCOMES[story.decision],
+        reason=story.reason,
+        body_bytes=story.body_bytes,
+        route=route,
+        upstream=story.upstream or "",
+        upstream_duration=story.upstream_time,
+        user_id=story.identity_id or "",
+        tenant_id=story.tenant_id or "",
+        session_id=story.session_id or "",
+    )
+    if head is None:
+        record.client = story.peer
+    else:
+        record.method = head.method
+        record.path = head.target.path
+        record.host = head.host
+        record.scheme = head.scheme
+        record.protocol = "1.1" if head.http_version == (1, 1) else "1.0"
+        record.client = head.client
+        record.user_agent = _user_agent(head)
+        record.trace_id = head.traceparent[3:35]
+    return record
+
+
+_OUTCOMES: Final = {
+    "allow": Outcome.ALLOW,
+    "gateway": Outcome.ALLOW,
+    "challenge": Outcome.CHALLENGE,
+    "deny": Outcome.DENY,
+    "refuse": Outcome.REFUSE,
+    "error": Outcome.ERROR,
+}
+
+
+def _user_agent(head: RequestHead) -> str:
+    for name, value in head.headers:
+        if len(name) == len(b"user-agent") and name.lower() == b"user-agent":
+            return value.decode("utf-8", "replace")
+    return ""
+
+
+def _actor(story: Story) -> Actor:
+    head = story.head
+    return Actor(
+        user_id=story.identity_id or "",
+        tenant_id=story.tenant_id or "",
+        session_id=story.session_id or "",
+        client=head.client if head is not None else "",
+        user_agent=_user_agent(head) if head is not None else "",
+        request_id=story.request_id,
+    )

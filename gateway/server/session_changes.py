@@ -1,0 +1,118 @@
+"""Sessions begin, end and change tenant: what the hand-off and our paths share."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from gateway.http.head import RequestHead
+from gateway.server.hand_off import SignIn
+from gateway.server.serving import Serving
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.cookie import SessionToken, new_token, read_session_token
+from gateway.sessions.record import Device, Session
+from gateway.sessions.service import new_session
+
+_USER_AGENT: Final = b"user-agent"
+
+
+async def sign_in(
+    hand_off: SignIn,
+    head: RequestHead,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
+) -> Sequence[str]:
+    """Start a session, ending the one that the request came with.
+
+    The token is always a new one: a token known before sign-in, planted or not, is
+    worth nothing after it (session fixation). Gives the Set-Cookie values.
+
+    Raises:
+        StoreUnavailable: nothing was started.
+        ValueError: nothing was started, as `session_of` says why.
+    """
+    now = tools.edge.now()
+    token = new_token(tools.edge.secret(32))
+    session = session_of(hand_off, device_of(head), serving, tools, now)
+    await tools.store.create(token.key, session, now)
+    held = read_session_token(head.cookies, serving.cookie_name)
+    if isinstance(held, SessionToken):
+        await tools.store.end(held.key, now)
+    story.identity_id, story.session_id = session.identity.id, session.id
+    # From here on the answer is the new session's: the old one's end is its doing.
+    story.session_key = token.key
+    tools.report.audit("sign_in", story, methods=",".join(hand_off.methods))
+    return (
+        serving.cookie.set_cookie(
+            token, session.expires_at - now if session.persistent else None
+        ),
+    )
+
+
+def session_of(
+    wanted: SignIn, device: Device | None, serving: Serving, tools: Tools, now: float
+) -> Session:
+    """Make the session of a sign-in.
+
+    Raises:
+        ValueError: it would not be readable as a record (ids with controls in them,
+            more than 64 KiB).
+    """
+    return new_session(
+        identity=wanted.identity,
+        tenants=wanted.tenants,
+        active_tenant=wanted.active_tenant_id,
+        methods=wanted.methods,
+        aal=wanted.aal,
+        persistent=wanted.persistent and serving.cookie.persistent,
+        device=device,
+        now=now,
+        policy=serving.lifetimes,
+        session_id=new_session_id(tools),
+    )
+
+
+async def sign_out(
+    which: Literal["this", "all"],
+    head: RequestHead,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
+) -> Sequence[str]:
+    """End the session of the request, or all of its identity; clears the cookies.
+
+    Raises:
+        StoreUnavailable: it is not known whether anything ended.
+    """
+    now = tools.edge.now()
+    held = read_session_token(head.cookies, serving.cookie_name)
+    if isinstance(held, SessionToken):
+        ended = await tools.store.end(held.key, now, "signed_out")
+        if ended is not None:
+            story.identity_id, story.session_id = ended.identity.id, ended.id
+    # Not only if it lived to this moment: it did when the request was let in.
+    if story.identity_id is not None:
+        if which == "all":
+            await tools.store.end_all(story.identity_id, now, None)
+        tools.report.audit("sign_out", story, which=which)
+    # The answer says goodbye: that the session ends must not break it off.
+    story.session_key = None
+    return serving.clear_cookies
+
+
+def device_of(head: RequestHead) -> Device:
+    """Describe the device of a request, for its owner to recognise."""
+    agent = next((v for n, v in head.headers if n.lower() == _USER_AGENT), b"")
+    return Device(
+        ip_address=head.client, user_agent=agent.decode("utf-8", "replace")[:256]
+    )
+
+
+def new_session_id(tools: Tools) -> str:
+    """Draw the public id of a session: a UUID, as the Ory SDK expects one."""
+    drawn = bytearray(tools.edge.secret(16))
+    # RFC 9562, section 5.4: version 4, variant 10.
+    drawn[6] = drawn[6] & 0x0F | 0x40
+    drawn[8] = drawn[8] & 0x3F | 0x80
+    text = drawn.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

@@ -1,0 +1,84 @@
+"""The parts that outlive a configuration: what a request's way reaches out with."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.errors import StoreUnavailable
+from gateway.server.edge import Edge
+from gateway.server.story import Story
+from gateway.server.streams import OpenStreams
+from gateway.sessions.record import Session
+from gateway.sessions.store import SessionStore
+
+
+class Report(Protocol):
+    """Told what happened; never fails and never blocks."""
+
+    def began(self) -> None:
+        """Note that a request came."""
+        ...
+
+    def ended(self, story: Story) -> None:
+        """Note how a request ended: one line, one observation."""
+        ...
+
+    def failed(self, story: Story, error: Exception) -> None:
+        """Note a failure that has a name."""
+        ...
+
+    def crashed(self, error: BaseException | None, story: Story | None = None) -> None:
+        """Note an exception that nobody expected."""
+        ...
+
+    def audit(self, event: str, story: Story, **fields: str | int | None) -> None:
+        """Note what an auditor asks for: who signed in, out, was refused."""
+        ...
+
+    def token(self, profile: str, *, signed: bool) -> None:
+        """Note a token that was signed, or used again."""
+        ...
+
+    def administered(self, event: str, session: Session) -> None:
+        """Note that the admin API made or ended a session."""
+        ...
+
+    def opened(self, kind: str) -> None:
+        """Note that a stream or tunnel opened."""
+        ...
+
+    def closed(self, kind: str) -> None:
+        """Note that it closed."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Tools:
+    """Built once in app.py; the same through every reload."""
+
+    store: SessionStore
+    edge: Edge
+    streams: OpenStreams
+    report: Report
+    draining: bool = False
+    _later: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def later(self, write: Coroutine[Any, Any, Any]) -> None:
+        """Do a write that no answer waits for; an outage of the store loses it."""
+        task = asyncio.ensure_future(_quietly(write))
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def finish(self) -> None:
+        """Wait until what was put off is done."""
+        if self._later:
+            await asyncio.wait(self._later, timeout=1.0)
+
+
+async def _quietly(write: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await write
+    except StoreUnavailable:
+        # last_seen_at or an extension: the next request tries again.
+        return

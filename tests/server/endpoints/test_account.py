@@ -1,0 +1,335 @@
+"""The account page shows one's own, and ends nobody else's."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.reasons import Reason
+from gateway.server.endpoints.account import NOTICES, account, end, end_others
+from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.record import Device, Identity, Session, Tenant
+from gateway.sessions.store import MemoryStore
+from tests.http.heads import head
+from tests.server.parts import (
+    NOW,
+    a_story,
+    cookie,
+    exchange,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+from tests.sessions.samples import a_session
+
+HTML = ("Accept", "text/html")
+SERVING = the_serving()
+SECOND = a_session(id="s_second", last_seen_at=NOW - 7200)
+STRANGER = a_session(id="s_stranger", identity=Identity(id="u_eve"))
+
+
+async def shown(
+    *fields: tuple[str, str], tools: Tools, target: str = "/.gateway/account"
+) -> tuple[OwnAnswer, Story]:
+    story = a_story()
+    request = head(*fields, target=target)
+    return await account(exchange(), request, SERVING, story, tools), story
+
+
+async def asked(
+    endpoint: Any, *fields: tuple[str, str], tools: Tools, form: str = ""
+) -> tuple[OwnAnswer, Story]:
+    request = head(
+        *fields,
+        ("Transfer-Encoding", "chunked"),
+        method="POST",
+        target="/.gateway/account/end",
+    )
+    story = a_story()
+    answer = await endpoint(exchange(form.encode()), request, SERVING, story, tools)
+    return answer, story
+
+
+async def lives(tools: Tools, key: str) -> bool:
+    session = await tools.store.load(key)
+    assert isinstance(session, Session)
+    return session.active
+
+
+def to(answer: OwnAnswer) -> str | None:
+    return dict(answer.reply.headers).get("Location")
+
+
+# The page
+
+
+async def test_what_people_call_themselves_is_text() -> None:
+    evil = "<script>alert(1)</script>"
+    tools = some_tools()
+    token = await signed_in(
+        tools,
+        a_session(
+            identity=Identity(
+                id="u", traits={"name": evil, "email": evil + "@x"}, roles=(evil,)
+            ),
+            tenants={"t": Tenant(id="t", name=evil, role=evil)},
+            devices=(Device(ip_address=evil, user_agent=evil),),
+        ),
+    )
+
+    answer, _ = await shown(HTML, cookie(token), tools=tools)
+
+    assert answer.reply.status == 200
+    assert b"<script" not in answer.reply.body
+    assert answer.reply.body.count(b"&lt;script&gt;") == 7
+
+
+async def test_it_may_load_and_run_nothing() -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    answer, _ = await shown(HTML, cookie(token), tools=tools)
+
+    headers = dict(answer.reply.headers)
+    assert headers["Content-Security-Policy"].startswith("default-src 'none';")
+    assert "script-src" not in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize(
+    ("traits", "name"),
+    [
+        pytest.param({}, "u_ada", id="nothing"),
+        pytest.param({"name": 7, "email": ["x"]}, "u_ada", id="no text"),
+        pytest.param({"email": "a@example.com"}, "a@example.com", id="an e-mail"),
+        pytest.param({"name": {"first": "A", "last": "L"}}, "A L", id="parts"),
+        pytest.param({"name": {"first": 1}}, "u_ada", id="wrong parts"),
+    ],
+)
+async def test_a_name_is_found_in_any_traits(traits: dict[str, Any], name: str) -> None:
+    tools = some_tools()
+    token = await signed_in(
+        tools, a_session(identity=Identity(id="u_ada", traits=traits))
+    )
+
+    answer, _ = await shown(HTML, cookie(token), tools=tools)
+
+    assert f"<h1>{name}</h1>".encode() in answer.reply.body
+
+
+async def test_only_ones_own_live_sessions_are_listed() -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+    await signed_in(tools, SECOND, 2)
+    await signed_in(tools, STRANGER, 3)
+    await signed_in(tools, a_session(id="s_over", active=False), 4)
+
+    answer, story = await shown(HTML, cookie(token), tools=tools)
+
+    page = answer.reply.body.decode()
+    assert page.count('name="session_id"') == 1
+    assert 'value="s_second"' in page
+    assert "2 hours ago" in page
+    assert (story.identity_id, story.reason) == ("u_ada", Reason.GATEWAY)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        pytest.param("notice=<b>hi</b>", "", id="markup"),
+        pytest.param("notice=Call+0800", "", id="words of others"),
+        pytest.param("x=ended", "", id="another name"),
+        *(pytest.param(f"notice={w}", said, id=w) for w, said in NOTICES.items()),
+    ],
+)
+async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+    target = "/.gateway/account?" + query.replace("<", "%3C").replace(">", "%3E")
+
+    answer, _ = await shown(HTML, cookie(token), tools=tools, target=target)
+
+    page = answer.reply.body.decode()
+    assert ('role="status"' in page) is bool(told)
+    assert told in page
+
+
+# Without a session
+
+
+@pytest.mark.parametrize(
+    ("session", "reason", "cleared"),
+    [
+        pytest.param(None, Reason.UNKNOWN_SESSION, True, id="unknown"),
+        pytest.param(
+            a_session(active=False), Reason.SESSION_REVOKED, True, id="revoked"
+        ),
+        pytest.param(
+            a_session(expires_at=NOW), Reason.SESSION_EXPIRED, True, id="expired"
+        ),
+    ],
+)
+@pytest.mark.parametrize("endpoint", [account, end, end_others])
+async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back_to_the_page(
+    endpoint: Any, session: Session | None, reason: Reason, cleared: bool
+) -> None:
+    tools = some_tools()
+    held = cookie("A" * 43)
+    if session is not None:
+        held = cookie(await signed_in(tools, session))
+
+    answer, story = await asked(endpoint, HTML, held, tools=tools)
+
+    assert answer.reply.status == 303
+    assert to(answer) == (
+        f"/auth/login?return_to=/.gateway/account&reason={reason.value}"
+    )
+    assert bool(answer.cookies) is cleared
+    assert (story.decision, story.reason) == ("challenge", reason)
+
+
+async def test_a_page_asked_for_without_a_cookie_redirects_with_302() -> None:
+    answer, _ = await shown(HTML, tools=some_tools())
+
+    assert answer.reply.status == 302
+    assert answer.cookies == ()
+
+
+async def test_a_program_is_told_401() -> None:
+    answer, _ = await shown(("Accept", "application/json"), tools=some_tools())
+
+    assert answer.reply.status == 401
+    assert "WWW-Authenticate" in dict(answer.reply.headers)
+
+
+class Away(MemoryStore):
+    async def load(self, _key: str) -> Any:
+        raise StoreUnavailable
+
+
+@pytest.mark.parametrize("endpoint", [account, end, end_others])
+async def test_without_the_store_nobody_is_sent_to_sign_in(endpoint: Any) -> None:
+    with pytest.raises(StoreUnavailable):
+        await asked(endpoint, HTML, cookie("A" * 43), tools=some_tools(Away()))
+
+
+# Ending
+
+
+@pytest.mark.parametrize("endpoint", [end, end_others])
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(("Origin", "https://evil.test"), id="origin"),
+        pytest.param(("Origin", "null"), id="null"),
+        pytest.param(("Sec-Fetch-Site", "cross-site"), id="fetch"),
+    ],
+)
+async def test_another_site_ends_nothing(endpoint: Any, field: tuple[str, str]) -> None:
+    tools = some_tools()
+    token, other = await signed_in(tools), await signed_in(tools, SECOND, 2)
+
+    answer, story = await asked(
+        endpoint, HTML, cookie(token), field, tools=tools, form="session_id=s_second"
+    )
+
+    assert (answer.reply.status, story.reason) == (403, Reason.CROSS_SITE)
+    assert await lives(tools, other.key)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("", id="none"),
+        pytest.param("session_id=", id="empty"),
+        pytest.param("session_id=s_nobody", id="unknown"),
+        pytest.param("session_id=s_stranger", id="a stranger's"),
+        pytest.param("session_id=s_over", id="over"),
+        pytest.param("session_id=s_second&session_id=s_second", id="twice"),
+    ],
+)
+async def test_what_is_not_a_live_session_of_ones_own_is_not_ended(form: str) -> None:
+    tools = some_tools()
+    tokens = [
+        await signed_in(tools),
+        await signed_in(tools, SECOND, 2),
+        await signed_in(tools, STRANGER, 3),
+    ]
+    await signed_in(tools, replace(SECOND, id="s_over", expires_at=NOW - 1), 4)
+
+    answer, _ = await asked(end, HTML, cookie(tokens[0]), tools=tools, form=form)
+
+    assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=gone")
+    assert [await lives(tools, token.key) for token in tokens] == [True] * 3
+    assert tools.report.audits == []
+
+
+async def test_the_session_in_use_is_not_ended() -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    answer, story = await asked(
+        end, HTML, cookie(token), tools=tools, form=f"session_id={a_session().id}"
+    )
+
+    assert (answer.reply.status, story.decision) == (400, "refuse")
+    assert b"sign out instead" in answer.reply.body
+    assert await lives(tools, token.key)
+
+
+async def test_another_session_of_ones_own_is_ended_and_audited() -> None:
+    tools = some_tools()
+    token, other = await signed_in(tools), await signed_in(tools, SECOND, 2)
+
+    answer, _ = await asked(
+        end, HTML, cookie(token), tools=tools, form="session_id=s_second"
+    )
+
+    assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=ended")
+    assert not await lives(tools, other.key)
+    assert await lives(tools, token.key)
+    assert tools.report.audits == [("session_revoke", {"target": "s_second"})]
+
+
+async def test_all_others_are_ended_and_nobody_elses() -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+    others = [
+        await signed_in(tools, replace(SECOND, id=f"s_{n}"), n) for n in range(2, 5)
+    ]
+    stranger = await signed_in(tools, STRANGER, 9)
+
+    answer, _ = await asked(end_others, HTML, cookie(token), tools=tools)
+
+    assert to(answer) == "/.gateway/account?notice=ended-others"
+    assert not any([await lives(tools, other.key) for other in others])
+    assert await lives(tools, token.key)
+    assert await lives(tools, stranger.key)
+    assert tools.report.audits == [("sessions_revoke", {"count": 3})]
+
+
+class Racing(MemoryStore):
+    """The session ends between the look and the end."""
+
+    async def end(
+        self, key: str, now: float, reason: str = "revoked"
+    ) -> Session | None:
+        await super().end(key, now, "signed_out")
+        return await super().end(key, now, reason)
+
+
+async def test_what_ended_meanwhile_is_not_audited_twice() -> None:
+    tools = some_tools(Racing())
+    token = await signed_in(tools)
+    await signed_in(tools, SECOND, 2)
+
+    answer, _ = await asked(
+        end, HTML, cookie(token), tools=tools, form="session_id=s_second"
+    )
+
+    assert to(answer) == "/.gateway/account?notice=gone"
+    assert tools.report.audits == []

@@ -1,0 +1,48 @@
+"""The public keys, for whoever verifies our tokens."""
+
+import jwt
+import orjson
+
+from gateway.server.endpoints.jwks import jwks
+from gateway.tokens.ring import JWKS_MAX_AGE
+from tests.http.heads import head
+from tests.server.parts import NOW, a_story, exchange, some_tools, the_serving
+from tests.sessions.samples import a_session
+
+
+async def test_a_token_is_verified_by_what_is_published() -> None:
+    serving = the_serving()
+    session = a_session()
+    token = serving.minter.token("assertion", session, None, NOW, lambda: "jti")
+
+    answer = await jwks(exchange(), head(), serving, a_story(), some_tools())
+
+    keys = jwt.PyJWKSet.from_dict(orjson.loads(answer.reply.body))
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(
+        token,
+        key,
+        algorithms=["EdDSA"],
+        audience="web",
+        options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
+    )
+    assert claims["sub"] == session.identity.id
+
+
+async def test_no_private_part_is_published() -> None:
+    answer = await jwks(exchange(), head(), the_serving(), a_story(), some_tools())
+
+    for key in orjson.loads(answer.reply.body)["keys"]:
+        assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
+
+
+async def test_it_may_be_kept_for_less_than_a_new_key_waits() -> None:
+    answer = await jwks(exchange(), head(), the_serving(), a_story(), some_tools())
+
+    assert dict(answer.reply.headers) == {
+        "Content-Type": "application/jwk-set+json",
+        "Cache-Control": f"public, max-age={JWKS_MAX_AGE}",
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+    }
+    assert answer.cookies == ()

@@ -1,0 +1,245 @@
+"""Kratos' session API: one's own sessions, and nobody else's."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.reasons import Reason
+from gateway.server.endpoints import Endpoints, methods_at
+from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.cookie import SessionToken
+from gateway.sessions.record import Identity
+from tests.http.heads import head
+from tests.server.parts import (
+    NOW,
+    Notes,
+    a_serving,
+    a_story,
+    cookie,
+    exchange,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+from tests.sessions.samples import a_session
+
+SERVING = the_serving()
+MINE = "5f0d2c3e-0000-4000-8000-000000000001"
+SECOND = "5f0d2c3e-0000-4000-8000-000000000002"
+THIRD = "5f0d2c3e-0000-4000-8000-000000000003"
+EVES = "5f0d2c3e-0000-4000-8000-0000000000ee"
+
+
+async def people() -> tuple[Tools, SessionToken]:
+    """Ada on three devices, and Eve; gives the token of Ada's first."""
+    tools = some_tools()
+    token = await signed_in(tools, a_session(id=MINE), 1)
+    await signed_in(tools, a_session(id=SECOND, authenticated_at=NOW - 1), 2)
+    await signed_in(tools, a_session(id=THIRD, authenticated_at=NOW - 2), 3)
+    eve = Identity(id="u_eve", traits={})
+    await signed_in(tools, a_session(id=EVES, identity=eve), 4)
+    return tools, token
+
+
+async def asked(
+    method: str,
+    below: str,
+    *fields: tuple[str, str],
+    tools: Tools | None = None,
+    serving: Any = SERVING,
+) -> tuple[OwnAnswer, Story]:
+    story = a_story()
+    request = head(*fields, method=method, target=f"/.gateway/sessions{below}")
+    answer = await Endpoints(tools or some_tools()).answer(
+        exchange(), request, serving, story
+    )
+    return answer, story
+
+
+async def live(tools: Tools) -> set[str]:
+    return {
+        session.id
+        for identity in ("u_ada", "u_eve")
+        for _, session in await tools.store.list_for(identity, NOW)
+    }
+
+
+def body(answer: OwnAnswer) -> Any:
+    return orjson.loads(answer.reply.body)
+
+
+@pytest.mark.parametrize(
+    ("method", "below"),
+    [("GET", "/whoami"), ("GET", ""), ("DELETE", ""), ("DELETE", f"/{SECOND}")],
+)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="no cookie"),
+        pytest.param([("Authorization", "Bearer x")], id="a bearer token"),
+        pytest.param([cookie("A" * 43)], id="an unknown session"),
+        pytest.param(["own", ("X-Session-Token", "x")], id="a second credential"),
+    ],
+)
+async def test_nobody_is_told_and_ends_nothing(
+    method: str, below: str, fields: list[Any]
+) -> None:
+    tools, token = await people()
+    sent = [cookie(token) if field == "own" else field for field in fields]
+
+    answer, story = await asked(method, below, *sent, tools=tools)
+
+    assert answer.reply.status == 401
+    assert body(answer)["error"]["reason"] == (
+        "No valid session credentials found in the request."
+    )
+    assert story.decision == "challenge"
+    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+
+
+@pytest.mark.parametrize("below", ["", f"/{SECOND}"])
+@pytest.mark.parametrize(
+    "field", [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.test")]
+)
+async def test_another_site_ends_nothing(below: str, field: tuple[str, str]) -> None:
+    tools, token = await people()
+
+    answer, story = await asked("DELETE", below, cookie(token), field, tools=tools)
+
+    assert (answer.reply.status, story.reason) == (403, Reason.CROSS_SITE)
+    assert body(answer)["error"]["id"] == "security_csrf_violation"
+    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+
+
+@pytest.mark.parametrize(
+    ("session_id", "status"),
+    [
+        pytest.param(EVES, 404, id="somebody else's"),
+        pytest.param("5f0d2c3e-0000-4000-8000-00000000dead", 404, id="nobody's"),
+        pytest.param(MINE, 400, id="one's own"),
+        pytest.param("a%2Fb%20c", 400, id="no UUID"),
+        pytest.param("*", 400, id="a pattern"),
+    ],
+)
+async def test_what_is_not_another_of_ones_own_does_not_end(
+    session_id: str, status: int
+) -> None:
+    tools, token = await people()
+
+    answer, _ = await asked("DELETE", f"/{session_id}", cookie(token), tools=tools)
+
+    assert answer.reply.status == status == body(answer)["error"]["code"]
+    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+
+
+async def test_strangers_sessions_cannot_be_told_from_none() -> None:
+    tools, token = await people()
+    nobodys = "5f0d2c3e-0000-4000-8000-00000000dead"
+
+    theirs, _ = await asked("DELETE", f"/{EVES}", cookie(token), tools=tools)
+    none, _ = await asked("DELETE", f"/{nobodys}", cookie(token), tools=tools)
+
+    assert theirs.reply == none.reply
+
+
+async def test_one_of_ones_own_ends_and_ending_it_again_is_no_error() -> None:
+    tools, token = await people()
+
+    first, _ = await asked("DELETE", f"/{SECOND}", cookie(token), tools=tools)
+    again, _ = await asked("DELETE", f"/{SECOND}", cookie(token), tools=tools)
+
+    assert (first.reply.status, again.reply.status) == (204, 204)
+    assert await live(tools) == {MINE, THIRD, EVES}
+    assert isinstance(tools.report, Notes)
+    assert tools.report.audits == [("session_revoke", {"target": SECOND})]
+
+
+async def test_all_others_end() -> None:
+    tools, token = await people()
+
+    answer, _ = await asked("DELETE", "", cookie(token), tools=tools)
+
+    assert (answer.reply.status, body(answer)) == (200, {"count": 2})
+    assert await live(tools) == {MINE, EVES}
+
+
+async def test_one_is_told_who_one_is() -> None:
+    tools, token = await people()
+
+    answer, story = await asked("GET", "/whoami", cookie(token), tools=tools)
+
+    assert (answer.reply.status, body(answer)["id"]) == (200, MINE)
+    named = dict(answer.reply.headers)["X-Kratos-Authenticated-Identity-Id"]
+    assert named == story.identity_id == "u_ada"
+
+
+async def test_a_name_cannot_end_a_header_line() -> None:
+    tools = some_tools()
+    odd = Identity(id="u_\u00e4%\u20ac", traits={})
+    token = await signed_in(tools, a_session(identity=odd))
+
+    answer, _ = await asked("GET", "/whoami", cookie(token), tools=tools)
+
+    named = dict(answer.reply.headers)["X-Kratos-Authenticated-Identity-Id"]
+    assert named == "u_%C3%A4%25%E2%82%AC"
+
+
+async def test_a_session_is_not_handed_out_as_a_token() -> None:
+    tools, token = await people()
+
+    answer, _ = await asked("GET", "/whoami?tokenize_as=x", cookie(token), tools=tools)
+
+    assert answer.reply.status == 400
+
+
+async def test_the_others_are_listed_newest_first() -> None:
+    tools, token = await people()
+
+    answer, _ = await asked("GET", "", cookie(token), tools=tools)
+
+    assert [each["id"] for each in body(answer)] == [SECOND, THIRD]
+
+
+async def test_an_idle_session_is_not_listed() -> None:
+    tools, token = await people()
+    idle = a_session(id=EVES[:-1] + "f", last_seen_at=NOW - 3600)
+    await signed_in(tools, idle, 5)
+    serving = a_serving(sessions={"idle_timeout": "30m"})
+
+    answer, _ = await asked("GET", "", cookie(token), tools=tools, serving=serving)
+
+    assert [each["id"] for each in body(answer)] == [SECOND, THIRD]
+
+
+async def test_the_list_comes_in_pages() -> None:
+    tools, token = await people()
+
+    first, _ = await asked("GET", "?page_size=1", cookie(token), tools=tools)
+    bad, _ = await asked("GET", "?page_size=x", cookie(token), tools=tools)
+
+    assert [each["id"] for each in body(first)] == [SECOND]
+    assert 'rel="next"' in dict(first.reply.headers)["Link"]
+    assert bad.reply.status == 400
+
+
+@pytest.mark.parametrize(
+    ("below", "methods"),
+    [
+        ("/", ()),
+        (f"/{SECOND}/", ()),
+        (f"/{SECOND}/x", ()),
+        (f"/{SECOND}", ("DELETE",)),
+        ("/whoami", ("GET", "HEAD")),
+        ("", ("GET", "DELETE", "HEAD")),
+    ],
+)
+async def test_a_session_is_one_segment_below(
+    below: str, methods: tuple[str, ...]
+) -> None:
+    answer, _ = await asked("POST", below)
+
+    assert methods_at(f"/.gateway/sessions{below}") == methods
+    assert answer.reply.status == (405 if methods else 404)

@@ -1,0 +1,179 @@
+"""Whose request it is, and what Kratos' JSON says of the session."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.reasons import Reason
+from gateway.server.endpoints.kratos_session import (
+    Caller,
+    Nobody,
+    caller_of,
+    not_signed_in,
+    session_view,
+)
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.record import Method
+from gateway.sessions.store import MemoryStore
+from tests.http.heads import head
+from tests.server.parts import (
+    NOW,
+    a_story,
+    cookie,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+from tests.sessions.samples import DAY, a_session
+
+SERVING = the_serving()
+POLICY = LifetimePolicy(lifespan=DAY)
+
+
+@pytest.mark.parametrize("name", ["X-Session-Token", "x-session-token"])
+async def test_another_credential_beside_the_cookie_is_refused(name: str) -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    found = await caller_of(
+        head(cookie(token), (name, "ory_st_x")), SERVING, a_story(), tools
+    )
+
+    assert found == Nobody(reason=Reason.MALFORMED)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], Nobody(reason=Reason.NO_SESSION, missing=True), id="none"),
+        pytest.param(
+            [("Authorization", f"Bearer {'A' * 43}")],
+            Nobody(reason=Reason.NO_SESSION, missing=True),
+            id="a bearer token is no credential here",
+        ),
+        pytest.param([cookie("short")], Nobody(reason=Reason.MALFORMED), id="shape"),
+        pytest.param(
+            [cookie("A" * 43)],
+            Nobody(reason=Reason.UNKNOWN_SESSION, ended=True),
+            id="unknown",
+        ),
+    ],
+)
+async def test_who_has_no_session_is_nobody(
+    fields: list[tuple[str, str]], expected: Nobody
+) -> None:
+    story = a_story()
+
+    assert await caller_of(head(*fields), SERVING, story, some_tools()) == expected
+    assert (story.decision, story.reason) == ("challenge", expected.reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"active": False}, Reason.SESSION_REVOKED),
+        ({"expires_at": NOW}, Reason.SESSION_EXPIRED),
+    ],
+)
+async def test_an_ended_session_is_nobodys(changes, reason: Reason) -> None:
+    tools = some_tools()
+    token = await signed_in(tools, replace(a_session(), **changes))
+
+    found = await caller_of(head(cookie(token)), SERVING, a_story(), tools)
+
+    assert found == Nobody(reason=reason, ended=True)
+
+
+async def test_a_live_session_is_its_owners() -> None:
+    tools, story = some_tools(), a_story()
+    token = await signed_in(tools)
+
+    found = await caller_of(head(cookie(token)), SERVING, story, tools)
+
+    assert found == Caller(session=a_session(), token=token)
+    assert token.value not in repr(found)
+    assert (story.identity_id, story.session_id) == ("u_ada", a_session().id)
+
+
+class Away(MemoryStore):
+    async def load(self, *_: object) -> None:
+        raise StoreUnavailable
+
+
+async def test_an_outage_is_no_answer() -> None:
+    with pytest.raises(StoreUnavailable):
+        await caller_of(head(cookie("A" * 43)), SERVING, a_story(), some_tools(Away()))
+
+
+@pytest.mark.parametrize("flow", [False, True])
+@pytest.mark.parametrize("ended", [False, True])
+def test_only_an_ended_session_takes_its_cookies_along(flow: bool, ended: bool) -> None:
+    nobody = Nobody(reason=Reason.SESSION_EXPIRED, ended=ended)
+
+    answer = not_signed_in(nobody, head(), SERVING, flow=flow)
+
+    assert answer.reply.status == 401
+    assert "WWW-Authenticate" in dict(answer.reply.headers)
+    assert answer.cookies == (SERVING.clear_cookies if ended else ())
+    document = orjson.loads(answer.reply.body)
+    assert document["error"]["details"] == {"reason": "session_expired"}
+    assert document["error"].get("id") == ("session_inactive" if flow else None)
+
+
+def test_a_session_is_told_as_kratos_tells_it() -> None:
+    view = session_view(a_session(), POLICY)
+
+    (device,) = view.pop("devices")
+    assert device == {
+        "id": session_view(a_session(), POLICY)["devices"][0]["id"],
+        "ip_address": "203.0.113.9",
+        "user_agent": "Browser/1",
+        "location": "",
+    }
+    assert view == {
+        "id": "5f0d2c3e-0000-4000-8000-000000000001",
+        "active": True,
+        "expires_at": "2027-01-16T08:00:00Z",
+        "authenticated_at": "2027-01-15T08:00:00Z",
+        "authenticator_assurance_level": "aal1",
+        "authentication_methods": [
+            {
+                "method": "password",
+                "aal": "aal1",
+                "completed_at": "2027-01-15T08:00:00Z",
+            }
+        ],
+        "issued_at": "2027-01-15T08:00:00Z",
+        "identity": {
+            "id": "u_ada",
+            "schema_id": "default",
+            "schema_url": "",
+            "state": "active",
+            "traits": {"email": "ada@example.com", "name": "Ada"},
+            "metadata_public": {
+                "roles": ["admin"],
+                "tenants": {
+                    "t_acme": {"name": "Acme", "role": "owner"},
+                    "t_beta": {"name": "Beta", "role": "member"},
+                },
+                "active_tenant_id": "t_acme",
+            },
+        },
+    }
+
+
+def test_a_second_factor_is_told_as_one() -> None:
+    methods = (Method(method="totp", completed_at=NOW),)
+
+    view = session_view(a_session(aal="aal2", methods=methods), POLICY)
+
+    assert view["authenticator_assurance_level"] == "aal2"
+    assert view["authentication_methods"][0]["aal"] == "aal2"
+
+
+def test_the_end_is_that_of_the_policy() -> None:
+    view = session_view(a_session(), LifetimePolicy(lifespan=3600))
+
+    assert view["expires_at"] == "2027-01-15T09:00:00Z"

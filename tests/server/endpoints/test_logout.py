@@ -1,0 +1,144 @@
+"""One button that ends the session, and the cookies that go with it."""
+
+from urllib.parse import quote
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.reasons import Reason
+from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.endpoints.logout import logout
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.store import MemoryStore
+from tests.http.heads import head
+from tests.server.parts import (
+    Notes,
+    a_story,
+    cookie,
+    exchange,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+
+HTML = ("Accept", "text/html")
+FETCH = ("Sec-Fetch-Mode", "cors")
+SERVING = the_serving()
+
+
+async def pressed(
+    *fields: tuple[str, str], form: str = "", tools: Tools | None = None
+) -> tuple[OwnAnswer, Story]:
+    request = head(*fields, ("Transfer-Encoding", "chunked"), method="POST")
+    story = a_story()
+    answer = await logout(
+        exchange(form.encode()), request, SERVING, story, tools or some_tools()
+    )
+    return answer, story
+
+
+def location(answer: OwnAnswer) -> str | None:
+    return dict(answer.reply.headers).get("Location")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param(("Sec-Fetch-Site", "cross-site"), id="by Sec-Fetch-Site"),
+        pytest.param(("Origin", "https://evil.example"), id="by Origin"),
+        pytest.param(("Origin", "null"), id="a sandboxed frame"),
+    ],
+)
+async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    answer, story = await pressed(field, cookie(token), tools=tools)
+
+    assert (answer.reply.status, answer.cookies) == (403, ())
+    assert (story.decision, story.reason) == ("deny", Reason.CROSS_SITE)
+    assert (await tools.store.load(token.key)).active
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["//evil.example", "https://evil.example/", "javascript:alert(1)", "", "/\\evil"],
+)
+async def test_nobody_is_sent_elsewhere_and_then_nothing_ends(wanted: str) -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    answer, story = await pressed(
+        HTML, cookie(token), form=f"return_to={quote(wanted)}", tools=tools
+    )
+
+    assert (answer.reply.status, answer.cookies) == (400, ())
+    assert (story.decision, story.reason) == ("refuse", Reason.BAD_RETURN_TO)
+    assert (await tools.store.load(token.key)).active
+
+
+async def test_without_the_store_nothing_is_said_to_have_ended() -> None:
+    """Law 4: no cookie is cleared."""
+    tools = some_tools(store=Away())
+
+    with pytest.raises(StoreUnavailable):
+        await pressed(HTML, cookie("A" * 43), tools=tools)
+
+
+@pytest.mark.parametrize(
+    ("fields", "form", "status", "to"),
+    [
+        pytest.param([HTML], "", 303, "/", id="a form"),
+        pytest.param([HTML], "return_to=/bye%3Fx", 303, "/bye?x", id="with a way back"),
+        pytest.param([HTML], "return_to=/a&return_to=/b", 303, "/", id="with two"),
+        pytest.param([FETCH], "", 204, None, id="a script"),
+        pytest.param([("Accept", "*/*")], "", 303, "/", id="a program"),
+        pytest.param([HTML, ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Mode", "navigate")], "", 303, "/", id="a browser"),
+    ],
+)  # fmt: skip
+async def test_the_session_ends_and_every_cookie_of_ours_goes(
+    fields: list[tuple[str, str]], form: str, status: int, to: str | None
+) -> None:
+    tools = some_tools()
+    token = await signed_in(tools)
+
+    answer, story = await pressed(*fields, cookie(token), form=form, tools=tools)
+
+    assert (answer.reply.status, location(answer)) == (status, to)
+    assert answer.cookies == SERVING.clear_cookies
+    assert [each.partition("=")[0] for each in answer.cookies] == [
+        "__Host-gateway_session",
+        "api_jwt",
+    ]
+    ended = await tools.store.load(token.key)
+    assert (ended.active, ended.ended_reason) == (False, "signed_out")
+    assert story.identity_id == "u_ada"
+    assert isinstance(tools.report, Notes)
+    assert tools.report.audits == [("sign_out", {"which": "this"})]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="no cookie"),
+        pytest.param([cookie("A" * 43)], id="unknown"),
+        pytest.param([cookie("short")], id="malformed"),
+        pytest.param([cookie("A" * 43), cookie("A" * 43)], id="two"),
+    ],
+)
+async def test_who_has_no_session_is_answered_the_same(
+    fields: list[tuple[str, str]],
+) -> None:
+    tools = some_tools()
+
+    answer, _ = await pressed(HTML, *fields, tools=tools)
+
+    assert (answer.reply.status, answer.cookies) == (303, SERVING.clear_cookies)
+    assert isinstance(tools.report, Notes)
+    assert tools.report.audits == []
+
+
+class Away(MemoryStore):
+    async def end(self, *_: object) -> None:
+        raise StoreUnavailable

@@ -1,0 +1,131 @@
+"""The script, and the light question that it asks."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.reasons import Reason
+from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.endpoints.session_js import session, session_js
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.record import Session
+from gateway.sessions.store import MemoryStore
+from tests.http.heads import head
+from tests.server.parts import (
+    NOW,
+    a_story,
+    cookie,
+    exchange,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+from tests.sessions.samples import a_session
+
+SERVING = the_serving()
+
+
+async def script(*fields: tuple[str, str]) -> OwnAnswer:
+    return await session_js(exchange(), head(*fields), SERVING, a_story(), some_tools())
+
+
+async def asked(*fields: tuple[str, str], tools: Tools) -> tuple[OwnAnswer, Story]:
+    story = a_story()
+    return await session(exchange(), head(*fields), SERVING, story, tools), story
+
+
+async def test_it_is_small_and_needs_no_eval() -> None:
+    answer = await script()
+
+    assert len(answer.reply.body) < 4_000
+    for word in (b"eval(", b"Function(", b"innerHTML", b"import ", b"document.cookie"):
+        assert word not in answer.reply.body
+
+
+async def test_it_may_be_cached_and_is_told_apart_by_its_tag() -> None:
+    headers = dict((await script()).reply.headers)
+
+    assert headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert headers["Cache-Control"] == "public, max-age=3600"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "status"),
+    [
+        pytest.param('"another"', 200, id="another"),
+        pytest.param("TAG", 200, id="unquoted"),
+        pytest.param('"TAG"', 304, id="the same"),
+        pytest.param('W/"TAG"', 304, id="weak"),
+        pytest.param('"x", "TAG"', 304, id="among others"),
+        pytest.param("*", 304, id="any"),
+    ],
+)
+async def test_who_has_it_is_told_so(asked_for: str, status: int) -> None:
+    tag = dict((await script()).reply.headers)["ETag"]
+
+    answer = await script(("If-None-Match", asked_for.replace("TAG", tag.strip('"'))))
+
+    assert answer.reply.status == status
+    assert dict(answer.reply.headers)["ETag"] == tag
+    assert bool(answer.reply.body) is (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("stored", "reason"),
+    [
+        pytest.param(None, Reason.UNKNOWN_SESSION, id="unknown"),
+        pytest.param(a_session(active=False), Reason.SESSION_REVOKED, id="revoked"),
+        pytest.param(a_session(expires_at=NOW), Reason.SESSION_EXPIRED, id="expired"),
+    ],
+)
+async def test_it_is_told_why_there_is_no_session_and_keeps_the_cookie(
+    stored: Session | None, reason: Reason
+) -> None:
+    tools = some_tools()
+    held = cookie("A" * 43)
+    if stored is not None:
+        held = cookie(await signed_in(tools, stored))
+
+    answer, story = await asked(held, tools=tools)
+
+    assert (answer.reply.status, story.reason) == (401, reason)
+    assert orjson.loads(answer.reply.body)["reason"] == reason.value
+    assert answer.cookies == ()
+
+
+async def test_nobody_is_told_that_nobody_is_signed_in() -> None:
+    answer, _ = await asked(tools=some_tools())
+
+    assert orjson.loads(answer.reply.body)["reason"] == "no_session"
+    assert "WWW-Authenticate" in dict(answer.reply.headers)
+
+
+async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> None:
+    tools = some_tools()
+    old = a_session(last_seen_at=NOW - 3600)
+    token = await signed_in(tools, old)
+
+    answer, story = await asked(cookie(token), tools=tools)
+
+    assert answer.reply.status == 200
+    told = orjson.loads(answer.reply.body)
+    assert set(told) == {"session_id", "tenant_id", "expires_at"}
+    assert (told["session_id"], told["tenant_id"]) == (old.id, "t_acme")
+    assert told["expires_at"].endswith("Z")
+    assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
+    assert await tools.store.load(token.key) == old
+    assert story.identity_id == "u_ada"
+
+
+class Away(MemoryStore):
+    async def load(self, _key: str) -> Any:
+        raise StoreUnavailable
+
+
+async def test_what_cannot_be_found_out_is_no_end() -> None:
+    with pytest.raises(StoreUnavailable):
+        await asked(cookie("A" * 43), tools=some_tools(Away()))

@@ -1,0 +1,209 @@
+"""What a step on the way of a request reaches out with: small, honest stand-ins."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+
+from gateway.build import build_serving
+from gateway.config.load import LoadedConfig, parse_config
+from gateway.reasons import Reason
+from gateway.server.edge import Edge
+from gateway.server.listener import Exchange
+from gateway.server.serving import Serving
+from gateway.server.story import Story
+from gateway.server.streams import OpenStreams
+from gateway.server.tools import Tools
+from gateway.sessions.cookie import SessionToken, new_token
+from gateway.sessions.record import Session
+from gateway.sessions.store import MemoryStore
+from gateway.tokens.keys import embedded_ring
+from tests.sessions.samples import NOW, a_session
+
+RING = embedded_ring("EdDSA", now=NOW - 1e6)
+
+
+@dataclass(slots=True)
+class Clockwork(Edge):
+    """An Edge whose time stands still and whose chance is a count."""
+
+    time: float = NOW
+    drawn: int = 0
+
+    def now(self) -> float:
+        return self.time
+
+    def ticks(self) -> float:
+        return self.time
+
+    def hex(self, count: int) -> str:
+        self.drawn += 1
+        return f"{self.drawn:0{2 * count}x}"
+
+    def secret(self, count: int) -> bytes:
+        self.drawn += 1
+        return self.drawn.to_bytes(count, "big")
+
+
+@dataclass(slots=True)
+class Notes:
+    """A Report that keeps what it was told."""
+
+    audits: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    tokens: list[tuple[str, bool]] = field(default_factory=list)
+    others: list[tuple[str, object]] = field(default_factory=list)
+
+    def began(self) -> None:
+        self.others.append(("began", None))
+
+    def ended(self, story: Story) -> None:
+        self.others.append(("ended", story))
+
+    def failed(self, _story: Story, error: Exception) -> None:
+        self.others.append(("failed", error))
+
+    def crashed(self, error: BaseException | None, _story: Story | None = None) -> None:
+        self.others.append(("crashed", error))
+
+    def audit(self, event: str, _story: Story, **fields: str | int | None) -> None:
+        self.audits.append((event, fields))
+
+    def token(self, profile: str, *, signed: bool) -> None:
+        self.tokens.append((profile, signed))
+
+    def administered(self, event: str, session: Session) -> None:
+        self.others.append((event, session))
+
+    def opened(self, kind: str) -> None:
+        self.others.append(("opened", kind))
+
+    def closed(self, kind: str) -> None:
+        self.others.append(("closed", kind))
+
+
+class Written(AbstractStreamWriter):
+    """The client's end: keeps every write by itself."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    async def write(self, chunk: Any) -> None:
+        self.pieces.append(bytes(chunk))
+
+    async def write_eof(self, chunk: bytes = b"") -> None:
+        self.pieces.append(chunk)
+
+    async def drain(self) -> None: ...
+
+    def enable_compression(self, *_: Any) -> None: ...
+
+    def enable_chunking(self) -> None: ...
+
+    async def write_headers(self, *_: Any) -> None: ...
+
+
+def payload(*pieces: bytes, whole: bool = True) -> StreamReader:
+    """A body as aiohttp holds it; more may come unless it is whole."""
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())  # the client is there
+    reader = StreamReader(protocol, 2**16, loop=loop)
+    for piece in pieces:
+        reader.feed_data(piece)
+    if whole:
+        reader.feed_eof()
+    return reader
+
+
+def exchange(*pieces: bytes) -> Exchange:
+    """A request whose body has arrived; endpoints look at nothing else of it."""
+    nobody: Any = None
+    return Exchange(nobody, payload(*pieces), nobody, Written(), nobody)
+
+
+def a_story() -> Story:
+    return Story(started=0.0, now=NOW, request_id="r_1", reason=Reason.GATEWAY)
+
+
+def a_config(**changes: Any) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "version": 1,
+        "server": {"public_url": "https://app.example"},
+        "redis": {"url": "redis://127.0.0.1:1/0"},
+        "sign_in": {"url": "/auth/login", "home": "/dashboard"},
+        "tokens": {
+            "issuer": "https://app.example",
+            "algorithm": "EdDSA",
+            "profiles": {
+                "database": {
+                    "audience": "postgrest",
+                    "header": "Authorization",
+                    "cookie": "api_jwt",
+                    "claims": {"tenant_id": "{tenant.id}"},
+                },
+                "assertion": {"audience": "web", "header": "X-Auth-Assertion"},
+            },
+        },
+        "upstreams": {
+            "web": {"url": "http://127.0.0.1:1", "token": "assertion"},
+            "api": {"url": "http://127.0.0.1:1", "token": "database"},
+        },
+        "routes": [
+            {"match": "/**", "rule": "public", "upstream": "web"},
+            {"match": "/api/**", "rule": "protected", "upstream": "api"},
+        ],
+    }
+    return document | changes
+
+
+def loaded(**changes: Any) -> LoadedConfig:
+    # By way of JSON, for what is said twice would become an anchor and its alias.
+    document = json.loads(json.dumps(a_config(**changes)))
+    raw = yaml.safe_dump(document).encode()
+    return parse_config(raw, path=Path("gateway.yaml"), env={})
+
+
+@cache
+def the_serving() -> Serving:
+    """The configuration above, compiled once; its upstreams are never asked."""
+
+    async def built() -> Serving:
+        return a_serving()
+
+    with asyncio.Runner() as runner:
+        return runner.run(built())
+
+
+def a_serving(**changes: Any) -> Serving:
+    """Compile a configuration of one's own; in a running loop."""
+    return build_serving(loaded(**changes), ring=RING, ticks=lambda: 0.0)
+
+
+def some_tools(store: Any = None, report: Any = None) -> Tools:
+    return Tools(
+        store=MemoryStore() if store is None else store,
+        edge=Clockwork(),
+        streams=OpenStreams(),
+        report=Notes() if report is None else report,
+    )
+
+
+async def signed_in(
+    tools: Tools, session: Session | None = None, number: int = 1
+) -> SessionToken:
+    """Put a session into the store; gives its token."""
+    token = new_token(bytes([number]) * 32)
+    await tools.store.create(token.key, session or a_session(), NOW)
+    return token
+
+
+def cookie(token: SessionToken | str) -> tuple[str, str]:
+    value = token if isinstance(token, str) else token.value
+    return ("Cookie", f"__Host-gateway_session={value}")

@@ -1,0 +1,292 @@
+"""The head of an answer: one framing, one request id, no cookie but ours from us."""
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.pages.reply import Reply
+from gateway.server.answer import (
+    CHUNKED,
+    NO_BODY,
+    UNTIL_CLOSE,
+    AnswerRules,
+    own_answer,
+    relayed_head,
+)
+
+NOW = 1_800_000_000.9
+DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
+RULES = AnswerRules(own_cookies=frozenset({b"__Host-gateway_session", b"api_jwt"}))
+ID = "0123456789abcdef0123456789abcdef"
+Fields = list[tuple[bytes, bytes]]
+
+
+def written(
+    headers: Fields,
+    *,
+    status: int = 200,
+    length: int = 0,
+    keep_alive: bool = True,
+    set_cookies: tuple[str, ...] = (),
+) -> bytes:
+    return relayed_head(
+        status=status,
+        headers=headers,
+        rules=RULES,
+        length=length,
+        keep_alive=keep_alive,
+        request_id=ID,
+        set_cookies=set_cookies,
+        now=NOW,
+    )
+
+
+def parsed(raw: bytes, method: str = "GET") -> h11.Response:
+    machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
+    machine.send(h11.Request(method=method, target="/", headers=[("Host", "x")]))
+    machine.send(h11.EndOfMessage())
+    machine.receive_data(raw)
+    event = machine.next_event()
+    assert isinstance(event, h11.Response), event
+    return event
+
+
+def values(raw: bytes, name: str) -> list[str]:
+    found = parsed(raw).headers
+    return [v.decode("latin-1") for n, v in found if n == name.lower().encode()]
+
+
+# What an upstream may say: tokens, and bytes that end no line
+
+NAMES = st.one_of(
+    st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,12}", fullmatch=True),
+    st.sampled_from(
+        [b"Set-Cookie", b"set-cookie", b"X-Request-ID", b"X-Gateway-Sign-In", b"DATE"]
+        + [b"x-gateway-anything", b"Server", b"Content-Type", b"Date"]
+        + [b"Cache-Control", b"Surrogate-Control"]
+    ),
+)
+# No framing: the upstream's is taken off where its answer is read.
+UPSTREAMS = NAMES.filter(
+    lambda name: (
+        name.lower() not in {b"content-length", b"transfer-encoding", b"connection"}
+    )
+)
+VALUES = st.one_of(
+    st.binary(max_size=20).map(lambda raw: bytes(o for o in raw if o >= 32 or o == 9)),
+    st.sampled_from([b"__Host-gateway_session=stolen; Path=/", b"a=b", b"mine"]),
+).map(lambda raw: raw.strip(b" \t"))
+
+
+@given(
+    headers=st.lists(st.tuples(UPSTREAMS, VALUES), max_size=12),
+    status=st.sampled_from([200, 204, 304, 404, 500, 299, 599]),
+    length=st.sampled_from([0, 5, 2**40, CHUNKED, UNTIL_CLOSE, NO_BODY]),
+    keep_alive=st.booleans(),
+    set_cookies=st.sampled_from([(), ("api_jwt=T; Path=/",), ("a=1", "b=2")]),
+)
+def test_whatever_an_upstream_says_the_head_is_well_formed(
+    headers: Fields,
+    status: int,
+    length: int,
+    keep_alive: bool,
+    set_cookies: tuple[str, ...],
+) -> None:
+    raw = written(
+        headers,
+        status=status,
+        length=length,
+        keep_alive=keep_alive,
+        set_cookies=set_cookies,
+    )
+
+    answer = parsed(raw)
+
+    assert answer.status_code == status
+    got = [(n, v) for n, v in answer.headers]
+    names = [name for name, _ in got]
+    assert raw.endswith(b"\r\n\r\n")
+    assert raw.count(b"\r\n\r\n") == 1
+    assert [v for n, v in got if n == b"x-request-id"] == [ID.encode()]
+    assert names.count(b"content-length") == (length >= 0)
+    assert names.count(b"transfer-encoding") == (length == CHUNKED)
+    assert [v for n, v in got if n == b"connection"] == [b"close"] * (not keep_alive)
+    assert not [name for name in names if name.startswith(b"x-gateway-")]
+    cookies = [v for n, v in got if n == b"set-cookie"]
+    assert cookies[len(cookies) - len(set_cookies) :] == [
+        c.encode() for c in set_cookies
+    ]
+    assert not [
+        cookie
+        for cookie in cookies[: len(cookies) - len(set_cookies)]
+        if cookie.lstrip(b" \t=").partition(b"=")[0].strip() in RULES.own_cookies
+    ]
+    assert b"date" in names
+    kept = [(n.lower(), v) for n, v in headers if _goes_on(n.lower(), v)]
+    assert [one for one in got if one in kept] == kept
+
+
+def _goes_on(name: bytes, value: bytes) -> bool:
+    if name == b"set-cookie":
+        return value.lstrip(b" \t=").partition(b"=")[0].strip() not in RULES.own_cookies
+    return name not in {
+        b"x-request-id", b"cache-control", b"cdn-cache-control", b"surrogate-control", b"date"
+    } and not name.startswith(b"x-gateway-")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cookie", "passes"),
+    [
+        pytest.param("__Host-gateway_session=x; Path=/", False, id="ours"),
+        pytest.param(" __Host-gateway_session =x", False, id="ours with spaces"),
+        pytest.param("__Host-gateway_session", False, id="ours without a value"),
+        pytest.param("=__Host-gateway_session=x", False, id="ours without a name"),
+        pytest.param(" = =api_jwt=x", False, id="ours after odd signs"),
+        pytest.param("api_jwt=; Max-Age=0", False, id="a token cookie cleared"),
+        pytest.param("gateway_session=x", True, id="without the prefix it is another"),
+        pytest.param("a=__Host-gateway_session=x", True, id="in the value"),
+        pytest.param("theme=dark; Path=/; SameSite=Lax", True, id="the app's own"),
+    ],
+)
+def test_only_the_gateway_sets_its_cookies(cookie: str, passes: bool) -> None:
+    raw = written([(b"Set-Cookie", cookie.encode())])
+
+    assert bool(values(raw, "Set-Cookie")) is passes
+
+
+def test_the_apps_cookies_stay_apart_and_in_order() -> None:
+    """RFC 6265, section 3: Set-Cookie must not be folded into one field."""
+    raw = written(
+        [(b"Set-Cookie", b"a=1"), (b"set-cookie", b"b=2")], set_cookies=("c=3",)
+    )
+
+    assert values(raw, "Set-Cookie") == ["a=1", "b=2", "c=3"]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param([], ["private"], id="nothing said"),
+        pytest.param(["public, max-age=60"], ["max-age=60, private"], id="public"),
+        pytest.param(["Public", "S-MaxAge=9"], ["private"], id="in two fields and any case"),
+        pytest.param(["no-store"], ["no-store, private"], id="stricter"),
+        pytest.param([""], ["private"], id="empty"),
+    ],
+)  # fmt: skip
+def test_an_answer_with_our_cookie_is_kept_out_of_shared_caches(
+    said: list[str], told: list[str]
+) -> None:
+    fields = [(b"Cache-Control", value.encode()) for value in said]
+    cdn = [(b"CDN-Cache-Control", b"public"), (b"Surrogate-Control", b"max-age=9")]
+
+    with_cookie = written([*fields, *cdn], set_cookies=("a=1",))
+    without = written([*fields, *cdn])
+
+    assert values(with_cookie, "Cache-Control") == told
+    assert values(with_cookie, "CDN-Cache-Control") == []
+    assert values(with_cookie, "Surrogate-Control") == []
+    assert values(without, "Cache-Control") == said
+    assert values(without, "CDN-Cache-Control") == ["public"]
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        pytest.param(200, b"HTTP/1.1 200 OK\r\n", id="known"),
+        pytest.param(418, b"HTTP/1.1 418 I'm a Teapot\r\n", id="odd"),
+        pytest.param(299, b"HTTP/1.1 299 \r\n", id="unknown"),
+    ],
+)
+def test_the_status_line_is_in_our_own_words(status: int, line: bytes) -> None:
+    assert written([], status=status).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param([], [DATE], id="missing"),
+        pytest.param([(b"date", b"then")], ["then"], id="the upstream's"),
+    ],
+)
+def test_a_missing_date_is_added(said: Fields, told: list[str]) -> None:
+    assert values(written(said), "Date") == told
+
+
+# Our own replies
+
+PAGE = Reply(status=403, headers=(("Content-Type", "text/plain"),), body=b"no\n")
+
+
+def own(
+    reply: Reply,
+    *,
+    head_only: bool = False,
+    keep_alive: bool = True,
+    cookies: tuple[str, ...] = (),
+) -> bytes:
+    return own_answer(
+        reply,
+        head_only=head_only,
+        keep_alive=keep_alive,
+        request_id=ID,
+        set_cookies=cookies,
+        now=NOW,
+    )
+
+
+def test_our_own_answer_is_whole() -> None:
+    raw = own(PAGE, keep_alive=False, cookies=("a=; Max-Age=0",))
+
+    assert raw == (
+        b"HTTP/1.1 403 Forbidden\r\n"
+        b"Content-Type: text/plain\r\n"
+        b"Date: " + DATE.encode() + b"\r\n"
+        b"Set-Cookie: a=; Max-Age=0\r\n"
+        b"X-Request-Id: " + ID.encode() + b"\r\n"
+        b"Content-Length: 3\r\n"
+        b"Connection: close\r\n"
+        b"\r\n"
+        b"no\n"
+    )
+
+
+def test_the_answer_to_head_tells_the_length_and_sends_no_body() -> None:
+    """RFC 9110, section 8.6."""
+    raw = own(PAGE, head_only=True)
+
+    assert raw.endswith(b"\r\n\r\n")
+    assert values(raw, "Content-Length") == ["3"]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_without_a_body_has_no_length(status: int) -> None:
+    raw = own(Reply(status=status, body=b"not sent"))
+
+    assert raw.endswith(b"\r\n\r\n")
+    assert values(raw, "Content-Length") == []
+    assert values(raw, "Transfer-Encoding") == []
+
+
+def test_each_second_has_its_own_date() -> None:
+    dates = [
+        values(
+            own_answer(
+                PAGE,
+                head_only=False,
+                keep_alive=True,
+                request_id=ID,
+                set_cookies=(),
+                now=now,
+            ),
+            "Date",
+        )
+        for now in (0.0, 0.99, 1.0, 1e9)
+    ]
+
+    assert dates == [
+        ["Thu, 01 Jan 1970 00:00:00 GMT"],
+        ["Thu, 01 Jan 1970 00:00:00 GMT"],
+        ["Thu, 01 Jan 1970 00:00:01 GMT"],
+        ["Sun, 09 Sep 2001 01:46:40 GMT"],
+    ]

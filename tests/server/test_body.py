@@ -1,0 +1,120 @@
+"""The body of a request: taken as it is wanted, no more, and not for ever."""
+
+from collections.abc import Callable
+
+import pytest
+from aiohttp.web import RequestPayloadError
+
+from gateway.server.body import BodyStalled, BodyTooLarge, ClientBody
+from tests.server.parts import Written, payload
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def body(
+    *pieces: bytes,
+    whole: bool = True,
+    limit: int = 0,
+    idle: float = 30.0,
+    expects_continue: bool = False,
+) -> tuple[ClientBody, Written]:
+    writer = Written()
+    made = ClientBody(
+        payload(*pieces, whole=whole),
+        chunked=True,
+        limit=limit,
+        idle=idle,
+        writer=writer,
+        expects_continue=expects_continue,
+    )
+    return made, writer
+
+
+async def taken(source: ClientBody) -> bytes:
+    pieces = []
+    while piece := await source.read():
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("sent", "limit"),
+    [
+        pytest.param(b"12345", 4, id="one byte more"),
+        pytest.param(b"x" * 100_000, 1, id="much more"),
+    ],
+)
+async def test_of_a_body_that_is_too_large_nothing_more_is_given(
+    sent: bytes, limit: int
+) -> None:
+    source, _ = body(sent, limit=limit)
+
+    for _ in range(3):  # it does not become smaller
+        with pytest.raises(BodyTooLarge):
+            await source.read()
+
+
+async def test_pieces_are_counted_together() -> None:
+    source, _ = body(b"1234", whole=False, limit=6)
+    assert await source.read() == b"1234"
+
+    source._payload.feed_data(b"567")
+
+    with pytest.raises(BodyTooLarge):
+        await source.read()
+
+
+@pytest.mark.parametrize(
+    "limit", [pytest.param(5, id="to the byte"), pytest.param(0, id="no limit")]
+)
+async def test_a_body_within_the_limit_comes_whole(limit: int) -> None:
+    source, _ = body(b"123", b"45", limit=limit)
+
+    assert await taken(source) == b"12345"
+    assert await source.read() == b""
+
+
+async def test_a_client_that_sends_no_more_is_given_up() -> None:
+    source, _ = body(b"a", whole=False, idle=0.01)
+    assert await source.read() == b"a"
+
+    with pytest.raises(BodyStalled):
+        await source.read()
+
+
+async def test_the_end_may_take_as_long_as_a_piece() -> None:
+    source, _ = body(whole=True, idle=0.01)
+
+    assert await source.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("waits", "written"),
+    [pytest.param(True, [CONTINUE], id="waits"), pytest.param(False, [], id="sends")],
+)
+async def test_a_client_that_waits_is_told_once_to_go_on(
+    waits: bool, written: list[bytes]
+) -> None:
+    source, writer = body(b"ab", expects_continue=waits)
+    assert writer.pieces == []  # not before somebody wants the body
+
+    assert await taken(source) == b"ab"
+
+    assert writer.pieces == written
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(lambda: RequestPayloadError("bad chunk"), id="broken framing"),
+        pytest.param(ConnectionResetError, id="client gone"),
+    ],
+)
+async def test_what_breaks_the_body_is_not_taken_for_its_end(
+    error: Callable[[], Exception],
+) -> None:
+    source, _ = body(whole=False)
+    source._payload.set_exception(error())
+
+    with pytest.raises(type(error())):
+        await source.read()

@@ -1,0 +1,246 @@
+"""What an upstream may say of who signed in, and everything else it might say."""
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.server.hand_off import (
+    BadHandOff,
+    SignIn,
+    SignOut,
+    read_hand_off,
+    sign_in_of,
+)
+from gateway.sessions.record import Identity, Tenant
+
+ADA = {"identity": {"id": "u_ada"}}
+NAME = b"X-Gateway-Sign-In"
+OUT = b"X-Gateway-Sign-Out"
+
+
+def encoded(document: object, *, padded: bool = False) -> bytes:
+    text = base64.urlsafe_b64encode(orjson.dumps(document))
+    return text if padded else text.rstrip(b"=")
+
+
+def why(*fields: tuple[bytes, bytes]) -> str:
+    found = read_hand_off(fields)
+    assert isinstance(found, BadHandOff), found
+    return found.why
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        pytest.param([], "JSON object", id="a list"),
+        pytest.param("u_ada", "JSON object", id="a text"),
+        pytest.param(None, "JSON object", id="null"),
+        pytest.param({}, "identity", id="no identity"),
+        pytest.param({"identity": "u_ada"}, "identity", id="identity a text"),
+        pytest.param({"identity": {}}, "identity", id="no id"),
+        pytest.param({"identity": {"id": ""}}, "identity", id="empty id"),
+        pytest.param({"identity": {"id": 7}}, "identity", id="id a number"),
+        pytest.param({"identity": {"id": "u", "traits": []}}, "identity", id="traits a list"),
+        pytest.param({"identity": {"id": "u", "traits": None}}, "identity", id="traits null"),
+        pytest.param({"identity": {"id": "u", "roles": "admin"}}, "identity", id="roles a text"),
+        pytest.param({"identity": {"id": "u", "roles": [7]}}, "identity", id="a role a number"),
+        pytest.param({"identity": {"id": "u", "roles": [""]}}, "identity", id="a role empty"),
+        pytest.param({"identity": {"id": "u", "roles": {"admin": 1}}}, "identity", id="roles an object"),
+        pytest.param(ADA | {"tenants": []}, "tenants is", id="tenants a list"),
+        pytest.param(ADA | {"tenants": None}, "tenants is", id="tenants null"),
+        pytest.param(ADA | {"tenants": {"": {}}}, "tenants is", id="tenant without an id"),
+        pytest.param(ADA | {"tenants": {"t": "owner"}}, "tenants is", id="tenant a text"),
+        pytest.param(ADA | {"tenants": {"t": {"name": 7}}}, "tenants is", id="tenant's name a number"),
+        pytest.param(ADA | {"tenants": {"t": {"role": ["owner"]}}}, "tenants is", id="tenant's role a list"),
+        pytest.param(ADA | {"active_tenant_id": "t"}, "active_tenant_id", id="active no membership"),
+        pytest.param(ADA | {"active_tenant_id": ""}, "active_tenant_id", id="active empty"),
+        pytest.param(ADA | {"active_tenant_id": ["t"]}, "active_tenant_id", id="active a list"),
+        pytest.param(ADA | {"active_tenant_id": {}}, "active_tenant_id", id="active an object"),
+        pytest.param(ADA | {"authentication_methods": "password"}, "malformed", id="methods a text"),
+        pytest.param(ADA | {"authentication_methods": [{}]}, "malformed", id="a method an object"),
+        pytest.param(ADA | {"aal": "aal9"}, "malformed", id="aal unknown"),
+        pytest.param(ADA | {"aal": None}, "malformed", id="aal null"),
+        pytest.param(ADA | {"aal": []}, "malformed", id="aal a list"),
+        pytest.param(ADA | {"aal": {}}, "malformed", id="aal an object"),
+        pytest.param(ADA | {"persistent": "yes"}, "malformed", id="persistent a text"),
+        pytest.param(ADA | {"persistent": None}, "malformed", id="persistent null"),
+        pytest.param(ADA | {"x": orjson.loads("[" * 40 + "]" * 40)}, "nests deeper", id="deep"),
+    ],
+)  # fmt: skip
+def test_a_malformed_sign_in_signs_nobody_in(document: object, told: str) -> None:
+    assert told in why((NAME, encoded(document)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        pytest.param([(NAME, b"")], "base64url JSON", id="empty"),
+        pytest.param([(NAME, b"e30")] * 2, "more than one", id="twice"),
+        pytest.param([(NAME, encoded(ADA)), (OUT, b"this")], "more than one", id="in and out"),
+        pytest.param([(OUT, b"all"), (OUT.lower(), b"all")], "more than one", id="out twice"),
+        pytest.param([(NAME, b"{}")], "base64url JSON", id="not encoded"),
+        pytest.param([(NAME, b"e30!")], "base64url JSON", id="a strange sign"),
+        pytest.param([(NAME, b"e3 0")], "base64url JSON", id="a space"),
+        pytest.param([(NAME, b"e")], "base64url JSON", id="one sign"),
+        pytest.param([(NAME, b"====")], "base64url JSON", id="padding alone"),
+        pytest.param([(NAME, "é".encode())], "base64url JSON", id="beyond ASCII"),
+        pytest.param([(NAME, base64.b64encode(b'{"a":'))], "base64url JSON", id="cut off"),
+        pytest.param([(NAME, base64.b64encode(b'"\xff"'))], "base64url JSON", id="not UTF-8"),
+        pytest.param([(NAME, base64.b64encode(b"[" * 9000))], "base64url JSON", id="deep"),
+        pytest.param([(NAME, b"A" * 16_385)], "16 KiB", id="long"),
+        pytest.param([(OUT, b"")], "neither", id="out, empty"),
+        pytest.param([(OUT, b"ALL")], "neither", id="out, another case"),
+        pytest.param([(OUT, b"this, all")], "neither", id="out, both"),
+    ],
+)  # fmt: skip
+def test_a_malformed_field_is_obeyed_by_nobody(
+    fields: list[tuple[bytes, bytes]], told: str
+) -> None:
+    assert told in why(*fields)
+
+
+def test_a_whole_sign_in_is_read() -> None:
+    found = read_hand_off(
+        [
+            (b"Content-Type", b"text/html"),
+            (
+                b"x-GATEWAY-sign-in",
+                b" "
+                + encoded(
+                    {
+                        "identity": {
+                            "id": "u_ada",
+                            "traits": {"email": "ada@example.com", "n": [1, None]},
+                            "roles": ["admin", "staff"],
+                        },
+                        "tenants": {
+                            "t_acme": {"name": "Acme", "role": "owner"},
+                            "t_blue": {},
+                        },
+                        "active_tenant_id": "t_blue",
+                        "authentication_methods": ["password", "totp"],
+                        "aal": "aal2",
+                        "persistent": False,
+                        "of_a_later_version": 1,
+                    }
+                )
+                + b"\t",
+            ),
+        ]
+    )
+
+    assert found == SignIn(
+        identity=Identity(
+            id="u_ada",
+            traits={"email": "ada@example.com", "n": [1, None]},
+            roles=("admin", "staff"),
+        ),
+        tenants={
+            "t_acme": Tenant(id="t_acme", name="Acme", role="owner"),
+            "t_blue": Tenant(id="t_blue", name="t_blue", role=""),
+        },
+        active_tenant_id="t_blue",
+        methods=("password", "totp"),
+        aal="aal2",
+        persistent=False,
+    )
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_an_id_is_enough(padded: bool) -> None:
+    found = read_hand_off([(NAME, encoded(ADA, padded=padded))])
+
+    assert found == SignIn(
+        identity=Identity(id="u_ada"),
+        tenants={},
+        active_tenant_id=None,
+        methods=("password",),
+        aal="aal1",
+        persistent=True,
+    )
+
+
+@pytest.mark.parametrize("which", ["this", "all"])
+def test_a_sign_out_is_read(which: Any) -> None:
+    assert read_hand_off([(OUT, f" {which} ".encode())]) == SignOut(which=which)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([(b"X-Gateway-Sign-In-At", b"e30")], id="another name"),
+        pytest.param([(b"X_Gateway_Sign_In", b"e30")], id="another spelling"),
+    ],
+)
+def test_an_answer_without_the_field_says_nothing(
+    fields: list[tuple[bytes, bytes]],
+) -> None:
+    assert read_hand_off(fields) is None
+
+
+FIELD = st.tuples(
+    st.sampled_from([NAME, OUT, NAME.lower(), b"Server"]),
+    st.one_of(
+        st.binary(max_size=60),
+        st.sampled_from([b"this", b"all", encoded(ADA)]),
+        st.binary(max_size=60).map(base64.urlsafe_b64encode),
+    ),
+)
+
+
+@given(st.lists(FIELD, max_size=3))
+def test_any_bytes_give_a_value(fields: list[tuple[bytes, bytes]]) -> None:
+    """Law 7."""
+    found = read_hand_off(fields)
+
+    assert found is None or isinstance(found, SignIn | SignOut | BadHandOff)
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-9, 9), st.floats(), st.text(max_size=4)
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["id", "t", "roles", ""]), inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "identity": st.one_of(
+            ANYTHING,
+            st.fixed_dictionaries(
+                {"id": st.just("u")}, optional={"traits": ANYTHING, "roles": ANYTHING}
+            ),
+        ),
+        "tenants": st.one_of(ANYTHING, st.just({"t": {"name": "T", "role": "r"}})),
+        "active_tenant_id": ANYTHING,
+        "authentication_methods": ANYTHING,
+        "aal": ANYTHING,
+        "persistent": ANYTHING,
+    },
+)
+
+
+@given(st.one_of(ANYTHING, DOCUMENTS))
+def test_any_json_gives_a_value_and_a_sign_in_holds_what_it_says(
+    document: object,
+) -> None:
+    """Law 7."""
+    found = sign_in_of(document)
+
+    if isinstance(found, SignIn):
+        assert found.identity.id
+        assert all(isinstance(role, str) and role for role in found.identity.roles)
+        assert found.active_tenant_id is None or found.active_tenant_id in found.tenants
+        assert found.aal in {"aal1", "aal2", "aal3"}
+    else:
+        assert found.why

@@ -1,0 +1,320 @@
+"""From a refusal to what a browser, a program and a WebSocket are told."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.decision import Challenge, Deny
+from gateway.http.head import BadRequest, RequestHead
+from gateway.pages.pages import Pages
+from gateway.pages.reply import Reply
+from gateway.reasons import Reason
+from gateway.routes.model import Route, Rule, Unauthenticated
+from gateway.server.handler import _FAILURES as RAISED
+from gateway.server.replies import FAILURES, Replies, SignInPages
+from tests.http.heads import REQUEST_ID, head
+
+PAGES = Pages(realm="app.example")
+
+
+def replies(**changes: Any) -> Replies:
+    return Replies(
+        pages=PAGES,
+        realm="app.example",
+        sign_in=SignInPages(
+            **{
+                "url": "/auth/login",
+                "return_to": "return_to",
+                "home": "/dashboard",
+                "no_tenant": "/auth/onboarding",
+                "step_up": "/auth/login?refresh=true",
+                "public_origin": "https://app.example",
+                "allowed_return_urls": ("https://docs.example",),
+            }
+            | changes
+        ),
+    )
+
+
+def route(**fields: Any) -> Route:
+    return Route(id="r", path="/**", rule=Rule.PROTECTED, upstream="web", **fields)
+
+
+TARGET = "/a/b?c=d&e"
+WAY_BACK = "return_to=/a/b%3Fc%3Dd%26e"
+LOGIN = f"/auth/login?{WAY_BACK}&reason="
+STEP_UP = f"/auth/login?refresh=true&{WAY_BACK}&reason="
+ONBOARDING = f"/auth/onboarding?{WAY_BACK}&reason=tenant_missing"
+HTML = ("Accept", "text/html,*/*;q=0.8")
+NAVIGATE = ("Sec-Fetch-Mode", "navigate")
+HANDSHAKE = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="),
+)
+BROWSER = head(HTML, NAVIGATE, target=TARGET)
+OLD_BROWSER = head(HTML, target=TARGET)
+HEAD = head(HTML, NAVIGATE, method="HEAD", target=TARGET)
+FORM = head(HTML, NAVIGATE, method="POST", target=TARGET)
+FETCH = head(HTML, ("Sec-Fetch-Mode", "cors"), target=TARGET)
+XHR = head(HTML, ("X-Requested-With", "XMLHttpRequest"), target=TARGET)
+PROGRAM = head(("Accept", "application/json"), target=TARGET)
+POSTER = head(("Accept", "*/*"), method="POST", target=TARGET)
+SOCKET = head(HTML, NAVIGATE, *HANDSHAKE, target=TARGET)
+
+NOBODY = Challenge(reason=Reason.NO_SESSION)
+OLD = Challenge(reason=Reason.STEP_UP)
+WEAK = Challenge(reason=Reason.AAL_TOO_LOW)
+AUTO = route()
+STATUS = route(unauthenticated=Unauthenticated.STATUS)
+REDIRECT = route(unauthenticated=Unauthenticated.REDIRECT)
+SESSION = 'Session realm="app.example"'
+STRONGER = f'{SESSION}, error="insufficient_user_authentication"'
+
+CHALLENGES = [
+    # never a redirect for a handshake: no client follows one
+    pytest.param(NOBODY, REDIRECT, SOCKET, 401, None, SESSION, id="socket-redirect"),
+    pytest.param(NOBODY, AUTO, SOCKET, 401, None, SESSION, id="socket-auto"),
+    pytest.param(OLD, AUTO, SOCKET, 401, None, STRONGER, id="socket-step-up"),
+    # auto: as the caller reads
+    pytest.param(NOBODY, AUTO, BROWSER, 302, LOGIN + "no_session", None, id="auto-browser"),
+    pytest.param(NOBODY, AUTO, OLD_BROWSER, 302, LOGIN + "no_session", None, id="auto-old-browser"),
+    pytest.param(NOBODY, AUTO, HEAD, 302, LOGIN + "no_session", None, id="auto-head"),
+    pytest.param(NOBODY, AUTO, FORM, 303, LOGIN + "no_session", None, id="auto-form"),
+    pytest.param(NOBODY, AUTO, FETCH, 401, None, SESSION, id="auto-fetch"),
+    pytest.param(NOBODY, AUTO, XHR, 401, None, SESSION, id="auto-xhr"),
+    pytest.param(NOBODY, AUTO, PROGRAM, 401, None, SESSION, id="auto-program"),
+    pytest.param(NOBODY, AUTO, POSTER, 401, None, SESSION, id="auto-poster"),
+    # told by the route
+    pytest.param(NOBODY, STATUS, BROWSER, 401, None, SESSION, id="status-browser"),
+    pytest.param(NOBODY, STATUS, PROGRAM, 401, None, SESSION, id="status-program"),
+    pytest.param(NOBODY, REDIRECT, PROGRAM, 302, LOGIN + "no_session", None, id="redirect-program"),
+    pytest.param(NOBODY, REDIRECT, POSTER, 303, LOGIN + "no_session", None, id="redirect-poster"),
+    # stronger
+    pytest.param(OLD, AUTO, BROWSER, 302, STEP_UP + "step_up", None, id="step-up-browser"),
+    pytest.param(WEAK, AUTO, BROWSER, 302, STEP_UP + "aal_too_low", None, id="aal-browser"),
+    pytest.param(OLD, AUTO, PROGRAM, 401, None, STRONGER, id="step-up-program"),
+    pytest.param(WEAK, STATUS, BROWSER, 401, None, STRONGER, id="aal-status"),
+]  # fmt: skip
+
+NOT_ADMIN = Deny(reason=Reason.NOT_ADMIN)
+NO_TENANT = Deny(reason=Reason.TENANT_MISSING)
+SIGNED_IN = Deny(reason=Reason.ALREADY_SIGNED_IN)
+F403, F404, FPATH = AUTO, route(forbidden="404"), route(forbidden="/sorry")
+
+DENIALS = [
+    pytest.param(NOT_ADMIN, F403, BROWSER, 403, None, id="403-browser"),
+    pytest.param(NOT_ADMIN, F403, PROGRAM, 403, None, id="403-program"),
+    pytest.param(NOT_ADMIN, F403, SOCKET, 403, None, id="403-socket"),
+    pytest.param(NOT_ADMIN, F404, BROWSER, 404, None, id="404-browser"),
+    pytest.param(NOT_ADMIN, F404, PROGRAM, 404, None, id="404-program"),
+    pytest.param(NOT_ADMIN, F404, SOCKET, 404, None, id="404-socket"),
+    pytest.param(NOT_ADMIN, FPATH, BROWSER, 302, "/sorry", id="path-browser"),
+    pytest.param(NOT_ADMIN, FPATH, FORM, 303, "/sorry", id="path-form"),
+    pytest.param(NOT_ADMIN, FPATH, PROGRAM, 403, None, id="path-program"),
+    pytest.param(NOT_ADMIN, FPATH, FETCH, 403, None, id="path-fetch"),
+    pytest.param(NOT_ADMIN, FPATH, SOCKET, 403, None, id="path-socket"),
+    # "unauthenticated" says nothing about who is signed in
+    pytest.param(NOT_ADMIN, REDIRECT, PROGRAM, 403, None, id="redirect-is-not-for-denials"),
+    # a page that mends it
+    pytest.param(NO_TENANT, F403, BROWSER, 302, ONBOARDING, id="tenant-browser"),
+    pytest.param(NO_TENANT, F403, FORM, 303, ONBOARDING, id="tenant-form"),
+    pytest.param(NO_TENANT, F403, PROGRAM, 403, None, id="tenant-program"),
+    pytest.param(NO_TENANT, F403, SOCKET, 403, None, id="tenant-socket"),
+    pytest.param(NO_TENANT, F404, PROGRAM, 404, None, id="tenant-program-404"),
+    # already signed in
+    pytest.param(SIGNED_IN, F403, BROWSER, 302, "/dashboard", id="signed-in-browser"),
+    pytest.param(SIGNED_IN, F403, FORM, 303, "/dashboard", id="signed-in-form"),
+    pytest.param(SIGNED_IN, F403, PROGRAM, 403, None, id="signed-in-program"),
+    pytest.param(SIGNED_IN, F403, SOCKET, 403, None, id="signed-in-socket"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("decision", "wanted", "caller", "status", "location", "authenticate"), CHALLENGES
+)
+def test_who_is_asked_to_sign_in_is_shown_where(
+    decision: Challenge,
+    wanted: Route,
+    caller: RequestHead,
+    status: int,
+    location: str | None,
+    authenticate: str | None,
+) -> None:
+    reply = replies().to_decision(decision, wanted, caller)
+
+    assert reply.status == status
+    assert field(reply, "Location") == location
+    assert field(reply, "WWW-Authenticate") == authenticate
+    assert field(reply, "Cache-Control") == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("decision", "wanted", "caller", "status", "location"), DENIALS
+)
+def test_who_is_refused_is_told_as_the_route_says(
+    decision: Deny,
+    wanted: Route,
+    caller: RequestHead,
+    status: int,
+    location: str | None,
+) -> None:
+    reply = replies().to_decision(decision, wanted, caller)
+
+    assert reply.status == status
+    assert field(reply, "Location") == location
+    assert field(reply, "WWW-Authenticate") is None
+
+
+def test_without_a_page_for_tenants_it_is_a_refusal() -> None:
+    reply = replies(no_tenant=None).to_decision(NO_TENANT, AUTO, BROWSER)
+
+    assert reply.status == 403
+
+
+def test_a_program_is_told_why_and_where_to_sign_in() -> None:
+    """RFC 9457."""
+    reply = replies().to_decision(NOBODY, AUTO, PROGRAM)
+
+    assert field(reply, "Content-Type") == "application/problem+json"
+    told = orjson.loads(reply.body)
+    assert told == {
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "reason": "no_session",
+        "detail": "Sign in to see this page.",
+        "login_url": LOGIN + "no_session",
+        "request_id": REQUEST_ID,
+    }
+
+
+def test_a_browser_is_shown_a_page() -> None:
+    reply = replies().to_decision(NOT_ADMIN, AUTO, BROWSER)
+
+    assert field(reply, "Content-Type") == "text/html; charset=utf-8"
+    assert b"This page is for administrators." in reply.body
+
+
+def test_a_hidden_page_is_told_as_one_that_is_not_there() -> None:
+    for caller in (BROWSER, PROGRAM):
+        hidden = replies().to_decision(NOT_ADMIN, F404, caller)
+
+        assert hidden == replies().no_route(caller)
+
+
+# The way back
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [
+        pytest.param("return_to=//evil.example", "/dashboard", id="two slashes"),
+        pytest.param("return_to=/%5Cevil.example", "/dashboard", id="a backslash"),
+        pytest.param("return_to=https://evil.example/", "/dashboard", id="elsewhere"),
+        pytest.param("return_to=https://app.example.evil/", "/dashboard", id="same beginning"),
+        pytest.param("return_to=javascript:alert(1)", "/dashboard", id="a script"),
+        pytest.param("return_to=/a&return_to=/b", "/dashboard", id="twice"),
+        pytest.param("return_to=", "/dashboard", id="empty"),
+        pytest.param("Return_To=/a", "/dashboard", id="another name"),
+        pytest.param("x=/a", "/dashboard", id="none"),
+        pytest.param("", "/dashboard", id="no query"),
+        pytest.param("return_to=/a%0d%0aSet-Cookie:x", "/dashboard", id="two lines"),
+        pytest.param("return_to=/a%3Fb%3Dc", "/a?b=c", id="a path"),
+        pytest.param("x=1&return_to=/a", "/a", id="among others"),
+        pytest.param("return_to=https://app.example/x", "https://app.example/x", id="our origin"),
+        pytest.param("return_to=https://docs.example/y", "https://docs.example/y", id="an allowed one"),
+    ],
+)  # fmt: skip
+def test_who_is_signed_in_goes_back_only_to_what_is_safe(
+    query: str, location: str
+) -> None:
+    caller = head(HTML, NAVIGATE, target=f"/auth/login?{query}")
+
+    reply = replies().to_decision(SIGNED_IN, AUTO, caller)
+
+    assert (reply.status, field(reply, "Location")) == (302, location)
+
+
+def test_the_sign_in_page_may_be_elsewhere_and_have_a_query() -> None:
+    pages = replies(url="https://id.example/in?client=1#top", return_to="next")
+
+    reply = pages.to_decision(NOBODY, AUTO, BROWSER)
+
+    assert field(reply, "Location") == (
+        "https://id.example/in?client=1&next=/a/b%3Fc%3Dd%26e&reason=no_session#top"
+    )
+
+
+# What no decision says
+
+
+def test_a_broken_request_is_refused_without_an_echo() -> None:
+    refusal = BadRequest(status=400, reason=Reason.BAD_TARGET, detail="<script>")
+
+    reply = replies().to_bad_request(refusal, request_id=REQUEST_ID)
+
+    assert reply.status == 400
+    assert field(reply, "Content-Type") == "application/problem+json"
+    assert b"script" not in reply.body
+
+
+@pytest.mark.parametrize(
+    ("refusal", "name", "value"),
+    [
+        pytest.param(
+            BadRequest(status=405, reason=Reason.METHOD_NOT_ALLOWED, detail=""),
+            "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", id="405",
+        ),
+        pytest.param(
+            BadRequest(
+                status=426, reason=Reason.BAD_UPGRADE, detail="",
+                headers=(("Sec-WebSocket-Version", "13"),),
+            ),
+            "Sec-WebSocket-Version", "13", id="426",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_would_be_taken(
+    refusal: BadRequest, name: str, value: str
+) -> None:
+    reply = replies().to_bad_request(refusal, request_id=REQUEST_ID)
+
+    assert (reply.status, field(reply, name)) == (refusal.status, value)
+
+
+def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
+    """RFC 9110, section 15.5.6."""
+    reply = replies().method_not_allowed(PROGRAM, ("GET", "HEAD"))
+
+    assert (reply.status, field(reply, "Allow")) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("reason", [pytest.param(r, id=r) for r in FAILURES])
+@pytest.mark.parametrize("caller", [BROWSER, PROGRAM], ids=["browser", "program"])
+def test_a_failure_has_its_status_and_only_a_503_says_when_to_try_again(
+    reason: Reason, caller: RequestHead
+) -> None:
+    reply = replies().to_failure(reason, caller)
+
+    assert reply.status == FAILURES[reason]
+    assert (field(reply, "Retry-After") is not None) is (reply.status == 503)
+    assert field(reply, "WWW-Authenticate") is None
+
+
+def test_whatever_is_raised_on_the_way_has_a_status() -> None:
+    assert {reason for _, reason in RAISED} | {Reason.INTERNAL} <= set(FAILURES)
+
+
+def test_our_own_paths_ask_for_a_session_with_a_status() -> None:
+    reply = replies().unauthenticated(Reason.SESSION_EXPIRED, BROWSER)
+
+    assert (reply.status, field(reply, "WWW-Authenticate")) == (401, SESSION)
+
+
+def field(reply: Reply, name: str) -> str | None:
+    found = [value for key, value in reply.headers if key.lower() == name.lower()]
+    assert len(found) <= 1, name
+    return found[0] if found else None

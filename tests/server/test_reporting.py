@@ -1,0 +1,421 @@
+"""What is told of a request, an event and the process; read from a real pipe."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway.errors import BadAnswer, ConfigError, Problem, StoreUnavailable
+from gateway.reasons import Reason
+from gateway.routes.model import Route, Rule
+from gateway.server.reporting import Reporter, gateway_version
+from gateway.server.story import Story
+from gateway.sessions.record import Session
+from tests.http.heads import REQUEST_ID, head
+from tests.observe.lines import Lines
+from tests.server.parts import NOW, loaded
+from tests.sessions.samples import a_session
+
+ROUTE = Route(id="admin", path="/admin/**", rule=Rule.ADMIN_ONLY, upstream="web")
+TEXT = "text/plain; version=0.0.4"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers, logging.root.level = handlers, level
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+def a_story(**changes: Any) -> Story:
+    story = Story(
+        started=0.0,
+        now=NOW,
+        request_id="r_1",
+        head=head(("User-Agent", "Browser/1"), target="/admin/x?secret=1"),
+        route=ROUTE,
+        decision="allow",
+        reason=Reason.SIGNED_IN,
+        status=200,
+        identity_id="u_ada",
+        session_id="s_1",
+        session_key="ab" * 32,
+        tenant_id="t_acme",
+        upstream="web",
+    )
+    for name, value in changes.items():
+        setattr(story, name, value)
+    return story
+
+
+def told(lines: Lines, tell: Callable[[Reporter], object]) -> list[dict[str, Any]]:
+    reporter = Reporter(lines.output)
+    tell(reporter)
+    return lines.events()
+
+
+def counted(reporter: Reporter, line: str) -> bool:
+    text, _ = reporter.exposition(TEXT)
+    return line in text.decode().splitlines()
+
+
+# A request
+
+
+def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> None:
+    story = a_story()
+
+    (line,) = told(lines, lambda reporter: reporter.ended(story))
+
+    assert line["event.dataset"] == "gateway.access"
+    assert line["url.path"] == "/admin/x"
+    assert line["gateway.decision"] == "allow"
+    assert line["gateway.reason"] == "signed_in"
+    assert line["gateway.route"] == "admin"
+    assert line["gateway.upstream"] == "web"
+    assert line["user.id"] == "u_ada"
+    assert line["organization.id"] == "t_acme"
+    assert line["user_agent.original"] == "Browser/1"
+    assert line["trace.id"] == REQUEST_ID
+    assert "secret" not in str(line)
+    assert "abab" not in str(line)
+
+
+def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
+    story = Story(started=0.0, now=NOW, request_id="r_1", status=400)
+
+    (line,) = told(lines, lambda reporter: reporter.ended(story))
+
+    assert (line["gateway.decision"], line["gateway.reason"]) == (
+        "refuse",
+        "bad_request",
+    )
+    assert "url.path" not in line
+
+
+@pytest.mark.parametrize(
+    ("decision", "label"),
+    [
+        ("allow", "allow"),
+        ("gateway", "allow"),
+        ("challenge", "challenge"),
+        ("deny", "deny"),
+        ("refuse", "refuse"),
+        ("error", "error"),
+    ],
+)
+def test_every_end_has_its_word(lines: Lines, decision: str, label: str) -> None:
+    story = a_story(decision=decision, reason=Reason.NOT_SIGNED_IN)
+
+    (line,) = told(lines, lambda reporter: reporter.ended(story))
+
+    assert line["gateway.decision"] == label
+
+
+def test_a_request_is_counted_by_route_decision_and_reason(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+    reporter.began()
+    reporter.began()
+
+    reporter.ended(a_story(lookup_outcome="valid", lookup=0.001, upstream_time=0.002))
+
+    text, _ = reporter.exposition(TEXT)
+    exposition = text.decode()
+    assert 'decision="allow"' in exposition
+    assert 'reason="signed_in"' in exposition
+    assert 'route="admin"' in exposition
+    assert counted(reporter, "gateway_requests_in_flight 1.0")
+    lines.raw()
+
+
+def test_without_an_access_log_a_request_is_still_counted(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+    reporter.configure(loaded(log={"access": False}).config)
+
+    reporter.ended(a_story())
+    reporter.turned_away(408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9")
+
+    text, _ = reporter.exposition(TEXT)
+    assert 'reason="signed_in"' in text.decode()
+    assert 'reason="request_timeout"' in text.decode()
+    assert lines.raw() == b""
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason", "audited"),
+    [
+        ("deny", Reason.NOT_ADMIN, True),
+        ("deny", Reason.NOT_A_MEMBER, True),
+        ("deny", Reason.TENANT_CONFLICT, True),
+        ("deny", Reason.CROSS_SITE, True),
+        ("deny", Reason.ALREADY_SIGNED_IN, False),
+        ("challenge", Reason.NO_SESSION, False),
+        ("allow", Reason.SIGNED_IN, False),
+    ],
+)
+def test_a_denial_that_someone_may_ask_about_is_audited(
+    lines: Lines, decision: str, reason: Reason, audited: bool
+) -> None:
+    story = a_story(decision=decision, reason=reason, status=403)
+
+    events = told(lines, lambda reporter: reporter.ended(story))
+
+    audits = [one for one in events if one["event.dataset"] == "gateway.audit"]
+    assert [one["event.action"] for one in audits] == ["authz_fail"] * audited
+    assert [one["gateway.reason"] for one in audits] == [reason] * audited
+
+
+def test_a_connection_that_said_nothing_readable_is_a_line(lines: Lines) -> None:
+    (line,) = told(
+        lines,
+        lambda reporter: reporter.turned_away(
+            408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9"
+        ),
+    )
+
+    assert line["http.response.status_code"] == 408
+    assert line["gateway.reason"] == "request_timeout"
+    assert line["http.request.id"] == "r_2"
+    assert line["client.address"] == "192.0.2.9"
+
+
+# Failures
+
+
+def test_a_failure_with_a_name_is_a_warning(lines: Lines) -> None:
+    story = a_story(reason=Reason.UPSTREAM_BAD_ANSWER)
+
+    (line,) = told(
+        lines, lambda reporter: reporter.failed(story, BadAnswer("two lengths"))
+    )
+
+    assert line["log.level"] == "warning"
+    assert line["reason"] == "upstream_bad_answer"
+    assert line["error"] == "BadAnswer: two lengths"
+    assert line["request_id"] == "r_1"
+
+
+def test_a_failure_of_the_store_is_counted_by_its_cause(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+    error = StoreUnavailable("no answer")
+    error.__cause__ = TimeoutError()
+
+    reporter.failed(a_story(), error)
+
+    assert counted(reporter, 'gateway_store_errors_total{kind="timeout"} 1.0')
+    assert counted(reporter, 'gateway_store_errors_total{kind="other"} 0.0')
+    lines.raw()
+
+
+@pytest.mark.parametrize("story", [a_story(), None], ids=["with", "without"])
+def test_what_nobody_expected_is_told_with_its_place(
+    lines: Lines, story: Story | None
+) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        _ = 1 / 0
+
+    (line,) = told(lines, lambda reporter: reporter.crashed(caught.value, story))
+
+    assert line["log.level"] == "error"
+    assert "ZeroDivisionError" in str(line)
+    assert "test_reporting" in str(line)
+
+
+def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None:
+    (line,) = told(
+        lines, lambda reporter: reporter.corrupt_record("ab" * 32, "not JSON")
+    )
+
+    assert (line["key"], line["why"]) == ("abababababab", "not JSON")
+
+
+# Audit
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "action", "extra"),
+    [
+        pytest.param(
+            "sign_in", {"methods": "password,totp"}, "authn_login_success",
+            {"gateway.authentication_methods": ["password", "totp"]}, id="sign in",
+        ),
+        pytest.param("sign_out", {"which": "this"}, "session_logout", {"gateway.everywhere": False}, id="sign out"),
+        pytest.param("sign_out", {"which": "all"}, "session_logout", {"gateway.everywhere": True}, id="everywhere"),
+        pytest.param(
+            "tenant_switch", {"before": "t_old", "after": "t_new"}, "gateway.tenant_switch",
+            {"organization.id": "t_old", "gateway.target.organization.id": "t_new"}, id="another tenant",
+        ),
+        pytest.param(
+            "tenant_switch", {"before": None, "after": "t_new"}, "gateway.tenant_switch",
+            {"gateway.target.organization.id": "t_new"}, id="a first tenant",
+        ),
+        pytest.param(
+            "hand_off_refused", {"upstream": "api"}, "malicious_extraneous",
+            {"gateway.upstream": "api"}, id="a sign-in from who may not",
+        ),
+    ],
+)  # fmt: skip
+def test_an_event_is_audited_with_who_did_it(
+    lines: Lines,
+    event: str,
+    fields: dict[str, str | None],
+    action: str,
+    extra: dict[str, object],
+) -> None:
+    (line,) = told(lines, lambda reporter: reporter.audit(event, a_story(), **fields))
+
+    assert line["event.dataset"] == "gateway.audit"
+    assert line["event.action"] == action
+    assert line["user.id"] == "u_ada"
+    assert line["gateway.session.id"] == "s_1"
+    assert line["client.address"] == "192.0.2.7"
+    assert line["http.request.id"] == "r_1"
+    assert line | extra == line
+    assert ("organization.id" in line) is (fields.get("before", "t_acme") is not None)
+
+
+def test_an_event_of_nobody_is_audited_too(lines: Lines) -> None:
+    story = Story(started=0.0, now=NOW, request_id="r_1")
+
+    (line,) = told(lines, lambda reporter: reporter.audit("sign_out", story))
+
+    assert "user.id" not in line
+    assert "client.address" not in line
+
+
+def test_an_event_without_a_word_of_its_own_is_told_in_the_log(lines: Lines) -> None:
+    (line,) = told(lines, lambda reporter: reporter.audit("else", a_story(), a=1))
+
+    assert (line["message"], line["a"]) == ("else", 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "action"),
+    [("created", "session_created"), ("revoked", "authn_token_revoked")],
+)
+def test_what_the_admin_api_does_is_audited(
+    lines: Lines, event: str, action: str
+) -> None:
+    session: Session = a_session()
+
+    (line,) = told(lines, lambda reporter: reporter.administered(event, session))
+
+    assert line["event.action"] == action
+    assert session.identity.id in line.values()
+
+
+def test_a_wrong_admin_token_is_audited(lines: Lines) -> None:
+    (line,) = told(lines, lambda reporter: reporter.admin_refused("192.0.2.9"))
+
+    assert (line["event.outcome"], line["client.address"]) == ("failure", "192.0.2.9")
+
+
+# The process
+
+
+def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
+    doubt, line = told(lines, lambda reporter: reporter.serving(loaded()))
+
+    assert doubt["log.level"] == "warning"
+    assert "gateway.yaml:16:3: embedded keys" in doubt["problem"]
+    assert line["message"] == "gateway is serving"
+    assert line["public_url"] == "https://app.example"
+    assert line["routes"] == 2
+
+
+def test_a_reload_tells_what_waits_for_a_restart(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+
+    reporter.reloaded(loaded(), ["server.listen"])
+
+    events = lines.events()
+    assert [one.get("event.action") or one["message"] for one in events] == [
+        "sys_config_reload",
+        "configuration reloaded",
+        "needs a restart to take effect",
+    ]
+    assert events[-1]["keys"] == ["server.listen"]
+
+
+def test_a_refused_reload_tells_every_problem(lines: Lines) -> None:
+    problems = [
+        Problem(file="g.yaml", line=at, column=1, message=f"wrong {at}")
+        for at in (3, 7)
+    ]
+
+    audit, *logged = told(
+        lines, lambda reporter: reporter.reload_refused(ConfigError(problems))
+    )
+
+    assert (audit["event.outcome"], audit["gateway.problems"]) == ("failure", 2)
+    assert [one["problem"] for one in logged] == [
+        "g.yaml:3:1: wrong 3",
+        "g.yaml:7:1: wrong 7",
+    ]
+
+
+def test_open_connections_and_websockets_are_counted(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+
+    reporter.connections(5)
+    reporter.opened("websocket")
+    reporter.opened("websocket")
+    reporter.opened("stream")
+    reporter.closed("stream")
+    reporter.closed("websocket")
+
+    assert counted(reporter, "gateway_connections_open 5.0")
+    assert counted(reporter, "gateway_websockets_open 1.0")
+    lines.raw()
+
+
+def test_tokens_are_counted_by_profile(lines: Lines) -> None:
+    reporter = Reporter(lines.output)
+
+    reporter.token("database", signed=True)
+    reporter.token("database", signed=False)
+
+    text, _ = reporter.exposition(TEXT)
+    assert 'profile="database"' in text.decode()
+    lines.raw()
+
+
+def test_whichever_process_is_asked_answers_for_all(
+    lines: Lines, tmp_path: Path
+) -> None:
+    reporter = Reporter(lines.output, folder=tmp_path)
+    other = Reporter(lines.output, folder=tmp_path)
+    other.connections(3)
+    other.close()
+    left = next(tmp_path.glob("*.metrics"))
+    left.rename(tmp_path / "1.metrics")  # as another process would have called it
+    reporter.connections(4)
+
+    text, _ = reporter.exposition(TEXT)
+
+    assert "gateway_connections_open 7.0" in text.decode().splitlines()
+    assert not list(tmp_path.glob("*.new"))
+    lines.raw()
+
+
+def test_alone_nothing_is_left_behind(lines: Lines, tmp_path: Path) -> None:
+    reporter = Reporter(lines.output)
+
+    reporter.share()
+    reporter.close()
+
+    assert list(tmp_path.iterdir()) == []
+    lines.raw()
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert gateway_version()[0].isdigit() or gateway_version() == "unknown"
