@@ -1,0 +1,148 @@
+"""`gateway check`: is this configuration right, and does it mean what was meant?"""
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli import config_option
+from gateway.cli.findings import Findings, findings, redis_problem
+from gateway.config.excerpt import excerpt
+from gateway.config.load import LoadedConfig, parse_config, read_config
+from gateway.config.schema import Config
+from gateway.errors import ConfigError, Problem
+from gateway.sessions.redis_url import parse_redis_url
+
+
+@click.command()
+@config_option
+@click.option("--offline", is_flag=True, help="Do not ask Redis.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the result is written.",
+)
+def check(config: Path, offline: bool, form: str) -> None:
+    """Check a configuration file, and everything that it names.
+
+    Nothing is started. Exit code 0: `gateway run` would serve it. 1: it would not.
+
+    \b
+    Example:
+      gateway check -c gateway.yaml --offline
+    """
+    text = ""
+    loaded: LoadedConfig | None = None
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    try:
+        raw = read_config(config)
+        text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+        loaded = parse_config(raw, path=config, env=os.environ)
+        found = asyncio.run(_examine(loaded, offline))
+        problems, warnings = found.problems, loaded.warnings + found.warnings
+    except ConfigError as error:
+        problems = error.problems
+    if form == "json":
+        click.echo(_as_json(config, loaded, problems, warnings))
+    else:
+        _tell(text, "error", problems)
+        _tell(text, "warning", warnings)
+        _conclude(config, loaded, problems, offline)
+    sys.exit(1 if problems else 0)
+
+
+async def _examine(loaded: LoadedConfig, offline: bool) -> Findings:
+    found = await findings(loaded)
+    problem = None if offline else await redis_problem(loaded)
+    return replace(found, problems=found.problems + ((problem,) if problem else ()))
+
+
+def _tell(text: str, severity: str, problems: Sequence[Problem]) -> None:
+    for problem in sorted(problems, key=lambda one: (one.line, one.column)):
+        click.echo(f"{severity}: {problem}", err=True)
+        if (shown := excerpt(text, problem)) is not None:
+            number, caret = str(problem.line), shown.split("\n")
+            click.echo(f"  {number} | {caret[0]}", err=True)
+            click.echo(f"  {' ' * len(number)} | {caret[1]}", err=True)
+
+
+def _conclude(
+    path: Path,
+    loaded: LoadedConfig | None,
+    problems: Sequence[Problem],
+    offline: bool,
+) -> None:
+    if problems or loaded is None:
+        count = len(problems)
+        click.echo(f"{path}: {count} problem{'s' * (count != 1)}", err=True)
+        return
+    click.echo(f"{path}: ok")
+    for name, value in summary(loaded.config, offline=offline).items():
+        click.echo(f"  {name:<10} {value}")
+
+
+def summary(config: Config, *, offline: bool) -> dict[str, str]:
+    """Return what the configuration comes to, one line for each part."""
+    rules = Counter(route.rule for route in config.routes)
+    counted = ", ".join(f"{count} {rule}" for rule, count in sorted(rules.items()))
+    upstreams = ", ".join(
+        f"{name} ({', '.join(one.url)})" for name, one in config.upstreams.items()
+    )
+    admin = config.server.admin or "off"
+    api = "with" if config.server.admin_token else "without"
+    url = config.redis.url.get_secret_value()
+    redis = url if url == "embedded" else str(parse_redis_url(url))
+    if url != "embedded":
+        redis += " (not asked)" if offline else " (answers)"
+    tokens = "none"
+    if config.tokens.profiles:
+        names = ", ".join(config.tokens.profiles)
+        tokens = f"{names}; {config.tokens.algorithm}, keys {config.tokens.keys}"
+    return {
+        "listen": ", ".join(config.server.listen),
+        "admin": f"{admin}, {api} admin API" if config.server.admin else admin,
+        "public": config.server.public_url,
+        "redis": redis,
+        "routes": f"{len(config.routes)}: {counted}",
+        "upstreams": upstreams,
+        "tokens": tokens,
+    }
+
+
+def _as_json(
+    path: Path,
+    loaded: LoadedConfig | None,
+    problems: Sequence[Problem],
+    warnings: Sequence[Problem],
+) -> str:
+    told: dict[str, Any] = {
+        "file": str(path),
+        "ok": not problems,
+        "problems": [_problem(one) for one in problems],
+        "warnings": [_problem(one) for one in warnings],
+    }
+    if loaded is not None:
+        told["routes"] = len(loaded.config.routes)
+        told["upstreams"] = sorted(loaded.config.upstreams)
+    return json.dumps(told, indent=2)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "hint": problem.hint,
+    }

@@ -1,0 +1,78 @@
+"""`gateway routes`: the route table, the most specific route first."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli import config_option, load_or_exit
+from gateway.errors import ConfigError
+from gateway.routes.compile import routes_from
+from gateway.routes.model import Route
+
+
+@click.command()
+@config_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the table is written.",
+)
+def routes(config: Path, form: str) -> None:
+    """Print the routes in the order in which they win, whatever the file's order.
+
+    \b
+    Example:
+      gateway routes -c gateway.yaml
+    """
+    loaded = load_or_exit(config)
+    try:
+        table = routes_from(loaded)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(1)
+    rows = [_row(route) for route in table.routes]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    columns = tuple(rows[0])
+    lines = [tuple(column.upper() for column in columns)]
+    lines += [tuple(row.values()) for row in rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _row(route: Route) -> dict[str, str]:
+    return {
+        "host": route.host or "*",
+        "path": route.path,
+        "methods": ",".join(sorted(route.methods or ())) or "*",
+        "rule": str(route.rule),
+        "require": _require(route) or "-",
+        "upstream": route.upstream,
+        "source": route.source,
+    }
+
+
+def _require(route: Route) -> str:
+    require = route.require
+    parts = [
+        f"role {'|'.join(sorted(require.roles))}" if require.roles else "",
+        "tenant" if require.tenant else "",
+        f"tenant role {'|'.join(sorted(require.tenant_roles))}"
+        if require.tenant_roles
+        else "",
+        f"signed in within {require.authenticated_within:g}s"
+        if require.authenticated_within
+        else "",
+        require.aal or "",
+        "no session look-up" if route.session_ignored else "",
+    ]
+    return ", ".join(filter(None, parts))

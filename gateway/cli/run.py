@@ -1,0 +1,52 @@
+"""`gateway run`: serve until told to stop."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli import config_option, load_or_exit
+from gateway.demo.embedded import EmbeddedRedis
+from gateway.errors import GatewayError
+from gateway.workers import Launch
+from gateway.workers import run as run_gateway
+
+
+@click.command()
+@config_option
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json", "console"]),
+    default="auto",
+    show_default=True,
+    help="Form of the log lines; auto is console on a terminal.",
+)
+def run(config: Path, log_format: str) -> None:
+    """Serve until told to stop.
+
+    SIGTERM drains and stops, SIGHUP or a change of the file reloads it.
+
+    \b
+    Example:
+      gateway run -c gateway.yaml
+    """
+    loaded = load_or_exit(config)
+    with contextlib.ExitStack() as stack:
+        try:
+            redis_url = None
+            if loaded.config.redis.url.get_secret_value() == "embedded":
+                redis_url = stack.enter_context(EmbeddedRedis()).url
+            code = run_gateway(
+                Launch(
+                    loaded=loaded,
+                    env=dict(os.environ),
+                    redis_url=redis_url,
+                    log_format=log_format,
+                )
+            )
+        except (GatewayError, OSError) as error:
+            click.echo(f"gateway: {error}", err=True)
+            sys.exit(1)
+    sys.exit(code)

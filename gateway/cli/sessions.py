@@ -1,0 +1,263 @@
+"""`gateway sessions`: make, list, show and end sessions, through Redis itself."""
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import orjson
+
+from gateway.cli import config_option, load_or_exit
+from gateway.config.schema import Config
+from gateway.errors import StoreUnavailable
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.cookie import TOKEN_BYTES, cookie_spec, new_token
+from gateway.sessions.record import Identity, Session, Tenant, serialise
+from gateway.sessions.redis import RedisStore
+from gateway.sessions.redis_url import RedisAddress, parse_redis_url
+from gateway.sessions.service import new_session
+from gateway.sessions.store import SessionStore
+from gateway.sessions.timestamps import format_timestamp
+
+# Nobody waits behind an operator: slow is better than refused.
+PATIENCE: Final = 5.0
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
+
+
+def _where(command: _F) -> _F:
+    redis = click.option(
+        "--redis", "redis_url", help="The Redis URL; default: redis.url of the file."
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+    return config_option(redis(as_json(command)))
+
+
+_identity = click.option("--identity", required=True, help="The identity's id.")
+
+
+@click.group(short_help="Make, list, show and end sessions.")
+def sessions() -> None:
+    """Make, list, show and end sessions, through the Redis of the configuration."""
+
+
+@sessions.command()
+@_where
+@_identity
+@click.option("--trait", multiple=True, help="NAME=VALUE; may be repeated.")
+@click.option("--role", multiple=True, help="A role; may be repeated.")
+@click.option("--tenant", multiple=True, help="ID=ROLE or ID=ROLE=NAME; repeatable.")
+@click.option("--active-tenant", help="Default: the only tenant, if there is one.")
+@click.option("--aal", default="aal1", show_default=True, help="Assurance level.")
+def create(
+    config: Path,
+    redis_url: str | None,
+    as_json: bool,
+    identity: str,
+    trait: Sequence[str],
+    role: Sequence[str],
+    tenant: Sequence[str],
+    active_tenant: str | None,
+    aal: str,
+) -> None:
+    """Make a session; print its token, this once, and a ready Cookie line."""
+    settings = load_or_exit(config).config
+    now, token = time.time(), new_token(secrets.token_bytes(TOKEN_BYTES))
+    try:
+        session = new_session(
+            identity=Identity(
+                id=identity, traits=dict(map(_trait, trait)), roles=tuple(role)
+            ),
+            tenants={member.id: member for member in map(_tenant, tenant)},
+            active_tenant=active_tenant,
+            methods=["command_line"],
+            aal=aal,
+            persistent=settings.sessions.cookie.persistent,
+            device=None,
+            now=now,
+            policy=LifetimePolicy(lifespan=settings.sessions.lifespan),
+            session_id=str(uuid.uuid4()),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    ended = _run(
+        settings, redis_url, lambda store: store.create(token.key, session, now)
+    )
+    cookie = f"{_cookie_name(settings)}={token.value}"
+    if as_json:
+        made = {"token": token.value, "cookie": cookie, "ended": len(ended)}
+        _print_json({**made, "session": _document(session)})
+        return
+    click.echo(f"session  {session.id}")
+    click.echo(f"expires  {format_timestamp(session.expires_at)}")
+    click.echo(f"token    {token.value}")
+    click.echo(f"Cookie: {cookie}")
+    if ended:
+        click.echo(f"{len(ended)} older ended, by sessions.max_per_identity")
+
+
+@sessions.command("list")
+@_where
+@_identity
+def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> None:
+    """List the live sessions of an identity, newest first."""
+    now = time.time()
+    settings = load_or_exit(config).config
+    live = _run(settings, redis_url, lambda store: store.list_for(identity, now))
+    if as_json:
+        _print_json([_document(session) for _, session in live])
+        return
+    row = "{:36}  {:20}  {:20}  {:20}  {}".format
+    click.echo(row("SESSION", "SIGNED IN", "EXPIRES", "LAST SEEN", "DEVICE"))
+    for _, session in live:
+        device = session.devices[0] if session.devices else None
+        times = (session.authenticated_at, session.expires_at, session.last_seen_at)
+        click.echo(
+            row(
+                _printable(session.id),
+                *(format_timestamp(int(moment)) for moment in times),
+                _printable(
+                    f"{device.ip_address} {device.user_agent}" if device else ""
+                ),
+            ).rstrip()
+        )
+
+
+@sessions.command()
+@_where
+@click.argument("session_id")
+def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
+    """Show a session by its id, ended ones too while they are kept."""
+    del as_json  # it is JSON either way
+    settings = load_or_exit(config).config
+    found = _run(settings, redis_url, lambda store: store.find(session_id))
+    if found is None:
+        raise _unknown()
+    _print_json(_document(found[1]))
+
+
+@sessions.command()
+@_where
+@click.argument("session_id")
+def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
+    """End a session by its id: its next request is refused."""
+    settings = load_or_exit(config).config
+
+    async def end(store: SessionStore) -> Session | None:
+        found = await store.find(session_id)
+        return None if found is None else await store.end(found[0], time.time())
+
+    ended = _run(settings, redis_url, end)
+    if ended is None:
+        raise _unknown()
+    if as_json:
+        _print_json(_document(ended))
+    else:
+        click.echo(f"ended the session of {_printable(ended.identity.id)}")
+
+
+@sessions.command("revoke-all")
+@_where
+@_identity
+@click.option("--except", "but", help="The id of the one session to keep.")
+def revoke_all(
+    config: Path, redis_url: str | None, as_json: bool, identity: str, but: str | None
+) -> None:
+    """End every session of an identity."""
+    settings = load_or_exit(config).config
+
+    async def end(store: SessionStore) -> int:
+        spared = None if but is None else await store.find(but)
+        if but is not None and spared is None:
+            raise _unknown()
+        return await store.end_all(identity, time.time(), spared and spared[0])
+
+    count = _run(settings, redis_url, end)
+    if as_json:
+        _print_json({"ended": count})
+    else:
+        click.echo(f"ended {count} session{'' if count == 1 else 's'}")
+
+
+def _run(
+    config: Config, redis_url: str | None, work: Callable[[SessionStore], Awaitable[_T]]
+) -> _T:
+    address = _address(redis_url or config.redis.url.get_secret_value())
+
+    async def with_store() -> _T:
+        store = RedisStore(
+            address,
+            timeout=max(PATIENCE, config.redis.timeout),
+            max_per_identity=config.sessions.max_per_identity,
+        )
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(with_store())
+    except StoreUnavailable as error:
+        message = f"Redis does not answer at {address}: {error}"
+        raise click.ClickException(message) from error
+
+
+def _address(url: str) -> RedisAddress:
+    if url == "embedded":
+        message = (
+            "redis.url is embedded, which only the gateway that started it knows;"
+            " give its address with --redis"
+        )
+        raise click.ClickException(message)
+    try:
+        return parse_redis_url(url)
+    except ValueError as error:
+        raise click.ClickException(f"the Redis URL: {error}") from error
+
+
+def _cookie_name(config: Config) -> str:
+    cookie = config.sessions.cookie
+    return cookie_spec(
+        name=cookie.name,
+        secure=config.cookie_is_secure,
+        same_site=cookie.same_site,
+        domain=cookie.domain,
+        persistent=cookie.persistent,
+    ).name
+
+
+def _trait(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError("a trait is written NAME=VALUE")
+    return name, value
+
+
+def _tenant(text: str) -> Tenant:
+    tenant_id, _, rest = text.partition("=")
+    role, _, name = rest.partition("=")
+    if not tenant_id or not role:
+        raise ValueError("a tenant is written ID=ROLE or ID=ROLE=NAME")
+    return Tenant(id=tenant_id, name=name or tenant_id, role=role)
+
+
+def _document(session: Session) -> Any:
+    return orjson.loads(serialise(session))
+
+
+def _print_json(value: object) -> None:
+    # Escaped by JSON: what a browser called itself cannot steer a terminal.
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def _unknown() -> click.ClickException:
+    return click.ClickException("there is no such session, or it has ended")

@@ -1,0 +1,218 @@
+"""Start everything that `gateway demo` shows, say what to try, stop it in order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from gateway.demo.accounts import ACCOUNTS
+from gateway.demo.api import NotesApi
+from gateway.demo.app import sample_app
+from gateway.demo.bearer import GatewayKeys
+from gateway.demo.child import dying_with_us
+from gateway.demo.embedded import EmbeddedRedis
+from gateway.demo.postgres import EmbeddedPostgres
+from gateway.errors import EmbeddedUnavailable
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the four listeners of the demo are, all on 127.0.0.1."""
+
+    gateway: int
+    admin: int
+    app: int
+    api: int
+
+
+def demo_file(installed: str, checkout: str) -> Path:
+    """Find a file of the demo: in the installed package, else in the checkout."""
+    inside = _HERE / installed
+    return inside if inside.exists() else _ROOT / checkout
+
+
+def free_ports(wanted: Ports) -> Ports:
+    """Return the wanted ports, each replaced by a free one where it is taken."""
+    with contextlib.ExitStack() as held:
+        return Ports(
+            gateway=_port(wanted.gateway, held),
+            admin=_port(wanted.admin, held),
+            app=_port(wanted.app, held),
+            api=_port(wanted.api, held),
+        )
+
+
+async def run_demo(
+    *,
+    wanted: Ports,
+    env: Mapping[str, str],
+    say: Callable[[str], None],
+) -> int:
+    """Run the demo until SIGINT or SIGTERM; return the exit code.
+
+    Raises:
+        EmbeddedUnavailable: Redis cannot be started. Without PostgreSQL the demo
+            runs on; its API then answers 503 and says why.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ports = free_ports(wanted)
+    for name in ("gateway", "admin", "app", "api"):
+        asked, given = getattr(wanted, name), getattr(ports, name)
+        if asked != given:
+            say(f"Port {asked} is taken; the {name} listens on {given}.")
+
+    with contextlib.ExitStack() as servers:
+        redis = servers.enter_context(EmbeddedRedis())
+        dsn, unavailable = _database(servers)
+        if unavailable:
+            say(f"No notes in this demo: {unavailable}")
+        keys = GatewayKeys(f"http://localhost:{ports.gateway}/.gateway/jwks.json")
+        api = NotesApi(dsn=dsn, keys=keys, unavailable=unavailable)
+        async with (
+            _serving(sample_app(), ports.app),
+            _serving(api.app(), ports.api),
+            _gateway(ports, {**env, "REDIS_URL": redis.url}) as gateway,
+        ):
+            ended = asyncio.ensure_future(gateway.wait())
+            stopped = asyncio.ensure_future(stop.wait())
+            ready = asyncio.ensure_future(_ready(ports.admin))
+            await asyncio.wait(
+                {ended, stopped, ready},
+                timeout=_START_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if ready.done():
+                say(_welcome(ports, notes=not unavailable))
+                await asyncio.wait(
+                    {ended, stopped}, return_when=asyncio.FIRST_COMPLETED
+                )
+            for task in (ready, stopped, ended):
+                task.cancel()
+            await asyncio.gather(ready, stopped, ended, return_exceptions=True)
+            if stop.is_set():
+                return 0
+            say(
+                "The gateway has ended by itself."
+                if gateway.returncode is not None
+                else f"The gateway was not ready within {_START_SECONDS:.0f} s."
+            )
+            return 1
+
+
+def _database(servers: contextlib.ExitStack) -> tuple[str | None, str]:
+    """Start PostgreSQL: how to connect, or None and why not."""
+    files = sorted(demo_file("sql", "deploy/postgres").glob("*.sql"))
+    try:
+        postgres = servers.enter_context(EmbeddedPostgres(files))
+    except EmbeddedUnavailable as error:
+        return None, str(error)
+    return postgres.dsn("authenticator"), ""
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _gateway(
+    ports: Ports, env: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    config = demo_file("demo.yaml", "config/demo.yaml")
+    process = await asyncio.create_subprocess_exec(
+        *dying_with_us(
+            [sys.executable, "-m", "gateway", "run", "-c", str(config)],
+            sent=signal.SIGTERM,
+        ),
+        env={
+            **env,
+            "DEMO_PORT": str(ports.gateway),
+            "DEMO_ADMIN_PORT": str(ports.admin),
+            "DEMO_APP_PORT": str(ports.app),
+            "DEMO_API_PORT": str(ports.api),
+        },
+        stdin=asyncio.subprocess.DEVNULL,
+        process_group=0,  # Ctrl-C reaches us alone; we stop it below
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+
+
+async def _ready(admin_port: int) -> None:
+    """Return once the gateway says that it is ready."""
+    timeout = aiohttp.ClientTimeout(total=2)
+    async with aiohttp.ClientSession(timeout=timeout) as client:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                url = f"http://127.0.0.1:{admin_port}/readyz"
+                async with client.get(url) as answer:
+                    if answer.ok:
+                        return
+            await asyncio.sleep(0.05)
+
+
+def _port(wanted: int, held: contextlib.ExitStack) -> int:
+    """Hold `wanted` or a free port until all four are chosen."""
+    for port in (wanted, 0):
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.callback(probe.close)
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise EmbeddedUnavailable("there is no free port on 127.0.0.1")
+
+
+def _welcome(ports: Ports, *, notes: bool) -> str:
+    people = "\n".join(
+        f"    {account.email:20} {account.password:20} {account.about}"
+        for account in ACCOUNTS
+    )
+    address = f"http://localhost:{ports.gateway}"
+    rows = "rows of the active organisation" if notes else "why there are no notes"
+    return f"""
+  The gateway is at  {address}
+  Health and metrics http://127.0.0.1:{ports.admin}/readyz?verbose  /metrics
+
+  Sign in as
+{people}
+
+  Try
+    {address}/dashboard     who you are to the app, token, {rows}
+    {address}/admin         for Ada only
+    {address}/.gateway/jwks.json   the keys that the API verifies tokens with
+    curl -i {address}/dashboard -H 'Accept: application/json'
+
+  Ctrl-C stops everything; nothing is kept.
+"""

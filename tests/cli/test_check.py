@@ -1,0 +1,154 @@
+"""`gateway check` says what is wrong, where, and what it would let in."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import cli
+
+ROOT = Path(__file__).parents[2]
+
+HEAD = """\
+version: 1
+redis: {url: "redis://:hunter2@127.0.0.1:1/0"}
+upstreams:
+  app: {url: http://127.0.0.1:3000}
+routes:
+"""
+
+
+def check(tmp_path: Path, text: str, *options: str) -> Result:
+    file = tmp_path / "g.yaml"
+    file.write_text(text)
+    return CliRunner().invoke(cli, ["check", "-c", str(file), *options])
+
+
+@pytest.mark.parametrize("name", ["gateway.yaml", "minimal.yaml"])
+def test_the_contract_is_right_as_it_stands(name: str) -> None:
+    file = ROOT / "config" / name
+
+    result = CliRunner().invoke(cli, ["check", "-c", str(file), "--offline"])
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"{file}: ok\n")
+    assert "routes " in result.stdout
+
+
+def test_a_mistake_is_shown_with_its_line_and_a_caret(tmp_path: Path) -> None:
+    result = check(tmp_path, HEAD + "  - {match: /, rule: publc, upstream: app}\n")
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"error: {tmp_path}/g.yaml:6:22: expected one of public, protected, "
+        'admin-only, auth-redirect, got "publc"; did you mean "public"?\n'
+        "  6 |   - {match: /, rule: publc, upstream: app}\n"
+        "    |                      ^\n"
+        f"{tmp_path}/g.yaml: 1 problem\n"
+    )
+
+
+def test_a_redis_that_does_not_answer_is_told_without_its_password(
+    tmp_path: Path,
+) -> None:
+    text = HEAD + "  - {match: /**, rule: public, upstream: app}\n"
+
+    result = check(tmp_path, text)
+
+    assert result.exit_code == 1
+    assert "g.yaml:2:14: Redis does not answer at redis://127.0.0.1:1" in result.stderr
+    assert "--offline leaves this out" in result.stderr
+    assert "hunter2" not in result.output
+
+
+FOUND = [
+    pytest.param(
+        ["{match: /admin/**, rule: admin-only, upstream: app}",
+         "{match: /admin/help, rule: public, upstream: app}"],
+        0, "warning: {}:7:13: /admin/help is public below /admin/**, which is admin-only (g.yaml:6)",
+        id="public below admin-only",
+    ),
+    pytest.param(
+        ["{match: /**, rule: protected, upstream: app}",
+         "{match: /static/**, rule: public, upstream: app}",
+         "{match: /auth/**, rule: auth-redirect, upstream: app}"],
+        0, "", id="a list of what is open",
+    ),
+    pytest.param(
+        ["{match: /**, rule: protected, upstream: app}"],
+        0, "nobody could sign in at /auth/login: it is protected by this route",
+        id="sign-in needs a session",
+    ),
+    pytest.param(
+        ["{match: /**, rule: auth-redirect, upstream: app}"],
+        1, "who is signed in would go in circles: auth-redirect by /** (g.yaml:6)",
+        id="home is for who is not signed in",
+    ),
+    pytest.param(
+        ["{match: /x, rule: protected, upstream: app}"],
+        0, "no route takes /auth/login at localhost", id="no sign-in page",
+    ),
+    pytest.param(
+        ["{match: /.gateway/**, rule: public, upstream: app}"],
+        1, "{}:6:13: this route can never match", id="the gateway's own paths",
+    ),
+    pytest.param(
+        ["{match: /a/{x}, rule: public, upstream: app}",
+         "{match: /a/{y}, rule: public, upstream: app}"],
+        1, "g.yaml:6", id="a tie",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("routes", "code", "words"), FOUND)
+def test_what_the_routes_let_in_is_looked_at(
+    tmp_path: Path, routes: list[str], code: int, words: str
+) -> None:
+    text = HEAD + "".join(f"  - {one}\n" for one in routes)
+
+    result = check(tmp_path, text, "--offline")
+
+    assert result.exit_code == code
+    assert words.replace("{}", str(tmp_path / "g.yaml")) in result.stderr
+    assert bool(words) == bool(result.stderr)
+
+
+def test_keys_and_certificates_are_read(tmp_path: Path) -> None:
+    text = HEAD.replace(
+        "upstreams:",
+        "server: {tls: {certificate: c.pem, key: k.pem}}\n"
+        "tokens: {keys: nowhere}\nupstreams:",
+    )
+
+    result = check(
+        tmp_path, text + "  - {match: /**, rule: public, upstream: app}\n", "--offline"
+    )
+
+    assert result.exit_code == 1
+    assert "g.yaml:3:15: the certificate or its key cannot be used" in result.stderr
+    assert "g.yaml:4:16: " in result.stderr
+
+
+def test_the_result_can_be_read_by_programs(tmp_path: Path) -> None:
+    text = HEAD + "  - {match: /, rule: public, upstream: ap}\n"
+
+    told = json.loads(check(tmp_path, text, "--format", "json").stdout)
+
+    assert told["ok"] is False
+    assert told["problems"] == [
+        {
+            "file": str(tmp_path / "g.yaml"),
+            "line": 6,
+            "column": 40,
+            "message": 'there is no upstream "ap"',
+            "hint": 'did you mean "app"?',
+        }
+    ]
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    result = CliRunner().invoke(cli, ["check", "-c", "nowhere.yaml"])
+
+    assert result.exit_code == 1
+    assert "nowhere.yaml: cannot read the file" in result.stderr

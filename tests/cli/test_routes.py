@@ -1,0 +1,35 @@
+"""`gateway routes` prints the table in the order in which routes win."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from gateway.cli import cli
+
+FILE = str(Path(__file__).parents[2] / "config/gateway.yaml")
+
+
+def test_the_most_specific_route_comes_first() -> None:
+    lines = CliRunner().invoke(cli, ["routes", "-c", FILE]).stdout.splitlines()
+
+    assert lines[0].split() == [
+        "HOST",
+        "PATH",
+        "METHODS",
+        "RULE",
+        "REQUIRE",
+        "UPSTREAM",
+        "SOURCE",
+    ]
+    assert lines[1].startswith("intern.localhost  /**")
+    assert lines[-1].split()[:2] == ["*", "/**"]
+
+
+def test_the_table_can_be_read_by_programs() -> None:
+    rows = json.loads(
+        CliRunner().invoke(cli, ["routes", "-c", FILE, "--format", "json"]).stdout
+    )
+
+    assert len(rows) == 9
+    assert rows[0]["require"] == "role admin|staff"

@@ -1,0 +1,185 @@
+"""`gateway sessions`, on a real server."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import cli
+from gateway.sessions.cookie import SessionToken
+from gateway.sessions.record import Device
+from tests.servers import free_port, valkey_server
+from tests.sessions.opened import opened
+from tests.sessions.samples import a_key, a_session
+
+CONFIG = """\
+version: 1
+server: {public_url: https://app.example.com}
+redis: {url: "%s"}
+sessions: {max_per_identity: 2}
+upstreams:
+  app: {url: http://127.0.0.1:3000}
+routes:
+  - {match: /**, rule: protected, upstream: app}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with valkey_server(tmp_path_factory.mktemp("cli")) as running:
+        yield running
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    server.command_line("FLUSHALL")
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG % server.url)
+    return lambda *words: CliRunner().invoke(cli, ["sessions", *words, "-c", str(path)])
+
+
+def made(run, *words):
+    answer = run("create", "--identity", "u_ada", "--json", *words)
+    assert answer.exit_code == 0, answer.output
+    return json.loads(answer.output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create"],
+        ["create", "--identity", ""],
+        ["create", "--identity", "a\nb"],
+        ["create", "--identity", "u", "--role", ""],
+        ["create", "--identity", "u", "--trait", "x"],
+        ["create", "--identity", "u", "--tenant", "t"],
+        ["create", "--identity", "u", "--active-tenant", "t"],
+        ["create", "--identity", "u", "--trait", "x=" + "x" * 70_000],
+        ["list"],
+        ["show"],
+        ["revoke-all"],
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(run, words):
+    assert run(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "nobody"],
+        ["revoke", "nobody"],
+        ["revoke-all", "--identity", "u_ada", "--except", "nobody"],
+        ["list", "--identity", "u", "--redis", "embedded"],
+        ["list", "--identity", "u", "--redis", "redis://u:hunter2@h:x"],
+        ["list", "--identity", "u", "--redis", "redis://u:hunter2@127.0.0.1:{port}"],
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(run, words):
+    port = free_port()
+    answer = run(*(word.replace("{port}", str(port)) for word in words))
+
+    assert answer.exit_code == 1
+    assert answer.output.startswith("Error: ")
+    assert "hunter2" not in answer.output
+
+
+def test_a_session_that_was_made_is_the_one_that_the_token_opens(run, server):
+    answer = made(
+        run,
+        *("--trait", "email=ada@example.com", "--role", "admin"),
+        *("--tenant", "t_acme=owner=Acme", "--aal", "aal2"),
+    )
+
+    async def load():
+        async with opened(server.url) as store:
+            return await store.load(SessionToken(answer["token"]).key)
+
+    session = asyncio.run(load())
+    assert session.id == answer["session"]["id"]
+    assert session.identity.traits == {"email": "ada@example.com"}
+    assert session.identity.roles == ("admin",)
+    assert session.active_tenant_id == "t_acme"
+    assert session.aal == "aal2"
+    assert answer["cookie"] == f"__Host-gateway_session={answer['token']}"
+
+
+def test_create_prints_a_ready_cookie_line(run):
+    answer = run("create", "--identity", "u_ada")
+
+    assert "\nCookie: __Host-gateway_session=" in answer.output
+    assert answer.exit_code == 0
+
+
+def test_list_and_show_never_print_a_token(run):
+    answer = made(run)
+    shown = run("show", answer["session"]["id"]).output
+    told = [
+        run("list", "--identity", "u_ada", *form).output for form in ([], ["--json"])
+    ]
+
+    assert json.loads(shown) == answer["session"]
+    assert json.loads(told[1]) == [answer["session"]]
+    assert answer["session"]["id"] in told[0]
+    for output in (shown, *told):
+        assert answer["token"] not in output
+        assert SessionToken(answer["token"]).key not in output
+
+
+def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server):
+    device = Device(ip_address="203.0.113.9", user_agent="\x1b[2Jx\r\n")
+    session = a_session(devices=(device,), expires_at=4e9)
+
+    async def create():
+        async with opened(server.url) as store:
+            await store.create(a_key(), session, session.issued_at)
+
+    asyncio.run(create())
+
+    told = run("list", "--identity", "u_ada").output
+    assert "203.0.113.9 ?[2Jx??" in told
+    assert "\x1b" not in told + run("show", session.id).output
+
+
+def test_revoke_ends_one_session_and_says_so_once(run):
+    session_id = made(run)["session"]["id"]
+
+    assert run("revoke", session_id).output == "ended the session of u_ada\n"
+    assert json.loads(run("show", session_id).output)["active"] is False
+    assert run("revoke", session_id).exit_code == 1
+
+
+def test_revoke_in_json_gives_the_ended_session(run):
+    session_id = made(run)["session"]["id"]
+    ended = json.loads(run("revoke", session_id, "--json").output)
+
+    assert (ended["active"], ended["ended_reason"]) == (False, "revoked")
+
+
+def test_revoke_all_spares_the_one_that_is_named(run):
+    first, second = made(run)["session"]["id"], made(run)["session"]["id"]
+
+    answer = run("revoke-all", "--identity", "u_ada", "--except", second)
+    assert answer.output == "ended 1 session\n"
+    assert json.loads(run("show", first).output)["active"] is False
+    answer = run("revoke-all", "--identity", "u_ada", "--json")
+    assert json.loads(answer.output) == {"ended": 1}
+    assert run("revoke-all", "--identity", "u_ada").output == "ended 0 sessions\n"
+
+
+def test_the_oldest_end_at_the_limit_of_the_configuration(run):
+    ended = [made(run)["ended"] for _ in range(3)]
+
+    assert ended == [0, 0, 1]
+    last = run("create", "--identity", "u_ada").output
+    assert "1 older ended" in last
+
+
+def test_the_configuration_is_told_when_it_is_not_there(tmp_path: Path):
+    answer = CliRunner().invoke(
+        cli, ["sessions", "show", "x", "-c", str(tmp_path / "none.yaml")]
+    )
+
+    assert answer.exit_code == 1

@@ -1,0 +1,218 @@
+"""The sample app, asked directly: what it says to the gateway and shows of it."""
+
+import base64
+import json
+import re
+
+import jwt
+import pytest
+from aiohttp.test_utils import TestClient
+
+from gateway.demo.accounts import ACCOUNTS, check_password
+from gateway.demo.app import peek, safe_way_back, sample_app, visitor_of
+
+GRACE = {
+    "X-Auth-User-Id": "u_grace",
+    "X-Auth-Email": "grace@example.com",
+    "X-Auth-Role": "member",
+    "X-Auth-Tenant-Id": "t_globex",
+    "X-Auth-Tenant-Role": "owner",
+}
+
+
+@pytest.fixture
+async def client(aiohttp_client) -> TestClient:
+    return await aiohttp_client(sample_app())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "dashboard",
+        "//evil.example/",
+        "/\\evil.example",
+        "https://evil.example/",
+        "/a\r\nSet-Cookie: x=1",
+        "/\x00",
+        "/é",
+    ],
+)
+def test_a_way_back_that_leaves_the_site_becomes_the_dashboard(value):
+    assert safe_way_back(value) == "/dashboard"
+
+
+@pytest.mark.parametrize("value", ["/", "/admin", "/reports/1?q=a%20b&c=d"])
+def test_a_way_back_on_the_site_stays(value):
+    assert safe_way_back(value) == value
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a.b", "a.b.c", "!.!.!", "e30.e30.x", "bnVsbA.bnVsbA.x", "W10.W10.x", "é.é.é"],
+)
+def test_what_is_no_token_is_shown_as_none(token):
+    assert peek(token, now=0.0) is None
+
+
+def test_a_token_is_taken_apart_with_the_life_that_is_left():
+    token = jwt.encode({"iat": 1000, "exp": 1060, "aud": "web"}, "k" * 32)
+
+    shown = peek(token, now=1048.0)
+
+    assert shown is not None
+    assert (shown["life"], shown["left"]) == (60, 12)
+    assert json.loads(shown["claims"])["aud"] == "web"
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("", ""),
+        ("nobody@example.com", "x"),
+        ("ada@example.com", ""),
+        ("ada@example.com", "Analytical-Engine"),
+        ("ada@example.com", "é"),
+    ],
+)
+def test_a_wrong_password_is_nobody(email, password):
+    assert check_password(email, password) is None
+
+
+def test_a_header_is_decoded_as_the_gateway_documents():
+    assert (
+        visitor_of({"X-Auth-Email": "zo%C3%AB%40example.com"}).email
+        == "zoë@example.com"
+    )
+
+
+async def test_a_wrong_password_signs_nobody_in(client):
+    answer = await client.post(
+        "/auth/login", data={"email": "ada@example.com", "password": "guess"}
+    )
+
+    assert answer.status == 403
+    assert "X-Gateway-Sign-In" not in answer.headers
+    assert "do not belong together" in await answer.text()
+
+
+async def test_a_right_password_tells_the_gateway_who_signed_in(client):
+    answer = await client.post(
+        "/auth/login",
+        data={
+            "email": " Grace@Example.com ",
+            "password": "first-compiler",
+            "return_to": "/admin?x=1",
+        },
+        allow_redirects=False,
+    )
+
+    told = answer.headers["X-Gateway-Sign-In"]
+    statement = json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
+    assert (answer.status, answer.headers["Location"]) == (303, "/admin?x=1")
+    assert "=" not in told
+    assert statement["identity"]["id"] == "u_grace"
+    assert statement["identity"]["roles"] == ["member"]
+    assert statement["tenants"]["t_globex"] == {"name": "Globex", "role": "owner"}
+    assert statement["active_tenant_id"] == "t_acme"
+    assert statement["persistent"] is False
+    assert "first-compiler" not in json.dumps(statement)
+
+
+async def test_who_belongs_to_no_organisation_has_no_active_one(client):
+    answer = await client.post(
+        "/auth/login",
+        data={"email": "linus@example.com", "password": "just-for-fun", "keep": "on"},
+        allow_redirects=False,
+    )
+
+    told = answer.headers["X-Gateway-Sign-In"]
+    statement = json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
+    assert statement["active_tenant_id"] is None
+    assert statement["tenants"] == {}
+    assert statement["persistent"] is True
+
+
+async def test_leaving_tells_the_gateway(client):
+    answer = await client.post("/sign-out", allow_redirects=False)
+
+    assert answer.headers["X-Gateway-Sign-Out"] == "this"
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(client):
+    answer = await client.get(
+        "/auth/login?reason=session_expired&return_to=//evil.example"
+    )
+    text = await answer.text()
+
+    assert all(account.email in text for account in ACCOUNTS)
+    assert "Your session has expired" in text
+    assert "evil.example" not in text
+
+
+async def test_the_dashboard_shows_the_headers_escaped(client):
+    answer = await client.get(
+        "/dashboard", headers={**GRACE, "X-Auth-Note": "<script>alert(1)</script>"}
+    )
+    text = await answer.text()
+
+    assert "Hello, Grace" in text
+    assert "Notes of Globex" in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+async def test_the_dashboard_says_when_nobody_vouches(client):
+    text = await (await client.get("/dashboard")).text()
+
+    assert "did not come through the gateway" in text
+
+
+async def test_scripts_run_by_nonce_only(client):
+    answer = await client.get("/dashboard", headers=GRACE)
+
+    policy = answer.headers["Content-Security-Policy"]
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", policy)
+    assert nonce is not None
+    assert f'<script nonce="{nonce[1]}">' in await answer.text()
+    assert "unsafe-inline" not in policy
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/auth/login",
+        "/auth/onboarding",
+        "/dashboard",
+        "/admin",
+        "/static/style.css",
+    ],
+)
+async def test_a_page_asks_for_nothing_from_elsewhere(client, path):
+    answer = await client.get(path, headers=GRACE)
+    text = await answer.text()
+
+    assert answer.status == 200
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
+
+
+async def test_the_clock_ticks_and_lets_itself_be_closed(client):
+    socket = await client.ws_connect("/ws/clock")
+
+    ticks = [(await socket.receive_json())["now"] for _ in range(2)]
+    await socket.close()
+
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", tick) for tick in ticks)
+    assert socket.close_code == 1000
+
+
+async def test_events_come_one_by_one(client):
+    answer = await client.get("/events")
+
+    first = await answer.content.readuntil(b"\n\n")
+    answer.close()
+
+    assert answer.content_type == "text/event-stream"
+    assert re.fullmatch(rb"event: tick\ndata: \d\d:\d\d:\d\d\n\n", first)
