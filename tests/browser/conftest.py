@@ -1,0 +1,118 @@
+"""`gateway demo` as a user starts it, and Chromium in front of it."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+    # Names that are not this machine do not resolve.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo: where it is, and what it has said so far."""
+
+    url: str
+    admin: str
+    said: list[str]
+
+    @property
+    def has_notes(self) -> bool:
+        return not any("No notes in this demo" in line for line in self.said)
+
+
+@pytest.fixture(scope="package")
+def demo() -> Iterator[Demo]:
+    ports = [free_port() for _ in range(4)]
+    names = ("--port", "--admin-port", "--app-port", "--api-port")
+    chosen = [
+        word for pair in zip(names, map(str, ports), strict=True) for word in pair
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "demo", *chosen],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    said: list[str] = []
+    told = threading.Event()
+
+    def listen(lines) -> None:
+        for line in lines:
+            said.append(line)
+            if "Ctrl-C stops everything" in line:
+                told.set()
+        told.set()
+
+    ear = threading.Thread(target=listen, args=(process.stdout,), daemon=True)
+    ear.start()
+    try:
+        assert told.wait(60), "".join(said)
+        assert process.poll() is None, "".join(said)
+        yield Demo(
+            url=f"http://localhost:{ports[0]}",
+            admin=f"http://127.0.0.1:{ports[1]}",
+            said=said,
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        process.wait()
+        ear.join(10)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=SWITCHES
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, demo) -> Iterator:
+    context = chromium.new_context(base_url=demo.url)
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    page.wrong = []
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda said: (
+            page.wrong.append(said.text) if "Content Security" in said.text else None
+        ),
+    )
+    yield page
+    context.close()
+    assert page.wrong == []

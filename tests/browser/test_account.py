@@ -1,0 +1,146 @@
+"""A person looks at the account page, without script, and ends another device."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.needs("chromium", "playwright", "valkey", "postgres"),
+]
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
+    "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
+)
+FIREFOX = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+)
+
+
+@pytest.fixture
+def device(chromium, demo):
+    """Make a browser of a person, script switched off."""
+    made = []
+
+    def make(user_agent=None, **options) -> Page:
+        context = chromium.new_context(
+            base_url=demo.url,
+            user_agent=user_agent,
+            java_script_enabled=False,
+            **options,
+        )
+        context.set_default_timeout(15_000)
+        made.append(context)
+        return context.new_page()
+
+    yield make
+    for context in made:
+        context.close()
+
+
+def sign_in(page: Page, name: str = "Grace Hopper") -> None:
+    page.goto("/auth/login")
+    page.get_by_role("button", name=f"Sign in as {name}").click()
+    page.wait_for_url("**/dashboard")
+
+
+def alone(page: Page) -> None:
+    """Sign in, and end what other tests have left."""
+    sign_in(page)
+    page.goto("/.gateway/account")
+    others = page.get_by_role("button", name="End all others")
+    if others.count():
+        others.click()
+    page.goto("/.gateway/account")
+
+
+def devices(page: Page):
+    return page.get_by_role("region", name="Devices").get_by_role("listitem")
+
+
+def test_without_a_session_it_sends_to_sign_in_and_back(device):
+    page = device()
+    page.goto("/.gateway/account")
+
+    asked = parse_qs(urlsplit(page.url).query)
+    assert urlsplit(page.url).path == "/auth/login"
+    assert asked["return_to"] == ["/.gateway/account"]
+
+
+def test_another_device_is_seen_and_ended(device):
+    mine, other = device(FIREFOX), device(IPHONE)
+    alone(mine)
+    sign_in(other)
+    mine.reload()
+
+    expect(devices(mine)).to_have_count(2)
+    expect(devices(mine).nth(0)).to_contain_text("Firefox on Windows")
+    expect(devices(mine).nth(0)).to_contain_text("This device")
+    expect(devices(mine).nth(0).get_by_role("button")).to_have_count(0)
+    expect(devices(mine).nth(1)).to_contain_text("Safari on iPhone")
+    mine.get_by_role("button", name=re.compile("End Safari on iPhone")).click()
+
+    expect(mine.get_by_role("status")).to_have_text("That device is signed out.")
+    expect(devices(mine)).to_have_count(1)
+    other.goto("/dashboard")
+    assert urlsplit(other.url).path == "/auth/login"
+    mine.goto("/dashboard")
+    assert urlsplit(mine.url).path == "/dashboard"
+
+
+def test_all_others_are_ended_at_once(device):
+    mine, phone, tablet = device(), device(IPHONE), device()
+    alone(mine)
+    sign_in(phone)
+    sign_in(tablet)
+    mine.reload()
+    expect(devices(mine)).to_have_count(3)
+
+    mine.get_by_role("button", name="End all others").click()
+
+    expect(devices(mine)).to_have_count(1)
+    for other in (phone, tablet):
+        other.goto("/dashboard")
+        assert urlsplit(other.url).path == "/auth/login"
+
+
+def test_the_organisation_is_switched(device):
+    page = device()
+    alone(page)
+    tenants = page.get_by_role("region", name="Organisations")
+    expect(tenants.get_by_role("listitem").filter(has_text="Active")).to_contain_text(
+        "Acme"
+    )
+
+    page.get_by_role("button", name=re.compile("Switch to Globex")).click()
+
+    expect(page.get_by_role("status")).to_contain_text("another organisation")
+    expect(tenants.get_by_role("listitem").filter(has_text="Active")).to_contain_text(
+        "Globex"
+    )
+
+
+def test_one_signs_out_from_it(device):
+    page = device()
+    alone(page)
+
+    page.get_by_role("button", name="Sign out").click()
+
+    page.wait_for_url(re.compile(r"/$"))
+    assert page.context.cookies() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_it_fits_the_screen(device, scheme, width):
+    page = device(color_scheme=scheme, viewport={"width": width, "height": 740})
+    alone(page)
+
+    for part in page.get_by_role("button").all():
+        box = part.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    assert page.locator("main").bounding_box()["width"] <= width

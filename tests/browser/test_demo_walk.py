@@ -1,0 +1,217 @@
+"""A person with a browser in front of `gateway demo`."""
+
+import json
+import re
+import urllib.request
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.needs("chromium", "playwright", "valkey", "postgres"),
+]
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.goto("/auth/login")
+    page.get_by_role("button", name=f"Sign in as {name}").click()
+    page.wait_for_url("**/dashboard")
+
+
+def path_of(page: Page) -> str:
+    return urlsplit(page.url).path
+
+
+def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(page):
+    page.goto("/dashboard?tab=2")
+
+    asked = parse_qs(urlsplit(page.url).query)
+    assert path_of(page) == "/auth/login"
+    assert asked["return_to"] == ["/dashboard?tab=2"]
+
+    page.get_by_label("E-mail").fill("grace@example.com")
+    page.get_by_label("Password").fill("first-compiler")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/dashboard?tab=2")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Grace")
+
+
+def test_a_wrong_password_signs_nobody_in(page):
+    page.goto("/auth/login")
+    page.get_by_label("E-mail").fill("grace@example.com")
+    page.get_by_label("Password").fill("guess")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    assert page.context.cookies() == []
+
+
+def test_the_session_cookie_is_out_of_reach_of_scripts(page):
+    sign_in(page, "Grace Hopper")
+
+    (cookie,) = page.context.cookies()
+
+    assert cookie["name"] == "gateway_session"
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (
+        True,
+        "Lax",
+        "/",
+    )
+    assert page.evaluate("document.cookie") == ""
+
+
+def test_the_dashboard_shows_the_headers_and_the_token(page, demo):
+    sign_in(page, "Grace Hopper")
+
+    told = page.locator("#told")
+    expect(told).to_contain_text("u_grace")
+    expect(told).to_contain_text("grace@example.com")
+    expect(told).to_contain_text("t_acme")
+    header, claims = (
+        json.loads(text) for text in page.locator("#token pre").all_text_contents()
+    )
+    published = json.load(urllib.request.urlopen(f"{demo.url}/.gateway/jwks.json"))
+    assert header["kid"] in [key["kid"] for key in published["keys"]]
+    assert claims["aud"] == "web"
+    assert claims["sub"] == "u_grace"
+    assert 0 < claims["exp"] - claims["iat"] <= 60
+
+
+def test_a_client_cannot_speak_for_itself(page):
+    page.context.set_extra_http_headers(
+        {"X-Auth-User-Id": "u_ada", "X_Auth_Role": "admin"}
+    )
+    page.goto("/")
+
+    expect(
+        page.get_by_role("banner").get_by_role("link", name="Sign in")
+    ).to_be_visible()
+
+
+def test_another_tenant_shows_other_rows(page, demo):
+    assert demo.has_notes
+    sign_in(page, "Grace Hopper")
+    tenants = page.frame_locator("iframe[name=notes]").locator("#notes td:nth-child(3)")
+    expect(tenants.first).to_be_visible()
+    assert set(tenants.all_text_contents()) == {"t_acme"}
+
+    page.get_by_role("button", name=re.compile("Globex")).click()
+
+    expect(page.get_by_role("heading", name="Notes of Globex")).to_be_visible()
+    expect(tenants.first).to_be_visible()
+    assert set(tenants.all_text_contents()) == {"t_globex"}
+    assert path_of(page) == "/dashboard"
+
+
+def test_a_note_is_written_for_the_active_tenant_only(page, demo):
+    assert demo.has_notes
+    sign_in(page, "Grace Hopper")
+    notes = page.frame_locator("iframe[name=notes]")
+    notes.get_by_label("New note").fill("The moth is out of the relay")
+    notes.get_by_role("button", name="Add").click()
+    expect(notes.locator("#notes")).to_contain_text("The moth is out")
+
+    page.get_by_role("button", name=re.compile("Globex")).click()
+
+    expect(page.get_by_role("heading", name="Notes of Globex")).to_be_visible()
+    expect(notes.locator("#notes")).to_contain_text("t_globex")
+    expect(notes.locator("#notes")).not_to_contain_text("The moth is out")
+
+
+def test_a_member_is_refused_the_admin_page(page):
+    sign_in(page, "Grace Hopper")
+
+    answer = page.goto("/admin")
+
+    assert answer.status == 403
+    expect(page.locator("body")).to_contain_text("This page is for administrators.")
+    expect(page.get_by_role("heading", name="Accounts")).to_have_count(0)
+
+
+def test_an_administrator_sees_the_admin_page(page):
+    sign_in(page, "Ada Lovelace")
+
+    answer = page.goto("/admin")
+
+    assert answer.status == 200
+    expect(page.get_by_role("heading", level=1)).to_have_text("Administration")
+
+
+def test_who_is_signed_in_does_not_see_the_sign_in_page(page):
+    sign_in(page, "Ada Lovelace")
+
+    page.goto("/auth/login")
+
+    assert path_of(page) == "/dashboard"
+
+
+def test_who_belongs_to_no_organisation_gets_no_rows(page):
+    sign_in(page, "Linus Berg")
+    expect(page.locator("iframe[name=notes]")).to_have_count(0)
+
+    page.goto("/api/notes")
+
+    assert path_of(page) == "/auth/onboarding"
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        "Choose an organisation first"
+    )
+
+
+def test_the_clock_ticks_and_ends_with_the_session(page):
+    sign_in(page, "Grace Hopper")
+    clock = page.locator("#clock")
+    expect(clock).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    first = clock.text_content()
+    expect(clock).not_to_have_text(first)
+
+    other = page.context.new_page()
+    other.goto("/dashboard")
+    other.get_by_role("button", name="Sign out at the gateway").click()
+
+    expect(clock).to_have_text(re.compile(r"^ended \(\d+\)$"))
+
+
+@pytest.mark.parametrize(
+    "button", ["Sign out at the gateway", "Sign out by this app's own answer"]
+)
+def test_after_signing_out_the_dashboard_asks_again(page, button):
+    sign_in(page, "Grace Hopper")
+    (before,) = page.context.cookies()
+
+    page.get_by_role("button", name=button).click()
+
+    page.wait_for_url(re.compile(r"/$"))
+    assert page.context.cookies() == []
+    page.goto("/dashboard")
+    assert path_of(page) == "/auth/login"
+    # The cookie was not only forgotten: its session is over.
+    page.context.add_cookies([before])
+    page.goto("/dashboard")
+    assert path_of(page) == "/auth/login"
+
+
+def test_the_pages_work_without_script(chromium, demo):
+    context = chromium.new_context(base_url=demo.url, java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, "Grace Hopper")
+
+    notes = page.frame_locator("iframe[name=notes]").locator("#notes")
+
+    expect(notes).to_contain_text("t_acme")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_fits_a_telephone(chromium, demo, scheme):
+    context = chromium.new_context(
+        base_url=demo.url, color_scheme=scheme, viewport={"width": 360, "height": 740}
+    )
+    page = context.new_page()
+    sign_in(page, "Grace Hopper")
+
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    assert wider <= 0
+    context.close()

@@ -1,0 +1,185 @@
+"""Two tabs of one browser learn from the script that their session ended."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.servers import valkey_server
+from tests.walk.harness import (
+    Gateway,
+    RecordingUpstream,
+    Seen,
+    base_config,
+    running_gateway,
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.needs("chromium", "playwright", "valkey"),
+]
+
+PAGE = b"""<!doctype html><title>App</title>
+<script src="/.gateway/session.js" defer></script>
+<script src="/static/toast.js" defer></script>
+<output id="ended"></output><output id="tenant"></output>
+<form method="post" action="/.gateway/logout"><button>Sign out</button></form>
+<form method="post" action="/.gateway/tenant">
+<input type="hidden" name="tenant_id" value="t_blue">
+<input type="hidden" name="return_to" value="/dashboard"><button>Blue</button></form>
+"""
+TOAST = b"""
+gatewaySession.onEnd((reason) => { document.querySelector("#ended").append(reason + ";"); });
+gatewaySession.onTenantChange((id) => { document.querySelector("#tenant").append(id + ";"); });
+"""
+
+
+async def app(seen: Seen, writer: asyncio.StreamWriter) -> None:
+    script = seen.target == "/static/toast.js"
+    body = TOAST if script else PAGE
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
+        b"Content-Security-Policy: default-src 'none'; script-src 'self'; "
+        b"connect-src 'self'; form-action 'self'\r\n\r\n"
+        % (b"text/javascript" if script else b"text/html", len(body))
+        + body
+    )
+    await writer.drain()
+
+
+@dataclass
+class Running:
+    """A gateway in a thread of its own: Playwright's loop has this one."""
+
+    gateway: Gateway
+    loop: asyncio.AbstractEventLoop
+    url: str
+
+    def do(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        async def done() -> Any:
+            return await work(*args)
+
+        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(15)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[Running]:
+    ready, done = threading.Event(), asyncio.Event()
+    found: list[Running] = []
+
+    async def serve(redis_url: str) -> None:
+        upstream = RecordingUpstream(answer=app)
+        await upstream.start()
+        config = base_config(upstream.port)
+        folder = tmp_path_factory.mktemp("gateway")
+        async with running_gateway(config, folder, redis_url) as gateway:
+            url = f"http://localhost:{gateway.port}"
+            found.append(Running(gateway, asyncio.get_running_loop(), url))
+            ready.set()
+            await done.wait()
+        await upstream.stop()
+
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as redis:
+        thread = threading.Thread(target=lambda: asyncio.run(serve(redis.url)))
+        thread.start()
+        assert ready.wait(20)
+        yield found[0]
+        found[0].loop.call_soon_threadsafe(done.set)
+        thread.join(20)
+
+
+@pytest.fixture
+def tabs(chromium, running) -> Iterator[tuple[Page, Page, str]]:
+    """Two tabs that have a session, and the key of the session in the store."""
+    context = chromium.new_context(base_url=running.url)
+    context.set_default_timeout(15_000)
+    cookie = running.do(running.gateway.sign_in)
+    name, _, value = cookie.partition("=")
+    context.add_cookies([{"name": name, "value": value, "url": running.url}])
+    wrong: list[str] = []
+    pages = []
+    for _ in range(2):
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                wrong.append(said.text) if "Content Security" in said.text else None
+            ),
+        )
+        with page.expect_response("**/.gateway/session"):
+            page.goto("/dashboard")
+        pages.append(page)
+    yield pages[0], pages[1], running.gateway.key_of(cookie)
+    context.close()
+    assert wrong == []
+
+
+def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(tabs):
+    here, there, _ = tabs
+
+    here.get_by_role("button", name="Sign out").click()
+
+    expect(there.locator("#ended")).to_have_text("signed_out;", timeout=5_000)
+    there.evaluate("gatewaySession.check()")
+    there.evaluate("gatewaySession.check()")
+    expect(there.locator("#ended")).to_have_text("signed_out;")
+
+
+def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(tabs, running):
+    here, there, key = tabs
+    running.do(running.gateway.app.store.end, key, time.time())
+
+    here.evaluate("dispatchEvent(new Event('focus'))")
+
+    for tab in (here, there):
+        expect(tab.locator("#ended")).to_have_text("revoked;")
+
+
+def test_an_expired_session_is_told_as_expired(tabs, running):
+    here, _, key = tabs
+    store = running.gateway.app.store
+    session = running.do(store.load, key)
+    over = replace(session, expires_at=time.time() - 1)
+    assert running.do(store.replace, key, session, over)
+
+    here.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+    expect(here.locator("#ended")).to_have_text("expired;")
+
+
+def test_another_tenant_is_told_to_the_other_tab(tabs):
+    here, there, _ = tabs
+
+    here.get_by_role("button", name="Blue").click()
+
+    expect(there.locator("#tenant")).to_have_text("t_blue;", timeout=5_000)
+    expect(there.locator("#ended")).to_have_text("")
+
+
+def test_what_cannot_be_found_out_ends_nothing(tabs):
+    here, _, _ = tabs
+    here.route("**/.gateway/session", lambda route: route.fulfill(status=503, json={}))
+    here.evaluate("gatewaySession.check()")
+    here.unroute("**/.gateway/session")
+    here.route("**/.gateway/session", lambda route: route.abort())
+    here.evaluate("gatewaySession.check()")
+
+    expect(here.locator("#ended")).to_have_text("")
+
+
+def test_who_never_was_signed_in_hears_of_no_end(chromium, running):
+    context = chromium.new_context(base_url=running.url)
+    page = context.new_page()
+    with page.expect_response("**/.gateway/session") as asked:
+        page.goto("/")
+
+    assert asked.value.status == 401
+    page.evaluate("gatewaySession.check()")
+    expect(page.locator("#ended")).to_have_text("")
+    context.close()

@@ -1,0 +1,170 @@
+"""Every module has a test file of its own: gateway/x/y.py, tests/x/test_y.py.
+
+So who changes a module knows where its tests are, and who adds one is asked for
+them. What is not seen by itself is in the table below, with what it is seen in.
+"""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Modules without a test file of their own: why, and where they are tested."""
+
+    why: str
+    tests: str
+    modules: tuple[str, ...]
+
+
+ELSEWHERE = (
+    Elsewhere(
+        "they are the process, which is seen from outside",
+        "tests/walk/test_process.py",
+        ("__main__", "app", "workers", "server/admin/application")
+        + ("server/admin/health", "server/admin/sessions"),
+    ),
+    Elsewhere(
+        "they start other programs, and are seen in a whole demo",
+        "tests/demo/test_run.py",
+        ("cli/demo", "demo/__main__", "demo/child"),
+    ),
+    Elsewhere(
+        "the accounts that one signs in with at the sample app",
+        "tests/demo/test_app.py",
+        ("demo/accounts",),
+    ),
+    Elsewhere(
+        "the commands of the group", "tests/cli/test_group.py", ("cli/__init__",)
+    ),
+    Elsewhere(
+        "what `gateway check` finds is told by it",
+        "tests/cli/test_check.py",
+        ("cli/findings",),
+    ),
+    Elsewhere(
+        "parts of one reader: what a key means is seen in a whole file",
+        "tests/config/test_load.py",
+        ("config/checks", "config/complaint", "config/doubts", "config/fields")
+        + ("config/patterns", "config/scalars", "config/schema", "config/variables")
+        + ("config/whole", "config/wording"),
+    ),
+    Elsewhere(
+        "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
+    ),
+    Elsewhere(
+        "what is asked of a request's body", "tests/proxy/test_upstream.py", ("proxy/body",)
+    ),
+    Elsewhere(
+        "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response",)
+    ),
+    Elsewhere("the values of the table", "tests/routes/test_compile.py", ("routes/model",)),
+    Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),
+    Elsewhere(
+        "the way of a request is seen through real sockets",
+        "tests/walk/test_decisions.py",
+        ("server/handler",),
+    ),
+    Elsewhere(
+        "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
+    ),
+    Elsewhere(
+        "what a client's connection may cost", "tests/walk/test_limits.py", ("server/listener",)
+    ),
+    Elsewhere(
+        "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)
+    ),
+    Elsewhere(
+        "an app, a store and a browser have to agree",
+        "tests/walk/test_sign_in.py",
+        ("server/session_changes",),
+    ),
+    Elsewhere(
+        "two modules of few lines",
+        "tests/server/test_story_and_edge.py",
+        ("server/story", "server/edge"),
+    ),
+    Elsewhere(
+        "writes that are put off are seen where they are",
+        "tests/server/test_credentials.py",
+        ("server/tools",),
+    ),
+    Elsewhere("what is built, as values", "tests/test_build.py", ("server/serving",)),
+    Elsewhere(
+        "the table of our own paths",
+        "tests/server/endpoints/test_endpoints.py",
+        ("server/endpoints/__init__",),
+    ),
+    Elsewhere(
+        "one suite for every store",
+        "tests/contract/test_session_store.py",
+        ("sessions/store", "sessions/redis_keys"),
+    ),
+    Elsewhere(
+        "parts of the store on Redis",
+        "tests/sessions/test_redis.py",
+        ("sessions/redis_client", "sessions/redis_watch"),
+    ),
+    Elsewhere(
+        "Redis Cluster has to be there",
+        "tests/sessions/test_redis_topologies.py",
+        ("sessions/redis_cluster",),
+    ),
+    Elsewhere(
+        "how the members of a record are read",
+        "tests/sessions/test_record.py",
+        ("sessions/members", "sessions/timestamps"),
+    ),
+    Elsewhere(
+        "what a token needs of a session", "tests/tokens/test_minter.py", ("tokens/subject",)
+    ),
+)  # fmt: skip
+NAMED = {module: row for row in ELSEWHERE for module in row.modules}
+
+
+def modules() -> list[str]:
+    """Name what has code: "x/y", and "x/__init__" where a package defines something."""
+    found = []
+    for file in sorted((ROOT / "gateway").rglob("*.py")):
+        name = file.relative_to(ROOT / "gateway").with_suffix("").as_posix()
+        if not name.endswith("__init__") or _defines(file):
+            found.append(name)
+    return found
+
+
+def _defines(file: Path) -> bool:
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for node in body
+    )
+
+
+def own_tests(module: str) -> Path:
+    folder, _, name = module.rpartition("/")
+    return ROOT / "tests" / folder / f"test_{name}.py"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_has_its_tests(module: str) -> None:
+    own = own_tests(module)
+
+    if module in NAMED and own.is_file():
+        pytest.fail(f"{own} is there: take {module} off the table", pytrace=False)
+    if module not in NAMED and not own.is_file():
+        pytest.fail(f"gateway/{module}.py: write {own}", pytrace=False)
+
+
+@pytest.mark.parametrize("row", ELSEWHERE, ids=lambda row: row.tests)
+def test_what_is_tested_elsewhere_is_there_and_so_are_its_tests(row: Elsewhere) -> None:
+    assert (ROOT / row.tests).is_file()
+    assert set(row.modules) <= set(modules())
+
+
+def test_no_module_is_named_twice() -> None:
+    assert len(NAMED) == sum(len(row.modules) for row in ELSEWHERE)
