@@ -51,6 +51,15 @@ def is_cross_site(head: RequestHead, public_origin: str) -> bool:
     )
 
 
+def is_cross_origin(head: RequestHead, public_origin: str) -> bool:
+    """Tell whether a page of another origin made a browser send this request.
+
+    Stricter than `is_cross_site`: a sibling, "blog.example.com" beside
+    "app.example.com", is another origin, and may be in other hands.
+    """
+    return head.sec_fetch_site == "same-site" or is_cross_site(head, public_origin)
+
+
 _SAME_SITE: Final = frozenset(("same-origin", "same-site", "none"))
 
 

@@ -57,6 +57,10 @@ _URL: Final = re.compile(r"([A-Za-z]{4,5})://([^/?#]+)([/?].*)?").fullmatch
 # that turn into it: "//", "/ /", "/../", with either slash.
 _SLASHES: Final = re.compile(rb"[/\\](?:[\s\x0b]*|\.{1,2})[/\\]").search
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search
+# "/https:evil.example" is a path to us, and an address to who drops the slash.
+_SCHEME: Final = re.compile(
+    rb"/(?:blob|data|file|ftp|https?|javascript|vbscript|wss?):", re.IGNORECASE
+).match
 
 
 def _safe_path(raw: str) -> Target | None:
@@ -64,7 +68,12 @@ def _safe_path(raw: str) -> Target | None:
     if isinstance(target, BadTarget):
         return None
     decoded = unquote_to_bytes(target.path)
-    if b"\\" in decoded or _CONTROL(decoded) or _SLASHES(decoded):
+    if b"\\" in decoded or _CONTROL(decoded) or _SLASHES(decoded) or _SCHEME(decoded):
+        return None
+    # The query is the page's own business, but for an address written out in it: the
+    # page may be the next that redirects. Percent-encoded, as data is, it passes.
+    query = (target.query or "").encode()
+    if b"\\" in query or _SLASHES(query):
         return None
     return target
 

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.http.navigation import is_cross_site, is_navigation
+from gateway.http.navigation import is_cross_origin, is_cross_site, is_navigation
 from tests.http.heads import head
 
 HTML = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -83,6 +83,17 @@ def test_an_unsafe_request_of_another_site_is_known(
 ) -> None:
     assert is_cross_site(head(*fields, method="POST"), ORIGIN) is expected
     assert not is_cross_site(head(*fields, method="GET"), ORIGIN)
+
+
+@pytest.mark.parametrize(("fields", "expected"), CROSS_SITE)
+def test_what_is_another_site_is_another_origin(
+    fields: list[tuple[str, str]], expected: bool
+) -> None:
+    sibling = fields == [("Sec-Fetch-Site", "same-site")]
+
+    found = is_cross_origin(head(*fields, method="POST"), ORIGIN)
+
+    assert found is (expected or sibling)
 
 
 def test_a_websocket_is_as_unsafe_as_a_form() -> None:

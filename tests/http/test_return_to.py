@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from gateway.http.return_to import login_location, safe_return_to
 from gateway.http.target import BadTarget, parse_target
 from gateway.reasons import Reason
+from tests.http import return_addresses
 
 OURS = "https://gw.example"
 ALLOWED = (
@@ -89,9 +90,46 @@ def test_no_one_is_sent_elsewhere(value: str) -> None:
     assert safe_return_to(value, public_origin=OURS, allowed=ALLOWED) is None
 
 
+@pytest.mark.parametrize("shape", return_addresses.SHAPES)
+def test_what_once_led_elsewhere_leads_nowhere(shape: str) -> None:
+    let_through = [
+        value
+        for value in return_addresses.SHAPES[shape]
+        if safe_return_to(
+            value,
+            public_origin=return_addresses.OURS,
+            allowed=return_addresses.ALLOWED,
+        )
+        is not None
+    ]
+
+    assert let_through == []
+
+
+def test_no_combination_of_what_payloads_are_made_of_leads_elsewhere() -> None:
+    values = return_addresses.variants()
+
+    let_through = [
+        value
+        for value in values
+        if safe_return_to(
+            value,
+            public_origin=return_addresses.OURS,
+            allowed=return_addresses.ALLOWED,
+        )
+        is not None
+    ]
+
+    assert len(values) > 800
+    assert let_through == []
+
+
 ACCEPTED = [
     pytest.param("/", "/", id="root"),
-    pytest.param("/dashboard?tab=1&next=//evil", None, id="path-and-query"),
+    pytest.param("/dashboard?tab=1&next=/home", None, id="path-and-query"),
+    pytest.param("/go?url=https%3A%2F%2Fa.test", None, id="an-address-that-is-data"),
+    pytest.param("/v1/items:all", None, id="a-colon-further-on"),
+    pytest.param("/urn:isbn:1", None, id="a-colon-that-is-no-scheme"),
     pytest.param("/a?x=%20%0A", None, id="escapes-in-the-query-are-data"),
     pytest.param("/a%20b/caf%c3%a9/%41", "/a%20b/caf%C3%A9/A", id="canonical"),
     pytest.param("/files/a%2Fb;v=1", None, id="what-a-route-may-opt-in-to"),

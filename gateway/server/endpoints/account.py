@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.http.head import RequestHead
-from gateway.http.navigation import is_cross_site, is_navigation
+from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.http.return_to import login_location
 from gateway.reasons import Reason
 from gateway.server.caller import caller_of
@@ -68,13 +68,13 @@ async def end(
     """End one other session of the same identity: `session_id`, a form field.
 
     Answers 303 to the page; 400 for the session of the request itself; 403 to a
-    form on another site. A session that is over, somebody else's or nobody's all
+    form on another origin. A session that is over, somebody else's or nobody's all
     answer the same, so that ids cannot be guessed.
 
     Raises:
         StoreUnavailable: it is not known whether it ended.
     """
-    if is_cross_site(head, serving.policy.public_origin):
+    if is_cross_origin(head, serving.policy.public_origin):
         return _cross_site(head, serving, story)
     session_id = (await read_form(exchange, head)).get("session_id", "")
     found = await look_up(head, serving, story, tools)
@@ -112,7 +112,7 @@ async def end_others(
     Raises:
         StoreUnavailable: it is not known whether they ended.
     """
-    if is_cross_site(head, serving.policy.public_origin):
+    if is_cross_origin(head, serving.policy.public_origin):
         return _cross_site(head, serving, story)
     found = await look_up(head, serving, story, tools)
     if isinstance(found, Anonymous):

@@ -1,7 +1,7 @@
 """`POST /.gateway/tenant`: makes another membership the active tenant."""
 
 from gateway.http.head import RequestHead
-from gateway.http.navigation import is_cross_site, is_navigation
+from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.server.caller import caller_of
@@ -27,13 +27,13 @@ async def tenant(
 
     Answers 303 to `return_to`, else to the home page; 204 to a program; 401
     without a session; 403 for a tenant that is not a membership, or a form on
-    another site; 400 for an address that is not allowed.
+    another origin; 400 for an address that is not allowed.
 
     Raises:
         StoreUnavailable: nothing was switched.
     """
     replies = serving.replies
-    if is_cross_site(head, serving.policy.public_origin):
+    if is_cross_origin(head, serving.policy.public_origin):
         story.decision, story.reason = "deny", Reason.CROSS_SITE
         return OwnAnswer(reply=replies.problem(403, Reason.CROSS_SITE, head))
     form = await read_form(exchange, head)

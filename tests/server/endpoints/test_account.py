@@ -227,6 +227,7 @@ async def test_without_the_store_nobody_is_sent_to_sign_in(endpoint: Any) -> Non
         pytest.param(("Origin", "https://evil.test"), id="origin"),
         pytest.param(("Origin", "null"), id="null"),
         pytest.param(("Sec-Fetch-Site", "cross-site"), id="fetch"),
+        pytest.param(("Sec-Fetch-Site", "same-site"), id="sibling"),
     ],
 )
 async def test_another_site_ends_nothing(endpoint: Any, field: tuple[str, str]) -> None:

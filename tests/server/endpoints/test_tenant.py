@@ -57,6 +57,7 @@ async def active(tools: Tools, key: str) -> str | None:
         pytest.param("tenant_id=t_beta&return_to=//evil.test", [], 400, Reason.BAD_RETURN_TO, id="leads elsewhere"),
         pytest.param("tenant_id=t_beta", [("Origin", "https://evil.test")], 403, Reason.CROSS_SITE, id="another site"),
         pytest.param("tenant_id=t_beta", [("Sec-Fetch-Site", "cross-site")], 403, Reason.CROSS_SITE, id="another site's fetch"),
+        pytest.param("tenant_id=t_beta", [("Sec-Fetch-Site", "same-site")], 403, Reason.CROSS_SITE, id="a sibling's fetch"),
     ],
 )  # fmt: skip
 async def test_what_is_not_ones_own_is_not_chosen(
