@@ -229,17 +229,9 @@ class App:
         )
 
     @property
-    def watched_files(self) -> tuple[Path, ...]:
-        """Name the files whose change is a reload."""
-        tls = self._loaded.config.server.tls
-        certificate = () if tls is None else (Path(tls.certificate), Path(tls.key))
-        return (self._loaded.path, *certificate)
-
-    @property
-    def watched_folders(self) -> tuple[Path, ...]:
-        """Name the folders in which any change is a reload: the signing keys."""
-        keys = self._loaded.config.tokens.keys
-        return () if keys == "embedded" else (Path(keys),)
+    def loaded(self) -> LoadedConfig:
+        """The configuration that serves now, as it was read."""
+        return self._loaded
 
     def _open_store(self, config: Config) -> SessionStore:
         url = self._redis_url or config.redis.url.get_secret_value()

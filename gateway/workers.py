@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import uvloop
@@ -41,6 +42,10 @@ _PAUSE = 1.0
 """Seconds before a worker that failed at its start is started again."""
 
 
+Fingerprint: TypeAlias = tuple[object, ...]
+"""What the files of a configuration look like from outside: place, size, time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """What a process is started with."""
@@ -59,19 +64,22 @@ def run(launch: Launch) -> int:
         ConfigError: the keys or the configuration cannot be used.
         OSError: an address cannot be listened on.
     """
+    known = _fingerprint(launch.loaded)
     ring = build_ring(launch.loaded, now=time.time())
     workers = launch.loaded.config.server.workers
     count = (os.cpu_count() or 1) if workers == "auto" else workers
     if count == 1:
-        return uvloop.run(_serve(launch, ring, reuse_port=False, folder=None))
+        serve = _serve(launch, ring, known=known, reuse_port=False, folder=None)
+        return uvloop.run(serve)
     with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
-        return _Supervisor(launch, ring, count, Path(folder)).run()
+        return _Supervisor(launch, ring, known, count, Path(folder)).run()
 
 
 async def _serve(
     launch: Launch,
     ring: KeyRing,
     *,
+    known: Fingerprint,
     reuse_port: bool,
     folder: Path | None,
     again: bool = False,
@@ -94,11 +102,13 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_die, stop)
     loop.add_signal_handler(signal.SIGHUP, reload.set)
+    if again:
+        known = _fingerprint(app.loaded)
     await app.open(again=again)
     _spare_the_collector()
     if launch.on_ready is not None:
         launch.on_ready()
-    watcher = asyncio.create_task(_watch(app, reload))
+    watcher = asyncio.create_task(_watch(app, reload, known))
     reloader = asyncio.create_task(_reload_when_asked(app, reload))
     try:
         await stop.wait()
@@ -146,34 +156,45 @@ async def _reload_when_asked(app: App, reload: asyncio.Event) -> None:
         await app.reload()
 
 
-def _folders(app: App) -> set[str]:
-    # The folder and not the file: editors and Kubernetes put a new file (or a new
-    # link) in the place of the old one, and a watch on the old one sees nothing.
-    files = {os.path.dirname(os.path.abspath(path)) for path in app.watched_files}
-    return files | {str(folder) for folder in app.watched_folders}
-
-
-async def _watch(app: App, reload: asyncio.Event) -> None:
-    # A watch only wakes us; what decides is whether the files differ. So a change
-    # before the watch began is seen as well, and one on a file system without
-    # notifications a little later.
-    known = _fingerprint(app)
+async def _watch(app: App, reload: asyncio.Event, known: Fingerprint) -> None:
+    # A watch only wakes us; what decides is whether the files differ from what was
+    # there (`known`) before they were read. So no change falls between reading and
+    # watching, and one on a file system without notifications is seen a little later.
+    found = _fingerprint(app.loaded)
+    if found != known or app.loaded.outdated:
+        known = found
+        reload.set()
     async for _ in watchfiles.awatch(
-        *_folders(app),
+        *_folders(app.loaded),
         debounce=200,
         rust_timeout=_LOOK_EVERY,
         yield_on_timeout=True,
         recursive=False,
     ):
-        found = _fingerprint(app)
+        found = _fingerprint(app.loaded)
         if found != known:
             known = found
             reload.set()
 
 
-def _fingerprint(app: App) -> tuple[object, ...]:
-    paths = [str(path) for path in app.watched_files]
-    for folder in app.watched_folders:
+def _folders(loaded: LoadedConfig) -> set[str]:
+    # The folder and not the file: editors and Kubernetes put a new file (or a new
+    # link) in the place of the old one, and a watch on the old one sees nothing.
+    files, keys = _watched(loaded)
+    return {os.path.dirname(os.path.abspath(path)) for path in files} | set(keys)
+
+
+def _watched(loaded: LoadedConfig) -> tuple[list[str], list[str]]:
+    """Name the files whose change is a reload, and the folder of signing keys."""
+    tls, keys = loaded.config.server.tls, loaded.config.tokens.keys
+    certificate = [] if tls is None else [tls.certificate, tls.key]
+    folders = [] if keys == "embedded" else [keys]
+    return [str(loaded.path), *certificate], folders
+
+
+def _fingerprint(loaded: LoadedConfig) -> Fingerprint:
+    paths, folders = _watched(loaded)
+    for folder in folders:
         with contextlib.suppress(OSError):
             paths += sorted(entry.path for entry in os.scandir(folder))
     return tuple(_state(path) for path in paths)
@@ -188,9 +209,17 @@ def _state(path: str) -> tuple[object, ...]:
 
 
 class _Supervisor:
-    def __init__(self, launch: Launch, ring: KeyRing, count: int, folder: Path) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        ring: KeyRing,
+        known: Fingerprint,
+        count: int,
+        folder: Path,
+    ) -> None:
         self._launch = launch
         self._ring = ring
+        self._known = known
         self._count = count
         self._folder = folder
         self._born: dict[int, float] = {}
@@ -246,6 +275,7 @@ class _Supervisor:
                 _serve(
                     self._launch,
                     self._ring,
+                    known=self._known,
                     reuse_port=True,
                     folder=self._folder,
                     again=again,

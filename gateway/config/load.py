@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +24,20 @@ class LoadedConfig:
     config: Config
     path: Path
     document: Document
+    digest: bytes
+    """The SHA-256 of the file as it was read."""
     warnings: tuple[Problem, ...] = ()
 
     def __repr__(self) -> str:
         return f"LoadedConfig(path={str(self.path)!r})"
+
+    @property
+    def outdated(self) -> bool:
+        """Tell whether the file now holds, or lacks, other bytes than were read."""
+        try:
+            return sha256(read_config(self.path)).digest() != self.digest
+        except ConfigError:
+            return True
 
     def where(self, *loc: str | int) -> Mark:
         """Return line and column of a value, given the keys that lead to it."""
@@ -75,6 +86,7 @@ def parse_config(raw: bytes, *, path: Path, env: Mapping[str, str]) -> LoadedCon
         config=config,
         path=path,
         document=document,
+        digest=sha256(raw).digest(),
         warnings=_in_order(warnings),
     )
 
