@@ -26,8 +26,12 @@ ELSEWHERE = (
     Elsewhere(
         "they are the process, which is seen from outside",
         "tests/walk/test_process.py",
-        ("__main__", "app", "workers", "server/admin/application")
-        + ("server/admin/health", "server/admin/sessions"),
+        ("__main__", "app", "workers", "server/admin/health"),
+    ),
+    Elsewhere(
+        "the session API and what guards it are one thing to its callers",
+        "tests/server/admin/test_sessions.py",
+        ("server/admin/application", "server/admin/problem"),
     ),
     Elsewhere(
         "they start other programs, and are seen in a whole demo",

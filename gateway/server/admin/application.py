@@ -3,6 +3,7 @@
 | path | needs the admin token |
 | --- | --- |
 | `GET /livez` `/readyz` (`?verbose`) `/metrics` | no: probes and scrapers have none |
+| `GET /openapi.json` | no: it says what is here, and nothing of what runs here |
 | `POST /admin/sessions` | yes |
 | `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
 | `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
@@ -10,15 +11,16 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
+from importlib.resources import files
 from typing import Final
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.errors import StoreUnavailable
-from gateway.reasons import SENTENCES, Reason
+from gateway.reasons import Reason
 from gateway.server.admin.health import Health
+from gateway.server.admin.problem import OF_STATUS, problem
 from gateway.server.admin.sessions import SessionApi
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,6 +57,12 @@ def admin_application(
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     application.router.add_get("/metrics", scrape)
+    described = (files(__package__) / "openapi.json").read_bytes()
+
+    async def describe(_request: web.Request) -> web.Response:
+        return web.Response(body=described, content_type="application/json")
+
+    application.router.add_get("/openapi.json", describe)
     sessions.add_to(application.router)
     return application
 
@@ -68,7 +76,9 @@ def _guard(
             return await handler(request)
         expected = token()
         if expected is None:
-            return problem(403, "server.admin_token is not set, so there is no API")
+            return problem(
+                403, Reason.NOT_ADMIN, "server.admin_token is not set: there is no API"
+            )
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         # A comparison that stops at the first difference tells where it is.
         same = hmac.compare_digest(
@@ -76,9 +86,12 @@ def _guard(
         )
         if scheme.lower() != "bearer" or not same:
             refused(request.remote or "")
-            answer = problem(401, "this needs the admin token")
-            answer.headers["WWW-Authenticate"] = 'Bearer realm="gateway admin"'
-            return answer
+            return problem(
+                401,
+                Reason.NOT_ADMIN,
+                "this needs the admin token",
+                WWW_Authenticate='Bearer realm="gateway admin"',
+            )
         return await handler(request)
 
     return guard
@@ -89,23 +102,13 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
     try:
         return await handler(request)
     except StoreUnavailable:
-        answer = problem(503, SENTENCES[Reason.STORE_UNAVAILABLE])
-        answer.headers["Retry-After"] = "2"
-        return answer
+        return problem(503, Reason.STORE_UNAVAILABLE, Retry_After="2")
     except web.HTTPException as error:
-        if error.status >= 400:
-            answer = problem(error.status, error.reason)
-            for name in ("Allow",):
-                if name in error.headers:
-                    answer.headers[name] = error.headers[name]
-            return answer
-        raise
-
-
-def problem(status: int, detail: str) -> web.Response:
-    """Answer with problem+json (RFC 9457)."""
-    return web.Response(
-        status=status,
-        body=orjson.dumps({"status": status, "detail": detail}),
-        content_type="application/problem+json",
-    )
+        if error.status < 400:
+            raise
+        allowed = error.headers.get("Allow")
+        return problem(
+            error.status,
+            OF_STATUS.get(error.status, Reason.BAD_REQUEST),
+            **({} if allowed is None else {"Allow": allowed}),
+        )

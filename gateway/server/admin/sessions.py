@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from gateway.reasons import Reason
+from gateway.server.admin.problem import problem
 from gateway.server.hand_off import BadHandOff, sign_in_of
 from gateway.server.serving import Serving
 from gateway.server.session_changes import session_of
@@ -85,17 +86,18 @@ class SessionApi:
         key, session = found
         now = self._tools.edge.now()
         if not session.active or session.expires_at <= now:
-            return _json(409, {"status": 409, "detail": "the session has ended"})
+            ended = Reason.SESSION_EXPIRED if session.active else Reason.SESSION_REVOKED
+            return problem(409, ended, "the session has ended")
         lifetimes = self._serving().lifetimes
         if lifetimes.extend_within is None:
             # The lifespan counts from the sign-in, never longer: to write a later
             # end would change nothing, and to say so would be a lie.
             detail = "sessions.extend_within is null, so no session is extended"
-            return _json(409, {"status": 409, "detail": detail})
+            return problem(409, Reason.BAD_REQUEST, detail)
         lifespan = lifetimes.lifespan
         extended = replace(session, expires_at=now + lifespan)
         if not await self._tools.store.replace(key, session, extended):
-            return _json(409, {"status": 409, "detail": "it changed; ask again"})
+            return problem(409, Reason.BAD_REQUEST, "it changed; ask again")
         return _json(200, _view(extended))
 
     async def list(self, request: web.Request) -> web.Response:
@@ -129,17 +131,8 @@ def _json(status: int, document: object) -> web.Response:
 
 
 def _bad(detail: str) -> web.Response:
-    return _json(
-        400, {"status": 400, "reason": Reason.BAD_REQUEST.value, "detail": detail}
-    )
+    return problem(400, Reason.BAD_REQUEST, detail)
 
 
 def _unknown() -> web.Response:
-    return _json(
-        404,
-        {
-            "status": 404,
-            "reason": Reason.UNKNOWN_SESSION.value,
-            "detail": "there is no session with this id",
-        },
-    )
+    return problem(404, Reason.UNKNOWN_SESSION, "there is no session with this id")

@@ -1,0 +1,38 @@
+"""A refusal of the admin listener: a problem document (RFC 9457), nothing echoed."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from gateway.reasons import SENTENCES, Reason
+
+OF_STATUS: Final[Mapping[int, Reason]] = {
+    404: Reason.NO_ROUTE,
+    405: Reason.METHOD_NOT_ALLOWED,
+    413: Reason.BODY_TOO_LARGE,
+    503: Reason.STORE_UNAVAILABLE,
+}
+"""The word for what aiohttp refuses by itself; what is not here is a bad request."""
+
+
+def problem(
+    status: int, reason: Reason, detail: str = "", **headers: str
+) -> web.Response:
+    """Write a problem document; without a detail the sentence of the reason."""
+    return web.Response(
+        status=status,
+        body=orjson.dumps(
+            {
+                "status": status,
+                "title": HTTPStatus(status).phrase,
+                "reason": reason,
+                "detail": detail or SENTENCES[reason],
+            }
+        ),
+        content_type="application/problem+json",
+        headers={name.replace("_", "-"): text for name, text in headers.items()}
+        | {"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,319 @@
+"""The session API, against its own description: each answer is one it promises."""
+
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from gateway.errors import StoreUnavailable
+from gateway.server.admin.application import admin_application
+from gateway.server.admin.health import Health
+from gateway.server.admin.sessions import SessionApi
+from gateway.server.tools import Tools
+from gateway.sessions.store import MemoryStore
+from tests.server.parts import a_serving, signed_in, some_tools
+from tests.sessions.samples import NOW, a_session
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = orjson.loads((ROOT / "gateway/server/admin/openapi.json").read_bytes())
+TOKEN = "an-admin-token-0123456789"
+SESSION = a_session().id
+ADA = {"identity": {"id": "u_ada"}}
+
+
+class Away(MemoryStore):
+    """A store that cannot be asked."""
+
+    async def _fail(self, *_: Any) -> Any:
+        raise StoreUnavailable("away")
+
+    find = list_for = create = _fail
+
+
+@dataclass
+class Admin:
+    """The admin listener, and what stands behind it."""
+
+    client: TestClient[web.Request, web.Application]
+    tools: Tools
+    refused: list[str]
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        authorization: str | None = f"Bearer {TOKEN}",
+    ) -> tuple[int, Any]:
+        """Ask, and hold the answer against what the document says of it."""
+        headers = {} if authorization is None else {"Authorization": authorization}
+        data = body if isinstance(body, bytes | None) else orjson.dumps(body)
+        async with self.client.request(
+            method, path, data=data, headers=headers
+        ) as answer:
+            return answer.status, await checked(answer)
+
+
+async def checked(answer: ClientResponse) -> Any:
+    resource = answer.request_info.url.raw_path
+    route = next(
+        each
+        for each in DOCUMENT["paths"]
+        if len(each.split("/")) == len(resource.split("/"))
+        and all(
+            said in (asked, "{id}")
+            for said, asked in zip(each.split("/"), resource.split("/"), strict=True)
+        )
+    )
+    said = DOCUMENT["paths"][route][answer.method.lower()]["responses"]
+    promised = said[str(answer.status)]
+    if "$ref" in promised:
+        promised = DOCUMENT["components"]["responses"][promised["$ref"].split("/")[-1]]
+    for name in promised.get("headers", {}):
+        assert name in answer.headers
+    if "content" not in promised:
+        assert await answer.read() == b""
+        return None
+    assert answer.content_type in promised["content"]
+    schema = promised["content"][answer.content_type]["schema"]
+    found = await answer.json(content_type=None)
+    Draft202012Validator(
+        {**schema, "components": DOCUMENT["components"]},
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    ).validate(found)
+    return found
+
+
+@asynccontextmanager
+async def opened(
+    store: MemoryStore, token: str | None = TOKEN, **config: Any
+) -> AsyncIterator[Admin]:
+    tools, refused = some_tools(store), []
+    serving = a_serving(**config)
+    application = admin_application(
+        health=Health({}),
+        sessions=SessionApi(tools, lambda: serving),
+        metrics=lambda _: (b"", "text/plain"),
+        token=lambda: token,
+        refused=refused.append,
+    )
+    async with TestClient(TestServer(application)) as client:
+        yield Admin(client, tools, refused)
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[Admin]:
+    sessions = {"lifespan": "24h", "extend_within": "6h"}
+    async with opened(MemoryStore(), sessions=sessions) as each:
+        await signed_in(each.tools)
+        yield each
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Basic {TOKEN}", TOKEN],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/admin/sessions"),
+        ("GET", f"/admin/sessions/{SESSION}"),
+        ("DELETE", f"/admin/sessions/{SESSION}"),
+        ("PATCH", f"/admin/sessions/{SESSION}/extend"),
+        ("GET", "/admin/identities/u_ada/sessions"),
+        ("DELETE", "/admin/identities/u_ada/sessions"),
+    ],
+)
+async def test_without_the_token_nothing_is_told_or_done(
+    admin: Admin, method: str, path: str, authorization: str | None
+) -> None:
+    status, found = await admin.ask(method, path, authorization=authorization)
+
+    assert (status, found["reason"]) == (401, "not_admin")
+    assert admin.refused == ["127.0.0.1"]
+    assert len(await admin.tools.store.list_for("u_ada", NOW)) == 1
+
+
+async def test_where_no_token_is_configured_there_is_no_api() -> None:
+    async with opened(MemoryStore(), token=None) as admin:
+        for authorization in (None, "Bearer ", "Bearer None"):
+            status, _ = await admin.ask(
+                "POST", "/admin/sessions", ADA, authorization=authorization
+            )
+
+            assert status == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"{",
+        b"[" * 60_000,
+        [],
+        {},
+        {"identity": {}},
+        {"identity": {"id": ""}},
+        {"identity": {"id": 7}},
+        {"identity": {"id": "u\r\nX-Auth-Role: admin"}},
+        {"identity": {"id": "u", "roles": "admin"}},
+        {**ADA, "tenants": []},
+        {**ADA, "active_tenant_id": "t_other"},
+        {**ADA, "aal": "aal9"},
+        {**ADA, "persistent": 1},
+    ],
+)
+async def test_what_is_no_sign_in_starts_nothing(admin: Admin, body: Any) -> None:
+    status, found = await admin.ask("POST", "/admin/sessions", body)
+
+    assert (status, found["reason"]) == (400, "bad_request")
+    assert "X-Auth-Role" not in found["detail"]
+
+
+async def test_a_body_too_large_is_not_read(admin: Admin) -> None:
+    status, _ = await admin.ask("POST", "/admin/sessions", b" " * 70_000)
+
+    assert status == 413
+
+
+async def test_a_session_is_created_with_its_token_shown_once(admin: Admin) -> None:
+    status, made = await admin.ask(
+        "POST",
+        "/admin/sessions",
+        {"identity": {"id": "u_bea"}, "tenants": {"t1": {"name": "One"}}},
+    )
+    _, shown = await admin.ask("GET", f"/admin/sessions/{made['session']['id']}")
+
+    assert status == 201
+    assert made["session_token"] in made["set_cookie"]
+    assert shown == made["session"]
+    assert made["session_token"] not in orjson.dumps(shown).decode()
+
+
+async def test_a_session_is_shown_and_listed(admin: Admin) -> None:
+    shown = await admin.ask("GET", f"/admin/sessions/{SESSION}")
+    listed = await admin.ask("GET", "/admin/identities/u_ada/sessions")
+
+    assert shown[0] == listed[0] == 200
+    assert listed[1] == [shown[1]]
+
+
+async def test_a_session_gets_a_new_life(admin: Admin) -> None:
+    _, before = await admin.ask("GET", f"/admin/sessions/{SESSION}")
+    status, after = await admin.ask("PATCH", f"/admin/sessions/{SESSION}/extend")
+
+    assert status == 200
+    assert after["expires_at"] >= before["expires_at"]
+
+
+async def test_an_ended_session_stays_ended(admin: Admin) -> None:
+    first = await admin.ask("DELETE", f"/admin/sessions/{SESSION}")
+    again = await admin.ask("DELETE", f"/admin/sessions/{SESSION}")
+    extended = await admin.ask("PATCH", f"/admin/sessions/{SESSION}/extend")
+
+    assert (first, again) == ((204, None), (204, None))
+    assert (extended[0], extended[1]["reason"]) == (409, "session_revoked")
+
+
+async def test_nothing_is_extended_where_the_configuration_says_never() -> None:
+    async with opened(MemoryStore(), sessions={"extend_within": None}) as admin:
+        await signed_in(admin.tools)
+
+        status, found = await admin.ask("PATCH", f"/admin/sessions/{SESSION}/extend")
+
+        assert status == 409
+        assert "extend_within" in found["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/admin/sessions/nobody"),
+        ("DELETE", "/admin/sessions/%2e%2e%2f"),
+        ("PATCH", "/admin/sessions/nobody/extend"),
+    ],
+)
+async def test_an_unknown_session_is_a_404(
+    admin: Admin, method: str, path: str
+) -> None:
+    status, found = await admin.ask(method, path)
+
+    assert (status, found["reason"]) == (404, "unknown_session")
+
+
+async def test_all_sessions_of_an_identity_end(admin: Admin) -> None:
+    ended = await admin.ask("DELETE", "/admin/identities/u_ada/sessions")
+    nobody = await admin.ask("DELETE", "/admin/identities/u%2Fnobody/sessions")
+
+    assert ended == (200, {"count": 1})
+    assert nobody == (200, {"count": 0})
+
+
+async def test_a_store_that_cannot_be_asked_is_a_503_that_says_when_to_retry() -> None:
+    async with opened(Away()) as admin:
+        for method, path, body in (
+            ("GET", f"/admin/sessions/{SESSION}", None),
+            ("GET", "/admin/identities/u_ada/sessions", None),
+            ("POST", "/admin/sessions", ADA),
+        ):
+            status, found = await admin.ask(method, path, body)
+
+            assert (status, found["reason"]) == (503, "store_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "reason"),
+    [
+        ("GET", "/admin/secrets", 404, "no_route"),
+        ("PUT", "/livez", 405, "method_not_allowed"),
+    ],
+)
+async def test_what_is_not_there_is_a_problem_document_too(
+    admin: Admin, method: str, path: str, status: int, reason: str
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with admin.client.request(method, path, headers=headers) as answer:
+        assert answer.status == status
+        assert answer.content_type == "application/problem+json"
+        assert (await answer.json(content_type=None))["reason"] == reason
+        assert status != 405 or "GET" in answer.headers["Allow"]
+
+
+async def test_the_document_is_served_and_is_openapi(admin: Admin) -> None:
+    async with admin.client.get("/openapi.json") as answer:
+        served = await answer.json()
+
+    validate(served)
+    assert served == DOCUMENT
+
+
+async def test_the_document_names_what_is_there_and_nothing_else(admin: Admin) -> None:
+    there = {
+        (route.method.lower(), route.resource.canonical)
+        for route in admin.client.app.router.routes()
+        if route.method != "HEAD"
+    }
+    described = {
+        (method, path)
+        for path, operations in DOCUMENT["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+
+    assert described == there
+
+
+def test_the_document_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert DOCUMENT["info"]["version"] == project["version"]
