@@ -1,7 +1,7 @@
 """What every test may rely on, and what none may do.
 
 * No test talks to anything but this machine: an audit hook refuses the rest. Only
-  npm, a program of its own, fetches what tests/walk/ory/package-lock.json names.
+  npm, a program of its own, fetches what a package-lock.json names (tests/npm.py).
 * A program that is not installed leaves out the tests marked `needs("it")`; the
   summary names the command that installs it. With CI=true nothing is left out.
 * Fast tests first: a unit test's failure is seen before a browser starts.
