@@ -75,7 +75,7 @@ clean: ## remove the virtual environment and what the tools left
 .PHONY: programs
 programs:
 	@missing=(); \
-	for pair in nginx:nginx redis-server:redis-server chromium:chromium node:nodejs npm:npm; do \
+	for pair in nginx:nginx redis-server:redis-server chromium:chromium node:nodejs npm:npm go:golang-go; do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then \

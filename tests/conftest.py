@@ -58,6 +58,7 @@ def _needs() -> dict[str, Need]:
         "chromium": Need(_program("chromium"), f"{apt} chromium"),
         "node": Need(_program("node"), f"{apt} nodejs"),
         "npm": Need(_program("npm"), f"{apt} npm"),
+        "go": Need(_program("go"), f"{apt} golang-go"),
         "systemd-analyze": Need(_program("systemd-analyze"), f"{apt} systemd"),
     }
 
