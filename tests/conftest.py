@@ -10,6 +10,7 @@
 import importlib.util
 import ipaddress
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def _needs() -> dict[str, Need]:
         "chromium": Need(_program("chromium"), f"{apt} chromium"),
         "node": Need(_program("node"), f"{apt} nodejs"),
         "npm": Need(_program("npm"), f"{apt} npm"),
+        "postgrest": Need(platform.machine() == "x86_64", "an x86_64 machine"),
         "go": Need(_program("go"), f"{apt} golang-go"),
         "systemd-analyze": Need(_program("systemd-analyze"), f"{apt} systemd"),
     }

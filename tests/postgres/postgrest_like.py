@@ -1,7 +1,8 @@
 """A token verified, and a query run, the way PostgREST does both.
 
-* `kid` chooses among the keys of the JWKS, and one that is unknown refuses; without a
-  `kid` each key is tried. The algorithm is that of the key, never of the token.
+* `kid` chooses among the keys of the JWKS, and one that is unknown refuses (12.0.2 tries
+  each key then); without a `kid` each is tried. The algorithm is that of the key, never
+  of the token.
 * `exp`, `nbf` and `iat` with 30 s of skew; `aud` where it is configured (PostgREST
   lets a token without any `aud` pass even then, so do we).
 * Then, for one transaction: the role of the claim `role`, or `anon`, and all claims
