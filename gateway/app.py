@@ -39,9 +39,11 @@ from gateway.server.serving import Serving
 from gateway.server.streams import OpenStreams, recheck
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous, authenticate
+from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
-from gateway.sessions.store import SessionStore
+from gateway.sessions.store import SessionSource
 from gateway.tokens.ring import KeyRing
 
 _RECHECK_EVERY = 20.0
@@ -110,9 +112,12 @@ class App:
         require_c_parser()
         config = self._loaded.config
         self._reporter.configure(config)
-        self._store = self._open_store(config)
+        store = self._open_store(config)
+        self._store: SessionSource = store
         self._tools = Tools(
-            store=self._store,
+            store=store,
+            own=store if isinstance(store, RedisStore) else None,
+            apps=store if isinstance(store, ForeignStore) else None,
             edge=self._edge,
             streams=OpenStreams(),
             report=self._reporter,
@@ -185,6 +190,7 @@ class App:
         loop = asyncio.get_running_loop()
         try:
             loaded = load_config(self._loaded.path, env=self._env)
+            _check_same_kind(self._started, loaded)
             ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
             serving = build_serving(loaded, ring=ring, ticks=loop.time)
             _renew_certificate(self._tls, loaded)
@@ -204,7 +210,7 @@ class App:
         return True
 
     @property
-    def store(self) -> SessionStore:
+    def store(self) -> SessionSource:
         """The session store of this process."""
         return self._store
 
@@ -233,8 +239,16 @@ class App:
         """The configuration that serves now, as it was read."""
         return self._loaded
 
-    def _open_store(self, config: Config) -> SessionStore:
+    def _open_store(self, config: Config) -> RedisStore | ForeignStore:
         url = self._redis_url or config.redis.url.get_secret_value()
+        foreign = format_from(self._loaded)
+        if foreign is not None:
+            return ForeignStore(
+                parse_redis_url(url),
+                timeout=config.redis.timeout,
+                remember=remembered(config, foreign),
+                on_corrupt=self._reporter.corrupt_record,
+            )
         return RedisStore(
             parse_redis_url(url),
             timeout=config.redis.timeout,
@@ -343,14 +357,15 @@ class App:
         await recheck(self._tools.streams, self._why_ended)
 
     async def _why_ended(self, key: str) -> Reason | None:
+        now = self._edge.now()
         try:
-            record = await self._store.load(key)
+            record = await self._store.look_again(key, now)
         except StoreUnavailable:
             return None
         found = authenticate(
             record,
             key=key,
-            now=self._edge.now(),
+            now=now,
             policy=self._handler.serving.lifetimes,
         )
         return found.reason if isinstance(found, Anonymous) else None
@@ -419,6 +434,13 @@ def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -
         ) from error
 
 
+def _check_same_kind(started: Config, loaded: LoadedConfig) -> None:
+    """Refuse a reload that would need another kind of store."""
+    if started.sessions.foreign is not loaded.config.sessions.foreign:
+        told = "the change to or from format: gateway needs a restart"
+        raise ConfigError([loaded.problem(told, "sessions", "format")])
+
+
 def _waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
     """Name the changed keys that only a restart can bring into force."""
     return tuple(
@@ -434,6 +456,11 @@ def _waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
                 "sessions.max_per_identity",
                 old.sessions.max_per_identity,
                 new.sessions.max_per_identity,
+            ),
+            (
+                "sessions.remember_ended",
+                old.sessions.remember_ended,
+                new.sessions.remember_ended,
             ),
         )
         if before != after

@@ -6,12 +6,14 @@ refused here, before the old configuration is let go.
 
 from collections.abc import Callable
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config.load import LoadedConfig
-from gateway.config.schema import Config, Profile
+from gateway.config.schema import Config
+from gateway.config.schema import Profile as TokenProfile
 from gateway.config.schema import Upstream as UpstreamConfig
 from gateway.decision import Errand, Policy
 from gateway.errors import ConfigError
@@ -31,6 +33,8 @@ from gateway.server.replies import Replies, SignInPages
 from gateway.server.serving import Application, Limits, Serving, TokenCookie
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
+from gateway.sessions.formats.from_config import format_from
+from gateway.sessions.formats.profile import Profile
 from gateway.tenants import Source, from_header, from_host, from_path, from_session
 from gateway.tokens.claims import compile_template
 from gateway.tokens.compile import profiles_from
@@ -76,13 +80,20 @@ def build_serving(
         ticks: the clock that the connections to upstreams are timed by.
 
     Raises:
-        ConfigError: routes tie, a template or a certificate cannot be used.
+        ConfigError: routes tie, a template, a certificate or a session format
+            cannot be used.
     """
     config = loaded.config
     _check_tenant_headers(loaded)
     routes = routes_from(loaded)
     profiles = profiles_from(loaded)
-    cookie = build_cookie(config)
+    foreign = format_from(loaded)
+    cookie = build_cookie(config, foreign)
+    token_names = frozenset(
+        profile.cookie.encode("ascii")
+        for profile in profiles.values()
+        if profile.cookie is not None
+    )
     token_cookies = {
         name: TokenCookie(
             name=profile.cookie.encode("ascii"),
@@ -107,9 +118,10 @@ def build_serving(
         tenant_sources=build_tenant_sources(config),
         cookie=cookie,
         cookie_name=cookie.wire_name,
+        foreign=foreign,
         lifetimes=build_lifetimes(config),
         applications={
-            name: _application(loaded, name, upstream, ticks)
+            name: _application(loaded, name, upstream, cookie, ticks)
             for name, upstream in config.upstreams.items()
         },
         minter=Minter(
@@ -119,11 +131,12 @@ def build_serving(
             lifetime=config.tokens.lifetime,
         ),
         replies=build_replies(config),
+        # An app's session cookie is the app's to set.
         answers=AnswerRules(
-            own_cookies=frozenset(
-                {cookie.wire_name, *(c.name for c in token_cookies.values())}
-            )
+            own_cookies=token_names
+            | (frozenset() if foreign is not None else {cookie.wire_name})
         ),
+        answers_unasked=AnswerRules(own_cookies=token_names | {cookie.wire_name}),
         token_cookies=token_cookies,
         clear_cookies=(
             cookie.clear_cookie(),
@@ -149,6 +162,8 @@ def build_policy(config: Config) -> Policy:
 def build_lifetimes(config: Config) -> LifetimePolicy:
     """Compile how long sessions live."""
     sessions = config.sessions
+    if sessions.foreign:
+        return LifetimePolicy(lifespan=inf, by_app=True)
     return LifetimePolicy(
         lifespan=sessions.lifespan,
         idle_timeout=sessions.idle_timeout,
@@ -156,9 +171,22 @@ def build_lifetimes(config: Config) -> LifetimePolicy:
     )
 
 
-def build_cookie(config: Config) -> CookieSpec:
-    """Compile how the session cookie is called and set."""
+def build_cookie(config: Config, foreign: Profile | None) -> CookieSpec:
+    """Compile how the session cookie is called, and set or cleared.
+
+    An app's cookie has exactly the name that its profile says.
+    """
     cookie = config.sessions.cookie
+    if foreign is not None:
+        name = foreign.cookie_name.decode("ascii")
+        return CookieSpec(
+            name=name,
+            # Browsers ignore a Set-Cookie of such a name without it.
+            secure=config.cookie_is_secure or name.startswith(("__Host-", "__Secure-")),
+            same_site=cookie.same_site,
+            domain=cookie.domain,
+            persistent=cookie.persistent,
+        )
     return cookie_spec(
         name=cookie.name,
         secure=config.cookie_is_secure,
@@ -198,12 +226,13 @@ def _check_tenant_headers(loaded: LoadedConfig) -> None:
             )
 
 
-def build_view(config: Config, name: str, upstream: UpstreamConfig) -> UpstreamView:
-    """Compile how one upstream is addressed."""
+def build_view(
+    config: Config, name: str, upstream: UpstreamConfig, cookie: CookieSpec
+) -> UpstreamView:
+    """Compile how one upstream is addressed; `cookie` is the session cookie."""
     profiles = config.tokens.profiles
     profile = profiles.get(upstream.token) if upstream.token is not None else None
     identity = _identity_templates(config)
-    cookie = build_cookie(config)
     strip_session = upstream.session_cookie == "strip"
     return UpstreamView(
         name=name,
@@ -256,6 +285,7 @@ def _application(
     loaded: LoadedConfig,
     name: str,
     upstream: UpstreamConfig,
+    cookie: CookieSpec,
     ticks: Callable[[], float],
 ) -> Application:
     tls = upstream.tls
@@ -278,7 +308,7 @@ def _application(
         ) from error
     timeouts = upstream.timeouts
     return Application(
-        view=build_view(loaded.config, name, upstream),
+        view=build_view(loaded.config, name, upstream, cookie),
         upstream=Upstream(
             name=name,
             targets=targets,
@@ -305,7 +335,7 @@ def _identity_templates(config: Config) -> IdentityHeaders:
     )
 
 
-def _token_header(profile: Profile | None) -> bytes | None:
+def _token_header(profile: TokenProfile | None) -> bytes | None:
     if profile is None or profile.header is None:
         return None
     # One spelling, so that whoever writes the value need not fold it again.

@@ -167,6 +167,7 @@ def plan_outbound(
     token: str | None,
     identity: Sequence[tuple[bytes, bytes]] = (),
     token_cookies: Sequence[tuple[bytes, bytes]] = (),
+    cookies: Sequence[bytes] | None = None,
 ) -> OutboundRequest | BadTarget:
     """Plan the request for the upstream; pure.
 
@@ -180,6 +181,7 @@ def plan_outbound(
             otherwise they are rendered from `session`.
         token_cookies: minted tokens that the upstream reads from cookies; the
             client's own cookies of these names are gone by then.
+        cookies: what is left of the client's Cookie fields; None: all of it.
 
     Returns:
         The outbound request, or BadTarget when nothing legal is left after the
@@ -198,7 +200,9 @@ def plan_outbound(
         )
     ]
     headers += view.stripper.strip(head.headers)
-    cookie = _cookie(head, view, token_cookies)
+    if cookies is None:
+        cookies = head.cookies
+    cookie = _cookie(head, view, cookies, token_cookies)
     if cookie is not None:
         headers.append((b"Cookie", cookie))
     if head.forwarded_for:
@@ -221,11 +225,12 @@ def plan_outbound(
 def _cookie(
     head: RequestHead,
     view: UpstreamView,
+    cookies: Sequence[bytes],
     token_cookies: Sequence[tuple[bytes, bytes]],
 ) -> bytes | None:
     kept = (
-        strip_cookie(head.cookies, view.stripped_cookies)
-        if head.cookies and not head.cookie_hop
+        strip_cookie(cookies, view.stripped_cookies)
+        if cookies and not head.cookie_hop
         else None
     )
     if not token_cookies:

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NO_SESSION = "no_session"
     MALFORMED = "malformed"
     BAD_SIGNATURE = "bad_signature"
+    TWO_CREDENTIALS = "two_credentials"
     UNKNOWN_SESSION = "unknown_session"
     SESSION_UNREADABLE = "session_unreadable"
     SESSION_EXPIRED = "session_expired"
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     AAL_TOO_LOW = "aal_too_low"
     ALREADY_SIGNED_IN = "already_signed_in"
     CROSS_SITE = "cross_site"
+    SESSION_READ_ONLY = "session_read_only"
 
     # no such thing
     NO_ROUTE = "no_route"
@@ -80,6 +82,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NO_SESSION: "Sign in to see this page.",
     Reason.MALFORMED: "The session cookie could not be read. Sign in again.",
     Reason.BAD_SIGNATURE: "The session cookie could not be verified. Sign in again.",
+    Reason.TWO_CREDENTIALS: "The request carries two credentials. Send one of them.",
     Reason.UNKNOWN_SESSION: "This session is not known here. Sign in again.",
     Reason.SESSION_UNREADABLE: "This session could not be read. Sign in again.",
     Reason.SESSION_EXPIRED: "Your session has expired. Sign in again.",
@@ -95,6 +98,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.AAL_TOO_LOW: "This page needs a second factor.",
     Reason.ALREADY_SIGNED_IN: "You are signed in already.",
     Reason.CROSS_SITE: "This request came from another site.",
+    Reason.SESSION_READ_ONLY: "The application keeps this session: change it there.",
     Reason.NO_ROUTE: "There is nothing at this address.",
     Reason.METHOD_NOT_ALLOWED: "This address does not take that method.",
     Reason.MISDIRECTED: "This host is not served here.",

@@ -25,6 +25,7 @@ from gateway.outbound import ALWAYS_RESERVED, PRESETS
 from gateway.reasons import Reason
 from gateway.routes.compile import routes_from
 from gateway.sessions.cookie import new_token
+from gateway.sessions.formats.from_config import format_from
 from gateway.tokens.keys import embedded_ring
 from tests.http.heads import head
 from tests.server.parts import NOW, RING, a_serving, loaded
@@ -34,6 +35,48 @@ CONFIG = Path(__file__).parents[1] / "config"
 
 
 # The files that we ship
+
+
+@pytest.mark.parametrize(
+    ("name", "cookie"),
+    [
+        ("better-auth.yaml", b"better-auth.session_token"),
+        ("custom-format.yaml", b"sid"),
+    ],
+)
+async def test_a_configuration_for_the_sessions_of_an_app_is_compiled(
+    name: str, cookie: bytes
+) -> None:
+    file = load_config(CONFIG / name, env={})
+
+    serving = build_serving(file, ring=RING, ticks=lambda: 0.0)
+
+    assert serving.foreign is not None
+    assert serving.cookie_name == serving.foreign.cookie_name == cookie
+    # The app sets its cookie, and sees it where it is forwarded.
+    assert cookie not in serving.answers.own_cookies
+    assert cookie in serving.answers_unasked.own_cookies
+    assert cookie not in serving.applications["app"].view.stripped_cookies
+
+
+def test_the_cookie_of_an_app_keeps_its_name_and_can_be_cleared() -> None:
+    file = loaded(
+        sessions={"format": "authjs", "cookie": {"domain": "app.example"}},
+        server={"public_url": "https://app.example"},
+    )
+
+    cleared = build_cookie(file.config, format_from(file)).clear_cookie()
+
+    name, *attributes = cleared.split("; ")
+    assert name == "__Secure-authjs.session-token="
+    assert {"Path=/", "Domain=app.example", "Secure", "Max-Age=0"} <= {*attributes}
+
+
+def test_a_mistake_in_the_format_of_an_app_does_not_start() -> None:
+    file = loaded(sessions={"format": "json", "cookie": {"name": "sid"}})
+
+    with pytest.raises(ConfigError, match="say what a session id looks like"):
+        build_serving(file, ring=RING, ticks=lambda: 0.0)
 
 
 @pytest.mark.parametrize("name", ["gateway.yaml", "minimal.yaml", "demo.yaml"])
@@ -173,7 +216,7 @@ def test_the_session_cookie_is_as_strict_as_its_address_allows(
 ) -> None:
     config = loaded(server={"public_url": url}, sessions={"cookie": cookie}).config
 
-    written = build_cookie(config).set_cookie(new_token(bytes(32)), None)
+    written = build_cookie(config, None).set_cookie(new_token(bytes(32)), None)
 
     assert written.startswith(starts)
     assert set(written.split("; ")[1:]) == attributes
@@ -211,7 +254,9 @@ def test_the_session_cookie_goes_up_only_where_the_file_says_so(
     web = {"url": "http://127.0.0.1:1", "session_cookie": session_cookie}
     config = loaded(upstreams={"web": web, "api": web}).config
 
-    view = build_view(config, "web", config.upstreams["web"])
+    view = build_view(
+        config, "web", config.upstreams["web"], build_cookie(config, None)
+    )
 
     assert view.stripped_cookies == stripped
 
@@ -221,7 +266,9 @@ def test_the_session_cookie_goes_up_only_where_the_file_says_so(
 
 def view_of(**changes: Any) -> Any:
     config = loaded(**changes).config
-    return build_view(config, "web", config.upstreams["web"])
+    return build_view(
+        config, "web", config.upstreams["web"], build_cookie(config, None)
+    )
 
 
 @pytest.mark.parametrize(

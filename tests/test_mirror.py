@@ -110,6 +110,11 @@ ELSEWHERE = (
         ("sessions/store", "sessions/redis_keys"),
     ),
     Elsewhere(
+        "sessions of apps, through the running gateway",
+        "tests/walk/test_foreign_sessions.py",
+        ("sessions/foreign",),
+    ),
+    Elsewhere(
         "parts of the store on Redis",
         "tests/sessions/test_redis.py",
         ("sessions/redis_client", "sessions/redis_watch"),

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 import click
 
 from gateway.build import (
+    build_cookie,
     build_lifetimes,
     build_policy,
     build_replies,
@@ -37,6 +38,7 @@ from gateway.sessions.authenticate import (
     Authentication,
     authenticate,
 )
+from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
@@ -332,7 +334,8 @@ class _Story:
         tenant: Tenant | TenantRefused | None,
     ) -> Iterator[str]:
         config = self._loaded.config
-        view = build_view(config, name, config.upstreams[name])
+        cookie = build_cookie(config, format_from(self._loaded))
+        view = build_view(config, name, config.upstreams[name], cookie)
         known = tenant if isinstance(tenant, Tenant) else None
         told = decision.session is not None and view.token_profile is not None
         profile = profiles_from(self._loaded).get(view.token_profile or "")

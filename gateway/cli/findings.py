@@ -12,6 +12,7 @@ from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.routes.compile import routes_from
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
+from gateway.sessions.formats.from_config import format_doubts
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
 
@@ -41,6 +42,8 @@ async def findings(loaded: LoadedConfig) -> Findings:
     try:
         ring = build_ring(loaded, now=time.time())
         serving = build_serving(loaded, ring=ring, ticks=time.monotonic)
+        if serving.foreign is not None:
+            warnings += format_doubts(loaded, serving.foreign)
         for application in serving.applications.values():
             await application.upstream.close()
     except ConfigError as error:

@@ -118,7 +118,8 @@ def _cookie(whole: Whole) -> None:
             "same_site: none needs a secure cookie",
             "set secure: true, or an https public_url",
         )
-    if cookie.name.startswith(("__Host-", "__Secure-")) and not secure:
+    ours = not whole.config.sessions.foreign
+    if ours and cookie.name.startswith(("__Host-", "__Secure-")) and not secure:
         whole.complain(
             (*loc, "name"),
             "a name that begins with __Host- or __Secure- needs a secure cookie",
@@ -168,16 +169,26 @@ def _lifetimes(whole: Whole) -> None:
             whole.complain(("sessions", key), f"{key} must be shorter than lifespan")
 
 
-def _foreign_keys(whole: Whole) -> None:
+def _whose_sessions(whole: Whole) -> None:
+    """Refuse what says nothing about sessions of this format."""
     written = _mapping(whole.document.data.get("sessions"))
-    if written.get("format", "gateway") != "gateway":
+    name = whole.config.sessions.format
+    if written.get("format", "gateway") != name:
         return  # told about already
-    for loc in (*((one,) for one in _FOREIGN), ("cookie", "value")):
-        holder = written if len(loc) == 1 else _mapping(written.get("cookie"))
-        if loc[-1] in holder:
+    for loc, why in (_OF_APPS if name == "gateway" else _OF_OURS).items():
+        holder = written if len(loc) == 1 else _mapping(written.get(loc[0]))
+        if holder.get(loc[-1]) is not None:
             whole.complain_key(
-                ("sessions", *loc),
-                f"{loc[-1]} is only for foreign formats, which are not available yet",
+                ("sessions", *loc), f"{loc[-1]} says nothing with format: {name}", why
+            )
+    if name == "gateway":
+        return
+    for upstream, each in whole.config.upstreams.items():
+        if each.may_sign_in:
+            whole.complain(
+                ("upstreams", upstream, "may_sign_in"),
+                f"with format: {name} the app itself signs people in",
+                "remove the key: the gateway reads the session that the app writes",
             )
 
 
@@ -228,7 +239,24 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-_FOREIGN: Final = ("secrets", "key_prefix", "profile", "allow_pickle")
+# What cannot be said of whose sessions, and why.
+_BY_APP: Final = "it is for sessions that an app writes"
+_OF_APPS: Final[Mapping[tuple[str, ...], str]] = {
+    ("secrets",): _BY_APP,
+    ("key_prefix",): _BY_APP,
+    ("profile",): _BY_APP,
+    ("allow_pickle",): _BY_APP,
+    ("remember_ended",): _BY_APP,
+    ("cookie", "value"): _BY_APP,
+}
+_APP_DECIDES: Final = "the app decides how long its sessions live"
+_OF_OURS: Final[Mapping[tuple[str, ...], str]] = {
+    ("lifespan",): _APP_DECIDES,
+    ("idle_timeout",): _APP_DECIDES,
+    ("extend_within",): _APP_DECIDES,
+    ("max_per_identity",): "the app decides how many sessions somebody may have",
+    ("cookie", "persistent"): "the app sets its cookie",
+}
 _CHECKS: Final[Sequence[Callable[[Whole], None]]] = (
     _rules,
     _ids,
@@ -236,7 +264,7 @@ _CHECKS: Final[Sequence[Callable[[Whole], None]]] = (
     _cookie,
     _profiles,
     _lifetimes,
-    _foreign_keys,
+    _whose_sessions,
     _listeners,
     _upstream_tls,
 )

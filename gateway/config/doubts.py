@@ -64,6 +64,21 @@ def _trying_out(whole: Whole) -> None:
         )
 
 
+def _app_without_its_cookie(whole: Whole) -> None:
+    """An app that keeps sessions and never sees its cookie signs everybody out."""
+    sessions = whole.config.sessions
+    if not sessions.foreign:
+        return
+    for name, upstream in whole.config.upstreams.items():
+        if "session_cookie" not in upstream.model_fields_set:
+            whole.complain_key(
+                ("upstreams", name),
+                f'the session cookie does not reach the upstream "{name}"',
+                "session_cookie: forward, if it is an app that reads its own sessions;"
+                " session_cookie: strip says that it is none",
+            )
+
+
 def _unused(whole: Whole) -> None:
     used = {route.upstream for route in whole.config.routes}
     for name in whole.config.upstreams:
@@ -78,5 +93,6 @@ _DOUBTS: Final[Sequence[Callable[[Whole], None]]] = (
     _believed,
     _secure_flag,
     _trying_out,
+    _app_without_its_cookie,
     _unused,
 )

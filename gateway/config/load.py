@@ -55,6 +55,10 @@ class LoadedConfig:
         """Return a problem at a place, for those who find out more than the schema."""
         return self.document.problem(self.document.where(loc), message, hint)
 
+    def problem_at_key(self, message: str, *loc: str | int, hint: str = "") -> Problem:
+        """Return a problem at a key."""
+        return self.document.problem(self.document.where_key(loc), message, hint)
+
 
 def load_config(path: Path, *, env: Mapping[str, str]) -> LoadedConfig:
     """Read and check a configuration file.

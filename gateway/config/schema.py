@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from gateway.config import fields, patterns, values
-from gateway.config.complaint import expected, one_of, refused
+from gateway.config.complaint import expected, one_of
 from gateway.config.fields import TenantSource
 from gateway.config.values import KIB, MIB, Secret
 
@@ -111,10 +111,9 @@ def _version(value: Any) -> Any:
 
 
 def _format(value: Any) -> Any:
-    if isinstance(value, str) and value in FOREIGN_FORMATS:
-        raise refused(f'format "{value}" is not available yet', 'use "gateway"')
-    if value != "gateway":
-        raise one_of(value, ("gateway", *FOREIGN_FORMATS))
+    known = ("gateway", *FOREIGN_FORMATS)
+    if not isinstance(value, str) or value not in known:
+        raise one_of(value, known)
     return value
 
 
@@ -232,7 +231,9 @@ class SessionCookie(Model):
         True, description="Whether the cookie outlives the browser window."
     )
     value: Literal["plain", "percent", "base64"] | None = Field(
-        None, description="How another program wrote the cookie. Not available yet."
+        None,
+        description="How an app writes the value; default: as its library does. Only "
+        "for a `format` other than `gateway`.",
     )
 
 
@@ -240,12 +241,15 @@ class Sessions(Model):
     """How long a session lasts, and how it is carried."""
 
     format: Annotated[
-        Literal["gateway"],
+        str,
         PlainValidator(_format),
         _in_schema(enum=["gateway", *FOREIGN_FORMATS]),
     ] = Field(
         "gateway",
-        description="Who writes the records. Others than `gateway` are not available yet.",
+        description="Who writes the sessions: `gateway`, or a library in an app, whose "
+        "sessions are read (docs/session-formats.md): `better-auth`, "
+        "`express-session`, `flask-session`, `django`, `starsessions`, "
+        "`aiohttp-session`, `authjs`, `lucia`; `json`: as `profile` says.",
     )
     cookie: SessionCookie = Field(SessionCookie(), description="The session cookie.")
     lifespan: Duration = Field(86400.0, description="From sign-in to the end.")
@@ -261,18 +265,38 @@ class Sessions(Model):
         None,
         description="Sessions of one identity; the oldest ends first. `null`: any.",
     )
-    secrets: tuple[Any, ...] | None = Field(
-        None, description="Signing secrets of another format. Not available yet."
+    secrets: (
+        tuple[Annotated[Secret, PlainValidator(values.secret), _ANY_TEXT], ...] | None
+    ) = Field(
+        None,
+        description="Other formats: what the app signs its cookie with, in the order "
+        "of its library.",
     )
-    key_prefix: Any = Field(
-        None, description="Prefix of another format's keys. Not available yet."
+    key_prefix: Annotated[str, PlainValidator(values.prefix), _ANY_TEXT] | None = Field(
+        None,
+        description="Other formats: what stands before the id in the keys; default: "
+        "the library's.",
     )
     profile: dict[str, Any] | None = Field(
-        None, description="Describes a format of your own. Not available yet."
+        None,
+        description="Other formats: what the app does otherwise than its library; all "
+        "of it for `json`.",
     )
-    allow_pickle: Any = Field(
-        None, description="Reads pickled records inertly. Not available yet."
+    allow_pickle: bool | None = Field(
+        None,
+        description="`django` and `flask-session`: reads pickled records, without "
+        "running what they hold.",
     )
+    remember_ended: Duration = Field(
+        31 * 86400.0,
+        description="Other formats: for how long the gateway remembers, at the least, "
+        "what it ended. Not shorter than the app's longest session.",
+    )
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another program writes the sessions."""
+        return self.format != "gateway"
 
 
 class SignIn(Model):

@@ -187,6 +187,20 @@ def admin_token(value: Any) -> Secret:
     return Secret(value)
 
 
+def secret(value: Any) -> Secret:
+    """Accept what another program signs with; which of them are none is told later."""
+    if not isinstance(value, str):
+        raise refused("expected text", "put it in quotes")
+    return Secret(value)
+
+
+def prefix(value: Any) -> str:
+    """Accept what stands before the id in the name of a key; it may be empty."""
+    if not isinstance(value, str) or _PREFIX(value) is None:
+        raise expected("printable ASCII, or nothing in quotes")
+    return value
+
+
 def is_local(address: str) -> bool:
     """Whether a legal `listen` is reached from this machine only."""
     place = split_listen(address)
@@ -236,6 +250,7 @@ _LINK = re.compile(r"(?:/(?![/\\])|https?://)[!-~]*(?<!\\)").fullmatch
 _REDIS = re.compile(
     r"embedded|rediss?(?:\+sentinel|\+cluster)?://[!-~]+|unix:(?://[!-~]*)?/[!-~]+"
 ).fullmatch
+_PREFIX = re.compile(r"[ -~]{0,128}").fullmatch
 _VISIBLE = re.compile(r"[!-~]{16,1024}").fullmatch
 _LAST_PORT: Final = 65535
 _SHORTEST_TOKEN: Final = 16

@@ -4,40 +4,69 @@ The way of a request and every endpoint of ours ask here, so that a cookie means
 same in all of them.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Final
+
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.server.serving import Serving
 from gateway.server.tools import Tools
-from gateway.sessions.authenticate import Anonymous, Authentication, authenticate
+from gateway.sessions.authenticate import (
+    Anonymous,
+    Authenticated,
+    Authentication,
+    authenticate,
+)
 from gateway.sessions.cookie import (
     Malformed,
     NoCookie,
     SessionToken,
     read_session_token,
+    strip_cookie,
 )
+from gateway.sessions.formats.credential import (
+    Credential,
+    other_credential,
+    read_credential,
+)
+from gateway.sessions.store import Held
 
 
-def credential_of(head: RequestHead, serving: Serving) -> SessionToken | Anonymous:
-    """Read the session token of a request, or say why nobody is signed in; pure."""
-    match read_session_token(head.cookies, serving.cookie_name):
+def credential_of(head: RequestHead, serving: Serving) -> Held | Anonymous:
+    """Read the session cookie of a request, or say why nobody is signed in; pure.
+
+    With the sessions of an app, a header beside the cookie that the app would take
+    for another session leaves nobody signed in: two readers, two people.
+    """
+    foreign = serving.foreign
+    found = (
+        read_session_token(head.cookies, serving.cookie_name)
+        if foreign is None
+        else read_credential(foreign, head.cookies)
+    )
+    match found:
         case SessionToken() as token:
             return token
         case NoCookie():
             return Anonymous(reason=Reason.NO_SESSION)
         case Malformed(reason=reason):
             return Anonymous(reason=reason)
+        case Credential() as credential:
+            if other_credential(credential.profile, head.headers) is not None:
+                return Anonymous(reason=Reason.TWO_CREDENTIALS)
+            return credential
 
 
 async def look_up(
-    token: SessionToken, serving: Serving, tools: Tools, now: float
+    held: Held, serving: Serving, tools: Tools, now: float
 ) -> Authentication:
-    """Ask the store what a token stands for at `now`, in epoch seconds.
+    """Ask the store what a cookie stands for at `now`, in epoch seconds.
 
     Raises:
         StoreUnavailable: it could not be found out.
     """
-    record = await tools.store.load(token.key)
-    return authenticate(record, key=token.key, now=now, policy=serving.lifetimes)
+    record = await tools.store.look_up(held, now)
+    return authenticate(record, key=held.key, now=now, policy=serving.lifetimes)
 
 
 async def caller_of(
@@ -48,7 +77,38 @@ async def caller_of(
     Raises:
         StoreUnavailable: it could not be found out.
     """
-    token = credential_of(head, serving)
-    if isinstance(token, Anonymous):
-        return token
-    return await look_up(token, serving, tools, tools.edge.now())
+    held = credential_of(head, serving)
+    if isinstance(held, Anonymous):
+        return held
+    return await look_up(held, serving, tools, tools.edge.now())
+
+
+def cookies_to_forward(
+    head: RequestHead, authentication: Authentication, serving: Serving
+) -> Sequence[bytes]:
+    """Give the cookies that an upstream may see, as far as the session decides; pure.
+
+    An app that reads its own session cookie must not find somebody there whom the
+    gateway found to be nobody. What it would take for nobody as well, it may see.
+    """
+    if serving.foreign is None or isinstance(authentication, Authenticated):
+        return head.cookies
+    match _WITHHELD.get(authentication.reason):
+        case None:
+            return head.cookies
+        case "all":
+            return ()
+        case _:
+            left = strip_cookie(head.cookies, frozenset((serving.cookie_name,)))
+            return () if left is None else (left,)
+
+
+# Reason -> what an app is not shown; any other: nothing. A cookie that parsers read
+# differently cannot be cut out for all of them, so none of the request's goes on.
+_WITHHELD: Final[Mapping[Reason, str]] = {
+    Reason.MALFORMED: "all",
+    Reason.BAD_SIGNATURE: "session",
+    Reason.TWO_CREDENTIALS: "session",
+    Reason.SESSION_REVOKED: "session",
+    Reason.STORE_UNAVAILABLE: "session",
+}

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from gateway.decision import Allow
 from gateway.http.head import RequestHead
 from gateway.outbound import UpstreamView
+from gateway.server.caller import credential_of
 from gateway.server.serving import Serving
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Authenticated, touch
-from gateway.sessions.cookie import SessionToken, read_session_token
+from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Session, Tenant
+from gateway.sessions.store import SessionStore
 from gateway.tokens.minter import Minter
 
 
@@ -59,21 +61,36 @@ def credentials_for(
             token_cookies.append((cookie.name, value))
         if not any(value in field for field in head.cookies):
             set_cookies.append(cookie.set(minted))
-    touched = touch(session, now, serving.lifetimes)
-    if touched is not None:
-        tools.later(tools.store.replace(authentication.key, session, touched))
-        if touched.expires_at != session.expires_at and session.persistent:
-            held = read_session_token(head.cookies, serving.cookie_name)
-            if isinstance(held, SessionToken):
-                set_cookies.append(
-                    serving.cookie.set_cookie(held, touched.expires_at - now)
-                )
+    if tools.own is not None:
+        set_cookies += _touch(tools.own, authentication, head, serving, tools, now)
     return Credentials(
         token=token,
         identity=view.identity.lines(session, tenant),
         token_cookies=token_cookies,
         set_cookies=set_cookies,
     )
+
+
+def _touch(
+    store: SessionStore,
+    authentication: Authenticated,
+    head: RequestHead,
+    serving: Serving,
+    tools: Tools,
+    now: float,
+) -> Sequence[str]:
+    """Note the use of a session; give the cookie anew where its life is extended."""
+    session = authentication.session
+    touched = touch(session, now, serving.lifetimes)
+    if touched is None:
+        return ()
+    tools.later(store.replace(authentication.key, session, touched))
+    if touched.expires_at == session.expires_at or not session.persistent:
+        return ()
+    held = credential_of(head, serving)
+    if not isinstance(held, SessionToken):
+        return ()
+    return (serving.cookie.set_cookie(held, touched.expires_at - now),)
 
 
 class _CountingMinter:

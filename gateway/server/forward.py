@@ -8,6 +8,7 @@ from gateway.http.head import RequestHead
 from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason
+from gateway.server.answer import AnswerRules
 from gateway.server.body import ClientBody
 from gateway.server.credentials import Credentials
 from gateway.server.hand_off import BadHandOff, SignIn, SignOut, read_hand_off
@@ -132,7 +133,7 @@ async def _relay(
         story,
         tools,
         response,
-        serving.answers,
+        _answer_rules(serving, story),
         cookies,
         whole,
         patience,
@@ -175,7 +176,7 @@ async def _obey(
         # Whoever signed in again while this answer was waited for holds a new
         # cookie, which the longer life of the old one must not replace.
         return () if tools.streams.was_revoked(story.session_key) else cookies
-    if not application.may_sign_in:
+    if not application.may_sign_in or tools.own is None:
         tools.report.audit("hand_off_refused", story, upstream=application.view.name)
         return cookies
     try:
@@ -183,7 +184,7 @@ async def _obey(
             case BadHandOff(why=why):
                 raise BadAnswer(why)
             case SignIn():
-                return await sign_in(hand_off, head, serving, story, tools)
+                return await sign_in(hand_off, tools.own, head, serving, story, tools)
             case SignOut(which=which):
                 return await sign_out(which, head, serving, story, tools)
     except ValueError as error:
@@ -194,6 +195,12 @@ async def _obey(
         # never told: its answer would be a lie, so it is not passed on.
         response.abort()
         raise
+
+
+def _answer_rules(serving: Serving, story: Story) -> AnswerRules:
+    """An app whose session cookie was held back may not replace it by a new one."""
+    unasked = story.lookup_outcome == "error"
+    return serving.answers_unasked if unasked else serving.answers
 
 
 def _protocols(offered: str | None) -> list[str]:

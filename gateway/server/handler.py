@@ -27,7 +27,7 @@ from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
 from gateway.server.body import BodyStalled, BodyTooLarge
-from gateway.server.caller import credential_of, look_up
+from gateway.server.caller import cookies_to_forward, credential_of, look_up
 from gateway.server.credentials import Credentials, credentials_for
 from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own
 from gateway.server.forward import forward
@@ -167,6 +167,7 @@ class Handler:
             token=credentials.token,
             identity=credentials.identity,
             token_cookies=credentials.token_cookies,
+            cookies=cookies_to_forward(head, authentication, serving),
         )
         if isinstance(outbound, BadTarget):
             refusal = BadRequest(
@@ -224,13 +225,13 @@ class Handler:
     ) -> Authentication:
         if route.session_ignored or (head.preflight and route.preflight_pass):
             return Anonymous(reason=Reason.NO_SESSION)
-        token = credential_of(head, serving)
-        if isinstance(token, Anonymous):
-            return token
+        held = credential_of(head, serving)
+        if isinstance(held, Anonymous):
+            return held
         edge = self._tools.edge
         began = edge.ticks()
         try:
-            found = await look_up(token, serving, self._tools, story.now)
+            found = await look_up(held, serving, self._tools, story.now)
         except StoreUnavailable:
             story.lookup_outcome = "error"
             if route.rule is Rule.PUBLIC:

@@ -16,6 +16,7 @@ from gateway.server.answer import AnswerRules
 from gateway.server.replies import Replies
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec
+from gateway.sessions.formats.profile import Profile
 from gateway.tenants import Source
 from gateway.tokens.minter import Minter
 
@@ -65,11 +66,16 @@ class Serving:
     tenant_sources: tuple[Source, ...]
     cookie: CookieSpec
     cookie_name: bytes
+    foreign: Profile | None
+    """How the sessions of an app are read; None where the gateway writes them."""
     lifetimes: LifetimePolicy
     applications: Mapping[str, Application]
     minter: Minter
     replies: Replies
     answers: AnswerRules
+    answers_unasked: AnswerRules
+    """The same, where the session could not be asked about: no answer to such a
+    request may put another session cookie in the place of the browser's."""
     token_cookies: Mapping[str, TokenCookie]
     """Token profile -> the cookie that hands it to the browser."""
     clear_cookies: tuple[str, ...]

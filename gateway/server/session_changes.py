@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.server.caller import credential_of, look_up
 from gateway.server.hand_off import SignIn
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools
-from gateway.sessions.cookie import SessionToken, new_token, read_session_token
+from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
+from gateway.sessions.store import Held, SessionStore
 
 _USER_AGENT: Final = b"user-agent"
 
 
 async def sign_in(
     hand_off: SignIn,
+    store: SessionStore,
     head: RequestHead,
     serving: Serving,
     story: Story,
@@ -34,10 +39,10 @@ async def sign_in(
     now = tools.edge.now()
     token = new_token(tools.edge.secret(32))
     session = session_of(hand_off, device_of(head), serving, tools, now)
-    await tools.store.create(token.key, session, now)
-    held = read_session_token(head.cookies, serving.cookie_name)
-    if isinstance(held, SessionToken):
-        await tools.store.end(held.key, now)
+    await store.create(token.key, session, now)
+    held = credential_of(head, serving)
+    if not isinstance(held, Anonymous):
+        await store.end(held.key, now)
     story.identity_id, story.session_id = session.identity.id, session.id
     # From here on the answer is the new session's: the old one's end is its doing.
     story.session_key = token.key
@@ -85,8 +90,11 @@ async def sign_out(
         StoreUnavailable: it is not known whether anything ended.
     """
     now = tools.edge.now()
-    held = read_session_token(head.cookies, serving.cookie_name)
-    if isinstance(held, SessionToken):
+    held = credential_of(head, serving)
+    if not isinstance(held, Anonymous):
+        if serving.foreign is not None and await _is_guest(held, serving, tools, now):
+            # A session of nobody may be somebody's later, under the same id.
+            return ()
         ended = await tools.store.end(held.key, now, "signed_out")
         if ended is not None:
             story.identity_id, story.session_id = ended.identity.id, ended.id
@@ -98,6 +106,11 @@ async def sign_out(
     # The answer says goodbye: that the session ends must not break it off.
     story.session_key = None
     return serving.clear_cookies
+
+
+async def _is_guest(held: Held, serving: Serving, tools: Tools, now: float) -> bool:
+    found = await look_up(held, serving, tools, now)
+    return isinstance(found, Anonymous) and found.reason is Reason.NO_SESSION
 
 
 def device_of(head: RequestHead) -> Device:

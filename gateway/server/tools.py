@@ -9,8 +9,9 @@ from gateway.errors import StoreUnavailable
 from gateway.server.edge import Edge
 from gateway.server.story import Story
 from gateway.server.streams import OpenStreams
+from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.record import Session
-from gateway.sessions.store import SessionStore
+from gateway.sessions.store import SessionSource, SessionStore
 
 
 class Report(Protocol):
@@ -55,9 +56,15 @@ class Report(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Tools:
-    """Built once in app.py; the same through every reload."""
+    """Built once in app.py; the same through every reload.
 
-    store: SessionStore
+    `store` answers for sessions, whoever writes them. It is also `own` where the
+    gateway does, and `apps` where an app does; the other one is None.
+    """
+
+    store: SessionSource
+    own: SessionStore | None
+    apps: ForeignStore | None
     edge: Edge
     streams: OpenStreams
     report: Report

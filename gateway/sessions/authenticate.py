@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from gateway.reasons import Reason
-from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record import Corrupt, Guest, Session
 
 # `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
 # and keeps a busy session from writing at every request.
@@ -18,11 +18,15 @@ class LifetimePolicy:
     `extend_within` None: `lifespan` counts from the sign-in, never longer.
     Otherwise a request in the last `extend_within` seconds starts a new life of
     `lifespan`. `idle_timeout` None: no session ends for want of use.
+
+    `by_app`: another program writes the sessions and decides about all that. The
+    cookie is its own, and may go only where the gateway itself ended the session.
     """
 
     lifespan: float
     idle_timeout: float | None = None
     extend_within: float | None = None
+    by_app: bool = False
 
     @property
     def write_every(self) -> float:
@@ -52,7 +56,11 @@ Authentication: TypeAlias = Authenticated | Anonymous
 
 
 def authenticate(
-    record: Session | Corrupt | None, *, key: str, now: float, policy: LifetimePolicy
+    record: Session | Guest | Corrupt | None,
+    *,
+    key: str,
+    now: float,
+    policy: LifetimePolicy,
 ) -> Authentication:
     """Judge what the store answered for a token.
 
@@ -63,12 +71,15 @@ def authenticate(
     match record:
         case Corrupt():
             return Anonymous(reason=Reason.SESSION_UNREADABLE)
+        case Guest():
+            return Anonymous(reason=Reason.NO_SESSION)
         case None:
-            return Anonymous(reason=Reason.UNKNOWN_SESSION, ended=True)
+            return Anonymous(reason=Reason.UNKNOWN_SESSION, ended=not policy.by_app)
         case Session():
-            ended = _ended(record, now, policy)
-            if ended is not None:
-                return Anonymous(reason=ended, ended=True)
+            why = _ended(record, now, policy)
+            if why is not None:
+                ours = not policy.by_app or why is Reason.SESSION_REVOKED
+                return Anonymous(reason=why, ended=ours)
             return Authenticated(session=record, key=key)
 
 

@@ -6,6 +6,7 @@
 | Identity | who signed in |
 | Tenant | a membership: an organisation, and the role in it |
 | Corrupt | bytes that are not a session, and why |
+| Guest | a session that nobody is signed in to; only other programs write such |
 """
 
 from collections.abc import Callable, Mapping
@@ -107,6 +108,11 @@ class Corrupt:
     """Bytes that are not a session. `why` names the place, never the content."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A session of nobody: never signed in, or signed out again."""
 
 
 def parse_record(raw: bytes) -> Session | Corrupt:

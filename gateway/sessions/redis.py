@@ -24,6 +24,7 @@ from gateway.sessions.redis_url import RedisAddress
 from gateway.sessions.redis_watch import Watch
 from gateway.sessions.store import (
     KEPT_AFTER_END,
+    Held,
     OnEnded,
     OnGap,
     ended_session,
@@ -43,7 +44,7 @@ _KEY_CHARS: Final = 64
 
 
 class RedisStore:
-    """The SessionStore in Redis or Valkey.
+    """The SessionStore in Redis or Valkey: the gateway's own format.
 
     `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
     called once for each key that holds bytes which are no session.
@@ -58,6 +59,7 @@ class RedisStore:
         on_corrupt: Callable[[str, str], None] | None = None,
     ) -> None:
         self._client = RedisClient(address, timeout=timeout)
+        self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(self._fetch, self._read)
         self._watch = Watch(self._client)
         self._max_per_identity = max_per_identity
@@ -67,6 +69,22 @@ class RedisStore:
 
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
         """Ask with everybody who asks in this turn of the event loop."""
+        return self._lookups.ask(key)
+
+    def look_up(
+        self,
+        held: Held,
+        now: float,  # noqa: ARG002 - a record says itself until when it lives
+    ) -> asyncio.Future[Session | Corrupt | None]:
+        """Load the record of a token."""
+        return self._lookups.ask(held.key)
+
+    def look_again(
+        self,
+        key: str,
+        now: float,  # noqa: ARG002 - as above
+    ) -> asyncio.Future[Session | Corrupt | None]:
+        """Load the record again."""
         return self._lookups.ask(key)
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:

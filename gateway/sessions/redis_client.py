@@ -8,7 +8,7 @@ is repeated once, at once, and only where a pooled connection turned out to be d
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
 from redis.asyncio import Redis
@@ -18,17 +18,31 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis_cluster import NODE_SHARE, fetch_from_cluster, told
+from gateway.sessions.redis_cluster import (
+    NODE_SHARE,
+    Command,
+    fetch_from_cluster,
+    send_to_cluster,
+    told,
+    value_of,
+)
 from gateway.sessions.redis_url import RedisAddress, RedisKind
 
 # One process needs few: look-ups share. More would only queue inside Redis.
 MAX_CONNECTIONS: Final = 64
 # A silent subscription is asked whether it still lives.
 HEARTBEAT: Final = 5.0
+
+
+class WrongType:
+    """What a key gives that holds something else than was asked for."""
+
+
+Read: TypeAlias = bytes | int | WrongType | StoreUnavailable
 
 T = TypeVar("T")
 _Plain: TypeAlias = "Redis | RedisCluster"
@@ -60,6 +74,33 @@ class RedisClient:
             lambda: _command(client, "MGET", *keys)
         )
         return values
+
+    async def read_with(
+        self, commands: Sequence[Command], keys: Sequence[str]
+    ) -> tuple[list[Read], list[bytes | StoreUnavailable | None]]:
+        """Send commands that read, and ask for the values of distinct keys.
+
+        All in one round trip (one per node). Each has its answer, in their order,
+        or its own failure: a key that holds something else than a command asks for,
+        or a node that is away, takes nothing from the others.
+        """
+        client = self._open()
+        if isinstance(client, RedisCluster):
+            gets: list[Command] = [("GET", key) for key in keys]
+            answers = await self._within(
+                lambda: send_to_cluster(client, [*commands, *gets], self._timeout)
+            )
+            values = [value_of(each) for each in answers[len(commands) :]]
+        else:
+            mget: list[Command] = [("MGET", *keys)] if keys else []
+            answers = await self._within(lambda: _pipelined(client, [*commands, *mget]))
+            told_all = answers[-1] if keys else []
+            if isinstance(told_all, Exception):
+                failure = StoreUnavailable(told(told_all))
+                values = [failure for _ in keys]
+            else:
+                values = told_all
+        return [_answer(each) for each in answers[: len(commands)]], values
 
     async def get(self, key: str) -> bytes | None:
         """Give one value; None also where the key holds something else."""
@@ -221,6 +262,23 @@ class RedisClient:
         except Exception as error:
             # Also what the library raises by mistake: not knowing is an outage.
             raise StoreUnavailable(told(error)) from error
+
+
+async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            # It gives the pipeline back, which must not be awaited here.
+            _ = pipeline.execute_command(*command)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+
+def _answer(answer: Any) -> Read:
+    if isinstance(answer, bytes | int):
+        return answer
+    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+        return WrongType()
+    return StoreUnavailable(told(answer))
 
 
 async def _subscribe(pubsub: PubSub, channel: str) -> None:

@@ -1,8 +1,8 @@
-"""Reading many keys from Redis Cluster: what one node cannot say, others still can."""
+"""Asking many things of Redis Cluster: what one node cannot say, others still can."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -23,41 +23,55 @@ WITHIN: Final = 0.9
 
 _LOST: Final = (RedisConnectionError, RedisTimeoutError)
 
+Command: TypeAlias = tuple[str | bytes | float, ...]
+"""A command and its arguments; the first of them is the key."""
+
 
 async def fetch_from_cluster(
     client: RedisCluster, keys: Sequence[str], patience: float
 ) -> list[bytes | StoreUnavailable | None]:
-    """Give a value, None or an error for each key, within `patience` seconds.
+    """Give a value, None or an error for each key, within `patience` seconds."""
+    commands: list[Command] = [("GET", key) for key in keys]
+    return [
+        value_of(each) for each in await send_to_cluster(client, commands, patience)
+    ]
+
+
+async def send_to_cluster(
+    client: RedisCluster, commands: Sequence[Command], patience: float
+) -> list[Any]:
+    """Give the answer to each command, or what the library raised in its place.
 
     One pipeline to each node. What was lost with a connection is asked once more,
-    after the nodes have been learned anew.
+    after the nodes have been learned anew; so the commands only read.
     """
-    found: dict[str, Any] = {}
+    found: dict[Command, Any] = {}
     try:
         async with asyncio.timeout(patience * WITHIN):
-            await _ask(client, keys, found)
-            lost = [key for key in keys if isinstance(found[key], _LOST)]
+            await _ask(client, commands, found)
+            lost = [each for each in commands if isinstance(found[each], _LOST)]
             if lost:
-                await _heal(client, lost)
+                await _heal(client, [str(each[1]) for each in lost])
                 await _ask(client, lost, found)
     except TimeoutError:
         pass  # `found` has what came in time
     silent = RedisTimeoutError("no answer in time")
-    return [_value(found.get(key, silent)) for key in keys]
+    return [found.get(each, silent) for each in commands]
 
 
 async def _ask(
-    client: RedisCluster, keys: Sequence[str], found: dict[str, Any]
+    client: RedisCluster, commands: Sequence[Command], found: dict[Command, Any]
 ) -> None:
     _ = await client.initialize()
-    by_node: dict[str, list[str]] = {}
-    for key in keys:
+    by_node: dict[str, list[Command]] = {}
+    for command in commands:
+        slot = client.keyslot(str(command[1]))
         try:
-            node = client.nodes_manager.get_node_from_slot(client.keyslot(key))
+            node = client.nodes_manager.get_node_from_slot(slot)
         except RedisClusterException as error:  # nobody has the slot
-            found[key] = error
+            found[command] = error
         else:
-            by_node.setdefault(node.name, []).append(key)
+            by_node.setdefault(node.name, []).append(command)
     answers = await asyncio.gather(
         *(_pipelined(client, asked) for asked in by_node.values())
     )
@@ -65,16 +79,18 @@ async def _ask(
         found.update(answer)
 
 
-async def _pipelined(client: RedisCluster, keys: Sequence[str]) -> Mapping[str, Any]:
+async def _pipelined(
+    client: RedisCluster, commands: Sequence[Command]
+) -> Mapping[Command, Any]:
     pipeline = client.pipeline()
-    for key in keys:
+    for command in commands:
         # It gives the pipeline back, which must not be awaited here.
-        _ = pipeline.execute_command("GET", key)
+        _ = pipeline.execute_command(*command)
     try:
         answers = await pipeline.execute(raise_on_error=False)
     except (RedisError, RedisClusterException, OSError) as error:
-        return dict.fromkeys(keys, error)
-    return dict(zip(keys, answers, strict=True))
+        return dict.fromkeys(commands, error)
+    return dict(zip(commands, answers, strict=True))
 
 
 async def _heal(client: RedisCluster, lost: Sequence[str]) -> None:
@@ -93,7 +109,8 @@ async def _heal(client: RedisCluster, lost: Sequence[str]) -> None:
     )
 
 
-def _value(answer: Any) -> bytes | StoreUnavailable | None:
+def value_of(answer: Any) -> bytes | StoreUnavailable | None:
+    """Take the answer to GET; None also where the key holds something else."""
     if answer is None or isinstance(answer, bytes):
         return answer
     if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):

@@ -8,7 +8,7 @@ by themselves, and an idle gateway asks at once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from gateway.errors import StoreUnavailable
@@ -23,31 +23,33 @@ MAX_WAITING: Final = 10_000
 # Redis that hangs. A round trip on a local network is a tenth of it.
 PATIENCE: Final = 0.002
 
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
 T = TypeVar("T")
-Raw: TypeAlias = bytes | None
-Fetch: TypeAlias = Callable[
-    [list[str]], Awaitable[list[bytes | StoreUnavailable | None]]
-]
+Fetch: TypeAlias = Callable[[list[K]], Awaitable[list[R | StoreUnavailable]]]
 
 
-class Lookups(Generic[T]):
+class Lookups(Generic[K, R, T]):
     """Collects keys, fetches them in batches, hands each asker its own answer.
 
-    `fetch` takes distinct keys and gives a value, None or an error for each, in
-    their order. `read` turns one value into the answer; askers of one key in
-    one turn share it. Each asker waits on a future of its own, so that one that
-    is cancelled takes nothing from the others.
+    `fetch` takes distinct keys, at most `at_once`, and gives a value or an error
+    for each, in their order. `read` turns one value into the answer; askers of one
+    key in one turn share it. Each asker waits on a future of its own, so that one
+    that is cancelled takes nothing from the others.
     """
 
-    def __init__(self, fetch: Fetch, read: Callable[[str, Raw], T]) -> None:
+    def __init__(
+        self, fetch: Fetch[K, R], read: Callable[[K, R], T], at_once: int = MAX_KEYS
+    ) -> None:
         self._fetch = fetch
         self._read = read
-        self._asked: dict[str, list[asyncio.Future[T]]] = {}
+        self._at_once = at_once
+        self._asked: dict[K, list[asyncio.Future[T]]] = {}
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._overdue: asyncio.TimerHandle | None = None
 
-    def ask(self, key: str) -> asyncio.Future[T]:
+    def ask(self, key: K) -> asyncio.Future[T]:
         """Give a future of the answer; it fails with StoreUnavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
@@ -78,8 +80,8 @@ class Lookups(Generic[T]):
             self._overdue = None
         asked, self._asked = self._asked, {}
         keys = list(asked)
-        for start in range(0, len(keys), MAX_KEYS):
-            batch = {key: asked[key] for key in keys[start : start + MAX_KEYS]}
+        for start in range(0, len(keys), self._at_once):
+            batch = {key: asked[key] for key in keys[start : start + self._at_once]}
             task = loop.create_task(self._send(batch))
             self._tasks.add(task)
             task.add_done_callback(self._came_back)
@@ -89,7 +91,7 @@ class Lookups(Generic[T]):
         if self._asked and not self._tasks:
             self._flush(task.get_loop())
 
-    async def _send(self, batch: dict[str, list[asyncio.Future[T]]]) -> None:
+    async def _send(self, batch: dict[K, list[asyncio.Future[T]]]) -> None:
         keys = list(batch)
         failure = StoreUnavailable("the look-up was broken off")
         try:
@@ -113,7 +115,7 @@ class Lookups(Generic[T]):
                 future.set_result(answer)
 
     def _fail(
-        self, batch: dict[str, list[asyncio.Future[T]]], why: StoreUnavailable
+        self, batch: dict[K, list[asyncio.Future[T]]], why: StoreUnavailable
     ) -> None:
         for waiters in batch.values():
             self._waiting -= len(waiters)

@@ -1,9 +1,9 @@
 """Hearing of sessions that end elsewhere, over a subscription that may break."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 
@@ -15,11 +15,22 @@ from gateway.sessions.store import OnEnded, OnGap
 PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
-class Watch:
-    """Calls back for each message; owns the task that listens."""
+# Which sessions a message is about.
+KeysIn: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
 
-    def __init__(self, client: RedisClient) -> None:
+
+def key_in(said: Mapping[str, Any]) -> Iterable[str]:
+    """Take the one key of a message."""
+    key = said.get("key")
+    return (key,) if isinstance(key, str) else ()
+
+
+class Watch:
+    """Calls back for each session that a message names; owns the task that listens."""
+
+    def __init__(self, client: RedisClient, keys_in: KeysIn = key_in) -> None:
         self._client = client
+        self._keys_in = keys_in
         self._on_ended: list[OnEnded] = []
         self._on_gap: list[OnGap] = []
         self._task: asyncio.Task[None] | None = None
@@ -59,14 +70,11 @@ class Watch:
             said = orjson.loads(message)
         except orjson.JSONDecodeError:
             return
-        key, reason = (
-            (said.get("key"), said.get("reason"))
-            if isinstance(said, dict)
-            else (None, None)
-        )
-        if isinstance(key, str) and isinstance(reason, str):
+        if not isinstance(said, dict) or not isinstance(said.get("reason"), str):
+            return
+        for key in self._keys_in(said):
             for on_ended in self._on_ended:
-                _shielded(partial(on_ended, key, reason))
+                _shielded(partial(on_ended, key, said["reason"]))
 
 
 def _shielded(callback: Callable[[], None]) -> None:

@@ -1,14 +1,21 @@
 """The session store: what it promises, and the smallest one that keeps it.
 
-Keys are the hex SHA-256 of session tokens. A store that cannot answer raises
-StoreUnavailable: "could not find out" is never "no session".
+| promise | who keeps it |
+| --- | --- |
+| SessionSource | every store: sessions are looked up, and ended |
+| SessionStore | the one of the gateway's own format: it also writes them |
+
+Keys are the hex SHA-256 of the secret in the cookie. A store that cannot answer
+raises StoreUnavailable: "could not find out" is never "no session".
 """
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
-from gateway.sessions.record import Corrupt, Session, parse_record, serialise
+from gateway.sessions.cookie import SessionToken
+from gateway.sessions.formats.credential import Credential
+from gateway.sessions.record import Corrupt, Guest, Session, parse_record, serialise
 
 # A record outlives its session, so that "expired" can be told from "unknown".
 KEPT_AFTER_END: Final = 86_400.0
@@ -20,25 +27,23 @@ OnEnded: TypeAlias = Callable[[str, str], None]
 OnGap: TypeAlias = Callable[[], None]
 
 
-class SessionStore(Protocol):
-    """Where sessions live. Every method may raise StoreUnavailable."""
+# The secret of a session cookie, read and checked for its shape and signature.
+Held: TypeAlias = SessionToken | Credential
+Found: TypeAlias = Session | Guest | Corrupt | None
 
-    def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
-        """Ask for one record, now; what was known before is never the answer."""
+
+class SessionSource(Protocol):
+    """Where sessions are, whoever writes them: they are looked up, and ended.
+
+    Every method may raise StoreUnavailable.
+    """
+
+    def look_up(self, held: Held, now: float) -> Awaitable[Found]:
+        """Ask for the session of a cookie; what was known before is no answer."""
         ...
 
-    async def create(self, key: str, session: Session, now: float) -> list[str]:
-        """Store a new session; give the keys of those that had to end for it.
-
-        Raises ValueError if the key is taken or the record is too large.
-        """
-        ...
-
-    async def replace(self, key: str, old: Session, new: Session) -> bool:
-        """Write `new` if `old` is still what is stored; else False.
-
-        So a session that was ended in between stays ended.
-        """
+    def look_again(self, key: str, now: float) -> Awaitable[Found]:
+        """Ask for a session that was looked up before, by its key."""
         ...
 
     async def end(
@@ -75,6 +80,28 @@ class SessionStore(Protocol):
         ...
 
 
+class SessionStore(SessionSource, Protocol):
+    """Sessions that the gateway itself writes."""
+
+    def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
+        """Ask for one record, now; what was known before is never the answer."""
+        ...
+
+    async def create(self, key: str, session: Session, now: float) -> list[str]:
+        """Store a new session; give the keys of those that had to end for it.
+
+        Raises ValueError if the key is taken or the record is too large.
+        """
+        ...
+
+    async def replace(self, key: str, old: Session, new: Session) -> bool:
+        """Write `new` if `old` is still what is stored; else False.
+
+        So a session that was ended in between stays ended.
+        """
+        ...
+
+
 class MemoryStore:
     """Sessions in this process, as the bytes that another store would hold."""
 
@@ -91,6 +118,14 @@ class MemoryStore:
         """Parse what is stored."""
         raw = self._records.get(key)
         return None if raw is None else parse_record(raw)
+
+    async def look_up(self, held: Held, now: float) -> Found:  # noqa: ARG002
+        """Load it: a record says itself until when it lives."""
+        return await self.load(held.key)
+
+    async def look_again(self, key: str, now: float) -> Found:  # noqa: ARG002
+        """Load it again."""
+        return await self.load(key)
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:
         """Store a new session; the oldest beyond the limit end."""

@@ -239,9 +239,50 @@ FILES = [
         id="longer than life",
     ),
     pytest.param(
-        whole("sessions: {format: better-auth, secrets: [a]}"),
-        ['2:20: format "better-auth" is not available yet; use "gateway"'],
-        id="not built yet",
+        whole(
+            "sessions: {format: django, lifespan: 1d, idle_timeout: 1h, cookie: "
+            "{persistent: false}, extend_within: null}"
+        ),
+        [
+            "2:28: lifespan says nothing with format: django; "
+            "the app decides how long its sessions live",
+            "2:42: idle_timeout says nothing with format: django; "
+            "the app decides how long its sessions live",
+            "2:69: persistent says nothing with format: django; the app sets its cookie",
+        ],
+        id="what an app decides",
+    ),
+    pytest.param(
+        whole("sessions: {format: lucia, max_per_identity: 3, remember_ended: 60d}"),
+        [
+            "2:27: max_per_identity says nothing with format: lucia; "
+            "the app decides how many sessions somebody may have"
+        ],
+        id="how many an app allows",
+    ),
+    pytest.param(
+        "version: 1\nsessions: {format: authjs}\nupstreams:\n"
+        "  app: {url: http://127.0.0.1:3000, may_sign_in: true}\n"
+        "routes:\n  - {match: /**, rule: protected, upstream: app}\n",
+        [
+            "4:50: with format: authjs the app itself signs people in; "
+            "remove the key: the gateway reads the session that the app writes"
+        ],
+        id="two who sign in",
+    ),
+    pytest.param(
+        whole(
+            "sessions: {format: json, secrets: [1], key_prefix: 5, allow_pickle: 1, "
+            "profile: [], cookie: {value: rot13}}"
+        ),
+        [
+            "2:36: expected text; put it in quotes",
+            "2:52: expected printable ASCII, or nothing in quotes, got 5",
+            "2:69: expected true or false, got 1",
+            "2:81: expected a mapping, got an empty list",
+            '2:101: expected one of plain, percent, base64, got "rot13"',
+        ],
+        id="a format told wrongly",
     ),
     pytest.param(
         whole("sessions: {format: gatway}"),
@@ -253,8 +294,10 @@ FILES = [
     pytest.param(
         whole("sessions: {secrets: [hunter2], cookie: {value: plain}}"),
         [
-            "2:12: secrets is only for foreign formats, which are not available yet",
-            "2:41: value is only for foreign formats, which are not available yet",
+            "2:12: secrets says nothing with format: gateway; "
+            "it is for sessions that an app writes",
+            "2:41: value says nothing with format: gateway; "
+            "it is for sessions that an app writes",
         ],
         id="keys of foreign formats",
     ),
@@ -502,24 +545,45 @@ routes:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["gateway.yaml", "minimal.yaml"])
+@pytest.mark.parametrize(
+    "name",
+    ["gateway.yaml", "minimal.yaml", "better-auth.yaml", "custom-format.yaml"],
+)
 def test_the_contract_loads_as_it_stands(name: str) -> None:
     assert load_config(ROOT / "config" / name, env={}).warnings == ()
 
 
-def test_sessions_of_other_programs_are_not_available_yet() -> None:
-    text = """\
-version: 1
-redis: {url: "${REDIS_URL:-redis://127.0.0.1:6379/0}"}
-sessions:
-  format: better-auth
-  secrets: ["${BETTER_AUTH_SECRET:-fixture-secret-not-for-production-000}"]
-  key_prefix: "better-auth:"
-  cookie: {name: better-auth.session_token}
-"""
-    assert told(text + REST) == [
-        '4:11: format "better-auth" is not available yet; use "gateway"'
-    ]
+@pytest.mark.parametrize(
+    ("said", "doubted"),
+    [
+        ("", ["2"]),
+        (", session_cookie: forward", []),
+        (", session_cookie: strip", []),
+    ],
+)
+def test_an_app_that_would_not_get_its_own_cookie_is_told_of(
+    said: str, doubted: list[str]
+) -> None:
+    """The commonest mistake: everybody is signed out by an app that sees no cookie."""
+    text = (
+        "version: 1\nupstreams:\n"
+        f"  app: {{url: http://127.0.0.1:3000{said}}}\n"
+        "routes: [{match: /**, rule: protected, upstream: app}]\n"
+        "sessions: {format: django}\n"
+    )
+    found = [each for each in load(text).warnings if "session cookie" in each.message]
+
+    assert [str(each.line - 1) for each in found] == doubted
+    assert all("session_cookie: forward" in each.hint for each in found)
+
+
+def test_secrets_of_apps_are_told_nowhere() -> None:
+    text = whole("sessions: {format: json, secrets: [hunter2, [hunter3]]}")
+
+    assert "hunter" not in repr(told(text))
+    assert "hunter" not in repr(
+        load(whole("sessions: {format: lucia, secrets: [hunter2]}")).config
+    )
 
 
 def test_a_place_is_known_for_every_value() -> None:

@@ -187,8 +187,11 @@ def a_serving(**changes: Any) -> Serving:
 
 
 def some_tools(store: Any = None, report: Any = None) -> Tools:
+    store = MemoryStore() if store is None else store
     return Tools(
-        store=MemoryStore() if store is None else store,
+        store=store,
+        own=store,
+        apps=None,
         edge=Clockwork(),
         streams=OpenStreams(),
         report=Notes() if report is None else report,

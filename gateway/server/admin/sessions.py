@@ -13,6 +13,7 @@ from gateway.server.serving import Serving
 from gateway.server.session_changes import session_of
 from gateway.server.tools import Tools
 from gateway.sessions.cookie import new_token
+from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.record import Session, serialise
 
 
@@ -36,8 +37,11 @@ class SessionApi:
         """Create a session from the object that a sign-in hand-off carries.
 
         Answers 201 with the record, the token and a ready Set-Cookie value; 400
-        names what is wrong with the object.
+        names what is wrong with the object; 409 where an app writes the sessions.
         """
+        store = self._tools.own
+        if store is None:
+            return _read_only()
         try:
             document = orjson.loads(await request.read())
         except orjson.JSONDecodeError:
@@ -52,7 +56,7 @@ class SessionApi:
             session = session_of(wanted, None, serving, tools, now)
         except ValueError as error:
             return _bad(str(error))
-        await tools.store.create(token.key, session, now)
+        await store.create(token.key, session, now)
         tools.report.administered("created", session)
         age = session.expires_at - now if session.persistent else None
         return _json(
@@ -65,12 +69,21 @@ class SessionApi:
         )
 
     async def show(self, request: web.Request) -> web.Response:
-        """Show one session, ended or not, while it is kept."""
+        """Show one session, ended or not, while it is kept.
+
+        Of an app's sessions only those are known here that asked lately.
+        """
         found = await self._tools.store.find(request.match_info["id"])
         return _unknown() if found is None else _json(200, _view(found[1]))
 
     async def end(self, request: web.Request) -> web.Response:
-        """End one session; 204 also when it had ended before."""
+        """End one session; 204 also when it had ended before.
+
+        An app's session need not be known: that its id is over is noted all the same.
+        """
+        apps = self._tools.apps
+        if apps is not None:
+            return await self._end_by_hash(apps, request.match_info["id"])
         found = await self._tools.store.find(request.match_info["id"])
         if found is None:
             return _unknown()
@@ -80,6 +93,9 @@ class SessionApi:
 
     async def extend(self, request: web.Request) -> web.Response:
         """Give a session a new life from now; 409 when it has ended."""
+        store = self._tools.own
+        if store is None:
+            return _read_only()
         found = await self._tools.store.find(request.match_info["id"])
         if found is None:
             return _unknown()
@@ -96,12 +112,14 @@ class SessionApi:
             return problem(409, Reason.BAD_REQUEST, detail)
         lifespan = lifetimes.lifespan
         extended = replace(session, expires_at=now + lifespan)
-        if not await self._tools.store.replace(key, session, extended):
+        if not await store.replace(key, session, extended):
             return problem(409, Reason.BAD_REQUEST, "it changed; ask again")
         return _json(200, _view(extended))
 
     async def list(self, request: web.Request) -> web.Response:
-        """List the live sessions of an identity."""
+        """List the live sessions of an identity; 409 where nobody keeps a list."""
+        if self._tools.own is None:
+            return _read_only()
         found = await self._tools.store.list_for(
             request.match_info["id"], self._tools.edge.now()
         )
@@ -116,6 +134,14 @@ class SessionApi:
             self._tools.report.administered("revoked", session)
         return _json(200, {"count": count})
 
+    async def _end_by_hash(self, apps: ForeignStore, session_id: str) -> web.Response:
+        if not is_key(session_id):
+            return _unknown()
+        ended = await apps.end(session_id, self._tools.edge.now())
+        if ended is not None:
+            self._tools.report.administered("revoked", ended)
+        return web.Response(status=204)
+
 
 def _view(session: Session) -> object:
     return orjson.loads(serialise(session))
@@ -127,6 +153,15 @@ def _json(status: int, document: object) -> web.Response:
         body=orjson.dumps(document),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
+    )
+
+
+def _read_only() -> web.Response:
+    return problem(
+        409,
+        Reason.SESSION_READ_ONLY,
+        "an app keeps the sessions (sessions.format): here they are looked up and"
+        " ended, not made, changed or listed",
     )
 
 

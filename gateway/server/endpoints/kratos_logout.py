@@ -22,14 +22,14 @@ from gateway.server.serving import Serving
 from gateway.server.session_changes import sign_out
 from gateway.server.story import Story
 from gateway.server.tools import Tools
-from gateway.sessions.cookie import SessionToken
+from gateway.sessions.store import Held
 
 SUBMIT: Final = "/.gateway/self-service/logout"
 PREFIX: Final = "ory_lo_"
 _LABEL: Final = b"gateway logout token v1"
 
 
-def logout_token(token: SessionToken) -> str:
+def logout_token(token: Held) -> str:
     """Give the one logout token of a session.
 
     It follows from the secret in the cookie, which other sites cannot read, so

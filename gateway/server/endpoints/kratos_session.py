@@ -20,8 +20,8 @@ from gateway.sessions.authenticate import (
     LifetimePolicy,
     end_of_life,
 )
-from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Identity, Session
+from gateway.sessions.store import Held
 from gateway.sessions.timestamps import format_timestamp
 
 _SESSION_TOKEN: Final = b"x-session-token"
@@ -34,7 +34,7 @@ class Caller:
     """Who asks: the live session, and the secret that opened it."""
 
     session: Session
-    token: SessionToken = field(repr=False)
+    token: Held = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
         "id": session.id,
         "active": True,
         "expires_at": format_timestamp(end_of_life(session, policy)),
-        "authenticated_at": format_timestamp(session.authenticated_at),
+        **_began(session),
         "authenticator_assurance_level": session.aal,
         "authentication_methods": [
             {
@@ -116,7 +116,6 @@ def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
             }
             for method in session.methods
         ],
-        "issued_at": format_timestamp(session.issued_at),
         "identity": _identity_view(session.identity, session),
         "devices": [
             {
@@ -128,6 +127,16 @@ def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
             }
             for place, device in enumerate(session.devices)
         ],
+    }
+
+
+def _began(session: Session) -> dict[str, str]:
+    """Tell when it began; some libraries do not say, and the SDK does not insist."""
+    if not session.authenticated_at:
+        return {}
+    return {
+        "authenticated_at": format_timestamp(session.authenticated_at),
+        "issued_at": format_timestamp(session.issued_at),
     }
 
 

@@ -12,6 +12,7 @@ from gateway.server.story import Story
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.service import switch_tenant
+from gateway.sessions.store import SessionStore
 
 _TRIES = 3
 
@@ -27,7 +28,8 @@ async def tenant(
 
     Answers 303 to `return_to`, else to the home page; 204 to a program; 401
     without a session; 403 for a tenant that is not a membership, or a form on
-    another origin; 400 for an address that is not allowed.
+    another origin; 400 for an address that is not allowed; 409 where an app keeps the
+    sessions, which the gateway never writes.
 
     Raises:
         StoreUnavailable: nothing was switched.
@@ -36,12 +38,16 @@ async def tenant(
     if is_cross_origin(head, serving.policy.public_origin):
         story.decision, story.reason = "deny", Reason.CROSS_SITE
         return OwnAnswer(reply=replies.problem(403, Reason.CROSS_SITE, head))
+    if tools.own is None:
+        story.decision, story.reason = "refuse", Reason.SESSION_READ_ONLY
+        return OwnAnswer(reply=replies.problem(409, Reason.SESSION_READ_ONLY, head))
     form = await read_form(exchange, head)
     location = replies.safe_return_to(form.get("return_to", replies.sign_in.home))
     if location is None:
         story.decision, story.reason = "refuse", Reason.BAD_RETURN_TO
         return OwnAnswer(reply=replies.problem(400, Reason.BAD_RETURN_TO, head))
-    reason = await _switch(form.get("tenant_id", ""), head, serving, story, tools)
+    wanted = form.get("tenant_id", "")
+    reason = await _switch(wanted, tools.own, head, serving, story, tools)
     if reason is Reason.NOT_A_MEMBER:
         story.decision, story.reason = "deny", reason
         return OwnAnswer(reply=replies.problem(403, reason, head))
@@ -54,7 +60,12 @@ async def tenant(
 
 
 async def _switch(
-    tenant_id: str, head: RequestHead, serving: Serving, story: Story, tools: Tools
+    tenant_id: str,
+    store: SessionStore,
+    head: RequestHead,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
 ) -> Reason | None:
     for _ in range(_TRIES):
         match await caller_of(head, serving, tools):
@@ -67,7 +78,7 @@ async def _switch(
                     return Reason.NOT_A_MEMBER
                 # Compare and set: a last-seen note of another request may come in
                 # between, an end of the session must not be overwritten.
-                if await tools.store.replace(key, session, switched):
+                if await store.replace(key, session, switched):
                     story.tenant_id = tenant_id
                     tools.report.audit(
                         "tenant_switch",

@@ -20,7 +20,7 @@ MAX_COOKIE_VALUE: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Credential:
-    """A session id that may be asked for.
+    """A session id that may be asked for, and the profile that it was read by.
 
     The id is a secret, and with most libraries so is the key in Redis. `key`, the
     hex SHA-256 of the id, is what logs, tombstones and the session's public id use.
@@ -29,6 +29,7 @@ class Credential:
     value: str = field(repr=False)
     key: str
     record_key: str = field(repr=False)
+    profile: Profile = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -62,11 +63,22 @@ def read_credential(
     session_id = profile.verifier.open(text)
     if isinstance(session_id, BadSignature):
         return _UNSIGNED
+    return credential_of_id(profile, session_id) or _SHAPE
+
+
+def credential_of_id(profile: Profile, session_id: str) -> Credential | None:
+    """Make the credential of a bare session id; None where it cannot be one.
+
+    For ids that were taken out of a signed cookie, or that an operator names.
+    """
     if not profile.id.matches(session_id):
-        return _SHAPE
+        return None
     digest = sha256(session_id.encode("ascii")).hexdigest()
     return Credential(
-        value=session_id, key=digest, record_key=profile.key.of(session_id, digest)
+        value=session_id,
+        key=digest,
+        record_key=profile.key.of(session_id, digest),
+        profile=profile,
     )
 
 

@@ -3,7 +3,6 @@
 | noun | meaning |
 | --- | --- |
 | Stored | what Redis holds under a key, and how long yet |
-| Guest | a session that nobody is signed in to |
 | Wanted | a second record has to be looked up first |
 """
 
@@ -22,7 +21,7 @@ from gateway.sessions.formats.facts import (
 )
 from gateway.sessions.formats.paths import ABSENT
 from gateway.sessions.formats.profile import Profile, Then
-from gateway.sessions.record import Corrupt, Identity, Session
+from gateway.sessions.record import Corrupt, Guest, Identity, Session
 from gateway.sessions.timestamps import LATEST
 
 NO_TTL: Final = -1
@@ -38,11 +37,6 @@ class Stored:
     value: bytes | None = field(repr=False)
     pttl: int = NO_KEY
     wrong_type: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Guest:
-    """A session of nobody: never signed in, or signed out again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ gone from Redis proves little. What the gateway ends it remembers itself:
 | key | holds | lives |
 | --- | --- | --- |
 | `gateway:revoked:<hex SHA-256 of the id>` | anything | as long as the session could |
-| `gateway:not-before:<identity id>` | seconds since the epoch, in decimal | the same |
+| `gateway:not-before:<identity id>` | seconds since the epoch, in decimal; behind a space the hash of the one session that is spared | the same |
 | `gateway:issued:<hex SHA-256 of the id>` | seconds since the epoch, in decimal | the same |
 
 Sessions that began before `not-before` are over. When one began is in the record
@@ -54,10 +54,22 @@ def with_revocation(
     if tombstone is not None:
         return _ended(session)
     if not_before is not None:
-        since = _moment(not_before)
-        if since is None or session.issued_at < since:
+        said, _, spared = not_before.partition(b" ")
+        since = _moment(said)
+        if since is None:
+            return _ended(session)
+        if session.issued_at < since and spared != session.id.encode():
             return _ended(session)
     return session
+
+
+def not_before_value(now: float, spared: str | None) -> str:
+    """Write what `not_before_key` holds: what began before `now` is over.
+
+    `spared` is the hash of the one session that goes on, which began earlier. It
+    stands in the same value, so that the next such word takes its place with it.
+    """
+    return f"{now:.6f}" if spared is None else f"{now:.6f} {spared}"
 
 
 def _ended(session: Session) -> Session:

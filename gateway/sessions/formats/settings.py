@@ -30,11 +30,15 @@ class FormatSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something about a setting. `where` is its place below `sessions`."""
+    """Something about a setting. `where` is its place below `sessions`.
+
+    `at_key`: it is about the key, not about what is said there.
+    """
 
     where: Where
     message: str
     hint: str = ""
+    at_key: bool = False
 
 
 class FormatRefused(Exception):  # noqa: N818 - build.py tells it as a ConfigError
@@ -54,6 +58,10 @@ class Findings:
     def refuse(self, where: Where, message: str, hint: str = "") -> None:
         """Note that a setting cannot be used."""
         self.found.append(Finding(where=where, message=message, hint=hint))
+
+    def refuse_key(self, where: Where, message: str, hint: str = "") -> None:
+        """Note that there is no such setting."""
+        self.found.append(Finding(where=where, message=message, hint=hint, at_key=True))
 
     def read(self, where: Where, said: Any, read: Callable[[Any], T]) -> T | None:
         """Read a setting; its ValueError becomes a finding, and None."""
@@ -79,7 +87,7 @@ class Findings:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, 1)
                 hint = f'did you mean "{near[0]}"?' if near else ""
-                self.refuse((*where, str(name)), f'unknown key "{name}"', hint)
+                self.refuse_key((*where, str(name)), f'unknown key "{name}"', hint)
 
     def flag(self, where: Where, said: object) -> bool:
         """Read true or false."""

@@ -11,10 +11,10 @@ from typing import Any
 from gateway.sessions.cookie import Malformed, NoCookie
 from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import read_credential
-from gateway.sessions.formats.engine import Guest, Stored, Wanted, judge
+from gateway.sessions.formats.engine import Stored, Wanted, judge
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record import Corrupt, Guest, Session
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "sessions"
 

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import (
-    Guest,
     Stored,
     Wanted,
     judge,
     read_session,
 )
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Corrupt, Device, Session, serialise
+from gateway.sessions.record import Corrupt, Device, Guest, Session, serialise
 from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, judged, read
 from tests.sessions.formats.scenarios import SCENARIOS, Redis, ask
 
@@ -93,7 +92,9 @@ def test_a_key_is_not_a_login(name, sid, value):
 )
 def test_express_sessions_of_nobody(value):
     profile = compiled("express-session", secrets=SECRET)
-    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+    credential = Credential(
+        value=SID, key="k", record_key="sess:" + SID, profile=profile
+    )
 
     told = read_session(profile, credential, json.dumps(value).encode())
 
@@ -117,7 +118,9 @@ def test_express_sessions_of_nobody(value):
 )
 def test_express_sessions_of_somebody(value, identity, roles):
     profile = compiled("express-session", secrets=SECRET)
-    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+    credential = Credential(
+        value=SID, key="k", record_key="sess:" + SID, profile=profile
+    )
 
     told = read_session(profile, credential, json.dumps(value).encode())
 
@@ -280,7 +283,9 @@ def test_a_stale_date_in_the_record_does_not_end_an_express_session():
         "cookie": {"expires": "2020-01-01T00:00:00Z"},
         "passport": {"user": "u-42"},
     }
-    credential = Credential(value=SID, key="k", record_key="sess:" + SID)
+    credential = Credential(
+        value=SID, key="k", record_key="sess:" + SID, profile=profile
+    )
     stored = Stored(value=json.dumps(value).encode(), pttl=60_000)
 
     told = judge(profile, credential, stored, NOW)
@@ -467,7 +472,9 @@ def _kinds():
 
 
 KINDS = _kinds()
-CREDENTIAL = Credential(value=SID, key="f" * 64, record_key="s:" + SID)
+CREDENTIAL = Credential(
+    value=SID, key="f" * 64, record_key="s:" + SID, profile=KINDS[0]
+)
 
 
 @given(

@@ -7,9 +7,9 @@ import pytest
 from gateway.sessions.cookie import Malformed
 from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
-from gateway.sessions.formats.engine import Guest, Stored
+from gateway.sessions.formats.engine import Stored
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Session
+from gateway.sessions.record import Guest, Session
 from tests.sessions.formats.scenarios import SCENARIOS, Redis, Scenario, ask, signed_in
 
 # Where the library accepts and we do not; docs/session-formats.md says why.

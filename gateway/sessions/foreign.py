@@ -1,0 +1,390 @@
+"""Sessions that an app keeps in Redis: read, never written, and ended all the same.
+
+A look-up is one question to Redis: the record, its TTL, and what the gateway itself
+has said of it. What the record alone can tell (whose session it is, which second
+record it needs) is asked in a second question; for a session that was seen before
+both are asked at once, on a guess that the first answer confirms or not.
+
+What is remembered saves parsing and guessing. It is never the answer: every
+look-up asks Redis, and the same bytes are not parsed again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.formats.credential import Credential
+from gateway.sessions.formats.engine import (
+    NO_KEY,
+    Judgement,
+    Stored,
+    Wanted,
+    judge,
+    read_session,
+)
+from gateway.sessions.formats.profile import Profile
+from gateway.sessions.formats.revocation import (
+    issued_key,
+    not_before_key,
+    not_before_value,
+    tombstone_key,
+    with_revocation,
+)
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.redis_client import RedisClient, WrongType
+from gateway.sessions.redis_cluster import Command
+from gateway.sessions.redis_keys import ENDED_CHANNEL
+from gateway.sessions.redis_lookup import Lookups
+from gateway.sessions.redis_url import RedisAddress
+from gateway.sessions.redis_watch import Watch, key_in
+from gateway.sessions.store import Found, Held, OnEnded, OnGap, ended_session
+
+# Sessions remembered, with records of up to 8 KiB: at most 80 MiB.
+SEEN_MOST: Final = 10_000
+SEEN_BYTES: Final = 8 * 1024
+CORRUPT_KEYS: Final = 1_000
+# Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
+# the profile says otherwise: so a burst of the largest ones brings 8 MiB.
+AT_ONCE: Final = 128
+# What has no end is remembered for ten years.
+_KEY_CHARS: Final = 64
+LONGEST: Final = 3650 * 86_400.0
+
+
+class Look(NamedTuple):
+    """One question: records with their TTL, and short notes of the gateway's own."""
+
+    records: tuple[str, ...]
+    notes: tuple[str, ...]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands under the keys that were asked for."""
+
+    records: Mapping[str, Stored] = field(repr=False)
+    notes: Mapping[str, bytes | None]
+
+    def __or__(self, other: "Answer") -> "Answer":
+        """Join two answers."""
+        return Answer({**self.records, **other.records}, {**self.notes, **other.notes})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A session as it was read last, from which bytes, and what was asked for it.
+
+    `then` is None where no second record was asked for, else what it held.
+    """
+
+    credential: Credential
+    raw: bytes = field(repr=False)
+    then: tuple[bytes | None] | None = field(repr=False)
+    judgement: Judgement
+    identity_id: str | None
+    second: tuple[str, ...] = field(repr=False)
+
+
+def is_key(text: str) -> bool:
+    """Tell whether this can be the public id of an app's session: a hex SHA-256."""
+    return len(text) == _KEY_CHARS and not text.strip("0123456789abcdef")
+
+
+class ForeignStore:
+    """The SessionSource for sessions that another program writes.
+
+    `timeout` bounds each question to Redis, in seconds. What was ended is remembered
+    for `remember` seconds, or for the rest of the session's life if that is longer.
+    `on_corrupt(key, why)` is called once for each session that cannot be read.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        timeout: float = 0.25,
+        remember: float,
+        on_corrupt: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._client = RedisClient(address, timeout=timeout)
+        self._lookups: Lookups[Look, Answer, Answer]
+        self._lookups = Lookups(self._fetch, lambda _, answer: answer, AT_ONCE)
+        self._watch = Watch(self._client, self._keys_in)
+        self._remember = remember
+        self._on_corrupt = on_corrupt
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._corrupt: OrderedDict[str, None] = OrderedDict()
+
+    # looking up
+
+    async def look_up(self, held: Held, now: float) -> Found:
+        """Ask for the record and for our own word on it, and judge both."""
+        assert isinstance(held, Credential)  # noqa: S101 - nobody else makes tokens
+        credential, key = held, held.key
+        tombstone, issued = tombstone_key(key), issued_key(key)
+        most = credential.profile.max_bytes
+        seen = self._seen_as(credential)
+        records: tuple[str, ...] = (credential.record_key,)
+        notes: tuple[str, ...] = (tombstone, issued)
+        if seen is not None:
+            records += seen.second
+            if seen.identity_id is not None:
+                notes += (not_before_key(seen.identity_id),)
+        found = await self._lookups.ask(Look(records, notes, most))
+        judged = self._judged(credential, found, now)
+        while (missing := _missing(judged, found, most)) is not None:
+            found |= await self._lookups.ask(missing)
+            judged = self._judged(credential, found, now)
+        if isinstance(judged, Wanted):  # pragma: no cover - asked for until it is there
+            raise StoreUnavailable("a second record was asked for and is not there")
+        if not isinstance(judged, Session):
+            return judged
+        return with_revocation(
+            judged,
+            tombstone=found.notes[tombstone],
+            not_before=found.notes[not_before_key(judged.identity.id)],
+            issued=found.notes[issued],
+        )
+
+    async def look_again(self, key: str, now: float) -> Found:
+        """Ask again for a session that was looked up here; else it is not known."""
+        seen = self._seen.get(key)
+        if seen is None:
+            raise StoreUnavailable("this session was not looked up here")
+        return await self.look_up(seen.credential, now)
+
+    async def find(self, session_id: str) -> tuple[str, Session] | None:
+        """Give a session that was looked up here; there is no index of the others."""
+        seen = self._seen.get(session_id)
+        if seen is None or not isinstance(seen.judgement, Session):
+            return None
+        return session_id, seen.judgement
+
+    async def list_for(
+        self,
+        identity_id: str,  # noqa: ARG002 - nobody keeps an index
+        now: float,  # noqa: ARG002 - as above
+    ) -> list[tuple[str, Session]]:
+        """Give none: libraries keep no index of the sessions of an identity."""
+        return []
+
+    # ending
+
+    async def end(
+        self, key: str, now: float, reason: str = "revoked"
+    ) -> Session | None:
+        """Remember that a session is over, whether it was seen here or not.
+
+        Give it as it is now, if it was seen here and was alive.
+        """
+        session: Found = None
+        with suppress(KeyError):
+            session = await self.look_up(self._seen[key].credential, now)
+        live = session if isinstance(session, Session) and session.active else None
+        life = live.expires_at - now if live is not None else 0.0
+        await self._entomb(key, now, reason, life)
+        await self._tell({"key": key, "reason": reason})
+        if live is None or live.expires_at <= now:
+            return None
+        return ended_session(live, now, reason)
+
+    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+        """End every session of an identity that began before now, but one.
+
+        Counts those that were seen here and were alive; the others end as well.
+        """
+        await self._client.call(
+            "SET",
+            not_before_key(identity_id),
+            not_before_value(now, but),
+            "PX",
+            self._keep(0.0),
+        )
+        count = 0
+        for key in tuple(self._keys_of(identity_id, but)):
+            session = await self.look_up(self._seen[key].credential, now)
+            if isinstance(session, Session):
+                count += session.expires_at > now
+                await self._entomb(key, now, "revoked", session.expires_at - now)
+        await self._tell({"identity": identity_id, "but": but, "reason": "revoked"})
+        return count
+
+    async def began(self, key: str, now: float) -> None:
+        """Note when a session was seen to begin, unless that is noted already."""
+        keep = self._keep(0.0)
+        await self._client.call("SET", issued_key(key), f"{now:.6f}", "NX", "PX", keep)
+
+    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+        """Subscribe, and subscribe again whenever that is lost."""
+        self._watch.add(on_ended, on_gap)
+
+    async def ping(self) -> None:
+        """Return if Redis answers in time."""
+        await self._client.ping()
+
+    async def close(self) -> None:
+        """Stop watching, fail what waits, close the connections."""
+        await self._watch.close()
+        await self._lookups.close()
+        await self._client.close()
+
+    # asking Redis
+
+    async def _fetch(self, looks: list[Look]) -> list[Answer | StoreUnavailable]:
+        """Ask several questions in one round trip; each has an answer or a failure."""
+        records = {key: look.most for look in looks for key in look.records}
+        notes = list(dict.fromkeys(note for look in looks for note in look.notes))
+        commands: list[Command] = []
+        for key, most in records.items():
+            # One byte more than is allowed tells what is too large, and no more
+            # than that ever comes.
+            commands += (("GETRANGE", key, 0, most), ("PTTL", key))
+        values, written = await self._client.read_with(commands, notes)
+        stored = {
+            key: _stored(value, pttl)
+            for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
+        }
+        said = dict(zip(notes, written, strict=True))
+        return [_answer_to(look, stored, said) for look in looks]
+
+    def _keep(self, life: float) -> int:
+        return max(1, round(min(max(life, self._remember), LONGEST) * 1000))
+
+    async def _entomb(self, key: str, now: float, reason: str, life: float) -> None:
+        word = f"{now:.6f} {reason}"
+        await self._client.call("SET", tombstone_key(key), word, "PX", self._keep(life))
+
+    async def _tell(self, message: Mapping[str, Any]) -> None:
+        with suppress(StoreUnavailable):  # what is written is the truth
+            await self._client.call("PUBLISH", ENDED_CHANNEL, orjson.dumps(message))
+
+    def _keys_in(self, said: Mapping[str, Any]) -> Iterable[str]:
+        identity_id, but = said.get("identity"), said.get("but")
+        if isinstance(identity_id, str):
+            return tuple(self._keys_of(identity_id, but))
+        return key_in(said)
+
+    def _keys_of(self, identity_id: str, but: object) -> Iterator[str]:
+        for key, seen in self._seen.items():
+            if seen.identity_id == identity_id and key != but:
+                yield key
+
+    # judging
+
+    def _judged(self, credential: Credential, found: Answer, now: float) -> Judgement:
+        profile, read = credential.profile, self._read
+        stored = found.records[credential.record_key]
+        seen = self._seen_as(credential)
+        then = None
+        if seen is not None and seen.second and seen.raw == stored.value:
+            # The same bytes name the same second record.
+            then = found.records.get(seen.second[0])
+        judged = judge(profile, credential, stored, now, then, read=read)
+        if isinstance(judged, Wanted) and judged.key in found.records:
+            then = found.records[judged.key]
+            return judge(profile, credential, stored, now, then, read=read)
+        return judged
+
+    def _read(
+        self, profile: Profile, credential: Credential, raw: bytes, then: Stored | None
+    ) -> Judgement:
+        asked = None if then is None else (then.value,)
+        seen = self._seen_as(credential)
+        if seen is not None and seen.raw == raw and seen.then == asked:
+            return seen.judgement
+        judgement = read_session(profile, credential, raw, then)
+        self._note(credential, raw, asked, judgement)
+        return judgement
+
+    def _note(
+        self,
+        credential: Credential,
+        raw: bytes,
+        then: tuple[bytes | None] | None,
+        judgement: Judgement,
+    ) -> None:
+        key = credential.key
+        before = self._seen_as(credential)
+        second: tuple[str, ...] = ()
+        identity_id = None
+        if isinstance(judgement, Wanted):
+            second, identity_id = (judgement.key,), judgement.identity_id
+        else:
+            if before is not None and before.raw == raw:
+                second = before.second
+            if isinstance(judgement, Session):
+                identity_id = judgement.identity.id
+        if len(raw) + len((then and then[0]) or b"") > SEEN_BYTES:
+            raw, then = b"", None  # too long to be kept; parsed each time
+        self._seen[key] = _Seen(
+            credential=credential,
+            raw=raw,
+            then=then,
+            judgement=judgement,
+            identity_id=identity_id,
+            second=second,
+        )
+        self._seen.move_to_end(key)
+        if len(self._seen) > SEEN_MOST:
+            self._seen.popitem(last=False)
+        if isinstance(judgement, Corrupt) and key not in self._corrupt:
+            self._corrupt[key] = None
+            if len(self._corrupt) > CORRUPT_KEYS:
+                self._corrupt.popitem(last=False)
+            if self._on_corrupt is not None:
+                self._on_corrupt(key, judgement.why)
+
+    def _seen_as(self, credential: Credential) -> _Seen | None:
+        seen = self._seen.get(credential.key)
+        if seen is None or seen.credential.profile is not credential.profile:
+            return None
+        self._seen.move_to_end(credential.key)
+        return seen
+
+
+def _missing(judged: Judgement, found: Answer, most: int) -> Look | None:
+    """Tell what has to be asked yet; None where all that counts is known."""
+    if isinstance(judged, Wanted):
+        return Look((judged.key,), (not_before_key(judged.identity_id),), most)
+    if isinstance(judged, Session):
+        note = not_before_key(judged.identity.id)
+        if note not in found.notes:
+            return Look((), (note,), most)
+    return None
+
+
+def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
+    for answer in (value, pttl):
+        if isinstance(answer, StoreUnavailable):
+            return answer
+    if isinstance(value, WrongType):
+        return Stored(value=None, pttl=pttl, wrong_type=True)
+    # GETRANGE gives the same for no key and for an empty one; PTTL tells which.
+    absent = value == b"" and pttl == NO_KEY
+    return Stored(value=None if absent else value, pttl=pttl)
+
+
+def _answer_to(
+    look: Look,
+    stored: Mapping[str, Stored | StoreUnavailable],
+    said: Mapping[str, bytes | StoreUnavailable | None],
+) -> Answer | StoreUnavailable:
+    records: dict[str, Stored] = {}
+    notes: dict[str, bytes | None] = {}
+    for key in look.records:
+        record = stored[key]
+        if isinstance(record, StoreUnavailable):
+            return record
+        records[key] = record
+    for key in look.notes:
+        note = said[key]
+        if isinstance(note, StoreUnavailable):
+            return note
+        notes[key] = note
+    return Answer(records, notes)
