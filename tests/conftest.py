@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,17 @@ def _needs() -> dict[str, Need]:
 
 _NEEDS = _needs()
 _CI = os.environ.get("CI") == "true"
+
+# How long an example takes says more about the machine than about us. In continuous
+# integration the examples are the same each time (hypothesis' own profile "ci").
+settings.register_profile(
+    "patient",
+    settings.get_profile("ci" if _CI else "default"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
+
 # From fast to slow; a test's place is that of its slowest marker.
 _SLOW = ("walk", "postgres", "browser")
 

@@ -22,6 +22,7 @@ def node_modules(packages: Path, cache: Path) -> Path:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(packages / name, folder)
             npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            npm += ["--fetch-retries=6", "--fetch-retry-mintimeout=2000"]
             done = subprocess.run(
                 [*npm, "--prefer-offline"],
                 check=False,

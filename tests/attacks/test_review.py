@@ -14,7 +14,7 @@ import yaml
 
 from gateway.outbound import OutboundRequest
 from gateway.server.credentials import Credentials
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
@@ -46,22 +46,36 @@ def says(*fields: str, body: bytes = b"ok"):
     return answer
 
 
-def in_two_pieces(*fields: str):
-    """Answer so slowly that the end of a session is told in the middle of it."""
+def in_two_pieces(middle: asyncio.Event, *fields: str):
+    """Answer so slowly that something happens in the middle of it."""
 
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
         lines = "".join(f"{field}\r\n" for field in fields)
         writer.write(f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 4\r\n\r\nab".encode())
         await writer.drain()
-        await asyncio.sleep(0.3)
+        await middle.wait()
         writer.write(b"cd")
         await writer.drain()
 
     return answer
 
 
-def crashes(gateway: Gateway) -> list[dict[str, Any]]:
-    return [line for line in gateway.lines() if line["message"] == "unexpected error"]
+async def crashes(gateway: Gateway) -> list[dict[str, Any]]:
+    lines = await gateway.told()
+    return [line for line in lines if line["message"] == "unexpected error"]
+
+
+def end_of(gateway: Gateway, cookie: str) -> asyncio.Event:
+    """Give an event that is set when the gateway has been told of a session's end."""
+    told = asyncio.Event()
+
+    def hear(key: str, _reason: str) -> None:
+        if key == gateway.key_of(cookie):
+            told.set()
+
+    # A lost push is caught by a look at what is open.
+    gateway.app.store.watch(hear, told.set)
+    return told
 
 
 def deep(levels: int) -> str:
@@ -93,7 +107,7 @@ async def test_no_hand_off_is_an_unexpected_error(
     assert privileged.status == 502
     assert privileged.json()["reason"] == "upstream_bad_answer"
     assert other.status == 200, "who may not hand off is not listened to"
-    assert not crashes(gateway)
+    assert not await crashes(gateway)
 
 
 @pytest.mark.parametrize(
@@ -172,16 +186,16 @@ async def test_the_end_of_a_session_ends_its_upload(
             b"Transfer-Encoding: chunked\r\nCookie: %b\r\n\r\n5\r\nfirst\r\n"
             % cookie.encode()
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not upstream.seen or not upstream.seen[-1].body:
                 await asyncio.sleep(0.01)
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await upstream.gone.wait()
 
     assert upstream.seen[-1].body == b"first"
     assert not upstream.seen[-1].complete
-    line = gateway.lines()[-1]
+    line = (await gateway.told())[-1]
     assert line["gateway.reason"] == "session_revoked"
 
 
@@ -189,10 +203,11 @@ async def test_a_request_that_ends_its_own_session_gets_its_answer(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     cookie = await gateway.sign_in()
+    told = end_of(gateway, cookie)
 
     async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await asyncio.sleep(0.2)
+        await told.wait()
         await answer_ok(seen, writer)
 
     upstream.answer = answer
@@ -211,7 +226,7 @@ async def test_the_answer_that_ends_a_session_by_hand_off_is_whole(
     gateway: Gateway, upstream: RecordingUpstream, field: str
 ) -> None:
     cookie = await gateway.sign_in()
-    upstream.answer = in_two_pieces(field)
+    upstream.answer = in_two_pieces(end_of(gateway, cookie), field)
 
     reply = await ask(
         gateway.port, "POST", "/dashboard", BROWSER | {"Cookie": cookie}, b"a=b"
@@ -254,9 +269,10 @@ async def test_a_head_that_comes_ahead_of_its_turn_is_bounded(
         await upstream.arrived.wait()
         with pytest.raises(ConnectionError):
             await client.send(b"GET /y HTTP/1.1\r\nHost: gw.test\r\n")
-            for number in range(90):
-                await client.send(b"X-%d: %b\r\n" % (number, b"a" * 30_000))
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    await client.send(b"X-A: %b\r\n" % (b"a" * 30_000))
+                    await asyncio.sleep(0)
         held.set()
 
 
@@ -297,7 +313,7 @@ async def test_a_client_that_takes_no_reply_of_ours_is_let_go(
     async with connected(gateway.port, limit=1024) as client:
         client.writer.transport.pause_reading()
         with pytest.raises(ConnectionError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     client.writer.write(ask_keys * 100)
                     await client.writer.drain()
@@ -331,7 +347,7 @@ async def test_a_worker_that_replaces_another_serves_what_the_others_serve(
     async with gateway_process(config, tmp_path, redis.url) as running:
 
         async def said(message: str, count: int) -> list[dict[str, Any]]:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     found = [x for x in running.lines if x["message"] == message]
                     if len(found) >= count:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import free_port
+from tests.servers import PATIENCE, free_port
 
 ROOT = Path(__file__).parents[2]
 SWITCHES = [
@@ -71,7 +71,7 @@ def demo() -> Iterator[Demo]:
     ear = threading.Thread(target=listen, args=(process.stdout,), daemon=True)
     ear.start()
     try:
-        assert told.wait(60), "".join(said)
+        assert told.wait(2 * PATIENCE), "".join(said)
         assert process.poll() is None, "".join(said)
         yield Demo(
             url=f"http://localhost:{ports[0]}",
@@ -81,20 +81,24 @@ def demo() -> Iterator[Demo]:
     finally:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
+            process.wait(PATIENCE)
         process.kill()
         process.wait()
-        ear.join(10)
+        ear.join(PATIENCE)
         process.stdout.close()
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator:
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE * 1000)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=SWITCHES
+            executable_path=shutil.which("chromium"),
+            args=SWITCHES,
+            timeout=2 * PATIENCE * 1000,
         )
         yield browser
         browser.close()
@@ -103,7 +107,7 @@ def chromium() -> Iterator:
 @pytest.fixture
 def page(chromium, demo) -> Iterator:
     context = chromium.new_context(base_url=demo.url)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.servers import valkey_server
+from tests.servers import PATIENCE, SOON, valkey_server
 from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
@@ -64,7 +64,7 @@ class Running:
         async def done() -> Any:
             return await work(*args)
 
-        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(15)
+        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -87,17 +87,17 @@ def running(tmp_path_factory) -> Iterator[Running]:
     with valkey_server(tmp_path_factory.mktemp("valkey")) as redis:
         thread = threading.Thread(target=lambda: asyncio.run(serve(redis.url)))
         thread.start()
-        assert ready.wait(20)
+        assert ready.wait(PATIENCE)
         yield found[0]
         found[0].loop.call_soon_threadsafe(done.set)
-        thread.join(20)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture
 def tabs(chromium, running) -> Iterator[tuple[Page, Page, str]]:
     """Two tabs that have a session, and the key of the session in the store."""
     context = chromium.new_context(base_url=running.url)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     cookie = running.do(running.gateway.sign_in)
     name, _, value = cookie.partition("=")
     context.add_cookies([{"name": name, "value": value, "url": running.url}])
@@ -114,6 +114,8 @@ def tabs(chromium, running) -> Iterator[tuple[Page, Page, str]]:
         )
         with page.expect_response("**/.gateway/session"):
             page.goto("/dashboard")
+        # Once this is answered the script knows the session, whatever came before.
+        page.evaluate("gatewaySession.check()")
         pages.append(page)
     yield pages[0], pages[1], running.gateway.key_of(cookie)
     context.close()
@@ -125,7 +127,7 @@ def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(tabs):
 
     here.get_by_role("button", name="Sign out").click()
 
-    expect(there.locator("#ended")).to_have_text("signed_out;", timeout=5_000)
+    expect(there.locator("#ended")).to_have_text("signed_out;", timeout=SOON * 1000)
     there.evaluate("gatewaySession.check()")
     there.evaluate("gatewaySession.check()")
     expect(there.locator("#ended")).to_have_text("signed_out;")
@@ -158,7 +160,7 @@ def test_another_tenant_is_told_to_the_other_tab(tabs):
 
     here.get_by_role("button", name="Blue").click()
 
-    expect(there.locator("#tenant")).to_have_text("t_blue;", timeout=5_000)
+    expect(there.locator("#tenant")).to_have_text("t_blue;", timeout=SOON * 1000)
     expect(there.locator("#ended")).to_have_text("")
 
 

@@ -317,7 +317,7 @@ def test_a_place_in_the_file_is_named() -> None:
 SMALL = """\
 version: 1
 server: {public_url: "https://app.example"}
-redis: {url: "%s"}
+redis: {url: "%s", timeout: 20s}
 tenants: {resolve: [{header: X-Tenant}]}
 tokens:
   profiles: {db: {audience: a, header: Authorization, claims: {t: "{tenant.id}"}}}

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import cli
 from gateway.cli.healthcheck import _reachable
-from tests.servers import free_port
+from tests.servers import PATIENCE, free_port
 
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 NOT_READY = (
@@ -37,7 +37,7 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
     thread.start()
     with listener:
         yield asked
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def check(folder: Path, admin: str) -> Result:

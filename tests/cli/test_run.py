@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
-from tests.servers import free_port
+from tests.servers import PATIENCE, free_port
 
 CONFIG = """\
 version: 1
@@ -38,7 +38,7 @@ def run(file: Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "gateway", "run", "-c", str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -118,7 +118,7 @@ def test_it_brings_its_own_store_and_stops_with_zero(
             held = [path.name for path in Path(short).iterdir()]
             process.send_signal(number)
             process.stdout.read()
-            code = process.wait(30)
+            code = process.wait(PATIENCE)
         left = list(Path(short).iterdir())
 
     assert code == 0

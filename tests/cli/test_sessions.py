@@ -17,7 +17,7 @@ from tests.sessions.samples import a_key, a_session
 CONFIG = """\
 version: 1
 server: {public_url: https://app.example.com}
-redis: {url: "%s"}
+redis: {url: "%s", timeout: 20s}
 sessions: {max_per_identity: 2}
 upstreams:
   app: {url: http://127.0.0.1:3000}

@@ -58,9 +58,9 @@ async def subject(server: "Server | None", tmp_path: Path) -> AsyncIterator[Subj
     corrupt: list[tuple[str, str]] = []
     # A shared machine may stall for longer than the product's 250 ms.
     store = RedisStore(
-        address, timeout=5, on_corrupt=lambda key, why: corrupt.append((key, why))
+        address, timeout=30, on_corrupt=lambda key, why: corrupt.append((key, why))
     )
-    limited = RedisStore(address, timeout=5, max_per_identity=3)
+    limited = RedisStore(address, timeout=30, max_per_identity=3)
 
     async def put(key: str, raw: bytes) -> None:
         await store._client.call("SET", record_key(key), raw)

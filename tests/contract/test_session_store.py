@@ -8,6 +8,7 @@ import pytest
 from gateway.sessions.authenticate import LifetimePolicy, touch
 from gateway.sessions.record import MAX_RECORD_BYTES, Corrupt, Identity, serialise
 from tests.contract.conftest import Subject
+from tests.servers import PATIENCE
 from tests.sessions.samples import DAY, NOW, a_key, a_session
 
 KEY = a_key()
@@ -260,13 +261,13 @@ async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject):
             second.set()
 
     subject.store.watch(on_ended, listening.set)
-    await asyncio.wait_for(listening.wait(), 10)
+    await asyncio.wait_for(listening.wait(), PATIENCE)
     await subject.store.create(KEY, a_session(), NOW)
     await subject.store.create(a_key("two"), a_session(id="s2"), NOW)
     await subject.store.end(KEY, NOW, "signed_out")
     await subject.store.end(KEY, NOW)
     await subject.store.end_all("u_ada", NOW, None)
-    await asyncio.wait_for(second.wait(), 10)
+    await asyncio.wait_for(second.wait(), PATIENCE)
 
     assert heard == [(KEY, "signed_out"), (a_key("two"), "revoked")]
 

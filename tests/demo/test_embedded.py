@@ -15,6 +15,7 @@ import pytest
 from gateway.demo import embedded
 from gateway.demo.embedded import EmbeddedRedis
 from gateway.errors import EmbeddedUnavailable
+from tests.servers import PATIENCE
 
 pytestmark = pytest.mark.needs("valkey")
 
@@ -96,7 +97,7 @@ def test_the_server_does_not_outlive_a_killed_parent():
         server = os.pidfd_open(int(pid))
         parent.send_signal(signal.SIGKILL)
         # A pidfd becomes readable when its process ends.
-        ended, _, _ = select.select([server], [], [], 10)
+        ended, _, _ = select.select([server], [], [], PATIENCE)
     os.close(server)
     shutil.rmtree(Path(url.removeprefix("unix://")).parent)
 

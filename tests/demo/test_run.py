@@ -11,11 +11,12 @@ from gateway.demo.child import ServerProcess, dying_with_us, private_folder
 from gateway.demo.run import Ports, demo_file, free_ports
 from gateway.errors import EmbeddedUnavailable
 from tests.conftest import LeftTheMachine
+from tests.servers import free_port
 
 
 def listening() -> socket.socket:
     taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
+    taken.bind(("127.0.0.1", free_port()))
     taken.listen()
     return taken
 
@@ -32,8 +33,7 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one():
 
 
 def test_a_port_that_is_free_is_kept():
-    with closing(listening()) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
 
     assert free_ports(Ports(gateway=port, admin=0, app=0, api=0)).gateway == port
 

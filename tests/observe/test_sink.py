@@ -8,6 +8,7 @@ import pytest
 
 from gateway.observe.sink import CEILING_BYTES, EARLY_BYTES, GROUP_BYTES, Sink
 from tests.observe.lines import pipe
+from tests.servers import PATIENCE
 
 LINE = b'{"n":%06d,"fill":"' + b"x" * 480 + b'"}\n'
 
@@ -30,7 +31,7 @@ async def test_a_reader_that_stands_still_costs_lines_and_no_time():
         got: list[bytes] = []
         reader = threading.Thread(target=read_all, args=(read, got))
         reader.start()
-        await asyncio.to_thread(sink.close, 5)
+        await asyncio.to_thread(sink.close, PATIENCE)
         os.close(write)
         await asyncio.to_thread(reader.join)
 
@@ -48,7 +49,7 @@ async def test_a_reader_that_comes_back_gets_the_rest_without_a_new_line():
         got: list[bytes] = []
         reader = threading.Thread(target=read_all, args=(read, got))
         reader.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while sum(map(len, got)) < 1000 * len(LINE % 0):
                 await asyncio.sleep(0.01)
         sink.close()
@@ -153,7 +154,7 @@ def test_workers_that_share_a_pipe_do_not_mix_their_lines():
                         await asyncio.sleep(0)
 
             asyncio.run(many())
-            sink.close(5)
+            sink.close(PATIENCE)
 
         threads = [
             threading.Thread(target=work, args=(sink, letter))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.upstream import Upstream
+from tests.servers import PATIENCE
 
 GET = b"GET /x HTTP/1.1\r\nHost: app\r\n\r\n"
 HEAD = b"HEAD /x HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -118,12 +119,12 @@ async def scripted(script, *, path=None, ssl=None):
 
 @asynccontextmanager
 async def client_of(*targets, **options):
-    """An Upstream with short timeouts, closed at the end."""
+    """An Upstream, patient unless told otherwise, closed at the end."""
     settings = {
         "name": "app",
-        "connect_timeout": 2,
-        "response_timeout": 5,
-        "idle_timeout": 5,
+        "connect_timeout": PATIENCE,
+        "response_timeout": PATIENCE,
+        "idle_timeout": PATIENCE,
         **options,
     }
     upstream = Upstream(
@@ -163,9 +164,3 @@ class Pieces:
             await piece.wait()
             return await self.read()
         return piece
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from gateway.proxy.target import TargetAddress
-from tests.proxy.support import GET, HEAD, Pieces, client_of, free_port, get, whole
+from tests.proxy.support import GET, HEAD, Pieces, client_of, get, whole
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.walk, pytest.mark.needs("nginx")]
 

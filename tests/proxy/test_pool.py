@@ -6,7 +6,8 @@ import pytest
 
 from gateway.errors import ConnectFailed
 from gateway.proxy.target import TargetAddress
-from tests.proxy.support import OK, client_of, free_port, get, scripted
+from tests.proxy.support import OK, client_of, get, scripted
+from tests.servers import free_port
 
 
 def closed_address():
@@ -53,17 +54,16 @@ async def test_who_has_least_to_do_is_asked():
         scripted(slow) as stuck,
         client_of(quick, stuck) as client,
     ):
-        waiting = []
+        stuck_one = asyncio.create_task(slow_asked.wait())
         while not slow_asked.is_set():
-            waiting.append(asyncio.create_task(get(client)))
-            await asyncio.sleep(0.01)
+            asked = asyncio.create_task(get(client))
+            await asyncio.wait({asked, stuck_one}, return_when=asyncio.FIRST_COMPLETED)
         for _ in range(10):
             assert (await get(client)).status == 200
 
         assert len(stuck.peers) == 1
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
 
 
 async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_longer():

@@ -14,11 +14,11 @@ from tests.proxy.support import (
     OK,
     Pieces,
     client_of,
-    free_port,
     get,
     scripted,
     whole,
 )
+from tests.servers import PATIENCE, free_port
 
 POST = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: 6\r\n\r\n"
 STREAM = b"POST /x HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -47,7 +47,7 @@ def once(answer):
 
 async def idle_again(client):
     """Wait until the answer's end has reached the pool."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while client.stats()[0].in_use:
             await asyncio.sleep(0)
 
@@ -366,12 +366,12 @@ async def test_a_reader_that_takes_his_time_is_not_timed_out():
 
     async with (
         scripted(script) as upstream,
-        client_of(upstream, idle_timeout=0.05) as client,
+        client_of(upstream, idle_timeout=1) as client,
     ):
         response = await get(client)
         for _ in range(2):
             await response.read()
-            await asyncio.sleep(0.2)  # what is tested is that time passes
+            await asyncio.sleep(1.2)  # what is tested is that time passes
             reading.set()
 
         assert client.stats()[0].in_use == 1
@@ -515,7 +515,7 @@ async def test_no_place_in_time():
 
     async with (
         scripted(script) as upstream,
-        client_of(upstream, max_connections=1, connect_timeout=0.1) as client,
+        client_of(upstream, max_connections=1, connect_timeout=1) as client,
     ):
         first = asyncio.create_task(get(client))
         while not upstream.peers:
@@ -930,9 +930,9 @@ async def test_a_slow_upload_is_not_timed_out():
 
     async with (
         scripted(script) as upstream,
-        client_of(upstream, response_timeout=0.1, idle_timeout=0.1) as client,
+        client_of(upstream, response_timeout=1, idle_timeout=1) as client,
     ):
-        asyncio.get_running_loop().call_later(0.4, more.set)
+        asyncio.get_running_loop().call_later(1.2, more.set)
         body = Pieces(b"abc", more, b"def")
         response = await client.send(POST, method="POST", body=body, retriable=False)
 

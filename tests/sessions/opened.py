@@ -22,7 +22,7 @@ def documented_acl() -> list[str]:
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[RedisStore]:
     """A RedisStore, patient unless told otherwise: a shared machine may stall."""
-    store = RedisStore(parse_redis_url(url), **{"timeout": 5, **options})
+    store = RedisStore(parse_redis_url(url), **{"timeout": 30, **options})
     try:
         yield store
     finally:

@@ -13,14 +13,12 @@ from gateway.sessions.record import Corrupt, Session, serialise
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_keys import record_key
 from gateway.sessions.redis_lookup import MAX_KEYS
-from tests.servers import Server, free_port, valkey_server
+from tests.servers import PATIENCE, SOON, Server, free_port, valkey_server
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import DAY, NOW, a_key, a_session
 
 KEY = a_key()
-# The product's default, and what a busy machine may add to it.
-TIMEOUT = 0.25
-SLACK = 0.75
+TIMEOUT = 0.25  # the product's default
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +42,31 @@ async def refusal(store: RedisStore) -> tuple[str, float]:
     return str(caught.value), time.monotonic() - began
 
 
+async def tried(store: RedisStore) -> object:
+    """Give the record, or None where this took too long."""
+    try:
+        return await store.load(KEY)
+    except StoreUnavailable:
+        return None
+
+
 @pytest.mark.parametrize("kind", ["tcp_url", "url"])
 async def test_a_frozen_server_is_decided_within_the_timeout(own_valkey, kind):
-    async with opened(getattr(own_valkey, kind), timeout=TIMEOUT) as store:
-        await store.create(KEY, a_session(), NOW)
+    url = getattr(own_valkey, kind)
+    async with opened(url) as patient, opened(url, timeout=TIMEOUT) as store:
+        await patient.create(KEY, a_session(), NOW)
         own_valkey.freeze()
         why, took = await refusal(store)
         connecting, again = await refusal(store)
         own_valkey.thaw()
 
         assert why == connecting == "no answer within 250 ms"
-        assert took < TIMEOUT + SLACK
-        assert again < TIMEOUT + SLACK
-        assert await store.load(KEY) == a_session()
+        assert took < SOON
+        assert again < SOON
+        async with asyncio.timeout(PATIENCE):
+            while (found := await tried(store)) is None:
+                continue
+        assert found == a_session()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ async def test_a_server_that_is_away_is_decided_at_once(url):
     async with opened(url.format(port=free_port())) as store:
         _, took = await refusal(store)
 
-        assert took < SLACK
+        assert took < SOON
         with pytest.raises(StoreUnavailable):
             await store.ping()
         with pytest.raises(StoreUnavailable):
@@ -121,7 +131,7 @@ async def test_a_server_that_is_loading_is_unavailable(own_valkey):
 
 async def _first_answer(store: RedisStore) -> str:
     """What is said once there is a server at all."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             why, _ = await refusal(store)
             if "ConnectionError" not in why and "No such file" not in why:
@@ -175,12 +185,12 @@ async def test_the_documented_acl_user_can_do_all(own_valkey):
     heard, listening = asyncio.Queue(), asyncio.Event()
     async with opened(f"unix://gw:p%40ss@{own_valkey.socket_path}?db=2") as store:
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.create(KEY, a_session(), NOW)
         assert await store.replace(KEY, a_session(), a_session(last_seen_at=NOW + 60))
         assert len(await store.list_for("u_ada", NOW)) == 1
         assert await store.end_all("u_ada", NOW, None) == 1
-        assert await asyncio.wait_for(heard.get(), 10) == (KEY, "revoked")
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (KEY, "revoked")
         await store.ping()
 
 
@@ -385,27 +395,27 @@ async def test_watching_survives_a_restart_and_says_that_it_was_deaf(own_valkey)
             lambda key, why: heard.put_nowait((key, why)),
             lambda: listening.put_nowait(None),
         )
-        await asyncio.wait_for(listening.get(), 10)
+        await asyncio.wait_for(listening.get(), PATIENCE)
         own_valkey.stop()
         own_valkey.start_again()
-        await asyncio.wait_for(listening.get(), 10)
+        await asyncio.wait_for(listening.get(), PATIENCE)
         await store.create(KEY, a_session(), NOW)
         await store.end(KEY, NOW)
 
-        assert await asyncio.wait_for(heard.get(), 10) == (KEY, "revoked")
+        assert await asyncio.wait_for(heard.get(), PATIENCE) == (KEY, "revoked")
 
 
 async def test_watching_ends_of_another_process_and_ignoring_nonsense(valkey):
     listening, heard = asyncio.Event(), asyncio.Queue()
     async with opened(valkey.url) as one, opened(valkey.url) as two:
         one.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         for nonsense in ("", "{", "[]", '{"key": 1, "reason": "x"}', b"\xff"):
             valkey.command_line("PUBLISH", "gateway:sessions:ended", nonsense)
         await two.create(a_key("elsewhere"), a_session(), NOW)
         await two.end(a_key("elsewhere"), NOW, "signed_out")
 
-        said = await asyncio.wait_for(heard.get(), 10)
+        said = await asyncio.wait_for(heard.get(), PATIENCE)
         assert said == (a_key("elsewhere"), "signed_out")
 
 

@@ -7,6 +7,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sessions import redis_lookup
 from gateway.sessions.redis_lookup import Lookups
+from tests.servers import PATIENCE
 
 
 class Fetch:
@@ -56,7 +57,7 @@ async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody():
     fetch.let.set()
 
     with pytest.raises(StoreUnavailable, match="away"):
-        await asyncio.wait_for(stays, 5)
+        await asyncio.wait_for(stays, PATIENCE)
 
 
 async def _wait(asked, key):

@@ -16,6 +16,8 @@ from gateway.sessions.record import Corrupt, Session, serialise
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_keys import record_key
 from tests.servers import (
+    PATIENCE,
+    SOON,
     Server,
     free_port,
     redis_binary,
@@ -58,7 +60,7 @@ def _knows_all(node: Server) -> bool:
 
 
 async def _until(done) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not done():
             await asyncio.sleep(0.01)
 
@@ -68,10 +70,10 @@ def cluster_url(*nodes: Server) -> str:
 
 
 async def test_a_cluster_serves_sessions_from_all_its_nodes(cluster):
-    async with opened(cluster_url(*cluster), timeout=5) as store:
+    async with opened(cluster_url(*cluster)) as store:
         listening, heard = asyncio.Event(), asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         for number in range(20):
             session = a_session(id=f"s{number}")
             await store.create(a_key(f"k{number}"), session, NOW)
@@ -87,7 +89,7 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(cluster):
         seen = await store.load(a_key("k7"))
         assert await store.replace(a_key("k7"), seen, a_session(id="s7", aal="aal2"))
         assert await store.end_all("u_ada", NOW, a_key("k0")) == 19
-        said = {(await asyncio.wait_for(heard.get(), 10))[0] for _ in range(19)}
+        said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(19)}
         assert said == {a_key(f"k{n}") for n in range(1, 20)}
         await store.ping()
 
@@ -99,14 +101,14 @@ async def test_the_documented_acl_user_can_use_a_cluster(cluster):
     listening = asyncio.Event()
     async with opened(url) as store:
         store.watch(lambda key, why: None, listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.create(a_key("acl"), a_session(id="s-acl"), NOW)
         assert await store.load(a_key("acl")) == a_session(id="s-acl")
         assert await store.end(a_key("acl"), NOW) is not None
 
 
 async def test_odd_values_on_a_cluster_are_no_sessions(cluster):
-    async with opened(cluster_url(cluster[0]), timeout=5) as store:
+    async with opened(cluster_url(cluster[0])) as store:
         for number in range(6):
             await store._client.call("RPUSH", record_key(a_key(f"l{number}")), "x")
             await store._client.call("SET", record_key(a_key(f"b{number}")), "{")
@@ -117,7 +119,7 @@ async def test_odd_values_on_a_cluster_are_no_sessions(cluster):
 
 
 async def test_dead_connections_to_cluster_nodes_are_not_felt(cluster):
-    async with opened(cluster_url(*cluster), timeout=5) as store:
+    async with opened(cluster_url(*cluster)) as store:
         raw = serialise(a_session())
         for number in range(20):
             await store._client.call("SET", record_key(a_key(f"k{number}")), raw)
@@ -155,9 +157,9 @@ async def test_lost_nodes_leave_the_sessions_of_the_others(cluster):
 
 async def test_a_cluster_that_is_away_is_decided_at_once():
     url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{free_port()}"
-    async with opened(url, timeout=5) as store:
+    async with opened(url) as store:
         with pytest.raises(StoreUnavailable):
-            await asyncio.wait_for(store.load(KEY), 3)
+            await asyncio.wait_for(store.load(KEY), SOON)
 
 
 async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path):
@@ -174,7 +176,7 @@ async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path):
         async with opened(url, timeout=2) as store:
             gaps = asyncio.Queue()
             store.watch(lambda key, why: None, lambda: gaps.put_nowait(None))
-            await asyncio.wait_for(gaps.get(), 10)
+            await asyncio.wait_for(gaps.get(), PATIENCE)
             await store.create(KEY, a_session(), NOW)
             assert await store.load(KEY) == a_session()
             await _until(lambda: replica.command_line("GET", record_key(KEY)))
@@ -189,13 +191,13 @@ async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path):
             with pytest.raises(StoreUnavailable):
                 await store.load(KEY)
             await _until(lambda: b"role:master" in replica.command_line("INFO"))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while (answer := await _tried(store)) is None:
                     await asyncio.sleep(0.02)
 
             assert answer == a_session()
             assert await store.end(KEY, NOW) is not None
-            await asyncio.wait_for(gaps.get(), 20)
+            await asyncio.wait_for(gaps.get(), PATIENCE)
 
 
 def _replica_known(sentinel: Server) -> bool:
@@ -273,7 +275,7 @@ async def test_tls_is_verified_and_client_certificates_are_shown(tls_folder):
     trusted = f"rediss://127.0.0.1:{port}/1?ssl_ca_certs={tls_folder}/ca.pem"
     shown = f"&ssl_certfile={tls_folder}/client.pem&ssl_keyfile={tls_folder}/client.key"
     with valkey_server(tls_folder, *options, binary=redis_binary()):
-        async with opened(trusted + shown, timeout=5) as store:
+        async with opened(trusted + shown) as store:
             await store.create(KEY, a_session(), NOW)
             assert await store.load(KEY) == a_session()
 

@@ -1,6 +1,6 @@
 """A session that ends in one gateway ends what is open in another, by a push.
 
-Two `gateway run` on one Redis. What closes within the patience of these tests was
+Two `gateway run` on one Redis. What closes as soon as these tests wait for it was
 pushed: the re-check, which catches a push that was lost, comes every 20 seconds.
 """
 
@@ -18,9 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 import gateway.app
-from tests.servers import Server
+from tests.servers import PATIENCE, SOON, Server
 from tests.walk.harness import (
-    PATIENCE,
     PROGRAM,
     Client,
     GatewayProcess,
@@ -59,7 +58,7 @@ async def app(line: Line) -> None:
                 await line.send(SIGNED_OUT.encode())
             case "/dashboard/events":
                 await line.send(EVENTS)
-                return await line.gone(within=PATIENCE * 3)
+                return await line.gone()
             case _:
                 await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
@@ -145,7 +144,7 @@ async def two_gateways(redis: Server, folder: Path) -> AsyncIterator[Two]:
 
 
 async def is_over(ws: ClientConnection, client: Client) -> None:
-    await asyncio.wait_for(ws.wait_closed(), PATIENCE)
+    await asyncio.wait_for(ws.wait_closed(), SOON)
     assert (ws.close_code, ws.close_reason) == (1008, "session_revoked")
     with pytest.raises((h11.RemoteProtocolError, ConnectionResetError)):
         await client.piece()

@@ -98,7 +98,7 @@ async def outcome_of(
     name: str, rule: str, upstream: RecordingUpstream, folder: Path, redis: Server
 ) -> Outcome:
     config = base_config(upstream.port)
-    config["server"]["timeouts"] = {"request_headers": "1s"}
+    config["server"]["timeouts"] = {"request_headers": "20s"}
     # The names that the cases try to speak in.
     config["identity_headers"] = {"X-Auth-User": "{identity.id}"}
     config["routes"] = [

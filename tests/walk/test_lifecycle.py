@@ -15,6 +15,7 @@ from gateway.sessions.record import Session
 from tests.servers import Server
 from tests.walk.harness import (
     BROWSER,
+    IMPATIENT,
     PROGRAM,
     Gateway,
     RecordingUpstream,
@@ -25,6 +26,7 @@ from tests.walk.harness import (
     ask,
     base_config,
     hand_off,
+    once_it_is_back,
     running_gateway,
 )
 
@@ -170,23 +172,26 @@ OURS = [
 
 
 async def test_a_store_that_does_not_answer_clears_no_cookie_anywhere(
-    gateway: Gateway, redis: Server
+    opened: Opened, redis: Server
 ) -> None:
-    cookie = await gateway.sign_in()
-    redis.freeze()
-    try:
-        for kind in (BROWSER, PROGRAM):
-            for method, target, body in OURS:
-                fields = kind | {"Cookie": cookie}
-                reply = await ask(gateway.port, method, target, fields, body)
+    async with opened(redis=IMPATIENT) as gateway:
+        cookie = await gateway.sign_in()
+        redis.freeze()
+        try:
+            for kind in (BROWSER, PROGRAM):
+                for method, target, body in OURS:
+                    fields = kind | {"Cookie": cookie}
+                    reply = await ask(gateway.port, method, target, fields, body)
 
-                assert reply.status == 503, target
-                assert not reply.all("Set-Cookie"), target
-                assert reply.one("Retry-After"), target
-    finally:
-        redis.thaw()
+                    assert reply.status == 503, target
+                    assert not reply.all("Set-Cookie"), target
+                    assert reply.one("Retry-After"), target
+        finally:
+            redis.thaw()
+        fields = PROGRAM | {"Cookie": cookie}
+        after = await once_it_is_back(gateway.port, "GET", "/dashboard", fields)
 
-    assert (await get(gateway, "/dashboard", cookie)).status == 200
+    assert after.status == 200
 
 
 async def test_a_record_that_cannot_be_read_clears_no_cookie(

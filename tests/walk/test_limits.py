@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     Client,
     Gateway,
@@ -119,10 +119,10 @@ async def test_a_head_that_never_ends_is_refused_before_it_fills_the_memory(
     assert reply.status == 431
 
 
-async def send_for_ever(client: Client, data: bytes) -> None:
+async def send_for_ever(client: Client, data: bytes, pause: float = 0) -> None:
     while True:
         await client.send(data)
-        await asyncio.sleep(0)
+        await asyncio.sleep(pause)
 
 
 async def test_a_head_that_comes_while_another_request_is_answered_is_measured_too(
@@ -163,7 +163,7 @@ async def test_a_head_that_comes_while_another_request_is_answered_is_measured_t
 async def read_up_to(gateway: Gateway, raw: bytes) -> None:
     """Wait until the gateway has read this from its only client."""
     [connection] = gateway.app._client_server.connections
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not raw.endswith(connection._last_read):
             await asyncio.sleep(0)
 
@@ -256,12 +256,13 @@ async def test_who_sends_a_large_body_all_the_same_can_read_why_it_was_refused(
     assert upstream.connections == 0
 
 
-# Times
+# Times. Where a part of a head must arrive in time, the time is two seconds: a machine
+# that is busy with other things stands still for some of it.
 
 
 async def test_a_head_that_comes_too_slowly_is_a_408(limited: Limited) -> None:
     async with (
-        limited(request_headers="200ms") as gateway,
+        limited(request_headers="2s") as gateway,
         connected(gateway.port) as client,
     ):
         await client.send(b"GET / HTTP/1.1\r\nHo")
@@ -276,11 +277,11 @@ async def test_a_head_that_trickles_in_gets_no_more_time_for_it(
     limited: Limited,
 ) -> None:
     async with (
-        limited(request_headers="100ms") as gateway,
+        limited(request_headers="2s") as gateway,
         connected(gateway.port) as client,
     ):
         await client.send(b"GET / HTTP/1.1\r\nX-A: ")
-        trickling = asyncio.create_task(send_for_ever(client, b"a"))
+        trickling = asyncio.create_task(send_for_ever(client, b"a", pause=0.01))
         reply = await client.reply()
         trickling.cancel()
         await asyncio.gather(trickling, return_exceptions=True)
@@ -300,7 +301,7 @@ async def test_a_client_that_says_nothing_is_hung_up_on_without_a_word(
 
 async def test_a_second_head_that_comes_too_slowly_is_a_408(limited: Limited) -> None:
     async with (
-        limited(request_headers="500ms") as gateway,
+        limited(request_headers="2s") as gateway,
         connected(gateway.port) as client,
     ):
         await client.send(get())
@@ -320,7 +321,7 @@ async def test_a_connection_that_idles_too_long_is_closed(limited: Limited) -> N
 
 async def test_slow_clients_keep_nobody_else_waiting(limited: Limited) -> None:
     async with (
-        limited(request_headers="30s") as gateway,
+        limited(request_headers="90s") as gateway,
         contextlib.AsyncExitStack() as stack,
     ):
         for _ in range(50):
@@ -353,7 +354,7 @@ async def test_a_connection_too_many_is_told_and_closed(
 
 
 async def all_closed(gateway: Gateway) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await gateway.app._client_server.wait_until_empty()
 
 

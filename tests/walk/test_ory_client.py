@@ -11,7 +11,8 @@ import pytest
 
 from gateway.sessions.record import Device
 from tests.npm import node_modules, unpinned
-from tests.walk.harness import BROWSER, PATIENCE, PROGRAM, Gateway, ask
+from tests.servers import PATIENCE
+from tests.walk.harness import BROWSER, PROGRAM, Gateway, ask
 
 pytestmark = pytest.mark.needs("node", "npm")
 
@@ -43,7 +44,7 @@ async def called(sdk: Path, gateway: Gateway, *arguments: str) -> dict[str, Any]
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(PATIENCE * 3):
+    async with asyncio.timeout(PATIENCE):
         output, complaint = await process.communicate()
     assert process.returncode == 0, complaint.decode()
     return json.loads(output)

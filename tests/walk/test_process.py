@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import Server, free_port
+from tests.servers import PATIENCE, Server, free_port
 from tests.walk.harness import (
     ADMIN_TOKEN,
     PROGRAM,
@@ -44,7 +44,7 @@ class Process:
 
     async def heard(self, message: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until a log line has been written `count` times."""
-        async with asyncio.timeout(15), self.more:
+        async with asyncio.timeout(PATIENCE), self.more:
             while len(found := self._found(message)) < count:
                 await self.more.wait()
         return found
@@ -60,7 +60,10 @@ class Process:
 
 @asynccontextmanager
 async def gateway_process(
-    config: dict[str, Any], folder: Path, redis_url: str
+    config: dict[str, Any],
+    folder: Path,
+    redis_url: str,
+    program: Sequence[str] = ("-m", "gateway", "run", "-c"),
 ) -> AsyncIterator[Process]:
     port, admin = free_port(), free_port()
     config["server"] |= {
@@ -68,11 +71,11 @@ async def gateway_process(
         "admin": f"127.0.0.1:{admin}",
         "admin_token": ADMIN_TOKEN,
     }
-    config["redis"] = {"url": redis_url, "timeout": "400ms"}
+    config["redis"] |= {"url": redis_url}
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(config))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "run", "-c", str(path)),
+        *(sys.executable, *program, str(path)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -92,7 +95,7 @@ async def gateway_process(
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             await process.wait()
             await listener
 
@@ -151,12 +154,12 @@ async def test_sigterm_lets_a_running_request_finish_and_takes_no_new_one(
         reply = await request
 
         assert reply.status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await running.process.wait() == 0
 
 
 async def _refuses_connections(port: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -192,6 +195,34 @@ async def test_a_changed_file_is_read_without_a_signal(
     async with gateway_process(config, tmp_path, redis.url) as running:
         config["routes"][0]["rule"] = "protected"
         running.write(config)
+        await running.heard("configuration reloaded")
+
+        reply = await ask(running.port, "GET", "/a", PROGRAM)
+
+        assert reply.status == 401
+
+
+CHANGED_WHILE_IT_STARTS = """
+import sys
+from pathlib import Path
+from gateway.config.load import load_config
+from gateway.workers import Launch, run
+
+path = Path(sys.argv[1])
+
+def change():
+    path.write_text(path.read_text().replace("rule: public", "rule: protected", 1))
+
+sys.exit(run(Launch(loaded=load_config(path, env={}), env={}, on_ready=change)))
+"""
+
+
+async def test_a_file_that_changes_while_the_gateway_starts_is_read_again(
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    config = base_config(upstream.port)
+    program = ("-c", CHANGED_WHILE_IT_STARTS)
+    async with gateway_process(config, tmp_path, redis.url, program) as running:
         await running.heard("configuration reloaded")
 
         reply = await ask(running.port, "GET", "/a", PROGRAM)
@@ -289,7 +320,7 @@ async def test_any_worker_answers_a_scrape_for_all(
         for _ in range(30):
             await ask(running.port, "GET", "/a")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 body = (await ask(running.admin, "GET", "/metrics")).body.decode()
                 counts = [

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     RecordingUpstream,
     Seen,
@@ -31,10 +31,10 @@ async def test_a_client_that_takes_nothing_is_let_go(
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port, limit=1)
         writer.write(b"GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await upstream.gone.wait()
 
         writer.close()
-        (line,) = [each for each in gateway.lines() if "url.path" in each]
+        (line,) = [each for each in await gateway.told() if "url.path" in each]
         assert line["gateway.reason"] == "client_gone"
     await upstream.stop()

@@ -14,9 +14,8 @@ from typing import Any
 import h11
 import pytest
 
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
-    PATIENCE,
     PROGRAM,
     Gateway,
     Line,
@@ -156,7 +155,7 @@ async def test_a_client_that_stops_reading_stops_the_upstream(play: Play) -> Non
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
         await client.send(head_of("/", method="GET"))
         await client.head()
-        await asyncio.wait_for(stalled.wait(), 10)
+        await asyncio.wait_for(stalled.wait(), PATIENCE)
         held = sent
         arrived = hashlib.sha256()
         while piece := await client.piece():
@@ -211,6 +210,7 @@ async def test_a_gibibyte_each_way_leaves_no_trace_in_memory(
     sparse.touch()
     os.truncate(sparse, total)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE)
         config = base_config(listener.getsockname()[1])
         config["server"]["limits"] = {"body_bytes": 0}
         async with gateway_process(config, tmp_path, redis.url) as gateway:
@@ -251,7 +251,9 @@ def _swallow(listener: socket.socket, total: int) -> int:
         taken = _after_head(line)
         buffer = bytearray(MIB)
         while taken < total:
-            taken += line.recv_into(buffer)
+            read = line.recv_into(buffer)
+            assert read, f"the upload broke off after {taken} bytes"
+            taken += read
         line.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         )
@@ -318,7 +320,7 @@ async def test_each_event_is_read_before_the_next_one_is_written(play: Play) -> 
         )
         for number in range(5):
             await line.send(chunk(b"data: %d\n\n" % number))
-            assert await asyncio.wait_for(heard.get(), 5) == number
+            assert await asyncio.wait_for(heard.get(), PATIENCE) == number
         await line.send(b"0\r\n\r\n")
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
@@ -435,7 +437,7 @@ async def test_a_client_of_http_1_0_gets_a_body_that_ends_with_the_connection(
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         await line.send(chunk(b"one "))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         await line.send(chunk(b"two"), b"0\r\n\r\n")
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
@@ -483,7 +485,7 @@ async def test_an_answer_that_breaks_off_never_looks_whole(
     async def upstream(line: Line) -> None:
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\n", answer)
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         await line.send(last_words)
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
@@ -718,7 +720,7 @@ async def test_a_client_that_leaves_takes_its_upstream_request_along(
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
             )
         here.set()
-        await line.gone(within=1.0)
+        await line.gone()
         over.set()
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
@@ -726,7 +728,7 @@ async def test_a_client_that_leaves_takes_its_upstream_request_along(
             await client.send(head_of("/", "Content-Length: 1000"), b"some of it")
         else:
             await client.send(head_of("/", method="GET"))
-        await asyncio.wait_for(here.wait(), 5)
+        await asyncio.wait_for(here.wait(), PATIENCE)
         if "reading" in when:
             await client.head()
             assert await client.piece() == b"first"
@@ -734,7 +736,7 @@ async def test_a_client_that_leaves_takes_its_upstream_request_along(
             client.vanish()
         else:
             client.writer.close()
-        await asyncio.wait_for(over.wait(), 2)
-        lines = gateway.lines()
+        await asyncio.wait_for(over.wait(), PATIENCE)
+        lines = await gateway.told()
 
     assert not [line for line in lines if line.get("message") == "unexpected error"]

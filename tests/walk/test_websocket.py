@@ -18,9 +18,11 @@ from websockets.utils import accept_key
 
 from gateway.proxy.frames import close_frame
 from gateway.sessions.record import Session
-from tests.servers import Server
+from gateway.sessions.redis_keys import ENDED_CHANNEL
+from tests.servers import PATIENCE, SOON, Server
 from tests.walk.harness import (
     BROWSER,
+    IMPATIENT,
     Gateway,
     Line,
     ask,
@@ -28,6 +30,7 @@ from tests.walk.harness import (
     connected,
     running_gateway,
     stage,
+    until,
 )
 
 MIB = 1 << 20
@@ -45,8 +48,9 @@ async def echo(ws: ServerConnection) -> None:
 @pytest.fixture
 async def open_gateway(tmp_path: Path, redis: Server) -> Open:
     @asynccontextmanager
-    async def opened(port: int) -> AsyncIterator[Gateway]:
+    async def opened(port: int, **store: str) -> AsyncIterator[Gateway]:
         config = base_config(port)
+        config["redis"] |= store
         config["routes"].append(
             {
                 "match": "/guarded/**",
@@ -69,10 +73,10 @@ def talking(open_gateway: Open) -> Open:
     async def opened(
         talk: Talk = echo, *, target: str = "/dashboard", **how: Any
     ) -> AsyncIterator[tuple[Gateway, ClientConnection]]:
-        speaks = how.pop("speaks", None)
+        speaks, store = how.pop("speaks", None), how.pop("store", {})
         async with (
             serve(talk, "127.0.0.1", 0, subprotocols=speaks, max_size=None) as server,
-            open_gateway(server.sockets[0].getsockname()[1]) as gateway,
+            open_gateway(server.sockets[0].getsockname()[1], **store) as gateway,
         ):
             cookie = how.pop("cookie", None) or await gateway.sign_in()
             async with dial(gateway, target, cookie, **how) as ws:
@@ -86,7 +90,7 @@ def dial(gateway: Gateway, target: str, cookie: str | None, **how: Any) -> conne
     return connect(
         f"ws://127.0.0.1:{gateway.port}{target}",
         additional_headers=headers,
-        **{"compression": None, "max_size": None, "close_timeout": 2, **how},
+        **{"compression": None, "max_size": None, "close_timeout": PATIENCE, **how},
     )
 
 
@@ -369,7 +373,7 @@ async def test_each_byte_of_each_frame_passes_as_it_is(
         assert head.status == 101
         assert head.one("Sec-WebSocket-Accept") == accept_key(KEY)
         assert await client.silence() == down
-        await asyncio.wait_for(asyncio.gather(*playing.played), 5)
+        await asyncio.wait_for(asyncio.gather(*playing.played), PATIENCE)
 
 
 CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 4999]
@@ -387,7 +391,7 @@ async def test_the_close_code_of_the_client_reaches_the_upstream(
 
     async with talking(talk) as (_, ws):
         await ws.close(code, "so long")
-        assert await asyncio.wait_for(closed, 5) == (code, "so long")
+        assert await asyncio.wait_for(closed, PATIENCE) == (code, "so long")
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -398,7 +402,7 @@ async def test_the_close_code_of_the_upstream_reaches_the_client(
         await ws.close(code, "so long")
 
     async with talking(talk) as (_, ws):
-        await asyncio.wait_for(ws.wait_closed(), 5)
+        await asyncio.wait_for(ws.wait_closed(), PATIENCE)
         assert (ws.close_code, ws.close_reason) == (code, "so long")
 
 
@@ -406,8 +410,27 @@ async def test_the_close_code_of_the_upstream_reaches_the_client(
 
 
 async def closed_with(ws: ClientConnection) -> tuple[int | None, str | None]:
-    await asyncio.wait_for(ws.wait_closed(), 1.0)
+    await asyncio.wait_for(ws.wait_closed(), SOON)
     return ws.close_code, ws.close_reason
+
+
+async def hears_of_ends(gateway: Gateway, redis: Server) -> asyncio.Event:
+    """Return once the gateway is told of ends; the event is set at the next one."""
+    heard: set[str] = set()
+    told = asyncio.Event()
+
+    def hear(key: str, _reason: str) -> None:
+        heard.add(key)
+        if key != "probe":
+            told.set()
+
+    def probe() -> bool:
+        redis.command_line("PUBLISH", ENDED_CHANNEL, '{"key": "probe", "reason": "x"}')
+        return bool(heard)
+
+    gateway.app.store.watch(hear)
+    await until(probe)
+    return told
 
 
 async def session_of(gateway: Gateway, cookie: str) -> tuple[str, Session]:
@@ -453,7 +476,7 @@ async def test_signing_out_ends_the_websockets_of_the_session(talking: Open) -> 
 
             assert reply.status == 303
             assert (await closed_with(ws))[0] == 1008
-            assert await asyncio.wait_for(upstream_closed, 1) == 1008
+            assert await asyncio.wait_for(upstream_closed, SOON) == 1008
 
 
 async def test_a_session_that_is_revoked_ends_its_streams(
@@ -465,7 +488,7 @@ async def test_a_session_that_is_revoked_ends_its_streams(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"
         )
-        await line.gone(within=1.0)
+        await line.gone(within=SOON)
 
     async with (
         stage(upstream) as playing,
@@ -480,12 +503,12 @@ async def test_a_session_that_is_revoked_ends_its_streams(
         assert await client.piece() == b"data: 1\n\n"
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
         with pytest.raises((h11.RemoteProtocolError, ConnectionResetError)):
-            await asyncio.wait_for(client.piece(), 1.0)
+            await asyncio.wait_for(client.piece(), SOON)
         await asyncio.gather(*playing.played)
 
 
 async def test_a_session_that_ends_during_the_handshake_ends_the_websocket(
-    open_gateway: Open,
+    open_gateway: Open, redis: Server
 ) -> None:
     arrived, revoked = asyncio.Event(), asyncio.Event()
 
@@ -494,7 +517,7 @@ async def test_a_session_that_ends_during_the_handshake_ends_the_websocket(
         arrived.set()
         await revoked.wait()
         await line.send(switching(seen.one("Sec-WebSocket-Key") or ""))
-        await line.gone(within=2.0)
+        await line.gone(within=SOON)
 
     async with (
         stage(upstream) as playing,
@@ -502,21 +525,20 @@ async def test_a_session_that_ends_during_the_handshake_ends_the_websocket(
         connected(gateway.port) as client,
     ):
         cookie = await gateway.sign_in()
-        told = asyncio.Event()
-        gateway.app.store.watch(lambda _key, _reason: told.set())
+        told = await hears_of_ends(gateway, redis)
         await client.send(handshake("/dashboard", f"Cookie: {cookie}"))
         await arrived.wait()
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await asyncio.wait_for(told.wait(), 1)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         revoked.set()
         assert (await client.head()).status == 101
-        rest = await asyncio.wait_for(client.silence(), 2)
+        rest = await asyncio.wait_for(client.silence(), SOON)
 
     assert rest == close_frame(1008, "session_revoked", mask=None)
 
 
 async def test_a_session_that_ends_before_an_answer_begins_ends_the_stream(
-    open_gateway: Open,
+    open_gateway: Open, redis: Server
 ) -> None:
     arrived, revoked = asyncio.Event(), asyncio.Event()
 
@@ -525,7 +547,7 @@ async def test_a_session_that_ends_before_an_answer_begins_ends_the_stream(
         arrived.set()
         await revoked.wait()
         await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        await line.gone(within=2.0)
+        await line.gone(within=SOON)
 
     async with (
         stage(upstream) as playing,
@@ -533,16 +555,15 @@ async def test_a_session_that_ends_before_an_answer_begins_ends_the_stream(
         connected(gateway.port) as client,
     ):
         cookie = await gateway.sign_in()
-        told = asyncio.Event()
-        gateway.app.store.watch(lambda _key, _reason: told.set())
+        told = await hears_of_ends(gateway, redis)
         await client.send(
             f"GET /dashboard HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
         )
         await arrived.wait()
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await asyncio.wait_for(told.wait(), 1)
+        await asyncio.wait_for(told.wait(), PATIENCE)
         revoked.set()
-        rest = await asyncio.wait_for(client.silence(), 2)
+        rest = await asyncio.wait_for(client.silence(), SOON)
 
     assert not rest.endswith(b"0\r\n\r\n")
 
@@ -569,7 +590,7 @@ async def test_a_session_that_expires_meanwhile_is_noticed(talking: Open) -> Non
 async def test_an_outage_of_the_store_ends_no_websocket(
     talking: Open, redis: Server
 ) -> None:
-    async with talking() as (gateway, ws):
+    async with talking(store=IMPATIENT) as (gateway, ws):
         redis.freeze()
         try:
             await gateway.app._recheck()
@@ -591,8 +612,8 @@ async def test_a_gateway_that_stops_says_so_to_both_ends(talking: Open) -> None:
         await ws.recv()
         draining = asyncio.create_task(gateway.app.drain())
         assert (await closed_with(ws))[0] == 1001
-        assert await asyncio.wait_for(upstream_closed, 1) == 1001
-        await asyncio.wait_for(draining, 2)
+        assert await asyncio.wait_for(upstream_closed, SOON) == 1001
+        await asyncio.wait_for(draining, PATIENCE)
 
 
 async def test_a_gateway_that_stops_lets_a_download_come_to_its_end(
@@ -622,7 +643,7 @@ async def test_a_gateway_that_stops_lets_a_download_come_to_its_end(
         draining.set()
         assert await client.piece() == b"-last"
         assert await client.piece() == b""
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, PATIENCE)
 
 
 async def test_a_client_that_vanishes_takes_the_upstreams_end_along(
@@ -638,7 +659,7 @@ async def test_a_client_that_vanishes_takes_the_upstreams_end_along(
     async with talking(talk) as (_, ws):
         await ws.recv()
         ws.transport.abort()
-        assert await asyncio.wait_for(closed, 1) == 1006
+        assert await asyncio.wait_for(closed, PATIENCE) == 1006
 
 
 async def test_an_upstream_that_vanishes_takes_the_clients_end_along(
@@ -651,7 +672,7 @@ async def test_an_upstream_that_vanishes_takes_the_clients_end_along(
     async with talking(talk) as (_, ws):
         await ws.send("die")
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(ws.recv(), 1)
+            await asyncio.wait_for(ws.recv(), PATIENCE)
         assert ws.close_code == 1006
 
 
@@ -669,8 +690,8 @@ async def test_a_reader_that_stops_stops_the_writer(talking: Open) -> None:
                 break
         await ws.wait_closed()
 
-    async with talking(talk, max_queue=1) as (_, ws):
-        assert await asyncio.wait_for(stalled, 20) < 64
+    async with talking(talk, max_queue=1, close_timeout=1) as (_, ws):
+        assert await asyncio.wait_for(stalled, PATIENCE) < 64
         assert await ws.recv() == message
 
 

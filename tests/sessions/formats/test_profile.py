@@ -11,7 +11,7 @@ from gateway.sessions.formats.paths import parse_path
 from gateway.sessions.formats.profile import Moment, Unit
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.timestamps import LATEST
-from tests.servers import valkey_server
+from tests.servers import PATIENCE, valkey_server
 from tests.sessions.formats.scenarios import SCENARIOS
 
 
@@ -47,7 +47,7 @@ class User:
 
     def __init__(self, path, password):
         self._line = socket.socket(socket.AF_UNIX)
-        self._line.settimeout(5)
+        self._line.settimeout(PATIENCE)
         self._line.connect(str(path))
         self._reader = hiredis.Reader()
         assert self.ask("AUTH", "gateway", password) == b"OK"
