@@ -33,7 +33,8 @@ from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.edge import Edge
 from gateway.server.handler import Handler
-from gateway.server.listener import ClientServer, ListenerLimits, require_c_parser
+from gateway.server.intake import require_c_parser
+from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.reporting import Reporter
 from gateway.server.serving import Serving
 from gateway.server.streams import OpenStreams, recheck

@@ -78,7 +78,8 @@ ELSEWHERE = (
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
     ),
     Elsewhere(
-        "what a client's connection may cost", "tests/walk/test_limits.py", ("server/listener",)
+        "what a client's connection may cost", "tests/walk/test_limits.py",
+        ("server/listener", "server/connection", "server/exchange"),
     ),
     Elsewhere(
         "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)

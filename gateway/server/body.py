@@ -1,8 +1,8 @@
 """The body of a client's request: counted, in time, and only read when wanted."""
 
 import asyncio
+from collections.abc import Callable
 
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.streams import StreamReader
 
 
@@ -21,7 +21,7 @@ class ClientBody:
     connection to the upstream is there (RFC 9110, section 10.1.1).
     """
 
-    __slots__ = ("_idle", "_left", "_payload", "_want_continue", "_writer", "chunked")
+    __slots__ = ("_idle", "_left", "_payload", "_send", "_want_continue", "chunked")
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class ClientBody:
         chunked: bool,
         limit: int,
         idle: float,
-        writer: AbstractStreamWriter,
+        send: Callable[[bytes], None],
         expects_continue: bool,
     ) -> None:
         """Wrap a payload.
@@ -40,14 +40,14 @@ class ClientBody:
             chunked: whether the length is unknown.
             limit: bytes taken at most; 0 is no limit.
             idle: seconds between two pieces.
-            writer: where `100 Continue` goes.
+            send: writes to the client; `100 Continue` goes there.
             expects_continue: whether the client waits for it.
         """
         self.chunked = chunked
         self._payload = payload
         self._left = limit or None
         self._idle = idle
-        self._writer = writer
+        self._send = send
         self._want_continue = expects_continue
 
     async def read(self) -> bytes:
@@ -61,7 +61,7 @@ class ClientBody:
         """
         if self._want_continue:
             self._want_continue = False
-            await self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             async with asyncio.timeout(self._idle):
                 piece = await self._payload.readany()

@@ -11,8 +11,8 @@ from gateway.reasons import Reason
 from gateway.server.answer import AnswerRules
 from gateway.server.body import ClientBody
 from gateway.server.credentials import Credentials
+from gateway.server.exchange import Answered, Exchange
 from gateway.server.hand_off import BadHandOff, SignIn, SignOut, read_hand_off
-from gateway.server.listener import Answered, Exchange
 from gateway.server.sending import relay
 from gateway.server.serving import Application, Serving
 from gateway.server.session_changes import sign_in, sign_out
@@ -63,7 +63,7 @@ async def forward(
                 chunked=head.chunked,
                 limit=serving.limits.body_bytes,
                 idle=application.idle,
-                writer=exchange.writer,
+                send=exchange.client.send,
                 expects_continue=head.expect_continue,
             )
             if head.has_body
@@ -105,7 +105,7 @@ def _upload_of(
     def cut(reason: Reason) -> None:
         if reason is not Reason.DRAINING and not exchange.payload.is_eof():
             story.cut = reason
-            exchange.protocol.cut_off()
+            exchange.client.cut_off()
 
     stream = OpenStream(key=key, end=cut)
     tools.streams.add(stream)
@@ -149,7 +149,7 @@ async def _relay(
         # answer breaks off, and the next request of the page is told the reason.
         story.cut = reason
         response.abort()
-        exchange.protocol.cut_off()
+        exchange.client.cut_off()
 
     stream = OpenStream(key=key, end=cut)
     tools.streams.add(stream)

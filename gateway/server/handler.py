@@ -30,8 +30,8 @@ from gateway.server.body import BodyStalled, BodyTooLarge
 from gateway.server.caller import cookies_to_forward, credential_of, look_up
 from gateway.server.credentials import Credentials, credentials_for
 from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own
+from gateway.server.exchange import Answered, Exchange
 from gateway.server.forward import forward
-from gateway.server.listener import Answered, Exchange
 from gateway.server.sending import own_reply
 from gateway.server.serving import Serving
 from gateway.server.story import Story
@@ -77,8 +77,8 @@ class Handler:
         try:
             return await self._tell(exchange, serving, story)
         except asyncio.CancelledError:
-            # aiohttp cancels the handler of a client that left; nginx's word for
-            # it in a log is 499. At a shutdown the client is cut off as well.
+            # A client that left takes its request along; nginx's word for it in a
+            # log is 499. At a shutdown the client is cut off as well.
             _broken_off(story)
             raise
         except ConnectionError:
@@ -188,24 +188,23 @@ class Handler:
     def _read(
         self, exchange: Exchange, serving: Serving, story: Story
     ) -> RequestHead | BadRequest:
-        if exchange.failure is not None:
-            status, reason = exchange.failure
-            return BadRequest(status=status, reason=reason, detail="not HTTP/1.1")
-        message, protocol = exchange.message, exchange.protocol
-        raw_headers = message.raw_headers
-        if protocol.fat:
+        asked, client = exchange.asked, exchange.client
+        if isinstance(asked, BadRequest):
+            return asked
+        raw_headers = asked.raw_headers
+        if exchange.fat:
             size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
             if size > serving.limits.header_bytes:
                 return BadRequest(
                     status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
                 )
         head = read_head(
-            method=message.method,
-            raw_target=message.path,
-            version=(message.version.major, message.version.minor),
+            method=asked.method,
+            raw_target=asked.path,
+            version=asked.version,
             raw_headers=raw_headers,
-            peer=protocol.peer,
-            tls=protocol.tls,
+            peer=client.peer,
+            tls=client.tls,
             rules=serving.head_rules,
             request_id=story.request_id,
             span_id=self._tools.edge.hex(8),
@@ -250,7 +249,7 @@ class Handler:
         self, exchange: Exchange, serving: Serving, story: Story, refusal: BadRequest
     ) -> Answered:
         story.decision, story.reason = "refuse", refusal.reason
-        story.peer = exchange.protocol.peer
+        story.peer = exchange.client.peer
         reply = serving.replies.to_bad_request(refusal, request_id=story.request_id)
         # What comes after a request that broke the rules is not to be trusted to
         # begin where we think it does.
@@ -282,7 +281,7 @@ class Handler:
 
     @staticmethod
     def _abort(exchange: Exchange) -> Answered:
-        exchange.protocol.cut_off()
+        exchange.client.cut_off()
         return Answered(keep_alive=False)
 
 

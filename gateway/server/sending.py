@@ -15,7 +15,7 @@ from gateway.server.answer import (
     own_answer,
     relayed_head,
 )
-from gateway.server.listener import Answered, Exchange
+from gateway.server.exchange import Answered, Client, Exchange
 from gateway.server.story import Story
 from gateway.server.tools import Tools
 
@@ -52,7 +52,10 @@ async def own_reply(
         set_cookies=cookies,
         now=story.now,
     )
-    await _push(exchange, answer, _PATIENCE)
+    client = exchange.client
+    client.send(answer)
+    if client.writing_paused:
+        await _wait_for(client, _PATIENCE)
     return Answered(keep_alive=keep_alive)
 
 
@@ -91,35 +94,37 @@ async def relay(
         now=story.now,
     )
     story.status, story.answered = response.status, True
-    exchange.protocol.ends_with_connection = length == UNTIL_CLOSE
+    client = exchange.client
+    client.ends_with_connection = length == UNTIL_CLOSE
     if whole is not None:
         story.body_bytes = len(whole)
-        await _push(exchange, status_and_fields + whole, patience)
+        client.send(status_and_fields + whole)
         response.release()
+        if client.writing_paused:
+            await _wait_for(client, patience)
         return Answered(keep_alive=keep_alive)
-    await _push(exchange, status_and_fields, patience)
+    client.send(status_and_fields)
     chunked = length == CHUNKED
     while piece := await response.read():
         story.body_bytes += len(piece)
-        framed = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
-        await _push(exchange, framed, patience)
+        client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if client.writing_paused:
+            await _wait_for(client, patience)
     if chunked:
-        await _push(exchange, b"0\r\n\r\n", patience)
+        client.send(b"0\r\n\r\n")
     # The head may have been written before the gateway was told to stop.
     return Answered(keep_alive=keep_alive and not tools.draining)
 
 
-async def _push(exchange: Exchange, data: bytes, patience: float) -> None:
-    """Write, and wait while the client takes nothing: no timer when it does."""
-    await exchange.writer.write(data, drain=False)
-    if exchange.protocol.writing_paused:
-        try:
-            async with asyncio.timeout(patience):
-                await exchange.writer.drain()
-        except TimeoutError as error:
-            # It holds a connection, maybe one of the upstream's too, and could
-            # for ever.
-            raise ConnectionAbortedError("the client takes nothing") from error
+async def _wait_for(client: Client, patience: float) -> None:
+    """Wait while the client takes nothing; no timer where it does."""
+    try:
+        async with asyncio.timeout(patience):
+            await client.drained()
+    except TimeoutError as error:
+        # It holds a connection, maybe one of the upstream's too, and could
+        # for ever.
+        raise ConnectionAbortedError("the client takes nothing") from error
 
 
 def _may_keep_alive(exchange: Exchange, head: RequestHead, tools: Tools) -> bool:
@@ -129,7 +134,7 @@ def _may_keep_alive(exchange: Exchange, head: RequestHead, tools: Tools) -> bool
         head.keep_alive
         and not tools.draining
         and exchange.payload.is_eof()
-        and (not head.chunked or exchange.protocol.after_plain_chunks)
+        and (not head.chunked or exchange.client.after_plain_chunks)
     )
 
 

@@ -5,16 +5,13 @@ suite a tunnel changes none.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, cast
-
-from aiohttp.http import WebSocketReader
-from aiohttp.web_protocol import RequestHandler
+from typing import Final
 
 from gateway.http.head import RequestHead
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
 from gateway.server.answer import NO_BODY, relayed_head
-from gateway.server.listener import Answered, Exchange
+from gateway.server.exchange import Answered, Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.streams import OpenStream
@@ -30,24 +27,6 @@ _SWITCHING: Final = (
 )
 
 
-class _ClientEnd:
-    """Takes the client's bytes from aiohttp, which calls this a payload parser."""
-
-    __slots__ = ("_tunnel",)
-
-    def __init__(self, tunnel: Tunnel) -> None:
-        self._tunnel = tunnel
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        """Pass the client's bytes to the upstream."""
-        self._tunnel.feed(data)
-        return False, b""
-
-    def feed_eof(self) -> None:
-        """Pass on that the client has ended."""
-        self._tunnel.feed_eof()
-
-
 async def run_tunnel(
     exchange: Exchange,
     head: RequestHead,
@@ -58,11 +37,11 @@ async def run_tunnel(
     tools: Tools,
 ) -> Answered:
     """Answer the handshake, and carry bytes until one side or the session ends."""
-    protocol = exchange.protocol
+    client = exchange.client
     story.status, story.answered = 101, True
     stream = OpenStream(key=story.session_key, end=_ender(tunnel, story))
     try:
-        await exchange.writer.write(
+        client.send(
             relayed_head(
                 status=101,
                 headers=(*tunnel.response_headers, *_SWITCHING),
@@ -74,14 +53,7 @@ async def run_tunnel(
                 now=story.now,
             )
         )
-        transport = protocol.transport
-        if transport is None:
-            return Answered(keep_alive=False)
-        protocol.on_pause = tunnel.pause_upstream_reading
-        protocol.on_resume = tunnel.resume_upstream_reading
-        tunnel.on_client_pause(protocol.pause_reading, protocol.resume_reading)
-        tunnel.attach(transport)
-        _plug(protocol, _ClientEnd(tunnel))
+        client.become(tunnel)
         tools.streams.add(stream)
         tools.report.opened("websocket")
         try:
@@ -95,7 +67,6 @@ async def run_tunnel(
         raise
     finally:
         story.body_bytes = tunnel.bytes_down
-        protocol.on_pause = protocol.on_resume = None
 
 
 def _ender(tunnel: Tunnel, story: Story) -> Callable[[Reason], None]:
@@ -106,8 +77,3 @@ def _ender(tunnel: Tunnel, story: Story) -> Callable[[Reason], None]:
         tunnel.close(code, reason.value)
 
     return end
-
-
-def _plug(protocol: RequestHandler, end: _ClientEnd) -> None:
-    # aiohttp asks for a WebSocketReader and uses only these two methods of it.
-    protocol.set_parser(cast("WebSocketReader", end))

@@ -6,7 +6,7 @@ import pytest
 from aiohttp.web import RequestPayloadError
 
 from gateway.server.body import BodyStalled, BodyTooLarge, ClientBody
-from tests.server.parts import Written, payload
+from tests.server.parts import Listening, payload
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -17,17 +17,17 @@ def body(
     limit: int = 0,
     idle: float = 30.0,
     expects_continue: bool = False,
-) -> tuple[ClientBody, Written]:
-    writer = Written()
+) -> tuple[ClientBody, Listening]:
+    client = Listening()
     made = ClientBody(
         payload(*pieces, whole=whole),
         chunked=True,
         limit=limit,
         idle=idle,
-        writer=writer,
+        send=client.send,
         expects_continue=expects_continue,
     )
-    return made, writer
+    return made, client
 
 
 async def taken(source: ClientBody) -> bytes:
@@ -95,12 +95,12 @@ async def test_the_end_may_take_as_long_as_a_piece() -> None:
 async def test_a_client_that_waits_is_told_once_to_go_on(
     waits: bool, written: list[bytes]
 ) -> None:
-    source, writer = body(b"ab", expects_continue=waits)
-    assert writer.pieces == []  # not before somebody wants the body
+    source, client = body(b"ab", expects_continue=waits)
+    assert client.pieces == []  # not before somebody wants the body
 
     assert await taken(source) == b"ab"
 
-    assert writer.pieces == written
+    assert client.pieces == written
 
 
 @pytest.mark.parametrize(

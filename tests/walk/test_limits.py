@@ -164,7 +164,7 @@ async def read_up_to(gateway: Gateway, raw: bytes) -> None:
     """Wait until the gateway has read this from its only client."""
     [connection] = gateway.app._client_server.connections
     async with asyncio.timeout(PATIENCE):
-        while not raw.endswith(connection._last_read):
+        while not raw.endswith(connection._intake.last_read):
             await asyncio.sleep(0)
 
 
@@ -358,6 +358,40 @@ async def all_closed(gateway: Gateway) -> None:
         await gateway.app._client_server.wait_until_empty()
 
 
+async def test_who_does_not_take_the_last_bytes_is_let_go(
+    tmp_path: Path, redis: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Less than the 64 KiB above which a write waits: nobody waits for these.
+    monkeypatch.setattr("gateway.server.connection._LAST_BYTES", 0.2)
+    running: list[Gateway] = []
+    said = asyncio.Event()
+
+    def left() -> int:
+        [connection] = running[0].app._client_server.connections
+        return connection._transport.get_write_buffer_size()
+
+    async def until_it_sticks(line: Line) -> None:
+        await line.request()
+        await line.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not left():
+            await line.send(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
+            await asyncio.sleep(0)
+        await line.send(b"0\r\n\r\n")
+        said.set()
+
+    async with (
+        stage(until_it_sticks) as playing,
+        running_gateway(base_config(playing.port), tmp_path, redis.url) as gateway,
+    ):
+        running.append(gateway)
+        async with connected(gateway.port, limit=1024) as client:
+            client.writer.transport.pause_reading()
+            await client.send(get("/", "Connection: close"))
+            async with asyncio.timeout(PATIENCE):
+                await said.wait()
+                await gateway.app._client_server.wait_until_empty()
+
+
 # Methods
 
 
@@ -381,6 +415,19 @@ async def test_a_method_that_is_not_offered_goes_no_further(
         assert await client.silence() == b""
 
     assert reply.status == status
+    assert upstream.seen == []
+
+
+@pytest.mark.parametrize("line", ["DESCRIBE /x RTSP/1.0", "GET /x RTSP/1.1"])
+async def test_another_protocol_goes_no_further(
+    gateway: Gateway, upstream: RecordingUpstream, line: str
+) -> None:
+    async with connected(gateway.port) as client:
+        await client.send(f"{line}\r\nHost: gw.test\r\n\r\n".encode())
+        reply = await client.reply()
+        assert await client.silence() == b""
+
+    assert_refused(reply, 505, "bad_version")
     assert upstream.seen == []
 
 

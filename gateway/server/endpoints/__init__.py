@@ -33,7 +33,7 @@ from gateway.server.endpoints.kratos_logout import create_logout_flow, submit_lo
 from gateway.server.endpoints.logout import logout
 from gateway.server.endpoints.session_js import session, session_js
 from gateway.server.endpoints.tenant import tenant
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools

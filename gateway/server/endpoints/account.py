@@ -10,7 +10,7 @@ from gateway.reasons import Reason
 from gateway.server.caller import caller_of
 from gateway.server.endpoints.answered import OwnAnswer, read_form
 from gateway.server.endpoints.devices import ago, device_name, is_hand_held
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.server.body import ClientBody
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 
 _FORM_LIMIT: Final = 16 * 1024
 _FIELDS: Final = 20
@@ -37,7 +37,7 @@ async def read_form(exchange: Exchange, head: RequestHead) -> dict[str, str]:
         chunked=head.chunked,
         limit=_FORM_LIMIT,
         idle=_IDLE,
-        writer=exchange.writer,
+        send=exchange.client.send,
         expects_continue=head.expect_continue,
     )
     pieces = []

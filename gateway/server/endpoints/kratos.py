@@ -30,7 +30,7 @@ from gateway.server.endpoints.kratos_session import (
     not_signed_in,
     session_view,
 )
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools

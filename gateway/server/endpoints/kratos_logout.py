@@ -17,7 +17,7 @@ from gateway.server.endpoints.kratos_reply import (
     wants_json,
 )
 from gateway.server.endpoints.kratos_session import Nobody, caller_of, not_signed_in
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.session_changes import sign_out
 from gateway.server.story import Story

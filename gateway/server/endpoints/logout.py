@@ -5,7 +5,7 @@ from gateway.http.navigation import is_cross_site, is_navigation
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.server.endpoints.answered import OwnAnswer, read_form
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.session_changes import sign_out
 from gateway.server.story import Story

@@ -10,7 +10,7 @@ from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.server.endpoints.account import look_up
 from gateway.server.endpoints.answered import OwnAnswer
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools

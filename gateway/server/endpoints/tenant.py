@@ -6,7 +6,7 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.server.caller import caller_of
 from gateway.server.endpoints.answered import OwnAnswer, read_form
-from gateway.server.listener import Exchange
+from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools

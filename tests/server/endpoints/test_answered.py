@@ -53,7 +53,7 @@ async def test_who_waits_to_send_is_told_to() -> None:
     )
 
     assert await read_form(waiting, asks) == {"a": "1"}
-    assert waiting.writer.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    assert waiting.client.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 @given(sent=st.binary(max_size=64))
