@@ -1,0 +1,78 @@
+"""Starts the apps of tests/live/apps, with what npm and pip have installed."""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+APPS = Path(__file__).parent / "apps"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+MEMBERSHIPS = EXAMPLES / "better-auth" / "memberships.mjs"
+PATIENCE = 60.0
+
+ADA = {
+    "id": "u_ada",
+    "email": "ada@example.com",
+    "password": "correct horse battery",
+    "name": "Ada",
+    "role": "admin",
+}
+MO = {
+    "id": "u_mo",
+    "email": "mo@example.com",
+    "password": "staple hunter twelve",
+    "name": "Mo",
+    "role": "member",
+}
+
+
+@contextmanager
+def running_app(
+    name: str, folder: Path, env: Mapping[str, str], packages: Callable[[], Path]
+) -> Iterator[int]:
+    """Run one of the apps; gives its port. `packages` are for Node's."""
+    folder.mkdir()
+    if name.endswith(".py"):
+        command = [sys.executable, str(APPS / name)]
+    else:
+        (folder / "node_modules").symlink_to(packages())
+        for source in (APPS / name, APPS / "package.json", MEMBERSHIPS):
+            shutil.copy(source, folder)
+        command = ["node", name]
+    with _running(command, folder, env) as port:
+        yield port
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, env: Mapping[str, str]) -> Iterator[int]:
+    said = {"PATH": os.environ["PATH"], "USERS": json.dumps([ADA, MO]), **env}
+    complaints = folder / "stderr"
+    with complaints.open("wb") as errors:
+        process = subprocess.Popen(
+            command, cwd=folder, env=said, stdout=subprocess.PIPE, stderr=errors
+        )
+    assert process.stdout is not None
+    lines: queue.Queue[bytes] = queue.Queue()
+
+    def read() -> None:
+        for line in process.stdout:
+            lines.put(line)
+        lines.put(b"")
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    try:
+        while not (line := lines.get(timeout=PATIENCE)).startswith(b"listening on "):
+            assert line, complaints.read_text()
+        yield int(line.split()[-1])
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+        reading.join(PATIENCE)
+        process.stdout.close()

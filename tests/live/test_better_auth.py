@@ -1,0 +1,267 @@
+"""What Better Auth adds: organizations, bans, and a token beside the cookie."""
+
+import asyncio
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.live.browser import Browser
+from tests.live.libraries import BETTER_AUTH, parameters
+from tests.live.running import ADA, MEMBERSHIPS, MO
+from tests.live.walking import Live, copy_of, is_anonymous, signed_in, told
+
+pytestmark = pytest.mark.parametrize(
+    "library", parameters(BETTER_AUTH), scope="session"
+)
+
+
+IF_IT_IS_OUR_TURN = re.compile(r"= `\n(if redis.+?)`;", re.DOTALL).search
+
+
+async def call(browser: Browser, path: str, **document: Any) -> Any:
+    """Call the library's API, which has to agree."""
+    reply = await browser.post_json(f"/api/auth/{path}", document)
+    assert reply.status == 200, (path, reply)
+    return reply.json()
+
+
+async def tenant_of(browser: Browser) -> tuple[str | None, str | None]:
+    """The tenant that the app is told, and the one that the token names."""
+    seen = told(await browser.get("/dashboard"))
+    token = seen.get("x-tenant-token")
+    if token is None:
+        return seen.get("x-auth-tenant-id"), None
+    body = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return seen.get("x-auth-tenant-id"), claims["tenant_id"]
+
+
+async def a_company(owner: Browser, slug: str) -> str:
+    made = await call(owner, "organization/create", name=slug.title(), slug=slug)
+    return str(made["id"])
+
+
+async def joined(owner: Browser, member: Browser, company: str, email: str) -> str:
+    """Invite somebody, accept for them; gives the id of the membership."""
+    invited = await call(
+        owner,
+        "organization/invite-member",
+        organizationId=company,
+        email=email,
+        role="member",
+    )
+    accepted = await call(
+        member, "organization/accept-invitation", invitationId=invited["id"]
+    )
+    await call(member, "organization/set-active", organizationId=company)
+    return str(accepted["member"]["id"])
+
+
+async def session_of(live: Live, browser: Browser) -> dict[str, Any]:
+    return json.loads(await live.store.get(live.library.key(browser)))["session"]
+
+
+async def test_an_active_organization_without_a_membership_is_nobodys_tenant(
+    live: Live,
+) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    company = await a_company(ada, "removed")
+    membership = await joined(ada, mo, company, MO["email"])
+    assert await tenant_of(mo) == (company, company)
+
+    await call(
+        ada,
+        "organization/remove-member",
+        memberIdOrEmail=membership,
+        organizationId=company,
+    )
+
+    left_over = (await session_of(live, mo))["activeOrganizationId"]
+    assert left_over == company
+    assert await tenant_of(mo) == (None, None)
+    assert await tenant_of(ada) == (company, company)
+
+
+async def test_who_leaves_or_whose_organization_ends_has_no_tenant(live: Live) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    second = await signed_in(live)  # the same person at another device
+    first_company = await a_company(ada, "left")
+    await joined(ada, mo, first_company, MO["email"])
+    await call(second, "organization/set-active", organizationId=first_company)
+    assert await tenant_of(second) == (first_company, first_company)
+
+    await call(mo, "organization/leave", organizationId=first_company)
+
+    assert (await session_of(live, second))["activeOrganizationId"] == first_company
+    assert await tenant_of(second) == (None, None)
+
+    second_company = await a_company(ada, "ended")
+    await joined(ada, mo, second_company, MO["email"])
+    await call(ada, "organization/delete", organizationId=second_company)
+
+    assert (await session_of(live, mo))["activeOrganizationId"] == second_company
+    assert await tenant_of(mo) == (None, None)
+
+
+async def test_a_membership_that_was_read_before_its_end_is_not_written_after(
+    live: Live,
+) -> None:
+    """A publication that is overtaken by another keeps still."""
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    company = await a_company(ada, "overtaken")
+    await joined(ada, mo, company, MO["email"])
+    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    stale = await live.store.get(f"memberships:{user_id}")
+    script = IF_IT_IS_OUR_TURN(MEMBERSHIPS.read_text())[1]
+    keys = (f"memberships-turn:{user_id}", f"memberships:{user_id}")
+    turn = int(await live.store.get(keys[0]))
+    assert await tenant_of(mo) == (company, company)
+
+    await call(mo, "organization/leave", organizationId=company)
+    await live.store.eval(script, 2, *keys, turn, stale)
+
+    assert await live.store.get(keys[1]) == b'{"tenants":{}}'
+
+
+async def test_memberships_from_before_are_published_at_sign_in(live: Live) -> None:
+    ada = await signed_in(live, ADA)
+    company = await a_company(ada, "before")
+    user_id = told(await ada.get("/dashboard"))["x-auth-user-id"]
+    await live.store.delete(f"memberships:{user_id}")
+    assert await tenant_of(ada) == (None, None)
+
+    second = await signed_in(live, ADA)
+    await call(second, "organization/set-active", organizationId=company)
+
+    assert await tenant_of(second) == (company, company)
+    assert await tenant_of(ada) == (company, company)
+
+
+async def test_the_role_in_the_tenant_is_the_one_of_now(live: Live) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    company = await a_company(ada, "promoted")
+    membership = await joined(ada, mo, company, MO["email"])
+    assert told(await mo.get("/dashboard"))["x-auth-tenant-role"] == "member"
+
+    await call(
+        ada,
+        "organization/update-member-role",
+        memberId=membership,
+        role="admin",
+        organizationId=company,
+    )
+
+    seen = told(await mo.get("/dashboard"))
+    assert seen["x-auth-tenant-role"] == "admin"
+    assert seen["x-auth-role"] == "member"  # of a company, not of the whole
+    assert (await mo.get("/admin")).status == 403
+
+
+async def test_an_organization_that_somebody_else_has_cannot_be_chosen(
+    live: Live,
+) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    company = await a_company(ada, "foreign")
+
+    reply = await mo.post_json(
+        "/api/auth/organization/set-active", {"organizationId": company}
+    )
+
+    assert reply.status == 403
+    assert await tenant_of(mo) == (None, None)
+
+
+async def test_who_was_banned_is_nobody_with_the_next_request(live: Live) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    second = await signed_in(live)
+    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+
+    await call(ada, "admin/ban-user", userId=user_id)
+    try:
+        assert [await is_anonymous(each) for each in (mo, second)] == [True, True]
+        again = live.browser()
+        refused = await live.library.signing.sign_in(again, MO)
+        assert refused.status == 403
+        assert await is_anonymous(again)
+    finally:
+        await call(ada, "admin/unban-user", userId=user_id)
+
+
+async def test_a_role_that_the_api_gives_and_takes_counts_at_once(live: Live) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    assert (await mo.get("/admin")).status == 403
+
+    await call(ada, "admin/set-role", userId=user_id, role="admin")
+    let_in = await mo.get("/admin")
+    await call(ada, "admin/set-role", userId=user_id, role="member")
+
+    assert let_in.status == 200
+    assert (await mo.get("/admin")).status == 403
+
+
+async def test_a_bearer_token_does_not_go_beside_the_cookie(live: Live) -> None:
+    browser = await signed_in(live)
+
+    reply = await browser.get("/dashboard", Authorization="Bearer of-somebody-else")
+
+    assert reply.status == 302
+    assert "reason=two_credentials" in (reply.one("Location") or "")
+
+
+async def test_who_revoked_all_his_sessions_is_nobody(live: Live) -> None:
+    mo, other = await signed_in(live), await signed_in(live)
+
+    await call(mo, "revoke-sessions")
+
+    assert [await is_anonymous(each) for each in (mo, other)] == [True, True]
+
+
+async def test_a_new_password_ends_the_other_sessions(live: Live) -> None:
+    mo, thief = await signed_in(live), await signed_in(live)
+    new = "another hunter thirteen"
+
+    await call(
+        mo,
+        "change-password",
+        currentPassword=MO["password"],
+        newPassword=new,
+        revokeOtherSessions=True,
+    )
+    try:
+        assert await is_anonymous(thief)
+        assert not await is_anonymous(mo)
+    finally:
+        await call(
+            mo, "change-password", currentPassword=new, newPassword=MO["password"]
+        )
+
+
+async def test_a_write_in_flight_undoes_a_ban_but_not_an_end_at_the_gateway(
+    live: Live,
+) -> None:
+    """Better Auth remembers a ban beside the session, where the gateway is not told."""
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    report = asyncio.create_task(live.past_the_gateway(mo).get("/dashboard/report"))
+    await live.report_has_started()
+
+    await call(ada, "admin/ban-user", userId=user_id)
+    try:
+        assert await is_anonymous(copy_of(mo))
+        await live.let_the_report_finish()
+        await report
+        assert await live.store.exists(live.library.key(mo))
+        assert not await is_anonymous(copy_of(mo))
+        past = await live.past_the_gateway(mo).get("/")
+        assert past.json()["me"] is None
+
+        ended = await live.admin("DELETE", f"/admin/identities/{user_id}/sessions")
+
+        assert ended.status in (200, 204)
+        assert await is_anonymous(mo)
+    finally:
+        await call(ada, "admin/unban-user", userId=user_id)
