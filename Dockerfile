@@ -7,25 +7,29 @@
 # of both images are the same, or the environment would not run.
 
 FROM python:3.12-slim-bookworm AS builder
-COPY --from=ghcr.io/astral-sh/uv:0.13.8 /uv /usr/local/bin/uv
-ENV UV_COMPILE_BYTECODE=1 \
-    UV_LINK_MODE=copy \
-    UV_PYTHON_DOWNLOADS=never
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_RETRIES=10 \
+    PIP_ROOT_USER_ACTION=ignore
 WORKDIR /app
-# The dependencies first: this layer is built again only when the lock changes.
-COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-default-groups --no-install-project
-COPY README.md LICENSE ./
+# The dependencies first: these layers are built again only when a lock changes.
+# The environment itself is without pip; the one of this stage fills it.
+COPY requirements requirements
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip .venv \
+    && pip --python .venv/bin/python install --require-hashes \
+       -r requirements/gateway.lock \
+    && pip install --require-hashes -r requirements/build.lock
+COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY config config
 COPY deploy/postgres deploy/postgres
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-default-groups --no-editable
+RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir dist . \
+    && pip --python .venv/bin/python install --no-cache-dir --no-deps --no-index dist/*.whl
 
 FROM builder AS demo-builder
-RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-default-groups --no-editable --extra demo
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip --python .venv/bin/python install --require-hashes \
+       -r requirements/gateway.lock -r requirements/demo.lock
 
 FROM python:3.12-slim-bookworm AS base
 ENV PATH=/app/.venv/bin:$PATH \

@@ -16,6 +16,12 @@ PIP := $(VENV)/.stamp-pip
 DEMO := $(VENV)/.stamp-demo
 DEV := $(VENV)/.stamp-dev
 
+# What is installed is what was tested: every version with its hashes, and no other.
+# A registry that stumbles is asked again.
+INSTALL := $(BIN)/python -m pip install --quiet --retries 10 --timeout 60
+LOCKED := $(INSTALL) --require-hashes -r requirements/gateway.lock -r requirements/build.lock
+OURSELVES := $(INSTALL) --no-deps --no-build-isolation --editable .
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,9 +67,22 @@ bench: $(DEV) ## CPU per request beside nginx and a first draft, on this machine
 	$(BIN)/python -m tests.bench
 
 .PHONY: lock
-lock: $(PIP) ## renew uv.lock, from which the image is built
-	$(BIN)/python -m pip install --quiet uv
-	env -u UV_INDEX_URL -u UV_DEFAULT_INDEX $(BIN)/uv lock --default-index https://pypi.org/simple
+lock: $(PIP) ## renew requirements/*.lock, from which all is installed
+	$(INSTALL) uv
+	rm -f $(ALL)
+	$(COMPILE) --extra demo --group build --group test --group lint -o $(ALL)
+	$(COMPILE) -c $(ALL) -o requirements/gateway.lock
+	$(COMPILE) -c $(ALL) --group build $(call leaving,gateway) -o requirements/build.lock
+	$(COMPILE) -c $(ALL) --extra demo $(call leaving,gateway build) -o requirements/demo.lock
+	$(COMPILE) -c $(ALL) --group test --group lint $(call leaving,gateway build demo) \
+	  -o requirements/dev.lock
+
+# All versions are chosen together, for every Python and platform at once; then each
+# file has what those before it have not.
+ALL := $(VENV)/all.lock
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+leaving = $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(patsubst %,requirements/%.lock,$(1)))
 
 .PHONY: clean
 clean: ## remove the virtual environment and what the tools left
@@ -95,13 +114,14 @@ $(PIP):
 	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu:" >&2; \
 	  echo "    sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@touch $@
 
-$(DEMO): $(PIP) pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+$(DEMO): $(PIP) pyproject.toml $(wildcard requirements/*.lock)
+	$(LOCKED) -r requirements/demo.lock
+	$(OURSELVES)
 	@touch $@
 
-$(DEV): $(PIP) pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]' --group test --group lint
+$(DEV): $(PIP) pyproject.toml $(wildcard requirements/*.lock)
+	$(LOCKED) -r requirements/demo.lock -r requirements/dev.lock
+	$(OURSELVES)
 	@touch $@ $(DEMO)

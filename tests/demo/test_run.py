@@ -81,4 +81,4 @@ def test_no_test_leaves_the_machine(address):
 
 def test_no_test_asks_for_a_name_elsewhere():
     with pytest.raises(LeftTheMachine):
-        socket.getaddrinfo("pypi.org", 443)
+        socket.getaddrinfo("www.example.com", 443)
