@@ -111,9 +111,14 @@ ELSEWHERE = (
         ("sessions/store", "sessions/redis_keys"),
     ),
     Elsewhere(
-        "sessions of apps, through the running gateway",
-        "tests/walk/test_foreign_sessions.py",
-        ("sessions/foreign",),
+        "what an app's answer begins, as a request meets it",
+        "tests/walk/test_foreign_endings.py",
+        ("server/new_sessions",),
+    ),
+    Elsewhere(
+        "the store of a command is seen in the command",
+        "tests/cli/test_app_sessions.py",
+        ("cli/stores",),
     ),
     Elsewhere(
         "parts of the store on Redis",

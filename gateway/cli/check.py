@@ -16,8 +16,8 @@ from gateway.cli import config_option
 from gateway.cli.findings import Findings, findings, redis_problem
 from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
-from gateway.config.schema import Config
 from gateway.errors import ConfigError, Problem
+from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.redis_url import parse_redis_url
 
 
@@ -88,12 +88,13 @@ def _conclude(
         click.echo(f"{path}: {count} problem{'s' * (count != 1)}", err=True)
         return
     click.echo(f"{path}: ok")
-    for name, value in summary(loaded.config, offline=offline).items():
+    for name, value in summary(loaded, offline=offline).items():
         click.echo(f"  {name:<10} {value}")
 
 
-def summary(config: Config, *, offline: bool) -> dict[str, str]:
+def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
     """Return what the configuration comes to, one line for each part."""
+    config = loaded.config
     rules = Counter(route.rule for route in config.routes)
     counted = ", ".join(f"{count} {rule}" for rule, count in sorted(rules.items()))
     upstreams = ", ".join(
@@ -114,10 +115,20 @@ def summary(config: Config, *, offline: bool) -> dict[str, str]:
         "admin": f"{admin}, {api} admin API" if config.server.admin else admin,
         "public": config.server.public_url,
         "redis": redis,
+        "sessions": _sessions(loaded),
         "routes": f"{len(config.routes)}: {counted}",
         "upstreams": upstreams,
         "tokens": tokens,
     }
+
+
+def _sessions(loaded: LoadedConfig) -> str:
+    """Tell who writes the sessions; of an app's, what a Redis user must be let read."""
+    profile = format_from(loaded)
+    if profile is None:
+        return "written by the gateway"
+    keys = " ".join(profile.acl())
+    return f"{profile.format}, cookie {profile.cookie_name.decode()}, keys {keys}"
 
 
 def _as_json(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -38,11 +39,13 @@ from gateway.sessions.authenticate import (
     Authentication,
     authenticate,
 )
+from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
 from gateway.sessions.service import new_session
+from gateway.sessions.store import Found
 from gateway.tenants import TenantRefused, resolve_tenant
 from gateway.tokens.claims import claims_for
 from gateway.tokens.compile import profiles_from
@@ -64,7 +67,8 @@ _SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
     default="anonymous",
     show_default=True,
     metavar="admin|member|anonymous|SESSION_ID",
-    help="Who asks; a session id is looked up in Redis.",
+    help="Who asks; a session id is looked up in Redis: the public one, or with "
+    "another sessions.format also the app's own.",
 )
 @click.option(
     "--host", default=None, help="Host of the request; default: public_url's."
@@ -115,6 +119,7 @@ class _Story:
         self._who = who
         self._now = time.time()
         self._table: RouteTable = routes_from(loaded)
+        self._foreign = format_from(loaded)
         self._asked = (method, target)
         origin = loaded.config.server.public_url
         raw = [(b"Host", (host or origin.partition("://")[2]).encode())]
@@ -137,7 +142,7 @@ class _Story:
 
     def tell(self) -> Iterator[str]:
         method, target = self._asked
-        yield f"{method} {target} as {self._who}"
+        yield f"{method} {target} as {self._name()}"
         yield ""
         head = self._head
         if isinstance(head, BadRequest):
@@ -264,15 +269,22 @@ class _Story:
             return Anonymous(reason=Reason.NO_SESSION)
         if self._who in _EXAMPLES:
             return Authenticated(session=self._example(), key="")
-        found = asyncio.run(self._find(self._who))
+        key, found = asyncio.run(self._find(self._who))
         if found is None:
-            raise GatewayError(f"there is no session with the id {self._who}")
+            raise GatewayError(f"there is no session with the id {self._name()}")
         return authenticate(
-            found[1],
-            key=found[0],
+            found,
+            key=key,
             now=self._now,
             policy=build_lifetimes(self._loaded.config),
         )
+
+    def _name(self) -> str:
+        """Name who asks; the id of an app's session is a secret, so by its hash."""
+        known = (*_EXAMPLES, "anonymous")
+        if self._foreign is None or self._who in known or is_key(self._who):
+            return self._who
+        return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
 
     def _example(self) -> Session:
         config = self._loaded.config
@@ -295,7 +307,7 @@ class _Story:
             session_id=_SESSION_ID,
         )
 
-    async def _find(self, session_id: str) -> tuple[str, Session] | None:
+    async def _find(self, session_id: str) -> tuple[str, Found]:
         redis = self._loaded.config.redis
         url = redis.url.get_secret_value()
         if url == "embedded":
@@ -303,11 +315,21 @@ class _Story:
                 "redis.url is embedded: only the running gateway can ask it;"
                 " use --as admin, member or anonymous"
             )
-        store = RedisStore(parse_redis_url(url), timeout=redis.timeout)
+        address = parse_redis_url(url)
+        if self._foreign is None:
+            own = RedisStore(address, timeout=redis.timeout)
+            try:
+                return await own.find(session_id) or ("", None)
+            finally:
+                await own.close()
+        apps = ForeignStore(address, timeout=redis.timeout, remember=0)
         try:
-            return await store.find(session_id)
+            credential = await apps.search(self._foreign, session_id)
+            if credential is None:
+                return "", None
+            return credential.key, await apps.look_up(credential, self._now)
         finally:
-            await store.close()
+            await apps.close()
 
     def _tell_answer(
         self, head: RequestHead, matched: Match, decision: Challenge | Deny
@@ -334,7 +356,7 @@ class _Story:
         tenant: Tenant | TenantRefused | None,
     ) -> Iterator[str]:
         config = self._loaded.config
-        cookie = build_cookie(config, format_from(self._loaded))
+        cookie = build_cookie(config, self._foreign)
         view = build_view(config, name, config.upstreams[name], cookie)
         known = tenant if isinstance(tenant, Tenant) else None
         told = decision.session is not None and view.token_profile is not None

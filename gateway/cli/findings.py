@@ -12,7 +12,8 @@ from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.routes.compile import routes_from
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
-from gateway.sessions.formats.from_config import format_doubts
+from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.formats.from_config import format_doubts, format_from
 from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
 
@@ -60,9 +61,20 @@ async def redis_problem(loaded: LoadedConfig) -> Problem | None:
         address = parse_redis_url(url)
     except ValueError as error:
         return loaded.problem(f"the URL cannot be used: {error}", "redis", "url")
-    store = RedisStore(address, timeout=loaded.config.redis.timeout)
+    timeout = loaded.config.redis.timeout
+    try:
+        profile = format_from(loaded)
+    except ConfigError:
+        profile = None  # told already
+    store: RedisStore | ForeignStore
+    if profile is None:
+        store = RedisStore(address, timeout=timeout)
+    else:
+        store = ForeignStore(address, timeout=timeout, remember=0)
     try:
         await store.ping()
+        if isinstance(store, ForeignStore) and profile is not None:
+            await store.probe(profile)
     except StoreUnavailable as error:
         line, column = loaded.where("redis", "url")
         return Problem(

@@ -1,30 +1,26 @@
 """`gateway sessions`: make, list, show and end sessions, through Redis itself."""
 
-import asyncio
 import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
 import orjson
 
-from gateway.cli import config_option, load_or_exit
+from gateway.cli import app_sessions, config_option, load_or_exit
+from gateway.cli.stores import profile_or_exit, run_with_store, unknown
+from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
-from gateway.errors import StoreUnavailable
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import TOKEN_BYTES, cookie_spec, new_token
 from gateway.sessions.record import Identity, Session, Tenant, serialise
 from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import RedisAddress, parse_redis_url
 from gateway.sessions.service import new_session
 from gateway.sessions.store import SessionStore
 from gateway.sessions.timestamps import format_timestamp
-
-# Nobody waits behind an operator: slow is better than refused.
-PATIENCE: Final = 5.0
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
@@ -66,7 +62,8 @@ def create(
     aal: str,
 ) -> None:
     """Make a session; print its token, this once, and a ready Cookie line."""
-    settings = load_or_exit(config).config
+    loaded = load_or_exit(config)
+    settings = loaded.config
     now, token = time.time(), new_token(secrets.token_bytes(TOKEN_BYTES))
     try:
         session = new_session(
@@ -85,8 +82,8 @@ def create(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    ended = _run(
-        settings, redis_url, lambda store: store.create(token.key, session, now)
+    ended = _with_store(
+        loaded, redis_url, lambda store: store.create(token.key, session, now)
     )
     cookie = f"{_cookie_name(settings)}={token.value}"
     if as_json:
@@ -107,8 +104,9 @@ def create(
 def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> None:
     """List the live sessions of an identity, newest first."""
     now = time.time()
-    settings = load_or_exit(config).config
-    live = _run(settings, redis_url, lambda store: store.list_for(identity, now))
+    live = _with_store(
+        load_or_exit(config), redis_url, lambda store: store.list_for(identity, now)
+    )
     if as_json:
         _print_json([_document(session) for _, session in live])
         return
@@ -132,12 +130,20 @@ def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> 
 @_where
 @click.argument("session_id")
 def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
-    """Show a session by its id, ended ones too while they are kept."""
+    """Show a session by its id, ended ones too while they are kept.
+
+    A session that an app keeps is named by its id in the app, or by its public id.
+    """
     del as_json  # it is JSON either way
-    settings = load_or_exit(config).config
-    found = _run(settings, redis_url, lambda store: store.find(session_id))
+    loaded = load_or_exit(config)
+    profile = profile_or_exit(loaded)
+    if profile is not None:
+        found_there = app_sessions.look_up(loaded, profile, redis_url, session_id)
+        _print_json(_document(found_there))
+        return
+    found = _with_store(loaded, redis_url, lambda store: store.find(session_id))
     if found is None:
-        raise _unknown()
+        raise unknown()
     _print_json(_document(found[1]))
 
 
@@ -145,16 +151,28 @@ def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) ->
 @_where
 @click.argument("session_id")
 def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
-    """End a session by its id: its next request is refused."""
-    settings = load_or_exit(config).config
+    """End a session by its id: its next request is refused.
+
+    A session that an app keeps is named by its id in the app, or by its public id.
+    Its record stays as it is; that it is over is what the gateway remembers.
+    """
+    loaded = load_or_exit(config)
+    profile = profile_or_exit(loaded)
+    if profile is not None:
+        key = app_sessions.revoke(loaded, profile, redis_url, session_id)
+        if as_json:
+            _print_json({"id": key, "active": False})
+        else:
+            click.echo(f"ended the session {key}")
+        return
 
     async def end(store: SessionStore) -> Session | None:
         found = await store.find(session_id)
         return None if found is None else await store.end(found[0], time.time())
 
-    ended = _run(settings, redis_url, end)
+    ended = _with_store(loaded, redis_url, end)
     if ended is None:
-        raise _unknown()
+        raise unknown()
     if as_json:
         _print_json(_document(ended))
     else:
@@ -169,55 +187,36 @@ def revoke_all(
     config: Path, redis_url: str | None, as_json: bool, identity: str, but: str | None
 ) -> None:
     """End every session of an identity."""
-    settings = load_or_exit(config).config
+    loaded = load_or_exit(config)
+    profile = profile_or_exit(loaded)
+    if profile is not None:
+        app_sessions.revoke_all(loaded, profile, redis_url, identity, but)
+        if as_json:
+            # Nobody keeps a list of them, so nobody can count them.
+            _print_json({"ended": "all"})
+        else:
+            click.echo(f"ended what {_printable(identity)} began before now")
+        return
 
     async def end(store: SessionStore) -> int:
         spared = None if but is None else await store.find(but)
         if but is not None and spared is None:
-            raise _unknown()
+            raise unknown()
         return await store.end_all(identity, time.time(), spared and spared[0])
 
-    count = _run(settings, redis_url, end)
+    count = _with_store(loaded, redis_url, end)
     if as_json:
         _print_json({"ended": count})
     else:
         click.echo(f"ended {count} session{'' if count == 1 else 's'}")
 
 
-def _run(
-    config: Config, redis_url: str | None, work: Callable[[SessionStore], Awaitable[_T]]
+def _with_store(
+    loaded: LoadedConfig,
+    redis_url: str | None,
+    work: Callable[[RedisStore], Awaitable[_T]],
 ) -> _T:
-    address = _address(redis_url or config.redis.url.get_secret_value())
-
-    async def with_store() -> _T:
-        store = RedisStore(
-            address,
-            timeout=max(PATIENCE, config.redis.timeout),
-            max_per_identity=config.sessions.max_per_identity,
-        )
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(with_store())
-    except StoreUnavailable as error:
-        message = f"Redis does not answer at {address}: {error}"
-        raise click.ClickException(message) from error
-
-
-def _address(url: str) -> RedisAddress:
-    if url == "embedded":
-        message = (
-            "redis.url is embedded, which only the gateway that started it knows;"
-            " give its address with --redis"
-        )
-        raise click.ClickException(message)
-    try:
-        return parse_redis_url(url)
-    except ValueError as error:
-        raise click.ClickException(f"the Redis URL: {error}") from error
+    return run_with_store(loaded, redis_url, work)
 
 
 def _cookie_name(config: Config) -> str:
@@ -257,7 +256,3 @@ def _print_json(value: object) -> None:
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def _unknown() -> click.ClickException:
-    return click.ClickException("there is no such session, or it has ended")

@@ -18,7 +18,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.formats.credential import Credential
+from gateway.sessions.formats.credential import (
+    Credential,
+    credential_of_hash,
+    credential_of_id,
+)
 from gateway.sessions.formats.engine import (
     NO_KEY,
     Judgement,
@@ -27,6 +31,7 @@ from gateway.sessions.formats.engine import (
     judge,
     read_session,
 )
+from gateway.sessions.formats.keys import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
     issued_key,
@@ -158,6 +163,38 @@ class ForeignStore:
         if seen is None:
             raise StoreUnavailable("this session was not looked up here")
         return await self.look_up(seen.credential, now)
+
+    async def probe(self, profile: Profile) -> None:
+        """Return if Redis lets us read the sessions of this format, and our notes.
+
+        Raises:
+            StoreUnavailable: it does not answer, or a right is missing.
+        """
+        key = "0" * _KEY_CHARS
+        notes = (tombstone_key(key), issued_key(key), not_before_key(""))
+        records = [profile.key.of("gateway-check", key)]
+        if profile.then is not None:
+            records.append(profile.then.key.of("gateway-check"))
+        await self._lookups.ask(Look(tuple(records), notes, 0))
+
+    async def search(self, profile: Profile, named: str) -> Credential | None:
+        """Find the session that an operator names, by its id or by its public id.
+
+        For the public id of a session all keys of the format are walked through.
+        None where it is neither, or Redis has no such key.
+        """
+        credential = credential_of_id(profile, named)
+        if credential is not None or not is_key(named):
+            return credential
+        credential = credential_of_hash(profile, named)
+        if credential is not None:
+            return credential
+        for key in await self._client.scan(key_pattern(profile.key)):
+            session_id = profile.key.id_in(key)
+            found = session_id and credential_of_id(profile, session_id)
+            if found and found.key == named:
+                return found
+        return None
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:
         """Give a session that was looked up here; there is no index of the others."""

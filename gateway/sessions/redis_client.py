@@ -34,6 +34,7 @@ from gateway.sessions.redis_url import RedisAddress, RedisKind
 
 # One process needs few: look-ups share. More would only queue inside Redis.
 MAX_CONNECTIONS: Final = 64
+SCAN_STEP: Final = 1000
 # A silent subscription is asked whether it still lives.
 HEARTBEAT: Final = 5.0
 
@@ -113,6 +114,18 @@ class RedisClient:
         """Send one command; on Cluster its first key tells the node."""
         client = self._open()
         return await self._within(lambda: _command(client, *command))
+
+    async def scan(self, pattern: str) -> list[str]:
+        """Name the keys that match; walks through all keys, so for operators only.
+
+        No deadline as a whole, which grows with the keys; each step has its own.
+        """
+        client = self._open()
+        steps = client.scan_iter(match=pattern, count=SCAN_STEP)
+        found: list[str] = []
+        while (key := await self._within(lambda: anext(steps, None))) is not None:
+            found.append(key.decode("utf-8", "surrogateescape"))
+        return found
 
     async def run_script(
         self, script: str, key: str, *args: str | bytes | float

@@ -34,12 +34,15 @@ class Watch:
         self._on_ended: list[OnEnded] = []
         self._on_gap: list[OnGap] = []
         self._task: asyncio.Task[None] | None = None
+        self._listening = False
 
     def add(self, on_ended: OnEnded, on_gap: OnGap | None) -> None:
         """Add callbacks; the first one starts the listening."""
         self._on_ended.append(on_ended)
         if on_gap is not None:
             self._on_gap.append(on_gap)
+            if self._listening:
+                _shielded(on_gap)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._listen())
 
@@ -59,9 +62,11 @@ class Watch:
                     for on_gap in self._on_gap:
                         _shielded(on_gap)
                     failures = 0
+                    self._listening = True
                     while True:
                         self._tell(await next_message())
             except Exception:  # noqa: BLE001 - to stay deaf would be worse
+                self._listening = False
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
 

@@ -6,6 +6,7 @@ import pytest
 import uvloop
 
 from tests.servers import Server, valkey_server
+from tests.walk.foreign import custom_config
 from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
@@ -48,5 +49,16 @@ async def gateway(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> AsyncIterator[Gateway]:
     config = base_config(upstream.port)
+    async with running_gateway(config, tmp_path, redis.url) as running:
+        yield running
+
+
+@pytest.fixture
+async def custom(
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> AsyncIterator[Gateway]:
+    """A gateway in front of an app with sessions of its own making."""
+    await asyncio.to_thread(redis.command_line, "FLUSHALL")
+    config = custom_config(upstream.port)
     async with running_gateway(config, tmp_path, redis.url) as running:
         yield running

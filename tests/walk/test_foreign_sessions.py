@@ -5,90 +5,27 @@ of the gateway stands where it stood when they were written.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.server.edge import Edge
 from tests.servers import Server
 from tests.sessions.formats.scenarios import SCENARIOS, Scenario
 from tests.sessions.formats.test_fixtures import STRICTER
-from tests.walk.harness import (
-    BROWSER,
-    PROGRAM,
-    Gateway,
-    RecordingUpstream,
-    ask,
-    base_config,
-    running_gateway,
+from tests.walk.foreign import (
+    MINE,
+    SID,
+    cookie,
+    dump,
+    gateway_for,
+    put_again,
+    sets_a_cookie,
+    written,
 )
+from tests.walk.harness import BROWSER, PROGRAM, Gateway, RecordingUpstream, ask
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
 BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
-
-
-class StoppedClock(Edge):
-    """An Edge on which it is always the moment that a scenario was written at."""
-
-    moment = 0.0
-
-    def now(self) -> float:
-        return self.moment
-
-
-def config_for(scenario: Scenario, upstream: int, **sessions: Any) -> dict[str, Any]:
-    """The configuration that a user of this library would write."""
-    config = base_config(upstream)
-    settings = scenario.settings
-    said: dict[str, Any] = {
-        "format": settings.format,
-        "cookie": {"name": settings.cookie_name},
-        "profile": dict(settings.profile),
-    }
-    if settings.secrets:
-        said["secrets"] = list(settings.secrets)
-    if settings.key_prefix is not None:
-        said["key_prefix"] = settings.key_prefix
-    if settings.allow_pickle:
-        said["allow_pickle"] = True
-    config["sessions"] = said | sessions
-    for each in config["upstreams"].values():
-        each.pop("may_sign_in", None)
-        each["session_cookie"] = "forward"
-    return config
-
-
-def put(redis: Server, scenario: Scenario) -> None:
-    """Write the records of a scenario as its library left them."""
-    redis.command_line("FLUSHALL")
-    for key, stored in scenario.redis.keys.items():
-        assert stored.value is not None
-        life = () if stored.pttl < 0 else ("PX", str(stored.pttl))
-        redis.command_line("SET", key, stored.value, *life)
-
-
-@asynccontextmanager
-async def gateway_for(
-    scenario: Scenario,
-    upstream: RecordingUpstream,
-    redis: Server,
-    folder: Path,
-    **sessions: Any,
-) -> AsyncIterator[Gateway]:
-    await asyncio.to_thread(put, redis, scenario)
-    config = config_for(scenario, upstream.port, **sessions)
-    async with running_gateway(config, folder, redis.url) as running:
-        running.app.tools.edge = clock = StoppedClock()
-        clock.moment = scenario.now
-        yield running
-
-
-def cookie(raw: bytes) -> dict[str, str]:
-    return {"Cookie": raw.decode("latin-1")}
 
 
 @ALL
@@ -197,55 +134,7 @@ async def test_the_app_s_keys_are_not_touched(
         assert all(key.startswith(b"gateway:") for key in {*keys} - theirs)
 
 
-def put_again(redis: Server, scenario: Scenario) -> None:
-    """Write the records back, as a library does that was slow."""
-    for key, stored in scenario.redis.keys.items():
-        assert stored.value is not None
-        redis.command_line("SET", key, stored.value, "PX", "60000")
-
-
-def dump(redis: Server, scenario: Scenario) -> list[object]:
-    return [redis.command_line("DUMP", key) for key in scenario.redis.keys]
-
-
 # --- what apps, and others, leave in Redis
-
-
-SID = "0123456789abcdef0123456789abcdef"
-CUSTOM: dict[str, Any] = {
-    "format": "json",
-    "cookie": {"name": "sid"},
-    "profile": {
-        "id": "[0-9a-f]{32}",
-        "key": "sess:{id}",
-        "max_bytes": 16384,
-        "identity": "$.user.id",
-        "roles": "$.user.roles",
-        "deny": ["$.user.banned"],
-    },
-}
-
-
-@pytest.fixture
-async def custom(
-    upstream: RecordingUpstream, redis: Server, tmp_path: Path
-) -> AsyncIterator[Gateway]:
-    await asyncio.to_thread(redis.command_line, "FLUSHALL")
-    config = base_config(upstream.port)
-    config["sessions"] = CUSTOM
-    for each in config["upstreams"].values():
-        each.pop("may_sign_in", None)
-        each["session_cookie"] = "forward"
-    async with running_gateway(config, tmp_path, redis.url) as running:
-        yield running
-
-
-async def written(redis: Server, value: object, key: str = f"sess:{SID}") -> None:
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    await asyncio.to_thread(redis.command_line, "SET", key, raw, "PX", "60000")
-
-
-MINE = {"Cookie": f"sid={SID}"}
 
 
 @pytest.mark.parametrize(
@@ -367,15 +256,6 @@ async def test_when_redis_is_away_nobody_is_signed_out(
     assert open_.status == 200
     assert upstream.last.one("Cookie") is None
     assert open_.all("Set-Cookie") == []
-
-
-def sets_a_cookie(*lines: str):
-    async def answer(_seen: object, writer: asyncio.StreamWriter) -> None:
-        fields = "".join(f"Set-Cookie: {line}\r\n" for line in lines)
-        writer.write(f"HTTP/1.1 200 OK\r\n{fields}Content-Length: 0\r\n\r\n".encode())
-        await writer.drain()
-
-    return answer
 
 
 async def test_the_app_s_own_cookies_pass_as_it_wrote_them(

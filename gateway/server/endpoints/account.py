@@ -54,6 +54,9 @@ async def account(
         return _turned_away(found, head, serving, story)
     listed = await tools.store.list_for(found.session.identity.id, now)
     variables = _variables(found, listed, now, serving)
+    # Of an app's sessions there is no list, and what is in them is the app's to change.
+    variables["may_switch"] = tools.own is not None
+    variables["unlisted"] = tools.own is None
     variables["notice"] = _notice(head.target.query)
     return OwnAnswer(reply=serving.replies.pages.page("account.html", variables))
 
@@ -219,7 +222,10 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
         "hand_held": is_hand_held(device.user_agent),
         "address": device.ip_address,
         "seen": "now" if mine else ago(now - session.last_seen_at),
-        "since": ago(now - session.authenticated_at),
+        # Not every library says when.
+        "since": ago(now - session.authenticated_at)
+        if session.authenticated_at
+        else "",
         "mine": mine,
     }
 

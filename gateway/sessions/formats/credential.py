@@ -82,6 +82,18 @@ def credential_of_id(profile: Profile, session_id: str) -> Credential | None:
     )
 
 
+def credential_of_hash(profile: Profile, digest: str) -> Credential | None:
+    """Make the credential of a session's public id, where the library hashes ids too.
+
+    Nobody can come with it: the id itself is not known.
+    """
+    if not profile.key.hashed:
+        return None
+    return Credential(
+        value="", key=digest, record_key=profile.key.of("", digest), profile=profile
+    )
+
+
 def other_credential(
     profile: Profile, headers: Sequence[tuple[bytes, bytes]]
 ) -> bytes | None:

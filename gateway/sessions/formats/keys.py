@@ -23,6 +23,11 @@ class IdKey:
         """Name the key; `digest` is the hex SHA-256 of the id."""
         return f"{self.before}{digest if self.hashed else session_id}{self.after}"
 
+    def id_in(self, key: str) -> str | None:
+        """Take the id, or its hash, out of the name of a key; None if none is."""
+        middle = key.removeprefix(self.before).removesuffix(self.after)
+        return middle if key == f"{self.before}{middle}{self.after}" else None
+
 
 @dataclass(frozen=True, slots=True)
 class PathKey:
@@ -63,8 +68,13 @@ def parse_path_key(text: str, *, prefix: str) -> PathKey:
 
 def acl_pattern(key: IdKey | PathKey) -> str:
     """Give the Redis ACL rule by which these keys may be read, and no more."""
+    return f"%R~{key_pattern(key)}"
+
+
+def key_pattern(key: IdKey | PathKey) -> str:
+    """Give the glob pattern, as Redis has them, that all these keys match."""
     before, after = (_GLOB(r"\\\g<0>", part) for part in (key.before, key.after))
-    return f"%R~{before}*{after}"
+    return f"{before}*{after}"
 
 
 def _split(text: str, prefix: str) -> tuple[str, str, str]:

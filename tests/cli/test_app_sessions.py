@@ -1,0 +1,156 @@
+"""`gateway sessions` and `gateway explain` with the sessions of an app."""
+
+import hashlib
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import cli
+from tests.servers import valkey_server
+
+SID = "5e55105e" * 4
+HASH = hashlib.sha256(SID.encode()).hexdigest()
+CONFIG = """\
+version: 1
+redis: {url: "%s"}
+sign_in: {url: /login}
+sessions:
+  format: json
+  cookie: {name: sid}
+  profile: {id: "[0-9a-f]{32}", key: "s:{id}", identity: $.user.id, roles: $.user.roles}
+upstreams:
+  app: {url: http://127.0.0.1:3000, session_cookie: forward}
+routes:
+  - {match: /**, rule: protected, upstream: app}
+  - {match: /admin/**, rule: admin-only, upstream: app}
+  - {match: /login, rule: auth-redirect, upstream: app}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with valkey_server(tmp_path_factory.mktemp("cli")) as running:
+        yield running
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    server.command_line("FLUSHALL")
+    record = {"user": {"id": "u_ada", "roles": ["admin"]}}
+    server.command_line("SET", f"s:{SID}", json.dumps(record), "EX", "60")
+    server.command_line("SET", f"s:{'e' * 32}", "{}", "EX", "60")
+    server.command_line("SET", f"s:{'d' * 32}", "{", "EX", "60")
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG % server.url)
+    return lambda *words: CliRunner().invoke(cli, [*words, "-c", str(path)])
+
+
+@pytest.mark.parametrize(
+    "words", [("create", "--identity", "u"), ("list", "--identity", "u")]
+)
+def test_what_only_the_app_can_do_is_refused_with_the_reason(run, words):
+    answer = run("sessions", *words)
+
+    assert answer.exit_code == 1
+    assert "sessions.format is json: the app makes these sessions" in answer.output
+
+
+@pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
+def test_a_session_is_shown_and_ended_by_either_name(run, named):
+    shown = run("sessions", "show", named)
+    ended = run("sessions", "revoke", named)
+    after = run("sessions", "show", named)
+
+    assert json.loads(shown.output)["identity"]["id"] == "u_ada"
+    assert (ended.exit_code, HASH in ended.output) == (0, True)
+    assert json.loads(after.output)["active"] is False
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ("nobody", "there is no such session"),
+        ("f" * 32, "there is no such session"),
+        ("f" * 64, "there is no such session"),
+        ("e" * 32, "nobody is signed in to this session"),
+        ("d" * 32, "the session cannot be read: not strict JSON"),
+    ],
+)
+def test_what_is_no_session_is_told_apart(run, named, told):
+    answer = run("sessions", "show", named)
+
+    assert answer.exit_code == 1
+    assert told in answer.output
+
+
+def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server):
+    server.command_line("DEL", f"s:{SID}")
+
+    ended = run("sessions", "revoke", HASH, "--json")
+
+    assert json.loads(ended.output) == {"id": HASH, "active": False}
+    assert server.command_line("EXISTS", f"gateway:revoked:{HASH}") == 1
+
+
+@pytest.mark.parametrize(("but", "active"), [((), False), (("--except", SID), True)])
+def test_all_sessions_of_somebody_end_but_one(run, but, active):
+    ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
+    shown = run("sessions", "show", SID)
+    nobody = run("sessions", "revoke-all", "--identity", "u", "--except", "nobody")
+
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(shown.output)["active"] is active
+    assert nobody.exit_code == 1
+
+
+@pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
+def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(run, named):
+    answer = run("explain", "GET", "/admin", "--as", named)
+
+    assert answer.exit_code == 0, answer.output
+    assert "pass  an administrator" in answer.output
+    assert "X-Auth-User-Id: u_ada" in answer.output
+    assert SID not in answer.output
+    assert HASH[:12] in answer.output
+
+
+def test_a_guest_is_nobody_and_a_revoked_session_too(run):
+    guest = run("explain", "GET", "/admin", "--as", "e" * 32)
+    run("sessions", "revoke", SID)
+    revoked = run("explain", "GET", "/admin", "--as", SID)
+    unknown = run("explain", "GET", "/admin", "--as", "f" * 32)
+    example = run("explain", "GET", "/admin", "--as", "admin")
+
+    assert (guest.exit_code, "no_session" in guest.output) == (1, True)
+    assert (revoked.exit_code, "session_revoked" in revoked.output) == (1, True)
+    assert unknown.exit_code == 1
+    assert "there is no session with the id" in unknown.output
+    assert example.exit_code == 0, example.output
+
+
+def test_check_asks_redis_for_what_a_request_would_ask(run, server, tmp_path):
+    right = run("check")
+    rules = ("~gateway:*", "&*", "-@all", "+exists", "+mget", "+getrange", "+pttl")
+    server.command_line("ACL", "SETUSER", "poor", "reset", "on", ">pw", *rules)
+    poor = tmp_path / "poor.yaml"
+    poor.write_text(CONFIG % server.url.replace("://", "://poor:pw@"))
+    wrong = CliRunner().invoke(cli, ["check", "-c", str(poor)])
+
+    assert right.exit_code == 0, right.output
+    assert "json, cookie sid, keys %R~s:*" in right.output
+    assert wrong.exit_code == 1
+    assert "permission" in wrong.output.lower()
+
+
+def test_a_mistake_in_the_format_is_told_by_every_command(tmp_path):
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG.replace("[0-9a-f]{32}", ".*") % "redis://127.0.0.1:1")
+    for words in (
+        ("sessions", "show", SID),
+        ("explain", "GET", "/", "--as", SID),
+        ("check",),
+    ):
+        answer = CliRunner().invoke(cli, [*words, "-c", str(path)])
+        assert answer.exit_code == 1
+        assert "gateway.yaml:7:17" in answer.output
