@@ -7,7 +7,7 @@
     no_session: "signed_out", malformed: "signed_out", bad_signature: "signed_out",
   };
   const onEnd = [], onTenant = [];
-  let session = null, ended = null, asking = null;
+  let session = null, ended = null, asking = null, first = true;
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("gateway-session") : null;
   const tell = (message) => channel && channel.postMessage(message);
   const call = (callbacks, value) => callbacks.forEach((callback) => {
@@ -43,6 +43,9 @@
     // Anything else, a 503 above all, says nothing about the session.
     if (answer.status === 200) live(body);
     else if (answer.status === 401 && session) end(ENDS[body.reason] || "signed_out");
+    // The page after a sign-out, for one: the other tabs may not know yet.
+    else if (answer.status === 401 && first) tell({ look: true });
+    first = false;
   }
 
   function check() {
