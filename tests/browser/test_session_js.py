@@ -133,6 +133,17 @@ def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(tabs):
     expect(there.locator("#ended")).to_have_text("signed_out;")
 
 
+def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(tabs, running):
+    """The other tab may ask after the session ended and before the cookie went."""
+    here, there, key = tabs
+    running.do(running.gateway.app.store.end, key, time.time(), "signed_out")
+    here.route("**/.gateway/logout", lambda route: route.abort())
+
+    here.get_by_role("button", name="Sign out").click()
+
+    expect(there.locator("#ended")).to_have_text("signed_out;")
+
+
 def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(tabs, running):
     here, there, key = tabs
     running.do(running.gateway.app.store.end, key, time.time())

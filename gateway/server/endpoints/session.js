@@ -7,7 +7,7 @@
     no_session: "signed_out", malformed: "signed_out", bad_signature: "signed_out",
   };
   const onEnd = [], onTenant = [];
-  let session = null, ended = null, asking = null, first = true;
+  let session = null, ended = null, asking = null, first = true, left = -Infinity;
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("gateway-session") : null;
   const tell = (message) => channel && channel.postMessage(message);
   const call = (callbacks, value) => callbacks.forEach((callback) => {
@@ -16,6 +16,8 @@
 
   function end(reason) {
     if (ended) return;
+    // Ended by a form of another tab, and asked before the browser forgot the cookie.
+    if (reason === "revoked" && performance.now() - left < 15000) reason = "signed_out";
     if (reason === "signed_out" && Date.now() >= Date.parse(session.expires_at)) reason = "expired";
     ended = reason;
     tell({ ended, id: session.session_id });
@@ -58,13 +60,17 @@
 
   if (channel) channel.onmessage = ({ data }) => {
     if (data.ended && session && session.session_id === data.id) end(data.ended);
-    else if (data.soon) soon();
+    else if (data.soon) {
+      if (data.soon === "logout") left = performance.now();
+      soon();
+    }
     else if (data.look) check();
   };
   document.addEventListener("submit", (event) => {
     const from = event.submitter && event.submitter.getAttribute("formaction");
     const to = new URL(from || event.target.getAttribute("action") || "", location.href);
-    if (to.origin === location.origin && /^\/\.gateway\/(logout|tenant)$/.test(to.pathname)) tell({ soon: true });
+    const found = to.origin === location.origin && /^\/\.gateway\/(logout|tenant)$/.exec(to.pathname);
+    if (found) tell({ soon: found[1] });
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
   addEventListener("focus", check);
