@@ -62,11 +62,13 @@ ELSEWHERE = (
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
     ),
     Elsewhere(
-        "what is asked of a request's body", "tests/proxy/test_upstream.py", ("proxy/body",)
+        "what is asked of a request's body", "tests/proxy/test_upstream.py",
+        ("proxy/body", "proxy/upload"),
     ),
     Elsewhere(
         "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response",)
     ),
+    Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/routes/test_compile.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),
     Elsewhere(

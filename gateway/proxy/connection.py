@@ -1,43 +1,28 @@
-"""One connection to an upstream: one exchange at a time, over llhttp (strict).
+"""One connection to an upstream: one exchange at a time.
 
-The head is cut off at its empty line and given to the parser; bodies with a length
-are counted here, chunked ones parsed. So the end of an answer is known to the byte,
+The head is cut off at its empty line and read as a whole; bodies with a length are
+counted here, chunked ones taken apart. So the end of an answer is known to the byte,
 and a connection is used again only when nothing came after it.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
 from math import inf
 from typing import Protocol, assert_never
 
-from httptools import (
-    HttpParserError,
-    HttpParserUpgrade,
-    HttpResponseParser,
-)
-
 from gateway.errors import BadAnswer, UpstreamError, UpstreamTimeout
-from gateway.proxy.body import BodyLengthError, RequestBody, declared_length
-from gateway.proxy.framing import MAX_HEAD_BYTES, BodyKind, Framing, read_framing
+from gateway.proxy.body import RequestBody
+from gateway.proxy.chunks import Chunks
+from gateway.proxy.framing import BodyKind, Framing, read_framing
 from gateway.proxy.handshake import Handshake
+from gateway.proxy.head import HeadBytes, read_answer_head
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upload import Upload
 
 MAX_INTERIM = 20  # 1xx answers before the final one
-_MAX_STALLED = MAX_HEAD_BYTES  # chunk extensions and trailers without any content
-_HEAD_END = b"\r\n\r\n"
-_SUSPICIOUS_END = b"\n" + _HEAD_END
-_FIRST_STATUS, _SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _LAST_STATUS = (
-    100,
-    101,
-    200,
-    400,
-    599,
-)
-_HTTP11 = b"HTTP/1.1 "
-_HTTP10 = b"HTTP/1.0 "
+_SWITCHING, _FIRST_FINAL, _FIRST_ERROR = 101, 200, 400
 
 
 class Owner(Protocol):
@@ -96,33 +81,25 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
-        "_end_seen",
-        "_fields",
+        "_chunks",
         "_handshake",
-        "_head_done",
-        "_head_size",
+        "_head",
         "_heard",
         "_interim",
         "_keep_alive",
         "_method",
         "_owner",
-        "_parser",
         "_phase",
-        "_pieces",
-        "_pump",
         "_remaining",
         "_response",
-        "_stalled",
-        "_start",
-        "_tail",
         "_transport",
+        "_upload",
         "_used",
-        "_writable",
-        "_write_paused",
         "deadline",
         "expires",
         "loop",
         "slot",
+        "write_paused",
     )
 
     def __init__(self, owner: Owner, slot: object) -> None:
@@ -130,13 +107,13 @@ class Connection(asyncio.Protocol):
         self.slot = slot  # the pool's: which target this counts for
         self.deadline = inf  # the time by which something has to happen
         self.expires = inf  # the time after which it is not used again
+        self.write_paused = False
         self._owner = owner
         self._phase = _IDLE
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._used = False
-        self._write_paused = False
-        self._writable: asyncio.Future[None] | None = None
-        self._pump: asyncio.Task[None] | None = None
+        self._head = HeadBytes()
+        self._upload: Upload | None = None
         self._response: UpstreamResponse | None = None
         self._answer: asyncio.Future[Answer] | None = None
 
@@ -165,15 +142,13 @@ class Connection(asyncio.Protocol):
         self._handshake = handshake
         self._heard = False
         self._interim = 0
-        self._end_seen = False
         self._phase = _HEAD
-        self._expect_head()
         self._transport.write(head)
         if body is None:
             self.deadline = self._owner.clock() + self._owner.response_timeout
         else:
             self.deadline = inf
-            self._pump = self.loop.create_task(self._send_body(body, head))
+            self._upload = Upload(body, head, self)
         return answer
 
     def abort(self) -> None:
@@ -182,7 +157,7 @@ class Connection(asyncio.Protocol):
             return
         self._phase = _CLOSED
         self.deadline = inf
-        self._stop_pump()
+        self._stop_upload()
         self._transport.abort()
         self._owner.gone(self)
 
@@ -201,7 +176,7 @@ class Connection(asyncio.Protocol):
         """End the exchange because its deadline has passed."""
         if self._phase is not _HEAD:
             what = "the upstream went silent in the middle of its answer"
-        elif self._pump is not None:
+        elif self._upload is not None:
             what = "the upstream stopped taking the request"
         else:
             what = "the upstream did not answer in time"
@@ -210,11 +185,11 @@ class Connection(asyncio.Protocol):
     def rearm(self) -> None:
         """Set the deadline from what is being waited for right now."""
         owner = self._owner
-        if self._write_paused and self._pump is not None:
+        if self.write_paused and self._upload is not None:
             self.deadline = owner.clock() + owner.idle_timeout
         elif self._phase is _HEAD:
             # As long as the request comes in, the client is waited for.
-            waiting = self._pump is None
+            waiting = self._upload is None
             self.deadline = owner.clock() + owner.response_timeout if waiting else inf
         elif self._response is not None and self._response.waiting:
             self.deadline = owner.clock() + owner.idle_timeout
@@ -231,195 +206,99 @@ class Connection(asyncio.Protocol):
         if self._phase is not _CLOSED:
             self._transport.resume_reading()
 
-    # The request's body
+    # The request's body: the Outlet of its upload
 
-    async def _send_body(self, body: RequestBody, head: bytes) -> None:
-        try:
-            if body.chunked:
-                await self._send_chunks(body)
-            else:
-                await self._send_length(body, declared_length(head))
-        except asyncio.CancelledError:
-            self._give_up_body(BadAnswer("the sending of the request was cancelled"))
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the waiter gets it
-            self._give_up_body(error)
-        else:
-            self._pump = None
-            self.rearm()
+    def write(self, *pieces: bytes) -> None:
+        """See Outlet."""
+        self._transport.writelines(pieces)
 
-    def _give_up_body(self, error: Exception) -> None:
-        if self._pump is not None:  # else it was stopped, and nobody waits for it
-            self._pump = None
-            self._fail(error)
-
-    async def _send_chunks(self, body: RequestBody) -> None:
-        while data := await body.read():
-            self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
-            if self._write_paused:
-                await self._drain()
-        self._transport.write(b"0\r\n\r\n")
-
-    async def _send_length(self, body: RequestBody, length: int) -> None:
-        while length and (data := await body.read()):
-            length -= len(data)
-            if length < 0:
-                raise BodyLengthError("more body than the head said")
-            self._transport.write(data)
-            if self._write_paused:
-                await self._drain()
-        if length:
-            raise BodyLengthError("less body than the head said")
-
-    async def _drain(self) -> None:
-        self._writable = self.loop.create_future()
-        self.rearm()
-        try:
-            await self._writable
-        finally:
-            self._writable = None
+    def sent(self) -> None:
+        """See Outlet."""
+        self._upload = None
         self.rearm()
 
-    def _stop_pump(self) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
-            self._pump = None
+    def not_sent(self, error: Exception) -> None:
+        """See Outlet."""
+        self._upload = None
+        self._fail(error)
+
+    def _stop_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.stop()
+            self._upload = None
 
     # The answer
 
-    def _expect_head(self) -> None:
-        self._parser = HttpResponseParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
-        self._head_done = False
-        self._head_size = 0
-        self._start = b""
-        self._tail = b""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field from the parser. Those of trailers are dropped."""
-        if not self._head_done:
-            self._fields.append((name, value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        """Hear from the parser that the head is whole."""
-        self._head_done = True
-
-    def on_message_begin(self) -> None:
-        """Hear from the parser that bytes came after the end."""
-        if self._phase is _CHUNKED:
-            self._keep_alive = False
-
-    def on_body(self, data: bytes) -> None:
-        """Take content out of a chunk from the parser; not that of a next message."""
-        if not self._end_seen:
-            self._pieces.append(data)
-
-    def on_message_complete(self) -> None:
-        """Hear from the parser that the last chunk is over."""
-        if self._phase is _CHUNKED:
-            self._end_seen = True
-
     def _read_head(self, data: bytes) -> None:
         while data:
-            tail = self._tail
-            joined = tail + data if tail else data
-            end = joined.find(_HEAD_END)
-            size = end + len(_HEAD_END) - len(tail) if end >= 0 else len(data)
-            if self._head_size + size > MAX_HEAD_BYTES:
-                raise BadAnswer(
-                    f"the head of the answer is over {MAX_HEAD_BYTES} bytes"
-                )
-            if len(self._start) < len(_HTTP11):
-                self._start = (self._start + data[: len(_HTTP11)])[: len(_HTTP11)]
-            self._parse(data[:size] if size < len(data) else data)
-            if self._head_done is not (end >= 0):
-                raise BadAnswer("an answer whose head has no clear end")
-            if end < 0:
-                self._head_size += size
-                self._tail = joined[1 - len(_HEAD_END) :]
+            found = self._head.take(data)
+            if found is None:
                 return
-            data = data[size:]
-            status = self._parser.get_status_code()
+            head, data = found
+            status, minor, fields = read_answer_head(head)
             if status >= _FIRST_FINAL or status == _SWITCHING:
-                self._take_head(status, data)
+                self._take_head(status, minor, fields, data)
                 return
-            self._skip_interim(status)
+            # RFC 9110 section 15.2: a client parses 1xx answers and may ignore them.
+            # We answer Expect ourselves, and 103 is advice that we do not pass on.
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise BadAnswer("too many interim answers")
 
-    def _parse(self, data: bytes) -> None:
-        # Raised after the head of a 101: what follows is not the parser's.
-        with suppress(HttpParserUpgrade):
-            self._parser.feed_data(data)
-
-    def _skip_interim(self, status: int) -> None:
-        # RFC 9110 section 15.2: a client parses 1xx answers and may ignore them. We
-        # answer Expect ourselves, and 103 is advice that we do not pass on.
-        self._minor()
-        self._interim += 1
-        if status < _FIRST_STATUS or self._interim > MAX_INTERIM:
-            raise BadAnswer("a status below 100, or too many interim answers")
-        self._expect_head()
-
-    def _minor(self) -> int:
-        if self._start == _HTTP11:
-            return 1
-        if self._start == _HTTP10:
-            return 0
-        raise BadAnswer("not an answer in HTTP/1.1 or HTTP/1.0")
-
-    def _take_head(self, status: int, rest: bytes) -> None:
-        minor = self._minor()
-        if status > _LAST_STATUS:
-            raise BadAnswer("a status above 599")
+    def _take_head(
+        self, status: int, minor: int, fields: list[tuple[bytes, bytes]], rest: bytes
+    ) -> None:
         framing = read_framing(
-            method=self._method, status=status, minor=minor, fields=self._fields
+            method=self._method, status=status, minor=minor, fields=fields
         )
         if status == _SWITCHING:
-            self._switch(framing, rest)
+            self._switch(framing, fields, rest)
             return
-        response = UpstreamResponse(status, self._fields, framing, self)
-        self._response = response
         self._keep_alive = framing.keep_alive
-        self._expire(framing.keep_alive_seconds)
-        if self._pump is not None and status >= _FIRST_ERROR and not framing.keep_alive:
+        seconds = framing.keep_alive_seconds
+        self.expires = inf if seconds is None else self._expiry(seconds)
+        if self._upload is not None and status >= _FIRST_ERROR and not self._keep_alive:
             # RFC 9112 section 9.5: such an answer says that the rest is not wanted.
-            self._stop_pump()
-            self._keep_alive = False
-        answer = self._answer
+            self._stop_upload()
         self.deadline = inf
-        if framing.kind is BodyKind.NONE or framing.content_length == 0:
-            self._end(clean=not rest)
+        length = framing.content_length or 0
+        bodiless = framing.kind is BodyKind.NONE or framing.content_length == 0
+        if bodiless or (framing.kind is BodyKind.LENGTH and len(rest) >= length):
+            # All of it is here, as it is with most answers.
+            content = b"" if bodiless else rest[:length]
+            response = UpstreamResponse(status, fields, framing, None, content)
+            self._end(clean=len(rest) == len(content))
         else:
+            response = UpstreamResponse(status, fields, framing, self)
+            self._response = response
             self._phase = _phase_for(framing.kind)
-            self._remaining = framing.content_length or 0
-            self._stalled = 0
+            self._remaining = length
+            if self._phase is _CHUNKED:
+                self._chunks = Chunks()
             if rest:
                 self._read_body(rest)
-        self._answer = None
+        answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_result(response)
 
-    def _expire(self, seconds: int | None) -> None:
+    def _expiry(self, seconds: int) -> float:
         """Keep the connection for less than the upstream says it will.
 
         What we send must arrive before the upstream closes.
         """
-        if seconds is None:
-            self.expires = inf
-        else:
-            self.expires = self._owner.clock() + max(seconds - 1, seconds / 2)
+        return self._owner.clock() + max(seconds - 1, seconds / 2)
 
-    def _switch(self, framing: Framing, rest: bytes) -> None:
+    def _switch(
+        self, framing: Framing, fields: list[tuple[bytes, bytes]], rest: bytes
+    ) -> None:
         handshake = self._handshake
         if handshake is None:
             raise BadAnswer("a 101 that nobody asked for")
-        handshake.check(self._fields)
-        headers = framing.end_to_end
-        answer = self._answer
-        self._answer = None
+        handshake.check(fields)
+        answer, self._answer = self._answer, None
         self.deadline = inf
         self._phase = _CLOSED
-        tunnel = Tunnel(self._transport, headers, early=rest)
+        tunnel = Tunnel(self._transport, framing.end_to_end, early=rest)
         self._transport.set_protocol(tunnel)
         self._owner.tunneled(self, tunnel)
         if answer is not None and not answer.done():
@@ -436,43 +315,24 @@ class Connection(asyncio.Protocol):
             if over >= 0:
                 self._end(clean=over == 0)
         elif self._phase is _CHUNKED:
-            self._read_chunks(response, data)
+            chunks = self._chunks
+            content = chunks.read(data)
+            if content:
+                response.feed(content)
+            if chunks.ended:
+                self._end(clean=chunks.clean)
+            elif chunks.error is not None:
+                raise chunks.error
         else:
             response.feed(data)
-
-    def _read_chunks(self, response: UpstreamResponse, data: bytes) -> None:
-        size = len(_SUSPICIOUS_END)
-        self._tail = data[-size:] if len(data) >= size else (self._tail + data)[-size:]
-        error: HttpParserError | None = None
-        try:
-            self._parser.feed_data(data)
-        except HttpParserError as caught:
-            error = caught
-        pieces = self._pieces
-        if pieces:
-            self._pieces = []
-            self._stalled = 0
-            response.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        else:
-            self._stalled += len(data)
-        if self._end_seen:
-            # The parser skips empty lines before a next message; here they are bytes
-            # after the end, like any other.
-            tail = self._tail
-            clean = tail.endswith(_HEAD_END) and tail != _SUSPICIOUS_END
-            self._end(clean=clean and error is None)
-        elif error is not None:
-            raise error
-        elif self._stalled > _MAX_STALLED:
-            raise BadAnswer("chunk extensions or trailers without end")
 
     def _end(self, *, clean: bool) -> None:
         """End a whole answer; keep the connection if nothing speaks against it."""
         response = self._response
-        self._response = None
         if response is not None:
+            self._response = None
             response.finish(None)
-        if clean and self._keep_alive and self._pump is None:
+        if clean and self._keep_alive and self._upload is None:
             self._phase = _IDLE
             self._used = True
             self.deadline = inf
@@ -510,10 +370,6 @@ class Connection(asyncio.Protocol):
                     self.rearm()
         except UpstreamError as error:
             self._fail(error)
-        except HttpParserError as error:
-            failure = BadAnswer(f"the answer is not HTTP: {error}")
-            failure.__cause__ = error
-            self._fail(failure)
 
     def eof_received(self) -> None:
         """Take the upstream's end of sending for the end of the connection."""
@@ -521,9 +377,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake everybody who waits for something."""
+        upload = self._upload
         self._upstream_closed(exc)
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        if upload is not None:
+            upload.go_on()
         self._owner.lost()
 
     def _upstream_closed(self, exc: Exception | None) -> None:
@@ -544,14 +401,14 @@ class Connection(asyncio.Protocol):
         self._fail(failure)
 
     def pause_writing(self) -> None:
-        """Make the pump wait."""
-        self._write_paused = True
+        """Make the upload wait."""
+        self.write_paused = True
 
     def resume_writing(self) -> None:
-        """Let the pump go on."""
-        self._write_paused = False
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
+        """Let the upload go on."""
+        self.write_paused = False
+        if self._upload is not None:
+            self._upload.go_on()
 
 
 def _phase_for(kind: BodyKind) -> _Phase:

@@ -1,6 +1,6 @@
 """What the head of an upstream's answer says about its body and its connection.
 
-Pure. The parser has checked the grammar of the fields (RFC 9110 section 5); here
+Pure. The grammar of the fields is checked already (RFC 9110 section 5); here
 they get their meaning (RFC 9112 section 6.3), once.
 """
 
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from gateway.errors import BadAnswer
 
-MAX_HEAD_BYTES = 64 * 1024
 MAX_FIELDS = 200
 _LONGEST_NUMBER = 18  # digits: below 2**63, whatever is done with it later
 _NO_OPTIONS: frozenset[bytes] = frozenset()

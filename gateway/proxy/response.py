@@ -53,15 +53,17 @@ class UpstreamResponse:
         status: int,
         headers: list[tuple[bytes, bytes]],
         framing: Framing,
-        source: Source,
+        source: Source | None,
+        content: bytes = b"",
     ) -> None:
+        """Take a head; without a source, `content` is the whole body."""
         self.status = status
         self.headers = headers
         self.content_length = framing.content_length
         self.has_body = not (framing.kind is BodyKind.NONE or self.content_length == 0)
         self._framing = framing
-        self._source: Source | None = source  # None: the end has arrived
-        self._pieces: list[bytes] = []
+        self._source = source  # None: the end has arrived
+        self._pieces = [content] if content else []
         self._queued = 0
         self._paused = False
         self._error: Exception | None = None

@@ -2,11 +2,11 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import cast
 
-from gateway.errors import BadAnswer
 from gateway.proxy.body import RequestBody
-from gateway.proxy.connection import Answer, Connection, Unanswered
+from gateway.proxy.connection import Answer, Unanswered
 from gateway.proxy.handshake import Handshake
 from gateway.proxy.pool import Pool, TargetStats
 from gateway.proxy.response import UpstreamResponse
@@ -54,9 +54,9 @@ class Upstream:
             clock=clock,
         )
 
-    async def send(
+    def send(
         self, head: bytes, *, method: str, body: RequestBody | None, retriable: bool
-    ) -> UpstreamResponse:
+    ) -> Coroutine[None, None, UpstreamResponse]:
         """Send a request and return the head of its answer, the body following.
 
         `head` is complete, framing field and empty line included. `body` is sent while
@@ -71,11 +71,9 @@ class Upstream:
             BadAnswer: the answer cannot be passed on, or there was none.
             Exception: what `body.read` raised; the upstream saw the request cut off.
         """
-        answer = await self._exchange(head, method, body, None, retriable=retriable)
-        if isinstance(answer, UpstreamResponse):
-            return answer
-        answer.abort()
-        raise BadAnswer("a 101 that nobody asked for")
+        answer = self._exchange(head, method, body, None, retriable=retriable)
+        # Only a handshake can become a tunnel.
+        return cast("Coroutine[None, None, UpstreamResponse]", answer)
 
     async def open_tunnel(
         self, head: bytes, *, key: bytes, offered_protocols: Collection[str | bytes]
@@ -102,15 +100,21 @@ class Upstream:
     ) -> Answer:
         pool = self._pool
         connection = pool.take_idle() or await pool.take(fresh=False)
-        try:
-            return await _ask(connection, head, method, body, handshake)
-        except Unanswered as unanswered:
-            # RFC 9110 section 9.2.2: only what cannot have been acted on, or may be
-            # acted on twice, is sent again by a proxy.
-            if not (retriable and body is None and unanswered.reused):
+        while True:
+            try:
+                return await connection.exchange(
+                    head, method=method, body=body, handshake=handshake
+                )
+            except asyncio.CancelledError:
+                connection.abort()
                 raise
-        connection = await pool.take(fresh=True)
-        return await _ask(connection, head, method, body, handshake)
+            except Unanswered as unanswered:
+                # RFC 9110 section 9.2.2: only what cannot have been acted on, or may
+                # be acted on twice, is sent again by a proxy.
+                if not (retriable and body is None and unanswered.reused):
+                    raise
+            # Nothing was sent on it before: so this is the last time.
+            connection = await pool.take(fresh=True)
 
     def retire(self) -> None:
         """Keep no connection from now on; exchanges and tunnels go on to their end."""
@@ -123,19 +127,3 @@ class Upstream:
     def stats(self) -> tuple[TargetStats, ...]:
         """Count the connections of each target."""
         return self._pool.stats()
-
-
-async def _ask(
-    connection: Connection,
-    head: bytes,
-    method: str,
-    body: RequestBody | None,
-    handshake: Handshake | None,
-) -> Answer:
-    try:
-        return await connection.exchange(
-            head, method=method, body=body, handshake=handshake
-        )
-    except asyncio.CancelledError:
-        connection.abort()
-        raise

@@ -1,0 +1,81 @@
+"""A chunked body, taken apart by llhttp (strict), and known to the byte at its end."""
+
+from typing import Final
+
+from httptools import HttpParserError, HttpResponseParser
+
+from gateway.errors import BadAnswer
+from gateway.proxy.head import HEAD_END, MAX_HEAD_BYTES
+
+_BEFORE: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+"""What llhttp has to have read before it takes chunks."""
+_SUSPICIOUS_END: Final = b"\n" + HEAD_END
+_MAX_STALLED: Final = MAX_HEAD_BYTES
+"""Bytes of chunk extensions and trailers without any content."""
+
+
+class Chunks:
+    """One chunked body.
+
+    ended  the last chunk and its trailers are over; trailers are dropped
+    clean  and nothing came after them
+    error  why there will be no end
+    """
+
+    __slots__ = (
+        "_over",
+        "_parser",
+        "_pieces",
+        "_stalled",
+        "_tail",
+        "clean",
+        "ended",
+        "error",
+    )
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._stalled = 0
+        self._tail = b""
+        self.ended = False
+        self.clean = False
+        self.error: BadAnswer | None = None
+        self._parser = HttpResponseParser(self)
+        self._parser.feed_data(_BEFORE)
+        self._over = False  # another message has begun
+
+    def read(self, data: bytes) -> bytes:
+        """Give the content in these bytes; `ended` and `error` tell of the rest."""
+        size = len(_SUSPICIOUS_END)
+        self._tail = data[-size:] if len(data) >= size else (self._tail + data)[-size:]
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            self.error = BadAnswer(f"the answer is not HTTP: {error}")
+            self.error.__cause__ = error
+        pieces, self._pieces = self._pieces, []
+        self._stalled = 0 if pieces else self._stalled + len(data)
+        if self.ended:
+            # The parser skips empty lines before a next message; here they are bytes
+            # after the end, like any other.
+            tail = self._tail
+            whole = tail.endswith(HEAD_END) and tail != _SUSPICIOUS_END
+            self.clean = whole and not self._over and self.error is None
+        elif self._stalled > _MAX_STALLED and self.error is None:
+            self.error = BadAnswer("chunk extensions or trailers without end")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    # What llhttp tells
+
+    def on_message_begin(self) -> None:
+        """Hear that bytes came after the end."""
+        self._over = True
+
+    def on_body(self, data: bytes) -> None:
+        """Take content out of a chunk; not that of a next message."""
+        if not self.ended:
+            self._pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """Hear that the last chunk is over."""
+        self.ended = True

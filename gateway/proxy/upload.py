@@ -1,0 +1,100 @@
+"""The body of a request on its way to the upstream, as the upstream takes it."""
+
+import asyncio
+from typing import Protocol
+
+from gateway.errors import BadAnswer
+from gateway.proxy.body import BodyLengthError, RequestBody, declared_length
+
+
+class Outlet(Protocol):
+    """The connection that a body is written to."""
+
+    loop: asyncio.AbstractEventLoop
+    write_paused: bool
+    """Whether the upstream takes nothing more for now."""
+
+    def write(self, *pieces: bytes) -> None:
+        """Write to the upstream."""
+
+    def rearm(self) -> None:
+        """Set the time by which something has to happen."""
+
+    def sent(self) -> None:
+        """Hear that the whole body is written."""
+
+    def not_sent(self, error: Exception) -> None:
+        """Hear that there will be no more of it."""
+
+
+class Upload:
+    """Sends one body, in a task of its own."""
+
+    __slots__ = ("_outlet", "_room", "_stopped", "_task")
+
+    def __init__(self, body: RequestBody, head: bytes, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._room: asyncio.Future[None] | None = None
+        self._stopped = False
+        self._task = outlet.loop.create_task(self._send(body, head))
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether it is the upstream that is waited for."""
+        return self._room is not None
+
+    def go_on(self) -> None:
+        """Hear that the upstream takes more, or is gone."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def stop(self) -> None:
+        """Send no more, and tell nobody."""
+        self._stopped = True
+        self._task.cancel()
+
+    async def _send(self, body: RequestBody, head: bytes) -> None:
+        try:
+            if body.chunked:
+                await self._send_chunks(body)
+            else:
+                await self._send_length(body, declared_length(head))
+        except asyncio.CancelledError:
+            self._fail(BadAnswer("the sending of the request was cancelled"))
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the waiter gets it
+            self._fail(error)
+        else:
+            if not self._stopped:
+                self._outlet.sent()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._stopped:
+            self._outlet.not_sent(error)
+
+    async def _send_chunks(self, body: RequestBody) -> None:
+        while data := await body.read():
+            self._outlet.write(b"%x\r\n" % len(data), data, b"\r\n")
+            if self._outlet.write_paused:
+                await self._drain()
+        self._outlet.write(b"0\r\n\r\n")
+
+    async def _send_length(self, body: RequestBody, length: int) -> None:
+        while length and (data := await body.read()):
+            length -= len(data)
+            if length < 0:
+                raise BodyLengthError("more body than the head said")
+            self._outlet.write(data)
+            if self._outlet.write_paused:
+                await self._drain()
+        if length:
+            raise BodyLengthError("less body than the head said")
+
+    async def _drain(self) -> None:
+        self._room = self._outlet.loop.create_future()
+        self._outlet.rearm()
+        try:
+            await self._room
+        finally:
+            self._room = None
+        self._outlet.rearm()

@@ -1,0 +1,102 @@
+import pytest
+
+from gateway.errors import BadAnswer
+from gateway.proxy.head import MAX_HEAD_BYTES, HeadBytes, read_answer_head
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\n\n",
+        b"HTTP/1.1\t200 OK\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"HTTP/1.1 200OK\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 600 X\r\n\r\n",
+        b"HTTP/1.2 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 O\x00K\r\n\r\n",
+        b"HTTP/1.1 200 O\rK\r\n\r\n",
+        b"http/1.1 200 OK\r\n\r\n",
+        b"ICE/1.1 200 OK\r\n\r\n",
+        OK + b"X: a\n\r\n",
+        OK + b"X: a\r b\r\n\r\n",
+        OK + b"X: a\r\n b\r\n\r\n",
+        OK + b" X: a\r\n\r\n",
+        OK + b"X : a\r\n\r\n",
+        OK + b"X\r\n\r\n",
+        OK + b": a\r\n\r\n",
+        OK + b"X(: a\r\n\r\n",
+        OK + b"X\xe4: a\r\n\r\n",
+        OK + b"X: a\x00\r\n\r\n",
+        OK + b"X: a\x0b\r\n\r\n",
+        OK + b"X: a\x7f\r\n\r\n",
+        OK + b"X: a\r\n\r\nY: b\r\n\r\n",
+    ],
+)
+def test_what_is_not_a_head_to_the_letter_is_refused(head):
+    with pytest.raises(BadAnswer):
+        read_answer_head(head)
+
+
+def test_a_head_is_read_as_it_was_sent():
+    head = (
+        b"HTTP/1.0 404\r\nX-Empty:\r\nx-space:\t a b \t\r\nX-High: \xe4\xff\r\n"
+        b"X-Colon: a:b\r\nX-Twice: 1\r\nX-Twice: 2\r\n!#$%&'*+-.^_`|~9: y\r\n\r\n"
+    )
+
+    assert read_answer_head(head) == (
+        404,
+        0,
+        [
+            (b"X-Empty", b""),
+            (b"x-space", b"a b"),
+            (b"X-High", b"\xe4\xff"),
+            (b"X-Colon", b"a:b"),
+            (b"X-Twice", b"1"),
+            (b"X-Twice", b"2"),
+            (b"!#$%&'*+-.^_`|~9", b"y"),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 \r\n\r\n", OK + b"\r\n", b"HTTP/1.1 200\r\n\r\n"]
+)
+def test_there_need_be_no_reason_and_no_field(head):
+    assert read_answer_head(head) == (200, 1, [])
+
+
+@pytest.mark.parametrize("at", range(1, 24))
+def test_a_head_may_come_in_pieces(at):
+    wire, held = OK + b"X: y\r\n\r\nbody", HeadBytes()
+
+    assert held.take(wire[:at]) in {None, (wire[:25], wire[25:at])}
+    assert held.take(wire[at:]) == (wire[:25], wire[25:])
+
+
+@pytest.mark.parametrize("size", [1, 100, MAX_HEAD_BYTES])
+def test_a_head_is_not_collected_without_end(size):
+    held = HeadBytes()
+
+    with pytest.raises(BadAnswer):
+        for _ in range(MAX_HEAD_BYTES // size + 1):
+            held.take(b"x" * size)
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (1, False)])
+@pytest.mark.parametrize("together", [True, False])
+def test_the_end_counts(size, fits, together):
+    head = OK + b"X: " + b"y" * (MAX_HEAD_BYTES - len(OK) - 7 + size) + b"\r\n\r\n"
+    held = HeadBytes()
+    pieces = [head] if together else [head[:30], head[30:]]
+
+    if fits:
+        assert [held.take(piece) for piece in pieces][-1] == (head, b"")
+    else:
+        with pytest.raises(BadAnswer):
+            [held.take(piece) for piece in pieces]
