@@ -48,13 +48,18 @@ def revoke(
 ) -> str:
     """End a session; gives its public id.
 
-    Whether its record is there now says little: the app may write it anew.
+    Whether its record is there now says little: the app may write it anew. A name that
+    could be either id ends both, of which one is no session at all.
     """
-    key = _key_of(profile, named)
-    _ = run_with_app_s(
-        loaded, profile, redis_url, lambda store: store.end(key, time.time())
-    )
-    return key
+    keys = _keys_of(profile, named)
+
+    async def end(store: ForeignStore) -> str:
+        meant = await _meant(store, profile, named, keys)
+        for key in keys:
+            await store.end(key, time.time())
+        return meant
+
+    return run_with_app_s(loaded, profile, redis_url, end)
 
 
 def revoke_all(
@@ -65,19 +70,31 @@ def revoke_all(
     but: str | None,
 ) -> None:
     """End every session of an identity that began before now, but one."""
-    spared = None if but is None else _key_of(profile, but)
-    _ = run_with_app_s(
-        loaded,
-        profile,
-        redis_url,
-        lambda store: store.end_all(identity, time.time(), spared),
-    )
+    keys = () if but is None else _keys_of(profile, but)
+
+    async def end(store: ForeignStore) -> int:
+        spared = but and await _meant(store, profile, but, keys)
+        return await store.end_all(identity, time.time(), spared)
+
+    _ = run_with_app_s(loaded, profile, redis_url, end)
 
 
-def _key_of(profile: Profile, named: str) -> str:
-    credential = credential_of_id(profile, named)
-    if credential is not None:
-        return credential.key
-    if not is_key(named):
+def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:
+    """Give the public ids that a name may mean: ids of some formats look like them."""
+    as_id = credential_of_id(profile, named)
+    keys = [named] if is_key(named) else []
+    keys += [as_id.key] if as_id is not None else []
+    if not keys:
         raise unknown()
-    return named
+    return tuple(keys)
+
+
+async def _meant(
+    store: ForeignStore, profile: Profile, named: str, keys: tuple[str, ...]
+) -> str:
+    """Tell which one is meant: an id has a record, the hash of an id has none."""
+    as_id = credential_of_id(profile, named)
+    if len(keys) == 1 or as_id is None:
+        return keys[0]
+    found = await store.look_up(as_id, time.time())
+    return named if found is None else as_id.key

@@ -180,19 +180,21 @@ class ForeignStore:
     async def search(self, profile: Profile, named: str) -> Credential | None:
         """Find the session that an operator names, by its id or by its public id.
 
-        For the public id of a session all keys of the format are walked through.
-        None where it is neither, or Redis has no such key.
+        For the public id of a session all keys of the format are walked through; only
+        where none is its own is it taken for an id that looks like one. None where it
+        is neither, or Redis has no such key.
         """
-        credential = credential_of_id(profile, named)
-        if credential is not None or not is_key(named):
-            return credential
-        credential = credential_of_hash(profile, named)
-        if credential is not None:
-            return credential
+        as_id = credential_of_id(profile, named)
+        if not is_key(named):
+            return as_id
+        by_hash = credential_of_hash(profile, named)
+        return by_hash or await self._walk(profile, named) or as_id
+
+    async def _walk(self, profile: Profile, public_id: str) -> Credential | None:
         for key in await self._client.scan(key_pattern(profile.key)):
             session_id = profile.key.id_in(key)
             found = session_id and credential_of_id(profile, session_id)
-            if found and found.key == named:
+            if found and found.key == public_id:
                 return found
         return None
 

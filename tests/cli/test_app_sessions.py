@@ -93,6 +93,30 @@ def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server):
     assert server.command_line("EXISTS", f"gateway:revoked:{HASH}") == 1
 
 
+@pytest.mark.parametrize("long", ["a1" * 32, "session-of-express"])
+def test_a_public_id_that_could_be_an_id_ends_what_it_names(
+    run, server, tmp_path, long
+):
+    key = hashlib.sha256(long.encode()).hexdigest()
+    path = tmp_path / "gateway.yaml"
+    path.write_text(path.read_text().replace("[0-9a-f]{32}", "[a-z0-9-]{16,64}"))
+    record = {"user": {"id": "u_ada", "roles": []}}
+    server.command_line("SET", f"s:{long}", json.dumps(record), "EX", "60")
+
+    for named in (key, long):
+        server.command_line("DEL", f"gateway:revoked:{key}")
+        shown = run("sessions", "show", named)
+        spared = run("sessions", "revoke-all", "--identity", "u_ada", "--except", named)
+        alive = run("sessions", "show", named)
+        ended = run("sessions", "revoke", named, "--json")
+        after = run("sessions", "show", named)
+
+        assert json.loads(shown.output)["active"] is True
+        assert (spared.exit_code, json.loads(alive.output)["active"]) == (0, True)
+        assert json.loads(ended.output)["id"] == key
+        assert json.loads(after.output)["active"] is False
+
+
 @pytest.mark.parametrize(("but", "active"), [((), False), (("--except", SID), True)])
 def test_all_sessions_of_somebody_end_but_one(run, but, active):
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)

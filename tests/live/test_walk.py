@@ -127,6 +127,17 @@ async def test_the_admin_api_ends_a_session_and_one_can_sign_in_again(
     assert not await is_anonymous(browser)
 
 
+async def test_the_command_line_ends_a_session(live: Live) -> None:
+    browser = await signed_in(live)
+    session_id = told(await browser.get("/dashboard"))["x-auth-session-id"]
+    words = ["sessions", "revoke", session_id, "-c", str(live.gateway.path)]
+
+    told_by_it = await asyncio.to_thread(CliRunner().invoke, cli, words)
+
+    assert told_by_it.exit_code == 0, told_by_it.output
+    assert await is_anonymous(browser)
+
+
 async def test_the_admin_api_ends_all_sessions_of_an_identity(live: Live) -> None:
     browsers = [await signed_in(live) for _ in range(2)]
     ada = await signed_in(live, ADA)
@@ -137,6 +148,8 @@ async def test_the_admin_api_ends_all_sessions_of_an_identity(live: Live) -> Non
     assert reply.status in (200, 204)
     assert [await is_anonymous(each) for each in browsers] == [True, True]
     assert not await is_anonymous(ada)
+    await live.library.signing.sign_in(browsers[0], MO)
+    assert not await is_anonymous(browsers[0])
 
 
 async def test_the_gateway_may_read_the_sessions_and_change_nothing(
