@@ -11,7 +11,7 @@ import pytest
 from tests.live.browser import Browser
 from tests.live.libraries import BETTER_AUTH, parameters
 from tests.live.running import ADA, MEMBERSHIPS, MO
-from tests.live.walking import Live, copy_of, is_anonymous, signed_in, told
+from tests.live.walking import Live, is_anonymous, signed_in, told
 
 pytestmark = pytest.mark.parametrize(
     "library", parameters(BETTER_AUTH), scope="session"
@@ -123,7 +123,7 @@ async def test_a_membership_that_was_read_before_its_end_is_not_written_after(
     await call(mo, "organization/leave", organizationId=company)
     await live.store.eval(script, 2, *keys, turn, stale)
 
-    assert await live.store.get(keys[1]) == b'{"tenants":{}}'
+    assert await live.store.get(keys[1]) == b'{"banned":false,"tenants":{}}'
 
 
 async def test_memberships_from_before_are_published_at_sign_in(live: Live) -> None:
@@ -240,10 +240,7 @@ async def test_a_new_password_ends_the_other_sessions(live: Live) -> None:
         )
 
 
-async def test_a_write_in_flight_undoes_a_ban_but_not_an_end_at_the_gateway(
-    live: Live,
-) -> None:
-    """Better Auth remembers a ban beside the session, where the gateway is not told."""
+async def test_a_ban_holds_whatever_a_request_in_flight_writes_back(live: Live) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
     user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
     report = asyncio.create_task(live.past_the_gateway(mo).get("/dashboard/report"))
@@ -251,17 +248,34 @@ async def test_a_write_in_flight_undoes_a_ban_but_not_an_end_at_the_gateway(
 
     await call(ada, "admin/ban-user", userId=user_id)
     try:
-        assert await is_anonymous(copy_of(mo))
         await live.let_the_report_finish()
         await report
-        assert await live.store.exists(live.library.key(mo))
-        assert not await is_anonymous(copy_of(mo))
-        past = await live.past_the_gateway(mo).get("/")
-        assert past.json()["me"] is None
-
-        ended = await live.admin("DELETE", f"/admin/identities/{user_id}/sessions")
-
-        assert ended.status in (200, 204)
+        record = json.loads(await live.store.get(live.library.key(mo)))
+        assert record["user"]["banned"] is False  # as it was read before the ban
         assert await is_anonymous(mo)
     finally:
         await call(ada, "admin/unban-user", userId=user_id)
+    again = await signed_in(live)
+    assert not await is_anonymous(again)
+
+
+async def test_a_user_who_was_removed_stays_so(live: Live) -> None:
+    ada, eve = await signed_in(live, ADA), live.browser()
+    made = await call(
+        ada,
+        "admin/create-user",
+        email="eve@example.com",
+        password="eve's own password",
+        name="Eve",
+    )
+    eve_s = {"email": "eve@example.com", "password": "eve's own password"}
+    await live.library.signing.sign_in(eve, eve_s)
+    report = asyncio.create_task(live.past_the_gateway(eve).get("/dashboard/report"))
+    await live.report_has_started()
+
+    await call(ada, "admin/remove-user", userId=made["user"]["id"])
+    await live.let_the_report_finish()
+    await report
+
+    assert await live.store.exists(live.library.key(eve))
+    assert await is_anonymous(eve)

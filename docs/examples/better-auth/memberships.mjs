@@ -1,5 +1,6 @@
-// Better Auth: keeps in Redis who is a member of which organization, for the gateway to
-// read: `memberships:<user id>` = {"tenants": {"<organization id>": {"name", "role"}}}.
+// Better Auth: keeps in Redis who is a member of which organization, and whether he is
+// banned, for the gateway to read. `memberships:<user id>` holds
+// {"banned": false, "tenants": {"<organization id>": {"name", "role"}}}.
 import { createAuthMiddleware } from "better-auth/api";
 
 /**
@@ -13,16 +14,20 @@ import { createAuthMiddleware } from "better-auth/api";
  *       ],
  *     });
  *
- * What changes memberships past Better Auth's API calls `memberships.publish(userId)`.
+ * What changes users or members past Better Auth's API calls `memberships.publish(userId)`.
  */
 export function membershipsIn(redis) {
   let database;
   const record = (userId) => `memberships:${userId}`;
   const turn = (userId) => `memberships-turn:${userId}`;
 
-  /** Read the memberships of a user from the database, and write them to Redis. */
+  /** Read from the database what the gateway is to know of a user; write it to Redis. */
   async function publish(userId) {
     const mine = await redis.incr(turn(userId));
+    const user = await database.findOne({
+      model: "user",
+      where: [{ field: "id", value: userId }],
+    });
     const members = await database.findMany({
       model: "member",
       where: [{ field: "userId", value: userId }],
@@ -36,7 +41,7 @@ export function membershipsIn(redis) {
       if (found) tenants[organizationId] = { name: found.name, role };
     }
     // Whoever began later read later: what was read before a removal is not written after.
-    const written = JSON.stringify({ tenants });
+    const written = JSON.stringify({ banned: user?.banned ?? !user, tenants });
     await redis.eval(IF_IT_IS_OUR_TURN, 2, turn(userId), record(userId), mine, written);
   }
 
@@ -84,9 +89,14 @@ export function membershipsIn(redis) {
       id: "memberships-in-redis",
       init(context) {
         database = context.adapter;
-        // With every sign-in: so members from before are published, too.
-        const after = ({ userId }) => publish(userId);
-        return { options: { databaseHooks: { session: { create: { after } } } } };
+        const ofUser = { after: ({ id }) => publish(id) };
+        // With every sign-in, so that members from before are there, too.
+        const ofSession = { after: ({ userId }) => publish(userId) };
+        const databaseHooks = {
+          user: { update: ofUser, delete: ofUser },
+          session: { create: ofSession },
+        };
+        return { options: { databaseHooks } };
       },
       hooks: {
         after: [
