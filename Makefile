@@ -34,6 +34,9 @@ run: $(DEMO) ## start the demo: embedded Redis, PostgreSQL, a sample app and the
 test: $(DEV) programs ## install what the tests need, then run them all (PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: install
+install: $(DEV) ## make the virtual environment, and install in it what is locked
+
 .PHONY: check
 check: lint types floors schema ## everything that needs no running program: lint, types, floors, schema
 
@@ -99,8 +102,8 @@ programs:
 	done; \
 	if (( $${#missing[@]} )); then \
 	  if [[ "$${CI:-}" == true && $$(id -u) == 0 ]] && command -v apt-get >/dev/null; then \
-	    apt-get -q update; \
-	    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$${missing[@]}"; \
+	    apt-get -q $${APT_OPTIONS:-} update; \
+	    DEBIAN_FRONTEND=noninteractive apt-get -q $${APT_OPTIONS:-} install -y --no-install-recommends "$${missing[@]}"; \
 	  else \
 	    echo "not installed: $${missing[*]} (the tests that need them are left out;" \
 	         "to have them: sudo apt-get install $${missing[*]})" >&2; \
