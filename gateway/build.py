@@ -52,13 +52,21 @@ def build_ring(
     """Load the signing keys, or make them when the configuration says `embedded`.
 
     Raises:
-        ConfigError: the folder or a key cannot be used.
+        ConfigError: the folder or a key cannot be used, or keys in memory, which all
+            processes have from the one that started them, would have to be others.
     """
     tokens = loaded.config.tokens
     if tokens.keys == "embedded":
-        if previous is not None and previous.algorithm == tokens.algorithm:
+        if previous is None:
+            return embedded_ring(tokens.algorithm, now=now)
+        if previous.algorithm == tokens.algorithm:
             return previous
-        return embedded_ring(tokens.algorithm, now=now)
+        # Each process would make a key of its own, which no other one publishes.
+        text = (
+            f"embedded keys are made at the start, and these are for"
+            f" {previous.algorithm}: another algorithm needs a restart"
+        )
+        raise ConfigError([loaded.problem(text, "tokens", "algorithm")])
     try:
         return load_ring(
             Path(tokens.keys), tokens.algorithm, now=now, previous=previous

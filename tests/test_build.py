@@ -458,11 +458,21 @@ def test_a_reload_keeps_keys_that_only_memory_holds() -> None:
     first = build_ring(loaded(), now=NOW)
 
     again = build_ring(loaded(), now=NOW + 1, previous=first)
-    other = {"algorithm": "ES256", "issuer": "https://app.example"}
-    changed = build_ring(loaded(tokens=other, upstreams=BARE), now=NOW, previous=first)
 
     assert again is first
-    assert (first.algorithm, changed.algorithm) == ("EdDSA", "ES256")
+
+
+def test_a_reload_makes_no_keys_that_other_processes_would_not_have() -> None:
+    first = build_ring(loaded(), now=NOW)
+    other = {"algorithm": "ES256", "issuer": "https://app.example"}
+    changed = loaded(tokens=other, upstreams=BARE)
+
+    with pytest.raises(ConfigError) as caught:
+        build_ring(changed, now=NOW, previous=first)
+
+    (problem,) = caught.value.problems
+    assert "another algorithm needs a restart" in problem.message
+    assert problem.line > 1
 
 
 BARE = {name: {"url": "http://127.0.0.1:1"} for name in ("web", "api")}
