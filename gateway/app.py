@@ -29,6 +29,7 @@ from gateway.observe.logs import LogOutput, set_level
 from gateway.reasons import Reason
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
+from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.edge import Edge
@@ -293,7 +294,7 @@ class App:
             token=self._admin_token,
             refused=self._reporter.admin_refused,
         )
-        runner = web.AppRunner(application, access_log=None)
+        runner = AdminRunner(application, report=self._reporter.crashed)
         await runner.setup()
         self._closing.append(runner.cleanup)
         place = split_listen(address)
