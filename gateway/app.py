@@ -68,6 +68,7 @@ class App:
         redis_url: str | None = None,
         reuse_port: bool = False,
         metrics_folder: Path | None = None,
+        first: bool = True,
     ) -> None:
         """Take what an app is made of; nothing is opened yet.
 
@@ -79,6 +80,7 @@ class App:
             redis_url: the place of an embedded Redis, in place of the file's.
             reuse_port: whether other processes listen on the same ports.
             metrics_folder: where the processes leave their counts for each other.
+            first: whether this process tells what is to be told once for all.
         """
         self._loaded = loaded
         self._started = loaded.config
@@ -88,7 +90,7 @@ class App:
         self._redis_url = redis_url
         self._reuse_port = reuse_port
         self._edge = Edge()
-        self._reporter = Reporter(output, folder=metrics_folder)
+        self._reporter = Reporter(output, folder=metrics_folder, first=first)
         self._servers: list[asyncio.Server] = []
         self._sockets: list[Path] = []
         self._tls: ssl.SSLContext | None = None

@@ -82,6 +82,7 @@ async def _serve(
     known: Fingerprint,
     reuse_port: bool,
     folder: Path | None,
+    first: bool = True,
     again: bool = False,
 ) -> int:
     config = launch.loaded.config
@@ -96,6 +97,7 @@ async def _serve(
         redis_url=launch.redis_url,
         reuse_port=reuse_port,
         metrics_folder=folder,
+        first=first,
     )
     stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -223,14 +225,15 @@ class _Supervisor:
         self._count = count
         self._folder = folder
         self._born: dict[int, float] = {}
+        self._first = 0
         self._stopping = False
 
     def run(self) -> int:
         """Keep `count` workers alive until told to stop."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._pass_on)
-        for _ in range(self._count):
-            self._fork()
+        for place in range(self._count):
+            self._fork(first=place == 0)
         while self._born:
             try:
                 pid, status = os.waitpid(-1, 0)
@@ -256,17 +259,19 @@ class _Supervisor:
         if lived < _QUICK:
             time.sleep(_PAUSE)
         if not self._stopping:
-            self._fork(again=True)
+            self._fork(first=pid == self._first, again=True)
 
-    def _fork(self, *, again: bool = False) -> None:
+    def _fork(self, *, first: bool, again: bool = False) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            self._be_worker(again)
+            self._be_worker(first, again)
         self._born[pid] = time.monotonic()
+        if first:
+            self._first = pid
 
-    def _be_worker(self, again: bool) -> None:
+    def _be_worker(self, first: bool, again: bool) -> None:
         code = 1
         try:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -278,6 +283,7 @@ class _Supervisor:
                     known=self._known,
                     reuse_port=True,
                     folder=self._folder,
+                    first=first,
                     again=again,
                 )
             )

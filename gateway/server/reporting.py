@@ -36,11 +36,16 @@ _AUDITED_DENIALS: Final = frozenset(
 class Reporter:
     """The Report of the way of a request, over the log and the metrics."""
 
-    def __init__(self, output: LogOutput, *, folder: Path | None = None) -> None:
+    def __init__(
+        self, output: LogOutput, *, folder: Path | None = None, first: bool = True
+    ) -> None:
         """Take where lines go.
 
-        `folder` is where several processes leave their counts, so that whichever
-        is scraped answers for all; None when there is one process.
+        Args:
+            output: the log.
+            folder: where several processes leave their counts, so that whichever is
+                scraped answers for all; None when there is one process.
+            first: whether this process writes the audit events that concern all.
         """
         self._log = structlog.get_logger("gateway")
         self._sink = output.sink
@@ -51,6 +56,7 @@ class Reporter:
         )
         self._edge = Edge()
         self._folder = folder
+        self._first = first
         self._access_wanted = True
 
     def configure(self, config: Config) -> None:
@@ -221,7 +227,8 @@ class Reporter:
     def reloaded(self, loaded: LoadedConfig, waits: Sequence[str]) -> None:
         """Note that a new configuration serves, and what of it needs a restart."""
         self._metrics.config_loaded(self._edge.now())
-        self._audit.config_reloaded(self._edge.now())
+        if self._first:
+            self._audit.config_reloaded(self._edge.now())
         self._log.info("configuration reloaded", routes=len(loaded.config.routes))
         if waits:
             self._log.warning("needs a restart to take effect", keys=list(waits))
@@ -229,7 +236,8 @@ class Reporter:
     def reload_refused(self, error: ConfigError) -> None:
         """Note that a new configuration was refused; the old one serves on."""
         self._metrics.config_refused()
-        self._audit.config_reloaded(self._edge.now(), problems=len(error.problems))
+        if self._first:
+            self._audit.config_reloaded(self._edge.now(), problems=len(error.problems))
         for problem in error.problems:
             self._log.error("configuration problem", problem=str(problem))
 

@@ -311,6 +311,37 @@ async def test_workers_share_the_port_and_a_dead_one_is_replaced(
     assert running.process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("rule", "message", "outcome"),
+    [
+        ("protected", "configuration reloaded", "success"),
+        ("proctected", "configuration problem", "failure"),
+    ],
+)
+async def test_a_reload_is_audited_once_however_many_workers_there_are(
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+    rule: str,
+    message: str,
+    outcome: str,
+) -> None:
+    config = base_config(upstream.port)
+    config["server"]["workers"] = 3
+    async with gateway_process(config, tmp_path, redis.url) as running:
+        config["routes"][0]["rule"] = rule
+        running.write(config)
+        # A worker writes its audit event first.
+        await running.heard(message, 3)
+
+        audited = [
+            line["event.outcome"]
+            for line in running.said
+            if line.get("event.action") == "sys_config_reload"
+        ]
+        assert audited == [outcome]
+
+
 async def test_any_worker_answers_a_scrape_for_all(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
