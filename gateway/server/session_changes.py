@@ -1,8 +1,11 @@
 """Sessions begin, end and change tenant: what the hand-off and our paths share."""
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.server.caller import credential_of, look_up
@@ -17,6 +20,8 @@ from gateway.sessions.service import new_session
 from gateway.sessions.store import Held, SessionStore
 
 _USER_AGENT: Final = b"user-agent"
+_TRIES: Final = (0.0, 1.0, 5.0, 30.0)
+"""Seconds before each try to end a session that nobody holds; then it is let be."""
 
 
 async def sign_in(
@@ -33,16 +38,23 @@ async def sign_in(
     worth nothing after it (session fixation). Gives the Set-Cookie values.
 
     Raises:
-        StoreUnavailable: nothing was started.
+        StoreUnavailable: nothing was started; what was begun of it is taken back.
         ValueError: nothing was started, as `session_of` says why.
     """
     now = tools.edge.now()
     token = new_token(tools.edge.secret(32))
     session = session_of(hand_off, device_of(head), serving, tools, now)
-    await store.create(token.key, session, now)
     held = credential_of(head, serving)
-    if not isinstance(held, Anonymous):
-        await store.end(held.key, now)
+    try:
+        # In this order. The old one ended first would be gone if the store then went
+        # away: an outage ends nobody. This way round a session may be left whose token
+        # was sent to nobody; it opens nothing, but would be listed among the devices.
+        await store.create(token.key, session, now)
+        if not isinstance(held, Anonymous):
+            await store.end(held.key, now)
+    except StoreUnavailable:
+        tools.later(_take_back(token.key, store, now))
+        raise
     story.identity_id, story.session_id = session.identity.id, session.id
     # From here on the answer is the new session's: the old one's end is its doing.
     story.session_key = token.key
@@ -52,6 +64,15 @@ async def sign_in(
             token, session.expires_at - now if session.persistent else None
         ),
     )
+
+
+async def _take_back(key: str, store: SessionStore, now: float) -> None:
+    """End a session that nobody holds, as soon as the store can be asked."""
+    for pause in _TRIES:
+        await asyncio.sleep(pause)
+        with contextlib.suppress(StoreUnavailable):
+            await store.end(key, now)
+            return
 
 
 def session_of(

@@ -78,9 +78,12 @@ class Tools:
         task.add_done_callback(self._later.discard)
 
     async def finish(self) -> None:
-        """Wait until what was put off is done."""
+        """Wait a moment until what was put off is done, and give up the rest."""
         if self._later:
-            await asyncio.wait(self._later, timeout=1.0)
+            _, left = await asyncio.wait(self._later, timeout=1.0)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _quietly(write: Coroutine[Any, Any, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -164,8 +165,9 @@ def the_serving() -> Serving:
     async def built() -> Serving:
         return a_serving()
 
-    with asyncio.Runner() as runner:
-        return runner.run(built())
+    # In a thread of its own: whoever asks first may be in a loop.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, built()).result()
 
 
 def a_serving(**changes: Any) -> Serving:

@@ -278,6 +278,8 @@ class Gateway:
             await self.app.store.create(key, session, now)
         except StoreUnavailable:  # a busy machine, and a gateway without patience
             return False
+        except ValueError:  # it was stored before, and the answer came too late
+            return True
         return True
 
     @staticmethod
