@@ -108,11 +108,6 @@ ELSEWHERE = (
         ("sessions/store", "sessions/redis_keys"),
     ),
     Elsewhere(
-        "what an app's answer begins, as a request meets it",
-        "tests/walk/test_foreign_endings.py",
-        ("server/new_sessions",),
-    ),
-    Elsewhere(
         "the store of a command is seen in the command",
         "tests/cli/test_app_sessions.py",
         ("cli/stores",),

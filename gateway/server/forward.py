@@ -9,11 +9,11 @@ from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason
 from gateway.server.answer import AnswerRules
+from gateway.server.app_answers import heed_answer
 from gateway.server.body import ClientBody
 from gateway.server.credentials import Credentials
 from gateway.server.exchange import Answered, Exchange
 from gateway.server.hand_off import BadHandOff, SignIn, SignOut, read_hand_off
-from gateway.server.new_sessions import note_new_session
 from gateway.server.sending import relay
 from gateway.server.serving import Application, Serving
 from gateway.server.session_changes import sign_in, sign_out
@@ -173,7 +173,7 @@ async def _obey(
 ) -> Sequence[str]:
     """Obey a sign-in or sign-out in the answer; gives the cookies to set."""
     if serving.foreign is not None:
-        await note_new_session(response.headers, head, serving, story, tools)
+        await heed_answer(response.headers, head, serving, story, tools)
     hand_off = read_hand_off(response.headers)
     if hand_off is None:
         # Whoever signed in again while this answer was waited for holds a new

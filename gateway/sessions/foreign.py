@@ -68,6 +68,10 @@ class Look(NamedTuple):
     notes: tuple[str, ...]
     most: int
 
+    def __repr__(self) -> str:
+        """Tell how much is asked for; the names of records are secrets."""
+        return f"Look({len(self.records)} records, {len(self.notes)} notes)"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -424,3 +424,49 @@ async def test_a_reload_changes_how_sessions_are_read_but_not_whose_they_are(
         gateway.path.write_text(yaml.safe_dump(config))
         assert not await gateway.app.reload()
         assert await status(gateway, MINE) == (401, "no_session")
+
+
+# the app's own sign-out
+
+
+GOODBYE = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly"
+
+
+async def test_a_sign_out_in_the_app_holds_though_the_record_is_written_anew(
+    custom: Gateway, upstream: RecordingUpstream, redis: Server
+) -> None:
+    await both_sign_in(redis)
+    upstream.answer = sets_a_cookie(GOODBYE)
+    reply = await ask(custom.port, "POST", "/sign-out", MINE)
+    # A request in flight writes back what the app has deleted.
+    await written(redis, {"user": {"id": "u"}})
+
+    assert (reply.status, reply.all("Set-Cookie")) == (200, [GOODBYE])
+    assert await status(custom, MINE) == (401, "session_revoked")
+    assert await status(custom, THEIRS) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "who"),
+    [
+        pytest.param((GOODBYE, f"sid={SID}; Path=/"), MINE, id="and-set-again"),
+        pytest.param(("sid=; Path=/old; Max-Age=0",), MINE, id="at-another-path"),
+        pytest.param((GOODBYE,), {"Cookie": f"sid={'a' * 32}"}, id="of-nobody"),
+        pytest.param((GOODBYE,), {}, id="without-a-cookie"),
+    ],
+)
+async def test_what_is_no_sign_out_ends_nothing(
+    custom: Gateway,
+    upstream: RecordingUpstream,
+    redis: Server,
+    lines: tuple[str, ...],
+    who: dict[str, str],
+) -> None:
+    await both_sign_in(redis)
+    upstream.answer = sets_a_cookie(*lines)
+
+    await ask(custom.port, "POST", "/sign-out", who)
+
+    ended = await asyncio.to_thread(redis.command_line, "KEYS", "gateway:revoked:*")
+    assert ended == []
+    assert await status(custom, MINE) == (200, "")

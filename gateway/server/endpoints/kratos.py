@@ -35,6 +35,7 @@ from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Authenticated, authenticate
+from gateway.sessions.foreign import is_key
 from gateway.sessions.record import Session
 
 SESSIONS: Final = "/.gateway/sessions"
@@ -139,7 +140,7 @@ async def end_session(
         return _refused(400, Reason.BAD_REQUEST, why, head, story)
     found = await tools.store.find(session_id)
     if found is None or found[1].identity.id != caller.session.identity.id:
-        if found is None and not _is_uuid(session_id):
+        if found is None and not _is_uuid(session_id) and not is_key(session_id):
             why = "the session id is not a UUID"
             return _refused(400, Reason.BAD_REQUEST, why, head, story)
         why = "The requested resource could not be found"

@@ -6,16 +6,18 @@ gone from Redis proves little. What the gateway ends it remembers itself:
 | key | holds | lives |
 | --- | --- | --- |
 | `gateway:revoked:<hex SHA-256 of the id>` | anything | as long as the session could |
-| `gateway:not-before:<identity id>` | seconds since the epoch, in decimal; behind a space the hash of the one session that is spared | the same |
+| `gateway:not-before:<identity id>` | seconds since the epoch, in decimal | the same |
 | `gateway:issued:<hex SHA-256 of the id>` | seconds since the epoch, in decimal | the same |
 
-Sessions that began before `not-before` are over. When one began is in the record
+Sessions that began before `not-before` are over, but for the one whose hash stands
+behind the moment and a space. When one began is in the record
 with some libraries; for the others the gateway notes `issued` when it sees a new id
 being set. A session of which nobody knows when it began counts as old.
 """
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.sessions.record import Session
@@ -27,6 +29,7 @@ def tombstone_key(key: str) -> str:
     return f"gateway:revoked:{key}"
 
 
+@lru_cache(maxsize=10_000)
 def not_before_key(identity_id: str) -> str:
     """Name where it is said since when the sessions of an identity count."""
     return f"gateway:not-before:{quote(identity_id, safe='')}"

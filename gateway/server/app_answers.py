@@ -1,0 +1,108 @@
+"""What an app's answer tells of its sessions: that one begins, that one is over.
+
+The app does not ask the gateway, but it sets its cookie through it.
+
+* A session is set that the request did not come with: it begins now. Most libraries
+  do not write down when somebody signed in. One that lives on under its id began
+  when that id did; what is not seen here counts as older than anything.
+* The cookie of the session that the request came with is taken back: the app has
+  signed it out. From here on it is ended for us as well, so that a library that
+  writes the record anew, for another request in flight, brings nobody back.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import StoreUnavailable
+from gateway.http.head import RequestHead
+from gateway.server.caller import credential_of
+from gateway.server.serving import Serving
+from gateway.server.story import Story
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.formats.credential import Credential, read_credential
+from gateway.sessions.formats.profile import Profile
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class CookieChanges:
+    """The sessions that an answer sets, and whether it takes one back."""
+
+    set: tuple[Credential, ...]
+    taken_back: bool
+
+
+def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
+    """Read what an answer does to the session cookie; pure."""
+    lines = tuple(_session_cookies(headers, profile))
+    found = (read_credential(profile, [pair]) for pair, _ in lines)
+    return CookieChanges(
+        set=tuple(each for each in found if isinstance(each, Credential)),
+        taken_back=any(_takes_back(pair, attributes) for pair, attributes in lines),
+    )
+
+
+async def heed_answer(
+    headers: Headers, head: RequestHead, serving: Serving, story: Story, tools: Tools
+) -> None:
+    """Note what began and what ended, before the answer is sent.
+
+    An outage of the store loses the note and not the answer: a session that was
+    not seen to begin counts as old, and one that the app ended is gone by its word.
+    """
+    profile, apps = serving.foreign, tools.apps
+    if profile is None or apps is None:
+        return
+    changes = cookie_changes(headers, profile)
+    if not changes.set and not changes.taken_back:
+        return
+    held = credential_of(head, serving)
+    known = None if isinstance(held, Anonymous) else held.key
+    now = tools.edge.now()
+    begun = {each.key for each in changes.set}
+    try:
+        if profile.created is None:
+            for key in begun - {known}:
+                await apps.began(key, now)
+        # Only of who was let in with it: nobody else's word ends a session.
+        mine = known is not None and known == story.session_key
+        if changes.taken_back and mine and known not in begun:
+            tools.report.audit("sign_out", story, which="this")
+            # The answer says goodbye: that the session ends must not break it off.
+            story.session_key = None
+            await apps.end(str(known), now, "signed_out")
+    except StoreUnavailable as error:
+        tools.report.failed(story, error)
+
+
+def _session_cookies(
+    headers: Headers, profile: Profile
+) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in headers:
+        if name.lower() == b"set-cookie" and profile.cookie_name in value:
+            # RFC 6265, section 5.2: the pair is what stands before the first ";".
+            pair, _, attributes = value.partition(b";")
+            if pair.partition(b"=")[0].strip(b" \t") == profile.cookie_name:
+                yield pair, attributes
+
+
+def _takes_back(pair: bytes, attributes: bytes) -> bool:
+    """Tell whether a Set-Cookie line removes the cookie of the whole site.
+
+    Another path or domain is another cookie (RFC 6265, section 5.3, step 11): what
+    an app tidies up there is not the one that the request came with.
+    """
+    said = {}
+    for attribute in attributes.lower().split(b";"):
+        key, _, value = attribute.partition(b"=")
+        said[key.strip(b" \t")] = value.strip(b" \t")
+    if said.get(b"path") != b"/":
+        return False
+    gone = said.get(b"max-age", b"").lstrip(b"-")
+    if b"max-age" in said:
+        return gone.isdigit() and (int(gone[:12]) == 0 or said[b"max-age"][:1] == b"-")
+    empty = pair.partition(b"=")[2].strip(b' \t"') == b""
+    # Every library writes the epoch, or the second after it.
+    return b"1970" in said.get(b"expires", b"") or (empty and b"expires" in said)
