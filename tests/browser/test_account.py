@@ -120,7 +120,7 @@ def test_the_organisation_is_switched(device):
 
     page.get_by_role("button", name=re.compile("Switch to Globex")).click()
 
-    expect(page.get_by_role("status")).to_contain_text("another organisation")
+    expect(page.get_by_role("status")).to_contain_text("You work in Globex now.")
     expect(tenants.get_by_role("listitem").filter(has_text="Active")).to_contain_text(
         "Globex"
     )

@@ -1,4 +1,7 @@
-"""The files that a page of the documentation shows, by heading and name."""
+"""The files that a page of the documentation shows, by heading and name.
+
+A paragraph that begins with a file's name is followed by the file.
+"""
 
 import re
 from pathlib import Path
@@ -7,21 +10,19 @@ ROOT = Path(__file__).parents[2]
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-_FILE = re.compile(r"`((?:\w+/)*[\w.-]+\.(?:py|mjs|js|go|conf))`")
+_FILE = re.compile(r"`((?:\w+/)*[\w.-]+\.(?:py|mjs|js|go))`")
 
 
 def files_of(page: str, heading: str) -> dict[str, str]:
-    """Give the named files below a heading: each is the first that its text names."""
+    """Give the files that a page shows below a heading."""
     text = (ROOT / page).read_text(encoding="utf-8")
     found = {}
-    at = 0
     for block in _BLOCK.finditer(text):
-        before = text[at : block.start()]
-        at = block.end()
-        titles = _HEADING.findall(_without_code(text[: block.start()]))
-        names = _FILE.findall(before.rpartition("\n## ")[2].rpartition("\n### ")[2])
-        if titles[-1] == heading and names:
-            found[names[0]] = block[2]
+        before = text[: block.start()].rstrip()
+        titles = _HEADING.findall(_without_code(before))
+        named = _FILE.match(before.rpartition("\n\n")[2])
+        if titles[-1] == heading and named:
+            found[named[1]] = block[2]
     assert found, f"{page} shows no file below {heading}"
     return found
 

@@ -57,7 +57,7 @@ async def account(
     # Of an app's sessions there is no list, and what is in them is the app's to change.
     variables["may_switch"] = tools.own is not None
     variables["unlisted"] = tools.own is None
-    variables["notice"] = _notice(head.target.query)
+    variables["notice"] = _notice(head.target.query, found.session)
     return OwnAnswer(reply=serving.replies.pages.page("account.html", variables))
 
 
@@ -167,9 +167,14 @@ def _back(notice: str, head: RequestHead, serving: Serving) -> OwnAnswer:
     return OwnAnswer(reply=serving.replies.redirect(head, location))
 
 
-def _notice(query: str | None) -> str:
+def _notice(query: str | None, session: Session) -> str:
     name, _, word = (query or "").partition("=")
-    return NOTICES.get(word, "") if name == "notice" else ""
+    if name != "notice":
+        return ""
+    tenant = session.tenants.get(session.active_tenant_id or "")
+    if word == "switched" and tenant is not None:
+        return f"You work in {tenant.name} now."
+    return NOTICES.get(word, "")
 
 
 def _variables(

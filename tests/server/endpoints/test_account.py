@@ -143,7 +143,12 @@ async def test_only_ones_own_live_sessions_are_listed() -> None:
         pytest.param("notice=<b>hi</b>", "", id="markup"),
         pytest.param("notice=Call+0800", "", id="words of others"),
         pytest.param("x=ended", "", id="another name"),
-        *(pytest.param(f"notice={w}", said, id=w) for w, said in NOTICES.items()),
+        *(
+            pytest.param(f"notice={word}", said, id=word)
+            for word, said in NOTICES.items()
+            if word != "switched"
+        ),
+        pytest.param("notice=switched", "You work in Acme now.", id="switched"),
     ],
 )
 async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
