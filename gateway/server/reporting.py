@@ -77,8 +77,8 @@ class Reporter:
         route = story.route.id if story.route is not None else ""
         metrics.observe(
             route,
-            _OUTCOMES[story.decision],
-            story.reason.value,
+            _LABELS[story.decision],
+            str(story.reason),
             story.status,
             duration,
             max(0.0, duration - story.upstream_time - story.lookup),
@@ -313,6 +313,8 @@ _OUTCOMES: Final = {
     "refuse": Outcome.REFUSE,
     "error": Outcome.ERROR,
 }
+# Text itself: an enumeration is hashed by a function, at each look into a table.
+_LABELS: Final = {decision: str(outcome) for decision, outcome in _OUTCOMES.items()}
 
 
 def _user_agent(head: RequestHead) -> str:
