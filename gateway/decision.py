@@ -19,6 +19,7 @@ from typing import Final, assert_never
 
 from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_site
+from gateway.http.value import value
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
@@ -26,7 +27,7 @@ from gateway.sessions.record import Session, Tenant
 from gateway.tenants import TenantRefused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Allow:
     """Pass the request on, telling the upstream who is calling (None: nobody)."""
 
@@ -35,7 +36,7 @@ class Allow:
     tenant: Tenant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Challenge:
     """Ask who is calling. `ended`: the cookie names a session that is over."""
 
@@ -43,7 +44,7 @@ class Challenge:
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Deny:
     """Refuse: it is known who is calling, and it is not for them."""
 
@@ -80,7 +81,7 @@ class Policy:
     errands: tuple[Errand, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Case:
     """What the gates look at: one signed-in request before one route."""
 

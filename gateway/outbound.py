@@ -8,11 +8,13 @@ route, with and without a session. Only then is each of our fields written, once
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from gateway.http.head import RequestHead
 from gateway.http.headers import Stripper, encode_value
 from gateway.http.target import BadTarget, strip_prefix
+from gateway.http.value import value
 from gateway.sessions.cookie import strip_cookie
 from gateway.sessions.record import Session, Tenant
 from gateway.tokens.claims import Template
@@ -141,7 +143,7 @@ class UpstreamView:
     identity: IdentityHeaders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class OutboundRequest:
     """One request head, complete: method, target and every field in order."""
 
@@ -152,8 +154,8 @@ class OutboundRequest:
     def encode(self) -> bytes:
         """Write the head as HTTP/1.1, with the empty line that ends it."""
         lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
-        for name, value in self.headers:
-            lines += (name, b": ", value, b"\r\n")
+        for name, said in self.headers:
+            lines += (name, b": ", said, b"\r\n")
         lines.append(b"\r\n")
         return b"".join(lines)
 
@@ -205,12 +207,8 @@ def plan_outbound(
     cookie = _cookie(head, view, cookies, token_cookies)
     if cookie is not None:
         headers.append((b"Cookie", cookie))
-    if head.forwarded_for:
-        headers.append((b"X-Forwarded-For", head.forwarded_for.encode("ascii")))
+    headers += _forwarding(head.forwarded_for, head.scheme, head.authority, head.port)
     headers += (
-        (b"X-Forwarded-Proto", head.scheme.encode("ascii")),
-        (b"X-Forwarded-Host", head.authority.encode("ascii")),
-        (b"X-Forwarded-Port", b"%d" % head.port),
         (b"X-Request-Id", head.request_id.encode("ascii")),
         (b"traceparent", head.traceparent.encode("ascii")),
     )
@@ -220,6 +218,18 @@ def plan_outbound(
             headers.append((view.token_header, _token_value(view, token)))
     headers += _framing(head)
     return OutboundRequest(method=head.method, target=target.raw, headers=headers)
+
+
+@lru_cache(maxsize=1024)  # a client says the same all day
+def _forwarding(chain: str, scheme: str, authority: str, port: int) -> Lines:
+    lines = (
+        (b"X-Forwarded-Proto", scheme.encode("ascii")),
+        (b"X-Forwarded-Host", authority.encode("ascii")),
+        (b"X-Forwarded-Port", b"%d" % port),
+    )
+    if not chain:
+        return lines
+    return ((b"X-Forwarded-For", chain.encode("ascii")), *lines)
 
 
 def _cookie(

@@ -87,6 +87,11 @@ ELSEWHERE = (
         "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)
     ),
     Elsewhere(
+        "an app, a store and a browser have to agree",
+        "tests/walk/test_sign_in.py",
+        ("server/obey",),
+    ),
+    Elsewhere(
         "two modules of few lines",
         "tests/server/test_story_and_edge.py",
         ("server/story", "server/edge"),

@@ -10,6 +10,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
+from gateway.http.headers import MEMO_NAME_BYTES, MEMO_NAMES
 from gateway.pages.reply import Reply
 
 _STATUS_LINES: Final = {
@@ -54,22 +55,45 @@ def relayed_head(
     dated = False
     if set_cookies:
         headers = _unshared(headers)
+    kinds = _KINDS
     for name, value in headers:
-        lowered = name.lower()
-        if lowered == b"set-cookie":
-            # A browser keeps "=a=b" as a cookie without a name, and sends "a=b"
-            # (RFC 6265bis, sections 5.6 and 5.8.3).
-            if value.lstrip(b" \t=").partition(b"=")[0].strip() in rules.own_cookies:
+        kind = kinds.get(name)
+        if kind is None:
+            kind = _learn(name)
+        if kind is not _PLAIN:
+            if kind is _OURS or (kind is _COOKIE and _sets_own(value, rules)):
                 continue
-        elif lowered.startswith(b"x-gateway-") or lowered == b"x-request-id":
-            continue
-        elif lowered == b"date":
-            dated = True
+            dated = dated or kind is _DATE
         lines += (name, b": ", value, b"\r\n")
     if not dated:
         # RFC 9110, section 6.6.1: who has a clock appends the missing Date.
         lines.append(_date_line(int(now)))
     return _finish(lines, length, keep_alive, request_id, set_cookies)
+
+
+# What a field of an upstream is to us. Upstreams choose names: what is remembered of
+# them is bounded.
+_PLAIN, _COOKIE, _OURS, _DATE = "plain", "cookie", "ours", "date"
+_KINDS: Final[dict[bytes, str]] = {}
+
+
+def _learn(name: bytes) -> str:
+    lowered = name.lower()
+    kind = _OURS if lowered.startswith(b"x-gateway-") else _NAMED.get(lowered, _PLAIN)
+    if len(name) <= MEMO_NAME_BYTES:
+        if len(_KINDS) >= MEMO_NAMES:
+            _KINDS.clear()
+        _KINDS[name] = kind
+    return kind
+
+
+_NAMED: Final = {b"set-cookie": _COOKIE, b"x-request-id": _OURS, b"date": _DATE}
+
+
+def _sets_own(value: bytes, rules: AnswerRules) -> bool:
+    # A browser keeps "=a=b" as a cookie without a name, and sends "a=b"
+    # (RFC 6265bis, sections 5.6 and 5.8.3).
+    return value.lstrip(b" \t=").partition(b"=")[0].strip() in rules.own_cookies
 
 
 def own_answer(

@@ -1,10 +1,11 @@
 """What an allowed, signed-in request carries: identity, tokens, a longer life."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.decision import Allow
 from gateway.http.head import RequestHead
+from gateway.http.value import value
 from gateway.outbound import UpstreamView
 from gateway.server.caller import credential_of
 from gateway.server.serving import Serving
@@ -16,7 +17,7 @@ from gateway.sessions.store import SessionStore
 from gateway.tokens.minter import Minter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Credentials:
     """What the upstream is given, and what the browser is given back."""
 

@@ -15,13 +15,11 @@ class Edge:
     _pool: bytes = field(default=b"", repr=False)
     _at: int = 0
 
-    def now(self) -> float:
-        """Read the wall clock, in seconds since the epoch."""
-        return time.time()
-
-    def ticks(self) -> float:
-        """Read the clock that only goes forward; for durations."""
-        return time.monotonic()
+    # As they are, without a function around them: a request reads six times.
+    now = staticmethod(time.time)
+    """Read the wall clock, in seconds since the epoch."""
+    ticks = staticmethod(time.monotonic)
+    """Read the clock that only goes forward; for durations."""
 
     def hex(self, count: int) -> str:
         """Draw `count` random bytes as hex.

@@ -19,6 +19,7 @@ from gateway.sessions.record import MAX_RECORD_DEPTH, Identity, Tenant
 
 SIGN_IN: Final = b"x-gateway-sign-in"
 SIGN_OUT: Final = b"x-gateway-sign-out"
+_LENGTHS: Final = (len(SIGN_IN), len(SIGN_OUT))
 _MAX: Final = 16 * 1024
 # A tuple: whatever JSON holds may be looked for in it, what has no hash too.
 _LEVELS: Final = ("aal1", "aal2", "aal3")
@@ -58,7 +59,7 @@ def read_hand_off(headers: Sequence[tuple[bytes, bytes]]) -> HandOff | None:
     found = [
         (folded, value)
         for name, value in headers
-        if (folded := name.lower()) in {SIGN_IN, SIGN_OUT}
+        if len(name) in _LENGTHS and (folded := name.lower()) in {SIGN_IN, SIGN_OUT}
     ]
     if not found:
         return None

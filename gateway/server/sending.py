@@ -55,11 +55,11 @@ async def own_reply(
     client = exchange.client
     client.send(answer)
     if client.writing_paused:
-        await _wait_for(client, _PATIENCE)
+        await wait_for(client, _PATIENCE)
     return Answered(keep_alive=keep_alive)
 
 
-async def relay(
+def send_whole(
     exchange: Exchange,
     head: RequestHead,
     story: Story,
@@ -67,22 +67,15 @@ async def relay(
     response: UpstreamResponse,
     rules: AnswerRules,
     cookies: Sequence[str],
-    whole: bytes | None,
-    patience: float,
+    content: bytes,
 ) -> Answered:
-    """Pass an upstream's answer on as it comes, with the client's backpressure.
-
-    `whole` is the body if all of it had arrived: then one write does it.
-    `patience` is for how many seconds a client may take nothing.
+    """Pass an upstream's answer on that has arrived as a whole, in one write.
 
     Raises:
-        ConnectionError: the client is gone, or took nothing for too long.
-        UpstreamError: the answer broke off; the client must see that it did.
+        ConnectionError: the client is gone.
     """
-    # HTTP/1.0, section 8.1 of RFC 9112 for the rest: without a length the end of
-    # the connection is the end of the body.
-    length = _length(head, response, whole)
-    keep_alive = length != UNTIL_CLOSE and _may_keep_alive(exchange, head, tools)
+    length = len(content) if response.has_body else _length(head, response)
+    keep_alive = _may_keep_alive(exchange, head, tools)
     status_and_fields = relayed_head(
         status=response.status,
         headers=response.end_to_end(),
@@ -94,30 +87,63 @@ async def relay(
         now=story.now,
     )
     story.status, story.answered = response.status, True
+    story.body_bytes = len(content)
+    exchange.client.send(status_and_fields + content)
+    return Answered(keep_alive=keep_alive)
+
+
+async def relay(
+    exchange: Exchange,
+    head: RequestHead,
+    story: Story,
+    tools: Tools,
+    response: UpstreamResponse,
+    rules: AnswerRules,
+    cookies: Sequence[str],
+    patience: float,
+) -> Answered:
+    """Pass an upstream's answer on as it comes, with the client's backpressure.
+
+    `patience` is for how many seconds a client may take nothing.
+
+    Raises:
+        ConnectionError: the client is gone, or took nothing for too long.
+        UpstreamError: the answer broke off; the client must see that it did.
+    """
+    length = _length(head, response)
+    keep_alive = length != UNTIL_CLOSE and _may_keep_alive(exchange, head, tools)
     client = exchange.client
     client.ends_with_connection = length == UNTIL_CLOSE
-    if whole is not None:
-        story.body_bytes = len(whole)
-        client.send(status_and_fields + whole)
-        response.release()
-        if client.writing_paused:
-            await _wait_for(client, patience)
-        return Answered(keep_alive=keep_alive)
+    status_and_fields = relayed_head(
+        status=response.status,
+        headers=response.end_to_end(),
+        rules=rules,
+        length=length,
+        keep_alive=keep_alive,
+        request_id=head.request_id,
+        set_cookies=cookies,
+        now=story.now,
+    )
+    story.status, story.answered = response.status, True
     client.send(status_and_fields)
     chunked = length == CHUNKED
     while piece := await response.read():
         story.body_bytes += len(piece)
         client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         if client.writing_paused:
-            await _wait_for(client, patience)
+            await wait_for(client, patience)
     if chunked:
         client.send(b"0\r\n\r\n")
     # The head may have been written before the gateway was told to stop.
     return Answered(keep_alive=keep_alive and not tools.draining)
 
 
-async def _wait_for(client: Client, patience: float) -> None:
-    """Wait while the client takes nothing; no timer where it does."""
+async def wait_for(client: Client, patience: float) -> None:
+    """Wait while the client takes nothing; no timer where it does.
+
+    Raises:
+        ConnectionAbortedError: for `patience` seconds.
+    """
     try:
         async with asyncio.timeout(patience):
             await client.drained()
@@ -138,7 +164,8 @@ def _may_keep_alive(exchange: Exchange, head: RequestHead, tools: Tools) -> bool
     )
 
 
-def _length(head: RequestHead, response: UpstreamResponse, whole: bytes | None) -> int:
+def _length(head: RequestHead, response: UpstreamResponse) -> int:
+    """Tell how the client will know the end of a body that may not be here yet."""
     if not response.has_body:
         # RFC 9110, section 8.6: HEAD and 304 may tell the length of the body that
         # is not sent; a 204 MUST NOT.
@@ -146,8 +173,8 @@ def _length(head: RequestHead, response: UpstreamResponse, whole: bytes | None) 
         if known is not None and response.status != 204:
             return known
         return NO_BODY if response.status in {204, 304} or head.method == "HEAD" else 0
-    if whole is not None:
-        return len(whole)
     if response.content_length is not None:
         return response.content_length
+    # HTTP/1.0, section 8.1 of RFC 9112 for the rest: without a length the end of
+    # the connection is the end of the body.
     return CHUNKED if head.http_version >= (1, 1) else UNTIL_CLOSE

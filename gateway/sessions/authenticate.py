@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from gateway.http.value import value
 from gateway.reasons import Reason
 from gateway.sessions.record import Corrupt, Guest, Session
 
@@ -36,7 +37,7 @@ class LifetimePolicy:
         return min(SEEN_EVERY, self.idle_timeout / 10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Authenticated:
     """The session is valid. `key` is its place in the store."""
 
@@ -44,7 +45,7 @@ class Authenticated:
     key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Anonymous:
     """Nobody is signed in. `ended`: there was a session; its cookie may go."""
 

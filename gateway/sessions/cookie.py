@@ -118,17 +118,16 @@ def strip_cookie(
 
     What is left is as it came but for the white space between pairs, in one field.
     """
-    if len(cookie_fields) == 1 and not any(name in cookie_fields[0] for name in names):
-        return cookie_fields[0] or None
-    pairs = (
-        pair.strip(b" \t")
-        for cookie_field in cookie_fields
-        for pair in cookie_field.split(b";")
-    )
-    kept = [
-        pair for pair in pairs if pair and pair.split(b"=", 1)[0].rstrip() not in names
-    ]
-    return b"; ".join(kept) or None
+    kept = []
+    untouched = len(cookie_fields) == 1
+    for cookie_field in cookie_fields:
+        for spaced in cookie_field.split(b";"):
+            pair = spaced.strip(b" \t")
+            if pair.partition(b"=")[0].rstrip() in names:
+                untouched = False
+            elif pair:
+                kept.append(pair)
+    return (cookie_fields[0] if untouched else b"; ".join(kept)) or None
 
 
 SameSite = Literal["lax", "strict", "none"]
