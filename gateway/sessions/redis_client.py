@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
+from redis._parsers import BaseParser
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -30,6 +31,7 @@ from gateway.sessions.redis_cluster import (
     told,
     value_of,
 )
+from gateway.sessions.redis_line import Line
 from gateway.sessions.redis_url import RedisAddress, RedisKind
 
 # One process needs few: look-ups share. More would only queue inside Redis.
@@ -60,6 +62,8 @@ class RedisClient:
         self._address = address
         self._timeout = timeout
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._line: Line | None = None
+        self._opening = asyncio.Lock()
         self._client: _Plain | None = None
         self._sentinel: Sentinel | None = None
         self._closed = False
@@ -71,10 +75,7 @@ class RedisClient:
             return await self._within(
                 lambda: fetch_from_cluster(client, keys, self._timeout)
             )
-        values: list[bytes | StoreUnavailable | None] = await self._within(
-            lambda: _command(client, "MGET", *keys)
-        )
-        return values
+        return await self._within(lambda: self._mget(client, keys))
 
     async def read_with(
         self, commands: Sequence[Command], keys: Sequence[str]
@@ -102,6 +103,34 @@ class RedisClient:
             else:
                 values = told_all
         return [_answer(each) for each in answers[: len(commands)]], values
+
+    async def _mget(
+        self, client: Redis, keys: list[str]
+    ) -> list[bytes | StoreUnavailable | None]:
+        """Ask on the line that all look-ups share; on a new one if that has ended."""
+        for last in (False, True):
+            line = self._line
+            if line is None or line.closed:
+                async with self._opening:
+                    line = self._line
+                    if line is None or line.closed:
+                        line = self._line = await _line_of(client)
+            values: list[bytes | StoreUnavailable | None]
+            try:
+                values = await line.ask("MGET", *keys)
+            except ConnectionError:
+                # Redis may have closed it while nobody asked; a look-up may be
+                # repeated, as it changes nothing.
+                if last:
+                    raise
+            except BaseException:
+                # No answer in time, or one that no healthy Redis gives: the next
+                # look-up finds out anew where Redis is.
+                line.close()
+                raise
+            else:
+                return values
+        raise AssertionError
 
     async def get(self, key: str) -> bytes | None:
         """Give one value; None also where the key holds something else."""
@@ -172,6 +201,8 @@ class RedisClient:
     async def close(self) -> None:
         """Close every connection."""
         self._closed = True
+        if self._line is not None:
+            self._line.close()
         client, self._client = self._client, None
         if client is not None:
             await _quietly(client.aclose())
@@ -275,6 +306,16 @@ class RedisClient:
         except Exception as error:
             # Also what the library raises by mistake: not knowing is an outage.
             raise StoreUnavailable(told(error)) from error
+
+
+async def _line_of(client: Redis) -> Line:
+    """Have the library open a connection, with TLS, password and Sentinel; take it."""
+    pool: Any = client.connection_pool
+    connection = pool.make_connection()
+    await connection.connect()
+    # Left with it, the connection would be closed as lost by its own finaliser.
+    writer, connection._writer = connection._writer, None  # noqa: SLF001
+    return Line(writer.transport, BaseParser.parse_error)
 
 
 async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:

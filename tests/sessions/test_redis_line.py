@@ -1,0 +1,136 @@
+"""One connection, many questions: what a server may do to them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from gateway.sessions.redis_line import Line
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class RefusedError(Exception):
+    """An error of Redis."""
+
+
+@asynccontextmanager
+async def line_to(script: Script) -> AsyncIterator[Line]:
+    """Open a line to a server that does as the script says, then waits."""
+    over = asyncio.Event()
+    served: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.current_task())
+        await script(reader, writer)
+        await over.wait()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    line = Line(writer.transport, RefusedError)
+    try:
+        yield line
+    finally:
+        line.close()
+        over.set()
+        server.close()
+        await asyncio.gather(*served)
+
+
+def saying(*pieces: bytes) -> Script:
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"\r\nkey\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+
+    return script
+
+
+async def hanging_up(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    await reader.readuntil(b"\r\nkey\r\n")
+    writer.close()
+
+
+async def within(answer: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(30):
+        return await answer
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(
+            saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), id="another protocol"
+        ),
+        pytest.param(hanging_up, id="hangs up"),
+        pytest.param(saying(b"$one\r\na\r\n"), id="a length that is none"),
+    ],
+)
+async def test_what_is_no_answer_ends_the_line_for_all(script: Script) -> None:
+    async with line_to(script) as line:
+        answers = [line.ask("GET", "key") for _ in range(3)]
+
+        for answer in answers:
+            with pytest.raises(ConnectionError):
+                await within(answer)
+
+        assert line.closed
+        with pytest.raises(ConnectionError):
+            await within(line.ask("GET", "key"))
+
+
+async def test_an_answer_that_nobody_asked_for_ends_the_line() -> None:
+    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as line:
+        assert await within(line.ask("GET", "key")) == b"a"
+
+        # The second came with the first, or comes before this one's.
+        with pytest.raises(ConnectionError):
+            await within(line.ask("GET", "key"))
+            await within(line.ask("GET", "key"))
+
+
+async def test_each_question_gets_its_own_answer() -> None:
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await reader.readuntil(b"three\r\n")
+        for piece in (b"$1\r", b"\na\r\n-ERR no", b"\r\n*2\r\n$1\r\n", b"c\r\n$-1\r\n"):
+            writer.write(piece)
+            await writer.drain()
+
+    async with line_to(script) as line:
+        one, two, three = (line.ask("GET", name) for name in ("one", "two", "three"))
+
+        assert await within(one) == b"a"
+        with pytest.raises(RefusedError, match="ERR no"):
+            await within(two)
+        assert await within(three) == [b"c", None]
+        assert not line.closed
+
+
+async def test_who_stops_waiting_takes_nobody_elses_answer() -> None:
+    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as line:
+        left, stays = line.ask("GET", "x"), line.ask("GET", "key")
+        left.cancel()
+
+        assert await within(stays) == b"b"
+
+
+async def test_closing_tells_who_waits() -> None:
+    async with line_to(saying()) as line:
+        answer = line.ask("GET", "key")
+        line.close()
+
+        with pytest.raises(ConnectionError):
+            await within(answer)
