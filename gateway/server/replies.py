@@ -160,7 +160,7 @@ class Replies:
 
     def _challenge(self, reason: Reason, route: Route, head: RequestHead) -> Reply:
         location = self.login_location(head, reason)
-        if _redirects(route, head):
+        if _redirects(route, head) and _leads_on(head, location):
             return self.redirect(head, location)
         # RFC 9110, section 15.5.2: a 401 MUST say how to authenticate.
         scheme = f'Session realm="{self.realm}"'
@@ -179,25 +179,32 @@ class Replies:
         browser = is_navigation(head) and head.websocket is None
         if reason is Reason.ALREADY_SIGNED_IN and browser:
             return self.redirect(head, self.after_sign_in(head))
-        if reason is Reason.TENANT_MISSING and browser and self.sign_in.no_tenant:
-            return self.redirect(
-                head,
-                login_location(
-                    self.sign_in.no_tenant,
-                    self.sign_in.return_to,
-                    head.target.raw,
-                    reason,
-                ),
+        choose = self.sign_in.no_tenant
+        if reason is Reason.TENANT_MISSING and browser and choose:
+            location = login_location(
+                choose, self.sign_in.return_to, head.target.raw, reason
             )
+            if _leads_on(head, location):
+                return self.redirect(head, location)
         if route.forbidden == "404":
             # As if there were no such page: not even the reason tells.
             return self.no_route(head)
-        if route.forbidden.startswith("/") and browser:
+        elsewhere = route.forbidden.startswith("/") and browser
+        if elsewhere and _leads_on(head, route.forbidden):
             return self.redirect(head, route.forbidden)
         return self.problem(403, reason, head)
 
 
 _STRONGER: Final = frozenset({Reason.STEP_UP, Reason.AAL_TOO_LOW})
+
+
+def _leads_on(head: RequestHead, location: str) -> bool:
+    """Tell whether a redirect leads to another page than the one asked for.
+
+    A sign-in page that is itself behind a session would send in circles: its own
+    address grows by each turn, until the browser gives up. The person is told instead.
+    """
+    return location.partition("?")[0].partition("#")[0] != head.target.path
 
 
 def _redirects(route: Route, head: RequestHead) -> bool:

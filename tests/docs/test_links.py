@@ -115,6 +115,7 @@ def test_every_whole_configuration_loads(page: Path, text: str) -> None:
     loaded = parse_config(text.encode(), path=page, env={})
 
     assert loaded.config.routes
+    assert [str(warning) for warning in loaded.warnings] == []
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -64,6 +64,10 @@ PROGRAM = head(("Accept", "application/json"), target=TARGET)
 POSTER = head(("Accept", "*/*"), method="POST", target=TARGET)
 SOCKET = head(HTML, NAVIGATE, *HANDSHAKE, target=TARGET)
 
+AT_LOGIN = head(HTML, NAVIGATE, target="/auth/login?return_to=/auth/login")
+AT_ONBOARDING = head(HTML, NAVIGATE, target="/auth/onboarding")
+AT_SORRY = head(HTML, NAVIGATE, target="/sorry?x")
+
 NOBODY = Challenge(reason=Reason.NO_SESSION)
 OLD = Challenge(reason=Reason.STEP_UP)
 WEAK = Challenge(reason=Reason.AAL_TOO_LOW)
@@ -92,6 +96,10 @@ CHALLENGES = [
     pytest.param(NOBODY, STATUS, PROGRAM, 401, None, SESSION, id="status-program"),
     pytest.param(NOBODY, REDIRECT, PROGRAM, 302, LOGIN + "no_session", None, id="redirect-program"),
     pytest.param(NOBODY, REDIRECT, POSTER, 303, LOGIN + "no_session", None, id="redirect-poster"),
+    # the page that one is sent to, where it is behind a session itself
+    pytest.param(NOBODY, AUTO, AT_LOGIN, 401, None, SESSION, id="sign-in-page"),
+    pytest.param(NOBODY, REDIRECT, AT_LOGIN, 401, None, SESSION, id="sign-in-page-redirect"),
+    pytest.param(OLD, AUTO, AT_LOGIN, 401, None, STRONGER, id="step-up-page"),
     # stronger
     pytest.param(OLD, AUTO, BROWSER, 302, STEP_UP + "step_up", None, id="step-up-browser"),
     pytest.param(WEAK, AUTO, BROWSER, 302, STEP_UP + "aal_too_low", None, id="aal-browser"),
@@ -105,6 +113,8 @@ SIGNED_IN = Deny(reason=Reason.ALREADY_SIGNED_IN)
 F403, F404, FPATH = AUTO, route(forbidden="404"), route(forbidden="/sorry")
 
 DENIALS = [
+    pytest.param(NO_TENANT, F403, AT_ONBOARDING, 403, None, id="no-tenant-page"),
+    pytest.param(NOT_ADMIN, FPATH, AT_SORRY, 403, None, id="forbidden-page"),
     pytest.param(NOT_ADMIN, F403, BROWSER, 403, None, id="403-browser"),
     pytest.param(NOT_ADMIN, F403, PROGRAM, 403, None, id="403-program"),
     pytest.param(NOT_ADMIN, F403, SOCKET, 403, None, id="403-socket"),
