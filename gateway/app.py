@@ -7,23 +7,18 @@ reference; what fails while it is built leaves the old one in place (law 10).
 
 import asyncio
 import contextlib
-import os
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from aiohttp import web
 
 from gateway.build import build_ring, build_serving
 from gateway.config.load import LoadedConfig, load_config
-from gateway.config.schema import Config, Tls
+from gateway.config.restart import check_same_kind, waits_for_restart
+from gateway.config.schema import Config
 from gateway.config.values import split_listen
-from gateway.errors import (
-    CannotListen,
-    ConfigError,
-    GatewayError,
-    StoreUnavailable,
-)
+from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.http.head import BadRequest
 from gateway.observe.logs import LogOutput, set_level
 from gateway.reasons import Reason
@@ -32,6 +27,7 @@ from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
+from gateway.server.doors import Door, listening, open_door
 from gateway.server.edge import Edge
 from gateway.server.handler import Handler
 from gateway.server.intake import require_c_parser
@@ -39,6 +35,7 @@ from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.reporting import Reporter
 from gateway.server.serving import Serving
 from gateway.server.streams import OpenStreams, recheck
+from gateway.server.tls import renew_certificate, server_tls
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
@@ -91,8 +88,7 @@ class App:
         self._reuse_port = reuse_port
         self._edge = Edge()
         self._reporter = Reporter(output, folder=metrics_folder, first=first)
-        self._servers: list[asyncio.Server] = []
-        self._sockets: list[Path] = []
+        self._doors: list[Door] = []
         self._tls: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -137,16 +133,20 @@ class App:
             report=self._reporter.crashed,
             loop=loop,
         )
-        self._tls = context = _server_tls(self._loaded)
+        self._tls = server_tls(self._loaded)
         if again and not await self.reload():
             raise GatewayError("the changed configuration is refused, see the log")
         for address in config.server.listen:
-            with _listening(address):
-                self._servers.append(
-                    await self._listen(address, self._client_server, context)
+            self._doors.append(
+                await open_door(
+                    address,
+                    self._client_server,
+                    context=self._tls,
+                    reuse_port=self._reuse_port,
                 )
+            )
         if config.server.admin is not None:
-            with _listening(config.server.admin):
+            with listening(config.server.admin):
                 await self._open_admin(config.server.admin)
         self._spawn(self._recheck_always())
         self._spawn(self._share_always())
@@ -158,8 +158,8 @@ class App:
         Gives running requests `server.timeouts.drain` seconds.
         """
         self._tools.draining = True
-        for server in self._servers:
-            server.close()
+        for door in self._doors:
+            door.close()
         self._client_server.close_idle()
         self._tools.streams.end_all(Reason.DRAINING)
         patience = self._loaded.config.server.timeouts.drain
@@ -172,10 +172,8 @@ class App:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for server in self._servers:
-            server.close()
-        for place in self._sockets:
-            place.unlink(missing_ok=True)
+        for door in self._doors:
+            door.remove()
         await self._client_server.shutdown(0.1)
         for close in reversed(self._closing):
             await close()
@@ -194,14 +192,14 @@ class App:
         loop = asyncio.get_running_loop()
         try:
             loaded = load_config(self._loaded.path, env=self._env)
-            _check_same_kind(self._started, loaded)
+            check_same_kind(self._started, loaded)
             ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
             serving = build_serving(loaded, ring=ring, ticks=loop.time)
-            _renew_certificate(self._tls, loaded)
+            renew_certificate(self._tls, loaded)
         except ConfigError as error:
             self._reporter.reload_refused(error)
             return False
-        waits = _waits_for_restart(self._started, loaded.config)
+        waits = waits_for_restart(self._started, loaded.config)
         old = self._handler.serving
         self._loaded, self._ring = loaded, ring
         set_level(loaded.config.log.level)
@@ -231,12 +229,7 @@ class App:
     @property
     def ports(self) -> tuple[int, ...]:
         """The TCP ports that are listened on, in the order of the file."""
-        return tuple(
-            socket.getsockname()[1]
-            for server in self._servers
-            for socket in server.sockets
-            if isinstance(socket.getsockname(), tuple)
-        )
+        return tuple(port for door in self._doors for port in door.ports)
 
     @property
     def loaded(self) -> LoadedConfig:
@@ -258,34 +251,6 @@ class App:
             timeout=config.redis.timeout,
             max_per_identity=config.sessions.max_per_identity,
             on_corrupt=self._reporter.corrupt_record,
-        )
-
-    async def _listen(
-        self,
-        address: str,
-        protocol: Callable[[], asyncio.Protocol],
-        context: ssl.SSLContext | None,
-    ) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        place = split_listen(address)
-        if isinstance(place, Path):
-            server = await loop.create_unix_server(
-                protocol, str(place), ssl=context, backlog=1024
-            )
-            # The front proxy is another user of the same group. Everybody else is
-            # kept out: who comes by this socket is believed as a proxy.
-            place.chmod(0o660)
-            self._sockets.append(place)
-            return server
-        host, port = place
-        return await loop.create_server(
-            protocol,
-            host,
-            port,
-            ssl=context,
-            backlog=1024,
-            reuse_address=True,
-            reuse_port=self._reuse_port or None,
         )
 
     async def _open_admin(self, address: str) -> None:
@@ -385,87 +350,10 @@ class App:
             self._reporter.crashed(task.exception())
 
 
-@contextlib.contextmanager
-def _listening(address: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise CannotListen(f"cannot listen on {address}: {why}") from error
-
-
 def _listener_limits(config: Config) -> ListenerLimits:
     return ListenerLimits(
         header_bytes=config.server.limits.header_bytes,
         connections=config.server.limits.connections,
         request_headers=config.server.timeouts.request_headers,
         keepalive=config.server.timeouts.keepalive,
-    )
-
-
-def _server_tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
-    tls = loaded.config.server.tls
-    if tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    _load_certificate(context, tls, loaded)
-    return context
-
-
-def _renew_certificate(context: ssl.SSLContext | None, loaded: LoadedConfig) -> None:
-    """Have new handshakes use the certificate as the files hold it now."""
-    tls = loaded.config.server.tls
-    if context is not None and tls is not None:
-        _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls, loaded)
-        _load_certificate(context, tls, loaded)
-
-
-def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -> None:
-    try:
-        # With no password given, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(tls.certificate, tls.key, password="")
-    except OSError as error:
-        raise ConfigError(
-            [
-                loaded.problem(
-                    f"the certificate or its key cannot be used: {error.strerror}",
-                    "server",
-                    "tls",
-                )
-            ]
-        ) from error
-
-
-def _check_same_kind(started: Config, loaded: LoadedConfig) -> None:
-    """Refuse a reload that would need another kind of store."""
-    if started.sessions.foreign is not loaded.config.sessions.foreign:
-        told = "the change to or from format: gateway needs a restart"
-        raise ConfigError([loaded.problem(told, "sessions", "format")])
-
-
-def _waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
-    """Name the changed keys that only a restart can bring into force."""
-    return tuple(
-        name
-        for name, before, after in (
-            ("server.listen", old.server.listen, new.server.listen),
-            ("server.admin", old.server.admin, new.server.admin),
-            ("server.workers", old.server.workers, new.server.workers),
-            ("server.tls", old.server.tls is None, new.server.tls is None),
-            ("server.timeouts", old.server.timeouts, new.server.timeouts),
-            ("redis", old.redis, new.redis),
-            (
-                "sessions.max_per_identity",
-                old.sessions.max_per_identity,
-                new.sessions.max_per_identity,
-            ),
-            (
-                "sessions.remember_ended",
-                old.sessions.remember_ended,
-                new.sessions.remember_ended,
-            ),
-        )
-        if before != after
     )

@@ -1,6 +1,5 @@
 """What `gateway check` looks at beyond the file: routes, keys, certificates, Redis."""
 
-import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.routes.compile import routes_from
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
+from gateway.server.tls import server_tls
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_doubts, format_from
 from gateway.sessions.redis import RedisStore
@@ -198,17 +198,10 @@ def _own_path(target: str, public_url: str) -> str | None:
 
 
 def _certificate(loaded: LoadedConfig) -> Iterator[Problem]:
-    tls = loaded.config.server.tls
-    if tls is None:
-        return
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # With no password given, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(tls.certificate, tls.key, password="")
-    except OSError as error:
-        why = error.strerror or "unreadable"
-        message = f"the certificate or its key cannot be used: {why}"
-        yield loaded.problem(message, "server", "tls")
+        server_tls(loaded)
+    except ConfigError as error:
+        yield from error.problems
 
 
 def _at_route(

@@ -1,0 +1,42 @@
+"""What a reload cannot bring into force: listeners, workers, Redis belong to a process."""
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config
+from gateway.errors import ConfigError
+
+
+def check_same_kind(started: Config, loaded: LoadedConfig) -> None:
+    """Refuse a reload that would need another kind of store.
+
+    Raises:
+        ConfigError: the sessions are now the gateway's own, or no longer.
+    """
+    if started.sessions.foreign is not loaded.config.sessions.foreign:
+        told = "the change to or from format: gateway needs a restart"
+        raise ConfigError([loaded.problem(told, "sessions", "format")])
+
+
+def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """Name the changed keys that only a restart can bring into force."""
+    return tuple(
+        name
+        for name, before, after in (
+            ("server.listen", old.server.listen, new.server.listen),
+            ("server.admin", old.server.admin, new.server.admin),
+            ("server.workers", old.server.workers, new.server.workers),
+            ("server.tls", old.server.tls is None, new.server.tls is None),
+            ("server.timeouts", old.server.timeouts, new.server.timeouts),
+            ("redis", old.redis, new.redis),
+            (
+                "sessions.max_per_identity",
+                old.sessions.max_per_identity,
+                new.sessions.max_per_identity,
+            ),
+            (
+                "sessions.remember_ended",
+                old.sessions.remember_ended,
+                new.sessions.remember_ended,
+            ),
+        )
+        if before != after
+    )

@@ -1,0 +1,45 @@
+"""TLS towards clients: a certificate that can be renewed while connections stand."""
+
+import ssl
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Tls
+from gateway.errors import ConfigError
+
+
+def server_tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
+    """Make what TLS ends by, or None where another proxy ends it.
+
+    Raises:
+        ConfigError: the certificate or its key cannot be used.
+    """
+    tls = loaded.config.server.tls
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, tls, loaded)
+    return context
+
+
+def renew_certificate(context: ssl.SSLContext | None, loaded: LoadedConfig) -> None:
+    """Have new handshakes use the certificate as the files hold it now.
+
+    Raises:
+        ConfigError: it cannot be used; the one of before stays.
+    """
+    tls = loaded.config.server.tls
+    if context is not None and tls is not None:
+        _load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls, loaded)
+        _load_certificate(context, tls, loaded)
+
+
+def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -> None:
+    try:
+        # With no password given, OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, password="")
+    except OSError as error:
+        why = error.strerror or "unreadable"
+        told = f"the certificate or its key cannot be used: {why}"
+        raise ConfigError([loaded.problem(told, "server", "tls")]) from error
