@@ -315,7 +315,7 @@ async def _line_of(client: Redis) -> Line:
     await connection.connect()
     # Left with it, the connection would be closed as lost by its own finaliser.
     writer, connection._writer = connection._writer, None  # noqa: SLF001
-    return Line(writer.transport, BaseParser.parse_error)
+    return Line(writer, BaseParser.parse_error)
 
 
 async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:

@@ -15,14 +15,18 @@ import hiredis
 
 
 class Line(asyncio.Protocol):
-    """A connection that is open; made of its transport, which becomes the line's."""
+    """A connection that is open; made of its writer, whose transport the line takes."""
 
-    __slots__ = ("_loop", "_reader", "_transport", "_waiting", "closed")
+    __slots__ = ("_loop", "_opened", "_reader", "_transport", "_waiting", "closed")
 
     def __init__(
-        self, transport: asyncio.Transport, refusal: Callable[[str], Exception]
+        self, opened: asyncio.StreamWriter, refusal: Callable[[str], Exception]
     ) -> None:
         """Take a connection over; `refusal` names what Redis answers as an error."""
+        # Kept, though nothing is asked of it: from CPython 3.11.5 on a writer that is
+        # collected closes its transport.
+        self._opened = opened
+        transport = opened.transport
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport

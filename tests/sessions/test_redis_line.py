@@ -33,7 +33,8 @@ async def line_to(script: Script) -> AsyncIterator[Line]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    line = Line(writer.transport, RefusedError)
+    line = Line(writer, RefusedError)
+    del writer  # the line is all that keeps the connection
     try:
         yield line
     finally:
