@@ -57,7 +57,7 @@ server:
   public_url: http://localhost:8080   # what the browser calls us
   # admin_token: ${GATEWAY_ADMIN_TOKEN}   # switches the admin API on
 
-redis:
+redis:                # none at hand: `pip install '.[demo]'` and `url: embedded`
   url: ${REDIS_URL:-redis://127.0.0.1:6379/0}
 
 sign_in:

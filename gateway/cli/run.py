@@ -38,6 +38,11 @@ def run(config: Path, log_format: str) -> None:
             redis_url = None
             if loaded.config.redis.url.get_secret_value() == "embedded":
                 redis_url = stack.enter_context(EmbeddedRedis()).url
+                click.echo(
+                    "redis.url is embedded: sessions are gone when this stops."
+                    f" Other commands find it by --redis {redis_url}",
+                    err=True,
+                )
             code = run_gateway(
                 Launch(
                     loaded=loaded,

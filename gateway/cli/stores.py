@@ -103,7 +103,7 @@ def _address(url: str) -> RedisAddress:
     if url == "embedded":
         message = (
             "redis.url is embedded, which only the gateway that started it knows;"
-            " give its address with --redis"
+            " give its address with --redis (`gateway run` prints it)"
         )
         raise click.ClickException(message)
     try:

@@ -109,18 +109,25 @@ def test_it_brings_its_own_store_and_stops_with_zero(
         with subprocess.Popen(
             [*command, "--log-format", "json"],
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             env=os.environ | {"TMPDIR": short},
         ) as process:
+            address = process.stderr.readline().split()[-1]
             message = ""
             while message != "gateway is serving":
                 message = json.loads(process.stdout.readline())["message"]
             held = [path.name for path in Path(short).iterdir()]
+            others = ["sessions", "create", "-c", str(file), "--identity", "u"]
+            made = CliRunner().invoke(cli, [*others, "--redis", address])
+            lost = CliRunner().invoke(cli, others)
             process.send_signal(number)
             process.stdout.read()
             code = process.wait(PATIENCE)
         left = list(Path(short).iterdir())
 
     assert code == 0
+    assert made.exit_code == 0, made.output
+    assert (lost.exit_code, "`gateway run` prints it" in lost.output) == (1, True)
     assert [name.rpartition("-")[0] for name in held] == ["gateway-redis"]
     assert left == []
