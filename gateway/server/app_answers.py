@@ -12,6 +12,7 @@ The app does not ask the gateway, but it sets its cookie through it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
@@ -20,10 +21,16 @@ from gateway.server.serving import Serving
 from gateway.server.story import Story
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
+from gateway.sessions.record import Session
+from gateway.sessions.store import Held
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+# RFC 9110, section 9.2.1: nobody signs in by these.
+_SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +63,52 @@ async def heed_answer(
     if profile is None or apps is None:
         return
     changes = cookie_changes(headers, profile)
-    if not changes.set and not changes.taken_back:
+    visitor = story.session_key is None and head.method not in _SAFE
+    if not (changes.set or changes.taken_back or visitor):
         return
-    held = credential_of(head, serving)
-    known = None if isinstance(held, Anonymous) else held.key
+    found = credential_of(head, serving)
+    held = None if isinstance(found, Anonymous) else found
     now = tools.edge.now()
-    begun = {each.key for each in changes.set}
     try:
         if profile.created is None:
-            for key in begun - {known}:
-                await apps.began(key, now)
+            await _note_beginnings(changes.set, held, apps, now, visitor=visitor)
         # Only of who was let in with it: nobody else's word ends a session.
-        mine = known is not None and known == story.session_key
-        if changes.taken_back and mine and known not in begun:
+        if (
+            changes.taken_back
+            and held is not None
+            and held.key == story.session_key
+            and all(each.key != held.key for each in changes.set)
+        ):
             tools.report.audit("sign_out", story, which="this")
             # The answer says goodbye: that the session ends must not break it off.
             story.session_key = None
-            await apps.end(str(known), now, "signed_out")
+            await apps.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
         tools.report.failed(story, error)
+
+
+async def _note_beginnings(
+    begun: Sequence[Credential],
+    held: Held | None,
+    apps: ForeignStore,
+    now: float,
+    *,
+    visitor: bool,
+) -> None:
+    """Note new ids; those of visitors for a day only, unless they sign in by then.
+
+    Some apps give each visitor a session, robots too: what the gateway notes of
+    them has to be less than what the app keeps.
+    """
+    for credential in begun:
+        if held is None or credential.key != held.key:
+            somebody = isinstance(await apps.look_up(credential, now), Session)
+            await apps.began(credential.key, now, brief=not somebody)
+    # A sign-in under the id that the visitor had: the time stays that of the id.
+    if visitor and held is not None:
+        found = await apps.look_up(held, now)
+        if isinstance(found, Session):
+            await apps.keep_beginning(held.key)
 
 
 def _session_cookies(

@@ -111,4 +111,6 @@ _WITHHELD: Final[Mapping[Reason, str]] = {
     Reason.TWO_CREDENTIALS: "session",
     Reason.SESSION_REVOKED: "session",
     Reason.STORE_UNAVAILABLE: "session",
+    # Fetch, section 3.3: a genuine one has no cookie.
+    Reason.PREFLIGHT: "session",
 }

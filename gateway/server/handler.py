@@ -222,7 +222,9 @@ class Handler:
     async def _authenticate(
         self, route: Route, head: RequestHead, serving: Serving, story: Story
     ) -> Authentication:
-        if route.session_ignored or (head.preflight and route.preflight_pass):
+        if head.preflight and route.preflight_pass:
+            return Anonymous(reason=Reason.PREFLIGHT)
+        if route.session_ignored:
             return Anonymous(reason=Reason.NO_SESSION)
         held = credential_of(head, serving)
         if isinstance(held, Anonymous):

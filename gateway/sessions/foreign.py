@@ -9,6 +9,7 @@ What is remembered saves parsing and guessing. It is never the answer: every
 look-up asks Redis, and the same bytes are not parsed again.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -57,6 +58,8 @@ CORRUPT_KEYS: Final = 1_000
 # the profile says otherwise: so a burst of the largest ones brings 8 MiB.
 AT_ONCE: Final = 128
 # What has no end is remembered for ten years.
+# Milliseconds for which the beginning of a visitor's session is noted.
+BRIEFLY: Final = 86_400_000
 _KEY_CHARS: Final = 64
 LONGEST: Final = 3650 * 86_400.0
 
@@ -227,8 +230,8 @@ class ForeignStore:
         Give it as it is now, if it was seen here and was alive.
         """
         session: Found = None
-        with suppress(KeyError):
-            session = await self.look_up(self._seen[key].credential, now)
+        if (seen := self._seen.get(key)) is not None:
+            session = await self.look_up(seen.credential, now)
         live = session if isinstance(session, Session) and session.active else None
         life = live.expires_at - now if live is not None else 0.0
         await self._entomb(key, now, reason, life)
@@ -249,19 +252,36 @@ class ForeignStore:
             "PX",
             self._keep(0.0),
         )
-        count = 0
-        for key in tuple(self._keys_of(identity_id, but)):
-            session = await self.look_up(self._seen[key].credential, now)
-            if isinstance(session, Session):
-                count += session.expires_at > now
-                await self._entomb(key, now, "revoked", session.expires_at - now)
+        keys = tuple(self._keys_of(identity_id, but))
+        found = await asyncio.gather(
+            *(self.look_up(self._seen[key].credential, now) for key in keys)
+        )
+        lives = {
+            key: session.expires_at - now
+            for key, session in zip(keys, found, strict=True)
+            if isinstance(session, Session)
+        }
+        await asyncio.gather(
+            *(self._entomb(key, now, "revoked", life) for key, life in lives.items())
+        )
+        count = sum(life > 0 for life in lives.values())
         await self._tell({"identity": identity_id, "but": but, "reason": "revoked"})
         return count
 
-    async def began(self, key: str, now: float) -> None:
-        """Note when a session was seen to begin, unless that is noted already."""
-        keep = self._keep(0.0)
+    async def began(self, key: str, now: float, *, brief: bool = False) -> None:
+        """Note when a session was seen to begin, unless that is noted already.
+
+        `brief`: nobody is signed in to it, so a day is enough to begin with.
+        """
+        keep = min(self._keep(0.0), BRIEFLY) if brief else self._keep(0.0)
         await self._client.call("SET", issued_key(key), f"{now:.6f}", "NX", "PX", keep)
+
+    async def keep_beginning(self, key: str) -> None:
+        """Keep the note of a beginning, if there is one, as long as any other."""
+        note = issued_key(key)
+        said = await self._client.get(note)
+        if said is not None:
+            await self._client.call("SET", note, said, "XX", "PX", self._keep(0.0))
 
     def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
         """Subscribe, and subscribe again whenever that is lost."""

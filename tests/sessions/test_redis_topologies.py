@@ -25,6 +25,7 @@ from tests.servers import (
     sentinel_server,
     valkey_server,
 )
+from tests.sessions import test_foreign as foreign
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import NOW, a_key, a_session
 
@@ -110,6 +111,40 @@ async def test_the_documented_acl_user_can_use_a_cluster(cluster):
         await store.create(a_key("acl"), a_session(id="s-acl"), NOW)
         assert await store.load(a_key("acl")) == a_session(id="s-acl")
         assert await store.end(a_key("acl"), NOW) is not None
+
+
+async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluster):
+    """As the documented user; a record and the notes on it lie on several nodes."""
+    plain, also = foreign.documented_acl()
+    ids = [f"{number:032x}" for number in range(20)]
+    for node in cluster:
+        node.command_line("ACL", "SETUSER", "app", "reset", "on", ">pw", *plain, *also)
+    async with opened(cluster_url(*cluster), timeout=5) as writer:
+        for sid in ids:
+            record = b'{"user": {"id": "u_%s"}}' % sid[-1].encode()
+            await writer._client.call("SET", f"s:{sid}", record, "EX", 60)
+        await writer._client.call("RPUSH", f"s:{'f' * 32}", "x")
+    url = cluster_url(*cluster).replace("://", "://app:pw@")
+    async with foreign.opened(url) as store:
+        listening, heard = asyncio.Event(), asyncio.Queue()
+        store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        await asyncio.wait_for(listening.wait(), 10)
+        credentials = [foreign.a_credential(sid=sid) for sid in ids]
+
+        found = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
+        odd = await store.look_up(foreign.a_credential(sid="f" * 32), NOW)
+        none = await store.look_up(foreign.a_credential(sid="e" * 32), NOW)
+        await store.end(credentials[0].key, NOW)
+        await store.end_all("u_1", NOW, None)
+        again = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
+        said = {(await asyncio.wait_for(heard.get(), 10))[0] for _ in range(3)}
+
+        assert all(isinstance(each, Session) and each.active for each in found)
+        assert isinstance(odd, Corrupt)
+        assert none is None
+        ended = {0, 1, 17}
+        assert {n for n, each in enumerate(again) if not each.active} == ended
+        assert said == {credentials[n].key for n in ended}
 
 
 async def test_odd_values_on_a_cluster_are_no_sessions(cluster):
@@ -283,6 +318,11 @@ async def test_tls_is_verified_and_client_certificates_are_shown(tls_folder):
         async with opened(trusted + shown) as store:
             await store.create(KEY, a_session(), NOW)
             assert await store.load(KEY) == a_session()
+            record = b'{"user": {"id": "u"}}'
+            await store._client.call("SET", f"s:{foreign.SID}", record, "EX", 60)
+        async with foreign.opened(trusted + shown) as store:
+            found = await store.look_up(foreign.a_credential(), NOW)
+            assert isinstance(found, Session)
 
         for url in (
             f"rediss://127.0.0.1:{port}",  # an authority we do not know

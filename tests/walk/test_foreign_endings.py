@@ -31,6 +31,7 @@ from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
     Reply,
+    answer_ok,
     ask,
     running_gateway,
 )
@@ -121,7 +122,37 @@ async def test_a_note_of_the_beginning_is_written_once(
 
     assert first == again
     assert abs(float(str(first, "ascii")) - time.time()) < 60  # type: ignore[arg-type]
-    assert 0 < left <= 31 * 86_400_000  # type: ignore[operator]
+    # Nobody is signed in to it, so it is kept for less than what the app keeps.
+    assert 0 < left <= 86_400_000  # type: ignore[operator]
+
+
+async def test_a_visitor_who_signs_in_under_the_id_he_had_stays_signed_in(
+    custom: Gateway, upstream: RecordingUpstream, redis: Server
+) -> None:
+    """The sign-in form had a session for its CSRF token; all old ones were ended."""
+    await both_sign_in(redis)
+    await ask_admin(custom, "DELETE", "/admin/identities/u/sessions")
+    fresh = "a" * 32
+    note = "gateway:issued:" + hashlib.sha256(fresh.encode()).hexdigest()
+    upstream.answer = sets_a_cookie(f"sid={fresh}; Path=/")
+    await ask(custom.port, "GET", "/login")
+    await written(redis, {"csrf": "token"}, f"sess:{fresh}")
+    first = await asyncio.to_thread(redis.command_line, "GET", note)
+
+    async def signs_in(_seen: object, writer: asyncio.StreamWriter) -> None:
+        await written(redis, {"csrf": "token", "user": {"id": "u"}}, f"sess:{fresh}")
+        writer.write(b"HTTP/1.1 303 See Other\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    upstream.answer = signs_in
+    await ask(custom.port, "POST", "/login", {"Cookie": f"sid={fresh}"})
+    upstream.answer = answer_ok
+
+    assert await status(custom, {"Cookie": f"sid={fresh}"}) == (200, "")
+    again = await asyncio.to_thread(redis.command_line, "GET", note)
+    left = await asyncio.to_thread(redis.command_line, "PTTL", note)
+    assert again == first
+    assert left > 30 * 86_400_000  # type: ignore[operator]
 
 
 async def test_a_recent_sign_in_is_one_that_the_gateway_saw(
@@ -267,7 +298,10 @@ async def test_an_administrator_ends_a_session_by_its_public_id(
     unseen = await ask_admin(custom, "DELETE", f"/admin/sessions/{OTHER_HASH}")
     nonsense = await ask_admin(custom, "DELETE", "/admin/sessions/nobody")
 
+    after = await ask_admin(custom, "GET", f"/admin/sessions/{public_id}")
+
     assert public_id == HASH
+    assert after.json()["active"] is False
     assert (shown.status, shown.json()["identity"]["id"]) == (200, "u")
     assert (ended.status, unseen.status, nonsense.status) == (204, 204, 404)
     assert await status(custom, MINE) == (401, "session_revoked")

@@ -310,3 +310,19 @@ async def test_a_bearer_token_beside_the_cookie_is_two_people(
         assert passed.status == 200
         seen = upstream.last.one("Cookie") or ""
         assert f"{scenario.settings.cookie_name}=" not in seen
+
+
+async def test_what_only_looks_like_a_preflight_brings_no_session_to_the_app(
+    custom: Gateway, upstream: RecordingUpstream, redis: Server
+) -> None:
+    await written(redis, {"user": {"id": "u"}})
+    asked = {
+        "Cookie": f"theme=dark; sid={SID}",
+        "Origin": "http://elsewhere.test",
+        "Access-Control-Request-Method": "POST",
+    }
+
+    reply = await ask(custom.port, "OPTIONS", "/api/orders", asked)
+
+    assert reply.status == 200
+    assert upstream.last.one("Cookie") == "theme=dark"

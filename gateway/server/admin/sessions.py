@@ -73,8 +73,17 @@ class SessionApi:
 
         Of an app's sessions only those are known here that asked lately.
         """
-        found = await self._tools.store.find(request.match_info["id"])
-        return _unknown() if found is None else _json(200, _view(found[1]))
+        session_id = request.match_info["id"]
+        found = await self._tools.store.find(session_id)
+        if found is None:
+            return _unknown()
+        apps = self._tools.apps
+        if apps is None:
+            return _json(200, _view(found[1]))
+        session = await apps.look_again(session_id, self._tools.edge.now())
+        return (
+            _json(200, _view(session)) if isinstance(session, Session) else _unknown()
+        )
 
     async def end(self, request: web.Request) -> web.Response:
         """End one session; 204 also when it had ended before.

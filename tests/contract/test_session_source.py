@@ -1,0 +1,174 @@
+"""What every source of sessions promises, whoever writes them: looked up, and ended."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.cookie import new_token
+from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.credential import credential_of_id
+from gateway.sessions.formats.settings import FormatSettings
+from gateway.sessions.record import Session
+from gateway.sessions.redis import RedisStore
+from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.store import Held, MemoryStore, SessionSource, SessionStore
+from tests.contract.conftest import STORES
+from tests.servers import Server
+from tests.sessions.samples import NOW, a_session
+
+PROFILE = compile_format(
+    FormatSettings(
+        format="json",
+        cookie_name="sid",
+        profile={"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"},
+    )
+)
+
+
+# An app's sessions are in Redis; our own may be in this process.
+KINDS = [
+    (server, kind)
+    for server in STORES
+    for kind in ("own", "app's")
+    if (server, kind) != ("memory", "app's")
+]
+pytestmark = pytest.mark.parametrize(("server", "kind"), KINDS, indirect=["server"])
+
+
+@dataclass
+class Subject:
+    """A source, and how somebody signs in: gives what the cookie would hold."""
+
+    source: SessionSource
+    sign_in: Callable[[int], Awaitable[Held]]
+
+
+@pytest.fixture
+async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
+    if server is not None:
+        await asyncio.to_thread(server.command_line, "FLUSHALL")
+    if kind == "own":
+        store: SessionStore = (
+            MemoryStore()
+            if server is None
+            else RedisStore(parse_redis_url(server.url), timeout=5)
+        )
+
+        async def sign_in(number: int) -> Held:
+            token = new_token(number.to_bytes(32, "big"))
+            await store.create(token.key, a_session(id=f"s{number}"), NOW)
+            return token
+
+        yield Subject(store, sign_in)
+        await store.close()
+        return
+    assert server is not None
+    apps = ForeignStore(parse_redis_url(server.url), timeout=5, remember=3600)
+
+    async def write(number: int) -> Held:
+        sid = f"{number:032x}"
+        record = json.dumps({"id": "u_ada"})
+        await asyncio.to_thread(
+            server.command_line, "SET", f"s:{sid}", record, "EX", "600"
+        )
+        credential = credential_of_id(PROFILE, sid)
+        assert credential is not None
+        return credential
+
+    yield Subject(apps, write)
+    await apps.close()
+
+
+async def alive(subject: Subject, held: Held) -> bool:
+    found = await subject.source.look_up(held, NOW)
+    return isinstance(found, Session) and found.active
+
+
+async def test_one_that_ended_is_told_from_one_that_lives(subject: Subject) -> None:
+    held = await subject.sign_in(1)
+    await subject.source.end(held.key, NOW)
+    other = await subject.sign_in(2)
+
+    assert not await alive(subject, held)
+    assert await alive(subject, other)
+
+
+async def test_a_session_is_looked_up_and_asked_for_again(subject: Subject) -> None:
+    held = await subject.sign_in(1)
+
+    found = await subject.source.look_up(held, NOW)
+    again = await subject.source.look_again(held.key, NOW)
+
+    assert isinstance(found, Session)
+    assert isinstance(again, Session)
+    assert found.identity.id == again.identity.id == "u_ada"
+
+
+async def test_an_end_is_for_the_next_look_and_given_once(subject: Subject) -> None:
+    held = await subject.sign_in(1)
+    assert await alive(subject, held)
+
+    ended = await subject.source.end(held.key, NOW, "signed_out")
+    again = await subject.source.end(held.key, NOW)
+
+    assert ended is not None
+    assert (ended.active, ended.ended_reason) == (False, "signed_out")
+    assert again is None
+    assert not await alive(subject, held)
+
+
+async def test_all_sessions_of_somebody_end_but_one(subject: Subject) -> None:
+    held = [await subject.sign_in(number) for number in (1, 2, 3)]
+    assert all([await alive(subject, each) for each in held])
+
+    count = await subject.source.end_all("u_ada", NOW, held[1].key)
+    nobody = await subject.source.end_all("somebody else", NOW, None)
+
+    assert (count, nobody) == (2, 0)
+    assert [await alive(subject, each) for each in held] == [False, True, False]
+
+
+async def test_an_end_is_told_to_who_watches(subject: Subject) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    listening = asyncio.Event()
+    subject.source.watch(lambda key, _: heard.put_nowait(key), listening.set)
+    await asyncio.wait_for(listening.wait(), 10)
+    held = [await subject.sign_in(number) for number in (1, 2)]
+    assert all([await alive(subject, each) for each in held])
+
+    await subject.source.end(held[0].key, NOW)
+    first = await asyncio.wait_for(heard.get(), 10)
+    await subject.source.end_all("u_ada", NOW, None)
+    second = await asyncio.wait_for(heard.get(), 10)
+    while second == first:  # to tell it twice is allowed
+        second = await asyncio.wait_for(heard.get(), 10)
+
+    assert (first, second) == (held[0].key, held[1].key)
+
+
+async def test_who_begins_to_watch_late_is_told_that_it_listens(
+    subject: Subject,
+) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+    subject.source.watch(lambda _key, _reason: None, first.set)
+    await asyncio.wait_for(first.wait(), 10)
+    subject.source.watch(lambda _key, _reason: None, second.set)
+    await asyncio.wait_for(second.wait(), 10)
+
+
+async def test_a_closed_source_cannot_say(subject: Subject) -> None:
+    held = await subject.sign_in(1)
+    await subject.source.ping()
+    if isinstance(subject.source, MemoryStore):
+        return
+    await subject.source.close()
+
+    with pytest.raises(StoreUnavailable):
+        await subject.source.look_up(held, NOW)
+    with pytest.raises(StoreUnavailable):
+        await subject.source.end(held.key, NOW)
