@@ -63,7 +63,7 @@ def optional(value: object, read: Callable[[object, str], _T], where: str) -> _T
 
 def deeper_than(document: Any, limit: int) -> bool:
     """Tell whether objects and lists nest more than `limit` deep."""
-    level: list[Any] = [document]
+    level: list[Any] = [document] if isinstance(document, dict | list) else []
     for _ in range(limit):
         level = [
             child
