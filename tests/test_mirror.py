@@ -74,11 +74,12 @@ ELSEWHERE = (
     Elsewhere(
         "the way of a request is seen through real sockets",
         "tests/walk/test_decisions.py",
-        ("server/handler",),
+        ("server/handler", "server/arrival"),
     ),
     Elsewhere(
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
     ),
+    Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/endings",)),
     Elsewhere(
         "what a client's connection may cost", "tests/walk/test_limits.py",
         ("server/listener", "server/connection", "server/exchange"),

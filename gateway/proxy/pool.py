@@ -8,14 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.errors import ConnectFailed, UpstreamBusy
+from gateway.proxy.balance import Balance, Slot
 from gateway.proxy.connection import Connection
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 
 _TICK = 0.25  # seconds between two looks at the deadlines while requests are out
 _SLOW_TICK = 5.0  # the same while there are idle connections only
-_FIRST_PAUSE = 1.0  # seconds for which a target is left out after a failed connect
-_LONGEST_PAUSE = 30.0
 _CLOSE_PATIENCE = 1.0
 
 
@@ -28,19 +27,6 @@ class TargetStats:
     idle: int
     in_use: int
     down: bool
-
-
-class _Slot:
-    """One target, what is open to it, and how it has been doing."""
-
-    __slots__ = ("address", "down_until", "failures", "idle", "in_use")
-
-    def __init__(self, address: TargetAddress) -> None:
-        self.address = address
-        self.idle: list[Connection] = []  # the one used last is taken first
-        self.in_use = 0
-        self.failures = 0
-        self.down_until = 0.0
 
 
 class Pool:
@@ -72,8 +58,8 @@ class Pool:
         self._keepalive = keepalive
         self._ssl_context = ssl_context
         self._server_name = server_name
-        self._slots = [_Slot(address) for address in targets]
-        self._next = 0
+        self._slots = [Slot(address) for address in targets]
+        self._balance = Balance(self._slots)
         self._open = 0  # counts connections that are being made, too
         self._idle = 0
         self._sockets = 0
@@ -102,7 +88,7 @@ class Pool:
             ConnectFailed: no target took a connection.
             UpstreamBusy: there was no place within the time for connecting.
         """
-        slot = self._choose(())
+        slot = self._balance.choose((), self.clock())
         while True:
             if not fresh and (connection := self._take_from(slot)) is not None:
                 return connection
@@ -117,7 +103,7 @@ class Pool:
                     return given
                 given.close()
 
-    def _take_from(self, slot: _Slot) -> Connection | None:
+    def _take_from(self, slot: Slot) -> Connection | None:
         now = self.clock()
         while slot.idle:
             connection = slot.idle.pop()
@@ -166,9 +152,9 @@ class Pool:
 
     # Making a connection
 
-    async def _connect(self, slot: _Slot) -> Connection:
+    async def _connect(self, slot: Slot) -> Connection:
         """Connect to `slot`, or the next best; a place is taken already."""
-        tried: list[_Slot] = []
+        tried: list[Slot] = []
         failure: Exception | None = None
         try:
             while slot not in tried:
@@ -177,12 +163,10 @@ class Pool:
                     connection = await self._connect_to(slot)
                 except (OSError, UnicodeError) as error:
                     failure = error
-                    slot.failures += 1
-                    slot.down_until = self.clock() + _pause(slot.failures)
-                    slot = self._choose(tried)
+                    slot.failed(self.clock())
+                    slot = self._balance.choose(tried, self.clock())
                 else:
-                    slot.failures = 0
-                    slot.down_until = 0.0
+                    slot.works()
                     return connection
         except BaseException:
             self._free_place()
@@ -190,7 +174,7 @@ class Pool:
         self._free_place()
         raise ConnectFailed("no target of the upstream takes connections") from failure
 
-    async def _connect_to(self, slot: _Slot) -> Connection:
+    async def _connect_to(self, slot: Slot) -> Connection:
         slot.in_use += 1
         connection = Connection(self, slot)
         address = slot.address
@@ -219,28 +203,6 @@ class Pool:
         if self._timer is None or self._timer_is_slow:
             self._arm()
         return connection
-
-    def _choose(self, tried: Sequence[_Slot]) -> _Slot:
-        """Return the healthy target with the least in use, that was not tried yet.
-
-        A target that failed is offered to one request when its pause is over. When
-        none is healthy it is the one that has been down longest; when all that are
-        healthy were tried, one that was tried.
-        """
-        slots = self._slots
-        if len(slots) == 1:
-            return slots[0]
-        now = self.clock()
-        self._next = (self._next + 1) % len(slots)
-        turned = slots[self._next :] + slots[: self._next]
-        healthy = [slot for slot in turned if slot.down_until <= now]
-        left = [slot for slot in healthy if slot not in tried]
-        if left:
-            slot = min(left, key=_in_use)
-            if slot.failures:
-                slot.down_until = now + _pause(slot.failures)
-            return slot
-        return tried[-1] if tried else min(turned, key=_down_until)
 
     # What connections tell
 
@@ -370,20 +332,8 @@ class Pool:
         )
 
 
-def _in_use(slot: _Slot) -> int:
-    return slot.in_use
-
-
-def _down_until(slot: _Slot) -> float:
-    return slot.down_until
-
-
-def _pause(failures: int) -> float:
-    return float(min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE))
-
-
-def _slot_of(connection: Connection) -> _Slot:
+def _slot_of(connection: Connection) -> Slot:
     slot = connection.slot
-    if not isinstance(slot, _Slot):
+    if not isinstance(slot, Slot):
         raise TypeError("a connection of another pool")
     return slot

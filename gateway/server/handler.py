@@ -6,29 +6,20 @@ is a reply; after it a failure is an abort, never a second reply.
 """
 
 import asyncio
-from typing import Final
-
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web import RequestPayloadError
 
 from gateway.decision import Allow, decide
-from gateway.errors import (
-    BadAnswer,
-    ConnectFailed,
-    StoreUnavailable,
-    UpstreamBusy,
-    UpstreamTimeout,
-)
-from gateway.http.head import BadRequest, RequestHead, read_head
+from gateway.errors import StoreUnavailable
+from gateway.http.head import BadRequest, RequestHead
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
-from gateway.server.body import BodyStalled, BodyTooLarge
+from gateway.server.arrival import read_arrival
 from gateway.server.caller import cookies_to_forward, credential_of, look_up
 from gateway.server.credentials import Credentials, credentials_for
+from gateway.server.endings import FAILURES, abort, fail, note_broken_off, refuse
 from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own
 from gateway.server.exchange import Answered, Exchange
 from gateway.server.forward import forward
@@ -43,19 +34,6 @@ from gateway.sessions.authenticate import (
 )
 from gateway.tenants import resolve_tenant
 
-_FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
-    (StoreUnavailable, Reason.STORE_UNAVAILABLE),
-    (ConnectFailed, Reason.UPSTREAM_UNREACHABLE),
-    (UpstreamBusy, Reason.UPSTREAM_BUSY),
-    (UpstreamTimeout, Reason.UPSTREAM_TIMEOUT),
-    (BadAnswer, Reason.UPSTREAM_BAD_ANSWER),
-    (BodyTooLarge, Reason.BODY_TOO_LARGE),
-    (BodyStalled, Reason.REQUEST_TIMEOUT),
-    (RequestPayloadError, Reason.BAD_FRAMING),
-    (HttpProcessingError, Reason.BAD_FRAMING),
-)
-"""What may be raised on the way, and the word for it."""
-
 
 class Handler:
     """Answers each request by the configuration that serves at its start."""
@@ -66,7 +44,7 @@ class Handler:
         self._endpoints = Endpoints(tools)
 
     async def __call__(self, exchange: Exchange) -> Answered:
-        """Answer one request; see ExchangeHandler."""
+        """Answer one request; see OnRequest."""
         tools, serving = self._tools, self.serving
         story = Story(
             started=tools.edge.ticks(),
@@ -79,25 +57,30 @@ class Handler:
         except asyncio.CancelledError:
             # A client that left takes its request along; nginx's word for it in a
             # log is 499. At a shutdown the client is cut off as well.
-            _broken_off(story)
+            note_broken_off(story)
             raise
         except ConnectionError:
-            _broken_off(story)
-            return self._abort(exchange)
-        except tuple(error for error, _ in _FAILURES) as error:
-            return await self._fail(exchange, serving, story, error)
+            note_broken_off(story)
+            return abort(exchange)
+        except FAILURES as error:
+            return await fail(exchange, serving, story, tools, error)
         except Exception as error:  # noqa: BLE001 - law 7: a reply, whatever it is
             tools.report.crashed(error, story)
-            return await self._fail(exchange, serving, story, error)
+            return await fail(exchange, serving, story, tools, error)
         finally:
             tools.report.ended(story)
 
     async def _tell(
         self, exchange: Exchange, serving: Serving, story: Story
     ) -> Answered:
-        head = self._read(exchange, serving, story)
+        head = read_arrival(
+            exchange,
+            serving,
+            request_id=story.request_id,
+            span_id=self._tools.edge.hex(8),
+        )
         if isinstance(head, BadRequest):
-            return await self._refuse(exchange, serving, story, head)
+            return await refuse(exchange, serving, story, self._tools, head)
         story.head, story.request_id = head, head.request_id
         path = head.target.path
         if is_own(path) or (path == WELL_KNOWN_JWKS and serving.owns_jwks):
@@ -117,7 +100,7 @@ class Handler:
             refusal = BadRequest(
                 status=400, reason=Reason.BAD_TARGET, detail="an ambiguous escape"
             )
-            return await self._refuse(exchange, serving, story, refusal)
+            return await refuse(exchange, serving, story, self._tools, refusal)
         authentication = await self._authenticate(route, head, serving, story)
         tenant = (
             resolve_tenant(authentication.session, head, serving.tenant_sources)
@@ -173,7 +156,7 @@ class Handler:
             refusal = BadRequest(
                 status=400, reason=outbound.reason, detail=outbound.detail
             )
-            return await self._refuse(exchange, serving, story, refusal)
+            return await refuse(exchange, serving, story, self._tools, refusal)
         return await forward(
             exchange=exchange,
             head=head,
@@ -184,40 +167,6 @@ class Handler:
             story=story,
             tools=self._tools,
         )
-
-    def _read(
-        self, exchange: Exchange, serving: Serving, story: Story
-    ) -> RequestHead | BadRequest:
-        asked, client = exchange.asked, exchange.client
-        if isinstance(asked, BadRequest):
-            return asked
-        raw_headers = asked.raw_headers
-        if exchange.fat:
-            size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
-            if size > serving.limits.header_bytes:
-                return BadRequest(
-                    status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
-                )
-        head = read_head(
-            method=asked.method,
-            raw_target=asked.path,
-            version=asked.version,
-            raw_headers=raw_headers,
-            peer=client.peer,
-            tls=client.tls,
-            rules=serving.head_rules,
-            request_id=story.request_id,
-            span_id=self._tools.edge.hex(8),
-        )
-        limit = serving.limits.body_bytes
-        if (
-            limit
-            and isinstance(head, RequestHead)
-            and head.content_length is not None
-            and head.content_length > limit
-        ):
-            return BadRequest(status=413, reason=Reason.BODY_TOO_LARGE, detail="body")
-        return head
 
     async def _authenticate(
         self, route: Route, head: RequestHead, serving: Serving, story: Story
@@ -246,54 +195,6 @@ class Handler:
             "valid" if isinstance(found, Authenticated) else "invalid"
         )
         return found
-
-    async def _refuse(
-        self, exchange: Exchange, serving: Serving, story: Story, refusal: BadRequest
-    ) -> Answered:
-        story.decision, story.reason = "refuse", refusal.reason
-        story.peer = exchange.client.peer
-        reply = serving.replies.to_bad_request(refusal, request_id=story.request_id)
-        # What comes after a request that broke the rules is not to be trusted to
-        # begin where we think it does.
-        return await own_reply(
-            exchange, story.head, story, self._tools, reply, close=True
-        )
-
-    async def _fail(
-        self, exchange: Exchange, serving: Serving, story: Story, error: Exception
-    ) -> Answered:
-        story.decision = "error"
-        story.reason = next(
-            (reason for kind, reason in _FAILURES if isinstance(error, kind)),
-            Reason.INTERNAL,
-        )
-        if story.cut is not None:
-            story.reason = story.cut
-            return self._abort(exchange)
-        self._tools.report.failed(story, error)
-        if story.answered or story.head is None:
-            return self._abort(exchange)
-        reply = serving.replies.to_failure(story.reason, story.head)
-        try:
-            return await own_reply(
-                exchange, story.head, story, self._tools, reply, close=True
-            )
-        except ConnectionError:
-            return self._abort(exchange)
-
-    @staticmethod
-    def _abort(exchange: Exchange) -> Answered:
-        exchange.client.cut_off()
-        return Answered(keep_alive=False)
-
-
-def _broken_off(story: Story) -> None:
-    story.status = story.status or 499
-    if story.cut is not None:
-        story.reason = story.cut
-    elif story.status != 101:
-        # A WebSocket is over when its client goes; that is how most of them end.
-        story.reason = Reason.CLIENT_GONE
 
 
 def _unmatched(

@@ -11,7 +11,7 @@ from gateway.pages.pages import Pages
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
-from gateway.server.handler import _FAILURES as RAISED
+from gateway.server.endings import _FAILURES as RAISED
 from gateway.server.replies import FAILURES, Replies, SignInPages
 from tests.http.heads import REQUEST_ID, head
 
