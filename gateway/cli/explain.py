@@ -1,12 +1,10 @@
 """`gateway explain`: what would become of a request, and why; the server's code."""
 
-import asyncio
 import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -14,7 +12,6 @@ import click
 
 from gateway.build import (
     build_cookie,
-    build_lifetimes,
     build_policy,
     build_replies,
     build_tenant_sources,
@@ -22,8 +19,10 @@ from gateway.build import (
     owns_jwks,
 )
 from gateway.cli import config_option, load_or_exit
+from gateway.cli.asker import Asker
+from gateway.cli.explain_lines import answer, check, gates, line, method_not_allowed
 from gateway.config.load import LoadedConfig
-from gateway.decision import GATES, Allow, Case, Challenge, Deny, decide
+from gateway.decision import Allow, Case, Challenge, Deny, decide
 from gateway.errors import GatewayError
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from gateway.http.target import BadTarget
@@ -36,25 +35,16 @@ from gateway.server.endpoints import WELL_KNOWN_JWKS, is_own, methods_at
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
-    Authentication,
-    authenticate,
 )
-from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.formats.from_config import format_from
-from gateway.sessions.record import Identity, Session, Tenant
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import parse_redis_url
-from gateway.sessions.service import new_session
-from gateway.sessions.store import Found
+from gateway.sessions.record import Tenant
 from gateway.tenants import TenantRefused, resolve_tenant
 from gateway.tokens.claims import claims_for
 from gateway.tokens.compile import profiles_from
 
-_EXAMPLES: Final = ("admin", "member")
 # No request is made, so none has an id: what is printed is the same each time.
 _REQUEST_ID: Final = "0123456789abcdef0123456789abcdef"
 _SPAN_ID: Final = "0123456789abcdef"
-_SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
 
 
 @click.command()
@@ -116,10 +106,10 @@ class _Story:
     ) -> None:
         self.passed = False
         self._loaded = loaded
-        self._who = who
         self._now = time.time()
         self._table: RouteTable = routes_from(loaded)
         self._foreign = format_from(loaded)
+        self._asker = Asker(loaded, self._foreign, who, self._now)
         self._asked = (method, target)
         origin = loaded.config.server.public_url
         raw = [(b"Host", (host or origin.partition("://")[2]).encode())]
@@ -142,11 +132,11 @@ class _Story:
 
     def tell(self) -> Iterator[str]:
         method, target = self._asked
-        yield f"{method} {target} as {self._name()}"
+        yield f"{method} {target} as {self._asker.name}"
         yield ""
         head = self._head
         if isinstance(head, BadRequest):
-            yield _line("refused", f"{head.status} {head.reason}: {head.detail}")
+            yield line("refused", f"{head.status} {head.reason}: {head.detail}")
             return
         path = head.target.path
         if is_own(path) or (path == WELL_KNOWN_JWKS and owns_jwks(self._table)):
@@ -161,12 +151,12 @@ class _Story:
         methods = methods_at(head.target.path)
         self.passed = head.method in methods
         if self.passed:
-            yield _line("route", "none: the gateway answers this itself")
+            yield line("route", "none: the gateway answers this itself")
         elif methods:
-            yield from _told_405(head, methods)
+            yield from method_not_allowed(head.method, methods)
         else:
-            yield _line("route", f"none: 404 {Reason.NO_ROUTE}")
-        yield _line("because", "no route is asked about the gateway's own paths")
+            yield line("route", f"none: 404 {Reason.NO_ROUTE}")
+        yield line("because", "no route is asked about the gateway's own paths")
 
     def _tell_route(
         self, head: RequestHead, matched: Match | NoRoute | MethodNotAllowed
@@ -177,11 +167,11 @@ class _Story:
                 told = (
                     f"404 {Reason.NO_ROUTE}" if known else f"421 {Reason.MISDIRECTED}"
                 )
-                yield _line("route", f"none: {told}")
+                yield line("route", f"none: {told}")
             case MethodNotAllowed(allowed=allowed):
-                yield from _told_405(head, allowed)
+                yield from method_not_allowed(head.method, allowed)
             case Match(route=route):
-                yield _line("route", f"{route.id}   {route.source}")
+                yield line("route", f"{route.id}   {route.source}")
         candidates = self._table.explain(
             head.method, head.host, head.target.path, head.preflight_method
         )
@@ -189,18 +179,18 @@ class _Story:
             text = candidate.why
             if not candidate.won:
                 text = f"not {candidate.route.id} ({candidate.route.source}): {text}"
-            yield _line("because" if candidate.won else "", text)
+            yield line("because" if candidate.won else "", text)
 
     def _tell_decision(self, head: RequestHead, matched: Match) -> Iterator[str]:
         route = matched.route
         if not head.target.escapes <= route.path_allows:
             odd = ", ".join(sorted(head.target.escapes - route.path_allows))
-            yield _line("refused", f"400 {Reason.BAD_TARGET}: {odd} is not allowed")
+            yield line("refused", f"400 {Reason.BAD_TARGET}: {odd} is not allowed")
             return
-        yield _line("rule", route.rule.value)
+        yield line("rule", route.rule.value)
         config = self._loaded.config
-        authentication = self._authenticate(
-            route.session_ignored or (head.preflight and route.preflight_pass)
+        authentication = self._asker.authenticate(
+            ignored=route.session_ignored or (head.preflight and route.preflight_pass)
         )
         tenant = (
             resolve_tenant(authentication.session, head, build_tenant_sources(config))
@@ -220,27 +210,27 @@ class _Story:
         yield ""
         yield "checks"
         if decision.reason is Reason.PREFLIGHT:
-            yield _check("a CORS preflight, which this route lets through")
+            yield check("a CORS preflight, which this route lets through")
         else:
             crossed = decision.reason is Reason.CROSS_SITE
-            yield _check(
+            yield check(
                 "not sent by another site",
                 decision.reason if crossed else None,
                 asked=route.cross_site_refused,
             )
             match route.rule:
                 case Rule.PUBLIC:
-                    yield _check("a valid session", asked=False)
+                    yield check("a valid session", asked=False)
                 case Rule.AUTH_REDIRECT:
-                    yield _check(
+                    yield check(
                         "nobody signed in, or a page for who is",
                         None if self.passed or crossed else decision.reason,
                     )
                 case Rule.PROTECTED | Rule.ADMIN_ONLY:
                     if isinstance(authentication, Anonymous):
-                        yield _check("a valid session", authentication.reason)
+                        yield check("a valid session", authentication.reason)
                     else:
-                        yield _check("a valid session")
+                        yield check("a valid session")
                         case = Case(
                             route=route,
                             session=authentication.session,
@@ -249,87 +239,20 @@ class _Story:
                             now=self._now,
                             policy=policy,
                         )
-                        yield from _gates(case)
+                        yield from gates(case)
                 case _ as never:
                     assert_never(never)
         yield ""
         verdict = type(decision).__name__.lower()
-        yield _line("decision", f"{verdict} ({decision.reason})")
-        yield _line("", SENTENCES[decision.reason])
+        yield line("decision", f"{verdict} ({decision.reason})")
+        yield line("", SENTENCES[decision.reason])
         yield ""
         if isinstance(decision, Allow):
             yield from self._tell_upstream(head, route.upstream, decision, tenant)
         else:
             yield from self._tell_answer(head, matched, decision)
             if isinstance(authentication, Anonymous) and authentication.ended:
-                yield _line("", "and the session cookie is cleared")
-
-    def _authenticate(self, ignored: bool) -> Authentication:
-        if ignored or self._who == "anonymous":
-            return Anonymous(reason=Reason.NO_SESSION)
-        if self._who in _EXAMPLES:
-            return Authenticated(session=self._example(), key="")
-        key, found = asyncio.run(self._find(self._who))
-        if found is None:
-            raise GatewayError(f"there is no session with the id {self._name()}")
-        return authenticate(
-            found,
-            key=key,
-            now=self._now,
-            policy=build_lifetimes(self._loaded.config),
-        )
-
-    def _name(self) -> str:
-        """Name who asks; the id of an app's session is a secret, so by its hash."""
-        known = (*_EXAMPLES, "anonymous")
-        if self._foreign is None or self._who in known or is_key(self._who):
-            return self._who
-        return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
-
-    def _example(self) -> Session:
-        config = self._loaded.config
-        admin = self._who == "admin"
-        tenant = Tenant(id="t_example", name="Example", role="owner")
-        return new_session(
-            identity=Identity(
-                id=f"u_{self._who}",
-                traits={"email": f"{self._who}@example.com", "name": self._who.title()},
-                roles=config.roles.admin[:1] if admin else ("member",),
-            ),
-            tenants={tenant.id: tenant},
-            active_tenant=tenant.id,
-            methods=("password",),
-            aal="aal1",
-            persistent=True,
-            device=None,
-            now=self._now,
-            policy=build_lifetimes(config),
-            session_id=_SESSION_ID,
-        )
-
-    async def _find(self, session_id: str) -> tuple[str, Found]:
-        redis = self._loaded.config.redis
-        url = redis.url.get_secret_value()
-        if url == "embedded":
-            raise GatewayError(
-                "redis.url is embedded: only the running gateway can ask it;"
-                " use --as admin, member or anonymous"
-            )
-        address = parse_redis_url(url)
-        if self._foreign is None:
-            own = RedisStore(address, timeout=redis.timeout)
-            try:
-                return await own.find(session_id) or ("", None)
-            finally:
-                await own.close()
-        apps = ForeignStore(address, timeout=redis.timeout, remember=0)
-        try:
-            credential = await apps.search(self._foreign, session_id)
-            if credential is None:
-                return "", None
-            return credential.key, await apps.look_up(credential, self._now)
-        finally:
-            await apps.close()
+                yield line("", "and the session cookie is cleared")
 
     def _tell_answer(
         self, head: RequestHead, matched: Match, decision: Challenge | Deny
@@ -344,9 +267,7 @@ class _Story:
             ("", "a program", program),
         ):
             reply = replies.to_decision(decision, matched.route, asks)
-            told = [f"{caller} gets {reply.status}"]
-            told += (f"{n}: {v}" for n, v in reply.headers if n in _TOLD)
-            yield _line(label, ", ".join(told))
+            yield answer(label, caller, reply)
 
     def _tell_upstream(
         self,
@@ -369,10 +290,10 @@ class _Story:
             tenant=decision.tenant,
             token=f"<{view.token_profile} token>" if told and not lacks else None,
         )
-        yield _line("upstream", f"{name} ({', '.join(config.upstreams[name].url)})")
+        yield line("upstream", f"{name} ({', '.join(config.upstreams[name].url)})")
         if isinstance(outbound, BadTarget):
             self.passed = False
-            yield _line("refused", f"400 {outbound.reason}: {outbound.detail}")
+            yield line("refused", f"400 {outbound.reason}: {outbound.detail}")
             return
         yield f"  {outbound.method} {outbound.target} HTTP/1.1"
         for header, value in outbound.headers:
@@ -386,33 +307,3 @@ class _Story:
                 **claims_for(profile.claims, decision.session, decision.tenant),
             }
             yield f"  {profile.name} token: {json.dumps(claims)}"
-
-
-_TOLD: Final = ("Location", "WWW-Authenticate")
-
-
-def _told_405(head: RequestHead, allowed: tuple[str, ...]) -> Iterator[str]:
-    yield _line("route", f"none takes {head.method}: 405 {Reason.METHOD_NOT_ALLOWED}")
-    yield _line("", f"allowed: {', '.join(allowed)}")
-
-
-def _gates(case: Case) -> Iterator[str]:
-    for gate in GATES:
-        asked = gate.asked(case)
-        yield _check(
-            gate.question, gate.objection(case) if asked else None, asked=asked
-        )
-
-
-def _check(
-    question: str, objection: Reason | None = None, *, asked: bool = True
-) -> str:
-    if not asked:
-        return f"  -     {question}"
-    if objection is None:
-        return f"  pass  {question}"
-    return f"  FAIL  {question}   {objection}"
-
-
-def _line(label: str, text: str) -> str:
-    return f"{label:<10}{text}"

@@ -1,0 +1,120 @@
+"""Who asks in `gateway explain`: an example, nobody, or a session out of Redis."""
+
+import asyncio
+from hashlib import sha256
+from typing import Final
+
+from gateway.build import build_lifetimes
+from gateway.config.load import LoadedConfig
+from gateway.errors import GatewayError
+from gateway.reasons import Reason
+from gateway.sessions.authenticate import (
+    Anonymous,
+    Authenticated,
+    Authentication,
+    authenticate,
+)
+from gateway.sessions.foreign import ForeignStore, is_key
+from gateway.sessions.formats.profile import Profile
+from gateway.sessions.record import Identity, Session, Tenant
+from gateway.sessions.redis import RedisStore
+from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.service import new_session
+from gateway.sessions.store import Found
+
+_EXAMPLES: Final = ("admin", "member")
+# The same each time, as what is printed is.
+_SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
+
+
+class Asker:
+    """One caller, by what `--as` says."""
+
+    def __init__(
+        self, loaded: LoadedConfig, foreign: Profile | None, who: str, now: float
+    ) -> None:
+        """Take whom to be.
+
+        Args:
+            loaded: the configuration.
+            foreign: the format of the sessions, where an app writes them.
+            who: admin, member, anonymous, or the id of a session.
+            now: epoch seconds.
+        """
+        self._loaded = loaded
+        self._foreign = foreign
+        self._who = who
+        self._now = now
+
+    def authenticate(self, *, ignored: bool) -> Authentication:
+        """Say who it is, as the server would; nobody where sessions are ignored.
+
+        Raises:
+            GatewayError: there is no such session, or Redis cannot be asked.
+        """
+        if ignored or self._who == "anonymous":
+            return Anonymous(reason=Reason.NO_SESSION)
+        if self._who in _EXAMPLES:
+            return Authenticated(session=self._example(), key="")
+        key, found = asyncio.run(self._find(self._who))
+        if found is None:
+            raise GatewayError(f"there is no session with the id {self.name}")
+        return authenticate(
+            found,
+            key=key,
+            now=self._now,
+            policy=build_lifetimes(self._loaded.config),
+        )
+
+    @property
+    def name(self) -> str:
+        """Name who asks; the id of an app's session is a secret, so by its hash."""
+        known = (*_EXAMPLES, "anonymous")
+        if self._foreign is None or self._who in known or is_key(self._who):
+            return self._who
+        return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
+
+    def _example(self) -> Session:
+        config = self._loaded.config
+        admin = self._who == "admin"
+        tenant = Tenant(id="t_example", name="Example", role="owner")
+        return new_session(
+            identity=Identity(
+                id=f"u_{self._who}",
+                traits={"email": f"{self._who}@example.com", "name": self._who.title()},
+                roles=config.roles.admin[:1] if admin else ("member",),
+            ),
+            tenants={tenant.id: tenant},
+            active_tenant=tenant.id,
+            methods=("password",),
+            aal="aal1",
+            persistent=True,
+            device=None,
+            now=self._now,
+            policy=build_lifetimes(config),
+            session_id=_SESSION_ID,
+        )
+
+    async def _find(self, session_id: str) -> tuple[str, Found]:
+        redis = self._loaded.config.redis
+        url = redis.url.get_secret_value()
+        if url == "embedded":
+            raise GatewayError(
+                "redis.url is embedded: only the running gateway can ask it;"
+                " use --as admin, member or anonymous"
+            )
+        address = parse_redis_url(url)
+        if self._foreign is None:
+            own = RedisStore(address, timeout=redis.timeout)
+            try:
+                return await own.find(session_id) or ("", None)
+            finally:
+                await own.close()
+        apps = ForeignStore(address, timeout=redis.timeout, remember=0)
+        try:
+            credential = await apps.search(self._foreign, session_id)
+            if credential is None:
+                return "", None
+            return credential.key, await apps.look_up(credential, self._now)
+        finally:
+            await apps.close()
