@@ -7,11 +7,9 @@ names them, and a name without an ending gets the one that bundlers would give i
 import asyncio
 import json
 import re
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,16 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.running import Running, serving
 from tests.docs.snippets import block_of
 from tests.npm import node_modules
-from tests.servers import free_port, valkey_server
-from tests.walk.harness import (
-    Gateway,
-    RecordingUpstream,
-    Seen,
-    base_config,
-    running_gateway,
-)
+from tests.servers import PATIENCE, SOON, valkey_server
+from tests.walk.harness import Seen
 
 pytestmark = [
     pytest.mark.browser,
@@ -110,21 +103,6 @@ def _script(path: str, packages: Path) -> bytes:
     return own.encode() if own else (packages / path.removeprefix(NPM)).read_bytes()
 
 
-@dataclass
-class Running:
-    """A gateway in a thread of its own: Playwright's loop has this one."""
-
-    gateway: Gateway
-    loop: asyncio.AbstractEventLoop
-    url: str
-
-    def do(self, work: Callable[..., Awaitable[Any]], *args: Any, **how: Any) -> Any:
-        async def done() -> Any:
-            return await work(*args, **how)
-
-        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(30)
-
-
 @pytest.fixture(scope="module")
 def running(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
@@ -133,38 +111,9 @@ def running(
     folder = tmp_path_factory.mktemp("gateway")
     with (
         valkey_server(tmp_path_factory.mktemp("valkey")) as redis,
-        serving(packages, folder, redis.url) as found,
+        serving(app(packages), folder, redis.url) as found,
     ):
         yield found
-
-
-@contextmanager
-def serving(packages: Path, folder: Path, redis_url: str) -> Iterator[Running]:
-    ready, found = threading.Event(), []
-    port = free_port()
-
-    async def serve() -> None:
-        upstream = RecordingUpstream(answer=app(packages))
-        await upstream.start()
-        config = base_config(upstream.port)
-        url = f"http://localhost:{port}"
-        config["server"] |= {"listen": f"127.0.0.1:{port}", "public_url": url}
-        async with running_gateway(config, folder, redis_url) as gateway:
-            done = asyncio.Event()
-            found.append((Running(gateway, asyncio.get_running_loop(), url), done))
-            ready.set()
-            await done.wait()
-        await upstream.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(30)
-    running, done = found[0]
-    try:
-        yield running
-    finally:
-        running.loop.call_soon_threadsafe(done.set)
-        thread.join(30)
 
 
 @pytest.fixture
@@ -176,7 +125,7 @@ def signed_in(chromium: Browser, running: Running) -> Iterator[Callable[..., Any
     def opened() -> tuple[BrowserContext, str]:
         context = chromium.new_context(base_url=running.url)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE * 1000)
         context.on("weberror", lambda error: wrong.append(str(error.error)))
         context.on("console", lambda said: _complaint(said.text, wrong))
         cookie = running.do(running.gateway.sign_in)
@@ -194,8 +143,7 @@ def signed_in(chromium: Browser, running: Running) -> Iterator[Callable[..., Any
 
 @pytest.fixture(autouse=True)
 def _patient() -> Iterator[None]:
-    """Longer than the half a minute after which a tab that is seen looks by itself."""
-    expect.set_options(timeout=40_000)
+    expect.set_options(timeout=PATIENCE * 1000)
     yield
     expect.set_options(timeout=5_000)
 
@@ -246,7 +194,9 @@ def test_the_page_after_a_sign_out_tells_the_other_tabs(
 
     here.goto("/")
 
-    expect(there.get_by_role("alert")).to_contain_text("You signed out", timeout=20_000)
+    # A tab that nobody tells looks by itself, but only every half a minute.
+    toast = there.get_by_role("alert")
+    expect(toast).to_contain_text("You signed out", timeout=SOON * 1000)
 
 
 def test_a_session_ended_elsewhere_shows_it_in_both_tabs(

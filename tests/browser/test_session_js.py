@@ -1,23 +1,16 @@
 """Two tabs of one browser learn from the script that their session ended."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.running import Running, serving
 from tests.servers import PATIENCE, SOON, valkey_server
-from tests.walk.harness import (
-    Gateway,
-    RecordingUpstream,
-    Seen,
-    base_config,
-    running_gateway,
-)
+from tests.walk.harness import Seen
 
 pytestmark = [
     pytest.mark.browser,
@@ -52,45 +45,14 @@ async def app(seen: Seen, writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
-@dataclass
-class Running:
-    """A gateway in a thread of its own: Playwright's loop has this one."""
-
-    gateway: Gateway
-    loop: asyncio.AbstractEventLoop
-    url: str
-
-    def do(self, work: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        async def done() -> Any:
-            return await work(*args)
-
-        return asyncio.run_coroutine_threadsafe(done(), self.loop).result(PATIENCE)
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory) -> Iterator[Running]:
-    ready, done = threading.Event(), asyncio.Event()
-    found: list[Running] = []
-
-    async def serve(redis_url: str) -> None:
-        upstream = RecordingUpstream(answer=app)
-        await upstream.start()
-        config = base_config(upstream.port)
-        folder = tmp_path_factory.mktemp("gateway")
-        async with running_gateway(config, folder, redis_url) as gateway:
-            url = f"http://localhost:{gateway.port}"
-            found.append(Running(gateway, asyncio.get_running_loop(), url))
-            ready.set()
-            await done.wait()
-        await upstream.stop()
-
-    with valkey_server(tmp_path_factory.mktemp("valkey")) as redis:
-        thread = threading.Thread(target=lambda: asyncio.run(serve(redis.url)))
-        thread.start()
-        assert ready.wait(PATIENCE)
-        yield found[0]
-        found[0].loop.call_soon_threadsafe(done.set)
-        thread.join(PATIENCE)
+    folder = tmp_path_factory.mktemp("gateway")
+    with (
+        valkey_server(tmp_path_factory.mktemp("valkey")) as redis,
+        serving(app, folder, redis.url) as found,
+    ):
+        yield found
 
 
 @pytest.fixture
