@@ -141,13 +141,6 @@ def signed_in(chromium: Browser, running: Running) -> Iterator[Callable[..., Any
     assert wrong == []
 
 
-@pytest.fixture(autouse=True)
-def _patient() -> Iterator[None]:
-    expect.set_options(timeout=PATIENCE * 1000)
-    yield
-    expect.set_options(timeout=5_000)
-
-
 def _complaint(text: str, wrong: list[str]) -> None:
     if "Content Security" in text:
         wrong.append(text)

@@ -18,7 +18,7 @@ from gateway.sessions.redis import RedisStore
 from gateway.sessions.redis_url import parse_redis_url
 from gateway.sessions.store import Held, MemoryStore, SessionSource, SessionStore
 from tests.contract.conftest import STORES
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.sessions.samples import NOW, a_session
 
 PROFILE = compile_format(
@@ -56,7 +56,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
         store: SessionStore = (
             MemoryStore()
             if server is None
-            else RedisStore(parse_redis_url(server.url), timeout=5)
+            else RedisStore(parse_redis_url(server.url), timeout=30)
         )
 
         async def sign_in(number: int) -> Held:
@@ -68,7 +68,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
         await store.close()
         return
     assert server is not None
-    apps = ForeignStore(parse_redis_url(server.url), timeout=5, remember=3600)
+    apps = ForeignStore(parse_redis_url(server.url), timeout=30, remember=3600)
 
     async def write(number: int) -> Held:
         sid = f"{number:032x}"
@@ -137,16 +137,16 @@ async def test_an_end_is_told_to_who_watches(subject: Subject) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.Event()
     subject.source.watch(lambda key, _: heard.put_nowait(key), listening.set)
-    await asyncio.wait_for(listening.wait(), 10)
+    await asyncio.wait_for(listening.wait(), PATIENCE)
     held = [await subject.sign_in(number) for number in (1, 2)]
     assert all([await alive(subject, each) for each in held])
 
     await subject.source.end(held[0].key, NOW)
-    first = await asyncio.wait_for(heard.get(), 10)
+    first = await asyncio.wait_for(heard.get(), PATIENCE)
     await subject.source.end_all("u_ada", NOW, None)
-    second = await asyncio.wait_for(heard.get(), 10)
+    second = await asyncio.wait_for(heard.get(), PATIENCE)
     while second == first:  # to tell it twice is allowed
-        second = await asyncio.wait_for(heard.get(), 10)
+        second = await asyncio.wait_for(heard.get(), PATIENCE)
 
     assert (first, second) == (held[0].key, held[1].key)
 
@@ -156,9 +156,9 @@ async def test_who_begins_to_watch_late_is_told_that_it_listens(
 ) -> None:
     first, second = asyncio.Event(), asyncio.Event()
     subject.source.watch(lambda _key, _reason: None, first.set)
-    await asyncio.wait_for(first.wait(), 10)
+    await asyncio.wait_for(first.wait(), PATIENCE)
     subject.source.watch(lambda _key, _reason: None, second.set)
-    await asyncio.wait_for(second.wait(), 10)
+    await asyncio.wait_for(second.wait(), PATIENCE)
 
 
 async def test_a_closed_source_cannot_say(subject: Subject) -> None:

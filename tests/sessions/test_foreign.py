@@ -16,7 +16,7 @@ from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Corrupt, Guest, Session
 from gateway.sessions.redis_url import parse_redis_url
-from tests.servers import Server, redis_binary, valkey_binary, valkey_server
+from tests.servers import PATIENCE, Server, redis_binary, valkey_binary, valkey_server
 
 NOW = 1_795_219_200.0
 SID = "0123456789abcdef0123456789abcdef"
@@ -344,13 +344,13 @@ async def test_the_documented_acl_user_can_do_all_and_no_more(server):
     listening, heard = asyncio.Event(), asyncio.Queue()
     async with opened(server.url.replace("://", "://gw:pw@")) as store:
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.ping()
         found = await store.look_up(a_credential(), NOW)
         await store.began(KEY, NOW)
         await store.end_all("u", NOW, KEY)
         await store.end(KEY, NOW)
-        said = await asyncio.wait_for(heard.get(), 10)
+        said = await asyncio.wait_for(heard.get(), PATIENCE)
 
         assert isinstance(found, Session)
         assert said == (KEY, "revoked")

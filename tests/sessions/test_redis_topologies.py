@@ -119,7 +119,7 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluste
     ids = [f"{number:032x}" for number in range(20)]
     for node in cluster:
         node.command_line("ACL", "SETUSER", "app", "reset", "on", ">pw", *plain, *also)
-    async with opened(cluster_url(*cluster), timeout=5) as writer:
+    async with opened(cluster_url(*cluster)) as writer:
         for sid in ids:
             record = b'{"user": {"id": "u_%s"}}' % sid[-1].encode()
             await writer._client.call("SET", f"s:{sid}", record, "EX", 60)
@@ -128,7 +128,7 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluste
     async with foreign.opened(url) as store:
         listening, heard = asyncio.Event(), asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
-        await asyncio.wait_for(listening.wait(), 10)
+        await asyncio.wait_for(listening.wait(), PATIENCE)
         credentials = [foreign.a_credential(sid=sid) for sid in ids]
 
         found = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
@@ -137,7 +137,7 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluste
         await store.end(credentials[0].key, NOW)
         await store.end_all("u_1", NOW, None)
         again = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
-        said = {(await asyncio.wait_for(heard.get(), 10))[0] for _ in range(3)}
+        said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(3)}
 
         assert all(isinstance(each, Session) and each.active for each in found)
         assert isinstance(odd, Corrupt)

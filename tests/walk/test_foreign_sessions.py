@@ -16,13 +16,23 @@ from tests.walk.foreign import (
     MINE,
     SID,
     cookie,
+    custom_config,
     dump,
     gateway_for,
     put_again,
     sets_a_cookie,
     written,
 )
-from tests.walk.harness import BROWSER, PROGRAM, Gateway, RecordingUpstream, ask
+from tests.walk.harness import (
+    BROWSER,
+    IMPATIENT,
+    PROGRAM,
+    Gateway,
+    RecordingUpstream,
+    ask,
+    once_it_is_back,
+    running_gateway,
+)
 
 ALL = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
 BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
@@ -237,17 +247,20 @@ def sent_by(redis: Server) -> int:
 
 
 async def test_when_redis_is_away_nobody_is_signed_out(
-    upstream: RecordingUpstream, redis: Server, custom: Gateway
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     await written(redis, {"user": {"id": "u"}})
-    assert (await ask(custom.port, "GET", "/dashboard", MINE)).status == 200
-    upstream.answer = sets_a_cookie(f"sid={'f' * 32}; Path=/")
-    redis.freeze()
-    try:
-        closed = await ask(custom.port, "GET", "/dashboard", MINE | PROGRAM)
-        open_ = await ask(custom.port, "GET", "/", MINE)
-    finally:
-        redis.thaw()
+    config = custom_config(upstream.port) | {"redis": IMPATIENT}
+    async with running_gateway(config, tmp_path, redis.url) as custom:
+        before = await once_it_is_back(custom.port, "GET", "/dashboard", MINE)
+        assert before.status == 200
+        upstream.answer = sets_a_cookie(f"sid={'f' * 32}; Path=/")
+        redis.freeze()
+        try:
+            closed = await ask(custom.port, "GET", "/dashboard", MINE | PROGRAM)
+            open_ = await ask(custom.port, "GET", "/", MINE)
+        finally:
+            redis.thaw()
 
     assert (closed.status, closed.json()["reason"]) == (503, "store_unavailable")
     assert closed.all("Set-Cookie") == []
