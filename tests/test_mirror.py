@@ -34,6 +34,11 @@ ELSEWHERE = (
         ("server/admin/application", "server/admin/problem"),
     ),
     Elsewhere(
+        "what a store of an app's sessions asks and remembers is seen at the store",
+        "tests/sessions/test_foreign.py",
+        ("sessions/foreign_look", "sessions/foreign_seen"),
+    ),
+    Elsewhere(
         "they start other programs, and are seen in a whole demo",
         "tests/demo/test_run.py",
         ("cli/demo", "demo/__main__", "demo/child"),

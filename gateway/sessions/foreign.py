@@ -10,28 +10,21 @@ look-up asks Redis, and the same bytes are not parsed again.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.foreign_look import Answer, Look, fetch
+from gateway.sessions.foreign_seen import SeenSessions
 from gateway.sessions.formats.credential import (
     Credential,
     credential_of_hash,
     credential_of_id,
 )
-from gateway.sessions.formats.engine import (
-    NO_KEY,
-    Judgement,
-    Stored,
-    Wanted,
-    judge,
-    read_session,
-)
+from gateway.sessions.formats.engine import Judgement, Wanted
 from gateway.sessions.formats.keys import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
@@ -41,66 +34,22 @@ from gateway.sessions.formats.revocation import (
     tombstone_key,
     with_revocation,
 )
-from gateway.sessions.record import Corrupt, Session
-from gateway.sessions.redis_client import RedisClient, WrongType
-from gateway.sessions.redis_cluster import Command
+from gateway.sessions.record import Session
+from gateway.sessions.redis_client import RedisClient
 from gateway.sessions.redis_keys import ENDED_CHANNEL
 from gateway.sessions.redis_lookup import Lookups
 from gateway.sessions.redis_url import RedisAddress
 from gateway.sessions.redis_watch import Watch, key_in
 from gateway.sessions.store import Found, Held, OnEnded, OnGap, ended_session
 
-# Sessions remembered, with records of up to 8 KiB: at most 80 MiB.
-SEEN_MOST: Final = 10_000
-SEEN_BYTES: Final = 8 * 1024
-CORRUPT_KEYS: Final = 1_000
 # Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
 # the profile says otherwise: so a burst of the largest ones brings 8 MiB.
 AT_ONCE: Final = 128
-# What has no end is remembered for ten years.
 # Milliseconds for which the beginning of a visitor's session is noted.
 BRIEFLY: Final = 86_400_000
-_KEY_CHARS: Final = 64
+# What has no end is remembered for ten years.
 LONGEST: Final = 3650 * 86_400.0
-
-
-class Look(NamedTuple):
-    """One question: records with their TTL, and short notes of the gateway's own."""
-
-    records: tuple[str, ...]
-    notes: tuple[str, ...]
-    most: int
-
-    def __repr__(self) -> str:
-        """Tell how much is asked for; the names of records are secrets."""
-        return f"Look({len(self.records)} records, {len(self.notes)} notes)"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What stands under the keys that were asked for."""
-
-    records: Mapping[str, Stored] = field(repr=False)
-    notes: Mapping[str, bytes | None]
-
-    def __or__(self, other: "Answer") -> "Answer":
-        """Join two answers."""
-        return Answer({**self.records, **other.records}, {**self.notes, **other.notes})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """A session as it was read last, from which bytes, and what was asked for it.
-
-    `then` is None where no second record was asked for, else what it held.
-    """
-
-    credential: Credential
-    raw: bytes = field(repr=False)
-    then: tuple[bytes | None] | None = field(repr=False)
-    judgement: Judgement
-    identity_id: str | None
-    second: tuple[str, ...] = field(repr=False)
+_KEY_CHARS: Final = 64
 
 
 def is_key(text: str) -> bool:
@@ -126,12 +75,12 @@ class ForeignStore:
     ) -> None:
         self._client = RedisClient(address, timeout=timeout)
         self._lookups: Lookups[Look, Answer, Answer]
-        self._lookups = Lookups(self._fetch, lambda _, answer: answer, AT_ONCE)
+        self._lookups = Lookups(
+            lambda looks: fetch(self._client, looks), lambda _, answer: answer, AT_ONCE
+        )
         self._watch = Watch(self._client, self._keys_in)
         self._remember = remember
-        self._on_corrupt = on_corrupt
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
-        self._corrupt: OrderedDict[str, None] = OrderedDict()
+        self._seen = SeenSessions(on_corrupt)
 
     # looking up
 
@@ -141,7 +90,7 @@ class ForeignStore:
         credential, key = held, held.key
         tombstone, issued = tombstone_key(key), issued_key(key)
         most = credential.profile.max_bytes
-        seen = self._seen_as(credential)
+        seen = self._seen.as_read_for(credential)
         records: tuple[str, ...] = (credential.record_key,)
         notes: tuple[str, ...] = (tombstone, issued)
         if seen is not None:
@@ -149,10 +98,10 @@ class ForeignStore:
             if seen.identity_id is not None:
                 notes += (not_before_key(seen.identity_id),)
         found = await self._lookups.ask(Look(records, notes, most))
-        judged = self._judged(credential, found, now)
+        judged = self._seen.judge(credential, found, now)
         while (missing := _missing(judged, found, most)) is not None:
             found |= await self._lookups.ask(missing)
-            judged = self._judged(credential, found, now)
+            judged = self._seen.judge(credential, found, now)
         if isinstance(judged, Wanted):  # pragma: no cover - asked for until it is there
             raise StoreUnavailable("a second record was asked for and is not there")
         if not isinstance(judged, Session):
@@ -252,13 +201,17 @@ class ForeignStore:
             "PX",
             self._keep(0.0),
         )
-        keys = tuple(self._keys_of(identity_id, but))
+        held = {
+            key: seen.credential
+            for key in self._seen.keys_of(identity_id, but)
+            if (seen := self._seen.get(key)) is not None
+        }
         found = await asyncio.gather(
-            *(self.look_up(self._seen[key].credential, now) for key in keys)
+            *(self.look_up(credential, now) for credential in held.values())
         )
         lives = {
             key: session.expires_at - now
-            for key, session in zip(keys, found, strict=True)
+            for key, session in zip(held, found, strict=True)
             if isinstance(session, Session)
         }
         await asyncio.gather(
@@ -297,24 +250,7 @@ class ForeignStore:
         await self._lookups.close()
         await self._client.close()
 
-    # asking Redis
-
-    async def _fetch(self, looks: list[Look]) -> list[Answer | StoreUnavailable]:
-        """Ask several questions in one round trip; each has an answer or a failure."""
-        records = {key: look.most for look in looks for key in look.records}
-        notes = list(dict.fromkeys(note for look in looks for note in look.notes))
-        commands: list[Command] = []
-        for key, most in records.items():
-            # One byte more than is allowed tells what is too large, and no more
-            # than that ever comes.
-            commands += (("GETRANGE", key, 0, most), ("PTTL", key))
-        values, written = await self._client.read_with(commands, notes)
-        stored = {
-            key: _stored(value, pttl)
-            for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
-        }
-        said = dict(zip(notes, written, strict=True))
-        return [_answer_to(look, stored, said) for look in looks]
+    # writing to Redis
 
     def _keep(self, life: float) -> int:
         return max(1, round(min(max(life, self._remember), LONGEST) * 1000))
@@ -330,85 +266,8 @@ class ForeignStore:
     def _keys_in(self, said: Mapping[str, Any]) -> Iterable[str]:
         identity_id, but = said.get("identity"), said.get("but")
         if isinstance(identity_id, str):
-            return tuple(self._keys_of(identity_id, but))
+            return tuple(self._seen.keys_of(identity_id, but))
         return key_in(said)
-
-    def _keys_of(self, identity_id: str, but: object) -> Iterator[str]:
-        for key, seen in self._seen.items():
-            if seen.identity_id == identity_id and key != but:
-                yield key
-
-    # judging
-
-    def _judged(self, credential: Credential, found: Answer, now: float) -> Judgement:
-        profile, read = credential.profile, self._read
-        stored = found.records[credential.record_key]
-        seen = self._seen_as(credential)
-        then = None
-        if seen is not None and seen.second and seen.raw == stored.value:
-            # The same bytes name the same second record.
-            then = found.records.get(seen.second[0])
-        judged = judge(profile, credential, stored, now, then, read=read)
-        if isinstance(judged, Wanted) and judged.key in found.records:
-            then = found.records[judged.key]
-            return judge(profile, credential, stored, now, then, read=read)
-        return judged
-
-    def _read(
-        self, profile: Profile, credential: Credential, raw: bytes, then: Stored | None
-    ) -> Judgement:
-        asked = None if then is None else (then.value,)
-        seen = self._seen_as(credential)
-        if seen is not None and seen.raw == raw and seen.then == asked:
-            return seen.judgement
-        judgement = read_session(profile, credential, raw, then)
-        self._note(credential, raw, asked, judgement)
-        return judgement
-
-    def _note(
-        self,
-        credential: Credential,
-        raw: bytes,
-        then: tuple[bytes | None] | None,
-        judgement: Judgement,
-    ) -> None:
-        key = credential.key
-        before = self._seen_as(credential)
-        second: tuple[str, ...] = ()
-        identity_id = None
-        if isinstance(judgement, Wanted):
-            second, identity_id = (judgement.key,), judgement.identity_id
-        else:
-            if before is not None and before.raw == raw:
-                second = before.second
-            if isinstance(judgement, Session):
-                identity_id = judgement.identity.id
-        if len(raw) + len((then and then[0]) or b"") > SEEN_BYTES:
-            raw, then = b"", None  # too long to be kept; parsed each time
-        self._seen[key] = _Seen(
-            credential=credential,
-            raw=raw,
-            then=then,
-            judgement=judgement,
-            identity_id=identity_id,
-            second=second,
-        )
-        self._seen.move_to_end(key)
-        if len(self._seen) > SEEN_MOST:
-            self._seen.popitem(last=False)
-        if isinstance(judgement, Corrupt) and key not in self._corrupt:
-            self._corrupt[key] = None
-            if len(self._corrupt) > CORRUPT_KEYS:
-                self._corrupt.popitem(last=False)
-            if self._on_corrupt is not None:
-                self._on_corrupt(key, judgement.why)
-
-    def _seen_as(self, credential: Credential) -> _Seen | None:
-        seen = self._seen.get(credential.key)
-        if seen is None or seen.credential.profile is not credential.profile:
-            return None
-        self._seen.move_to_end(credential.key)
-        return seen
 
 
 def _missing(judged: Judgement, found: Answer, most: int) -> Look | None:
@@ -420,34 +279,3 @@ def _missing(judged: Judgement, found: Answer, most: int) -> Look | None:
         if note not in found.notes:
             return Look((), (note,), most)
     return None
-
-
-def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
-    for answer in (value, pttl):
-        if isinstance(answer, StoreUnavailable):
-            return answer
-    if isinstance(value, WrongType):
-        return Stored(value=None, pttl=pttl, wrong_type=True)
-    # GETRANGE gives the same for no key and for an empty one; PTTL tells which.
-    absent = value == b"" and pttl == NO_KEY
-    return Stored(value=None if absent else value, pttl=pttl)
-
-
-def _answer_to(
-    look: Look,
-    stored: Mapping[str, Stored | StoreUnavailable],
-    said: Mapping[str, bytes | StoreUnavailable | None],
-) -> Answer | StoreUnavailable:
-    records: dict[str, Stored] = {}
-    notes: dict[str, bytes | None] = {}
-    for key in look.records:
-        record = stored[key]
-        if isinstance(record, StoreUnavailable):
-            return record
-        records[key] = record
-    for key in look.notes:
-        note = said[key]
-        if isinstance(note, StoreUnavailable):
-            return note
-        notes[key] = note
-    return Answer(records, notes)

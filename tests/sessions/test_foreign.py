@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.foreign import AT_ONCE, SEEN_BYTES, ForeignStore, is_key
+from gateway.sessions.foreign import AT_ONCE, ForeignStore, is_key
+from gateway.sessions.foreign_seen import SEEN_BYTES
 from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
@@ -181,10 +182,10 @@ async def test_those_who_ask_in_one_turn_ask_together(store, server):
 async def test_the_same_bytes_are_parsed_once(store, server):
     put(server, {"user": {"id": "u"}})
     await store.look_up(a_credential(), NOW)
-    first = store._seen[KEY].judgement
+    first = store._seen.get(KEY).judgement
     await store.look_up(a_credential(), NOW)
 
-    assert store._seen[KEY].judgement is first
+    assert store._seen.get(KEY).judgement is first
 
 
 async def test_a_long_record_is_read_and_not_kept(store, server):
@@ -192,7 +193,16 @@ async def test_a_long_record_is_read_and_not_kept(store, server):
 
     for _ in range(2):
         assert isinstance(await store.look_up(a_credential(), NOW), Session)
-    assert store._seen[KEY].raw == b""
+    assert store._seen.get(KEY).raw is None
+
+
+async def test_a_long_record_that_was_emptied_is_nobodys(store, server):
+    put(server, {"user": {"id": "u"}, "more": "x" * SEEN_BYTES})
+    assert isinstance(await store.look_up(a_credential(), NOW), Session)
+
+    put(server, b"")
+
+    assert isinstance(await store.look_up(a_credential(), NOW), Corrupt)
 
 
 async def test_another_profile_reads_the_same_bytes_anew(store, server):

@@ -1,0 +1,89 @@
+"""One question about the sessions of apps, and its answer: reads, and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.formats.engine import NO_KEY, Stored
+from gateway.sessions.redis_client import RedisClient, WrongType
+from gateway.sessions.redis_cluster import Command
+
+
+class Look(NamedTuple):
+    """One question: records with their TTL, and short notes of the gateway's own."""
+
+    records: tuple[str, ...]
+    notes: tuple[str, ...]
+    most: int
+
+    def __repr__(self) -> str:
+        """Tell how much is asked for; the names of records are secrets."""
+        return f"Look({len(self.records)} records, {len(self.notes)} notes)"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands under the keys that were asked for."""
+
+    records: Mapping[str, Stored] = field(repr=False)
+    notes: Mapping[str, bytes | None]
+
+    def __or__(self, other: "Answer") -> "Answer":
+        """Join two answers."""
+        return Answer({**self.records, **other.records}, {**self.notes, **other.notes})
+
+
+async def fetch(
+    client: RedisClient, looks: Sequence[Look]
+) -> list[Answer | StoreUnavailable]:
+    """Ask several questions in one round trip; each has an answer or a failure.
+
+    Raises:
+        StoreUnavailable: none of them has an answer.
+    """
+    records = {key: look.most for look in looks for key in look.records}
+    notes = list(dict.fromkeys(note for look in looks for note in look.notes))
+    commands: list[Command] = []
+    for key, most in records.items():
+        # One byte more than is allowed tells what is too large, and no more
+        # than that ever comes.
+        commands += (("GETRANGE", key, 0, most), ("PTTL", key))
+    values, written = await client.read_with(commands, notes)
+    stored = {
+        key: _stored(value, pttl)
+        for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
+    }
+    said = dict(zip(notes, written, strict=True))
+    return [_answer_to(look, stored, said) for look in looks]
+
+
+def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
+    for answer in (value, pttl):
+        if isinstance(answer, StoreUnavailable):
+            return answer
+    if isinstance(value, WrongType):
+        return Stored(value=None, pttl=pttl, wrong_type=True)
+    # GETRANGE gives the same for no key and for an empty one; PTTL tells which.
+    absent = value == b"" and pttl == NO_KEY
+    return Stored(value=None if absent else value, pttl=pttl)
+
+
+def _answer_to(
+    look: Look,
+    stored: Mapping[str, Stored | StoreUnavailable],
+    said: Mapping[str, bytes | StoreUnavailable | None],
+) -> Answer | StoreUnavailable:
+    records: dict[str, Stored] = {}
+    notes: dict[str, bytes | None] = {}
+    for key in look.records:
+        record = stored[key]
+        if isinstance(record, StoreUnavailable):
+            return record
+        records[key] = record
+    for key in look.notes:
+        note = said[key]
+        if isinstance(note, StoreUnavailable):
+            return note
+        notes[key] = note
+    return Answer(records, notes)

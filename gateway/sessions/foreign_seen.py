@@ -1,0 +1,142 @@
+"""What was read of the sessions of apps: saves parsing and guessing, answers nothing.
+
+The same bytes mean the same, so they are parsed once; and whose session a credential
+was, and which second record it needed, is a guess at what to ask for with it. Both
+are only used beside what Redis says now.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.sessions.foreign_look import Answer
+from gateway.sessions.formats.credential import Credential
+from gateway.sessions.formats.engine import (
+    Judgement,
+    Stored,
+    Wanted,
+    judge,
+    read_session,
+)
+from gateway.sessions.formats.profile import Profile
+from gateway.sessions.record import Corrupt, Session
+
+# Sessions remembered, with records of up to 8 KiB: at most 80 MiB.
+SEEN_MOST: Final = 10_000
+SEEN_BYTES: Final = 8 * 1024
+CORRUPT_KEYS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A session as it was read last, from which bytes, and what was asked for it.
+
+    `raw` is None where the bytes were too many to be kept: they are parsed each time.
+    `then` is None where no second record was asked for, else what it held.
+    """
+
+    credential: Credential
+    raw: bytes | None = field(repr=False)
+    then: tuple[bytes | None] | None = field(repr=False)
+    judgement: Judgement
+    identity_id: str | None
+    second: tuple[str, ...] = field(repr=False)
+
+
+class SeenSessions:
+    """The sessions that were read here, by the hex SHA-256 of their ids.
+
+    `on_corrupt(key, why)` is called once for each session that cannot be read.
+    """
+
+    def __init__(self, on_corrupt: Callable[[str, str], None] | None) -> None:
+        self._on_corrupt = on_corrupt
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._corrupt: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, key: str) -> Seen | None:
+        """Give what was read last for the hash of an id."""
+        return self._seen.get(key)
+
+    def as_read_for(self, credential: Credential) -> Seen | None:
+        """Give what was read for a credential by the profile that it is of."""
+        seen = self._seen.get(credential.key)
+        if seen is None or seen.credential.profile is not credential.profile:
+            return None
+        self._seen.move_to_end(credential.key)
+        return seen
+
+    def keys_of(self, identity_id: str, but: object) -> Iterator[str]:
+        """Name the sessions of an identity that were read here, but one."""
+        for key, seen in self._seen.items():
+            if seen.identity_id == identity_id and key != but:
+                yield key
+
+    def judge(self, credential: Credential, found: Answer, now: float) -> Judgement:
+        """Tell what was found means at `now`; parse only what was not parsed before."""
+        profile, read = credential.profile, self._read
+        stored = found.records[credential.record_key]
+        seen = self.as_read_for(credential)
+        then = None
+        if (
+            seen is not None
+            and seen.second
+            and seen.raw is not None
+            and seen.raw == stored.value
+        ):
+            # The same bytes name the same second record.
+            then = found.records.get(seen.second[0])
+        judged = judge(profile, credential, stored, now, then, read=read)
+        if isinstance(judged, Wanted) and judged.key in found.records:
+            then = found.records[judged.key]
+            return judge(profile, credential, stored, now, then, read=read)
+        return judged
+
+    def _read(
+        self, profile: Profile, credential: Credential, raw: bytes, then: Stored | None
+    ) -> Judgement:
+        asked = None if then is None else (then.value,)
+        seen = self.as_read_for(credential)
+        if seen is not None and seen.raw == raw and seen.then == asked:
+            return seen.judgement
+        judgement = read_session(profile, credential, raw, then)
+        self._note(credential, raw, asked, judgement)
+        return judgement
+
+    def _note(
+        self,
+        credential: Credential,
+        raw: bytes,
+        then: tuple[bytes | None] | None,
+        judgement: Judgement,
+    ) -> None:
+        key = credential.key
+        before = self.as_read_for(credential)
+        second: tuple[str, ...] = ()
+        identity_id = None
+        if isinstance(judgement, Wanted):
+            second, identity_id = (judgement.key,), judgement.identity_id
+        else:
+            if before is not None and before.raw == raw:
+                second = before.second
+            if isinstance(judgement, Session):
+                identity_id = judgement.identity.id
+        short = len(raw) + len((then and then[0]) or b"") <= SEEN_BYTES
+        self._seen[key] = Seen(
+            credential=credential,
+            raw=raw if short else None,
+            then=then if short else None,
+            judgement=judgement,
+            identity_id=identity_id,
+            second=second,
+        )
+        self._seen.move_to_end(key)
+        if len(self._seen) > SEEN_MOST:
+            self._seen.popitem(last=False)
+        if isinstance(judgement, Corrupt) and key not in self._corrupt:
+            self._corrupt[key] = None
+            if len(self._corrupt) > CORRUPT_KEYS:
+                self._corrupt.popitem(last=False)
+            if self._on_corrupt is not None:
+                self._on_corrupt(key, judgement.why)
