@@ -210,7 +210,9 @@ class Connection(asyncio.Protocol):
 
     def write(self, *pieces: bytes) -> None:
         """See Outlet."""
-        self._transport.writelines(pieces)
+        # Not writelines: asyncio's own, in Python 3.12 and 3.13, never says that the
+        # buffer is full (CVE-2024-12254).
+        self._transport.write(b"".join(pieces))
 
     def sent(self) -> None:
         """See Outlet."""
