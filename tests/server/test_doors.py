@@ -1,6 +1,7 @@
 """An address is listened on, or the kernel's no is told in one line."""
 
 import asyncio
+import re
 import socket
 import stat
 import tempfile
@@ -40,7 +41,8 @@ async def test_a_port_that_is_taken_is_told() -> None:
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("192.0.2.1:8080", "cannot assign requested address"),
+        # asyncio's own loop says it in its own words from Python 3.13 on.
+        ("192.0.2.1:8080", "cannot assign requested address|could not bind"),
         ("unix:/nonexistent/gw.sock", "no such file or directory"),
     ],
 )
@@ -48,7 +50,8 @@ async def test_an_address_that_is_not_ours_is_told(address: str, why: str) -> No
     with pytest.raises(CannotListen) as caught:
         await opened(address)
 
-    assert str(caught.value) == f"cannot listen on {address}: {why}"
+    told = str(caught.value).removeprefix(f"cannot listen on {address}: ")
+    assert re.match(why, told)
 
 
 async def test_a_unix_socket_is_for_its_group_and_is_gone_afterwards(
