@@ -131,7 +131,7 @@ ELSEWHERE = (
     Elsewhere(
         "Redis Cluster has to be there",
         "tests/sessions/test_redis_topologies.py",
-        ("sessions/redis_cluster",),
+        ("sessions/redis_cluster", "sessions/redis_connect"),
     ),
     Elsewhere(
         "how the members of a record are read",

@@ -7,35 +7,33 @@ is repeated once, at once, and only where a pooled connection turned out to be d
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar, assert_never
+from typing import Any, Final, TypeAlias, TypeVar
 
-from redis._parsers import BaseParser
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.retry import Retry
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis_cluster import (
-    NODE_SHARE,
     Command,
     fetch_from_cluster,
     send_to_cluster,
     told,
     value_of,
 )
+from gateway.sessions.redis_connect import (
+    MAX_CONNECTIONS,
+    Plain,
+    common_options,
+    make_client,
+    open_line,
+)
 from gateway.sessions.redis_line import Line
-from gateway.sessions.redis_url import RedisAddress, RedisKind
+from gateway.sessions.redis_url import RedisAddress
 
-# One process needs few: look-ups share. More would only queue inside Redis.
-MAX_CONNECTIONS: Final = 64
 SCAN_STEP: Final = 1000
 # A silent subscription is asked whether it still lives.
 HEARTBEAT: Final = 5.0
@@ -48,7 +46,6 @@ class WrongType:
 Read: TypeAlias = bytes | int | WrongType | StoreUnavailable
 
 T = TypeVar("T")
-_Plain: TypeAlias = "Redis | RedisCluster"
 
 
 class RedisClient:
@@ -64,7 +61,7 @@ class RedisClient:
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._line: Line | None = None
         self._opening = asyncio.Lock()
-        self._client: _Plain | None = None
+        self._client: Plain | None = None
         self._sentinel: Sentinel | None = None
         self._closed = False
 
@@ -114,7 +111,7 @@ class RedisClient:
                 async with self._opening:
                     line = self._line
                     if line is None or line.closed:
-                        line = self._line = await _line_of(client)
+                        line = self._line = await open_line(client)
             values: list[bytes | StoreUnavailable | None]
             try:
                 values = await line.ask("MGET", *keys)
@@ -182,7 +179,11 @@ class RedisClient:
             # PUBLISH reaches every node, so any node will do.
             await self.ping()  # which learns the nodes
             node = client.get_random_node()
-            own = Redis(host=node.host, port=int(node.port), **self._common())
+            own = Redis(
+                host=node.host,
+                port=int(node.port),
+                **common_options(self._address, self._timeout),
+            )
             pubsub = own.pubsub()
         else:
             pubsub = client.pubsub()
@@ -209,85 +210,15 @@ class RedisClient:
         if self._sentinel is not None:
             await _quietly(self._sentinel.aclose())
 
-    def _open(self) -> _Plain:
+    def _open(self) -> Plain:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         if self._client is None:
             try:
-                self._client = self._connectable()
+                self._client, self._sentinel = make_client(self._address, self._timeout)
             except (OSError, ValueError) as error:  # a certificate file, say
                 raise StoreUnavailable(told(error)) from error
         return self._client
-
-    def _connectable(self) -> _Plain:
-        address = self._address
-        common = self._common()
-        match address.kind:
-            case RedisKind.SERVER:
-                host, port = address.hosts[0]
-                return Redis(host=host, port=port, db=address.db, **common)
-            case RedisKind.UNIX:
-                return Redis(unix_socket_path=address.path, db=address.db, **common)
-            case RedisKind.SENTINEL:
-                return self._by_sentinel(common)
-            case RedisKind.CLUSTER:
-                # A node that hangs must not use up the deadline of the others.
-                common["socket_timeout"] = self._timeout * NODE_SHARE
-                common["retry"] = Retry(NoBackoff(), 0)
-                nodes = [ClusterNode(host, port) for host, port in address.hosts]
-                return RedisCluster(
-                    startup_nodes=nodes,
-                    require_full_coverage=False,
-                    max_connections=MAX_CONNECTIONS,
-                    **common,
-                )
-            case _:
-                assert_never(address.kind)
-
-    def _by_sentinel(self, common: dict[str, Any]) -> Redis:
-        address = self._address
-        # One dead Sentinel must leave time to ask the next.
-        share = self._timeout / (len(address.hosts) + 1)
-        self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            list(address.hosts),
-            sentinel_kwargs={
-                **common,
-                "username": address.option("sentinel_username"),
-                "password": address.option("sentinel_password"),
-                "socket_timeout": share,
-                "socket_connect_timeout": share,
-            },
-            **common,
-        )
-        client: Redis = self._sentinel.master_for(address.service, db=address.db)
-        return client
-
-    def _common(self) -> dict[str, Any]:
-        address = self._address
-        common: dict[str, Any] = {
-            "username": address.username,
-            "password": address.password,
-            "socket_connect_timeout": self._timeout,
-            # `_within` is the deadline; one per read would cost a task per read.
-            "socket_timeout": None,
-            "retry": _once(RedisConnectionError),
-            # RESP2 needs no greeting, and no permission for one.
-            "protocol": 2,
-            "driver_info": None,
-            # While these are on, the pool does not check for stale replies.
-            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-        }
-        if address.kind is RedisKind.UNIX:
-            del common["socket_connect_timeout"]
-        if address.tls:
-            common |= {
-                "ssl": True,
-                "ssl_min_version": ssl.TLSVersion.TLSv1_2,
-                **dict(address.options),
-            }
-            common.pop("sentinel_username", None)
-            common.pop("sentinel_password", None)
-        return common
 
     async def _within(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -306,16 +237,6 @@ class RedisClient:
         except Exception as error:
             # Also what the library raises by mistake: not knowing is an outage.
             raise StoreUnavailable(told(error)) from error
-
-
-async def _line_of(client: Redis) -> Line:
-    """Have the library open a connection, with TLS, password and Sentinel; take it."""
-    pool: Any = client.connection_pool
-    connection = pool.make_connection()
-    await connection.connect()
-    # Left with it, the connection would be closed as lost by its own finaliser.
-    writer, connection._writer = connection._writer, None  # noqa: SLF001
-    return Line(writer, BaseParser.parse_error)
 
 
 async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
@@ -363,14 +284,10 @@ async def _next(pubsub: PubSub, patience: float) -> bytes:
             return data
 
 
-async def _command(client: _Plain, *command: str | bytes | float) -> Any:
+async def _command(client: Plain, *command: str | bytes | float) -> Any:
     return await client.execute_command(*command)
 
 
 async def _quietly(closing: Awaitable[None]) -> None:
     with contextlib.suppress(RedisError, OSError):  # it is closed either way
         await closing
-
-
-def _once(*errors: type[Exception]) -> Retry:
-    return Retry(NoBackoff(), 1, supported_errors=errors)  # type: ignore[arg-type]
