@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gateway.errors import StoreUnavailable
 from gateway.sessions.formats.engine import NO_KEY, Stored
 from gateway.sessions.redis_client import RedisClient, WrongType
-from gateway.sessions.redis_cluster import Command
+from gateway.sessions.redis_line import Command
 
 
 class Look(NamedTuple):

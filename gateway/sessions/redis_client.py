@@ -14,11 +14,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis_cluster import (
-    Command,
     fetch_from_cluster,
     send_to_cluster,
     told,
@@ -31,7 +30,7 @@ from gateway.sessions.redis_connect import (
     make_client,
     open_line,
 )
-from gateway.sessions.redis_line import Line
+from gateway.sessions.redis_line import Command, Line
 from gateway.sessions.redis_url import RedisAddress
 
 SCAN_STEP: Final = 1000
@@ -72,7 +71,9 @@ class RedisClient:
             return await self._within(
                 lambda: fetch_from_cluster(client, keys, self._timeout)
             )
-        return await self._within(lambda: self._mget(client, keys))
+        return await self._within(
+            lambda: self._on_line(client, lambda line: line.ask("MGET", *keys))
+        )
 
     async def read_with(
         self, commands: Sequence[Command], keys: Sequence[str]
@@ -92,7 +93,11 @@ class RedisClient:
             values = [value_of(each) for each in answers[len(commands) :]]
         else:
             mget: list[Command] = [("MGET", *keys)] if keys else []
-            answers = await self._within(lambda: _pipelined(client, [*commands, *mget]))
+            answers = await self._within(
+                lambda: self._on_line(
+                    client, lambda line: _all_on(line, [*commands, *mget])
+                )
+            )
             told_all = answers[-1] if keys else []
             if isinstance(told_all, Exception):
                 failure = StoreUnavailable(told(told_all))
@@ -101,9 +106,7 @@ class RedisClient:
                 values = told_all
         return [_answer(each) for each in answers[: len(commands)]], values
 
-    async def _mget(
-        self, client: Redis, keys: list[str]
-    ) -> list[bytes | StoreUnavailable | None]:
+    async def _on_line(self, client: Redis, ask: Callable[[Line], Awaitable[T]]) -> T:
         """Ask on the line that all look-ups share; on a new one if that has ended."""
         for last in (False, True):
             line = self._line
@@ -112,9 +115,8 @@ class RedisClient:
                     line = self._line
                     if line is None or line.closed:
                         line = self._line = await open_line(client)
-            values: list[bytes | StoreUnavailable | None]
             try:
-                values = await line.ask("MGET", *keys)
+                return await ask(line)
             except ConnectionError:
                 # Redis may have closed it while nobody asked; a look-up may be
                 # repeated, as it changes nothing.
@@ -125,8 +127,6 @@ class RedisClient:
                 # look-up finds out anew where Redis is.
                 line.close()
                 raise
-            else:
-                return values
         raise AssertionError
 
     async def get(self, key: str) -> bytes | None:
@@ -239,19 +239,27 @@ class RedisClient:
             raise StoreUnavailable(told(error)) from error
 
 
-async def _pipelined(client: Redis, commands: Sequence[Command]) -> list[Any]:
-    async with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            # It gives the pipeline back, which must not be awaited here.
-            _ = pipeline.execute_command(*command)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
+async def _all_on(line: Line, commands: Sequence[Command]) -> list[Any]:
+    answers = await line.ask_all(commands)
+    if any(isinstance(each, Exception) and not _is_meant(each) for each in answers):
+        # As above: what no healthy Redis says. What it did answer is good.
+        line.close()
+    return answers
+
+
+def _is_meant(refusal: Exception) -> bool:
+    """Tell whether another connection would hear the same: it is about the key."""
+    return _is_wrong_type(refusal) or isinstance(refusal, NoPermissionError)
+
+
+def _is_wrong_type(answer: object) -> bool:
+    return isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
 
 
 def _answer(answer: Any) -> Read:
     if isinstance(answer, bytes | int):
         return answer
-    if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
+    if _is_wrong_type(answer):
         return WrongType()
     return StoreUnavailable(told(answer))
 

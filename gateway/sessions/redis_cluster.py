@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -14,6 +14,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.redis_line import Command
 
 # Of the time for a look-up, what one node may use before it is given up: room for
 # a second attempt at it.
@@ -22,9 +23,6 @@ NODE_SHARE: Final = 0.4
 WITHIN: Final = 0.9
 
 _LOST: Final = (RedisConnectionError, RedisTimeoutError)
-
-Command: TypeAlias = tuple[str | bytes | float, ...]
-"""A command and its arguments; the first of them is the key."""
 
 
 async def fetch_from_cluster(

@@ -8,10 +8,13 @@ password, Sentinel) is not this module's business.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 import hiredis
+
+Command: TypeAlias = tuple[str | bytes | float, ...]
+"""A command and its arguments; the first of them is the key."""
 
 
 class Line(asyncio.Protocol):
@@ -30,7 +33,7 @@ class Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._waiting: deque[asyncio.Future[Any] | _Batch] = deque()
         self.closed = False
         transport.set_protocol(self)
 
@@ -49,6 +52,23 @@ class Line(asyncio.Protocol):
         self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type] # its stub takes one word
         return answer
 
+    def ask_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+        """Send several commands in one write; the future is all their answers.
+
+        A refusal is the answer to its command and fails no other; the connection's
+        end fails them all, as with `ask`.
+        """
+        answers = self._loop.create_future()
+        if self.closed:
+            answers.set_exception(ConnectionResetError(_GONE))
+            return answers
+        batch = _Batch(answers, len(commands))
+        self._waiting.extend([batch] * len(commands))
+        self._transport.write(
+            b"".join([hiredis.pack_command(each) for each in commands])  # type: ignore[arg-type] # as above
+        )
+        return answers
+
     def close(self) -> None:
         """Close at once; who still waits is told."""
         if not self.closed:
@@ -64,7 +84,9 @@ class Line(asyncio.Protocol):
                 waiting = self._waiting.popleft()
                 if waiting.done():
                     continue
-                if isinstance(answer, Exception):
+                if isinstance(waiting, _Batch):
+                    waiting.take(answer)
+                elif isinstance(answer, Exception):
                     waiting.set_exception(answer)
                 else:
                     waiting.set_result(answer)
@@ -82,6 +104,31 @@ class Line(asyncio.Protocol):
         for answer in waiting:
             if not answer.done():
                 answer.set_exception(why)
+
+
+class _Batch:
+    """Several questions that are waited for together."""
+
+    __slots__ = ("_answers", "_asked", "_came")
+
+    def __init__(self, answers: asyncio.Future[list[Any]], asked: int) -> None:
+        self._answers = answers
+        self._asked = asked
+        self._came: list[Any] = []
+
+    def done(self) -> bool:
+        """Tell whether nobody waits any more."""
+        return self._answers.done()
+
+    def take(self, answer: object) -> None:
+        """Take the answer to the next question."""
+        self._came.append(answer)
+        if len(self._came) == self._asked:
+            self._answers.set_result(self._came)
+
+    def set_exception(self, error: Exception) -> None:
+        """Hear that there will be no more answers."""
+        self._answers.set_exception(error)
 
 
 _GONE: Final = "the connection to Redis was closed"

@@ -135,3 +135,58 @@ async def test_closing_tells_who_waits() -> None:
 
         with pytest.raises(ConnectionError):
             await within(answer)
+
+
+# --- several questions in one write
+
+THREE = [("GET", "one"), ("GETRANGE", "two", 0, 16), ("PTTL", "key")]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(hanging_up, id="hangs up"),
+        pytest.param(saying(b"$1\r\na\r\n", b"HTTP/1.1"), id="another protocol"),
+    ],
+)
+async def test_several_questions_have_all_their_answers_or_none(
+    script: Script,
+) -> None:
+    async with line_to(script) as line:
+        with pytest.raises(ConnectionError):
+            await within(line.ask_all(THREE))
+
+        assert line.closed
+        with pytest.raises(ConnectionError):
+            await within(line.ask_all(THREE))
+
+
+async def test_a_refusal_is_the_answer_to_its_own_question() -> None:
+    pieces = (b"$1\r\na\r\n-ERR", b" no\r\n", b":-2\r\n$1\r\nb\r\n")
+    async with line_to(saying(*pieces)) as line:
+        several, alone = line.ask_all(THREE), line.ask("GET", "key")
+
+        one, refusal, ttl = await within(several)
+
+        assert (one, ttl) == (b"a", -2)
+        assert isinstance(refusal, RefusedError)
+        assert await within(alone) == b"b"
+        assert not line.closed
+
+
+async def test_who_stops_waiting_for_several_takes_nobody_elses_answers() -> None:
+    pieces = (b":1\r\n:2\r\n", b":3\r\n$1\r\nb\r\n")
+    async with line_to(saying(*pieces)) as line:
+        left, stays = line.ask_all(THREE), line.ask("GET", "key")
+        left.cancel()
+
+        assert await within(stays) == b"b"
+
+
+async def test_closing_tells_who_waits_for_several() -> None:
+    async with line_to(saying()) as line:
+        answers = line.ask_all(THREE)
+        line.close()
+
+        with pytest.raises(ConnectionError):
+            await within(answers)
