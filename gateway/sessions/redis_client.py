@@ -1,4 +1,4 @@
-"""The only door to the redis library: every call has a deadline, every error a name.
+"""The door to Redis for all others: every call has a deadline, every error a name.
 
 The library's defaults (ten retries with pauses, five seconds for each) would hold a
 request for half a minute. Here a call ends within `timeout`, pauses included, and

@@ -53,7 +53,7 @@ class Line(asyncio.Protocol):
         return answer
 
     def ask_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
-        """Send several commands in one write; the future is all their answers.
+        """Send one or more commands in one write; the future is all their answers.
 
         A refusal is the answer to its command and fails no other; the connection's
         end fails them all, as with `ask`.

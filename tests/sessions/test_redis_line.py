@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from redis._parsers import BaseParser
 
+from gateway.sessions.redis_client import _all_on
 from gateway.sessions.redis_line import Line
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -17,7 +19,9 @@ class RefusedError(Exception):
 
 
 @asynccontextmanager
-async def line_to(script: Script) -> AsyncIterator[Line]:
+async def line_to(
+    script: Script, refusal: Callable[[str], Exception] = RefusedError
+) -> AsyncIterator[Line]:
     """Open a line to a server that does as the script says, then waits."""
     over = asyncio.Event()
     served: list[asyncio.Task[None]] = []
@@ -33,7 +37,7 @@ async def line_to(script: Script) -> AsyncIterator[Line]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    line = Line(writer, RefusedError)
+    line = Line(writer, refusal)
     del writer  # the line is all that keeps the connection
     try:
         yield line
@@ -190,3 +194,25 @@ async def test_closing_tells_who_waits_for_several() -> None:
 
         with pytest.raises(ConnectionError):
             await within(answers)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"-WRONGTYPE Operation against a key", True),
+        (b"-NOPERM No permissions to access a key", True),
+        (b"-LOADING Redis is loading the dataset in memory", False),
+        (b"-MASTERDOWN Link with MASTER is down", False),
+        (b"-ERR something", False),
+    ],
+)
+async def test_a_line_on_which_no_healthy_redis_answers_is_given_up(
+    said: bytes, kept: bool
+) -> None:
+    script = saying(said + b"\r\n:1\r\n:2\r\n")
+    async with line_to(script, BaseParser.parse_error) as line:
+        refusal, *others = await within(_all_on(line, THREE))
+
+        assert isinstance(refusal, Exception)
+        assert others == [1, 2]
+        assert line.closed is not kept

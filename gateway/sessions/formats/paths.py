@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 Step: TypeAlias = str | int
 
 MAX_STEPS: Final = 8
-MAX_INDEX: Final = 999
 
 
 class _Absent:
