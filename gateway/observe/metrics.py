@@ -146,15 +146,6 @@ class Metrics:
         return copy
 
 
-def merge(snapshots: Iterable[bytes]) -> bytes:
-    """Sum snapshots up into one.
-
-    Raises:
-        ValueError: one is not a snapshot.
-    """
-    return tally.merged(snapshots).dump()
-
-
 def legacy(snapshot: bytes) -> bytes:
     """Keep of an ended process what must stay in the sum.
 

@@ -104,10 +104,6 @@ class UpstreamResponse:
                 self._waiter = None
         return self._take()
 
-    def release(self) -> None:
-        """Say that no more is wanted: closes the connection if the end is not here."""
-        self.abort()
-
     def abort(self) -> None:
         """Close the upstream's connection at once, unless the end has arrived."""
         source = self._source

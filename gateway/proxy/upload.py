@@ -38,11 +38,6 @@ class Upload:
         self._stopped = False
         self._task = outlet.loop.create_task(self._send(body, head))
 
-    @property
-    def stuck(self) -> bool:
-        """Tell whether it is the upstream that is waited for."""
-        return self._room is not None
-
     def go_on(self) -> None:
         """Hear that the upstream takes more, or is gone."""
         if self._room is not None and not self._room.done():

@@ -10,8 +10,8 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from gateway.observe.metrics import Metrics, legacy, merge, render_merged
-from gateway.observe.tally import FAMILIES, Kind
+from gateway.observe.metrics import Metrics, legacy, render_merged
+from gateway.observe.tally import FAMILIES, Kind, merged
 from gateway.reasons import Reason
 
 
@@ -48,7 +48,7 @@ def value(body: bytes, name: str, **labels: str) -> float:
 @pytest.mark.parametrize("garbage", [b"", b"[]", b"{}x", b'{"a": 1}', b'{"a": []}'])
 def test_what_is_no_snapshot_is_refused(garbage):
     with pytest.raises(ValueError):
-        merge([metrics().snapshot(), garbage])
+        merged([metrics().snapshot(), garbage])
 
 
 @pytest.mark.parametrize("code", [600, 999, 12345])
@@ -217,7 +217,7 @@ def test_a_merge_is_what_one_process_would_have_counted(first, second):
         for observation in seen:
             into.observe(*observation)
 
-    left = orjson.loads(merge([one.snapshot(), two.snapshot()]))
+    left = orjson.loads(merged([one.snapshot(), two.snapshot()]).dump())
     right = orjson.loads(both.snapshot())
     assert flat(left).keys() == flat(right).keys()
     for key, number in flat(left).items():
