@@ -40,8 +40,8 @@ from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import SessionSource
 from gateway.tokens.ring import KeyRing
 

@@ -116,7 +116,7 @@ ELSEWHERE = (
     Elsewhere(
         "one suite for every store",
         "tests/contract/test_session_store.py",
-        ("sessions/store", "sessions/redis_keys"),
+        ("sessions/store", "sessions/redis/keys"),
     ),
     Elsewhere(
         "the store of a command is seen in the command",
@@ -125,13 +125,13 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "parts of the store on Redis",
-        "tests/sessions/test_redis.py",
-        ("sessions/redis_client", "sessions/redis_watch"),
+        "tests/sessions/redis/test_store.py",
+        ("sessions/redis/client", "sessions/redis/watch"),
     ),
     Elsewhere(
         "Redis Cluster has to be there",
-        "tests/sessions/test_redis_topologies.py",
-        ("sessions/redis_cluster", "sessions/redis_connect"),
+        "tests/sessions/redis/test_topologies.py",
+        ("sessions/redis/cluster", "sessions/redis/connect"),
     ),
     Elsewhere(
         "how the members of a record are read",

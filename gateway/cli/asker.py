@@ -17,8 +17,8 @@ from gateway.sessions.authenticate import (
 from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.service import new_session
 from gateway.sessions.store import Found
 

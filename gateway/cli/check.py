@@ -18,7 +18,7 @@ from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
 from gateway.errors import ConfigError, Problem
 from gateway.sessions.formats.from_config import format_from
-from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.redis.url import parse_redis_url
 
 
 @click.command()

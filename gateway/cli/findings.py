@@ -14,8 +14,8 @@ from gateway.routes.table import Match, NoRoute, RouteTable
 from gateway.server.tls import server_tls
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_doubts, format_from
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

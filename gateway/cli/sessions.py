@@ -17,7 +17,7 @@ from gateway.config.schema import Config
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import TOKEN_BYTES, cookie_spec, new_token
 from gateway.sessions.record import Identity, Session, Tenant, serialise
-from gateway.sessions.redis import RedisStore
+from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.service import new_session
 from gateway.sessions.store import SessionStore
 from gateway.sessions.timestamps import format_timestamp

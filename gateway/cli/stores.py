@@ -12,8 +12,8 @@ from gateway.errors import ConfigError, StoreUnavailable
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.formats.profile import Profile
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import RedisAddress, parse_redis_url
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
 # Nobody waits behind an operator: slow is better than refused.
 PATIENCE: Final = 5.0

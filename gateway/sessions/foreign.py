@@ -35,11 +35,11 @@ from gateway.sessions.formats.revocation import (
     with_revocation,
 )
 from gateway.sessions.record import Session
-from gateway.sessions.redis_client import RedisClient
-from gateway.sessions.redis_keys import ENDED_CHANNEL
-from gateway.sessions.redis_lookup import Lookups
-from gateway.sessions.redis_url import RedisAddress
-from gateway.sessions.redis_watch import Watch, key_in
+from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.keys import ENDED_CHANNEL
+from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.url import RedisAddress
+from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import Found, Held, OnEnded, OnGap, ended_session
 
 # Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless

@@ -14,8 +14,8 @@ from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Session
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_url import parse_redis_url
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import Held, MemoryStore, SessionSource, SessionStore
 from tests.contract.conftest import STORES
 from tests.servers import PATIENCE, Server

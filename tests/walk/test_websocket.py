@@ -18,7 +18,7 @@ from websockets.utils import accept_key
 
 from gateway.proxy.frames import close_frame
 from gateway.sessions.record import Session
-from gateway.sessions.redis_keys import ENDED_CHANNEL
+from gateway.sessions.redis.keys import ENDED_CHANNEL
 from tests.servers import PATIENCE, SOON, Server
 from tests.walk.harness import (
     BROWSER,

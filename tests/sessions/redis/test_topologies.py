@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, serialise
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_keys import record_key
+from gateway.sessions.redis.keys import record_key
+from gateway.sessions.redis.store import RedisStore
 from tests.servers import (
     PATIENCE,
     SOON,

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions import redis_lookup
-from gateway.sessions.redis_lookup import Lookups
+from gateway.sessions.redis import lookup as redis_lookup
+from gateway.sessions.redis.lookup import Lookups
 from tests.servers import PATIENCE
 
 

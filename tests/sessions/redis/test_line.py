@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from redis._parsers import BaseParser
 
-from gateway.sessions.redis_client import _all_on
-from gateway.sessions.redis_line import Line
+from gateway.sessions.redis.client import _all_on
+from gateway.sessions.redis.line import Line
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -19,9 +19,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from gateway.sessions.redis_cluster import NODE_SHARE
-from gateway.sessions.redis_line import Line
-from gateway.sessions.redis_url import RedisAddress, RedisKind
+from gateway.sessions.redis.cluster import NODE_SHARE
+from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 # One process needs few: look-ups share. More would only queue inside Redis.
 MAX_CONNECTIONS: Final = 64

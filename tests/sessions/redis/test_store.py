@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions import redis as redis_module
 from gateway.sessions.record import Corrupt, Session, serialise
-from gateway.sessions.redis import RedisStore
-from gateway.sessions.redis_keys import record_key
-from gateway.sessions.redis_lookup import MAX_KEYS
+from gateway.sessions.redis import store as redis_module
+from gateway.sessions.redis.keys import record_key
+from gateway.sessions.redis.lookup import MAX_KEYS
+from gateway.sessions.redis.store import RedisStore
 from tests.servers import PATIENCE, SOON, Server, free_port, valkey_server
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import DAY, NOW, a_key, a_session

@@ -10,8 +10,8 @@ import orjson
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
-from gateway.sessions.redis_client import RedisClient
-from gateway.sessions.redis_keys import (
+from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.keys import (
     ADD_TO_INDEX,
     COMPARE_AND_SET,
     ENDED_CHANNEL,
@@ -19,9 +19,9 @@ from gateway.sessions.redis_keys import (
     public_id_key,
     record_key,
 )
-from gateway.sessions.redis_lookup import MAX_KEYS, Lookups
-from gateway.sessions.redis_url import RedisAddress
-from gateway.sessions.redis_watch import Watch
+from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
+from gateway.sessions.redis.url import RedisAddress
+from gateway.sessions.redis.watch import Watch
 from gateway.sessions.store import (
     KEPT_AFTER_END,
     Held,

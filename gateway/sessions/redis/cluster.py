@@ -14,7 +14,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis_line import Command
+from gateway.sessions.redis.line import Command
 
 # Of the time for a look-up, what one node may use before it is given up: room for
 # a second attempt at it.

@@ -17,21 +17,21 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis_cluster import (
+from gateway.sessions.redis.cluster import (
     fetch_from_cluster,
     send_to_cluster,
     told,
     value_of,
 )
-from gateway.sessions.redis_connect import (
+from gateway.sessions.redis.connect import (
     MAX_CONNECTIONS,
     Plain,
     common_options,
     make_client,
     open_line,
 )
-from gateway.sessions.redis_line import Command, Line
-from gateway.sessions.redis_url import RedisAddress
+from gateway.sessions.redis.line import Command, Line
+from gateway.sessions.redis.url import RedisAddress
 
 SCAN_STEP: Final = 1000
 # A silent subscription is asked whether it still lives.
