@@ -26,7 +26,8 @@ ELSEWHERE = (
     Elsewhere(
         "they are the process, which is seen from outside",
         "tests/walk/test_process.py",
-        ("__main__", "app", "workers", "server/admin/health"),
+        ("__main__", "app", "server/admin/health", "workers/__init__")
+        + ("workers/supervisor", "workers/watching", "workers/worker"),
     ),
     Elsewhere(
         "the session API and what guards it are one thing to its callers",

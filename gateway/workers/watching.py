@@ -1,0 +1,71 @@
+"""The files of a configuration, watched for changes."""
+
+import asyncio
+import contextlib
+import os
+from typing import TypeAlias
+
+import watchfiles
+
+from gateway.app import App
+from gateway.config.load import LoadedConfig
+
+_LOOK_EVERY = 2000
+"""Milliseconds between two looks at the files when nothing is notified."""
+
+Fingerprint: TypeAlias = tuple[object, ...]
+"""What the files of a configuration look like from outside: place, size, time."""
+
+
+async def watch(app: App, reload: asyncio.Event, known: Fingerprint) -> None:
+    """Set `reload` whenever the files differ from `known`; runs until cancelled."""
+    # A watch only wakes us; what decides is whether the files differ from what was
+    # there (`known`) before they were read. So no change falls between reading and
+    # watching, and one on a file system without notifications is seen a little later.
+    found = fingerprint(app.loaded)
+    if found != known or app.loaded.outdated:
+        known = found
+        reload.set()
+    async for _ in watchfiles.awatch(
+        *_folders(app.loaded),
+        debounce=200,
+        rust_timeout=_LOOK_EVERY,
+        yield_on_timeout=True,
+        recursive=False,
+    ):
+        found = fingerprint(app.loaded)
+        if found != known:
+            known = found
+            reload.set()
+
+
+def _folders(loaded: LoadedConfig) -> set[str]:
+    # The folder and not the file: editors and Kubernetes put a new file (or a new
+    # link) in the place of the old one, and a watch on the old one sees nothing.
+    files, keys = _watched(loaded)
+    return {os.path.dirname(os.path.abspath(path)) for path in files} | set(keys)
+
+
+def _watched(loaded: LoadedConfig) -> tuple[list[str], list[str]]:
+    """Name the files whose change is a reload, and the folder of signing keys."""
+    tls, keys = loaded.config.server.tls, loaded.config.tokens.keys
+    certificate = [] if tls is None else [tls.certificate, tls.key]
+    folders = [] if keys == "embedded" else [keys]
+    return [str(loaded.path), *certificate], folders
+
+
+def fingerprint(loaded: LoadedConfig) -> Fingerprint:
+    """Return what the files of this configuration look like now; reads none of them."""
+    paths, folders = _watched(loaded)
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            paths += sorted(entry.path for entry in os.scandir(folder))
+    return tuple(_state(path) for path in paths)
+
+
+def _state(path: str) -> tuple[object, ...]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (path,)
+    return path, found.st_ino, found.st_size, found.st_mtime_ns
