@@ -69,7 +69,11 @@ def build_ring(
         raise ConfigError([loaded.problem(text, "tokens", "algorithm")])
     try:
         return load_ring(
-            Path(tokens.keys), tokens.algorithm, now=now, previous=previous
+            Path(tokens.keys),
+            tokens.algorithm,
+            now=now,
+            previous=previous,
+            lifetime=tokens.lifetime,
         )
     except KeysError as error:
         raise ConfigError(

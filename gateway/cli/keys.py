@@ -9,20 +9,26 @@ from typing import Any, TypeVar, assert_never
 import click
 
 from gateway.cli import config_option, load_or_exit
+from gateway.cli.dashed import TakesId
 from gateway.tokens.keys import (
     Algorithm,
     KeyRing,
     KeysError,
     load_ring,
+    locked,
     new_key,
     read_folder,
 )
 from gateway.tokens.keys import retire as retire_key
 from gateway.tokens.ring import (
+    ClockBehind,
     KeyState,
     MayGo,
-    NoSuccessor,
     NotYet,
+    OnlyKey,
+    Retirement,
+    Signs,
+    Waits,
     plan_retirement,
     signs_from,
 )
@@ -94,51 +100,80 @@ def list_(config: Path, folder: Path | None, algorithm: str | None) -> None:
         click.echo(f"{key.kid:43}  {key.algorithm:5}  {created:20}  {told}")
 
 
-@keys.command()
+@keys.command(cls=TakesId)
 @_where
 @click.option(
     "--force", is_flag=True, help="Now, although tokens that it signed still live."
 )
+@click.option(
+    "--leaked",
+    is_flag=True,
+    help="The key got out: now, even if it signs; its successor signs at once.",
+)
 @click.argument("kid")
 def retire(
-    config: Path, folder: Path | None, algorithm: str | None, force: bool, kid: str
+    config: Path,
+    folder: Path | None,
+    algorithm: str | None,
+    force: bool,
+    leaked: bool,
+    kid: str,
 ) -> None:
     """Take the key KID (or the one that begins so) out of the ring.
 
-    Refused while a token that it signed may live; the answer tells until when.
-    The file stays, renamed to `.retired`.
+    Refused for a key that signs or is about to, and while a token that it signed may
+    live; the answer says until when. --force skips the wait for those tokens and
+    nothing else. The file stays, renamed to `.retired`, or `.leaked`.
     """
     now = time.time()
-    place, chosen, lifetime = _settings(config, folder, algorithm)
+    place, chosen, lifetime = _settings(config, folder, algorithm, override=False)
     try:
-        ring = _ring(place, chosen)
-        found = _find(ring, kid)
-        _refuse_unless_safe(ring, found, now=now, lifetime=lifetime, force=force)
-        path = retire_key(place, found)
+        with locked(place):
+            if folder is not None:
+                _refuse_several_kinds(place)
+            ring = _ring(place, chosen)
+            found = _find(ring, kid)
+            plan = plan_retirement(ring, found, now=now, lifetime=lifetime)
+            _refuse_unless_safe(plan, force=force, leaked=leaked)
+            path = retire_key(place, found, leaked=leaked)
     except KeysError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{path}")
     click.echo("Reload every gateway now (SIGHUP): until then it is still published.")
 
 
-def _refuse_unless_safe(
-    ring: KeyRing, kid: str, *, now: float, lifetime: float, force: bool
-) -> None:
-    match plan_retirement(ring, kid, now=now, lifetime=lifetime):
+def _refuse_unless_safe(plan: Retirement, *, force: bool, leaked: bool) -> None:
+    match plan:
         case MayGo():
             return
-        case NoSuccessor(only=True):
+        case OnlyKey():
             raise KeysError(["it is the only key; first run: gateway keys new"])
-        case NotYet() | NoSuccessor() if force:
+        case _ if leaked:
+            return
+        case NotYet() if force:
             return
         case NotYet(safe_at=safe_at):
-            why = f"tokens that it signs or signed may live; safe from {_utc(safe_at)}"
+            why = f"tokens that it signed may live; safe from {_utc(safe_at)}"
             raise KeysError([f"{why} (--force: now)"])
-        case NoSuccessor():
-            first = "first run: gateway keys new"
-            raise KeysError([f"it signs; {first} (--force: an older key signs now)"])
+        case Signs(until=None):
+            raise KeysError(["it signs; first run: gateway keys new"])
+        case Signs(until=until):
+            why = f"it signs; its successor takes over at {_utc(until or 0.0)}"
+            raise KeysError([f"{why} (--leaked: now)"])
+        case Waits():
+            why = "it waits to sign; a gateway whose clock is ahead signs with it now"
+            raise KeysError([f"{why} (--leaked: all the same)"])
+        case ClockBehind():
+            why = "a key was made later than this clock's time: set the clock first"
+            raise KeysError([f"{why} (--leaked: all the same)"])
         case unreachable:
             assert_never(unreachable)
+
+
+def _refuse_several_kinds(folder: Path) -> None:
+    if len({file.key.algorithm for file in read_folder(folder)}) > 1:
+        told = "keys of several kinds; name the configuration (-c): it says which sign"
+        raise KeysError([f"{folder}: {told}"])
 
 
 def _find(ring: KeyRing, start: str) -> str:
@@ -159,15 +194,20 @@ def _ring(folder: Path, algorithm: str | None) -> KeyRing:
 
 
 def _settings(
-    config: Path, folder: Path | None, algorithm: str | None
+    config: Path, folder: Path | None, algorithm: str | None, *, override: bool = True
 ) -> tuple[Path, str | None, float]:
+    """Return folder, algorithm and lifetime of a token.
+
+    Without `override` the configuration alone says which algorithm signs.
+    """
     if folder is not None:
         return folder, algorithm, DEFAULT_LIFETIME
     tokens = load_or_exit(config).config.tokens
     if tokens.keys == "embedded":
         message = "tokens.keys is `embedded`: name a folder there, or give --folder"
         raise click.ClickException(message)
-    return Path(tokens.keys), algorithm or tokens.algorithm, tokens.lifetime
+    chosen = (override and algorithm) or tokens.algorithm
+    return Path(tokens.keys), chosen, tokens.lifetime
 
 
 def _utc(moment: float) -> str:

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from gateway.cli import app_sessions, config_option, load_or_exit
+from gateway.cli.dashed import TakesId
 from gateway.cli.stores import profile_or_exit, run_with_store, unknown
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
@@ -126,7 +127,7 @@ def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> 
         )
 
 
-@sessions.command()
+@sessions.command(cls=TakesId)
 @_where
 @click.argument("session_id")
 def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
@@ -147,7 +148,7 @@ def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) ->
     _print_json(_document(found[1]))
 
 
-@sessions.command()
+@sessions.command(cls=TakesId)
 @_where
 @click.argument("session_id")
 def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:

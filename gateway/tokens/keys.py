@@ -5,17 +5,25 @@ the time of its making in UTC, so that names sort by age. Whoever reads a key ca
 the gateway: files that other users may read are refused.
 """
 
+import contextlib
+import fcntl
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.errors import GatewayError
 from gateway.tokens.material import BadMaterial, generate, read_pem, read_secret
-from gateway.tokens.ring import Algorithm, KeyRing, SigningKey
+from gateway.tokens.ring import (
+    Algorithm,
+    KeyRing,
+    MayGo,
+    SigningKey,
+    plan_retirement,
+)
 
 __all__ = [
     "Algorithm",
@@ -25,6 +33,7 @@ __all__ = [
     "SigningKey",
     "embedded_ring",
     "load_ring",
+    "locked",
     "new_key",
     "read_folder",
     "retire",
@@ -53,8 +62,14 @@ def load_ring(
     *,
     now: float | None = None,
     previous: KeyRing | None = None,
+    lifetime: float = 0.0,
 ) -> KeyRing:
     """Read every key of the folder.
+
+    A key that this process signs with, or signed with so lately that its tokens
+    live, stays in the ring after `gateway keys retire`: the command cannot know how
+    late this process learned of the successor. Its file must still be there, renamed
+    to `.retired`; a key whose file was removed, or renamed to `.leaked`, goes at once.
 
     Args:
         folder: where the `.pem` and `.key` files are.
@@ -62,6 +77,7 @@ def load_ring(
         now: epoch seconds; needed with `previous`.
         previous: the ring that served until now. A key that it did not hold counts
             as published now, however old its file is.
+        lifetime: seconds that a token lives; needed with `previous`.
 
     Raises:
         KeysError: the folder or a file cannot be read or trusted, or no key is of
@@ -72,9 +88,11 @@ def load_ring(
     if not any(key.algorithm is chosen for key in keys):
         advice = f"gateway keys new --folder {folder} --algorithm {chosen}"
         raise KeysError([f"{folder}: no {chosen} key; run: {advice}"])
-    if previous is not None and now is not None:
-        keys = [_as_published(key, previous, now) for key in keys]
-    return KeyRing(tuple(keys), chosen)
+    if previous is None or now is None:
+        return KeyRing(tuple(keys), chosen)
+    keys = [_as_published(key, previous, now) for key in keys]
+    kept = _still_needed(folder, keys, previous, chosen, now, lifetime)
+    return KeyRing((*keys, *kept), chosen)
 
 
 def read_folder(folder: Path) -> list[KeyFile]:
@@ -123,17 +141,38 @@ def new_key(folder: Path, algorithm: str, now: float) -> SigningKey:
     return key
 
 
-def retire(folder: Path, kid: str) -> Path:
-    """Rename the key's file to `.retired`, out of the ring; return the new path.
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder: two retirements at once could leave no key at all.
 
-    Whether it may go is for `plan_retirement` to say.
+    Raises:
+        KeysError: there is no such folder.
+    """
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise KeysError([f"{folder}: {_os_reason(error)}"]) from error
+    try:
+        # Some network file systems have no locks; there one operator is assumed.
+        with contextlib.suppress(OSError):
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def retire(folder: Path, kid: str, *, leaked: bool = False) -> Path:
+    """Rename the key's file to `.retired`, or `.leaked`; return the new path.
+
+    Whether it may go is for `plan_retirement` to decide.
 
     Raises:
         KeysError: there is no such key, or the file cannot be renamed.
     """
     for file in read_folder(folder):
         if file.key.kid == kid:
-            target = file.path.with_name(file.path.name + ".retired")
+            suffix = _LEAKED if leaked else _RETIRED
+            target = file.path.with_name(file.path.name + suffix)
             try:
                 return file.path.rename(target)
             except OSError as error:
@@ -150,6 +189,8 @@ def embedded_ring(algorithm: str, *, now: float) -> KeyRing:
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-", re.ASCII)
 _STAMP = "%Y%m%dT%H%M%SZ"
 _SUFFIXES = (".pem", ".key")
+_RETIRED = ".retired"
+_LEAKED = ".leaked"
 
 
 def _is_key_name(name: str) -> bool:
@@ -159,6 +200,35 @@ def _is_key_name(name: str) -> bool:
 def _as_published(key: SigningKey, previous: KeyRing, now: float) -> SigningKey:
     known = previous.find(key.kid)
     return replace(key, published=known.published if known else max(now, key.created))
+
+
+def _still_needed(
+    folder: Path,
+    keys: Sequence[SigningKey],
+    previous: KeyRing,
+    chosen: Algorithm,
+    now: float,
+    lifetime: float,
+) -> list[SigningKey]:
+    """Return the keys of `previous` that are retired, and whose tokens may live."""
+    present = {key.kid for key in keys}
+    gone = [key for key in previous.keys if key.kid not in present]
+    if not gone:
+        return []
+    retired = _retired_kids(folder)
+    kept = []
+    for key in gone:
+        ring = KeyRing((*keys, key), chosen)
+        plan = plan_retirement(ring, key.kid, now=now, lifetime=lifetime)
+        if key.kid in retired and plan != MayGo():
+            kept.append(key)
+    return kept
+
+
+def _retired_kids(folder: Path) -> frozenset[str]:
+    paths = [path for path in folder.iterdir() if path.name.endswith(_RETIRED)]
+    keys = [_read_key(path) for path in paths]
+    return frozenset(key.kid for key in keys if isinstance(key, SigningKey))
 
 
 def _write_private(path: Path, material: bytes) -> None:
@@ -186,7 +256,8 @@ def _read_key(path: Path) -> SigningKey | BadMaterial:
     created = _stamp_time(named[1]) if named else float(int(status.st_mtime))
     if created is None:
         return BadMaterial("the name begins with a time that does not exist")
-    return (read_secret if path.suffix == ".key" else read_pem)(material, created)
+    shared = path.name.removesuffix(_RETIRED).endswith(".key")
+    return (read_secret if shared else read_pem)(material, created)
 
 
 def _stamp_time(stamp: str) -> float | None:

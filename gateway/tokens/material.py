@@ -51,7 +51,17 @@ class BadMaterial:
 
 
 def generate(algorithm: Algorithm, created: float) -> tuple[bytes, SigningKey]:
-    """Make a key; return the bytes of its file, and the key."""
+    """Make a key; return the bytes of its file, and the key.
+
+    Its kid never begins with "-": on a command line that would be an option.
+    """
+    while True:
+        material, key = _draw(algorithm, created)
+        if not key.kid.startswith("-"):
+            return material, key
+
+
+def _draw(algorithm: Algorithm, created: float) -> tuple[bytes, SigningKey]:
     if algorithm is Algorithm.HS256:
         # Text, so that a verifier that reads its secret from a file (PostgREST's
         # jwt-secret = "@file") can be given this very one.

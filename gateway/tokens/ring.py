@@ -8,7 +8,7 @@ and from `now`; nothing is remembered elsewhere.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -134,25 +134,43 @@ class MayGo:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Tokens that the key signed may live until `safe_at` (epoch seconds)."""
+    """The key no longer signs; its tokens may live until `safe_at` (epoch seconds)."""
 
     safe_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class NoSuccessor:
-    """The key signs, and no younger one is there to take over."""
+class Signs:
+    """The key signs. `until`: when a younger one takes over; None: there is none."""
 
-    only: bool
+    until: float | None
 
 
-Retirement: TypeAlias = MayGo | NotYet | NoSuccessor
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The key is published and signs later; by a clock further ahead, already now."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyKey:
+    """Without the key nothing could be signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockBehind:
+    """A key was made later than `now`: this clock cannot say which key signs."""
+
+
+Retirement: TypeAlias = MayGo | NotYet | Signs | Waits | OnlyKey | ClockBehind
 
 
 def plan_retirement(
     ring: KeyRing, kid: str, *, now: float, lifetime: float
 ) -> Retirement:
-    """Decide whether a key may leave the ring.
+    """Decide whether a key may leave the ring; pure.
+
+    MayGo only for a key that does not sign, and whose last token is over. A clock
+    that was set back calls the signing key one that waits, so those stay too.
 
     Args:
         ring: the ring as it is; KeyError when it does not hold `kid`.
@@ -163,14 +181,25 @@ def plan_retirement(
     key = ring.find(kid)
     if key is None:
         raise KeyError(kid)
-    if key.algorithm is not ring.algorithm:
-        # Since when it does not sign, the configuration knew and nobody wrote down.
-        return MayGo()
-    if ring.state(kid, now) is KeyState.NEXT:
-        return MayGo()
     mine = [other for other in ring.keys if other.algorithm is ring.algorithm]
-    younger = mine[: mine.index(key)]
-    if not younger:
-        return NoSuccessor(only=len(mine) == 1)
-    safe_at = min(map(signs_from, younger)) + lifetime + CLOCK_LEEWAY
+    if mine == [key]:
+        return OnlyKey()
+    if any(other.created > now + CLOCK_LEEWAY for other in ring.keys):
+        return ClockBehind()
+    if key.algorithm is not ring.algorithm:
+        # When the configuration changed to the new algorithm is not recorded. It was
+        # not before its first key existed, and that key too is published first.
+        successors = mine
+    else:
+        successors = mine[: mine.index(key)]
+        match ring.state(kid, now):
+            case KeyState.SIGNING:
+                return Signs(until=min(map(signs_from, successors), default=None))
+            case KeyState.NEXT:
+                return Waits()
+            case KeyState.PUBLISHED:
+                pass
+            case never:
+                assert_never(never)
+    safe_at = min(map(signs_from, successors)) + lifetime + CLOCK_LEEWAY
     return MayGo() if now >= safe_at else NotYet(safe_at)

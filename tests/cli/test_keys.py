@@ -1,5 +1,8 @@
 """`gateway keys`: a rotation, as somebody does it by hand."""
 
+import secrets
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -7,8 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import cli
-from gateway.tokens.keys import new_key
-from gateway.tokens.ring import CLOCK_LEEWAY, PUBLICATION_DELAY
+from gateway.tokens.keys import load_ring, new_key
+from gateway.tokens.material import read_secret
+from gateway.tokens.ring import CLOCK_LEEWAY, PUBLICATION_DELAY, SigningKey
+from tests.servers import PATIENCE
 
 CONFIG = """\
 version: 1
@@ -97,8 +102,8 @@ def test_a_key_whose_tokens_live_stays_until_a_time_that_is_told(
 ) -> None:
     now = time.time()
     old = new_key(tmp_path, "ES256", now - 9_000)
-    new_key(tmp_path, "ES256", now)
-    safe = time.gmtime(int(now) + PUBLICATION_DELAY + 60 + CLOCK_LEEWAY)
+    new_key(tmp_path, "ES256", now - PUBLICATION_DELAY)
+    safe = time.gmtime(int(now) + 60 + CLOCK_LEEWAY)
 
     answer = gateway("retire", "--folder", tmp_path, old.kid)
 
@@ -107,17 +112,121 @@ def test_a_key_whose_tokens_live_stays_until_a_time_that_is_told(
     assert gateway("retire", "--folder", tmp_path, old.kid, "--force").exit_code == 0
 
 
-def test_the_key_that_signs_stays_while_no_younger_one_is_there(
-    tmp_path: Path,
+@pytest.mark.parametrize("force", [(), ("--force",)])
+@pytest.mark.parametrize(
+    ("ages", "says"),
+    [
+        pytest.param((9_000, 5_000), "it signs; first run", id="no successor"),
+        pytest.param((9_000, 9_000), "it signs; first run", id="made together"),
+        pytest.param((100, 50), "it signs; its successor", id="a first start"),
+        pytest.param((9_000, 100), "it signs; its successor", id="successor waits"),
+        pytest.param((9_000, -3_600), "set the clock first", id="clock set back"),
+        pytest.param((-60, -70), "set the clock first", id="all of the future"),
+    ],
+)
+def test_the_key_that_signs_stays_whatever_the_clock(
+    tmp_path: Path, ages: tuple[int, int], says: str, force: tuple[str, ...]
 ) -> None:
-    now = time.time()
-    new_key(tmp_path, "ES256", now - 9_000)
-    signing = new_key(tmp_path, "ES256", now - 5_000)
+    for age in ages:
+        new_key(tmp_path, "ES256", time.time() - age)
+    ring = load_ring(tmp_path, "ES256")
+    signing = ring.signing(time.time())
 
-    answer = gateway("retire", "--folder", tmp_path, signing.kid)
+    answer = gateway("retire", "--folder", tmp_path, signing.kid, *force)
 
     assert answer.exit_code == 1
-    assert "it signs" in answer.output
+    assert says in answer.output
+    assert load_ring(tmp_path, "ES256") == ring
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_a_key_that_waits_stays_as_another_clock_lets_it_sign(
+    tmp_path: Path, force: tuple[str, ...]
+) -> None:
+    new_key(tmp_path, "ES256", time.time() - 9_000)
+    waits = new_key(tmp_path, "ES256", time.time() - PUBLICATION_DELAY + 120)
+
+    answer = gateway("retire", "--folder", tmp_path, waits.kid, *force)
+
+    assert answer.exit_code == 1
+    assert "it waits to sign" in answer.output
+
+
+def test_a_key_that_got_out_goes_although_it_signs(tmp_path: Path) -> None:
+    signing = new_key(tmp_path, "ES256", time.time() - 9_000)
+    only = gateway("retire", "--folder", tmp_path, signing.kid, "--leaked")
+    young = new_key(tmp_path, "ES256", time.time())
+
+    answer = gateway("retire", "--folder", tmp_path, signing.kid, "--leaked")
+
+    assert "the only key" in only.output
+    assert answer.exit_code == 0
+    assert ".pem.leaked" in answer.output
+    assert load_ring(tmp_path, "ES256").signing(time.time()).kid == young.kid
+
+
+def test_which_kind_signs_is_for_the_configuration_to_say(tmp_path: Path) -> None:
+    config = tmp_path / "g.yaml"
+    config.write_text(CONFIG.format(keys="keys"))
+    keys = tmp_path / "keys"
+    signing = new_key(keys, "EdDSA", time.time() - 9_000)
+    new_key(keys, "ES256", time.time() - 9_000)
+    kind = ("--algorithm", "ES256")
+
+    by_folder = gateway("retire", "--folder", keys, *kind, signing.kid)
+    by_file = gateway("retire", "-c", config, *kind, signing.kid)
+
+    assert "keys of several kinds; name the configuration" in by_folder.output
+    assert "the only key" in by_file.output
+
+
+def beginning_with(dashes: str) -> tuple[bytes, str]:
+    while True:
+        secret = secrets.token_urlsafe(32).encode()
+        found = read_secret(secret, 0.0)
+        assert isinstance(found, SigningKey)
+        if found.kid.startswith(dashes):
+            return secret, found.kid
+
+
+@pytest.mark.parametrize("begins", ["-", "--", "-c"])
+def test_an_old_key_whose_id_looks_like_an_option_can_be_retired(
+    tmp_path: Path, begins: str
+) -> None:
+    secret, kid = beginning_with(begins)
+    path = tmp_path / "20200101T000000Z-old.key"
+    path.write_bytes(secret)
+    path.chmod(0o600)
+    new_key(tmp_path, "HS256", time.time() - 9_000)
+
+    answer = gateway("retire", kid, "--folder", tmp_path)
+
+    assert answer.exit_code == 0, answer.output
+    assert ".key.retired" in answer.output
+
+
+def test_many_retirements_at_once_leave_the_key_that_signs(tmp_path: Path) -> None:
+    made = [
+        new_key(tmp_path, "ES256", time.time() - age) for age in (9_000, 8_000, 7_000)
+    ]
+    command = [sys.executable, "-m", "gateway", "keys", "retire", "--force"]
+
+    running = [
+        subprocess.Popen(
+            [*command, "--folder", str(tmp_path), key.kid],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for key in made
+    ]
+    codes = [process.wait(PATIENCE) for process in running]
+
+    assert codes == [0, 0, 1]
+    assert [key.kid for key in load_ring(tmp_path, "ES256").keys] == [made[-1].kid]
+
+
+def test_a_mistyped_option_is_not_taken_for_a_key(tmp_path: Path) -> None:
+    assert gateway("retire", "x", "--forse", "--folder", tmp_path).exit_code == 2
 
 
 def test_a_key_that_nobody_needs_goes(tmp_path: Path) -> None:

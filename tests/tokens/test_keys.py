@@ -1,6 +1,7 @@
 """The folder of keys: what is trusted, what is refused, and what it says then."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from gateway.tokens.keys import (
     Algorithm,
     KeysError,
     load_ring,
+    locked,
     new_key,
     read_folder,
     retire,
 )
+from gateway.tokens.ring import CLOCK_LEEWAY, PUBLICATION_DELAY
 
 NOW = 1_800_000_000.9
 ALGORITHMS = [one.value for one in Algorithm]
@@ -243,6 +246,59 @@ def test_retired_is_renamed_and_gone(tmp_path: Path) -> None:
     assert [file.key.kid for file in read_folder(tmp_path)] == [young.kid]
     with pytest.raises(KeysError):
         retire(tmp_path, old.kid)
+
+
+def test_a_key_that_still_signs_here_outlives_its_retirement(tmp_path: Path) -> None:
+    old = new_key(tmp_path, "ES256", NOW - 9000)
+    late = load_ring(tmp_path, "ES256")
+    young = new_key(tmp_path, "ES256", NOW - 5000)
+    retire(tmp_path, old.kid)
+
+    kept = load_ring(tmp_path, "ES256", now=NOW, previous=late, lifetime=60)
+
+    assert kept.signing(NOW).kid == old.kid
+    assert {key.kid for key in kept.keys} == {old.kid, young.kid}
+    over = NOW + PUBLICATION_DELAY + 60 + CLOCK_LEEWAY
+    assert kept.signing(over).kid == young.kid
+    after = load_ring(tmp_path, "ES256", now=over, previous=kept, lifetime=60)
+    assert [key.kid for key in after.keys] == [young.kid]
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_a_key_that_got_out_goes_at_the_next_reload(
+    tmp_path: Path, algorithm: str
+) -> None:
+    old = new_key(tmp_path, algorithm, NOW - 9000)
+    before = load_ring(tmp_path, algorithm)
+    young = new_key(tmp_path, algorithm, NOW)
+
+    path = retire(tmp_path, old.kid, leaked=True)
+
+    assert path.name.endswith(".leaked")
+    after = load_ring(tmp_path, algorithm, now=NOW, previous=before, lifetime=60)
+    assert [key.kid for key in after.keys] == [young.kid]
+
+
+def test_two_retirements_at_once_are_one_after_the_other(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(tmp_path):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with locked(tmp_path):
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join()
+
+    assert order == ["first", "second"]
+
+
+def test_a_folder_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(KeysError, match="no such file"), locked(tmp_path / "none"):
+        pass
 
 
 def test_a_reload_counts_a_new_key_from_when_it_was_seen(tmp_path: Path) -> None:

@@ -46,3 +46,9 @@ def test_the_thumbprint_is_that_of_the_rfc() -> None:
     }
 
     assert _thumbprint(jwk) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+def test_no_key_id_can_be_taken_for_an_option() -> None:
+    made = [generate(Algorithm.HS256, 0.0)[1].kid for _ in range(1_000)]
+
+    assert not [kid for kid in made if kid.startswith("-")]

@@ -15,10 +15,13 @@ from gateway.tokens.ring import (
     CLOCK_LEEWAY,
     JWKS_MAX_AGE,
     PUBLICATION_DELAY,
+    ClockBehind,
     KeyState,
     MayGo,
-    NoSuccessor,
     NotYet,
+    OnlyKey,
+    Signs,
+    Waits,
     plan_retirement,
 )
 from tests.tokens.subjects import make_session, numbered
@@ -112,11 +115,13 @@ SAFE = T + PUBLICATION_DELAY + LIFETIME + CLOCK_LEEWAY
 @pytest.mark.parametrize(
     ("number", "now", "plan"),
     [
-        pytest.param(0, T + 1, NotYet(SAFE), id="it still signs"),
+        pytest.param(0, T + 1, Signs(T + PUBLICATION_DELAY), id="it still signs"),
         pytest.param(0, SAFE - 1, NotYet(SAFE), id="its tokens live"),
         pytest.param(0, SAFE, MayGo(), id="its tokens are over"),
-        pytest.param(1, T + 1, MayGo(), id="it never signed"),
-        pytest.param(1, SAFE, NoSuccessor(only=False), id="it signs"),
+        pytest.param(1, T + 1, Waits(), id="it waits to sign"),
+        pytest.param(1, SAFE, Signs(None), id="it signs"),
+        pytest.param(0, T - 61, ClockBehind(), id="an old key by a clock set back"),
+        pytest.param(1, T - 61, ClockBehind(), id="a new key by a clock set back"),
     ],
 )
 def test_a_key_goes_when_no_token_needs_it(
@@ -132,8 +137,34 @@ def test_the_only_key_stays() -> None:
 
     plan = plan_retirement(one, _MADE[0].kid, now=T, lifetime=60)
 
-    assert plan == NoSuccessor(only=True)
-    assert plan_retirement(one, _OTHER.kid, now=T, lifetime=60) == MayGo()
+    assert plan == OnlyKey()
+
+
+def test_a_key_of_another_algorithm_goes_once_the_change_is_over() -> None:
+    both = ring(key(0, T), _OTHER)
+
+    early = plan_retirement(both, _OTHER.kid, now=SAFE - 1, lifetime=60)
+
+    assert early == NotYet(SAFE)
+    assert plan_retirement(both, _OTHER.kid, now=SAFE, lifetime=60) == MayGo()
+
+
+@given(
+    ages=st.lists(st.integers(0, 2_000), min_size=1, max_size=4),
+    ahead=st.integers(0, 5_000),
+    behind=st.integers(0, 5_000),
+)
+def test_no_clock_that_was_set_back_lets_the_signing_key_go(
+    ages: list[int], ahead: int, behind: int
+) -> None:
+    """Gateways never go back in time; the clock of the command may have."""
+    now = T + ahead
+    made = ring(*(key(at, T - age) for at, age in enumerate(ages)))
+    signing = made.signing(now).kid
+
+    plan = plan_retirement(made, signing, now=now - behind, lifetime=60)
+
+    assert not isinstance(plan, MayGo | NotYet)
 
 
 # The whole of it, in simulated time

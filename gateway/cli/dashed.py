@@ -1,0 +1,43 @@
+"""Commands that take an id: it may begin with "-", and is no option then."""
+
+import re
+from typing import Final
+
+import click
+
+# Ids are base64url or the like. Two characters could be a mistyped short option, and
+# a short word after "--" a mistyped long one: those stay usage errors.
+_DASHED_ID: Final = re.compile(r"-(?!-)\S{2,}|--\S{20,}")
+
+
+class TakesId(click.Command):
+    """A command whose arguments may begin with "-" without a "--" before them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move the ids behind a "--", where click reads no options."""
+        if "--" in args:
+            return super().parse_args(ctx, args)
+        options = {
+            name: parameter
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option)
+            for name in parameter.opts
+        }
+        kept: list[str] = []
+        ids: list[str] = []
+        waiting = False
+        for arg in args:
+            option = options.get(arg)
+            if waiting or option is not None or not _is_id(arg, options):
+                kept.append(arg)
+            else:
+                ids.append(arg)
+            waiting = not waiting and option is not None and not option.is_flag
+        return super().parse_args(ctx, [*kept, "--", *ids] if ids else kept)
+
+
+def _is_id(arg: str, options: dict[str, click.Option]) -> bool:
+    if _DASHED_ID.fullmatch(arg) is None or arg.partition("=")[0] in options:
+        return False
+    # "-cgateway.yaml" is an option with its value; an id has neither "." nor "/".
+    return arg[:2] not in options or not ("." in arg or "/" in arg)
