@@ -34,6 +34,7 @@ class Tunnel(asyncio.Protocol):
         "_on_closed",
         "_up",
         "_upstream",
+        "_upstream_full",
         "bytes_down",
         "bytes_up",
         "response_headers",
@@ -58,6 +59,7 @@ class Tunnel(asyncio.Protocol):
         self._down: _Way | None = None
         self._early = [early] if early else []
         self._client_full = False
+        self._upstream_full = False
         self._lost = False
         self._on_closed: list[Callable[[], None]] = []
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -102,6 +104,9 @@ class Tunnel(asyncio.Protocol):
         """Pass the client's bytes on to the upstream."""
         if not self._lost and not self._upstream.is_closing():
             self.bytes_up += self._up.pass_on(data)
+            if self._up.rest:
+                self._pause_client()
+                self._loop.call_soon(self._continue_up)
         elif self._cut is not None:
             self._up.tracker.feed(data)
         self._end_if_answered()
@@ -131,6 +136,8 @@ class Tunnel(asyncio.Protocol):
     def resume_upstream_reading(self) -> None:
         """Read the upstream again."""
         self._client_full = False
+        if self._down is not None and self._down.rest:
+            return
         if not self._lost and not self._upstream.is_closing():
             self._upstream.resume_reading()
 
@@ -175,13 +182,13 @@ class Tunnel(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Have the client wait: the upstream does not take more."""
-        if self._client_pause is not None and not self._client_closing():
-            self._client_pause()
+        self._upstream_full = True
+        self._pause_client()
 
     def resume_writing(self) -> None:
         """Have the client go on."""
-        if self._client_resume is not None and not self._client_closing():
-            self._client_resume()
+        self._upstream_full = False
+        self._resume_client()
 
     def eof_received(self) -> None:
         """End both sides when the upstream has ended its own."""
@@ -217,6 +224,32 @@ class Tunnel(asyncio.Protocol):
     def _pass_down(self, down: "_Way", data: bytes) -> None:
         if not self._client_closing():
             self.bytes_down += down.pass_on(data)
+            if down.rest and not self._lost:
+                self._upstream.pause_reading()
+                self._loop.call_soon(self._continue_down, down)
+
+    def _continue_up(self) -> None:
+        """Pass on, in a later turn, what was too many frames for one."""
+        if self._up.rest:
+            self.feed(b"")
+        self._resume_client()
+
+    def _continue_down(self, down: "_Way") -> None:
+        if down.rest:
+            self._pass_down(down, b"")
+            self._end_if_answered()
+        if not down.rest and not self._client_full:
+            self.resume_upstream_reading()
+
+    def _pause_client(self) -> None:
+        if self._client_pause is not None and not self._client_closing():
+            self._client_pause()
+
+    def _resume_client(self) -> None:
+        if self._upstream_full or self._up.rest:
+            return
+        if self._client_resume is not None and not self._client_closing():
+            self._client_resume()
 
     def _end_if_answered(self) -> None:
         """Once a close of ours is out and answered on a side, close that side."""
@@ -235,21 +268,29 @@ class Tunnel(asyncio.Protocol):
 class _Way:
     """One direction: passes bytes on, and puts in a Close where one may stand."""
 
-    __slots__ = ("_frame", "_masked", "_write", "ended", "tracker")
+    __slots__ = ("_frame", "_masked", "_write", "ended", "rest", "tracker")
 
     def __init__(self, write: Callable[[bytes], None], *, masked: bool) -> None:
         self.tracker = FrameTracker()
         self.ended = False  # the other side has got a Close
+        self.rest = b""  # frames for a later turn of the event loop
         self._write = write
         self._masked = masked
         self._frame: bytes | None = None  # a Close of ours, waiting for its place
 
     def pass_on(self, data: bytes) -> int:
-        """Pass `data` on, up to where our Close stands; return how much."""
+        """Pass `data` on, up to where our Close stands; return how much.
+
+        Of very many frames some are left in `rest`; the next call goes on with them.
+        """
+        if self.rest:
+            data, self.rest = self.rest + data, b""
         if self._frame is None:
-            self.tracker.feed(data)
+            passed = self.tracker.feed(data)
+            if passed < len(data):
+                data, self.rest = data[:passed], data[passed:]
             self._write(data)
-            return len(data)
+            return passed
         passed = 0
         if not self.ended:
             passed = self.tracker.finish_frame(data)

@@ -222,6 +222,10 @@ class ClientConnection(asyncio.Protocol):
                     break
                 if intake.upgraded and not ready:
                     self._decline_upgrade()
+                if ready:
+                    # What needs no I/O is answered without a pause: a pipeline of
+                    # such requests would keep every other connection waiting.
+                    await asyncio.sleep(0)
         except Exception as error:  # noqa: BLE001 - the last to hear of it
             self._owner.report(error)
             self._transport.abort()
