@@ -19,7 +19,7 @@ from gateway.decision import Errand, Policy
 from gateway.errors import ConfigError
 from gateway.http.head import HeadRules
 from gateway.http.headers import Stripper, is_reserved
-from gateway.outbound import ALWAYS_RESERVED, PRESETS, IdentityHeaders, UpstreamView
+from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
 from gateway.pages.pages import Pages
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
@@ -254,11 +254,12 @@ def build_view(
         token_header=_token_header(profile),
         token_profile=upstream.token,
         stripper=Stripper(
-            ALWAYS_RESERVED
-            | {header.decode("ascii") for header, _ in identity.fields}
+            {header.decode("ascii") for header, _ in identity.fields}
             | {each.header for each in profiles.values() if each.header is not None}
             # It only selects; what was checked is told by the identity headers.
             | {s.pattern for s in config.tenants.resolve if s.source == "header"}
+            | {name for name in upstream.strip_headers if not name.endswith("*")},
+            [name[:-1] for name in upstream.strip_headers if name.endswith("*")],
         ),
         stripped_cookies=frozenset(
             each.cookie.encode("ascii") for each in profiles.values() if each.cookie

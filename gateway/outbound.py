@@ -57,36 +57,6 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Header name -> template, by family. One mechanism serves presets and mappings."""
 
-ALWAYS_RESERVED: Final[frozenset[str]] = frozenset(
-    name for preset in PRESETS.values() for name in preset
-) | {
-    # Also said by clients to apps behind these products; no upstream of ours ever
-    # receives them from outside, whatever preset is in use.
-    "X-Auth-Assertion",
-    "X-Auth-User",
-    "X-Auth-Username",
-    "X-Auth-Name",
-    "X-Auth-Groups",
-    "X-Auth-Roles",
-    "X-Auth-Request-User",
-    "X-Auth-Request-Email",
-    "X-Auth-Request-Groups",
-    "X-Auth-Request-Preferred-Username",
-    "X-Auth-Request-Access-Token",
-    "X-Forwarded-Access-Token",
-    "X-Pomerium-Jwt-Assertion",
-    "X-Hasura-Admin-Secret",
-    "X-Hasura-Role",
-    "X-Hasura-User-Id",
-    "X-Goog-Iap-Jwt-Assertion",
-    "Cf-Access-Jwt-Assertion",
-    "X-Amzn-Oidc-Data",
-    "X-Remote-User",
-    "Remote-User",
-}
-"""Names that no client may say to any upstream, in any configuration."""
-
-
 Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _MISSING: Final[tuple[object, ...]] = (None, (), [])

@@ -48,6 +48,28 @@ def header_objection(value: Any) -> str:
     return ""
 
 
+def stripped_header(value: Any) -> str:
+    """Accept a header name that is not passed on, or the beginning of one and "*"."""
+    found = value if isinstance(value, str) else ""
+    begins = found.endswith("*")
+    bare = found.removesuffix("*")
+    if "*" in bare or _TOKEN(bare) is None:
+        raise expected('a header name, or the beginning of one and "*": X-Corp-*')
+    folded = bare.lower().replace("_", "-").replace(".", "-")
+    needed = [
+        name
+        for name in _HANDSHAKE
+        if name == folded or (begins and name.startswith(folded))
+    ]
+    if needed:
+        raise refused(
+            f'"{found}" would remove {needed[0]}, without which there is no WebSocket'
+        )
+    if folded in _FRAMING and not begins:
+        raise refused(f'the header "{found}" is always set by the gateway itself')
+    return found
+
+
 def domain(value: Any) -> str:
     """Accept the Domain of a cookie: a host name with at least two labels."""
     found = value.lower().removeprefix(".") if isinstance(value, str) else ""
@@ -106,6 +128,16 @@ def tenant_source(value: Any) -> TenantSource:
 
 # RFC 9110 section 5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}").fullmatch
+# A list of these would promise what it cannot do: they are read here, and set anew.
+_FRAMING: Final = frozenset(
+    ("connection", "content-length", "cookie", "host", "transfer-encoding", "upgrade")
+)
+_HANDSHAKE: Final = (
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}").fullmatch
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+").fullmatch

@@ -39,6 +39,7 @@ def _or_list(item: Mapping[str, Any]) -> WithJsonSchema:
 Text = Annotated[str, PlainValidator(values.text), _ANY_TEXT]
 Name = Annotated[str, PlainValidator(fields.name), _ANY_TEXT]
 CookieName = Annotated[str, PlainValidator(fields.cookie_name), _ANY_TEXT]
+StrippedHeader = Annotated[str, PlainValidator(fields.stripped_header), _ANY_TEXT]
 HeaderName = Annotated[str, PlainValidator(fields.header_name), _ANY_TEXT]
 Link = Annotated[str, PlainValidator(values.link), _ANY_TEXT]
 Origin = Annotated[str, PlainValidator(values.origin), _ANY_TEXT]
@@ -453,6 +454,11 @@ class Upstream(Model):
     strip_prefix: (
         Annotated[str, PlainValidator(patterns.strip_prefix), _ANY_TEXT] | None
     ) = Field(None, description="Path prefix to take away, such as `/api`.")
+    strip_headers: tuple[StrippedHeader, ...] = Field(
+        (),
+        description="Client headers that it does not receive, in any spelling; `X-Corp-*`: "
+        "all that begin with it. Identity and forwarding headers are always removed.",
+    )
     timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Patience.")
     tls: UpstreamTls | None = Field(None, description="For https URLs.")
 

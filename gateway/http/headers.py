@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gateway.http.header_families import speaks_identity, speaks_of_the_connection
+
 Field = tuple[bytes, bytes]
 
 # RFC 9110, section 7.6.1, with what HTTP/2 upgrades and old proxies added.
@@ -26,53 +28,6 @@ HOP_BY_HOP: Final = frozenset(
 # Read by us, and set by us: host, framing, cookies, expectations.
 OURS: Final = frozenset((b"content-length", b"cookie", b"expect", b"host"))
 
-# What proxies say of the client, and what switches something in an application:
-# methods and addresses to put in place of the real ones, certificates, and names
-# that CGI turns into HTTP_PROXY or a file server into a path.
-FORWARDING: Final = frozenset(
-    (
-        b"cf-connecting-ip",
-        b"cf-connecting-ipv6",
-        b"client-ip",
-        b"fastly-client-ip",
-        b"forwarded",
-        b"forwarded-for",
-        b"proxy",
-        b"traceparent",
-        b"tracestate",
-        b"true-client-ip",
-        b"x-accel-mapping",
-        b"x-client-cert",
-        b"x-client-dn",
-        b"x-client-ip",
-        b"x-client-verify",
-        b"x-cluster-client-ip",
-        b"x-forwarded",
-        b"x-http-method",
-        b"x-http-method-override",
-        b"x-method-override",
-        b"x-originating-ip",
-        b"x-real-ip",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-request-id",
-        b"x-scheme",
-        b"x-sendfile-type",
-    )
-)
-FORWARDING_PREFIXES: Final = (
-    b"proxy-",
-    b"ssl-client-",
-    b"x-envoy-",
-    b"x-forwarded-",
-    b"x-gateway-",
-    b"x-http-method-",
-    b"x-middleware-",
-    b"x-original-",
-    b"x-rewrite-",
-    b"x-ssl-client-",
-)
-
 
 def fold(name: bytes) -> bytes:
     """Give the one name that all spellings of a header name share."""
@@ -82,12 +37,7 @@ def fold(name: bytes) -> bytes:
 def is_reserved(name: bytes) -> bool:
     """Tell whether no client may send this header on, in whatever spelling."""
     folded = fold(name)
-    return (
-        folded in FORWARDING
-        or folded in HOP_BY_HOP
-        or folded in OURS
-        or folded.startswith(FORWARDING_PREFIXES)
-    )
+    return folded in HOP_BY_HOP or folded in OURS or speaks_of_the_connection(folded)
 
 
 def is_token(text: bytes) -> bool:
@@ -129,14 +79,19 @@ def encode_value(value: str) -> bytes:
 
 
 class Stripper:
-    """Drops every spelling of the headers that it was made with."""
+    """Removes the identity families, and what an upstream's configuration adds.
 
-    __slots__ = ("_folded", "_known")
+    `names` and `prefixes` are removed in every spelling. A memo answers for names
+    seen before, so an ordinary request costs one look-up per field.
+    """
 
-    def __init__(self, names: Iterable[bytes | str]) -> None:
-        self._folded = frozenset(
-            fold(name.encode() if isinstance(name, str) else name) for name in names
-        )
+    __slots__ = ("_folded", "_known", "_prefixes")
+
+    def __init__(
+        self, names: Iterable[bytes | str], prefixes: Iterable[bytes | str] = ()
+    ) -> None:
+        self._folded = frozenset(map(_folded, names))
+        self._prefixes = tuple(map(_folded, prefixes))
         self._known: dict[bytes, bool] = {}
 
     def strip(self, headers: Sequence[Field]) -> list[Field]:
@@ -153,7 +108,12 @@ class Stripper:
         return kept
 
     def _learn(self, name: bytes) -> bool:
-        ours = fold(name) in self._folded
+        folded = fold(name)
+        ours = (
+            folded in self._folded
+            or folded.startswith(self._prefixes)
+            or speaks_identity(folded)
+        )
         if len(name) <= MEMO_NAME_BYTES:
             if len(self._known) >= MEMO_NAMES:
                 self._known.clear()
@@ -172,6 +132,10 @@ _FOLD: Final = bytes(
 )
 _ENCODED: Final = frozenset((*range(0x20), 0x25, *range(0x7F, 0x100)))
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+
+
+def _folded(name: bytes | str) -> bytes:
+    return fold(name.encode() if isinstance(name, str) else name)
 
 
 def _is_utf8(value: bytes) -> bool:

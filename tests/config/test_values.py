@@ -70,6 +70,12 @@ BAD = [
     (patterns.strip_prefix, "/"), (patterns.strip_prefix, "/a/**"),
     (patterns.strip_prefix, "/{a}"), (patterns.identity_headers, {"X": "a\nb"}),
     (patterns.identity_headers, {"X": "{identity.traits.}"}),
+    (fields.stripped_header, "*"), (fields.stripped_header, ""),
+    (fields.stripped_header, "X-*-Id"), (fields.stripped_header, "X-A**"),
+    (fields.stripped_header, "X A"), (fields.stripped_header, 1),
+    (fields.stripped_header, "Cookie"), (fields.stripped_header, "host"),
+    (fields.stripped_header, "Sec-WebSocket-Key"), (fields.stripped_header, "Sec_*"),
+    (fields.stripped_header, "S*"), (fields.stripped_header, "Transfer-Encoding"),
 ]  # fmt: skip
 
 

@@ -1,0 +1,334 @@
+"""Headers that a client may not send to any upstream, by family, with their source.
+
+Each family is a convention of a product or protocol: a proxy sets these headers, and
+an application behind it trusts them. All names are normalised: lower case, with "-"
+for every character that is not a letter or a digit. A prefix ends where the part that
+the family leaves open begins.
+
+`FORWARDING` is removed while the head is read, `IDENTITY` when the outbound request is
+planned: until then a route may read such a header, for example to select a tenant.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Header names and name prefixes that belong together."""
+
+    source: str
+    names: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+
+FORWARDING: Final = (
+    Family(
+        source="Forwarded (RFC 7239), X-Forwarded-* and their misspellings",
+        names=("forwarded", "forwarded-for", "x-forwarded", "x-forward", "z-forwarded"),
+        prefixes=("x-forwarded-", "x-forward-", "z-forwarded-"),
+    ),
+    Family(
+        source="client address: nginx, HAProxy, load balancers, web servers",
+        names=(
+            "client-ip",
+            "clientip",
+            "coming-from",
+            "real-ip",
+            "rlnclientipaddr",
+            "true-client-ip",
+            "x-client-ip",
+            "x-clientip",
+            "x-coming-from",
+            "x-custom-ip-authorization",
+            "x-source-ip",
+            "x-true-client-ip",
+            "x-true-ip",
+        ),
+        prefixes=("x-real-", "x-originating-", "x-cluster-client-"),
+    ),
+    Family(
+        source="client address and scheme: content delivery networks and hosts",
+        names=(
+            "akamai-client-ip",
+            "ali-cdn-real-ip",
+            "cdn-src-ip",
+            "cf-pseudo-ipv4",
+            "cf-visitor",
+            "cloudfront-forwarded-proto",
+            "cloudfront-viewer-address",
+            "do-connecting-ip",
+            "incap-client-ip",
+            "x-nf-client-connection-ip",
+        ),
+        prefixes=(
+            "cf-connecting-",
+            "fastly-",
+            "fly-",
+            "x-appengine-",
+            "x-azure-",
+            "x-envoy-",
+            "x-sucuri-",
+            "x-vercel-forwarded-",
+            "x-vercel-ip-",
+            "x-vercel-proxied-",
+        ),
+    ),
+    Family(
+        source="WebLogic plug-in, Proxy-* (CGI reads Proxy as HTTP_PROXY)",
+        names=("proxy", "x-proxy"),
+        prefixes=("proxy-", "wl-proxy-", "x-proxy-", "x-proxyuser-"),
+    ),
+    Family(
+        source="host, path or prefix used instead of those of the request",
+        names=(
+            "base-url",
+            "host-override",
+            "http-host",
+            "http-url",
+            "request-uri",
+            "script-name",
+            "x-backend-host",
+            "x-base-url",
+            "x-host",
+            "x-http-host",
+            "x-override-url",
+            "x-path-info",
+            "x-request-uri",
+            "x-server-name",
+            "x-url",
+            "x-url-path",
+        ),
+        prefixes=(
+            "x-host-",
+            "x-http-host-",
+            "x-ingress-",
+            "x-original-",
+            "x-rewrite-",
+            "x-script-",
+        ),
+    ),
+    Family(
+        source="scheme used instead of that of the request",
+        names=(
+            "front-end-https",
+            "x-arr-ssl",
+            "x-scheme",
+            "x-url-scheme",
+        ),
+    ),
+    Family(
+        source="method used instead of that of the request (web frameworks)",
+        names=("x-method", "x-method-override"),
+        prefixes=("x-http-method",),
+    ),
+    Family(
+        source="client certificate: RFC 9440, nginx, Apache, HAProxy, IIS, AWS, Cloudflare",
+        names=("client-cert", "client-cert-chain", "ssl", "x-clientcert", "x-ssl"),
+        prefixes=(
+            "cf-client-",
+            "ssl-",
+            "tls-client-",
+            "x-amzn-mtls-",
+            "x-arr-client",
+            "x-client-cert",
+            "x-client-dn",
+            "x-client-issuer",
+            "x-client-s-dn",
+            "x-client-subject",
+            "x-client-verif",
+            "x-mtls-",
+            "x-peer-cert",
+            "x-ssl-",
+            "x-tls-",
+        ),
+    ),
+    Family(
+        source="switches of servers and frameworks: Rack::Sendfile, Next.js, Vercel",
+        names=("x-accel-mapping", "x-matched-path", "x-sendfile-type"),
+        prefixes=("x-invoke-", "x-middleware-", "x-now-"),
+    ),
+    Family(
+        source="the gateway's own protocol, and its trace",
+        names=("traceparent", "tracestate", "x-gateway", "x-request-id"),
+        prefixes=("x-gateway-",),
+    ),
+)
+
+IDENTITY: Final = (
+    Family(
+        source="X-Auth-*: the gateway's own names, Louketo (Keycloak Gatekeeper)",
+        names=(
+            "auth-user",
+            "x-auth-assertion",
+            "x-auth-audience",
+            "x-auth-email",
+            "x-auth-name",
+            "x-auth-permissions",
+            "x-auth-scopes",
+            "x-auth-sub",
+            "x-auth-subject",
+        ),
+        prefixes=(
+            "auth-user-",
+            "x-auth-account",
+            "x-auth-claim",
+            "x-auth-group",
+            "x-auth-identity",
+            "x-auth-org",
+            "x-auth-request-",
+            "x-auth-role",
+            "x-auth-session-",
+            "x-auth-tenant",
+            "x-auth-user",
+        ),
+    ),
+    Family(
+        source="oauth2-proxy",
+        names=(
+            "x-forwarded-access-token",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-forwarded-preferred-username",
+            "x-forwarded-user",
+        ),
+    ),
+    Family(
+        source="Authelia, Caddy and CGI: Remote-User and others",
+        prefixes=("remote-",),
+    ),
+    Family(
+        source="Kubernetes request-header authentication and impersonation",
+        prefixes=("x-remote-", "impersonate-", "x-impersonate-"),
+    ),
+    Family(source="Grafana auth proxy", prefixes=("x-webauth-",)),
+    Family(
+        source="X-User, X-User-Id and others: Ory Oathkeeper and hand-written proxies",
+        names=(
+            "x-admin",
+            "x-current-user",
+            "x-email",
+            "x-group",
+            "x-groups",
+            "x-identity",
+            "x-is-admin",
+            "x-logged-in-user",
+            "x-principal",
+            "x-role",
+            "x-roles",
+            "x-subject",
+            "x-user",
+            "x-useremail",
+            "x-userid",
+            "x-userinfo",
+            "x-username",
+            "x-userrole",
+            "x-userroles",
+        ),
+        prefixes=("x-current-user-", "x-identity-", "x-principal-", "x-user-"),
+    ),
+    Family(
+        source="Kong and APISIX consumers, Kong OpenID Connect plug-ins",
+        names=("x-anonymous-consumer",),
+        prefixes=("x-authenticated-", "x-consumer-", "x-credential-"),
+    ),
+    Family(
+        source="Apache modules: mod_auth_openidc, mellon, Shibboleth, CAS, SAML",
+        prefixes=(
+            "ajp-",
+            "cas-",
+            "mellon-",
+            "oidc-",
+            "saml-",
+            "shib-",
+            "x-cas-",
+            "x-oidc-",
+            "x-saml-",
+            "x-shib-",
+        ),
+    ),
+    Family(
+        source="SiteMinder, IBM WebSEAL, Oracle Access Manager",
+        names=("smuser",),
+        prefixes=("iv-", "oam-", "sm-"),
+    ),
+    Family(
+        source="authentik, Pomerium, Vouch, Teleport, Tailscale, caddy-security",
+        names=("x-token-subject",),
+        prefixes=(
+            "tailscale-",
+            "teleport-",
+            "x-authelia-",
+            "x-authentik-",
+            "x-pomerium-",
+            "x-tailscale-",
+            "x-token-user-",
+            "x-vouch-",
+        ),
+    ),
+    Family(
+        source="Google: Identity-Aware Proxy, App Engine, API gateways",
+        prefixes=(
+            "x-apigateway-",
+            "x-endpoint-api-",
+            "x-goog-authenticated-",
+            "x-goog-iap-",
+        ),
+    ),
+    Family(
+        source="Azure App Service authentication (Easy Auth)",
+        prefixes=("x-ms-client-principal", "x-ms-token-"),
+    ),
+    Family(
+        source="AWS load balancers and VPC Lattice",
+        prefixes=("x-amzn-lattice-", "x-amzn-oidc-"),
+    ),
+    Family(source="Cloudflare Access", prefixes=("cf-access-",)),
+    Family(
+        source="claims of a token that was verified: Envoy, Istio, WSO2",
+        names=("x-jwt-assertion", "x-jwt-payload"),
+        prefixes=("x-claim-", "x-claims-", "x-jwt-claim"),
+    ),
+    Family(
+        source="Hasura, Ory Kratos, Red Hat, Replit, Sandstorm",
+        names=("x-rh-identity",),
+        prefixes=(
+            "x-hasura-",
+            "x-kratos-authenticated-",
+            "x-replit-user-",
+            "x-sandstorm-",
+        ),
+    ),
+)
+
+# What clients do send although a family above includes it: gRPC-Web and the Google
+# API clients say in X-User-Agent who they are, as browsers forbid User-Agent.
+ORDINARY: Final = frozenset((b"x-user-agent",))
+
+
+def speaks_identity(normalised: bytes) -> bool:
+    """Return whether the name belongs to a family of `IDENTITY`."""
+    if normalised in _IDENTITY_NAMES:
+        return True
+    return normalised.startswith(_IDENTITY_PREFIXES) and normalised not in ORDINARY
+
+
+def speaks_of_the_connection(normalised: bytes) -> bool:
+    """Return whether the name belongs to a family of `FORWARDING`."""
+    return normalised in _FORWARDING_NAMES or normalised.startswith(
+        _FORWARDING_PREFIXES
+    )
+
+
+def _names(families: tuple[Family, ...]) -> frozenset[bytes]:
+    return frozenset(name.encode() for family in families for name in family.names)
+
+
+def _prefixes(families: tuple[Family, ...]) -> tuple[bytes, ...]:
+    return tuple(prefix.encode() for family in families for prefix in family.prefixes)
+
+
+_FORWARDING_NAMES: Final = _names(FORWARDING)
+_FORWARDING_PREFIXES: Final = _prefixes(FORWARDING)
+_IDENTITY_NAMES: Final = _names(IDENTITY)
+_IDENTITY_PREFIXES: Final = _prefixes(IDENTITY)

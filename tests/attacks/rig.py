@@ -1,0 +1,113 @@
+"""One gateway and one upstream for all the tests of a module.
+
+Tests share them, so each test names its own paths or forgets what was recorded first.
+The log is one, too: what a test did not expect is looked for at the end of its module.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.servers import Server
+from tests.walk.harness import (
+    PROGRAM,
+    Gateway,
+    RecordingUpstream,
+    Reply,
+    Seen,
+    answer_ok,
+    ask,
+    connected,
+    running_gateway,
+)
+
+MARKER = b"GET /marker HTTP/1.1\r\nHost: gw.test\r\nConnection: close\r\n\r\n"
+
+
+@dataclass
+class Rig:
+    """A gateway and the upstream behind it."""
+
+    gateway: Gateway
+    upstream: RecordingUpstream
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
+
+    @property
+    def seen(self) -> list[Seen]:
+        """What reached the upstream, but for markers."""
+        return [seen for seen in self.upstream.seen if seen.target != "/marker"]
+
+    @property
+    def targets(self) -> list[str]:
+        return [seen.target for seen in self.seen if seen.complete]
+
+    @property
+    def last(self) -> Seen:
+        return self.upstream.last
+
+    def forget(self) -> None:
+        """Forget what the upstream saw, and have it answer as usual."""
+        self.upstream.answer = answer_ok
+        self.upstream.seen.clear()
+        self.upstream.wire.clear()
+        self.upstream.errors.clear()
+
+    async def get(
+        self,
+        target: str,
+        headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+        host: str = "gw.test",
+    ) -> Reply:
+        """Send one request as a program would."""
+        pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
+        return await ask(
+            self.port, method, target, [*PROGRAM.items(), *pairs], body, host=host
+        )
+
+    async def raw(self, *pieces: bytes) -> list[Reply]:
+        """Send bytes, then a marker; give every answer until the connection closes."""
+        replies: list[Reply] = []
+        async with connected(self.port) as client:
+            await client.send(b"".join(pieces) + MARKER)
+            while not replies or replies[-1].one("Connection") != "close":
+                replies.append(await client.reply())
+            assert await client.silence() == b""
+        return replies
+
+    async def unexpected(self) -> list[dict[str, Any]]:
+        """Read the errors that nobody expected from the log."""
+        lines = await self.gateway.told()
+        return [line for line in lines if line["message"] == "unexpected error"]
+
+
+@asynccontextmanager
+async def rig(
+    config: Mapping[str, Any],
+    upstream: RecordingUpstream,
+    folder: Path,
+    redis: Server,
+) -> AsyncIterator[Rig]:
+    """Run a gateway for a module; nothing unexpected may be in its log at the end."""
+    async with running_gateway(config, folder, redis.url) as gateway:
+        running = Rig(gateway, upstream)
+        yield running
+        assert not await running.unexpected()
+
+
+@asynccontextmanager
+async def recording() -> AsyncIterator[RecordingUpstream]:
+    """Run an upstream that records."""
+    upstream = RecordingUpstream()
+    await upstream.start()
+    try:
+        yield upstream
+    finally:
+        await upstream.stop()
