@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from gateway.http.forwarded import is_trusted, parse_address
 from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_site
 from gateway.http.value import value
@@ -106,7 +107,7 @@ class Gate:
     objection: Callable[[Case], Reason | None]
 
 
-def decide(
+def decide(  # noqa: C901 - one check after another, each may refuse
     *,
     route: Route,
     authentication: Authentication,
@@ -120,6 +121,9 @@ def decide(
     `tenant` is what `resolve_tenant` found for an authenticated request, and None
     for an anonymous one. `now` is in seconds since the epoch.
     """
+    if route.require.networks and outside_networks(route, head):
+        # Before everything else, as it narrows every rule and the preflight as well.
+        return Deny(reason=Reason.NETWORK_NOT_ALLOWED)
     if head.preflight and route.preflight_pass:
         # Fetch, section 3.3: a preflight never carries credentials. It passes as
         # nobody, by the route's own word, and only in the shape of a preflight.
@@ -154,6 +158,18 @@ def decide(
             return _allowed(authentication.session, tenant)
         case _ as never:
             assert_never(never)
+
+
+def outside_networks(route: Route, head: RequestHead) -> bool:
+    """Return whether the client is outside the networks that the route requires.
+
+    A client whose address is not known is outside: behind a Unix socket or a trusted
+    proxy that does not name it.
+    """
+    networks = route.require.networks
+    if not networks:
+        return False
+    return not (head.client_known and is_trusted(parse_address(head.client), networks))
 
 
 def _open(

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     AAL_TOO_LOW = "aal_too_low"
     ALREADY_SIGNED_IN = "already_signed_in"
     CROSS_SITE = "cross_site"
+    NETWORK_NOT_ALLOWED = "network_not_allowed"
     SESSION_READ_ONLY = "session_read_only"
 
     # no such thing
@@ -98,6 +99,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.AAL_TOO_LOW: "This page needs a second factor.",
     Reason.ALREADY_SIGNED_IN: "You are signed in already.",
     Reason.CROSS_SITE: "This request came from another site.",
+    Reason.NETWORK_NOT_ALLOWED: "Access is not allowed from your network.",
     Reason.SESSION_READ_ONLY: "The application keeps this session: change it there.",
     Reason.NO_ROUTE: "There is nothing at this address.",
     Reason.METHOD_NOT_ALLOWED: "This address does not take that method.",

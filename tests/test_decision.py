@@ -1,6 +1,7 @@
 """The policy as a table: who asks for what, by which rule, and what is decided."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ from gateway.decision import (
     Policy,
     decide,
 )
-from gateway.http.head import RequestHead
+from gateway.http.head import HeadRules, RequestHead
 from gateway.reasons import Reason
 from gateway.routes.model import Require, Route, Rule
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.record import Identity, Tenant
 from gateway.tenants import TenantRefused
-from tests.http.heads import head
+from tests.http.heads import BEHIND_PROXY, head
 from tests.sessions.samples import NOW, a_session
 
 ORIGIN = "https://app.example"
@@ -86,7 +87,14 @@ def route(rule: Rule = Rule.PROTECTED, **fields: Any) -> Route:
     """A route; what `Require` knows goes there."""
     require = {
         name: fields.pop(name)
-        for name in ("roles", "tenant", "tenant_roles", "authenticated_within", "aal")
+        for name in (
+            "roles",
+            "tenant",
+            "tenant_roles",
+            "authenticated_within",
+            "aal",
+            "networks",
+        )
         if name in fields
     }
     return Route(
@@ -607,3 +615,119 @@ def test_a_route_that_asks_for_nothing_asks_nothing() -> None:
 
 def _nothing(name: str) -> Any:
     return getattr(Require(), name)
+
+
+# Networks: before every rule, and whoever asks
+
+OFFICE = (ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48"))
+OUTSIDE = no(Reason.NETWORK_NOT_ALLOWED)
+
+
+@pytest.mark.parametrize("rule", list(Rule))
+@pytest.mark.parametrize("who", [ADMIN, Anonymous(reason=Reason.NO_SESSION)])
+def test_a_client_outside_the_networks_passes_by_no_rule(
+    rule: Rule, who: Authentication
+) -> None:
+    request = head(peer="198.51.100.7")
+
+    assert asked(route(rule, networks=OFFICE), who, request=request) == OUTSIDE
+
+
+def test_not_even_a_preflight_passes_from_outside_the_networks() -> None:
+    closed = route(Rule.PUBLIC, networks=OFFICE, preflight_pass=True)
+    request = head(
+        ("Origin", "https://evil.example"),
+        ("Access-Control-Request-Method", "DELETE"),
+        method="OPTIONS",
+        peer="198.51.100.7",
+    )
+
+    assert (
+        asked(closed, Anonymous(reason=Reason.NO_SESSION), request=request) == OUTSIDE
+    )
+
+
+@pytest.mark.parametrize(
+    ("peer", "inside"),
+    [
+        ("192.0.2.255", True),
+        ("192.0.3.0", False),
+        ("::ffff:192.0.2.1", True),
+        ("::ffff:192.0.3.1", False),
+        ("2001:db8:1::9", True),
+        ("2001:db8:2::9", False),
+        ("::192.0.2.1", False),
+        ("fe80::1%eth0", False),
+        ("", False),
+        ("nonsense", False),
+    ],
+)
+def test_an_address_is_in_a_network_or_not(peer: str, inside: bool) -> None:
+    found = asked(
+        route(Rule.PUBLIC, networks=OFFICE),
+        Anonymous(reason=Reason.NO_SESSION),
+        request=head(peer=peer),
+    )
+
+    assert (found == Allow(reason=Reason.PUBLIC)) is inside
+    assert inside or found == OUTSIDE
+
+
+FORWARDED = [
+    pytest.param([("X-Forwarded-For", "192.0.2.9")], True, id="client named"),
+    pytest.param([("Forwarded", "for=192.0.2.9")], True, id="Forwarded"),
+    pytest.param([("X-Forwarded-For", "198.51.100.7")], False, id="client outside"),
+    pytest.param(
+        [("X-Forwarded-For", "192.0.2.9, 198.51.100.7")], False, id="forged first hop"
+    ),
+    pytest.param([("X-Forwarded-For", "unknown")], False, id="client unknown"),
+    pytest.param([("X-Forwarded-For", "")], False, id="client empty"),
+    pytest.param([("Forwarded", "for=_hidden")], False, id="client hidden"),
+    pytest.param([("Forwarded", "proto=https")], False, id="no client in Forwarded"),
+    pytest.param([("X-Forwarded-Proto", "https")], False, id="client left out"),
+    pytest.param([], True, id="a request of the proxy itself"),
+]
+
+
+@pytest.mark.parametrize(("fields", "inside"), FORWARDED)
+def test_behind_a_trusted_proxy_the_client_counts_and_not_the_proxy(
+    fields: list[tuple[str, str]], inside: bool
+) -> None:
+    networks = (*OFFICE, ip_network("10.0.0.0/8"))
+
+    found = asked(
+        route(Rule.PUBLIC, networks=networks),
+        Anonymous(reason=Reason.NO_SESSION),
+        request=head(*fields, peer="10.0.0.1", rules=BEHIND_PROXY),
+    )
+
+    assert (found != OUTSIDE) is inside
+
+
+def test_a_forwarding_header_of_a_stranger_lets_nobody_in() -> None:
+    request = head(("X-Forwarded-For", "192.0.2.9"), peer="198.51.100.7")
+
+    found = asked(route(Rule.PROTECTED, networks=OFFICE), ADMIN, request=request)
+
+    assert found == OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("fields", "inside"), [([("X-Forwarded-For", "192.0.2.9")], True), ([], False)]
+)
+def test_behind_a_unix_socket_the_proxy_has_to_name_the_client(
+    fields: list[tuple[str, str]], inside: bool
+) -> None:
+    request = head(*fields, peer="", rules=HeadRules(trust_unix=True))
+
+    found = asked(route(Rule.PROTECTED, networks=OFFICE), ADMIN, request=request)
+
+    assert (found != OUTSIDE) is inside
+
+
+def test_inside_the_networks_the_rule_still_decides() -> None:
+    office = route(Rule.ADMIN_ONLY, networks=OFFICE)
+    request = head(peer="192.0.2.7")
+
+    assert asked(office, MEMBER, request=request) == no(Reason.NOT_ADMIN)
+    assert asked(office, ADMIN, request=request) == yes(ADMIN)

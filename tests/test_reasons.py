@@ -34,6 +34,7 @@ PUBLISHED = [
     "aal_too_low",
     "already_signed_in",
     "cross_site",
+    "network_not_allowed",
     "session_read_only",
     "no_route",
     "method_not_allowed",

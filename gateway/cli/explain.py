@@ -22,19 +22,29 @@ from gateway.cli import config_option, load_or_exit
 from gateway.cli.asker import Asker
 from gateway.cli.explain_lines import answer, check, gates, line, method_not_allowed
 from gateway.config.load import LoadedConfig
-from gateway.decision import Allow, Case, Challenge, Deny, decide
+from gateway.decision import (
+    Allow,
+    Case,
+    Challenge,
+    Decision,
+    Deny,
+    decide,
+    outside_networks,
+)
 from gateway.errors import GatewayError
+from gateway.http.forwarded import parse_address
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
 from gateway.reasons import SENTENCES, Reason
 from gateway.routes.compile import routes_from
-from gateway.routes.model import Rule
+from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute, RouteTable
 from gateway.server.endpoints import WELL_KNOWN_JWKS, is_own, methods_at
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
+    Authentication,
 )
 from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.record import Tenant
@@ -45,6 +55,12 @@ from gateway.tokens.compile import profiles_from
 # No request is made, so none has an id: what is printed is the same each time.
 _REQUEST_ID: Final = "0123456789abcdef0123456789abcdef"
 _SPAN_ID: Final = "0123456789abcdef"
+
+
+def _address(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    if parse_address(text) is None:
+        raise click.BadParameter(f"{text!r} is not an IP address")
+    return text
 
 
 @click.command()
@@ -64,6 +80,14 @@ _SPAN_ID: Final = "0123456789abcdef"
     "--host", default=None, help="Host of the request; default: public_url's."
 )
 @click.option(
+    "--from",
+    "address",
+    default="127.0.0.1",
+    show_default=True,
+    callback=_address,
+    help="IP address of the client.",
+)
+@click.option(
     "-H", "--header", "headers", multiple=True, help="A header, 'Name: value'."
 )
 def explain(
@@ -72,6 +96,7 @@ def explain(
     config: Path,
     who: str,
     host: str | None,
+    address: str,
     headers: tuple[str, ...],
 ) -> None:
     """Tell what would become of a request, by the code that serves it.
@@ -86,7 +111,7 @@ def explain(
     """
     loaded = load_or_exit(config)
     try:
-        story = _Story(loaded, method, target, who, host, headers)
+        story = _Story(loaded, method, target, who, host, address, headers)
         click.echo("\n".join(story.tell()))
     except GatewayError as error:
         click.echo(f"gateway: {error}", err=True)
@@ -102,6 +127,7 @@ class _Story:
         target: str,
         who: str,
         host: str | None,
+        address: str,
         headers: tuple[str, ...],
     ) -> None:
         self.passed = False
@@ -123,7 +149,7 @@ class _Story:
             raw_target=target,
             version=(1, 1),
             raw_headers=raw,
-            peer="127.0.0.1",
+            peer=address,
             tls=origin.startswith("https:"),
             rules=HeadRules(),
             request_id=_REQUEST_ID,
@@ -190,58 +216,27 @@ class _Story:
         yield line("rule", route.rule.value)
         config = self._loaded.config
         authentication = self._asker.authenticate(
-            ignored=route.session_ignored or (head.preflight and route.preflight_pass)
+            ignored=route.session_ignored
+            or (head.preflight and route.preflight_pass)
+            or outside_networks(route, head)
         )
         tenant = (
             resolve_tenant(authentication.session, head, build_tenant_sources(config))
             if isinstance(authentication, Authenticated)
             else None
         )
-        policy = build_policy(config)
         decision = decide(
             route=route,
             authentication=authentication,
             tenant=tenant,
             head=head,
             now=self._now,
-            policy=policy,
+            policy=build_policy(config),
         )
         self.passed = isinstance(decision, Allow)
         yield ""
         yield "checks"
-        if decision.reason is Reason.PREFLIGHT:
-            yield check("a CORS preflight, which this route lets through")
-        else:
-            crossed = decision.reason is Reason.CROSS_SITE
-            yield check(
-                "not sent by another site",
-                decision.reason if crossed else None,
-                asked=route.cross_site_refused,
-            )
-            match route.rule:
-                case Rule.PUBLIC:
-                    yield check("a valid session", asked=False)
-                case Rule.AUTH_REDIRECT:
-                    yield check(
-                        "nobody signed in, or a page for who is",
-                        None if self.passed or crossed else decision.reason,
-                    )
-                case Rule.PROTECTED | Rule.ADMIN_ONLY:
-                    if isinstance(authentication, Anonymous):
-                        yield check("a valid session", authentication.reason)
-                    else:
-                        yield check("a valid session")
-                        case = Case(
-                            route=route,
-                            session=authentication.session,
-                            tenant=tenant,
-                            head=head,
-                            now=self._now,
-                            policy=policy,
-                        )
-                        yield from gates(case)
-                case _ as never:
-                    assert_never(never)
+        yield from self._tell_checks(head, route, authentication, tenant, decision)
         yield ""
         verdict = type(decision).__name__.lower()
         yield line("decision", f"{verdict} ({decision.reason})")
@@ -253,6 +248,55 @@ class _Story:
             yield from self._tell_answer(head, matched, decision)
             if isinstance(authentication, Anonymous) and authentication.ended:
                 yield line("", "and the session cookie is cleared")
+
+    def _tell_checks(
+        self,
+        head: RequestHead,
+        route: Route,
+        authentication: Authentication,
+        tenant: Tenant | TenantRefused | None,
+        decision: Decision,
+    ) -> Iterator[str]:
+        if route.require.networks:
+            outside = outside_networks(route, head)
+            question = f"sent from an allowed network ({head.client})"
+            yield check(question, decision.reason if outside else None)
+            if outside:
+                return
+        if decision.reason is Reason.PREFLIGHT:
+            yield check("a CORS preflight, which this route lets through")
+            return
+        crossed = decision.reason is Reason.CROSS_SITE
+        yield check(
+            "not sent by another site",
+            decision.reason if crossed else None,
+            asked=route.cross_site_refused,
+        )
+        match route.rule:
+            case Rule.PUBLIC:
+                yield check("a valid session", asked=False)
+            case Rule.AUTH_REDIRECT:
+                passed = isinstance(decision, Allow) or crossed
+                yield check(
+                    "nobody signed in, or a page for who is",
+                    None if passed else decision.reason,
+                )
+            case Rule.PROTECTED | Rule.ADMIN_ONLY:
+                if isinstance(authentication, Anonymous):
+                    yield check("a valid session", authentication.reason)
+                    return
+                yield check("a valid session")
+                case = Case(
+                    route=route,
+                    session=authentication.session,
+                    tenant=tenant,
+                    head=head,
+                    now=self._now,
+                    policy=build_policy(self._loaded.config),
+                )
+                yield from gates(case)
+            case _ as never:
+                assert_never(never)
 
     def _tell_answer(
         self, head: RequestHead, matched: Match, decision: Challenge | Deny

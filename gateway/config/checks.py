@@ -66,13 +66,13 @@ def _rules(whole: Whole) -> None:
 
 def _require(whole: Whole, loc: Loc, route: RouteConfig) -> None:
     given = route.require.model_fields_set
-    if given and route.rule in {"public", "auth-redirect"}:
+    if given - {"networks"} and route.rule in {"public", "auth-redirect"}:
         whole.complain_key(
             loc,
             f"require narrows nothing on a route that is {route.rule}",
             "use protected or admin-only",
         )
-    for key in sorted(given & {"roles", "tenant_roles"}):
+    for key in sorted(given & {"roles", "tenant_roles", "networks"}):
         if not getattr(route.require, key):
             whole.complain(
                 (*loc, key), "an empty list lets nobody in", "remove the key"

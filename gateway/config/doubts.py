@@ -1,7 +1,7 @@
 """What is allowed and yet is probably not meant: warnings, with their place."""
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,6 +32,41 @@ def _believed(whole: Whole) -> None:
                 ("server", "trusted_proxies", at),
                 "every client is believed about its own address",
             )
+
+
+def _networks(whole: Whole) -> None:
+    """Warn of networks in `require` that change nothing, or that no client is in."""
+    server = whole.config.server
+    direct = not server.trusted_proxies and "unix:" not in "".join(server.listen)
+    local = direct and all(is_local(address) for address in server.listen)
+    for at, route in enumerate(whole.config.routes):
+        listed = [ip_network(network) for network in route.require.networks]
+        for index, network in enumerate(listed):
+            loc = ("routes", at, "require", "networks", index)
+            wider = [
+                other
+                for position, other in enumerate(listed)
+                if _inside(network, other) and (other != network or position < index)
+            ]
+            if network.prefixlen == 0:
+                whole.complain(loc, f"{network} is every IPv{network.version} address")
+            elif wider:
+                whole.complain(loc, f"{wider[0]} includes this network already")
+            elif local and not network.is_loopback:
+                whole.complain(
+                    loc,
+                    "no client is in this network: the gateway listens on loopback "
+                    "addresses only, and no proxy is trusted",
+                    "set server.trusted_proxies to the addresses of the front proxy",
+                )
+
+
+def _inside(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
+        return one.subnet_of(other)
+    if isinstance(one, IPv6Network) and isinstance(other, IPv6Network):
+        return one.subnet_of(other)
+    return False
 
 
 def _secure_flag(whole: Whole) -> None:
@@ -91,6 +126,7 @@ def _unused(whole: Whole) -> None:
 _DOUBTS: Final[Sequence[Callable[[Whole], None]]] = (
     _open_admin,
     _believed,
+    _networks,
     _secure_flag,
     _trying_out,
     _app_without_its_cookie,

@@ -504,6 +504,14 @@ class Require(Model):
     aal: Literal["aal1", "aal2", "aal3"] | None = Field(
         None, description="At least this authenticator assurance level."
     )
+    networks: Annotated[
+        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
+        Field(max_length=1000),
+    ] = Field(
+        (),
+        description="Networks (CIDR) or addresses, one of which the client is in. "
+        "Narrows every rule, `public` as well.",
+    )
 
 
 def _match(value: Any) -> Any:

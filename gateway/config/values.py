@@ -2,7 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import AddressValueError, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    AddressValueError,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,7 +131,15 @@ def network(value: Any) -> str:
         except ValueError:
             hint = f"the network is {found}"
             raise expected("a network address without host bits", hint) from None
+    if found.version == 6 and found.subnet_of(_MAPPED):
+        # Addresses of that form are compared as the IPv4 addresses that they are.
+        start = found.network_address.ipv4_mapped
+        hint = f"write {start}/{found.prefixlen - _MAPPED.prefixlen}"
+        raise expected("an IPv4 network in its own form", hint)
     return str(found)
+
+
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
 def origin(value: Any) -> str:

@@ -36,6 +36,9 @@ class Sender:
 
     client: str
     chain: str
+    known: bool = True
+    """False where a trusted proxy forwarded the request without an address of the
+    client that can be read. `client` is then the address of that proxy."""
     scheme: str | None = None
     authority: Authority | None = None
     port: int | None = None
@@ -74,7 +77,7 @@ def read_sender(  # noqa: C901 - one field after another, each may be refused
         hops = [_node(element.get("for", "")) for element in elements]
     else:
         hops = []
-    trail = _walk(peer, hops, trusted)
+    trail, known = _walk(peer, hops, trusted)
     # The element that names the client was written by the proxy that saw it.
     there = elements[-max(1, len(trail) - 1)] if elements else {}
     scheme = authority = port = None
@@ -93,6 +96,8 @@ def read_sender(  # noqa: C901 - one field after another, each may be refused
     return Sender(
         client=trail[0],
         chain=", ".join(filter(None, trail)),
+        # Forwarded, and not for the proxy itself, by a proxy that named no client.
+        known=known and (bool(hops) or _FORWARDS.isdisjoint(said)),
         scheme=scheme,
         authority=authority,
         port=port,
@@ -119,6 +124,8 @@ def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
 _SINGLE: Final = frozenset(
     ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
 )
+# A request with one of these was forwarded: it is not one of the proxy's own.
+_FORWARDS: Final = _SINGLE | {"x-forwarded-for", "forwarded"}
 # Some proxies name the WebSocket schemes here.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # Longer chains than any deployment has; what is further left is never read.
@@ -144,21 +151,23 @@ def _node(text: str) -> Address | None:
 
 def _walk(
     peer: str, hops: Sequence[Address | None], trusted: Sequence[Network]
-) -> list[str]:
+) -> tuple[list[str], bool]:
     """Go left from the peer for as long as each hop is trusted; client first.
 
     Where a hop cannot be read, who came before is unknown, and the proxy that
-    named it is as far as we know.
+    named it is as far as we know: the second value is then False.
     """
     trail = [direct_sender(peer).client]
+    known = True
     for hop in reversed(hops):
         if hop is None:
+            known = False
             break
         trail.append(str(hop))
         if not is_trusted(hop, trusted):
             break
     trail.reverse()
-    return trail
+    return trail, known
 
 
 def _parse_port(text: str) -> int | None:

@@ -60,6 +60,7 @@ class RequestHead:
     authority         host, with the port if the client named one
     port              the one that the client used to reach us
     client            its address; "" behind a unix socket that names nobody
+    client_known      False where `client` is only the proxy that does not name it
     forwarded_for     what our X-Forwarded-For says; may be ""
     headers           the client's end-to-end fields that may go on; the names that
                       carry an identity are not yet removed
@@ -78,6 +79,7 @@ class RequestHead:
     scheme: str
     port: int
     client: str
+    client_known: bool
     forwarded_for: str
     headers: tuple[Field, ...] = field(repr=False)
     cookies: tuple[bytes, ...] = field(repr=False)
@@ -192,6 +194,7 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
         # of us made of it.
         port=sender.port or authority.port or DEFAULT_PORTS[scheme],
         client=sender.client,
+        client_known=sender.known,
         forwarded_for=sender.chain,
         headers=tuple(kept),
         cookies=tuple(fields.cookies),

@@ -92,6 +92,7 @@ ROWS: dict[Reason, tuple[int, str, Action]] = {
     Reason.AAL_TOO_LOW: (403, "One more step", Action.SIGN_IN),
     Reason.ALREADY_SIGNED_IN: (403, "You are signed in", Action.HOME),
     Reason.CROSS_SITE: (403, "This request was stopped", Action.HOME),
+    Reason.NETWORK_NOT_ALLOWED: (403, _NO_ACCESS, Action.HOME),
     Reason.SESSION_READ_ONLY: (409, _NOT_POSSIBLE, Action.HOME),
     Reason.NO_ROUTE: (404, "Page not found", Action.HOME),
     Reason.METHOD_NOT_ALLOWED: (405, _NOT_POSSIBLE, Action.HOME),

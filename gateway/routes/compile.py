@@ -1,5 +1,7 @@
 """The route table that a configuration describes."""
 
+from ipaddress import ip_network
+
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import RouteConfig
 from gateway.errors import ConfigError
@@ -52,6 +54,7 @@ def _route(config: RouteConfig, source: str) -> Route:
             tenant_roles=frozenset(require.tenant_roles),
             authenticated_within=require.authenticated_within,
             aal=require.aal,
+            networks=tuple(ip_network(network) for network in require.networks),
         ),
         session_ignored=config.session == "ignore",
         unauthenticated=Unauthenticated(config.unauthenticated),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.http.forwarded import Network
+
 
 class Rule(StrEnum):
     """Who may pass."""
@@ -23,9 +25,10 @@ class Unauthenticated(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Require:
-    """What narrows a rule. Empty roles and None ask for nothing.
+    """What narrows a rule. Empty roles and networks, and None, ask for nothing.
 
-    `authenticated_within` is in seconds.
+    `authenticated_within` is in seconds. `networks` also narrows the rules that need
+    no session.
     """
 
     roles: frozenset[str] = frozenset()
@@ -33,6 +36,7 @@ class Require:
     tenant_roles: frozenset[str] = frozenset()
     authenticated_within: float | None = None
     aal: str | None = None
+    networks: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ is a reply; after it a failure is an abort, never a second reply.
 
 import asyncio
 
-from gateway.decision import Allow, decide
+from gateway.decision import Allow, decide, outside_networks
 from gateway.errors import StoreUnavailable
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.target import BadTarget
@@ -171,6 +171,9 @@ class Handler:
     async def _authenticate(
         self, route: Route, head: RequestHead, serving: Serving, story: Story
     ) -> Authentication:
+        if outside_networks(route, head):
+            # Refused whoever it is, so the store is not asked.
+            return Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
         if head.preflight and route.preflight_pass:
             return Anonymous(reason=Reason.PREFLIGHT)
         if route.session_ignored:

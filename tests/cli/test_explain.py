@@ -467,3 +467,43 @@ def test_a_session_that_is_not_there_is_told(tmp_path: Path, valkey: Server) -> 
 async def _store(server: Server, key: str, session: Session) -> None:
     async with opened(server.tcp_url) as store:
         await store.create(key, session, time.time())
+
+
+OFFICE = """\
+version: 1
+sign_in: {url: /auth/login}
+upstreams: {app: {url: http://127.0.0.1:3000}}
+routes:
+  - {match: /**, rule: public, upstream: app, require: {networks: [192.0.2.0/24]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "line"),
+    [
+        ("192.0.2.7", 0, "  pass  sent from an allowed network (192.0.2.7)"),
+        ("::ffff:192.0.2.7", 0, "  pass  sent from an allowed network (192.0.2.7)"),
+        (
+            "198.51.100.7",
+            1,
+            "  FAIL  sent from an allowed network (198.51.100.7)   network_not_allowed",
+        ),
+    ],
+)
+def test_the_address_of_the_client_decides_where_networks_are_required(
+    tmp_path: Path, address: str, code: int, line: str
+) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(OFFICE)
+
+    found, text = told("GET", "/", "--from", address, config=config)
+
+    assert found == code
+    assert line in text.splitlines()
+
+
+def test_what_is_no_address_of_a_client_is_a_usage_error() -> None:
+    result = explain("GET", "/", "--from", "office")
+
+    assert result.exit_code == 2
+    assert "'office' is not an IP address" in result.stderr

@@ -435,6 +435,38 @@ ROUTES = [
         id="nobody has no role",
     ),
     pytest.param(
+        routes("{match: /, rule: public, upstream: app, require: {networks: []}}"),
+        ["4:65: an empty list lets nobody in; remove the key"],
+        id="nobody is in no network",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app, require: {networks: [10.1.2.3/8]}}"
+        ),
+        [
+            '4:66: expected a network address without host bits, got "10.1.2.3/8"; the network is 10.0.0.0/8'
+        ],
+        id="host bits",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app, require: {networks: ['::ffff:10.0.0.0/104']}}"
+        ),
+        [
+            '4:66: expected an IPv4 network in its own form, got "::ffff:10.0.0.0/104"; write 10.0.0.0/8'
+        ],
+        id="IPv4 written as IPv6",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app, require: {networks: [10.0.0.0/8], tenant: true}}"
+        ),
+        [
+            "4:45: require narrows nothing on a route that is public; use protected or admin-only"
+        ],
+        id="networks do not hide what narrows nothing",
+    ),
+    pytest.param(
         routes("{match: /, rule: protected, upstream: app, session: ignore}"),
         [
             "4:57: session: ignore cannot stand on a route that is protected; only a public route may ignore the session"
@@ -684,6 +716,43 @@ def test_what_is_probably_not_meant_is_a_warning(
 
     assert len(warnings) == (warning is not None)
     assert all(one.startswith(f"g.yaml:{warning}") for one in warnings)
+
+
+LOCAL = "server: {listen: '127.0.0.1:8080'}"
+PUBLIC = "server: {listen: '0.0.0.0:8080'}"
+PROXIED = "server: {listen: '127.0.0.1:8080', trusted_proxies: [127.0.0.1]}"
+SOCKET = "server: {listen: ['unix:/run/g.sock', '127.0.0.1:8080']}"
+NETWORKS = [
+    pytest.param(LOCAL, "[10.0.0.0/8]", "no client is in this network", id="loopback listener"),
+    pytest.param(LOCAL, "[127.0.0.0/8, '::1']", None, id="loopback networks"),
+    pytest.param(PUBLIC, "[10.0.0.0/8]", None, id="public listener"),
+    pytest.param(PROXIED, "[10.0.0.0/8]", None, id="behind a proxy"),
+    pytest.param(SOCKET, "[10.0.0.0/8]", None, id="behind a socket"),
+    pytest.param(PUBLIC, "[0.0.0.0/0]", "0.0.0.0/0 is every IPv4 address", id="everyone"),
+    pytest.param(PUBLIC, "['::/0']", "::/0 is every IPv6 address", id="everyone by IPv6"),
+    pytest.param(PUBLIC, "[10.0.0.0/8, 10.1.0.0/16]", "10.0.0.0/8 includes this network already", id="wider before"),
+    pytest.param(PUBLIC, "[10.1.2.3, 10.0.0.0/8]", "10.0.0.0/8 includes this network already", id="wider after"),
+    pytest.param(PUBLIC, "[10.0.0.0/8, 10.0.0.0/8]", "10.0.0.0/8 includes this network already", id="twice"),
+    pytest.param(PUBLIC, "[10.0.0.0/8, '2001:db8::/32']", None, id="two families"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("server", "networks", "warning"), NETWORKS)
+def test_networks_that_change_nothing_are_a_warning(
+    server: str, networks: str, warning: str | None
+) -> None:
+    route = (
+        f"{{match: /n, rule: public, upstream: app, require: {{networks: {networks}}}}}"
+    )
+
+    warnings = load(whole(server) + f"  - {route}\n").warnings
+
+    found = [
+        one for one in warnings if "network" in one.message or "IPv" in one.message
+    ]
+    assert len(found) == (warning is not None)
+    assert all(warning is not None and warning in one.message for one in found)
+    assert all(one.line == 7 and one.column > 60 for one in found)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
