@@ -23,7 +23,12 @@ from gateway.http.navigation import is_cross_site
 from gateway.http.value import value
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
-from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.authenticate import (
+    CLOCK_LEEWAY,
+    Anonymous,
+    Authenticated,
+    Authentication,
+)
 from gateway.sessions.record import Session, Tenant
 from gateway.tenants import TenantRefused
 
@@ -243,9 +248,12 @@ def _assurance(case: Case) -> Reason | None:
 
 def _recent(case: Case) -> Reason | None:
     within = case.route.require.authenticated_within
-    if within is None or case.now - case.session.authenticated_at <= within:
+    if within is None:
         return None
-    return Reason.STEP_UP
+    ago = case.now - case.session.authenticated_at
+    # Later than now: the clocks of two machines differ by some seconds. By more, the
+    # time is wrong, and nothing is known of when the person signed in.
+    return None if -CLOCK_LEEWAY <= ago <= within else Reason.STEP_UP
 
 
 _AS_STRONG: Final[Mapping[str, tuple[str, ...]]] = {

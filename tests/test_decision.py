@@ -289,6 +289,15 @@ TABLE = [
         yes(signed_in(ago=-30)), id="recent-by-a-clock-ahead",
     ),
     pytest.param(
+        route(authenticated_within=900.0), signed_in(ago=-60.5), None, GET,
+        again(Reason.STEP_UP), id="recent-not-in-the-future",
+    ),
+    pytest.param(
+        route(authenticated_within=86_400.0), signed_in(ago=-1e9), None, GET,
+        again(Reason.STEP_UP), id="recent-not-in-another-age",
+    ),
+    pytest.param(route(), signed_in(ago=-1e9), None, GET, yes(signed_in(ago=-1e9)), id="no-age-asked-for"),
+    pytest.param(
         route(authenticated_within=0.0), signed_in(ago=1), None, GET,
         again(Reason.STEP_UP), id="recent-nought-is-a-limit-too",
     ),

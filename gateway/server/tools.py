@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from gateway.errors import StoreUnavailable
 from gateway.server.edge import Edge
@@ -70,6 +71,19 @@ class Tools:
     report: Report
     draining: bool = False
     _later: set[asyncio.Task[Any]] = field(default_factory=set)
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
+
+    def turn(self, key: str) -> asyncio.Lock:
+        """Return the lock for changes of one session; held while one is made.
+
+        Other processes have locks of their own: a compare-and-set decides among them.
+        """
+        lock = self._turns.get(key)
+        if lock is None:
+            lock = self._turns[key] = asyncio.Lock()
+        return lock
 
     def later(self, write: Coroutine[Any, Any, Any]) -> None:
         """Do a write that no answer waits for; an outage of the store loses it."""

@@ -1,5 +1,6 @@
 """For which tenant a request speaks: named by session, host, path or header."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -273,3 +274,37 @@ async def test_only_a_page_of_the_same_origin_switches(
 
     assert reply.status == 403
     assert told(upstream) == ("t_acme", "owner", "t_acme")
+
+
+async def test_of_switches_at_once_each_is_done_and_the_last_stays(
+    gateway: Gateway, upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    cookie = await gateway.sign_in()
+    folder = tmp_path / "other"
+    folder.mkdir()
+    config = base_config(upstream.port)
+
+    async with running_gateway(config, folder, redis.url) as other:
+        replies = await asyncio.gather(
+            *(
+                ask(
+                    (gateway, other)[number % 2].port,
+                    "POST",
+                    "/.gateway/tenant",
+                    PROGRAM | {"Cookie": cookie},
+                    f"tenant_id={('t_acme', 't_blue')[number // 2 % 2]}".encode(),
+                )
+                for number in range(80)
+            )
+        )
+        last = await ask(
+            other.port,
+            "POST",
+            "/.gateway/tenant",
+            PROGRAM | {"Cookie": cookie},
+            b"tenant_id=t_blue",
+        )
+
+    await get(gateway, "/any", cookie)
+    assert {reply.status for reply in (*replies, last)} == {303}
+    assert told(upstream) == ("t_blue", "member", "t_blue")

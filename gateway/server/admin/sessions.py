@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import orjson
 from aiohttp import web
 
+from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.admin.problem import problem
 from gateway.server.hand_off import BadHandOff, sign_in_of
@@ -15,6 +17,9 @@ from gateway.server.tools import Tools
 from gateway.sessions.cookie import new_token
 from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.record import Session, serialise
+
+_TRIES: Final = 64
+"""Compare-and-sets before 503: each one that fails is another's that was written."""
 
 
 class SessionApi:
@@ -105,10 +110,20 @@ class SessionApi:
         store = self._tools.own
         if store is None:
             return _read_only()
-        found = await self._tools.store.find(request.match_info["id"])
-        if found is None:
-            return _unknown()
-        key, session = found
+        for _ in range(_TRIES):
+            found = await self._tools.store.find(request.match_info["id"])
+            if found is None:
+                return _unknown()
+            key, session = found
+            extended = self._extended(session)
+            if isinstance(extended, web.Response):
+                return extended
+            # Another write may come in between: the session is read again.
+            if await store.replace(key, session, extended):
+                return _json(200, _view(extended))
+        raise StoreUnavailable("the session kept changing while it was extended")
+
+    def _extended(self, session: Session) -> Session | web.Response:
         now = self._tools.edge.now()
         if not session.active or session.expires_at <= now:
             ended = Reason.SESSION_EXPIRED if session.active else Reason.SESSION_REVOKED
@@ -119,11 +134,7 @@ class SessionApi:
             # end would change nothing, and to say so would be a lie.
             detail = "sessions.extend_within is null, so no session is extended"
             return problem(409, Reason.BAD_REQUEST, detail)
-        lifespan = lifetimes.lifespan
-        extended = replace(session, expires_at=now + lifespan)
-        if not await store.replace(key, session, extended):
-            return problem(409, Reason.BAD_REQUEST, "it changed; ask again")
-        return _json(200, _view(extended))
+        return replace(session, expires_at=now + lifetimes.lifespan)
 
     async def list(self, request: web.Request) -> web.Response:
         """List the live sessions of an identity; 409 where nobody keeps a list."""

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from gateway.http.head import RequestHead
 from gateway.http.headers import encode_value
-from gateway.http.navigation import is_cross_site
+from gateway.http.navigation import is_cross_origin
 from gateway.pages.reply import no_body
 from gateway.reasons import Reason
 from gateway.server.endpoints.answered import OwnAnswer
@@ -153,9 +153,9 @@ async def end_session(
 async def _caller_from_here(
     head: RequestHead, serving: Serving, story: Story, tools: Tools
 ) -> Caller | OwnAnswer:
-    if is_cross_site(head, serving.policy.public_origin):
+    if is_cross_origin(head, serving.policy.public_origin):
         story.decision, story.reason = "deny", Reason.CROSS_SITE
-        why = "The request came from another site."
+        why = "The request came from another origin."
         reply = refused(403, why, head, error_id=CSRF_VIOLATION)
         return OwnAnswer(reply=reply)
     caller = await caller_of(head, serving, story, tools)

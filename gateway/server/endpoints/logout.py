@@ -1,7 +1,7 @@
 """`POST /.gateway/logout`: one button that ends the session."""
 
 from gateway.http.head import RequestHead
-from gateway.http.navigation import is_cross_site, is_navigation
+from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.server.endpoints.answered import OwnAnswer, read_form
@@ -22,14 +22,14 @@ async def logout(
     """End the session of the request, clear our cookies, send the browser on.
 
     Answers 303 to `return_to` (a form field), else to `/`; 204 to a program; 403
-    to a form on another site; 400 to an address that is not allowed. Without a
+    to a form on another origin, a sibling host too; 400 to an address that is not allowed. Without a
     session it answers the same: to be signed out is what was asked for.
 
     Raises:
         StoreUnavailable: it is not known whether the session ended; no cookie is
             cleared, so that the person can try again.
     """
-    if is_cross_site(head, serving.policy.public_origin):
+    if is_cross_origin(head, serving.policy.public_origin):
         story.decision, story.reason = "deny", Reason.CROSS_SITE
         return OwnAnswer(reply=serving.replies.problem(403, Reason.CROSS_SITE, head))
     form = await read_form(exchange, head)

@@ -1,10 +1,14 @@
 """`POST /.gateway/tenant`: makes another membership the active tenant."""
 
+import asyncio
+from typing import Final
+
+from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
-from gateway.server.caller import caller_of
+from gateway.server.caller import credential_of, look_up
 from gateway.server.endpoints.answered import OwnAnswer, read_form
 from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
@@ -14,7 +18,12 @@ from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.service import switch_tenant
 from gateway.sessions.store import SessionStore
 
-_TRIES = 3
+_TRIES: Final = 64
+"""Compare-and-sets before 503. Requests of one process take turns, so that only other
+processes and notes of the last use come in between: each one that fails is one of
+theirs that was written."""
+_PAUSE: Final = 0.002
+"""Seconds before the second try; more before each later one, and never over 20 ms."""
 
 
 async def tenant(
@@ -31,8 +40,11 @@ async def tenant(
     another origin; 400 for an address that is not allowed; 409 where an app keeps the
     sessions, which the gateway never writes.
 
+    Of switches at the same time each is carried out, and the last one stays.
+
     Raises:
-        StoreUnavailable: nothing was switched.
+        StoreUnavailable: nothing was switched; the store was away, or the session
+            changed at every try.
     """
     replies = serving.replies
     if is_cross_origin(head, serving.policy.public_origin):
@@ -67,24 +79,30 @@ async def _switch(
     story: Story,
     tools: Tools,
 ) -> Reason | None:
-    for _ in range(_TRIES):
-        match await caller_of(head, serving, tools):
-            case Anonymous(reason=reason):
-                return reason
-            case Authenticated(session=session, key=key):
-                story.identity_id, story.session_id = session.identity.id, session.id
-                switched = switch_tenant(session, tenant_id)
-                if switched is None:
-                    return Reason.NOT_A_MEMBER
-                # Compare and set: a last-seen note of another request may come in
-                # between, an end of the session must not be overwritten.
-                if await store.replace(key, session, switched):
-                    story.tenant_id = tenant_id
-                    tools.report.audit(
-                        "tenant_switch",
-                        story,
-                        before=session.active_tenant_id,
-                        after=tenant_id,
-                    )
-                    return None
-    return Reason.UNKNOWN_SESSION
+    held = credential_of(head, serving)
+    if isinstance(held, Anonymous):
+        return held.reason
+    async with tools.turn(held.key):
+        for tried in range(_TRIES):
+            match await look_up(held, serving, tools, tools.edge.now()):
+                case Anonymous(reason=reason):
+                    return reason
+                case Authenticated(session=session, key=key):
+                    story.identity_id = session.identity.id
+                    story.session_id = session.id
+                    switched = switch_tenant(session, tenant_id)
+                    if switched is None:
+                        return Reason.NOT_A_MEMBER
+                    # Compare and set: a last-seen note of another request may come
+                    # in between, an end of the session must not be overwritten.
+                    if await store.replace(key, session, switched):
+                        story.tenant_id = tenant_id
+                        tools.report.audit(
+                            "tenant_switch",
+                            story,
+                            before=session.active_tenant_id,
+                            after=tenant_id,
+                        )
+                        return None
+            await asyncio.sleep(min(_PAUSE * tried, 0.02))
+    raise StoreUnavailable("the session kept changing while its tenant was switched")

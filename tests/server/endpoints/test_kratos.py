@@ -102,7 +102,13 @@ async def test_nobody_is_told_and_ends_nothing(
 
 @pytest.mark.parametrize("below", ["", f"/{SECOND}"])
 @pytest.mark.parametrize(
-    "field", [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.test")]
+    "field",
+    [
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Origin", "https://evil.test"),
+        ("Origin", "https://blog.app.example"),
+    ],
 )
 async def test_another_site_ends_nothing(below: str, field: tuple[str, str]) -> None:
     tools, token = await people()

@@ -46,6 +46,8 @@ def location(answer: OwnAnswer) -> str | None:
     "field",
     [
         pytest.param(("Sec-Fetch-Site", "cross-site"), id="by Sec-Fetch-Site"),
+        pytest.param(("Sec-Fetch-Site", "same-site"), id="a sibling host"),
+        pytest.param(("Origin", "https://blog.app.example"), id="a sibling's Origin"),
         pytest.param(("Origin", "https://evil.example"), id="by Origin"),
         pytest.param(("Origin", "null"), id="a sandboxed frame"),
     ],
