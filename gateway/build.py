@@ -328,12 +328,16 @@ def _application(
             connect_timeout=timeouts.connect,
             response_timeout=timeouts.response_headers,
             idle_timeout=timeouts.idle,
+            max_connections=upstream.max_connections
+            or loaded.config.server.limits.connections,
             ssl_context=context,
             server_name=tls.server_name if tls else None,
             clock=ticks,
         ),
         may_sign_in=upstream.may_sign_in,
         idle=timeouts.idle,
+        body_idle=timeouts.request_body,
+        body_rate=upstream.body_rate,
     )
 
 

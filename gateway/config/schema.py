@@ -417,6 +417,11 @@ class UpstreamTimeouts(Model):
     connect: Duration = Field(2.0, description="For a connection.")
     response_headers: Duration = Field(60.0, description="For an answer to begin.")
     idle: Duration = Field(300.0, description="Between two pieces of an answer.")
+    request_body: Duration = Field(
+        default_factory=lambda known: min(30.0, known.get("idle", 30.0)),
+        description="Between two pieces of a request's body, and before `body_rate` "
+        "counts; then a 408. Default: 30s, or `idle` if that is less.",
+    )
 
 
 class UpstreamTls(Model):
@@ -458,6 +463,16 @@ class Upstream(Model):
         (),
         description="Client headers that it does not receive, in any spelling; `X-Corp-*`: "
         "all that begin with it. Identity and forwarding headers are always removed.",
+    )
+    max_connections: Many | None = Field(
+        None,
+        description="Connections to it at one time, per process, WebSockets included; "
+        "`null`: as many as `server.limits.connections`.",
+    )
+    body_rate: Size = Field(
+        500,
+        description="Bytes a second that the body of a request must bring on average, "
+        "after the first `timeouts.request_body`; `0`: any.",
     )
     timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Patience.")
     tls: UpstreamTls | None = Field(None, description="For https URLs.")

@@ -103,6 +103,10 @@ class Pool:
                     return given
                 given.close()
 
+    def is_crowded(self) -> bool:
+        """Return whether more than half of the connections are in use."""
+        return 2 * (self._open - self._idle) > self._max_connections
+
     def _take_from(self, slot: Slot) -> Connection | None:
         now = self.clock()
         while slot.idle:

@@ -116,6 +116,10 @@ class Upstream:
             # Nothing was sent on it before: so this is the last time.
             connection = await pool.take(fresh=True)
 
+    def is_crowded(self) -> bool:
+        """Return whether more than half of the connections are in use."""
+        return self._pool.is_crowded()
+
     def retire(self) -> None:
         """Keep no connection from now on; exchanges and tunnels go on to their end."""
         self._pool.retire()

@@ -119,19 +119,7 @@ async def _upload(
     A body that is whole is let be: it may be of the very request that ends the
     session.
     """
-    sending = application.upstream.send(
-        outbound.encode(),
-        method=head.method,
-        body=ClientBody(
-            exchange.payload,
-            chunked=head.chunked,
-            limit=serving.limits.body_bytes,
-            idle=application.idle,
-            send=exchange.client.send,
-            expects_continue=head.expect_continue,
-        ),
-        retriable=False,
-    )
+    sending = _send_with_body(exchange, head, application, outbound, serving)
     if story.session_key is None or exchange.payload.is_eof():
         return await sending
 
@@ -146,6 +134,29 @@ async def _upload(
         return await sending
     finally:
         tools.streams.remove(stream)
+
+
+async def _send_with_body(
+    exchange: Exchange,
+    head: RequestHead,
+    application: Application,
+    outbound: OutboundRequest,
+    serving: Serving,
+) -> UpstreamResponse:
+    upstream = application.upstream
+    body = ClientBody(
+        exchange.payload,
+        chunked=head.chunked,
+        limit=serving.limits.body_bytes,
+        idle=application.body_idle,
+        least_rate=application.body_rate,
+        send=exchange.client.send,
+        expects_continue=head.expect_continue,
+    )
+    await body.wait_for_first_part(upstream.is_crowded)
+    return await upstream.send(
+        outbound.encode(), method=head.method, body=body, retriable=False
+    )
 
 
 async def _while_signed_in(

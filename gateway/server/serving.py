@@ -53,6 +53,10 @@ class Application:
     upstream: Upstream
     may_sign_in: bool
     idle: float
+    body_idle: float
+    """Seconds that a client may pause in its body, and before `body_rate` counts."""
+    body_rate: int
+    """Bytes a second that a client's body must bring; 0 is any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from gateway.server.exchange import Exchange
 _FORM_LIMIT: Final = 16 * 1024
 _FIELDS: Final = 20
 _IDLE: Final = 10.0
+_LEAST_RATE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ async def read_form(exchange: Exchange, head: RequestHead) -> dict[str, str]:
         chunked=head.chunked,
         limit=_FORM_LIMIT,
         idle=_IDLE,
+        least_rate=_LEAST_RATE,
         send=exchange.client.send,
         expects_continue=head.expect_continue,
     )
