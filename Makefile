@@ -69,6 +69,10 @@ schema: $(DEV) ## config/gateway.schema.json is what `gateway schema` prints
 bench: $(DEV) ## CPU per request beside nginx and a first draft, on this machine
 	$(BIN)/python -m tests.bench
 
+.PHONY: soak
+soak: $(DEV) programs ## the long form of the fault tests; ROW=... for some of its rows
+	$(BIN)/python -m tests.faults $(or $(ROW),all)
+
 .PHONY: lock
 lock: $(PIP) ## renew requirements/*.lock, from which all is installed
 	$(INSTALL) uv
@@ -97,7 +101,7 @@ clean: ## remove the virtual environment and what the tools left
 .PHONY: programs
 programs:
 	@missing=(); \
-	for pair in nginx:nginx redis-server:redis-server chromium:chromium node:nodejs npm:npm go:golang-go; do \
+	for pair in nginx:nginx redis-server:redis-server chromium:chromium node:nodejs npm:npm go:golang-go faketime:faketime; do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then \

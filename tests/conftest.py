@@ -61,6 +61,10 @@ def _needs() -> dict[str, Need]:
         "node": Need(_program("node"), f"{apt} nodejs"),
         "npm": Need(_program("npm"), f"{apt} npm"),
         "postgrest": Need(platform.machine() == "x86_64", "an x86_64 machine"),
+        "faketime": Need(
+            any(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")),
+            f"{apt} faketime",
+        ),
         "go": Need(_program("go"), f"{apt} golang-go"),
         "systemd-analyze": Need(_program("systemd-analyze"), f"{apt} systemd"),
     }
