@@ -23,13 +23,9 @@ from gateway.http.navigation import is_cross_site
 from gateway.http.value import value
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
-from gateway.sessions.authenticate import (
-    CLOCK_LEEWAY,
-    Anonymous,
-    Authenticated,
-    Authentication,
-)
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.record import Session, Tenant
+from gateway.sessions.timestamps import CLOCK_LEEWAY
 from gateway.tenants import TenantRefused
 
 

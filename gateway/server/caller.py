@@ -31,6 +31,8 @@ from gateway.sessions.formats.credential import (
 )
 from gateway.sessions.store import Held
 
+_BY_THE_CLOCK: Final = (Reason.SESSION_EXPIRED, Reason.SESSION_IDLE)
+
 
 def credential_of(head: RequestHead, serving: Serving) -> Held | Anonymous:
     """Read the session cookie of a request, or say why nobody is signed in; pure.
@@ -65,8 +67,16 @@ async def look_up(
     Raises:
         StoreUnavailable: it could not be found out.
     """
+    key = held.key
     record = await tools.store.look_up(held, now)
-    return authenticate(record, key=held.key, now=now, policy=serving.lifetimes)
+    now = tools.ended.at_least(key, now)
+    found = authenticate(record, key=key, now=now, policy=serving.lifetimes)
+    if isinstance(found, Anonymous) and found.reason in _BY_THE_CLOCK:
+        if tools.edge.clock.doubted():
+            # Refused, but not for good: the step may be undone in a minute.
+            return Anonymous(reason=found.reason)
+        tools.ended.note(key, now)
+    return found
 
 
 async def caller_of(

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.server.clock import Clock
+
 _POOL: Final = 4096
 
 
@@ -15,9 +17,13 @@ class Edge:
     _pool: bytes = field(default=b"", repr=False)
     _at: int = 0
 
-    # As they are, without a function around them: a request reads six times.
-    now = staticmethod(time.time)
-    """Read the wall clock, in seconds since the epoch."""
+    clock: Clock = field(default_factory=Clock)
+
+    def now(self) -> float:
+        """Return the time that decides, in seconds since the epoch; see Clock."""
+        return self.clock.now()
+
+    # As it is, without a function around it: a request reads it several times.
     ticks = staticmethod(time.monotonic)
     """Read the clock that only goes forward; for durations."""
 

@@ -10,6 +10,7 @@ from gateway.errors import StoreUnavailable
 from gateway.server.edge import Edge
 from gateway.server.story import Story
 from gateway.server.streams import OpenStreams
+from gateway.sessions.ended import EndedSessions
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.record import Session
 from gateway.sessions.store import SessionSource, SessionStore
@@ -70,6 +71,7 @@ class Tools:
     streams: OpenStreams
     report: Report
     draining: bool = False
+    ended: EndedSessions = field(default_factory=EndedSessions)
     _later: set[asyncio.Task[Any]] = field(default_factory=set)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=WeakValueDictionary

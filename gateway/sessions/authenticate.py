@@ -10,9 +10,6 @@ from gateway.sessions.record import Corrupt, Guest, Session
 # `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
 # and keeps a busy session from writing at every request.
 SEEN_EVERY: Final = 60.0
-# Seconds by which the clocks of two machines may differ. A time in a record that is
-# further ahead of now is wrong: docs/session-record.md says what counts then.
-CLOCK_LEEWAY: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

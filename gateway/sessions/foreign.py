@@ -28,6 +28,7 @@ from gateway.sessions.formats.engine import Judgement, Wanted
 from gateway.sessions.formats.keys import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
+    is_ahead,
     issued_key,
     not_before_key,
     not_before_value,
@@ -106,12 +107,17 @@ class ForeignStore:
             raise StoreUnavailable("a second record was asked for and is not there")
         if not isinstance(judged, Session):
             return judged
-        return with_revocation(
+        session = with_revocation(
             judged,
             tombstone=found.notes[tombstone],
             not_before=found.notes[not_before_key(judged.identity.id)],
             issued=found.notes[issued],
+            now=now,
         )
+        if is_ahead(judged, now) and judged.active and not session.active:
+            # Its time will come: by then it must not look as if it began afterwards.
+            await self._entomb(key, now, "revoked", judged.expires_at - now)
+        return session
 
     async def look_again(self, key: str, now: float) -> Found:
         """Ask again for a session that was looked up here; else it is not known."""

@@ -56,7 +56,10 @@ class SessionSource(Protocol):
         ...
 
     async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
-        """End every live session of an identity, but that of one key; count them."""
+        """End every session of an identity, but that of one key; count the live ones.
+
+        Those that have expired by `now` end too: by another clock they may live.
+        """
         ...
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
@@ -164,9 +167,14 @@ class MemoryStore:
         return ended
 
     async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
-        """End what is listed."""
-        keys = [key for key, _ in await self.list_for(identity_id, now) if key != but]
-        return sum([await self.end(key, now) is not None for key in keys])
+        """End what is active; count what lived."""
+        listed = await self.list_for(identity_id, 0.0)
+        ended = [
+            await self.end(key, now) is not None and session.expires_at > now
+            for key, session in listed
+            if key != but
+        ]
+        return sum(ended)
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
         """Look through everything."""

@@ -6,7 +6,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.sessions.authenticate import LifetimePolicy, touch
-from gateway.sessions.record import MAX_RECORD_BYTES, Corrupt, Identity, serialise
+from gateway.sessions.record import (
+    MAX_RECORD_BYTES,
+    Corrupt,
+    Identity,
+    Session,
+    serialise,
+)
 from tests.contract.conftest import Subject
 from tests.servers import PATIENCE
 from tests.sessions.samples import DAY, NOW, a_key, a_session
@@ -213,6 +219,18 @@ async def test_all_but_one_end(subject: Subject):
     assert [key for key, _ in live] == [a_key("k1")]
     assert await subject.store.end_all("u_ada", NOW, None) == 1
     assert len(await subject.store.list_for("u_eve", NOW)) == 1
+
+
+async def test_what_has_only_expired_ends_too_and_is_not_counted(subject: Subject):
+    """By the clock of another process, or by a clock that is set back, it lives."""
+    session = a_session(expires_at=NOW + 60)
+    await subject.store.create(KEY, session, NOW)
+
+    assert await subject.store.end_all("u_ada", NOW + 61, None) == 0
+
+    found = await subject.store.load(KEY)
+    assert isinstance(found, Session)
+    assert not found.active
 
 
 async def test_the_oldest_end_when_there_are_too_many(subject: Subject):

@@ -15,6 +15,7 @@ from aiohttp.streams import StreamReader
 from gateway.build import build_serving
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.reasons import Reason
+from gateway.server.clock import Clock
 from gateway.server.edge import Edge
 from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
@@ -50,6 +51,24 @@ class Clockwork(Edge):
     def secret(self, count: int) -> bytes:
         self.drawn += 1
         return self.drawn.to_bytes(count, "big")
+
+
+@dataclass(slots=True)
+class Machine(Clockwork):
+    """An Edge on a machine whose wall clock can be set."""
+
+    wall: float = NOW
+    steady: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(lambda: self.wall, lambda: self.steady)
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def passes(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
 
 
 @dataclass(slots=True)

@@ -5,10 +5,20 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.caller import caller_of, credential_of, look_up
-from gateway.sessions.authenticate import Anonymous, Authenticated
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.cookie import SessionToken
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import NOW, cookie, signed_in, some_tools, the_serving
+from tests.server.parts import (
+    NOW,
+    Machine,
+    cookie,
+    signed_in,
+    some_tools,
+    the_serving,
+)
+from tests.sessions.samples import DAY
 
 SERVING = the_serving()
 
@@ -62,3 +72,49 @@ class Away(MemoryStore):
 
     async def load(self, key: str) -> None:
         raise StoreUnavailable(key)
+
+
+async def clockwise(tools: Tools, token: SessionToken) -> Authentication:
+    return await look_up(token, SERVING, tools, tools.edge.now())
+
+
+async def test_a_clock_set_back_revives_no_session() -> None:
+    tools = some_tools()
+    tools.edge = machine = Machine()
+    token = await signed_in(tools)
+    machine.passes(DAY)
+    ended = await clockwise(tools, token)
+
+    machine.wall -= DAY / 2
+
+    assert ended == Anonymous(reason=Reason.SESSION_EXPIRED, ended=True)
+    assert await clockwise(tools, token) == ended
+
+
+async def test_a_step_forward_that_is_undone_signs_nobody_out() -> None:
+    tools = some_tools()
+    tools.edge = machine = Machine()
+    token = await signed_in(tools)
+    machine.wall += 365 * DAY
+
+    refused = await clockwise(tools, token)
+    machine.passes(60)
+    machine.wall -= 365 * DAY
+
+    assert refused == Anonymous(reason=Reason.SESSION_EXPIRED, ended=False)
+    assert isinstance(await clockwise(tools, token), Authenticated)
+
+
+async def test_what_was_over_for_longer_stays_over_when_the_step_is_undone() -> None:
+    tools = some_tools()
+    tools.edge = machine = Machine()
+    token, other = await signed_in(tools), await signed_in(tools, number=2)
+    machine.wall += 365 * DAY
+    await clockwise(tools, token)
+    machine.passes(600)
+    over = await clockwise(tools, token)
+    machine.wall -= 365 * DAY
+
+    assert over == Anonymous(reason=Reason.SESSION_EXPIRED, ended=True)
+    assert await clockwise(tools, token) == over
+    assert isinstance(await clockwise(tools, other), Authenticated)

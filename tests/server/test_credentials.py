@@ -19,6 +19,7 @@ from tests.http.heads import head
 from tests.server.parts import (
     NOW,
     Clockwork,
+    Machine,
     Notes,
     a_serving,
     cookie,
@@ -209,6 +210,22 @@ async def test_a_use_is_noted_and_sets_no_cookie() -> None:
 
     assert (stored.last_seen_at, stored.expires_at) == (NOW, NOW + DAY)
     assert all("gateway_session" not in each for each in found.set_cookies)
+
+
+async def test_a_time_that_may_be_wrong_is_not_written() -> None:
+    tools = some_tools()
+    tools.edge = machine = Machine()
+    session = a_session(expires_at=NOW + 400 * DAY)
+    machine.wall += 300 * DAY
+    tools.edge.now()
+
+    given(session, tools=tools)
+    await tools.finish()
+    machine.passes(600)
+    given(session, tools=tools)
+
+    assert len(tools._later) == 1
+    await tools.finish()
 
 
 async def test_a_longer_life_is_written_and_the_browser_is_told() -> None:

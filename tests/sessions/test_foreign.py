@@ -324,6 +324,20 @@ async def test_all_but_one_end_and_those_seen_are_counted(store, server):
     assert (spared.active, ended.active) == (True, False)
 
 
+async def test_a_session_of_the_future_is_ended_with_the_others_for_good(store, server):
+    """The clock of the app is an hour ahead: it began before they were ended."""
+    profile = profile_of(created={"path": "$.at", "unit": "s"})
+    put(server, {"user": {"id": "u"}, "at": NOW + 3600}, life=9_000)
+    credential = a_credential(profile)
+    assert (await store.look_up(credential, NOW)).active
+    await store.end_all("u", NOW + 10, None)
+
+    at_once = await store.look_up(credential, NOW + 20)
+    later = await store.look_up(credential, NOW + 4_000)
+
+    assert (at_once.active, later.active) == (False, False)
+
+
 @pytest.mark.parametrize("value", ["", "1", "nonsense"])
 async def test_whatever_a_tombstone_holds_counts(store, server, value):
     put(server, {"user": {"id": "u"}})

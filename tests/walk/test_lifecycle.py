@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gateway.server.clock import Clock
 from gateway.sessions.record import Session
 from tests.servers import Server
 from tests.walk.harness import (
@@ -31,6 +32,7 @@ from tests.walk.harness import (
 )
 
 HOUR = 3600.0
+_BOOT = time.CLOCK_BOOTTIME
 Opened = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 GRACE: dict[str, Any] = {
@@ -438,3 +440,34 @@ async def test_a_planted_token_is_worth_nothing_after_any_sign_in(
         assert pair(done) != planted
         assert (await get(gateway, "/dashboard", planted)).status == 401
         assert (await get(gateway, "/dashboard", pair(done))).status == 200
+
+
+async def test_a_clock_that_goes_wrong_revives_nobody_and_loses_nobody(
+    gateway: Gateway,
+) -> None:
+    cookie, other = await gateway.sign_in(), await gateway.sign_in()
+    wall = 0.0
+    edge = gateway.app.tools.edge
+    edge.clock = Clock(lambda: time.time() + wall)
+
+    async def asked(with_cookie: str) -> tuple[int, list[str]]:
+        fields = PROGRAM | {"Cookie": with_cookie}
+        reply = await ask(gateway.port, "GET", "/dashboard", fields)
+        return reply.status, reply.all("Set-Cookie")
+
+    wall = 365 * 24 * HOUR
+    assert await asked(cookie) == (401, [])
+    wall = 0.0
+    assert await asked(cookie) == (200, [])
+
+    # The machine slept for a day, as far as its own count of time goes.
+    edge.clock = Clock(
+        lambda: time.time() + wall, lambda: time.clock_gettime(_BOOT) + wall
+    )
+    wall = 24 * HOUR
+    status, cleared = await asked(cookie)
+    assert (status, bool(cleared)) == (401, True)
+    edge.clock._steady = lambda: time.clock_gettime(_BOOT) + 24 * HOUR
+    wall = 0.0
+    assert (await asked(cookie))[0] == 401
+    assert (await asked(other))[0] == 401

@@ -21,7 +21,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.sessions.record import Session
-from gateway.sessions.timestamps import LATEST
+from gateway.sessions.timestamps import CLOCK_LEEWAY, LATEST
 
 
 def tombstone_key(key: str) -> str:
@@ -46,8 +46,12 @@ def with_revocation(
     tombstone: bytes | None,
     not_before: bytes | None,
     issued: bytes | None = None,
+    now: float = LATEST,
 ) -> Session:
     """Give the session as it is after what the gateway itself has said of it.
+
+    A session that began later than `now` counts as old: the app's clock was ahead, and
+    it may have begun before all of the identity's sessions were ended.
 
     What stands in the keys but cannot be read counts against the session.
     """
@@ -61,9 +65,15 @@ def with_revocation(
         since = _moment(said)
         if since is None:
             return _ended(session)
-        if session.issued_at < since and spared != session.id.encode():
+        old = session.issued_at < since or is_ahead(session, now)
+        if old and spared != session.id.encode():
             return _ended(session)
     return session
+
+
+def is_ahead(session: Session, now: float) -> bool:
+    """Tell whether the session began later than clocks may differ."""
+    return session.issued_at > now + CLOCK_LEEWAY
 
 
 def not_before_value(now: float, spared: str | None) -> str:

@@ -54,6 +54,23 @@ def test_what_the_gateway_said_itself_counts(
     assert told.active is active
 
 
+@pytest.mark.parametrize(
+    ("now", "not_before", "active"),
+    [
+        pytest.param(439.0, b"400", False, id="of-the-future"),
+        pytest.param(440.0, b"400", True, id="a-clock-a-minute-ahead"),
+        pytest.param(1.0, None, True, id="nothing-ended"),
+        pytest.param(1.0, b"400 k", True, id="spared"),
+    ],
+)
+def test_a_session_of_the_future_is_ended_with_the_others(now, not_before, active):
+    told = with_revocation(
+        session(500.0), tombstone=None, not_before=not_before, now=now
+    )
+
+    assert told.active is active
+
+
 def test_the_gateway_s_keys_hold_no_id_of_a_session():
     assert tombstone_key("ab") == "gateway:revoked:ab"
     assert issued_key("ab") == "gateway:issued:ab"

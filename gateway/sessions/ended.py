@@ -1,0 +1,29 @@
+"""Sessions whose time was seen to be over: a clock that goes back opens none of them."""
+
+from typing import Final
+
+# 10,000 keys of 64 characters are about 1.5 MB; an older one is judged by the clock.
+_REMEMBERED: Final = 10_000
+
+
+class EndedSessions:
+    """When a session was seen to have ended by the clock, by its key."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[str, float] = {}
+
+    def note(self, key: str, now: float) -> None:
+        """Remember that the session was over at `now`."""
+        self._seen.pop(key, None)
+        self._seen[key] = now
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+
+    def at_least(self, key: str, now: float) -> float:
+        """Return the time to judge a session by: `now`, or when it was over, if later.
+
+        A record that was given a longer life since then is valid again.
+        """
+        return max(now, self._seen.get(key, now)) if self._seen else now
