@@ -51,6 +51,9 @@ _RECHECK_EVERY = 20.0
 _SHARE_EVERY = 1.0
 """Seconds between two notes of this process's counts for the others to sum."""
 
+_LAST_REQUESTS = 1.0
+"""Seconds that a connection without a request stays open while the gateway stops."""
+
 
 class App:
     """One process of the gateway."""
@@ -160,11 +163,19 @@ class App:
         self._tools.draining = True
         for door in self._doors:
             door.close()
-        self._client_server.close_idle()
         self._tools.streams.end_all(Reason.DRAINING)
         patience = self._loaded.config.server.timeouts.drain
+        # A client that has a connection may be sending on it right now, and would lose
+        # that request. It is answered with `Connection: close`.
+        last_requests = min(_LAST_REQUESTS, patience / 2)
+        await self._emptied(last_requests)
+        self._client_server.close_idle()
+        await self._emptied(patience - last_requests)
+
+    async def _emptied(self, seconds: float) -> None:
+        """Wait until no client connection is open, for `seconds` at most."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await self._client_server.wait_until_empty()
 
     async def close(self) -> None:

@@ -16,15 +16,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.servers import PATIENCE, Server, free_port
+from tests.servers import PATIENCE, SOON, Server, free_port
 from tests.walk.harness import (
     ADMIN_TOKEN,
     PROGRAM,
+    Gateway,
     RecordingUpstream,
     Seen,
     answer_ok,
     ask,
     base_config,
+    connected,
+    until,
 )
 
 STARTED = "gateway is serving"
@@ -156,6 +159,37 @@ async def test_sigterm_lets_a_running_request_finish_and_takes_no_new_one(
         assert reply.status == 200
         async with asyncio.timeout(PATIENCE):
             assert await running.process.wait() == 0
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["kept", "new"])
+async def test_an_open_connection_has_its_last_request_answered_while_it_stops(
+    gateway: Gateway, used: bool
+) -> None:
+    async with connected(gateway.port) as client:
+        if used:
+            await client.send(b"GET /a HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+            assert (await client.reply()).status == 200
+        await client.send(b"GET /b HTTP/1.1\r\n")
+        await until(lambda: gateway.app._client_server.open)
+        stopping = asyncio.create_task(gateway.app.drain())
+        await asyncio.sleep(0)
+
+        await client.send(b"Host: gw.test\r\n\r\n")
+        reply = await client.reply()
+
+        assert (reply.status, reply.one("Connection")) == (200, "close")
+        assert await client.silence() == b""
+        await asyncio.wait_for(stopping, PATIENCE)
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end(gateway: Gateway) -> None:
+    async with connected(gateway.port) as client:
+        await until(lambda: gateway.app._client_server.open)
+
+        async with asyncio.timeout(SOON):  # far below server.timeouts.drain
+            await gateway.app.drain()
+
+        assert await client.silence() == b""
 
 
 async def _refuses_connections(port: int) -> None:

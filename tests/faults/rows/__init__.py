@@ -5,7 +5,6 @@ from tests.faults.trial import Row
 
 _NOT_YET = frozenset(
     ("parent-killed", "logs-full", "logs-closed", "descriptors", "clock-revives")
-    + ("rolling-restart", "sigterm")
 )
 ROWS: dict[str, Row] = {
     row.name: row
