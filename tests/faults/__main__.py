@@ -1,8 +1,9 @@
-"""`python -m tests.faults [ROW ...] [--short] [--workers N] [--markdown]`."""
+"""`python -m tests.faults [ROW ...] [--short] [--workers N] [--requests N]`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import uvloop
 
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="all of them: all")
     parser.add_argument("--short", action="store_true", help="as in `make test`")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--requests", type=int, default=0, help="of the soak")
     asked = parser.parse_args(arguments)
     if not asked.rows:
         for row in ROWS.values():
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown rows: {', '.join(unknown)}")
     names = list(ROWS) if asked.rows == ["all"] else asked.rows
     scale = SHORT if asked.short else LONG
+    scale = replace(scale, soak=asked.requests or scale.soak)
     print(heading(), flush=True)
     failed = False
     for name in names:

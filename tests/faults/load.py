@@ -67,7 +67,7 @@ class Load:
         self.changes = Changes(self)
         self._count = 0
         self._stopping = False
-        self._pool = Connections()
+        self.pool = Connections()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pacer: asyncio.Task[None] | None = None
         self._deck = [kind for kind, n in self.kinds.items() for _ in range(n)]
@@ -94,13 +94,13 @@ class Load:
             return
         self._stopping = True
         if self._pacer is not None:
-            await self._pacer
+            await asyncio.gather(self._pacer, return_exceptions=True)
         self.stopped = time.monotonic()
         for client in self.sockets:
             client.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=DEADLINE * 3)
-        self._pool.close()
+        self.pool.close()
 
     def end_a_stream(self) -> None:
         """Begin to end the session of the last WebSocket."""
@@ -149,9 +149,22 @@ class Load:
             if len(self._tasks) >= IN_FLIGHT:
                 self.held_back += 1
             else:
-                self.spawn(self._one())
+                self.spawn(self.one())
 
-    async def _one(self) -> None:
+    async def pause(self) -> None:
+        """Send nothing more by the rate, and wait until all responses are there."""
+        if self._pacer is not None:
+            self._pacer.cancel()
+            await asyncio.gather(self._pacer, return_exceptions=True)
+        await self.until_quiet()
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing but the WebSockets is under way."""
+        while len(self._tasks) > len(self.sockets):
+            await asyncio.sleep(0.01)
+
+    async def one(self) -> None:
+        """Send one request of a kind that is drawn."""
         kind = random.choice(self._deck)
         match kind:
             case "public":
@@ -263,7 +276,7 @@ class Load:
         for attempt in (0, 1):
             kept = None
             if attempt == 0 and random.random() >= self.fresh:
-                kept = self._pool.take(port)
+                kept = self.pool.take(port)
             try:
                 return await self._exchange(kept, raw, port)
             except NoResponse as error:
@@ -292,7 +305,7 @@ class Load:
             if connection is not None:
                 connection.abort()
             raise
-        self._pool.keep(connection)
+        self.pool.keep(connection)
         return response
 
     def end(self, session: TrackedSession) -> None:

@@ -32,10 +32,16 @@ class Scale:
     """Visits under the fault."""
     crowd: int
     """Connections of a row that opens many."""
+    soak: int
+    """Requests of the soak."""
+    clients: int
+    """Clients of the soak; each sends its next request after a response."""
 
 
-SHORT = Scale(rate=120, before=40, during=140, crowd=500)
-LONG = Scale(rate=200, before=1000, during=3000, crowd=10_000)
+SHORT = Scale(rate=120, before=40, during=140, crowd=500, soak=2_000, clients=24)
+LONG = Scale(
+    rate=200, before=1_000, during=3_000, crowd=10_000, soak=5_000_000, clients=48
+)
 
 
 @dataclass
