@@ -103,6 +103,11 @@ class Metrics:
         key = (profile, "signed" if signed else "reused")
         self._tokens[key] = self._tokens.get(key, 0) + 1
 
+    def attempt(self, kind: str, outcome: str) -> None:
+        """Count a failed attempt; `outcome` is failed or refused."""
+        attempts = self._tally.numbers[tally.ATTEMPTS.name]
+        attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
+
     def config_loaded(self, now: float) -> None:
         """A configuration was taken into use at `now`, in epoch seconds."""
         self._tally.numbers[tally.RELOAD_OK.name][()] = 1

@@ -34,7 +34,7 @@ def admin_application(
     sessions: SessionApi,
     metrics: Callable[[str], tuple[bytes, str]],
     token: Callable[[], str | None],
-    refused: Callable[[str], None],
+    refused: Callable[[str], int],
 ) -> web.Application:
     """Build the application.
 
@@ -43,7 +43,8 @@ def admin_application(
         sessions: creates, shows and ends sessions.
         metrics: gives the exposition for an Accept value, and its content type.
         token: gives the admin token in force, or None when there is no API.
-        refused: told the address of a caller without the token.
+        refused: told the address of a caller without the token; returns the seconds
+            to wait for one that failed too often, else 0.
     """
     application = web.Application(
         middlewares=[_problems, _guard(token, refused)], client_max_size=_BODY_LIMIT
@@ -68,7 +69,7 @@ def admin_application(
 
 
 def _guard(
-    token: Callable[[], str | None], refused: Callable[[str], None]
+    token: Callable[[], str | None], refused: Callable[[str], int]
 ) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -85,7 +86,8 @@ def _guard(
             given.strip().encode("utf-8", "surrogateescape"), expected.encode()
         )
         if scheme.lower() != "bearer" or not same:
-            refused(request.remote or "")
+            if wait := refused(request.remote or ""):
+                return problem(429, Reason.TOO_MANY_ATTEMPTS, Retry_After=str(wait))
             return problem(
                 401,
                 Reason.NOT_ADMIN,
