@@ -277,6 +277,7 @@ class App:
             metrics=self._reporter.exposition,
             token=self._admin_token,
             refused=self._admin_refused,
+            hosts=self._admin_hosts,
         )
         runner = AdminRunner(application, report=self._reporter.crashed)
         await runner.setup()
@@ -299,6 +300,12 @@ class App:
             return limited.retry_after
         self._reporter.admin_refused(client)
         return 0
+
+    def _admin_hosts(self) -> tuple[str, ...]:
+        server = self._loaded.config.server
+        place = None if server.admin is None else split_listen(server.admin)
+        own = (place[0].lower(),) if isinstance(place, tuple) else ()
+        return (*server.admin_hosts, *own)
 
     def _admin_token(self) -> str | None:
         secret = self._loaded.config.server.admin_token

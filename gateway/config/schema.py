@@ -207,6 +207,15 @@ class Server(Model):
         PlainValidator(_workers),
         _in_schema(anyOf=[{"type": "integer", "minimum": 1}, {"const": "auto"}]),
     ] = Field(1, description="Processes that share the port; `auto`: one for each CPU.")
+    admin_hosts: Annotated[
+        tuple[Annotated[str, PlainValidator(fields.admin_host), _ANY_TEXT], ...],
+        Field(max_length=100),
+    ] = Field(
+        (),
+        description="Host names that the admin listener answers to, `*.` for all below "
+        "one; IP addresses, `localhost`, names without a dot and that of `admin` always "
+        "are.",
+    )
     admin_token: (
         Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
     ) = Field(
