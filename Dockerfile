@@ -6,7 +6,8 @@
 # Stages build in a virtual environment and copy only that; the path and the Python
 # of both images are the same, or the environment would not run.
 
-FROM python:3.12-slim-bookworm AS builder
+# Python 3.12.15 on Debian 12, for all platforms of the tag (docs/dependencies.md).
+FROM python:3.12-slim-bookworm@sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258 AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_RETRIES=10 \
     PIP_ROOT_USER_ACTION=ignore
@@ -31,7 +32,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python .venv/bin/python install --require-hashes \
        -r requirements/gateway.lock -r requirements/demo.lock
 
-FROM python:3.12-slim-bookworm AS base
+FROM python:3.12-slim-bookworm@sha256:34386ef0cb081344d7ec1c103ba398e6e9f64e9ab3a1509accc92a4e24a07258 AS base
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

@@ -136,3 +136,24 @@ def test_the_gateway_of_compose_is_a_configuration(tmp_path):
     hosts = {url for each in loaded.config.upstreams.values() for url in each.url}
     assert hosts == {f"http://{name}:3000" for name in ("app", "api")}
     assert {"app", "api", "valkey"} <= set(services)
+
+
+def test_every_image_is_pinned_by_its_digest():
+    text = (ROOT / "Dockerfile").read_text()
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
+    bases = [
+        base
+        for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+        if base not in stages
+    ]
+    pulled = [
+        service["image"]
+        for service in compose()["services"].values()
+        if "build" not in service
+    ]
+
+    assert len(bases) == 2
+    assert len(set(bases)) == 1, "both stages need the same Python"
+    assert pulled
+    for image in bases + pulled:
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
