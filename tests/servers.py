@@ -155,9 +155,18 @@ def valkey_server(
 
 @contextmanager
 def sentinel_server(
-    folder: Path, name: str, master_port: int, *, binary: Path | None = None
+    folder: Path,
+    name: str,
+    master_port: int,
+    *,
+    binary: Path | None = None,
+    host: str = "127.0.0.1",
+    names: bool = False,
 ) -> Iterator[Server]:
-    """Run one Sentinel with a quorum of one that watches a master."""
+    """Run one Sentinel with a quorum of one that watches a master at `host`.
+
+    With `names` it announces that host as it is, not the address.
+    """
     binary = binary or redis_binary() or valkey_binary()
     if binary is None:
         raise RuntimeError("; ".join(missing()))
@@ -167,7 +176,9 @@ def sentinel_server(
     config = place / "sentinel.conf"
     config.write_text(
         f"port {port}\nbind 127.0.0.1\nunixsocket {path}\ndir {place}\n"
-        f"sentinel monitor {name} 127.0.0.1 {master_port} 1\n"
+        + ("sentinel resolve-hostnames yes\n" if names else "")
+        + ("sentinel announce-hostnames yes\n" if names else "")
+        + f"sentinel monitor {name} {host} {master_port} 1\n"
         f"sentinel down-after-milliseconds {name} 2000\n"
         f"sentinel failover-timeout {name} 5000\n"
     )

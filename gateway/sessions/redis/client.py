@@ -31,6 +31,7 @@ from gateway.sessions.redis.connect import (
     open_line,
 )
 from gateway.sessions.redis.line import Command, Line
+from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.url import RedisAddress
 
 SCAN_STEP: Final = 1000
@@ -179,10 +180,13 @@ class RedisClient:
             # PUBLISH reaches every node, so any node will do.
             await self.ping()  # which learns the nodes
             node = client.get_random_node()
-            own = Redis(
-                host=node.host,
-                port=int(node.port),
-                **common_options(self._address, self._timeout),
+            own = resolving(
+                Redis(
+                    host=node.host,
+                    port=int(node.port),
+                    **common_options(self._address, self._timeout),
+                ),
+                self._address.resolver,
             )
             pubsub = own.pubsub()
         else:

@@ -21,6 +21,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.sessions.redis.cluster import NODE_SHARE
 from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 # One process needs few: look-ups share. More would only queue inside Redis.
@@ -39,7 +40,8 @@ def make_client(address: RedisAddress, timeout: float) -> tuple[Plain, Sentinel 
     match address.kind:
         case RedisKind.SERVER:
             host, port = address.hosts[0]
-            return Redis(host=host, port=port, db=address.db, **common), None
+            client = Redis(host=host, port=port, db=address.db, **common)
+            return resolving(client, address.resolver), None
         case RedisKind.UNIX:
             client = Redis(unix_socket_path=address.path, db=address.db, **common)
             return client, None
@@ -56,7 +58,7 @@ def make_client(address: RedisAddress, timeout: float) -> tuple[Plain, Sentinel 
                 max_connections=MAX_CONNECTIONS,
                 **common,
             )
-            return cluster, None
+            return resolving(cluster, address.resolver), None
         case _:
             assert_never(address.kind)
 
@@ -115,8 +117,10 @@ def _by_sentinel(
         },
         **common,
     )
+    for each in sentinel.sentinels:
+        _ = resolving(each, address.resolver)
     client: Redis = sentinel.master_for(address.service, db=address.db)
-    return client, sentinel
+    return resolving(client, address.resolver), sentinel
 
 
 def _once(*errors: type[Exception]) -> Retry:

@@ -17,6 +17,8 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
+from gateway.net.resolver import Resolver
+
 _SCHEMES: Final = {
     "redis": ("server", False),
     "rediss": ("server", True),
@@ -53,6 +55,8 @@ class RedisAddress:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    # Not part of the value: all clients of this address share its look-ups.
+    resolver: Resolver = field(default_factory=Resolver, compare=False, repr=False)
 
     def option(self, name: str) -> str | None:
         """Give a query option of the URL, or None."""
