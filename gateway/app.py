@@ -9,22 +9,19 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
-from gateway.build import build_ring, build_serving
+from gateway.build import build_dns, build_ring, build_serving
 from gateway.config.load import LoadedConfig, load_config
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
 from gateway.config.values import split_listen
-from gateway.errors import (
-    ConfigError,
-    GatewayError,
-    StoreUnavailable,
-    TooManyAttempts,
-)
+from gateway.errors import ConfigError, GatewayError, StoreUnavailable
 from gateway.http.head import BadRequest
+from gateway.net.resolver import Resolver
 from gateway.observe.logs import LogOutput, set_level
 from gateway.reasons import Reason
 from gateway.server.admin.application import admin_application
@@ -34,7 +31,6 @@ from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.doors import Door, listening, open_door
 from gateway.server.edge import Edge
-from gateway.server.guessing import count_failed_admin
 from gateway.server.handler import Handler
 from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
@@ -96,6 +92,9 @@ class App:
         self._redis_url = redis_url
         self._reuse_port = reuse_port
         self._edge = Edge()
+        # One each, so that what waits for names of the one never fills the other.
+        self._names = Resolver(build_dns(loaded.config))
+        self._redis_names = Resolver(build_dns(loaded.config))
         self._reporter = Reporter(output, folder=metrics_folder, first=first)
         self._doors: list[Door] = []
         self._tls: ssl.SSLContext | None = None
@@ -132,7 +131,7 @@ class App:
             report=self._reporter,
         )
         loop = asyncio.get_running_loop()
-        serving = build_serving(self._loaded, ring=self._ring, ticks=loop.time)
+        serving = self._build(self._loaded, self._ring)
         self._handler = Handler(serving=serving, tools=self._tools)
         self._store.watch(self._session_ended, self._recheck_soon)
         self._client_server = ClientServer(
@@ -198,6 +197,8 @@ class App:
             await application.upstream.close()
         await self._tools.finish()
         await self._store.close()
+        await self._names.close()
+        await self._redis_names.close()
         self._reporter.close()
 
     async def reload(self) -> bool:
@@ -206,12 +207,11 @@ class App:
         Listeners, workers, Redis and TLS belong to the process: a change of those
         is told in the log and waits for a restart.
         """
-        loop = asyncio.get_running_loop()
         try:
             loaded = load_config(self._loaded.path, env=self._env)
             check_same_kind(self._started, loaded)
             ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
-            serving = build_serving(loaded, ring=ring, ticks=loop.time)
+            serving = self._build(loaded, ring)
             renew_certificate(self._tls, loaded)
         except ConfigError as error:
             self._reporter.reload_refused(error)
@@ -253,18 +253,28 @@ class App:
         """The configuration that serves now, as it was read."""
         return self._loaded
 
+    def _build(self, loaded: LoadedConfig, ring: KeyRing) -> Serving:
+        return build_serving(
+            loaded,
+            ring=ring,
+            ticks=asyncio.get_running_loop().time,
+            resolver=self._names,
+            on_target=self._reporter.target_changed,
+        )
+
     def _open_store(self, config: Config) -> RedisStore | ForeignStore:
         url = self._redis_url or config.redis.url.get_secret_value()
+        address = replace(parse_redis_url(url), resolver=self._redis_names)
         foreign = format_from(self._loaded)
         if foreign is not None:
             return ForeignStore(
-                parse_redis_url(url),
+                address,
                 timeout=config.redis.timeout,
                 remember=remembered(config, foreign),
                 on_corrupt=self._reporter.corrupt_record,
             )
         return RedisStore(
-            parse_redis_url(url),
+            address,
             timeout=config.redis.timeout,
             max_per_identity=config.sessions.max_per_identity,
             on_corrupt=self._reporter.corrupt_record,
@@ -276,8 +286,7 @@ class App:
             sessions=SessionApi(self._tools, lambda: self._handler.serving),
             metrics=self._reporter.exposition,
             token=self._admin_token,
-            refused=self._admin_refused,
-            hosts=self._admin_hosts,
+            refused=self._reporter.admin_refused,
         )
         runner = AdminRunner(application, report=self._reporter.crashed)
         await runner.setup()
@@ -291,21 +300,6 @@ class App:
             )
         )
         await site.start()
-
-    def _admin_refused(self, client: str) -> int:
-        """Count a wrong admin token; return the seconds to wait for one too many."""
-        try:
-            count_failed_admin(client, self._handler.serving, self._tools)
-        except TooManyAttempts as limited:
-            return limited.retry_after
-        self._reporter.admin_refused(client)
-        return 0
-
-    def _admin_hosts(self) -> tuple[str, ...]:
-        server = self._loaded.config.server
-        place = None if server.admin is None else split_listen(server.admin)
-        own = (place[0].lower(),) if isinstance(place, tuple) else ()
-        return (*server.admin_hosts, *own)
 
     def _admin_token(self) -> str | None:
         secret = self._loaded.config.server.admin_token

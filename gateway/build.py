@@ -5,6 +5,7 @@ refused here, before the old configuration is let go.
 """
 
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
@@ -19,8 +20,10 @@ from gateway.decision import Errand, Policy
 from gateway.errors import ConfigError
 from gateway.http.head import HeadRules
 from gateway.http.headers import Stripper, is_reserved
+from gateway.net.resolver import DnsSettings, Resolver
 from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
 from gateway.pages.pages import Pages
+from gateway.proxy.health import TargetChange
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
 from gateway.proxy.upstream import Upstream
@@ -28,10 +31,9 @@ from gateway.reasons import Reason
 from gateway.routes.compile import routes_from
 from gateway.routes.table import RouteTable
 from gateway.server.answer import AnswerRules
-from gateway.server.attempts import Allowance
 from gateway.server.endpoints import WELL_KNOWN_JWKS
 from gateway.server.replies import Replies, SignInPages
-from gateway.server.serving import Application, GuessRules, Limits, Serving, TokenCookie
+from gateway.server.serving import Application, Limits, Serving, TokenCookie
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
 from gateway.sessions.formats.from_config import format_from
@@ -83,7 +85,12 @@ def build_ring(
 
 
 def build_serving(
-    loaded: LoadedConfig, *, ring: KeyRing, ticks: Callable[[], float]
+    loaded: LoadedConfig,
+    *,
+    ring: KeyRing,
+    ticks: Callable[[], float],
+    resolver: Resolver | None = None,
+    on_target: Callable[[str, TargetChange], None] | None = None,
 ) -> Serving:
     """Compile everything that a request is judged and served by.
 
@@ -91,6 +98,9 @@ def build_serving(
         loaded: the configuration.
         ring: the signing keys.
         ticks: the clock that the connections to upstreams are timed by.
+        resolver: of the names of upstreams; default: one for each upstream.
+        on_target: called with the name of an upstream when one of its targets is
+            ejected or comes back.
 
     Raises:
         ConfigError: routes tie, a template, a certificate or a session format
@@ -134,7 +144,9 @@ def build_serving(
         foreign=foreign,
         lifetimes=build_lifetimes(config),
         applications={
-            name: _application(loaded, name, upstream, cookie, ticks)
+            name: _application(
+                loaded, name, upstream, cookie, ticks, resolver, on_target
+            )
             for name, upstream in config.upstreams.items()
         },
         minter=Minter(
@@ -144,7 +156,6 @@ def build_serving(
             lifetime=config.tokens.lifetime,
         ),
         replies=build_replies(config),
-        guessing=_guess_rules(config),
         # An app's session cookie is the app's to set.
         answers=AnswerRules(
             own_cookies=token_names
@@ -158,6 +169,17 @@ def build_serving(
         ),
         jwks=jwks_document(ring),
         owns_jwks=owns_jwks(routes),
+    )
+
+
+def build_dns(config: Config) -> DnsSettings:
+    """Compile how host names are looked up."""
+    dns = config.dns
+    return DnsSettings(
+        servers=dns.servers,
+        timeout=dns.timeout,
+        max_ttl=dns.max_ttl,
+        stale=dns.stale,
     )
 
 
@@ -285,21 +307,6 @@ def build_replies(config: Config) -> Replies:
     return Replies(pages=pages, sign_in=_sign_in(config), realm=public_host(config))
 
 
-def _guess_rules(config: Config) -> GuessRules | None:
-    guessing = config.server.guessing
-    if guessing is None:
-        return None
-    page = urlsplit(config.sign_in.url)
-    elsewhere = f"{page.scheme}://{page.netloc}" != config.server.public_url
-    return GuessRules(
-        sessions=Allowance(count=guessing.failed_lookups, window=guessing.window),
-        sign_ins=Allowance(count=guessing.failed_sign_ins, window=guessing.window),
-        exempt=tuple(ip_network(network) for network in guessing.exempt),
-        sign_in_path=None if page.netloc and elsewhere else page.path,
-        public_origin=config.server.public_url,
-    )
-
-
 def owns_jwks(routes: RouteTable) -> bool:
     """Tell whether no route claims the well-known place of the JWK Set."""
     claims = {WELL_KNOWN_JWKS, "/.well-known/**"}
@@ -317,6 +324,8 @@ def _application(
     upstream: UpstreamConfig,
     cookie: CookieSpec,
     ticks: Callable[[], float],
+    resolver: Resolver | None,
+    on_target: Callable[[str, TargetChange], None] | None,
 ) -> Application:
     tls = upstream.tls
     targets = [parse_target_url(url) for url in upstream.url]
@@ -347,13 +356,14 @@ def _application(
             idle_timeout=timeouts.idle,
             max_connections=upstream.max_connections
             or loaded.config.server.limits.connections,
+            lifetime=timeouts.lifetime,
+            resolver=resolver,
+            on_change=None if on_target is None else partial(on_target, name),
             ssl_context=context,
             server_name=tls.server_name if tls else None,
             clock=ticks,
         ),
         may_sign_in=upstream.may_sign_in,
-        signs_in=upstream.may_sign_in
-        or (loaded.config.sessions.foreign and upstream.session_cookie == "forward"),
         idle=timeouts.idle,
         body_idle=timeouts.request_body,
         body_rate=upstream.body_rate,

@@ -74,6 +74,10 @@ ELSEWHERE = (
     Elsewhere(
         "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response",)
     ),
+    Elsewhere(
+        "opening a connection is seen at what it opens", "tests/faults/test_dns.py",
+        ("proxy/dial", "sessions/redis/names"),
+    ),
     Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/routes/test_compile.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),
@@ -84,11 +88,6 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
-    ),
-    Elsewhere(
-        "who guesses, and who is not to suffer for it, is seen through real sockets",
-        "tests/attacks/test_guessing.py",
-        ("server/guessing", "server/sign_in_posts"),
     ),
     Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/endings",)),
     Elsewhere(

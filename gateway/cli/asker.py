@@ -1,12 +1,14 @@
 """Who asks in `gateway explain`: an example, nobody, or a session out of Redis."""
 
 import asyncio
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from gateway.build import build_lifetimes
+from gateway.build import build_dns, build_lifetimes
 from gateway.config.load import LoadedConfig
 from gateway.errors import GatewayError
+from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import (
     Anonymous,
@@ -103,7 +105,9 @@ class Asker:
                 "redis.url is embedded: only the running gateway can ask it;"
                 " use --as admin, member or anonymous"
             )
-        address = parse_redis_url(url)
+        address = replace(
+            parse_redis_url(url), resolver=Resolver(build_dns(self._loaded.config))
+        )
         if self._foreign is None:
             own = RedisStore(address, timeout=redis.timeout)
             try:

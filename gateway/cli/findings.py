@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from gateway.build import build_ring, build_serving
+from gateway.build import build_dns, build_ring, build_serving
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem, StoreUnavailable
+from gateway.net.resolver import Resolver
 from gateway.routes.compile import routes_from
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
@@ -58,7 +59,9 @@ async def redis_problem(loaded: LoadedConfig) -> Problem | None:
     if url == "embedded":
         return None
     try:
-        address = parse_redis_url(url)
+        address = replace(
+            parse_redis_url(url), resolver=Resolver(build_dns(loaded.config))
+        )
     except ValueError as error:
         return loaded.problem(f"the URL cannot be used: {error}", "redis", "url")
     timeout = loaded.config.redis.timeout

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import click
 
+from gateway.build import build_dns
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
+from gateway.net.resolver import Resolver
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.formats.profile import Profile
@@ -45,7 +48,7 @@ def run_with_store(
             f"sessions.format is {config.sessions.format}: the app makes these sessions"
             " and keeps no list of them; show, revoke and revoke-all work"
         )
-    address = _address(redis_url or config.redis.url.get_secret_value())
+    address = _address(config, redis_url)
     store = RedisStore(
         address,
         timeout=_patience(config),
@@ -66,7 +69,7 @@ def run_with_app_s(
         click.ClickException: Redis cannot be asked.
     """
     config = loaded.config
-    address = _address(redis_url or config.redis.url.get_secret_value())
+    address = _address(config, redis_url)
     remember = remembered(config, profile)
     store = ForeignStore(address, timeout=_patience(config), remember=remember)
     return _run(address, store, lambda: work(store))
@@ -99,7 +102,8 @@ def _run(
         raise click.ClickException(message) from error
 
 
-def _address(url: str) -> RedisAddress:
+def _address(config: Config, redis_url: str | None) -> RedisAddress:
+    url = redis_url or config.redis.url.get_secret_value()
     if url == "embedded":
         message = (
             "redis.url is embedded, which only the gateway that started it knows;"
@@ -107,6 +111,6 @@ def _address(url: str) -> RedisAddress:
         )
         raise click.ClickException(message)
     try:
-        return parse_redis_url(url)
+        return replace(parse_redis_url(url), resolver=Resolver(build_dns(config)))
     except ValueError as error:
         raise click.ClickException(f"the Redis URL: {error}") from error

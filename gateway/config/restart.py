@@ -27,6 +27,7 @@ def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
             ("server.tls", old.server.tls is None, new.server.tls is None),
             ("server.timeouts", old.server.timeouts, new.server.timeouts),
             ("redis", old.redis, new.redis),
+            ("dns", old.dns, new.dns),
             (
                 "sessions.max_per_identity",
                 old.sessions.max_per_identity,

@@ -71,12 +71,6 @@ UpstreamUrls = Annotated[
 ]
 
 
-Networks = Annotated[
-    tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
-    Field(max_length=1000),
-]
-
-
 class Model(BaseModel):
     """One mapping of the file: no unknown key, no guess about types."""
 
@@ -158,26 +152,6 @@ class ServerTimeouts(Model):
     )
 
 
-class Guessing(Model):
-    """How often one address may fail before it is answered 429.
-
-    A valid session always passes. Addresses: IPv4, or IPv6 by /64. Per process.
-    """
-
-    failed_lookups: Many = Field(
-        60,
-        description="Unknown or wrongly signed session cookies in one `window`; a "
-        "repeated one counts once.",
-    )
-    failed_sign_ins: Many = Field(
-        30, description="POSTs to sign in that signed nobody in, in one `window`."
-    )
-    window: Duration = Field(60.0, description="Time in which used attempts come back.")
-    exempt: Networks = Field(
-        (), description="Networks (CIDR) or addresses that are never limited."
-    )
-
-
 class Server(Model):
     """Where the gateway listens and what it takes."""
 
@@ -194,7 +168,10 @@ class Server(Model):
         "http://localhost:8080",
         description="What the browser calls us: cookies and absolute redirects.",
     )
-    trusted_proxies: Networks = Field(
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
+        Field(max_length=1000),
+    ] = Field(
         (),
         description="Networks whose X-Forwarded-* and Forwarded headers are believed; "
         "empty: nobody's.",
@@ -207,24 +184,12 @@ class Server(Model):
         PlainValidator(_workers),
         _in_schema(anyOf=[{"type": "integer", "minimum": 1}, {"const": "auto"}]),
     ] = Field(1, description="Processes that share the port; `auto`: one for each CPU.")
-    admin_hosts: Annotated[
-        tuple[Annotated[str, PlainValidator(fields.admin_host), _ANY_TEXT], ...],
-        Field(max_length=100),
-    ] = Field(
-        (),
-        description="Host names that the admin listener answers to, `*.` for all below "
-        "one; IP addresses, `localhost`, names without a dot and that of `admin` always "
-        "are.",
-    )
     admin_token: (
         Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
     ) = Field(
         None,
         description="Bearer token of the admin API, at least 16 characters; "
         "`null`: the admin API is off.",
-    )
-    guessing: Guessing | None = Field(
-        Guessing(), description="Limits for failed attempts; `null`: none."
     )
     limits: Limits = Field(Limits(), description="Sizes and counts.")
     timeouts: ServerTimeouts = Field(ServerTimeouts(), description="Patience.")
@@ -457,6 +422,11 @@ class UpstreamTimeouts(Model):
         description="Between two pieces of a request's body, and before `body_rate` "
         "counts; then a 408. Default: 30s, or `idle` if that is less.",
     )
+    lifetime: Duration = Field(
+        300.0,
+        description="Longest life of a kept connection; then the next request makes a "
+        "new one. Running requests and WebSockets are not cut off.",
+    )
 
 
 class UpstreamTls(Model):
@@ -554,7 +524,10 @@ class Require(Model):
     aal: Literal["aal1", "aal2", "aal3"] | None = Field(
         None, description="At least this authenticator assurance level."
     )
-    networks: Networks = Field(
+    networks: Annotated[
+        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
+        Field(max_length=1000),
+    ] = Field(
         (),
         description="Networks (CIDR) or addresses, one of which the client is in. "
         "Narrows every rule, `public` as well.",
@@ -620,6 +593,37 @@ class RouteConfig(Model):
     upstream: Name = Field(description="Name of the upstream.")
 
 
+class Dns(Model):
+    """How the names of upstreams and of Redis are looked up (docs/upstreams.md)."""
+
+    servers: Annotated[
+        tuple[Annotated[str, PlainValidator(values.dns_server), _ANY_TEXT], ...],
+        _LIST,
+        Field(max_length=8),
+        _in_schema(
+            anyOf=[
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "maxItems": 8},
+            ]
+        ),
+    ] = Field(
+        (),
+        description="DNS servers, `address` or `address:port`; default: those of "
+        "`/etc/resolv.conf`.",
+    )
+    timeout: Duration = Field(
+        5.0, description="For one look-up, with all its servers and search domains."
+    )
+    max_ttl: Duration = Field(
+        30.0,
+        description="Addresses are kept for their TTL, at least 1 s and at most this.",
+    )
+    stale: Duration = Field(
+        3600.0,
+        description="How long old addresses are used while look-ups hang or fail.",
+    )
+
+
 class Log(Model):
     """What is written to standard output, one JSON object per line."""
 
@@ -672,6 +676,7 @@ class Config(Model):
     routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)] = Field(
         description="The routes; their order means nothing."
     )
+    dns: Dns = Field(Dns(), description="Look-ups of host names.")
     log: Log = Field(Log(), description="What is written down.")
     pages: PagesConfig = Field(PagesConfig(), description="Pages of the gateway.")
 

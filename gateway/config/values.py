@@ -111,6 +111,32 @@ def listen(value: Any) -> str:
     return value.lower()
 
 
+def dns_server(value: Any) -> str:
+    """Accept an IP address, with or without a port; returns `address:port`."""
+    what = "an IP address such as 10.0.0.53, 10.0.0.53:5353 or [fd00::53]:53"
+    if not isinstance(value, str):
+        raise expected(what)
+    found = _SERVER(value)
+    host, port = (
+        (found["six"] or found["four"], found["port"]) if found else (value, None)
+    )
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise expected(what) from None
+    number = int(port or _DNS_PORT)
+    if not 0 < number <= _LAST_PORT:
+        raise expected(what)
+    shown = f"[{address}]" if address.version == 6 else str(address)
+    return f"{shown}:{number}"
+
+
+_DNS_PORT: Final = 53
+_SERVER = re.compile(
+    r"(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:]*))(?::(?P<port>[0-9]{1,5}))?"
+).fullmatch
+
+
 def one_or_many(value: Any) -> Any:
     """Let a single value stand for a list of one."""
     return value if isinstance(value, tuple) else (value,)

@@ -103,15 +103,25 @@ class Metrics:
         key = (profile, "signed" if signed else "reused")
         self._tokens[key] = self._tokens.get(key, 0) + 1
 
-    def attempt(self, kind: str, outcome: str) -> None:
-        """Count a failed attempt; `outcome` is failed or refused."""
-        attempts = self._tally.numbers[tally.ATTEMPTS.name]
-        attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
+    def target_ejected(self, upstream: str, cause: str) -> None:
+        """Count a target that is left out, by why."""
+        ejections = self._tally.numbers[tally.EJECTIONS.name]
+        key = (upstream, cause)
+        ejections[key] = ejections.get(key, 0) + 1
+        ejected = self._tally.numbers[tally.EJECTED.name]
+        ejected[(upstream,)] = ejected.get((upstream,), 0) + 1
+
+    def target_returned(self, upstream: str) -> None:
+        """Count that a target is in use again."""
+        ejected = self._tally.numbers[tally.EJECTED.name]
+        ejected[(upstream,)] = max(0, ejected.get((upstream,), 0) - 1)
 
     def config_loaded(self, now: float) -> None:
         """A configuration was taken into use at `now`, in epoch seconds."""
         self._tally.numbers[tally.RELOAD_OK.name][()] = 1
         self._tally.numbers[tally.RELOAD_TIME.name][()] = now
+        # Its targets begin without a history.
+        self._tally.numbers[tally.EJECTED.name].clear()
 
     def config_refused(self) -> None:
         """A configuration was read and refused; the one before serves on."""

@@ -80,6 +80,18 @@ UPSTREAM: Final = Family(
     ("upstream",),
     bounds=SECONDS,
 )
+EJECTIONS: Final = Family(
+    "gateway_upstream_ejections_total",
+    "Targets of upstreams that were left out, by cause.",
+    Kind.COUNTER,
+    ("upstream", "cause"),
+)
+EJECTED: Final = Family(
+    "gateway_upstream_targets_ejected",
+    "Targets of upstreams that are left out now.",
+    Kind.GAUGE,
+    ("upstream",),
+)
 LOOKUP: Final = Family(
     "gateway_session_lookup_duration_seconds",
     "Time a session look-up took, by what was found.",
@@ -98,12 +110,6 @@ TOKENS: Final = Family(
     "Tokens sent upstream, signed anew or reused.",
     Kind.COUNTER,
     ("profile", "outcome"),
-)
-ATTEMPTS: Final = Family(
-    "gateway_failed_attempts_total",
-    "Failed attempts to guess a session or to sign in, and attempts refused for it.",
-    Kind.COUNTER,
-    ("kind", "outcome"),
 )
 LOG_DROPPED: Final = Family(
     "gateway_log_lines_dropped_total",
@@ -139,8 +145,7 @@ BUILD: Final = Family(
     across=Across.LEAST,
 )
 FAMILIES: Final = (
-    REQUESTS, DURATION, OVERHEAD, UPSTREAM, LOOKUP, STORE_ERRORS, TOKENS, ATTEMPTS,
-    LOG_DROPPED,
+    REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS, TOKENS, LOG_DROPPED,
     IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
 )  # fmt: skip
 

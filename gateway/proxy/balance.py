@@ -1,35 +1,23 @@
-"""Which target of an upstream is next, by what is in use and what has failed. Pure."""
+"""Which target of an upstream is next, by what is in use and what is ejected. Pure."""
 
 from collections.abc import Sequence
 
 from gateway.proxy.connection import Connection
+from gateway.proxy.health import Cause, Health
 from gateway.proxy.target import TargetAddress
 
-_FIRST_PAUSE = 1.0  # seconds for which a target is left out after a failed connect
-_LONGEST_PAUSE = 30.0
 
-
-class Slot:
+class Slot(Health):
     """One target, what is open to it, and how it has been doing."""
 
-    __slots__ = ("address", "down_until", "failures", "idle", "in_use")
+    __slots__ = ("address", "hosts", "idle", "in_use")
 
     def __init__(self, address: TargetAddress) -> None:
+        super().__init__()
         self.address = address
+        self.hosts: tuple[str, ...] = ()  # what its name was resolved to
         self.idle: list[Connection] = []  # the one used last is taken first
         self.in_use = 0
-        self.failures = 0
-        self.down_until = 0.0
-
-    def failed(self, now: float) -> None:
-        """Leave the target out for a while, longer each time."""
-        self.failures += 1
-        self.down_until = now + _pause(self.failures)
-
-    def works(self) -> None:
-        """Take it back."""
-        self.failures = 0
-        self.down_until = 0.0
 
 
 class Balance:
@@ -41,26 +29,51 @@ class Balance:
         self._slots = list(slots)
         self._next = 0
 
-    def choose(self, tried: Sequence[Slot], now: float) -> Slot:
+    def choose(self, tried: Sequence[Slot], now: float, *, safe: bool = True) -> Slot:
         """Return the healthy target with the least in use, that was not tried yet.
 
-        A target that failed is offered to one request when its pause is over. When
-        none is healthy it is the one that has been down longest; when all that are
-        healthy were tried, one that was tried.
+        A target that was ejected is offered to one request when its time is over; if
+        it takes connections but fails the requests, to a `safe` one (RFC 9110 section
+        9.2.1). When none is healthy it is one that takes connections, or the one that
+        has been down longest; when all that are healthy were tried, one that was tried.
         """
         slots = self._slots
         if len(slots) == 1:
             return slots[0]
         self._next = (self._next + 1) % len(slots)
         turned = slots[self._next :] + slots[: self._next]
-        healthy = [slot for slot in turned if slot.down_until <= now]
-        left = [slot for slot in healthy if slot not in tried]
+        left = [
+            slot for slot in turned if slot not in tried and slot.is_open(now, safe)
+        ]
         if left:
             slot = min(left, key=_in_use)
-            if slot.failures:
-                slot.down_until = now + _pause(slot.failures)
+            if slot.ejected:
+                slot.probe(now)
             return slot
-        return tried[-1] if tried else min(turned, key=_down_until)
+        answering = [
+            slot
+            for slot in turned
+            if slot not in tried and slot.ejected and slot.cause is not Cause.CONNECT
+        ]
+        if tried and not answering:
+            return tried[-1]
+        slot = min(answering or turned, key=_down_until)
+        slot.probing = True
+        return slot
+
+    def may_eject(self, slot: Slot, cause: Cause) -> bool:
+        """Return whether the others can do without this target.
+
+        One target always stays. Errors (5xx) may be those of the requests, or of what
+        all targets share: they take out half of the targets at most.
+        """
+        others = [each for each in self._slots if each is not slot]
+        if not any(not each.ejected for each in others):
+            return False
+        failing = sum(
+            1 for each in others if each.ejected and each.cause is Cause.SERVER_ERROR
+        )
+        return cause is not Cause.SERVER_ERROR or failing < len(self._slots) // 2
 
 
 def _in_use(slot: Slot) -> int:
@@ -69,7 +82,3 @@ def _in_use(slot: Slot) -> int:
 
 def _down_until(slot: Slot) -> float:
     return slot.down_until
-
-
-def _pause(failures: int) -> float:
-    return float(min(_FIRST_PAUSE * 2 ** min(failures - 1, 10), _LONGEST_PAUSE))

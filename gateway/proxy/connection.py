@@ -22,7 +22,15 @@ from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
 
 MAX_INTERIM = 20  # 1xx answers before the final one
-_SWITCHING, _FIRST_FINAL, _FIRST_ERROR = 101, 200, 400
+_SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _FIRST_SERVER_ERROR = 101, 200, 400, 500
+# What a server cannot do for this one request says nothing of its health.
+_HEALTHY_ERRORS = frozenset({501, 505})
+
+
+class Backend(Protocol):
+    """The target of a connection; `strikes` counts failures since the last success."""
+
+    strikes: int
 
 
 class Owner(Protocol):
@@ -41,6 +49,15 @@ class Owner(Protocol):
 
     def tunneled(self, connection: "Connection", tunnel: Tunnel) -> None:
         """Count a connection that became a tunnel until the tunnel ends."""
+
+    def answered(self, connection: "Connection", *, failed: bool) -> None:
+        """Count a response head; `failed`: its status says that the server fails."""
+
+    def completed(self, connection: "Connection") -> None:
+        """Count a whole response of a target that had failed before."""
+
+    def unanswered(self, connection: "Connection") -> None:
+        """Count a request that got no response, or not the whole of it."""
 
     def opened(self) -> None:
         """Hear that a socket is open."""
@@ -82,6 +99,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_chunks",
+        "_failing",
         "_handshake",
         "_head",
         "_heard",
@@ -97,14 +115,18 @@ class Connection(asyncio.Protocol):
         "_used",
         "deadline",
         "expires",
+        "host",
+        "lives_until",
         "loop",
         "slot",
         "write_paused",
     )
 
-    def __init__(self, owner: Owner, slot: object) -> None:
+    def __init__(self, owner: Owner, slot: Backend) -> None:
         self.loop = owner.loop
         self.slot = slot  # the pool's: which target this counts for
+        self.host = ""  # the address that a name was resolved to
+        self.lives_until = inf  # the time after which it is not kept
         self.deadline = inf  # the time by which something has to happen
         self.expires = inf  # the time after which it is not used again
         self.write_paused = False
@@ -141,6 +163,7 @@ class Connection(asyncio.Protocol):
         self._method = method
         self._handshake = handshake
         self._heard = False
+        self._failing = False
         self._interim = 0
         self._phase = _HEAD
         self._transport.write(head)
@@ -174,6 +197,8 @@ class Connection(asyncio.Protocol):
 
     def time_out(self) -> None:
         """End the exchange because its deadline has passed."""
+        if self._phase is _HEAD:
+            self._owner.unanswered(self)
         if self._phase is not _HEAD:
             what = "the upstream went silent in the middle of its answer"
         elif self._upload is not None:
@@ -253,6 +278,10 @@ class Connection(asyncio.Protocol):
         framing = read_framing(
             method=self._method, status=status, minor=minor, fields=fields
         )
+        failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
+        self._failing = failing
+        if failing or self.slot.strikes:
+            self._owner.answered(self, failed=failing)
         if status == _SWITCHING:
             self._switch(framing, fields, rest)
             return
@@ -302,6 +331,8 @@ class Connection(asyncio.Protocol):
         self._phase = _CLOSED
         tunnel = Tunnel(self._transport, framing.end_to_end, early=rest)
         self._transport.set_protocol(tunnel)
+        if self.slot.strikes:
+            self._owner.completed(self)
         self._owner.tunneled(self, tunnel)
         if answer is not None and not answer.done():
             answer.set_result(tunnel)
@@ -334,6 +365,8 @@ class Connection(asyncio.Protocol):
         if response is not None:
             self._response = None
             response.finish(None)
+        if self.slot.strikes and not self._failing:
+            self._owner.completed(self)
         if clean and self._keep_alive and self._upload is None:
             self._phase = _IDLE
             self._used = True
@@ -371,6 +404,7 @@ class Connection(asyncio.Protocol):
                 if self._response is not None:
                     self.rearm()
         except UpstreamError as error:
+            self._owner.unanswered(self)
             self._fail(error)
 
     def eof_received(self) -> None:
@@ -399,6 +433,9 @@ class Connection(asyncio.Protocol):
             failure = Unanswered(self._used)
         else:
             failure = BadAnswer("the upstream closed in the middle of its answer")
+        # A kept connection that turns out to be closed says nothing of the target.
+        if not (isinstance(failure, Unanswered) and failure.reused):
+            self._owner.unanswered(self)
         failure.__cause__ = exc
         self._fail(failure)
 

@@ -1,7 +1,6 @@
 """The connections to one upstream: how many, which, and which target next."""
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,12 +9,15 @@ from dataclasses import dataclass
 from gateway.errors import ConnectFailed, UpstreamBusy
 from gateway.proxy.balance import Balance, Slot
 from gateway.proxy.connection import Connection
+from gateway.proxy.dial import Dialer
+from gateway.proxy.health import IN_A_ROW, Cause, TargetChange
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 
 _TICK = 0.25  # seconds between two looks at the deadlines while requests are out
 _SLOW_TICK = 5.0  # the same while there are idle connections only
 _CLOSE_PATIENCE = 1.0
+_SPREAD = 10  # percent of a connection's life, over which their ends are spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +38,15 @@ class Pool:
         self,
         *,
         targets: Sequence[TargetAddress],
+        dialer: Dialer,
         connect_timeout: float,
         response_timeout: float,
         idle_timeout: float,
         max_idle: int,
         max_connections: int,
         keepalive: float,
-        ssl_context: ssl.SSLContext | None,
-        server_name: str | None,
+        lifetime: float,
+        on_change: Callable[[TargetChange], None] | None,
         clock: Callable[[], float] | None,
     ) -> None:
         if not targets:
@@ -56,8 +59,10 @@ class Pool:
         self._max_idle = max_idle
         self._max_connections = max_connections
         self._keepalive = keepalive
-        self._ssl_context = ssl_context
-        self._server_name = server_name
+        self._lifetime = lifetime
+        self._dialer = dialer
+        self._on_change = on_change
+        self._made = 0
         self._slots = [Slot(address) for address in targets]
         self._balance = Balance(self._slots)
         self._open = 0  # counts connections that are being made, too
@@ -79,25 +84,26 @@ class Pool:
         slots = self._slots
         return self._take_from(slots[0]) if len(slots) == 1 else None
 
-    async def take(self, *, fresh: bool) -> Connection:
+    async def take(self, *, fresh: bool, safe: bool = True) -> Connection:
         """Take a connection, making one if need be; wait for a place for one.
 
-        `fresh`: one on which nothing was ever sent.
+        `fresh`: one on which nothing was ever sent. `safe`: the request may find out
+        whether a target that failed others is back.
 
         Raises:
             ConnectFailed: no target took a connection.
             UpstreamBusy: there was no place within the time for connecting.
         """
-        slot = self._balance.choose((), self.clock())
+        slot = self._balance.choose((), self.clock(), safe=safe)
         while True:
             if not fresh and (connection := self._take_from(slot)) is not None:
                 return connection
             if self._open < self._max_connections or self._make_room():
                 self._open += 1
-                return await self._connect(slot)
+                return await self._connect(slot, safe)
             given = await self._wait_for_place()
             if given is None:
-                return await self._connect(slot)
+                return await self._connect(slot, safe)
             if not given.closed:
                 if not fresh:
                     return given
@@ -156,7 +162,7 @@ class Pool:
 
     # Making a connection
 
-    async def _connect(self, slot: Slot) -> Connection:
+    async def _connect(self, slot: Slot, safe: bool) -> Connection:
         """Connect to `slot`, or the next best; a place is taken already."""
         tried: list[Slot] = []
         failure: Exception | None = None
@@ -167,10 +173,11 @@ class Pool:
                     connection = await self._connect_to(slot)
                 except (OSError, UnicodeError) as error:
                     failure = error
-                    slot.failed(self.clock())
-                    slot = self._balance.choose(tried, self.clock())
+                    self._eject(slot, Cause.CONNECT)
+                    slot = self._balance.choose(tried, self.clock(), safe=safe)
                 else:
-                    slot.works()
+                    if slot.ejected and slot.cause is Cause.CONNECT:
+                        self._readmit(slot)
                     return connection
         except BaseException:
             self._free_place()
@@ -181,28 +188,16 @@ class Pool:
     async def _connect_to(self, slot: Slot) -> Connection:
         slot.in_use += 1
         connection = Connection(self, slot)
-        address = slot.address
-        context = self._ssl_context if address.scheme == "https" else None
-        if address.scheme == "https" and context is None:
-            context = ssl.create_default_context()
-        name = (self._server_name or address.host) if context is not None else None
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                if address.path is not None:
-                    await self.loop.create_unix_connection(
-                        lambda: connection, address.path
-                    )
-                else:
-                    await self.loop.create_connection(
-                        lambda: connection,
-                        address.host,
-                        address.port,
-                        ssl=context,
-                        server_hostname=name,
-                    )
+            await self._dialer.dial(connection, slot.address)
         except BaseException:
             slot.in_use -= 1
             raise
+        # Connections that were made together do not all end together.
+        self._made += 1
+        connection.lives_until = self.clock() + self._lifetime * (
+            1 - self._made % _SPREAD / 100
+        )
         self._busy.add(connection)
         if self._timer is None or self._timer_is_slow:
             self._arm()
@@ -212,7 +207,13 @@ class Pool:
 
     def reusable(self, connection: Connection) -> None:
         """Give a connection to who waits longest, or keep it, or close it."""
-        if self._retired or connection.expires <= self.clock():
+        now = self.clock()
+        slot = _slot_of(connection)
+        if (
+            self._retired
+            or slot.ejected
+            or min(connection.expires, connection.lives_until) <= now
+        ):
             connection.close()
             return
         while self._waiting:
@@ -223,10 +224,11 @@ class Pool:
         if self._idle >= self._max_idle:
             connection.close()
             return
-        slot = _slot_of(connection)
         self._busy.discard(connection)
         slot.in_use -= 1
-        connection.expires = min(connection.expires, self.clock() + self._keepalive)
+        connection.expires = min(
+            connection.expires, connection.lives_until, now + self._keepalive
+        )
         slot.idle.append(connection)
         self._idle += 1
 
@@ -256,6 +258,55 @@ class Pool:
             self.lost()
 
         tunnel.add_closed_callback(over)
+
+    def answered(self, connection: Connection, *, failed: bool) -> None:
+        """Count a response head of a target that fails, or has failed before."""
+        slot = _slot_of(connection)
+        if failed:
+            self._strike(slot, Cause.SERVER_ERROR)
+        elif slot.ejected and slot.probing:
+            self._readmit(slot)
+
+    def completed(self, connection: Connection) -> None:
+        """Forget what has failed before: a whole response has come."""
+        slot = _slot_of(connection)
+        if not slot.ejected:
+            slot.forget()
+
+    def unanswered(self, connection: Connection) -> None:
+        """Count a request without a response, or without its end."""
+        self._strike(_slot_of(connection), Cause.NO_RESPONSE)
+
+    def _strike(self, slot: Slot, cause: Cause) -> None:
+        if slot.ejected and not slot.probing:
+            return  # a request from before it was ejected
+        slot.strikes += 1
+        if slot.strikes >= IN_A_ROW and (
+            slot.ejected or self._balance.may_eject(slot, cause)
+        ):
+            self._eject(slot, cause)
+
+    def _eject(self, slot: Slot, cause: Cause) -> None:
+        was, now = slot.ejected, self.clock()
+        slot.eject(cause, now)
+        if self._on_change is not None and len(self._slots) > 1 and not was:
+            self._on_change(
+                TargetChange(
+                    target=str(slot.address),
+                    ejected=True,
+                    cause=cause,
+                    failures=1 if cause is Cause.CONNECT else slot.strikes,
+                    seconds=slot.down_until - now,
+                )
+            )
+
+    def _readmit(self, slot: Slot) -> None:
+        slot.readmit()
+        if self._on_change is not None and len(self._slots) > 1:
+            change = TargetChange(
+                target=str(slot.address), ejected=False, cause=slot.cause
+            )
+            self._on_change(change)
 
     def opened(self) -> None:
         """Hear that a socket is open."""
@@ -293,14 +344,31 @@ class Pool:
         for slot in self._slots:
             for connection in [c for c in slot.idle if c.expires < now]:
                 connection.close()
+            if not self._retired:
+                self._follow(slot)
         if self._busy or self._idle:
             self._arm()
+
+    def _follow(self, slot: Slot) -> None:
+        """Leave the addresses that the target's name no longer has."""
+        hosts = self._dialer.addresses(slot.address)
+        if hosts == slot.hosts:
+            return
+        slot.hosts = hosts
+        if not hosts:  # nothing is known, so nothing is known to have changed
+            return
+        for connection in [c for c in slot.idle if c.host not in hosts]:
+            connection.close()
+        for connection in self._busy:
+            if connection.slot is slot and connection.host not in hosts:
+                connection.lives_until = 0.0
 
     # The end
 
     def retire(self) -> None:
         """Keep nothing from now on; what is going on goes on to its end."""
         self._retired = True
+        self._on_change = None  # what takes requests now has targets of its own
         for slot in self._slots:
             for connection in list(slot.idle):
                 connection.close()

@@ -5,9 +5,12 @@ import ssl
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import cast
 
+from gateway.net.resolver import Resolver
 from gateway.proxy.body import RequestBody
 from gateway.proxy.connection import Answer, Unanswered
+from gateway.proxy.dial import Dialer
 from gateway.proxy.handshake import Handshake
+from gateway.proxy.health import TargetChange
 from gateway.proxy.pool import Pool, TargetStats
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
@@ -20,10 +23,11 @@ class Upstream:
     Made inside the event loop that it serves. Timeouts are in seconds:
     `connect_timeout` for a connection or a place for one, `response_timeout` from the
     last byte of the request to the head of the answer, `idle_timeout` between bytes of
-    a body, either way.
+    a body, either way. A connection is kept for `lifetime` at most. `on_change` is
+    called when one of several targets is ejected or comes back.
     """
 
-    __slots__ = ("_pool", "name")
+    __slots__ = ("_own_resolver", "_pool", "name")
 
     def __init__(
         self,
@@ -36,21 +40,34 @@ class Upstream:
         max_idle: int = 256,
         max_connections: int = 1024,
         keepalive: float = 55.0,
+        lifetime: float = 300.0,
+        resolver: Resolver | None = None,
+        on_change: Callable[[TargetChange], None] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         server_name: str | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
+        self._own_resolver: Resolver | None = None
+        if resolver is None:
+            resolver = self._own_resolver = Resolver()
+        dialer = Dialer(
+            timeout=connect_timeout,
+            resolver=resolver,
+            ssl_context=ssl_context,
+            server_name=server_name,
+        )
         self._pool = Pool(
             targets=targets,
+            dialer=dialer,
             connect_timeout=connect_timeout,
             response_timeout=response_timeout,
             idle_timeout=idle_timeout,
             max_idle=max_idle,
             max_connections=max_connections,
             keepalive=keepalive,
-            ssl_context=ssl_context,
-            server_name=server_name,
+            lifetime=lifetime,
+            on_change=on_change,
             clock=clock,
         )
 
@@ -99,7 +116,8 @@ class Upstream:
         retriable: bool,
     ) -> Answer:
         pool = self._pool
-        connection = pool.take_idle() or await pool.take(fresh=False)
+        safe = retriable and body is None
+        connection = pool.take_idle() or await pool.take(fresh=False, safe=safe)
         while True:
             try:
                 return await connection.exchange(
@@ -111,7 +129,7 @@ class Upstream:
             except Unanswered as unanswered:
                 # RFC 9110 section 9.2.2: only what cannot have been acted on, or may
                 # be acted on twice, is sent again by a proxy.
-                if not (retriable and body is None and unanswered.reused):
+                if not (safe and unanswered.reused):
                     raise
             # Nothing was sent on it before: so this is the last time.
             connection = await pool.take(fresh=True)
@@ -127,6 +145,8 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection at once, whatever is going on."""
         await self._pool.close()
+        if self._own_resolver is not None:
+            await self._own_resolver.close()
 
     def stats(self) -> tuple[TargetStats, ...]:
         """Count the connections of each target."""

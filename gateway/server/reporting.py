@@ -18,8 +18,8 @@ from gateway.observe.access import AccessLog, AccessRecord, Outcome
 from gateway.observe.audit import Actor, Audit
 from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics, render_merged
+from gateway.proxy.health import TargetChange
 from gateway.reasons import Reason
-from gateway.server.attempts import Kind, LimitReached
 from gateway.server.edge import Edge
 from gateway.server.story import Story
 from gateway.sessions.record import Session
@@ -190,24 +190,6 @@ class Reporter:
         """Log once for each key that holds what is no session."""
         self._log.warning("unreadable session record", key=key[:12], why=why)
 
-    def attempt_failed(self, kind: Kind) -> None:
-        """Count a guess that failed."""
-        self._metrics.attempt(kind.value, "failed")
-
-    def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
-        """Count a guess that was refused; once for each address and window, log it."""
-        self._metrics.attempt(kind.value, "refused")
-        if reached is not None:
-            self._log.warning(
-                "too many failed attempts",
-                kind=kind.value,
-                client=reached.source,
-                refused=reached.refused,
-                limit=reached.allowance.count,
-                window_seconds=reached.allowance.window,
-                unlogged_clients=reached.unlogged,
-            )
-
     def administered(self, event: str, session: Session) -> None:
         """Write what was done by the admin API."""
         now, actor = self._edge.now(), Actor(user_id="admin")
@@ -227,6 +209,24 @@ class Reporter:
     def token(self, profile: str, *, signed: bool) -> None:
         """Count a token that was signed or reused."""
         self._metrics.token(profile, signed=signed)
+
+    def target_changed(self, upstream: str, change: TargetChange) -> None:
+        """Log and count that a target of an upstream was ejected, or came back."""
+        if change.ejected:
+            self._metrics.target_ejected(upstream, change.cause)
+            self._log.warning(
+                "upstream target ejected",
+                upstream=upstream,
+                target=change.target,
+                cause=str(change.cause),
+                failures=change.failures,
+                seconds=round(change.seconds, 1),
+            )
+        else:
+            self._metrics.target_returned(upstream)
+            self._log.info(
+                "upstream target returned", upstream=upstream, target=change.target
+            )
 
     def serving(self, loaded: LoadedConfig) -> None:
         """Note that the gateway takes requests."""

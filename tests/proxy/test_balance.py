@@ -1,4 +1,5 @@
 from gateway.proxy.balance import Balance, Slot
+from gateway.proxy.health import Cause
 from gateway.proxy.target import TargetAddress
 
 
@@ -14,7 +15,7 @@ def test_a_target_that_failed_is_left_out_for_longer_each_time():
     balance = Balance(both)
 
     for pause in (1, 2, 4, 8, 16, 30, 30):
-        bad.failed(100.0)
+        bad.eject(Cause.CONNECT, 100.0)
         assert bad.down_until == 100.0 + pause
         assert {balance.choose((), 100.0) for _ in range(4)} == {good}
 
@@ -22,13 +23,13 @@ def test_a_target_that_failed_is_left_out_for_longer_each_time():
 def test_it_is_offered_to_one_request_when_its_pause_is_over():
     bad, good = both = slots(2)
     balance = Balance(both)
-    bad.failed(0.0)
+    bad.eject(Cause.CONNECT, 0.0)
     good.in_use = 5
 
     chosen = [balance.choose((), 1.5) for _ in range(4)]
 
     assert chosen.count(bad) == 1
-    bad.works()
+    bad.readmit()
     assert balance.choose((), 1.5) is bad
 
 
@@ -44,8 +45,8 @@ def test_the_least_in_use_is_next_and_equals_take_turns():
 def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
     one, two = both = slots(2)
     balance = Balance(both)
-    two.failed(0.0)
-    one.failed(0.5)
+    two.eject(Cause.CONNECT, 0.0)
+    one.eject(Cause.CONNECT, 0.5)
 
     assert balance.choose((), 0.6) is two
     assert balance.choose((two,), 0.6) is two
@@ -53,6 +54,6 @@ def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
 
 def test_a_single_target_is_always_it():
     [only] = one = slots(1)
-    only.failed(0.0)
+    only.eject(Cause.CONNECT, 0.0)
 
     assert Balance(one).choose((only,), 0.0) is only

@@ -11,6 +11,7 @@ from gateway.errors import BadAnswer, UpstreamError
 from gateway.proxy.connection import MAX_INTERIM, Connection
 from gateway.proxy.framing import MAX_FIELDS
 from gateway.proxy.head import MAX_HEAD_BYTES
+from gateway.proxy.health import Health
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -49,6 +50,7 @@ class Keeper:
     def __init__(self, loop):
         self.loop = loop
         self.kept = False
+        self.failures = 0
 
     def clock(self):
         return 0.0
@@ -58,6 +60,12 @@ class Keeper:
 
     def gone(self, connection):
         self.kept = False
+
+    def unanswered(self, connection):
+        self.failures += 1
+
+    def answered(self, connection, *, failed):
+        self.failures += failed
 
     def opened(self):
         pass
@@ -85,7 +93,7 @@ async def body_of(response):
 def outcome(loop, pieces, method="GET", *, eof=True):
     """What comes of an answer in these pieces, then closed in order."""
     keeper = Keeper(loop)
-    connection = Connection(keeper, None)
+    connection = Connection(keeper, Health())
     connection.connection_made(Wire())
     answer = connection.exchange(REQUEST, method=method, body=None, handshake=None)
     for piece in pieces:
@@ -344,7 +352,7 @@ def test_fields_arrive_as_they_were_sent(wire_loop):
 def test_a_connection_is_kept_ready_to_read(wire_loop):
     """Even when its last answer was large, came at once, and is not read yet."""
     keeper, wire = Keeper(wire_loop), Wire()
-    connection = Connection(keeper, None)
+    connection = Connection(keeper, Health())
     connection.connection_made(wire)
     connection.exchange(REQUEST, method="GET", body=None, handshake=None)
 

@@ -1,0 +1,81 @@
+"""Opens connections to targets: name, address, socket, TLS, within one time-out."""
+
+import asyncio
+import ssl
+
+from gateway.net.connect import is_address, open_socket
+from gateway.net.resolver import Resolver
+from gateway.proxy.connection import Connection
+from gateway.proxy.target import TargetAddress
+
+
+class Dialer:
+    """How the connections of one upstream are opened."""
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        resolver: Resolver,
+        ssl_context: ssl.SSLContext | None,
+        server_name: str | None,
+    ) -> None:
+        self._timeout = timeout
+        self._resolver = resolver
+        self._ssl_context = ssl_context
+        self._server_name = server_name
+
+    async def dial(self, connection: Connection, target: TargetAddress) -> None:
+        """Connect `connection` to `target`; its `host` is the address of a name.
+
+        Raises:
+            OSError: refused, unreachable, no such name, TLS failed, or not in time.
+            UnicodeError: a host that no resolver takes.
+        """
+        async with asyncio.timeout(self._timeout):
+            if target.path is not None:
+                await connection.loop.create_unix_connection(
+                    lambda: connection, target.path
+                )
+                return
+            context = self._context(target)
+            name = None if context is None else self._server_name or target.host
+            if is_address(target.host):
+                await connection.loop.create_connection(
+                    lambda: connection,
+                    target.host,
+                    target.port,
+                    ssl=context,
+                    server_hostname=name,
+                )
+                return
+            sock = await open_socket(
+                self._resolver, target.host, target.port, timeout=self._timeout
+            )
+            connection.host = sock.getpeername()[0]
+            try:
+                await connection.loop.create_connection(
+                    lambda: connection, sock=sock, ssl=context, server_hostname=name
+                )
+            except BaseException:
+                sock.close()
+                raise
+
+    def _context(self, target: TargetAddress) -> ssl.SSLContext | None:
+        if target.scheme != "https":
+            return None
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+        return self._ssl_context
+
+    def addresses(self, target: TargetAddress) -> tuple[str, ...]:
+        """Return what the name of `target` is resolved to, looking it up when due.
+
+        Empty for targets without a name, and where nothing is known.
+        """
+        if target.path is not None or is_address(target.host):
+            return ()
+        try:
+            return self._resolver.refresh(target.host)
+        except OSError:
+            return ()
