@@ -19,7 +19,12 @@ from gateway.config.load import LoadedConfig, load_config
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
 from gateway.config.values import split_listen
-from gateway.errors import ConfigError, GatewayError, StoreUnavailable
+from gateway.errors import (
+    ConfigError,
+    GatewayError,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 from gateway.http.head import BadRequest
 from gateway.net.resolver import Resolver
 from gateway.observe.logs import LogOutput, set_level
@@ -31,6 +36,7 @@ from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.doors import Door, listening, open_door
 from gateway.server.edge import Edge
+from gateway.server.guessing import count_failed_admin
 from gateway.server.handler import Handler
 from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
@@ -286,7 +292,8 @@ class App:
             sessions=SessionApi(self._tools, lambda: self._handler.serving),
             metrics=self._reporter.exposition,
             token=self._admin_token,
-            refused=self._reporter.admin_refused,
+            refused=self._admin_refused,
+            hosts=self._admin_hosts,
         )
         runner = AdminRunner(application, report=self._reporter.crashed)
         await runner.setup()
@@ -300,6 +307,21 @@ class App:
             )
         )
         await site.start()
+
+    def _admin_refused(self, client: str) -> int:
+        """Count a wrong admin token; return the seconds to wait for one too many."""
+        try:
+            count_failed_admin(client, self._handler.serving, self._tools)
+        except TooManyAttempts as limited:
+            return limited.retry_after
+        self._reporter.admin_refused(client)
+        return 0
+
+    def _admin_hosts(self) -> tuple[str, ...]:
+        server = self._loaded.config.server
+        place = None if server.admin is None else split_listen(server.admin)
+        own = (place[0].lower(),) if isinstance(place, tuple) else ()
+        return (*server.admin_hosts, *own)
 
     def _admin_token(self) -> str | None:
         secret = self._loaded.config.server.admin_token

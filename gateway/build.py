@@ -31,9 +31,10 @@ from gateway.reasons import Reason
 from gateway.routes.compile import routes_from
 from gateway.routes.table import RouteTable
 from gateway.server.answer import AnswerRules
+from gateway.server.attempts import Allowance
 from gateway.server.endpoints import WELL_KNOWN_JWKS
 from gateway.server.replies import Replies, SignInPages
-from gateway.server.serving import Application, Limits, Serving, TokenCookie
+from gateway.server.serving import Application, GuessRules, Limits, Serving, TokenCookie
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
 from gateway.sessions.formats.from_config import format_from
@@ -156,6 +157,7 @@ def build_serving(
             lifetime=config.tokens.lifetime,
         ),
         replies=build_replies(config),
+        guessing=_guess_rules(config),
         # An app's session cookie is the app's to set.
         answers=AnswerRules(
             own_cookies=token_names
@@ -307,6 +309,21 @@ def build_replies(config: Config) -> Replies:
     return Replies(pages=pages, sign_in=_sign_in(config), realm=public_host(config))
 
 
+def _guess_rules(config: Config) -> GuessRules | None:
+    guessing = config.server.guessing
+    if guessing is None:
+        return None
+    page = urlsplit(config.sign_in.url)
+    elsewhere = f"{page.scheme}://{page.netloc}" != config.server.public_url
+    return GuessRules(
+        sessions=Allowance(count=guessing.failed_lookups, window=guessing.window),
+        sign_ins=Allowance(count=guessing.failed_sign_ins, window=guessing.window),
+        exempt=tuple(ip_network(network) for network in guessing.exempt),
+        sign_in_path=None if page.netloc and elsewhere else page.path,
+        public_origin=config.server.public_url,
+    )
+
+
 def owns_jwks(routes: RouteTable) -> bool:
     """Tell whether no route claims the well-known place of the JWK Set."""
     claims = {WELL_KNOWN_JWKS, "/.well-known/**"}
@@ -364,6 +381,8 @@ def _application(
             clock=ticks,
         ),
         may_sign_in=upstream.may_sign_in,
+        signs_in=upstream.may_sign_in
+        or (loaded.config.sessions.foreign and upstream.session_cookie == "forward"),
         idle=timeouts.idle,
         body_idle=timeouts.request_body,
         body_rate=upstream.body_rate,

@@ -2,6 +2,7 @@
 
 GatewayError
 ├── ConfigError          the configuration cannot be used; carries every problem
+├── TooManyAttempts      this address failed too often; carries the time to wait
 ├── StoreUnavailable     the session store could not be asked (never "no session")
 ├── CannotListen         an address is taken, or not ours to take
 ├── EmbeddedUnavailable  a part that the demo starts itself cannot be started
@@ -48,6 +49,18 @@ class ConfigError(GatewayError):
 
 class StoreUnavailable(GatewayError):  # noqa: N818 - the field's word, not "...Error"
     """The session store did not answer: valid or not, nobody knows."""
+
+
+class TooManyAttempts(GatewayError):  # noqa: N818 - as above
+    """An address failed too often to be answered once more now.
+
+    `retry_after` is in whole seconds; `clear`: the session cookie goes as well.
+    """
+
+    def __init__(self, *, retry_after: int, clear: bool = False) -> None:
+        super().__init__(f"too many failed attempts; try again in {retry_after} s")
+        self.retry_after = retry_after
+        self.clear = clear
 
 
 class CannotListen(GatewayError):  # noqa: N818 - as above

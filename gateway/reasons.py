@@ -60,6 +60,7 @@ class Reason(StrEnum):
     TARGET_TOO_LONG = "target_too_long"
     HEADERS_TOO_LARGE = "headers_too_large"
     BODY_TOO_LARGE = "body_too_large"
+    TOO_MANY_ATTEMPTS = "too_many_attempts"
     REQUEST_TIMEOUT = "request_timeout"
     BAD_RETURN_TO = "bad_return_to"
 
@@ -116,6 +117,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.TARGET_TOO_LONG: "The address in the request is too long.",
     Reason.HEADERS_TOO_LARGE: "The headers of the request are too large.",
     Reason.BODY_TOO_LARGE: "The body of the request is too large.",
+    Reason.TOO_MANY_ATTEMPTS: "Too many failed attempts from your network. Try again later.",
     Reason.REQUEST_TIMEOUT: "The request did not arrive in time.",
     Reason.BAD_RETURN_TO: "The address to return to is not allowed.",
     Reason.STORE_UNAVAILABLE: "Sessions cannot be checked right now. Try again soon.",

@@ -89,6 +89,11 @@ ELSEWHERE = (
     Elsewhere(
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
     ),
+    Elsewhere(
+        "who guesses, and who is not to suffer for it, is seen through real sockets",
+        "tests/attacks/test_guessing.py",
+        ("server/guessing", "server/sign_in_posts"),
+    ),
     Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/endings",)),
     Elsewhere(
         "what a client's connection may cost", "tests/walk/test_limits.py",

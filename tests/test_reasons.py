@@ -51,6 +51,7 @@ PUBLISHED = [
     "target_too_long",
     "headers_too_large",
     "body_too_large",
+    "too_many_attempts",
     "request_timeout",
     "bad_return_to",
     "store_unavailable",

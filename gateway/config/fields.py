@@ -78,6 +78,14 @@ def domain(value: Any) -> str:
     return found
 
 
+def admin_host(value: Any) -> str:
+    """Accept a host name, or "*." before one; no port. Gives it in lower case."""
+    found = value.lower().removesuffix(".") if isinstance(value, str) else ""
+    if _MATCHED_HOST(found.removeprefix("*.")) is None:
+        raise expected("a host such as gateway.internal or *.internal, without port")
+    return found
+
+
 def host_pattern(value: Any) -> str:
     """Accept a host to match: exact, or "*." or "{tenant}." before one; no port."""
     found = value.lower().removesuffix(".") if isinstance(value, str) else ""

@@ -71,6 +71,12 @@ UpstreamUrls = Annotated[
 ]
 
 
+Networks = Annotated[
+    tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
+    Field(max_length=1000),
+]
+
+
 class Model(BaseModel):
     """One mapping of the file: no unknown key, no guess about types."""
 
@@ -152,6 +158,26 @@ class ServerTimeouts(Model):
     )
 
 
+class Guessing(Model):
+    """How often one address may fail before it is answered 429.
+
+    A valid session always passes. Addresses: IPv4, or IPv6 by /64. Per process.
+    """
+
+    failed_lookups: Many = Field(
+        60,
+        description="Unknown or wrongly signed session cookies in one `window`; a "
+        "repeated one counts once.",
+    )
+    failed_sign_ins: Many = Field(
+        30, description="POSTs to sign in that signed nobody in, in one `window`."
+    )
+    window: Duration = Field(60.0, description="Time in which used attempts come back.")
+    exempt: Networks = Field(
+        (), description="Networks (CIDR) or addresses that are never limited."
+    )
+
+
 class Server(Model):
     """Where the gateway listens and what it takes."""
 
@@ -168,10 +194,7 @@ class Server(Model):
         "http://localhost:8080",
         description="What the browser calls us: cookies and absolute redirects.",
     )
-    trusted_proxies: Annotated[
-        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
-        Field(max_length=1000),
-    ] = Field(
+    trusted_proxies: Networks = Field(
         (),
         description="Networks whose X-Forwarded-* and Forwarded headers are believed; "
         "empty: nobody's.",
@@ -184,12 +207,24 @@ class Server(Model):
         PlainValidator(_workers),
         _in_schema(anyOf=[{"type": "integer", "minimum": 1}, {"const": "auto"}]),
     ] = Field(1, description="Processes that share the port; `auto`: one for each CPU.")
+    admin_hosts: Annotated[
+        tuple[Annotated[str, PlainValidator(fields.admin_host), _ANY_TEXT], ...],
+        Field(max_length=100),
+    ] = Field(
+        (),
+        description="Host names that the admin listener answers to, `*.` for all below "
+        "one; IP addresses, `localhost`, names without a dot and that of `admin` always "
+        "are.",
+    )
     admin_token: (
         Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
     ) = Field(
         None,
         description="Bearer token of the admin API, at least 16 characters; "
         "`null`: the admin API is off.",
+    )
+    guessing: Guessing | None = Field(
+        Guessing(), description="Limits for failed attempts; `null`: none."
     )
     limits: Limits = Field(Limits(), description="Sizes and counts.")
     timeouts: ServerTimeouts = Field(ServerTimeouts(), description="Patience.")
@@ -524,10 +559,7 @@ class Require(Model):
     aal: Literal["aal1", "aal2", "aal3"] | None = Field(
         None, description="At least this authenticator assurance level."
     )
-    networks: Annotated[
-        tuple[Annotated[str, PlainValidator(values.network), _ANY_TEXT], ...],
-        Field(max_length=1000),
-    ] = Field(
+    networks: Networks = Field(
         (),
         description="Networks (CIDR) or addresses, one of which the client is in. "
         "Narrows every rule, `public` as well.",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -72,6 +73,8 @@ async def run_demo(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     ports = free_ports(wanted)
+    # A published one would be known to every page that finds a way to the listener.
+    admin_token = env.get("GATEWAY_ADMIN_TOKEN") or f"demo-{secrets.token_urlsafe(24)}"
     for name in ("gateway", "admin", "app", "api"):
         asked, given = getattr(wanted, name), getattr(ports, name)
         if asked != given:
@@ -87,7 +90,7 @@ async def run_demo(
         async with (
             _serving(sample_app(), ports.app),
             _serving(api.app(), ports.api),
-            _gateway(ports, {**env, "REDIS_URL": redis.url}) as gateway,
+            _gateway(ports, redis.url, admin_token, env) as gateway,
         ):
             ended = asyncio.ensure_future(gateway.wait())
             stopped = asyncio.ensure_future(stop.wait())
@@ -98,7 +101,7 @@ async def run_demo(
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if ready.done():
-                say(_welcome(ports, notes=not unavailable))
+                say(_welcome(ports, admin_token, notes=not unavailable))
                 await asyncio.wait(
                     {ended, stopped}, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -138,7 +141,7 @@ async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _gateway(
-    ports: Ports, env: Mapping[str, str]
+    ports: Ports, redis_url: str, admin_token: str, env: Mapping[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     config = demo_file("demo.yaml", "config/demo.yaml")
     process = await asyncio.create_subprocess_exec(
@@ -148,6 +151,8 @@ async def _gateway(
         ),
         env={
             **env,
+            "REDIS_URL": redis_url,
+            "GATEWAY_ADMIN_TOKEN": admin_token,
             "DEMO_PORT": str(ports.gateway),
             "DEMO_ADMIN_PORT": str(ports.admin),
             "DEMO_APP_PORT": str(ports.app),
@@ -194,7 +199,7 @@ def _port(wanted: int, held: contextlib.ExitStack) -> int:
     raise EmbeddedUnavailable("there is no free port on 127.0.0.1")
 
 
-def _welcome(ports: Ports, *, notes: bool) -> str:
+def _welcome(ports: Ports, admin_token: str, *, notes: bool) -> str:
     people = "\n".join(
         f"    {account.email:20} {account.password:20} {account.about}"
         for account in ACCOUNTS
@@ -204,6 +209,7 @@ def _welcome(ports: Ports, *, notes: bool) -> str:
     return f"""
   The gateway is at  {address}
   Health and metrics http://127.0.0.1:{ports.admin}/readyz?verbose  /metrics
+  Admin token        {admin_token}
 
   Sign in as
 {people}

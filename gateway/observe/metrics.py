@@ -103,6 +103,11 @@ class Metrics:
         key = (profile, "signed" if signed else "reused")
         self._tokens[key] = self._tokens.get(key, 0) + 1
 
+    def attempt(self, kind: str, outcome: str) -> None:
+        """Count a failed attempt; `outcome` is failed or refused."""
+        attempts = self._tally.numbers[tally.ATTEMPTS.name]
+        attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
+
     def target_ejected(self, upstream: str, cause: str) -> None:
         """Count a target that is left out, by why."""
         ejections = self._tally.numbers[tally.EJECTIONS.name]

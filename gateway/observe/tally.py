@@ -111,6 +111,12 @@ TOKENS: Final = Family(
     Kind.COUNTER,
     ("profile", "outcome"),
 )
+ATTEMPTS: Final = Family(
+    "gateway_failed_attempts_total",
+    "Failed attempts to guess a session or to sign in, and attempts refused for it.",
+    Kind.COUNTER,
+    ("kind", "outcome"),
+)
 LOG_DROPPED: Final = Family(
     "gateway_log_lines_dropped_total",
     "Log lines lost because the reader of standard output was stuck or gone.",
@@ -145,7 +151,8 @@ BUILD: Final = Family(
     across=Across.LEAST,
 )
 FAMILIES: Final = (
-    REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS, TOKENS, LOG_DROPPED,
+    REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS,
+    TOKENS, ATTEMPTS, LOG_DROPPED,
     IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
 )  # fmt: skip
 

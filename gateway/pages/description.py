@@ -109,6 +109,7 @@ ROWS: dict[Reason, tuple[int, str, Action]] = {
     Reason.TARGET_TOO_LONG: (414, "Address too long", Action.HOME),
     Reason.HEADERS_TOO_LARGE: (431, "Request too large", Action.HOME),
     Reason.BODY_TOO_LARGE: (413, "Request too large", Action.HOME),
+    Reason.TOO_MANY_ATTEMPTS: (429, "Please wait a moment", Action.RETRY),
     Reason.REQUEST_TIMEOUT: (408, "That took too long", Action.RETRY),
     Reason.BAD_RETURN_TO: (400, "Where to?", Action.HOME),
     Reason.STORE_UNAVAILABLE: (503, "We will be right back", Action.RETRY),
@@ -145,6 +146,8 @@ def describe(status: int, reason: Reason, detail: str | None = None) -> Descript
     hint = _HINTS_BY_STATUS.get(status, "") if action is Action.HOME else _HINTS[action]
     if reason is Reason.REQUEST_TIMEOUT:
         hint = "Check your connection, then try again."
+    if reason is Reason.TOO_MANY_ATTEMPTS:
+        hint = "The limit counts all devices that share your address."
     return Description(
         status=status,
         title=PHRASES.get(status, "Error"),

@@ -87,6 +87,29 @@ async def heed_answer(
         tools.report.failed(story, error)
 
 
+async def signs_in(
+    headers: Headers, head: RequestHead, serving: Serving, tools: Tools
+) -> bool:
+    """Return whether an app's answer leaves its caller signed in.
+
+    By a session that it sets, or by the one of the request, where the library goes on
+    under the same id. True where the store cannot be asked: nobody is blamed for that.
+    """
+    profile, apps = serving.foreign, tools.apps
+    if profile is None or apps is None:
+        return False
+    held = credential_of(head, serving)
+    begun = cookie_changes(headers, profile).set
+    now = tools.edge.now()
+    try:
+        for each in (*begun, *(() if isinstance(held, Anonymous) else (held,))):
+            if isinstance(await apps.look_up(each, now), Session):
+                return True
+    except StoreUnavailable:
+        return True
+    return False
+
+
 async def _note_beginnings(
     begun: Sequence[Credential],
     held: Held | None,

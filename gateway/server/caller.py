@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason
+from gateway.server.guessing import count_failed_session
 from gateway.server.serving import Serving
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import (
@@ -59,13 +60,26 @@ def credential_of(head: RequestHead, serving: Serving) -> Held | Anonymous:
             return credential
 
 
+def presented(head: RequestHead, serving: Serving, tools: Tools) -> Held | Anonymous:
+    """Read the session cookie as `credential_of`, and count a forged one.
+
+    Raises:
+        TooManyAttempts: the address has shown too many.
+    """
+    found = credential_of(head, serving)
+    if isinstance(found, Anonymous):
+        count_failed_session(found, None, head, serving, tools)
+    return found
+
+
 async def look_up(
-    held: Held, serving: Serving, tools: Tools, now: float
+    held: Held, head: RequestHead, serving: Serving, tools: Tools, now: float
 ) -> Authentication:
     """Ask the store what a cookie stands for at `now`, in epoch seconds.
 
     Raises:
         StoreUnavailable: it could not be found out.
+        TooManyAttempts: it is unknown, and its address has shown too many.
     """
     key = held.key
     record = await tools.store.look_up(held, now)
@@ -76,6 +90,8 @@ async def look_up(
             # Refused, but not for good: the step may be undone in a minute.
             return Anonymous(reason=found.reason)
         tools.ended.note(key, now)
+    if isinstance(found, Anonymous):
+        count_failed_session(found, key, head, serving, tools)
     return found
 
 
@@ -86,11 +102,12 @@ async def caller_of(
 
     Raises:
         StoreUnavailable: it could not be found out.
+        TooManyAttempts: as `look_up`.
     """
-    held = credential_of(head, serving)
+    held = presented(head, serving, tools)
     if isinstance(held, Anonymous):
         return held
-    return await look_up(held, serving, tools, tools.edge.now())
+    return await look_up(held, head, serving, tools, tools.edge.now())
 
 
 def cookies_to_forward(

@@ -13,6 +13,7 @@ from gateway.errors import (
     BadAnswer,
     ConnectFailed,
     StoreUnavailable,
+    TooManyAttempts,
     UpstreamBusy,
     UpstreamTimeout,
 )
@@ -22,6 +23,7 @@ from gateway.server.body import BodyStalled, BodyTooLarge
 from gateway.server.exchange import Answered, Exchange
 from gateway.server.sending import own_reply
 from gateway.server.serving import Serving
+from gateway.server.sign_in_posts import give_back
 from gateway.server.story import Story
 from gateway.server.tools import Tools
 
@@ -58,6 +60,30 @@ async def refuse(
     return await own_reply(exchange, story.head, story, tools, reply, close=True)
 
 
+async def limit(
+    exchange: Exchange,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
+    limited: TooManyAttempts,
+) -> Answered:
+    """Answer 429 to an address that failed too often (RFC 6585, section 4)."""
+    story.decision, story.reason = "refuse", Reason.TOO_MANY_ATTEMPTS
+    if story.head is None:
+        return abort(exchange)
+    reply = serving.replies.problem(
+        429,
+        story.reason,
+        story.head,
+        extra=(("Retry-After", str(limited.retry_after)),),
+    )
+    cookies = serving.clear_cookies if limited.clear else ()
+    try:
+        return await own_reply(exchange, story.head, story, tools, reply, cookies)
+    except ConnectionError:
+        return abort(exchange)
+
+
 async def fail(
     exchange: Exchange,
     serving: Serving,
@@ -67,6 +93,8 @@ async def fail(
 ) -> Answered:
     """Answer a request that something went wrong with, or break its answer off."""
     story.decision = "error"
+    if story.sign_in_post is not None:
+        give_back(story.sign_in_post, serving, tools)
     story.reason = next(
         (reason for kind, reason in _FAILURES if isinstance(error, kind)),
         Reason.INTERNAL,

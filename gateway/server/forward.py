@@ -1,6 +1,6 @@
 """Sends a request that may pass to its upstream, and brings the answer back."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 from gateway.http.head import RequestHead
 from gateway.outbound import OutboundRequest
@@ -15,6 +15,7 @@ from gateway.server.hand_off import read_hand_off
 from gateway.server.obey import obey
 from gateway.server.sending import relay, send_whole, wait_for
 from gateway.server.serving import Application, Serving
+from gateway.server.sign_in_posts import settle_sign_in_post
 from gateway.server.story import Story
 from gateway.server.streams import OpenStream
 from gateway.server.tools import Tools
@@ -68,18 +69,9 @@ async def forward(
         )
     story.upstream_time = tools.edge.ticks() - began
     try:
-        cookies = credentials.set_cookies
-        if serving.foreign is not None:
-            await heed_answer(response.headers, head, serving, story, tools)
-        hand_off = read_hand_off(response.headers)
-        if hand_off is not None:
-            cookies = await obey(
-                hand_off, application, cookies, head, serving, story, tools
-            )
-        elif cookies and tools.streams.was_revoked(story.session_key):
-            # Whoever signed in again while this answer was waited for holds a new
-            # cookie, which the longer life of the old one must not replace.
-            cookies = ()
+        cookies = await _session_cookies(
+            response, application, credentials.set_cookies, head, serving, story, tools
+        )
         rules = _answer_rules(serving, story)
         patience = application.idle
         content = response.complete_body()
@@ -103,6 +95,36 @@ async def forward(
         response.abort()
         raise
     return answered
+
+
+async def _session_cookies(
+    response: UpstreamResponse,
+    application: Application,
+    cookies: Sequence[str],
+    head: RequestHead,
+    serving: Serving,
+    story: Story,
+    tools: Tools,
+) -> Sequence[str]:
+    """Carry out what an answer does to sessions; return the cookies to set.
+
+    Raises:
+        BadAnswer, StoreUnavailable: as `obey`.
+    """
+    if serving.foreign is not None:
+        await heed_answer(response.headers, head, serving, story, tools)
+    hand_off = read_hand_off(response.headers)
+    if story.sign_in_post is not None:
+        await settle_sign_in_post(
+            story.sign_in_post, response, hand_off, head, serving, tools
+        )
+    if hand_off is not None:
+        return await obey(hand_off, application, cookies, head, serving, story, tools)
+    if cookies and tools.streams.was_revoked(story.session_key):
+        # Whoever signed in again while this answer was waited for holds a new
+        # cookie, which the longer life of the old one must not replace.
+        return ()
+    return cookies
 
 
 async def _upload(

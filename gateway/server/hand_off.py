@@ -12,10 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import orjson
-
-from gateway.sessions.members import deeper_than
-from gateway.sessions.record import MAX_RECORD_DEPTH, Identity, Tenant
+from gateway.sessions.members import (
+    MAX_RECORD_DEPTH,
+    NotJson,
+    Refused,
+    deeper_than,
+    parse_json,
+)
+from gateway.sessions.record import Identity, Tenant
 
 SIGN_IN: Final = b"x-gateway-sign-in"
 SIGN_OUT: Final = b"x-gateway-sign-out"
@@ -82,14 +86,19 @@ def _read_sign_in(value: bytes) -> SignIn | BadHandOff:
         return BadHandOff(why="X-Gateway-Sign-In is longer than 16 KiB")
     try:
         padded = value + b"=" * (-len(value) % 4)
-        decoded = orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return BadHandOff(why="X-Gateway-Sign-In is not base64url JSON")
-    return sign_in_of(decoded)
+    try:
+        return sign_in_of(parse_json(raw))
+    except NotJson:
+        return BadHandOff(why="X-Gateway-Sign-In is not base64url JSON")
+    except Refused as refused:
+        return BadHandOff(why=f"X-Gateway-Sign-In: {refused}")
 
 
 def sign_in_of(decoded: object) -> SignIn | BadHandOff:
-    """Read a sign-in from parsed JSON; the admin API takes the same object."""
+    """Read a sign-in from JSON that `parse_json` parsed; the admin API takes the same."""
     if not isinstance(decoded, dict):
         return BadHandOff(why="a sign-in is a JSON object")
     if deeper_than(decoded, MAX_RECORD_DEPTH):

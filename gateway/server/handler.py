@@ -8,7 +8,7 @@ is a reply; after it a failure is an abort, never a second reply.
 import asyncio
 
 from gateway.decision import Allow, decide, outside_networks
-from gateway.errors import StoreUnavailable
+from gateway.errors import StoreUnavailable, TooManyAttempts
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
@@ -17,14 +17,15 @@ from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
 from gateway.server.arrival import read_arrival
-from gateway.server.caller import cookies_to_forward, credential_of, look_up
+from gateway.server.caller import cookies_to_forward, look_up, presented
 from gateway.server.credentials import Credentials, credentials_for
-from gateway.server.endings import FAILURES, abort, fail, note_broken_off, refuse
+from gateway.server.endings import FAILURES, abort, fail, limit, note_broken_off, refuse
 from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own
 from gateway.server.exchange import Answered, Exchange
 from gateway.server.forward import forward
 from gateway.server.sending import own_reply
 from gateway.server.serving import Serving
+from gateway.server.sign_in_posts import begin_sign_in_post
 from gateway.server.story import Story
 from gateway.server.tools import Tools
 from gateway.sessions.authenticate import (
@@ -62,6 +63,8 @@ class Handler:
         except ConnectionError:
             note_broken_off(story)
             return abort(exchange)
+        except TooManyAttempts as limited:
+            return await limit(exchange, serving, story, tools, limited)
         except FAILURES as error:
             return await fail(exchange, serving, story, tools, error)
         except Exception as error:  # noqa: BLE001 - law 7: a reply, whatever it is
@@ -127,6 +130,10 @@ class Handler:
             return await own_reply(exchange, head, story, self._tools, reply, cookies)
         story.decision = "allow"
         application = serving.applications[route.upstream]
+        if head.method == "POST":
+            begin_sign_in_post(
+                route, application, authentication, head, serving, story, self._tools
+            )
         credentials = (
             credentials_for(
                 application.view, authentication, decision, head, serving, self._tools
@@ -178,13 +185,13 @@ class Handler:
             return Anonymous(reason=Reason.PREFLIGHT)
         if route.session_ignored:
             return Anonymous(reason=Reason.NO_SESSION)
-        held = credential_of(head, serving)
+        held = presented(head, serving, self._tools)
         if isinstance(held, Anonymous):
             return held
         edge = self._tools.edge
         began = edge.ticks()
         try:
-            found = await look_up(held, serving, self._tools, story.now)
+            found = await look_up(held, head, serving, self._tools, story.now)
         except StoreUnavailable:
             story.lookup_outcome = "error"
             if route.rule is Rule.PUBLIC:

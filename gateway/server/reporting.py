@@ -20,6 +20,7 @@ from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics, render_merged
 from gateway.proxy.health import TargetChange
 from gateway.reasons import Reason
+from gateway.server.attempts import Kind, LimitReached
 from gateway.server.edge import Edge
 from gateway.server.story import Story
 from gateway.sessions.record import Session
@@ -189,6 +190,24 @@ class Reporter:
     def corrupt_record(self, key: str, why: str) -> None:
         """Log once for each key that holds what is no session."""
         self._log.warning("unreadable session record", key=key[:12], why=why)
+
+    def attempt_failed(self, kind: Kind) -> None:
+        """Count a guess that failed."""
+        self._metrics.attempt(kind.value, "failed")
+
+    def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
+        """Count a guess that was refused; once for each address and window, log it."""
+        self._metrics.attempt(kind.value, "refused")
+        if reached is not None:
+            self._log.warning(
+                "too many failed attempts",
+                kind=kind.value,
+                client=reached.source,
+                refused=reached.refused,
+                limit=reached.allowance.count,
+                window_seconds=reached.allowance.window,
+                unlogged_clients=reached.unlogged,
+            )
 
     def administered(self, event: str, session: Session) -> None:
         """Write what was done by the admin API."""

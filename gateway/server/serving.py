@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.decision import Policy
+from gateway.http.forwarded import Network
 from gateway.http.head import HeadRules
 from gateway.outbound import UpstreamView
 from gateway.proxy.upstream import Upstream
 from gateway.routes.table import RouteTable
 from gateway.server.answer import AnswerRules
+from gateway.server.attempts import Allowance
 from gateway.server.replies import Replies
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec
@@ -52,11 +54,25 @@ class Application:
     view: UpstreamView
     upstream: Upstream
     may_sign_in: bool
+    signs_in: bool
+    """Whether its answers begin sessions: by `may_sign_in`, or as the app's own."""
     idle: float
     body_idle: float
     """Seconds that a client may pause in its body, and before `body_rate` counts."""
     body_rate: int
     """Bytes a second that a client's body must bring; 0 is any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuessRules:
+    """How many guesses an address has, and who is not counted."""
+
+    sessions: Allowance
+    sign_ins: Allowance
+    exempt: tuple[Network, ...]
+    sign_in_path: str | None
+    """The path of `sign_in.url`; None where that is on another host."""
+    public_origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +92,7 @@ class Serving:
     applications: Mapping[str, Application]
     minter: Minter
     replies: Replies
+    guessing: GuessRules | None
     answers: AnswerRules
     answers_unasked: AnswerRules
     """The same, where the session could not be asked about: no answer to such a

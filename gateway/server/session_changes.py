@@ -113,7 +113,9 @@ async def sign_out(
     now = tools.edge.now()
     held = credential_of(head, serving)
     if not isinstance(held, Anonymous):
-        if serving.foreign is not None and await _is_guest(held, serving, tools, now):
+        if serving.foreign is not None and await _is_guest(
+            held, head, serving, tools, now
+        ):
             # A session of nobody may be somebody's later, under the same id.
             return ()
         ended = await tools.store.end(held.key, now, "signed_out")
@@ -129,8 +131,10 @@ async def sign_out(
     return serving.clear_cookies
 
 
-async def _is_guest(held: Held, serving: Serving, tools: Tools, now: float) -> bool:
-    found = await look_up(held, serving, tools, now)
+async def _is_guest(
+    held: Held, head: RequestHead, serving: Serving, tools: Tools, now: float
+) -> bool:
+    found = await look_up(held, head, serving, tools, now)
     return isinstance(found, Anonymous) and found.reason is Reason.NO_SESSION
 
 

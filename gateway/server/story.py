@@ -8,6 +8,17 @@ from gateway.routes.model import Route
 
 
 @dataclass(slots=True)
+class SignInPost:
+    """A POST that may be a sign-in, by the source whose attempts it counts among.
+
+    `charged`: it was counted already, and is given back if it does not fail.
+    """
+
+    source: str
+    charged: bool
+
+
+@dataclass(slots=True)
 class Story:
     """The only mutable thing on the way of a request. Holds no secret."""
 
@@ -33,5 +44,6 @@ class Story:
     upstream_time: float = 0.0
     answered: bool = False
     """The first byte of the answer is out: from here on a failure is an abort."""
+    sign_in_post: SignInPost | None = None
     cut: Reason | None = None
     """Why the gateway itself broke the answer off."""

@@ -1,12 +1,13 @@
 """The parts that outlive a configuration: what a request's way reaches out with."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from gateway.errors import StoreUnavailable
+from gateway.server.attempts import Attempts, Kind, LimitReached
 from gateway.server.edge import Edge
 from gateway.server.story import Story
 from gateway.server.streams import OpenStreams
@@ -43,6 +44,14 @@ class Report(Protocol):
         """Note a token that was signed, or used again."""
         ...
 
+    def attempt_failed(self, kind: Kind) -> None:
+        """Count a guess that failed."""
+        ...
+
+    def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
+        """Count a guess that was refused; log `reached`, where there is something."""
+        ...
+
     def administered(self, event: str, session: Session) -> None:
         """Note that the admin API made or ended a session."""
         ...
@@ -70,6 +79,9 @@ class Tools:
     edge: Edge
     streams: OpenStreams
     report: Report
+    attempts: Mapping[Kind, Attempts] = field(
+        default_factory=lambda: {kind: Attempts(kind) for kind in Kind}
+    )
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     _later: set[asyncio.Task[Any]] = field(default_factory=set)

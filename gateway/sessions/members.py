@@ -1,17 +1,59 @@
 """Members of a record, checked one by one; the first that is wrong refuses it."""
 
+import json
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
+
+import orjson
 
 from gateway.sessions.timestamps import parse_timestamp
 
 MAX_ID_CHARS: Final = 255
+# The format itself nests three deep. orjson gives up at 1024, and what it read
+# must be written again, where its limit is 254.
+MAX_RECORD_DEPTH: Final = 32
 
 _T = TypeVar("_T")
 
 
 class Refused(Exception):  # noqa: N818 - parse_record turns it into a value
     """A member of the record is not what the format says."""
+
+
+class NotJson(Refused):
+    """The bytes are not JSON at all."""
+
+
+def parse_json(raw: bytes) -> Any:
+    """Parse JSON (RFC 8259) that means one thing.
+
+    Raises:
+        Refused: it is not JSON, nests deeper than MAX_RECORD_DEPTH, or holds a key twice:
+            parsers disagree about which of the two counts.
+    """
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise NotJson("not JSON") from None
+    if deeper_than(document, MAX_RECORD_DEPTH):
+        raise Refused(f"nests deeper than {MAX_RECORD_DEPTH}")
+    # For the keys alone: what the numbers say was read above.
+    json.loads(
+        raw.decode("utf-8"),
+        object_pairs_hook=_once,
+        parse_int=_nothing,
+        parse_float=_nothing,
+    )
+    return document
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({key for key, _ in pairs}) < len(pairs):
+        raise Refused("a key is there twice")
+
+
+def _nothing(_text: str) -> None:
+    return None
 
 
 def read_object(value: object, where: str) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from typing import Any, Final
 import orjson
 
 from gateway.sessions.members import (
+    MAX_RECORD_DEPTH,
     Refused,
     deeper_than,
     optional,
+    parse_json,
     read_bool,
     read_label,
     read_name,
@@ -32,9 +34,6 @@ from gateway.sessions.timestamps import format_timestamp
 # A record holds names, roles and a few memberships: about 1 KiB. 64 KiB leaves
 # room for a thousand tenants and keeps one bad writer from costing us memory.
 MAX_RECORD_BYTES: Final = 64 * 1024
-# The format itself nests three deep. orjson gives up at 1024, and what it read
-# must be written again, where its limit is 254.
-MAX_RECORD_DEPTH: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +119,9 @@ def parse_record(raw: bytes) -> Session | Corrupt:
     if len(raw) > MAX_RECORD_BYTES:
         return Corrupt(f"larger than {MAX_RECORD_BYTES} bytes")
     try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return Corrupt("not JSON")
-    if not isinstance(document, dict):
-        return Corrupt("not a JSON object")
-    if deeper_than(document, MAX_RECORD_DEPTH):
-        return Corrupt(f"nested deeper than {MAX_RECORD_DEPTH}")
-    try:
+        document = parse_json(raw)
+        if not isinstance(document, dict):
+            return Corrupt("not a JSON object")
         return _session(document)
     except Refused as refused:
         return Corrupt(str(refused))

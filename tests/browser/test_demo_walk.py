@@ -2,11 +2,14 @@
 
 import json
 import re
+import urllib.error
 import urllib.request
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
+
+from tests.servers import PATIENCE
 
 pytestmark = [
     pytest.mark.browser,
@@ -215,3 +218,22 @@ def test_a_page_fits_a_telephone(chromium, demo, scheme):
 
     assert wider <= 0
     context.close()
+
+
+def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(demo) -> None:
+    (token,) = re.findall(r"Admin token +(\S+)", "".join(demo.said))
+
+    def asked(token: str, host: str) -> int:
+        url = f"{demo.admin}/admin/identities/u_ada/sessions"
+        headers = {"Authorization": f"Bearer {token}", "Host": host}
+        request = urllib.request.Request(url, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert len(token) > 32
+    assert asked(token, "127.0.0.1") == 200
+    assert asked(token, "evil.example") == 421
+    assert asked("change-me-this-is-only-a-demo-token", "127.0.0.1") == 401

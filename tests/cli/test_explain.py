@@ -407,13 +407,12 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-LATER = NOW * 2  # these sessions live for a long time
 LIVE = a_session(
     id="live",
-    issued_at=LATER,
-    authenticated_at=LATER,
-    expires_at=LATER + 1,
-    last_seen_at=LATER,
+    issued_at=time.time(),
+    authenticated_at=time.time(),
+    expires_at=NOW * 2,
+    last_seen_at=time.time(),
 )
 
 

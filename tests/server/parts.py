@@ -15,6 +15,7 @@ from aiohttp.streams import StreamReader
 from gateway.build import build_serving
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.reasons import Reason
+from gateway.server.attempts import Kind, LimitReached
 from gateway.server.clock import Clock
 from gateway.server.edge import Edge
 from gateway.server.exchange import Exchange
@@ -96,6 +97,12 @@ class Notes:
 
     def token(self, profile: str, *, signed: bool) -> None:
         self.tokens.append((profile, signed))
+
+    def attempt_failed(self, kind: Kind) -> None:
+        self.others.append(("attempt_failed", kind))
+
+    def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
+        self.others.append(("attempt_refused", (kind, reached)))
 
     def administered(self, event: str, session: Session) -> None:
         self.others.append((event, session))

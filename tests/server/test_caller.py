@@ -57,7 +57,7 @@ async def test_an_ended_session_is_nobody_with_the_reason() -> None:
     token = await signed_in(tools)
     await tools.store.end(token.key, NOW)
 
-    found = await look_up(token, SERVING, tools, NOW)
+    found = await look_up(token, head(), SERVING, tools, NOW)
 
     assert found == Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
 
@@ -75,7 +75,7 @@ class Away(MemoryStore):
 
 
 async def clockwise(tools: Tools, token: SessionToken) -> Authentication:
-    return await look_up(token, SERVING, tools, tools.edge.now())
+    return await look_up(token, head(), SERVING, tools, tools.edge.now())
 
 
 async def test_a_clock_set_back_revives_no_session() -> None:

@@ -92,6 +92,8 @@ def test_a_malformed_sign_in_signs_nobody_in(document: object, told: str) -> Non
         pytest.param([(NAME, base64.b64encode(b'"\xff"'))], "base64url JSON", id="not UTF-8"),
         pytest.param([(NAME, base64.b64encode(b"[" * 9000))], "base64url JSON", id="deep"),
         pytest.param([(NAME, b"A" * 16_385)], "16 KiB", id="long"),
+        pytest.param([(NAME, base64.b64encode(b'{"identity": {"id": "u", "id": "v"}}'))], "twice", id="a key twice"),
+        pytest.param([(NAME, base64.b64encode(b'{"aal": "aal1", "identity": {"id": "u"}, "aal": "aal3"}'))], "twice", id="a level twice"),
         pytest.param([(OUT, b"")], "neither", id="out, empty"),
         pytest.param([(OUT, b"ALL")], "neither", id="out, another case"),
         pytest.param([(OUT, b"this, all")], "neither", id="out, both"),

@@ -221,3 +221,28 @@ def test_a_leap_second_is_the_second_before():
     assert parse_timestamp("2016-12-31T23:59:60Z") == parse_timestamp(
         "2016-12-31T23:59:59Z"
     )
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'"active": false, ',
+        b'"\\u0061ctive": false, ',
+        b'"x": {"a": 1, "a": 1}, ',
+        b'"x": [[{"": 1, "": 2}]], ',
+    ],
+)
+def test_a_record_that_says_something_twice_is_unreadable(twice: bytes) -> None:
+    raw = serialise(a_session())
+
+    found = parse_record(b"{" + twice + raw[1:])
+
+    assert found == Corrupt("a key is there twice")
+
+
+def test_a_record_may_hold_numbers_of_any_size() -> None:
+    raw = serialise(a_session())
+
+    found = parse_record(b'{"x": 1' + b"0" * 300 + b', "y": -1e-300, ' + raw[1:])
+
+    assert isinstance(found, Session)

@@ -10,7 +10,7 @@
 """
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from importlib.resources import files
 from typing import Final
 
@@ -20,6 +20,7 @@ from aiohttp.typedefs import Middleware
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.admin.health import Health
+from gateway.server.admin.hosts import host_guard
 from gateway.server.admin.problem import OF_STATUS, problem
 from gateway.server.admin.sessions import SessionApi
 
@@ -34,7 +35,8 @@ def admin_application(
     sessions: SessionApi,
     metrics: Callable[[str], tuple[bytes, str]],
     token: Callable[[], str | None],
-    refused: Callable[[str], None],
+    refused: Callable[[str], int],
+    hosts: Callable[[], Collection[str]] = tuple,
 ) -> web.Application:
     """Build the application.
 
@@ -43,10 +45,14 @@ def admin_application(
         sessions: creates, shows and ends sessions.
         metrics: gives the exposition for an Accept value, and its content type.
         token: gives the admin token in force, or None when there is no API.
-        refused: told the address of a caller without the token.
+        refused: told the address of a caller without the token; returns the seconds
+            to wait for one that failed too often, else 0.
+        hosts: gives the host names that the listener answers to, beside IP addresses,
+            localhost and names of one label.
     """
     application = web.Application(
-        middlewares=[_problems, _guard(token, refused)], client_max_size=_BODY_LIMIT
+        middlewares=[_problems, host_guard(hosts), _guard(token, refused)],
+        client_max_size=_BODY_LIMIT,
     )
     application.router.add_get("/livez", health.live)
     application.router.add_get("/readyz", health.ready)
@@ -68,7 +74,7 @@ def admin_application(
 
 
 def _guard(
-    token: Callable[[], str | None], refused: Callable[[str], None]
+    token: Callable[[], str | None], refused: Callable[[str], int]
 ) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -79,13 +85,16 @@ def _guard(
             return problem(
                 403, Reason.NOT_ADMIN, "server.admin_token is not set: there is no API"
             )
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        # Two of them are two callers, equal or not: which one counts is a guess.
+        said = request.headers.getall("Authorization", [])
+        scheme, _, given = (said[0] if len(said) == 1 else "").partition(" ")
         # A comparison that stops at the first difference tells where it is.
         same = hmac.compare_digest(
             given.strip().encode("utf-8", "surrogateescape"), expected.encode()
         )
         if scheme.lower() != "bearer" or not same:
-            refused(request.remote or "")
+            if wait := refused(request.remote or ""):
+                return problem(429, Reason.TOO_MANY_ATTEMPTS, Retry_After=str(wait))
             return problem(
                 401,
                 Reason.NOT_ADMIN,

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
+from gateway.server.admin.named import named
 from gateway.server.admin.problem import problem
 from gateway.server.hand_off import BadHandOff, sign_in_of
 from gateway.server.serving import Serving
@@ -16,6 +17,7 @@ from gateway.server.session_changes import session_of
 from gateway.server.tools import Tools
 from gateway.sessions.cookie import new_token
 from gateway.sessions.foreign import ForeignStore, is_key
+from gateway.sessions.members import Refused, parse_json
 from gateway.sessions.record import Session, serialise
 
 _TRIES: Final = 64
@@ -32,11 +34,12 @@ class SessionApi:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the paths of this API."""
         router.add_post("/admin/sessions", self.create)
-        router.add_get("/admin/sessions/{id}", self.show)
-        router.add_delete("/admin/sessions/{id}", self.end)
-        router.add_patch("/admin/sessions/{id}/extend", self.extend)
-        router.add_get("/admin/identities/{id}/sessions", self.list)
-        router.add_delete("/admin/identities/{id}/sessions", self.end_all)
+        # A plain {id} would take no braces.
+        router.add_get("/admin/sessions/{id:[^/]+}", self.show)
+        router.add_delete("/admin/sessions/{id:[^/]+}", self.end)
+        router.add_patch("/admin/sessions/{id:[^/]+}/extend", self.extend)
+        router.add_get("/admin/identities/{id:[^/]+}/sessions", self.list)
+        router.add_delete("/admin/identities/{id:[^/]+}/sessions", self.end_all)
 
     async def create(self, request: web.Request) -> web.Response:
         """Create a session from the object that a sign-in hand-off carries.
@@ -48,9 +51,9 @@ class SessionApi:
         if store is None:
             return _read_only()
         try:
-            document = orjson.loads(await request.read())
-        except orjson.JSONDecodeError:
-            return _bad("the body is not JSON")
+            document = parse_json(await request.read())
+        except Refused as refused:
+            return _bad(f"the body: {refused}")
         wanted = sign_in_of(document)
         if isinstance(wanted, BadHandOff):
             return _bad(wanted.why)
@@ -78,7 +81,7 @@ class SessionApi:
 
         Of an app's sessions only those are known here that asked lately.
         """
-        session_id = request.match_info["id"]
+        session_id = named(request)
         found = await self._tools.store.find(session_id)
         if found is None:
             return _unknown()
@@ -97,8 +100,8 @@ class SessionApi:
         """
         apps = self._tools.apps
         if apps is not None:
-            return await self._end_by_hash(apps, request.match_info["id"])
-        found = await self._tools.store.find(request.match_info["id"])
+            return await self._end_by_hash(apps, named(request))
+        found = await self._tools.store.find(named(request))
         if found is None:
             return _unknown()
         if await self._tools.store.end(found[0], self._tools.edge.now()) is not None:
@@ -111,7 +114,7 @@ class SessionApi:
         if store is None:
             return _read_only()
         for _ in range(_TRIES):
-            found = await self._tools.store.find(request.match_info["id"])
+            found = await self._tools.store.find(named(request))
             if found is None:
                 return _unknown()
             key, session = found
@@ -140,14 +143,12 @@ class SessionApi:
         """List the live sessions of an identity; 409 where nobody keeps a list."""
         if self._tools.own is None:
             return _read_only()
-        found = await self._tools.store.list_for(
-            request.match_info["id"], self._tools.edge.now()
-        )
+        found = await self._tools.store.list_for(named(request), self._tools.edge.now())
         return _json(200, [_view(session) for _, session in found])
 
     async def end_all(self, request: web.Request) -> web.Response:
         """End every session of an identity; answers how many there were."""
-        identity, now = request.match_info["id"], self._tools.edge.now()
+        identity, now = named(request), self._tools.edge.now()
         found = await self._tools.store.list_for(identity, now)
         count = await self._tools.store.end_all(identity, now, None)
         for _, session in found:

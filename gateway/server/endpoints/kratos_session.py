@@ -8,7 +8,7 @@ from gateway.http.head import RequestHead
 from gateway.http.headers import fold
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
-from gateway.server.caller import credential_of, look_up
+from gateway.server.caller import look_up, presented
 from gateway.server.endpoints.answered import OwnAnswer
 from gateway.server.endpoints.kratos_reply import SESSION_INACTIVE, refused
 from gateway.server.serving import Serving
@@ -163,10 +163,10 @@ def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
 async def _find(head: RequestHead, serving: Serving, tools: Tools) -> Caller | Nobody:
     if any(fold(name) == _SESSION_TOKEN for name, _ in head.headers):
         return Nobody(reason=Reason.MALFORMED)
-    token = credential_of(head, serving)
+    token = presented(head, serving, tools)
     if isinstance(token, Anonymous):
         return Nobody(reason=token.reason, missing=token.reason is Reason.NO_SESSION)
-    match await look_up(token, serving, tools, tools.edge.now()):
+    match await look_up(token, head, serving, tools, tools.edge.now()):
         case Authenticated(session=session):
             return Caller(session=session, token=token)
         case Anonymous(reason=reason, ended=ended):

@@ -8,7 +8,7 @@ from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason
-from gateway.server.caller import credential_of, look_up
+from gateway.server.caller import look_up, presented
 from gateway.server.endpoints.answered import OwnAnswer, read_form
 from gateway.server.exchange import Exchange
 from gateway.server.serving import Serving
@@ -79,12 +79,12 @@ async def _switch(
     story: Story,
     tools: Tools,
 ) -> Reason | None:
-    held = credential_of(head, serving)
+    held = presented(head, serving, tools)
     if isinstance(held, Anonymous):
         return held.reason
     async with tools.turn(held.key):
         for tried in range(_TRIES):
-            match await look_up(held, serving, tools, tools.edge.now()):
+            match await look_up(held, head, serving, tools, tools.edge.now()):
                 case Anonymous(reason=reason):
                     return reason
                 case Authenticated(session=session, key=key):

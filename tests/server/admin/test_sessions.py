@@ -1,18 +1,22 @@
 """The session API, against its own description: each answer is one it promises."""
 
+import asyncio
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from jsonschema import Draft202012Validator
+from multidict import CIMultiDict
 from openapi_spec_validator import validate
+from yarl import URL
 
 from gateway.errors import StoreUnavailable
 from gateway.server.admin.application import admin_application
@@ -105,6 +109,7 @@ async def opened(
         metrics=lambda _: (b"", "text/plain"),
         token=lambda: token,
         refused=refused.append,
+        hosts=lambda: ("gw.internal",),
     )
     async with TestClient(TestServer(application)) as client:
         yield Admin(client, tools, refused)
@@ -169,6 +174,19 @@ async def test_where_no_token_is_configured_there_is_no_api() -> None:
         {"identity": {"id": "u", "roles": "admin"}},
         {**ADA, "tenants": []},
         {**ADA, "active_tenant_id": "t_other"},
+        {**ADA, "active_tenant_id": ""},
+        {**ADA, "tenants": {"": {}}},
+        {**ADA, "tenants": {"t": {"role": "r" * 256}}},
+        {**ADA, "tenants": {"t" * 256: {}}},
+        {**ADA, "authentication_methods": [""]},
+        {**ADA, "authentication_methods": ["m" * 256]},
+        {"identity": {"id": "u" * 256}},
+        {"identity": {"id": "u", "roles": [""]}},
+        {"identity": {"id": "u", "roles": ["r" * 256]}},
+        b'{"identity": {"id": "u_ada"}, "identity": {"id": "u_eve"}}',
+        b'{"identity": {"id": "u_ada", "\\u0069d": "u_eve"}}',
+        b'{"identity": {"id": "u"}, "tenants": {"t": {"role": "a", "role": "b"}}}',
+        b'{"identity": {"id": "u", "traits": {"a": {"b": 1, "b": 2}}}}',
         {**ADA, "aal": "aal9"},
         {**ADA, "persistent": 1},
     ],
@@ -178,6 +196,95 @@ async def test_what_is_no_sign_in_starts_nothing(admin: Admin, body: Any) -> Non
 
     assert (status, found["reason"]) == (400, "bad_request")
     assert "X-Auth-Role" not in found["detail"]
+
+
+@pytest.mark.parametrize(
+    "identity_id",
+    [
+        *("{x}", "}{", "{", "a/b", "/", "%", "%2F", "%25", "..", ".", "a b", "a?b#c"),
+        *("ü", "日本", "😀", ";a=b", "+", "\\", "*", "sessions", "i" * 255, "é" * 255),
+    ],
+)
+async def test_an_identity_with_any_id_can_be_listed_and_ended(
+    admin: Admin, identity_id: str
+) -> None:
+    path = (
+        f"/admin/identities/{quote(identity_id, safe='').replace('.', '%2E')}/sessions"
+    )
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    url = URL(str(admin.client.make_url("/"))[:-1] + path, encoded=True)
+    body = {"identity": {"id": identity_id}}
+
+    status, made = await admin.ask("POST", "/admin/sessions", body)
+    async with admin.client.session.get(url, headers=headers) as answer:
+        listed = await answer.json()
+    async with admin.client.session.delete(url, headers=headers) as answer:
+        ended = await answer.json()
+
+    assert status == 201
+    assert listed == [made["session"]]
+    assert ended == {"count": 1}
+    assert await admin.tools.store.list_for(identity_id, NOW) == []
+
+
+@pytest.mark.parametrize(
+    "second", [f"Bearer {TOKEN}", "Bearer other", "Basic eDp5", ""]
+)
+@pytest.mark.parametrize("right_first", [True, False])
+async def test_two_authorization_lines_are_no_token(
+    admin: Admin, second: str, right_first: bool
+) -> None:
+    lines = [("Authorization", f"Bearer {TOKEN}"), ("Authorization", second)]
+    fields = CIMultiDict(lines if right_first else lines[::-1])
+
+    async with admin.client.delete(
+        f"/admin/sessions/{SESSION}", headers=fields
+    ) as answer:
+        assert answer.status == 401
+
+    assert admin.refused == ["127.0.0.1"]
+    assert len(await admin.tools.store.list_for("u_ada", NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421),
+        ("evil.example:9090", 421),
+        ("10.0.0.7:9090", 200),
+        ("localhost", 200),
+        ("gateway", 200),
+        ("gw.internal", 200),
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    ["/livez", "/readyz", "/metrics", "/openapi.json", f"/admin/sessions/{SESSION}"],
+)
+async def test_a_page_does_not_reach_the_listener_by_a_name_of_its_own(
+    admin: Admin, path: str, host: str, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": host}
+
+    async with admin.client.get(path, headers=headers) as answer:
+        assert answer.status == status
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    assert admin.refused == []
+
+
+async def test_one_host_is_named_and_only_once(admin: Admin) -> None:
+    statuses = []
+    for head in (
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n",
+        b"GET /livez HTTP/1.1\r\n",
+        b"GET /livez HTTP/1.0\r\n",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", admin.client.port)
+        writer.write(head + b"Connection: close\r\n\r\n")
+        statuses.append(int((await reader.readline()).split()[1]))
+        writer.close()
+
+    assert statuses == [400, 400, 200]
 
 
 async def test_a_body_too_large_is_not_read(admin: Admin) -> None:

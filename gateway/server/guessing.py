@@ -1,0 +1,95 @@
+"""Guessed sessions: an address with too many unknown ones gets a 429.
+
+The session is always looked up first, so a valid one passes, whoever shares its
+address. Only what failed anyway is counted, and refused beyond the allowance.
+"""
+
+from math import ceil
+from typing import Final
+
+from gateway.errors import TooManyAttempts
+from gateway.http.forwarded import is_trusted, parse_address
+from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.server.attempts import Allowance, Kind, source_of
+from gateway.server.serving import GuessRules, Serving
+from gateway.server.tools import Tools
+from gateway.sessions.authenticate import Anonymous
+
+_GUESSED: Final = frozenset((Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE))
+"""What a guess ends in. A malformed cookie cannot be right, and asks the store
+nothing; an ended session was somebody's."""
+
+
+def count_failed_session(
+    found: Anonymous, key: str | None, head: RequestHead, serving: Serving, tools: Tools
+) -> None:
+    """Count a session cookie that is not known, or not signed by the app.
+
+    `key` is the place in the store that was asked for; None where the signature is
+    wrong. The same cookie again is not counted: a page asks for many things with it.
+
+    Raises:
+        TooManyAttempts: the address has no attempt left. The cookie goes if it is the
+            gateway's own: then the browser's next request is no attempt.
+    """
+    rules = serving.guessing
+    if rules is None or found.reason not in _GUESSED:
+        return
+    source = counted_source(rules, head.client)
+    if source is None:
+        return
+    attempts, now = tools.attempts[Kind.SESSION], tools.edge.ticks()
+    secret = hash(key or _session_cookies(head, serving))
+    if attempts.is_repeated(secret, rules.sessions, now):
+        return
+    refuse_beyond(Kind.SESSION, source, rules.sessions, tools, clear=found.ended)
+    attempts.charge(source, rules.sessions, now)
+    attempts.remember(secret, now)
+    tools.report.attempt_failed(Kind.SESSION)
+
+
+def count_failed_admin(client: str, serving: Serving, tools: Tools) -> None:
+    """Count a call to the admin API with a wrong token; the right one always passes.
+
+    Raises:
+        TooManyAttempts: the address has no attempt left.
+    """
+    rules = serving.guessing
+    source = None if rules is None else counted_source(rules, client)
+    if rules is None or source is None:
+        return
+    refuse_beyond(Kind.ADMIN, source, rules.sign_ins, tools)
+    tools.attempts[Kind.ADMIN].charge(source, rules.sign_ins, tools.edge.ticks())
+    tools.report.attempt_failed(Kind.ADMIN)
+
+
+def counted_source(rules: GuessRules, client: str) -> str | None:
+    """Return whose attempts these are; None: exempt, or no address is known."""
+    address = parse_address(client)
+    return None if is_trusted(address, rules.exempt) else source_of(address)
+
+
+def refuse_beyond(
+    kind: Kind, source: str, allowance: Allowance, tools: Tools, *, clear: bool = False
+) -> None:
+    """Refuse where no attempt is left.
+
+    Raises:
+        TooManyAttempts: with the time to wait.
+    """
+    attempts, now = tools.attempts[kind], tools.edge.ticks()
+    wait = attempts.wait(source, allowance, now)
+    if wait:
+        tools.report.attempt_refused(kind, attempts.refuse(source, allowance, now))
+        raise TooManyAttempts(retry_after=ceil(wait), clear=clear)
+
+
+def _session_cookies(head: RequestHead, serving: Serving) -> tuple[bytes, ...]:
+    name = serving.cookie_name + b"="
+    return tuple(
+        pair
+        for field in head.cookies
+        for pair in field.split(b";")
+        if pair.strip().startswith(name)
+    )
