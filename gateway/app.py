@@ -98,10 +98,11 @@ class App:
         self._redis_url = redis_url
         self._reuse_port = reuse_port
         self._edge = Edge()
-        # One each, so that what waits for names of the one never fills the other.
-        self._names = Resolver(build_dns(loaded.config))
-        self._redis_names = Resolver(build_dns(loaded.config))
         self._reporter = Reporter(output, folder=metrics_folder, first=first)
+        # One each, so that what waits for names of the one never fills the other.
+        dns, on_change = build_dns(loaded.config), self._reporter.name_changed
+        self._names = Resolver(dns, on_change=on_change)
+        self._redis_names = Resolver(dns, on_change=on_change)
         self._doors: list[Door] = []
         self._tls: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,5 +1,6 @@
 """`gateway healthcheck`: is the gateway of this configuration ready?"""
 
+import asyncio
 import http.client
 import socket
 import sys
@@ -7,8 +8,12 @@ from pathlib import Path
 
 import click
 
+from gateway.build import build_dns
 from gateway.cli import config_option, load_or_exit
+from gateway.config.schema import Config
 from gateway.config.values import split_listen
+from gateway.net.connect import open_socket
+from gateway.net.resolver import Resolver
 
 _PATIENCE = 3.0
 
@@ -30,7 +35,7 @@ def healthcheck(config: Path) -> None:
         click.echo("server.admin is null, so there is nobody to ask", err=True)
         sys.exit(1)
     try:
-        status, text = _ask(split_listen(address))
+        status, text = _ask(split_listen(address), loaded.config)
     except (OSError, http.client.HTTPException) as error:
         click.echo(f"no answer from {address}: {error}", err=True)
         sys.exit(1)
@@ -38,20 +43,36 @@ def healthcheck(config: Path) -> None:
     sys.exit(0 if status == http.client.OK else 1)
 
 
-def _ask(place: tuple[str, int] | Path) -> tuple[int, str]:
+def _ask(place: tuple[str, int] | Path, config: Config) -> tuple[int, str]:
     host = "localhost" if isinstance(place, Path) else _reachable(place[0])
     port = 0 if isinstance(place, Path) else place[1]
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
-        if isinstance(place, Path):
-            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.sock.settimeout(_PATIENCE)
-            connection.sock.connect(str(place))
+        connection.sock = _connected(place, host, config)
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
         return answer.status, answer.read(4096).decode("utf-8", "replace")
     finally:
         connection.close()
+
+
+def _connected(
+    place: tuple[str, int] | Path, host: str, config: Config
+) -> socket.socket:
+    if isinstance(place, Path):
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(_PATIENCE)
+        try:
+            sock.connect(str(place))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    names = Resolver(build_dns(config))
+    opening = open_socket(names, host, place[1], timeout=_PATIENCE)
+    sock = asyncio.run(opening)
+    sock.settimeout(_PATIENCE)
+    return sock
 
 
 def _reachable(host: str) -> str:

@@ -53,14 +53,17 @@ async def look_up(name: str, *, servers: Sequence[str], timeout: float) -> Addre
         NameNotFound: the servers say that there is no such name, or no address of it.
         LookupFailed: no usable answer within `timeout`.
     """
-    lookup = _Lookup(servers)
+    try:
+        lookup = _Lookup(servers)
+    except pycares.AresError as error:  # no memory, say
+        raise LookupFailed(str(error)) from error
     try:
         async with asyncio.timeout(timeout):
             return await lookup.run(name)
     except TimeoutError as error:
         raise LookupFailed(f"no answer within {timeout:g} s") from error
-    except pycares.AresError as error:
-        raise LookupFailed(_text(error.args[0] if error.args else None)) from error
+    except (pycares.AresError, ValueError) as error:  # a name that is none
+        raise LookupFailed("not a host name") from error
     finally:
         lookup.close()
 
@@ -189,5 +192,5 @@ def _host(node: Any) -> str:
     return address.decode("ascii")
 
 
-def _text(code: int | None) -> str:
-    return "" if code is None else str(pycares.errno.strerror(code))
+def _text(code: int) -> str:
+    return str(pycares.errno.strerror(code))

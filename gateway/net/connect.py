@@ -12,6 +12,8 @@ from gateway.net.resolver import Resolver
 
 # RFC 8305 section 5: the head start of one address over the next.
 _HEAD_START: Final = 0.25
+# A name may have hundreds of addresses; the next connection begins with others.
+_MOST_TRIED: Final = 8
 
 
 def is_address(host: str) -> bool:
@@ -41,6 +43,7 @@ async def open_socket(
     """
     async with asyncio.timeout(timeout):
         hosts = (host,) if is_address(host) else await resolver.resolve(host)
+        hosts = hosts[:_MOST_TRIED]
         try:
             sock = await _race(
                 hosts, port, min(_HEAD_START, timeout / (len(hosts) + 1))

@@ -64,8 +64,18 @@ class Resolver:
         settings: DnsSettings | None = None,
         *,
         clock: Callable[[], float] | None = None,
+        on_change: Callable[[str, str | None], None] | None = None,
     ) -> None:
+        """Take how to look up.
+
+        Args:
+            settings: the configuration; default: that of the system.
+            clock: seconds; default: the event loop's.
+            on_change: called with a name and an error when its look-ups begin to
+                fail, and with None when they work again.
+        """
         self._settings = settings or DnsSettings()
+        self._on_change = on_change
         self._clock = clock
         self._names: dict[str, _Entry] = {}
         self._closed = False
@@ -162,7 +172,7 @@ class Resolver:
         return entry.task
 
     async def _look_up(self, name: str, entry: _Entry) -> None:
-        settings = self._settings
+        settings, before = self._settings, entry.failure
         try:
             found = await look_up(
                 name, servers=settings.servers, timeout=settings.timeout
@@ -179,6 +189,9 @@ class Resolver:
             self._found(entry, found)
         finally:
             entry.task = None
+        after = entry.failure
+        if self._on_change is not None and (before is None) is not (after is None):
+            self._on_change(name, None if after is None else str(after))
 
     def _found(self, entry: _Entry, found: Addresses) -> None:
         now = self._now()

@@ -183,7 +183,8 @@ class Pool:
             self._free_place()
             raise
         self._free_place()
-        raise ConnectFailed("no target of the upstream takes connections") from failure
+        why = f": {failure}" if str(failure) else ""
+        raise ConnectFailed(f"could not connect to any target{why}") from failure
 
     async def _connect_to(self, slot: Slot) -> Connection:
         slot.in_use += 1

@@ -229,6 +229,13 @@ class Reporter:
         """Count a token that was signed or reused."""
         self._metrics.token(profile, signed=signed)
 
+    def name_changed(self, name: str, error: str | None) -> None:
+        """Log that look-ups of a host name began to fail, or work again."""
+        if error is None:
+            self._log.info("host name found again", name=name)
+        else:
+            self._log.warning("host name look-up failed", name=name, problem=error)
+
     def target_changed(self, upstream: str, change: TargetChange) -> None:
         """Log and count that a target of an upstream was ejected, or came back."""
         if change.ejected:

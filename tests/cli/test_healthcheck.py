@@ -3,6 +3,7 @@
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import cli
 from gateway.cli.healthcheck import _reachable
-from tests.servers import PATIENCE, free_port
+from tests.servers import PATIENCE, SOON, free_port
 
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n"
 NOT_READY = (
@@ -40,16 +41,29 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
         thread.join(PATIENCE)
 
 
-def check(folder: Path, admin: str) -> Result:
+def check(folder: Path, admin: str, dns: str = "127.0.0.1") -> Result:
     file = folder / "g.yaml"
     file.write_text(
-        f"version: 1\nserver: {{admin: {admin}}}\n"
+        f"version: 1\nserver: {{admin: {admin}}}\ndns: {{servers: '{dns}'}}\n"
         "upstreams: {a: {url: 'http://127.0.0.1:1'}}\n"
         "routes: [{match: '/**', rule: public, upstream: a}]\n"
     )
     result = CliRunner().invoke(cli, ["healthcheck", "-c", str(file)])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
+
+
+def test_a_name_whose_dns_hangs_is_an_answer_within_seconds(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+
+        began = time.monotonic()
+        result = check(tmp_path, "admin.test:9090", f"127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert "no answer from admin.test:9090" in result.stderr
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,10 @@ async def test_a_server_that_fails_is_a_failure_to_find_out(how):
         assert not isinstance(caught.value, NameNotFound)
 
 
-@pytest.mark.parametrize("name", ["a..test", "x" * 64 + ".test", ".", "", "a b", "ä"])
+@pytest.mark.parametrize(
+    "name",
+    ["a..test", "x" * 64 + ".test", ".", "", "a b", "ä", "\0", "\ud800", "x" * 5000],
+)
 async def test_what_is_no_name_is_a_failure_and_nothing_else(name):
     async with dns_server() as server:
         with pytest.raises(LookupFailed):

@@ -104,6 +104,23 @@ async def test_with_little_time_each_address_still_has_its_share():
         assert await peer_of(resolver, "app.test", port, timeout=0.2) == "127.0.0.2"
 
 
+async def test_of_very_many_addresses_some_are_tried_and_then_others():
+    many = [f"127.0.1.{number}" for number in range(1, 100)]
+    async with (
+        listening("127.0.1.50") as port,
+        resolving(app=many) as (resolver, _),
+    ):
+        failures, peer = 0, None
+        while peer is None:
+            try:
+                peer = await peer_of(resolver, "app.test", port)
+            except OSError:
+                failures += 1
+
+        assert peer == "127.0.1.50"
+        assert failures < 100
+
+
 async def test_no_connection_within_the_time_is_a_time_out():
     port = free_port()
     async with (

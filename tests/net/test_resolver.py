@@ -205,6 +205,28 @@ async def test_a_name_whose_addresses_are_dead_is_looked_up_before_its_ttl():
         await until(lambda: resolver.refresh("app.test") == ("127.0.0.3",))
 
 
+async def test_a_name_that_fails_and_works_again_is_reported_once_each():
+    clock, heard = Clock(), []
+    async with dns_server() as server:
+        server.put("app.test", "127.0.0.2", ttl=1)
+        settings = DnsSettings(servers=(server.address,), timeout=PATIENCE)
+        resolver = Resolver(
+            settings, clock=clock, on_change=lambda *what: heard.append(what)
+        )
+        for how in (How.ANSWER, How.SERVFAIL, How.SERVFAIL, How.ANSWER, How.ANSWER):
+            server.put("app.test", "127.0.0.2", ttl=1, how=how)
+            clock.now += 5
+            asked = server.count("app.test")
+            await resolver.resolve("app.test")
+            await until(lambda asked=asked: server.count("app.test") > asked)
+            await until(lambda: resolver._names["app.test"].task is None)
+
+        assert heard == [
+            ("app.test", "DNS server returned general failure"),
+            ("app.test", None),
+        ]
+
+
 async def test_a_closed_resolver_looks_nothing_up():
     async with dns_server() as server:
         resolver = resolver_of(server)
