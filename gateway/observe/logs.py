@@ -6,6 +6,7 @@ the standard library's logging arrives as the same kind of line.
 
 import logging
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+from gateway.observe.failure import stack_of
 from gateway.observe.redact import Redactor
 from gateway.observe.sink import Sink
 
@@ -120,11 +122,22 @@ def _processors(output: LogOutput, redactor: Redactor) -> list[Processor]:
         structlog.processors.add_log_level,
         stamp,
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        _stack_without_values,
         redactor,
         _ecs_names,
         lambda _logger, _name, event: output.render(event),
     ]
+
+
+def _stack_without_values(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """Replace an exception by its stack; its message may quote what it failed at."""
+    found = event.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["exception"] = stack_of(error)
+    return event
 
 
 def _ecs_names(_logger: object, _name: str, event: EventDict) -> EventDict:

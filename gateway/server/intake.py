@@ -107,7 +107,7 @@ class Intake:
         except HttpProcessingError as error:
             self.broken = True
             if not between:
-                self._body.set_exception(RequestPayloadError(str(error)))
+                self._body.set_exception(RequestPayloadError("invalid chunked body"))
                 return (), b""
             return (self._refused(_refusal_of(error)),), b""
         foreign = b"RTSP/" in data or b"ICE/" in data or before[-1:] not in b"\n"

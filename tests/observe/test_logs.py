@@ -63,7 +63,7 @@ def test_an_exception_is_in_its_line():
         structlog.get_logger().exception("failed")
 
     (event,) = lines.events()
-    assert "KeyError: 'no such thing'" in event["error.stack_trace"]
+    assert event["error.stack_trace"].endswith("KeyError")
 
 
 def test_the_level_holds_and_can_be_changed():
@@ -105,4 +105,4 @@ def test_an_exception_on_a_console_has_its_lines():
 
     told = lines.raw().decode()
     assert "Traceback (most recent call last):\n" in told
-    assert "\nKeyError: 'no such thing'\n" in told
+    assert "\nKeyError\n" in told
