@@ -10,9 +10,6 @@ import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-
-from aiohttp import web
 
 from gateway.build import build_dns, build_ring, build_serving
 from gateway.config.load import LoadedConfig, load_config
@@ -28,13 +25,14 @@ from gateway.errors import (
 from gateway.http.head import BadRequest
 from gateway.net.resolver import Resolver
 from gateway.observe.logs import LogOutput, set_level
+from gateway.observe.shared import SharedCounts
 from gateway.reasons import Reason
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
-from gateway.server.doors import Door, listening, open_door
+from gateway.server.doors import Door, open_door
 from gateway.server.edge import Edge
 from gateway.server.guessing import count_failed_admin
 from gateway.server.handler import Handler
@@ -42,6 +40,7 @@ from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.reporting import Reporter
 from gateway.server.serving import Serving
+from gateway.server.sockets import Listeners, ListeningSocket, bind_all
 from gateway.server.streams import OpenStreams, recheck
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.server.tools import Tools
@@ -61,6 +60,8 @@ _SHARE_EVERY = 1.0
 
 _LAST_REQUESTS = 1.0
 """Seconds that a connection without a request stays open while the gateway stops."""
+_CLOSING = 3.0
+"""Seconds at most that are kept of `drain` for closing what is left."""
 
 
 class App:
@@ -74,8 +75,9 @@ class App:
         output: LogOutput,
         env: Mapping[str, str],
         redis_url: str | None = None,
-        reuse_port: bool = False,
-        metrics_folder: Path | None = None,
+        listeners: Listeners | None = None,
+        shared: SharedCounts | None = None,
+        place: int = 1,
         first: bool = True,
     ) -> None:
         """Take what an app is made of; nothing is opened yet.
@@ -86,8 +88,10 @@ class App:
             output: where log lines go.
             env: for `${VAR}` when the file is read again.
             redis_url: the place of an embedded Redis, in place of the file's.
-            reuse_port: whether other processes listen on the same ports.
-            metrics_folder: where the processes leave their counts for each other.
+            listeners: sockets that listen already, for every address of the
+                configuration; None: they are bound by `open`.
+            shared: the counts of several processes, summed up in a scrape.
+            place: where in `shared` this process writes.
             first: whether this process tells what is to be told once for all.
         """
         self._loaded = loaded
@@ -96,14 +100,15 @@ class App:
         self._env = env
         self._output = output
         self._redis_url = redis_url
-        self._reuse_port = reuse_port
         self._edge = Edge()
-        self._reporter = Reporter(output, folder=metrics_folder, first=first)
+        self._reporter = Reporter(output, shared=shared, place=place, first=first)
         # One each, so that what waits for names of the one never fills the other.
         dns, on_change = build_dns(loaded.config), self._reporter.name_changed
         self._names = Resolver(dns, on_change=on_change)
         self._redis_names = Resolver(dns, on_change=on_change)
+        self._given, self._listeners = listeners, listeners
         self._doors: list[Door] = []
+        self._admin_door: Door | None = None
         self._tls: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -151,18 +156,15 @@ class App:
         self._tls = server_tls(self._loaded)
         if again and not await self.reload():
             raise GatewayError("the changed configuration is refused, see the log")
+        listeners = self._given or bind_all(addresses_of(config))
+        self._listeners = listeners
         for address in config.server.listen:
-            self._doors.append(
-                await open_door(
-                    address,
-                    self._client_server,
-                    context=self._tls,
-                    reuse_port=self._reuse_port,
-                )
+            door = await open_door(
+                listeners[address], self._client_server, context=self._tls
             )
+            self._doors.append(door)
         if config.server.admin is not None:
-            with listening(config.server.admin):
-                await self._open_admin(config.server.admin)
+            await self._open_admin(listeners[config.server.admin])
         self._spawn(self._recheck_always())
         self._spawn(self._share_always())
         self._reporter.serving(self._loaded)
@@ -170,13 +172,15 @@ class App:
     async def drain(self) -> None:
         """Stop in order: not ready, last answers, WebSockets away, then closed.
 
-        Gives running requests `server.timeouts.drain` seconds.
+        `server.timeouts.drain` is the time from the signal to the end of the process,
+        so running requests get that, but for the last tenth, which closing takes.
         """
         self._tools.draining = True
         for door in self._doors:
             door.close()
         self._tools.streams.end_all(Reason.DRAINING)
-        patience = self._loaded.config.server.timeouts.drain
+        whole = self._loaded.config.server.timeouts.drain
+        patience = whole - min(whole / 10, _CLOSING)
         # A client that has a connection may be sending on it right now, and would lose
         # that request. It is answered with `Connection: close`.
         last_requests = min(_LAST_REQUESTS, patience / 2)
@@ -196,7 +200,11 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for door in self._doors:
-            door.remove()
+            door.close()
+        if self._admin_door is not None:
+            self._admin_door.close()
+        if self._listeners is not None and self._given is None:
+            self._listeners.remove_files()
         await self._client_server.shutdown(0.1)
         for close in reversed(self._closing):
             await close()
@@ -287,7 +295,7 @@ class App:
             on_corrupt=self._reporter.corrupt_record,
         )
 
-    async def _open_admin(self, address: str) -> None:
+    async def _open_admin(self, listening: ListeningSocket) -> None:
         application = admin_application(
             health=Health({"redis": self._redis_ready, "draining": self._not_draining}),
             sessions=SessionApi(self._tools, lambda: self._handler.serving),
@@ -299,15 +307,9 @@ class App:
         runner = AdminRunner(application, report=self._reporter.crashed)
         await runner.setup()
         self._closing.append(runner.cleanup)
-        place = split_listen(address)
-        site: web.BaseSite = (
-            web.UnixSite(runner, place)
-            if isinstance(place, Path)
-            else web.TCPSite(
-                runner, place[0], place[1], reuse_port=self._reuse_port or None
-            )
-        )
-        await site.start()
+        server = runner.server
+        assert server is not None  # noqa: S101 - made by setup()
+        self._admin_door = await open_door(listening, server, context=None)
 
     def _admin_refused(self, client: str) -> int:
         """Count a wrong admin token; return the seconds to wait for one too many."""
@@ -398,6 +400,12 @@ class App:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._reporter.crashed(task.exception())
+
+
+def addresses_of(config: Config) -> tuple[str, ...]:
+    """Return every address that a process listens on."""
+    admin = config.server.admin
+    return config.server.listen if admin is None else (*config.server.listen, admin)
 
 
 def _listener_limits(config: Config) -> ListenerLimits:

@@ -27,7 +27,8 @@ ELSEWHERE = (
         "they are the process, which is seen from outside",
         "tests/walk/test_process.py",
         ("__main__", "app", "server/admin/health", "workers/__init__")
-        + ("workers/supervisor", "workers/watching", "workers/worker"),
+        + ("workers/failure", "workers/parent", "workers/supervisor")
+        + ("workers/watching", "workers/worker"),
     ),
     Elsewhere(
         "the session API and what guards it are one thing to its callers",

@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ import click
 
 from gateway.config.load import LoadedConfig, load_config
 from gateway.errors import ConfigError
+from gateway.observe.failure import describe, stack_of, write_line
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -36,8 +38,42 @@ COMMANDS: Final = (
 
 
 def main() -> None:
-    """Run the command line."""
-    cli(prog_name="gateway")
+    """Run the command line; what nobody expected is one line without values."""
+    open_standard_streams()
+    _hook_exceptions()
+    try:
+        cli(prog_name="gateway")
+    except Exception as error:  # noqa: BLE001 - the last frame of a process
+        _report_failure(error)
+        sys.exit(1)
+
+
+def open_standard_streams() -> None:
+    """Open descriptors 0 to 2 if they are closed.
+
+    A process may be started without them. The next file or socket that is opened
+    would take their number, and log lines would go to a client.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+
+
+def _report_failure(error: BaseException) -> None:
+    write_line(f"gateway: {describe(error)}")
+    if os.environ.get("GATEWAY_DEBUG"):
+        write_line(stack_of(error))
+
+
+def _hook_exceptions() -> None:
+    """Replace Python's own last words, which quote what the code failed at."""
+    sys.excepthook = lambda _kind, error, _trace: _report_failure(error)
+    threading.excepthook = lambda found: _report_failure(
+        found.exc_value or SystemExit()
+    )
+    sys.unraisablehook = lambda found: _report_failure(found.exc_value or SystemExit())
 
 
 def config_option(command: _F) -> _F:

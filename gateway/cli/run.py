@@ -10,6 +10,7 @@ import click
 from gateway.cli import config_option, load_or_exit
 from gateway.demo.embedded import EmbeddedRedis
 from gateway.errors import GatewayError
+from gateway.observe.failure import describe, write_line
 from gateway.workers import Launch
 from gateway.workers import run as run_gateway
 
@@ -23,7 +24,13 @@ from gateway.workers import run as run_gateway
     show_default=True,
     help="Form of the log lines; auto is console on a terminal.",
 )
-def run(config: Path, log_format: str) -> None:
+@click.option(
+    "--share-addresses",
+    is_flag=True,
+    help="Listen beside other instances that were started with this option, and take"
+    " Unix sockets over: for a rolling restart on one machine.",
+)
+def run(config: Path, log_format: str, share_addresses: bool) -> None:
     """Serve until told to stop.
 
     SIGTERM drains and stops, SIGHUP or a change of the file reloads it.
@@ -38,10 +45,9 @@ def run(config: Path, log_format: str) -> None:
             redis_url = None
             if loaded.config.redis.url.get_secret_value() == "embedded":
                 redis_url = stack.enter_context(EmbeddedRedis()).url
-                click.echo(
+                write_line(
                     "redis.url is embedded: sessions are gone when this stops."
-                    f" Other commands find it by --redis {redis_url}",
-                    err=True,
+                    f" Other commands find it by --redis {redis_url}"
                 )
             code = run_gateway(
                 Launch(
@@ -49,9 +55,10 @@ def run(config: Path, log_format: str) -> None:
                     env=dict(os.environ),
                     redis_url=redis_url,
                     log_format=log_format,
+                    share_addresses=share_addresses,
                 )
             )
         except (GatewayError, OSError) as error:
-            click.echo(f"gateway: {error}", err=True)
+            write_line(f"gateway: {describe(error)}")
             sys.exit(1)
     sys.exit(code)

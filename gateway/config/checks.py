@@ -199,12 +199,6 @@ def _listeners(whole: Whole) -> None:
         if address in seen and not address.endswith(":0"):
             whole.complain(("server", "listen", at), "this address is listed twice")
         seen.add(address)
-        if address.startswith("unix:") and server.workers != 1:
-            whole.complain(
-                ("server", "listen", at),
-                "a unix socket cannot be shared by several workers",
-                "workers: 1, or an address with a port",
-            )
     if server.admin is None:
         return
     if server.admin in seen and not server.admin.endswith(":0"):

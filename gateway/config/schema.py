@@ -154,7 +154,8 @@ class ServerTimeouts(Model):
     )
     keepalive: Duration = Field(75.0, description="For the next request.")
     drain: Duration = Field(
-        30.0, description="For running requests when the gateway is told to stop."
+        30.0,
+        description="From the signal to stop to the exit; running requests get nine tenths of it.",
     )
 
 

@@ -166,15 +166,15 @@ class Metrics:
         return copy
 
 
-def legacy(snapshot: bytes) -> bytes:
-    """Keep of an ended process what must stay in the sum.
+def retain_counters(snapshots: Iterable[bytes]) -> bytes:
+    """Return the sum of ended processes' snapshots, without their gauges.
 
     A sum that shrinks looks to Prometheus like a restart, and its rates jump.
 
     Raises:
-        ValueError: it is not a snapshot.
+        ValueError: one is not a snapshot.
     """
-    left = tally.load(snapshot)
+    left = tally.merged(snapshots)
     left.forget_gauges()
     return left.dump()
 

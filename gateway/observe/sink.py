@@ -70,6 +70,12 @@ class Sink:
             self._owned = False
             os.close(fd)
 
+    def discard(self) -> None:
+        """Close without writing: in a forked child, the lines are the parent's."""
+        self._lines.clear()
+        self._bytes = 0
+        self.close(0)
+
     def _schedule(self) -> None:
         try:
             asyncio.get_running_loop().call_soon(self.flush)

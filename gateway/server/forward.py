@@ -79,11 +79,12 @@ async def forward(
             passing = relay(
                 exchange, head, story, tools, response, rules, cookies, patience
             )
+            endless = _is_endless(response)
             return (
                 await passing
-                if story.session_key is None
-                else await _while_signed_in(
-                    passing, story.session_key, exchange, response, story, tools
+                if story.session_key is None and not endless
+                else await _while_allowed(
+                    passing, endless, exchange, response, story, tools
                 )
             )
         answered = send_whole(
@@ -181,18 +182,22 @@ async def _send_with_body(
     )
 
 
-async def _while_signed_in(
+async def _while_allowed(
     passing: Coroutine[None, None, Answered],
-    key: str,
+    endless: bool,
     exchange: Exchange,
     response: UpstreamResponse,
     story: Story,
     tools: Tools,
 ) -> Answered:
-    """Relay a stream for as long as its session lives (law 6)."""
+    """Relay a stream for as long as its session lives (law 6).
+
+    An endless one ends at once when the gateway is to stop: its client connects
+    again by itself, and no time would be enough.
+    """
 
     def cut(reason: Reason) -> None:
-        if reason is Reason.DRAINING:
+        if reason is Reason.DRAINING and not endless:
             # A body has an end of its own, and draining waits for it.
             return
         # There is no frame that could say why in the middle of an HTTP body: the
@@ -201,7 +206,7 @@ async def _while_signed_in(
         response.abort()
         exchange.client.cut_off()
 
-    stream = OpenStream(key=key, end=cut)
+    stream = OpenStream(key=story.session_key, end=cut)
     tools.streams.add(stream)
     tools.report.opened("stream")
     try:
@@ -209,6 +214,14 @@ async def _while_signed_in(
     finally:
         tools.streams.remove(stream)
         tools.report.closed("stream")
+
+
+def _is_endless(response: UpstreamResponse) -> bool:
+    """Whether this is an event stream, which the client reconnects (HTML, 9.2)."""
+    for name, value in response.headers:
+        if name.lower() == b"content-type":
+            return value.lower().startswith(b"text/event-stream")
+    return False
 
 
 def _answer_rules(serving: Serving, story: Story) -> AnswerRules:

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -16,8 +15,10 @@ from gateway.errors import ConfigError, StoreUnavailable
 from gateway.http.head import RequestHead
 from gateway.observe.access import AccessLog, AccessRecord, Outcome
 from gateway.observe.audit import Actor, Audit
+from gateway.observe.failure import describe
 from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics, render_merged
+from gateway.observe.shared import SharedCounts
 from gateway.proxy.health import TargetChange
 from gateway.reasons import Reason
 from gateway.server.attempts import Kind, LimitReached
@@ -39,14 +40,20 @@ class Reporter:
     """The Report of the way of a request, over the log and the metrics."""
 
     def __init__(
-        self, output: LogOutput, *, folder: Path | None = None, first: bool = True
+        self,
+        output: LogOutput,
+        *,
+        shared: SharedCounts | None = None,
+        place: int = 1,
+        first: bool = True,
     ) -> None:
         """Take where lines go.
 
         Args:
             output: the log.
-            folder: where several processes leave their counts, so that whichever is
-                scraped answers for all; None when there is one process.
+            shared: the counts of several processes, so that each of them can answer
+                a scrape for all; None when there is one process.
+            place: where in `shared` this process writes.
             first: whether this process writes the audit events that concern all.
         """
         self._log = structlog.get_logger("gateway")
@@ -57,7 +64,7 @@ class Reporter:
             version=gateway_version(), python=platform.python_version()
         )
         self._edge = Edge()
-        self._folder = folder
+        self._shared, self._place = shared, place
         self._first = first
         self._access_wanted = True
 
@@ -104,7 +111,7 @@ class Reporter:
         self._log.warning(
             "request failed",
             reason=story.reason.value,
-            error=f"{type(error).__name__}: {error}"[:300],
+            error=f"{type(error).__name__}: {describe(error)}"[:300],
             request_id=story.request_id,
             upstream=story.upstream,
         )
@@ -289,21 +296,17 @@ class Reporter:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Give the metrics of all processes, and their content type."""
         self._metrics.log_lines_dropped = self._sink.dropped
-        if self._folder is None:
+        if self._shared is None:
             return self._metrics.render(accept=accept)
         self.share()
-        snapshots = [path.read_bytes() for path in self._folder.glob("*.metrics")]
-        return render_merged(snapshots, accept=accept)
+        return render_merged(self._shared.read_all(), accept=accept)
 
     def share(self) -> None:
         """Leave this process's counts where the others find them."""
-        if self._folder is None:
+        if self._shared is None:
             return
         self._metrics.log_lines_dropped = self._sink.dropped
-        place = self._folder / f"{os.getpid()}.metrics"
-        fresh = place.with_suffix(".new")
-        fresh.write_bytes(self._metrics.snapshot())
-        fresh.replace(place)
+        self._shared.write(self._place, self._metrics.snapshot())
 
     def close(self) -> None:
         """Leave the last counts behind."""

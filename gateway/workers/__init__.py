@@ -5,39 +5,73 @@
 | SIGTERM, SIGINT | drain and stop; a second one stops at once |
 | SIGHUP | read the configuration again; so does a change of the file |
 
-With `server.workers` above 1 a supervisor forks that many processes, which share
-the ports by SO_REUSEPORT, passes signals on, and replaces one that dies. It runs
-no event loop and no thread, so that it can always fork.
+With `server.workers` above 1 a supervisor forks that many processes, passes signals
+on, and replaces one that dies. The addresses are bound here, before any of them, so
+that a second instance is refused and has taken nothing.
 """
 
+import contextlib
 import os
-import tempfile
+import signal
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import uvloop
 
+from gateway.app import addresses_of
 from gateway.build import build_ring
+from gateway.observe.logs import configure
+from gateway.server.sockets import Listeners, bind_all
 from gateway.workers.supervisor import Supervisor
 from gateway.workers.watching import fingerprint
-from gateway.workers.worker import Launch, serve
+from gateway.workers.worker import Launch, known_secrets, serve
 
 __all__ = ["Launch", "run"]
 
 
 def run(launch: Launch) -> int:
-    """Run the gateway until it is told to stop; answers the exit code.
+    """Run the gateway until it is stopped; return the exit code.
 
     Raises:
         ConfigError: the keys or the configuration cannot be used.
-        OSError: an address cannot be listened on.
+        CannotListen: an address is in use, or cannot be used.
     """
+    # Until there is a handler, a reload would end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    config = launch.loaded.config
     known = fingerprint(launch.loaded)
     ring = build_ring(launch.loaded, now=time.time())
-    workers = launch.loaded.config.server.workers
+    workers = config.server.workers
     count = (os.cpu_count() or 1) if workers == "auto" else workers
-    if count == 1:
-        served = serve(launch, ring, known=known, reuse_port=False, folder=None)
-        return uvloop.run(served)
-    with tempfile.TemporaryDirectory(prefix="gateway-") as folder:
-        return Supervisor(launch, ring, known, count, Path(folder)).run()
+    with _bound(launch, workers=count > 1) as listeners:
+        if count == 1:
+            return uvloop.run(serve(launch, ring, listeners, known=known))
+        output = configure(
+            config.log.level, launch.log_format, secrets=known_secrets(launch.loaded)
+        )
+        supervisor = Supervisor(
+            launch=launch,
+            ring=ring,
+            known=known,
+            output=output,
+            listeners=listeners,
+            count=count,
+        )
+        try:
+            return supervisor.run()
+        finally:
+            output.sink.close()
+
+
+@contextlib.contextmanager
+def _bound(launch: Launch, *, workers: bool) -> Iterator[Listeners]:
+    listeners = bind_all(
+        addresses_of(launch.loaded.config),
+        share=launch.share_addresses,
+        workers=workers,
+    )
+    try:
+        yield listeners
+    finally:
+        listeners.close()
+        listeners.remove_files()

@@ -1,19 +1,27 @@
 """One process that serves: its signals, its reloads, its end."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.app import App
 from gateway.config.load import LoadedConfig
 from gateway.observe.logs import configure
+from gateway.observe.shared import SharedCounts
+from gateway.server.sockets import Listeners
 from gateway.tokens.ring import KeyRing
 from gateway.workers.watching import Fingerprint, fingerprint, watch
+
+_CLOSE_SECONDS = 1.5
+"""Seconds in which the connections to Redis and upstreams are closed at the end."""
+_STUCK_SECONDS: Final = 2.5
+"""Seconds after `drain` in which a process whose event loop is stuck is killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,27 +32,47 @@ class Launch:
     env: Mapping[str, str]
     redis_url: str | None = None
     log_format: str = "auto"
+    share_addresses: bool = False
+    """Whether other instances may listen on the same addresses."""
     on_ready: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What a worker of a supervisor is given, beyond the launch."""
+
+    shared: SharedCounts | None
+    place: int
+    """Where in `shared` it writes."""
+    first: bool
+    """Whether it writes the audit events that concern all workers."""
+    again: bool
+    """Whether it replaces a worker that ended."""
+    stopping: Callable[[], None]
+    """Called when this worker was asked to stop."""
+
+
+ALONE: Final = Post(
+    shared=None, place=1, first=True, again=False, stopping=lambda: None
+)
 
 
 async def serve(
     launch: Launch,
     ring: KeyRing,
+    listeners: Listeners,
     *,
     known: Fingerprint,
-    reuse_port: bool,
-    folder: Path | None,
-    first: bool = True,
-    again: bool = False,
+    post: Post = ALONE,
 ) -> int:
     """Serve until a signal ends it; return the exit code.
 
     Raises:
-        GatewayError: the configuration cannot be used, or an address is not free.
+        GatewayError: the configuration cannot be used.
     """
     config = launch.loaded.config
     output = configure(
-        config.log.level, launch.log_format, secrets=_secrets(launch.loaded)
+        config.log.level, launch.log_format, secrets=known_secrets(launch.loaded)
     )
     app = App(
         launch.loaded,
@@ -52,18 +80,16 @@ async def serve(
         output=output,
         env=launch.env,
         redis_url=launch.redis_url,
-        reuse_port=reuse_port,
-        metrics_folder=folder,
-        first=first,
+        listeners=listeners,
+        shared=post.shared,
+        place=post.place,
+        first=post.first,
     )
     stop, reload = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_or_die, stop)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    if again:
+    _on_signals(stop, reload, post)
+    if post.again:
         known = fingerprint(app.loaded)
-    await app.open(again=again)
+    await app.open(again=post.again)
     _spare_the_collector()
     if launch.on_ready is not None:
         launch.on_ready()
@@ -71,17 +97,52 @@ async def serve(
     reloader = asyncio.create_task(_reload_when_asked(app, reload))
     try:
         await stop.wait()
+        _end_by_then(app.loaded.config.server.timeouts.drain)
+        post.stopping()
         await app.drain()
     finally:
         for task in (watcher, reloader):
             task.cancel()
         await asyncio.gather(watcher, reloader, return_exceptions=True)
-        await app.close()
-        output.sink.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await app.close()
+        output.sink.close(0.5)
     return 0
 
 
-def _secrets(loaded: LoadedConfig) -> tuple[str, ...]:
+def _on_signals(stop: asyncio.Event, reload: asyncio.Event, post: Post) -> None:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    if post is ALONE:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop_or_die, stop)
+        if os.getpid() == 1:
+            loop.add_signal_handler(signal.SIGCHLD, reap)
+        return
+    # A terminal's Ctrl-C, and systemd by default, send to every process of the
+    # group; the supervisor sends again. Only its SIGKILL means "at once".
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+
+def _end_by_then(seconds: float) -> None:
+    """Have the kernel end this process, even if the event loop is stuck.
+
+    `drain` is a promise to the service manager, which sends SIGKILL after its own
+    grace period.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds + _STUCK_SECONDS)
+
+
+def reap() -> None:
+    """Collect the exit status of ended children that nobody waits for, as PID 1."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+
+
+def known_secrets(loaded: LoadedConfig) -> tuple[str, ...]:
     """Name what must not be in a log, whoever puts it there."""
     config = loaded.config
     password = urlsplit(config.redis.url.get_secret_value()).password

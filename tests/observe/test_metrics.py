@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from gateway.observe.metrics import Metrics, legacy, render_merged
+from gateway.observe.metrics import Metrics, render_merged, retain_counters
 from gateway.observe.tally import FAMILIES, Kind, merged
 from gateway.reasons import Reason
 
@@ -189,7 +189,7 @@ def test_rendering_counts_nothing_twice():
 
 def test_a_dead_process_leaves_its_counts_and_not_its_gauges():
     """Else the sum would shrink, and rates would jump."""
-    left = legacy(metrics().snapshot())
+    left = retain_counters([metrics().snapshot()])
     body, _ = Metrics(version="1.2.3", python="3.11.7").render([left])
 
     assert value(body, "gateway_overhead_duration_seconds_count") == 3

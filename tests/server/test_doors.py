@@ -1,18 +1,21 @@
-"""An address is listened on, or the kernel's no is told in one line."""
+"""Sockets that listen are served, and clients reach what serves them."""
 
 import asyncio
-import re
 import socket
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.errors import CannotListen
-from gateway.server.doors import Door, open_door
-from tests.servers import free_port
+from gateway.server.doors import open_door
+from gateway.server.sockets import bind
+
+
+class Greeter(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(b"hello")
+        transport.close()
 
 
 @pytest.fixture
@@ -22,69 +25,35 @@ def short() -> Iterator[Path]:
         yield Path(folder)
 
 
-async def opened(address: str, *, reuse_port: bool = False) -> Door:
-    return await open_door(
-        address, asyncio.Protocol, context=None, reuse_port=reuse_port
-    )
-
-
-async def test_a_port_that_is_taken_is_told() -> None:
-    with socket.create_server(("127.0.0.1", free_port())) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-
-        with pytest.raises(CannotListen) as caught:
-            await opened(address)
-
-    assert str(caught.value) == f"cannot listen on {address}: address already in use"
-
-
-@pytest.mark.parametrize(
-    ("address", "why"),
-    [
-        # asyncio's own loop says it in its own words from Python 3.13 on.
-        ("192.0.2.1:8080", "cannot assign requested address|could not bind"),
-        ("unix:/nonexistent/gw.sock", "no such file or directory"),
-    ],
-)
-async def test_an_address_that_is_not_ours_is_told(address: str, why: str) -> None:
-    with pytest.raises(CannotListen) as caught:
-        await opened(address)
-
-    told = str(caught.value).removeprefix(f"cannot listen on {address}: ")
-    assert re.match(why, told)
-
-
-async def test_a_unix_socket_is_for_its_group_and_is_gone_afterwards(
-    short: Path,
-) -> None:
-    place = short / "gw.sock"
-    door = await opened(f"unix:{place}")
-
-    assert stat.S_IMODE(place.stat().st_mode) == 0o660
-    assert door.ports == ()
-    door.remove()
-    door.remove()
-    assert not place.exists()
-
-
-async def test_any_free_port_is_told() -> None:
-    door = await opened("127.0.0.1:0")
+async def test_a_port_is_served_until_its_door_closes() -> None:
+    door = await open_door(bind("127.0.0.1:0"), Greeter, context=None)
 
     (port,) = door.ports
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await reader.read() == b"hello"
     writer.close()
     door.close()
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_processes_may_share_a_port_and_others_may_not() -> None:
-    address = f"127.0.0.1:{free_port()}"
-    one = await opened(address, reuse_port=True)
-    two = await opened(address, reuse_port=True)
+async def test_a_unix_socket_is_served_and_has_no_port(short: Path) -> None:
+    door = await open_door(bind(f"unix:{short}/gw.sock"), Greeter, context=None)
 
-    with pytest.raises(CannotListen):
-        await opened(address)
+    reader, writer = await asyncio.open_unix_connection(f"{short}/gw.sock")
+    assert await reader.read() == b"hello"
+    writer.close()
+    assert door.ports == ()
+    door.close()
 
-    one.remove()
-    two.remove()
+
+async def test_a_name_of_several_addresses_is_one_door() -> None:
+    listening = bind("localhost:0")
+    expected = len(listening.sockets)
+    door = await open_door(listening, Greeter, context=None)
+
+    assert len(door.ports) == expected
+    for port in door.ports:
+        with socket.create_connection(("localhost", port)):
+            pass
+    door.close()

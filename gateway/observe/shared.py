@@ -1,0 +1,103 @@
+"""The counts of several processes, in memory that they share.
+
+A supervisor makes one memfd (memfd_create(2)) before it forks. Each worker writes
+its snapshot to a place of its own, and reads those of the others when it is
+scraped. Nothing is opened, created or renamed afterwards: a full disk, a missing
+TMPDIR and a process without free descriptors cost nothing here.
+
+A place has two halves, written in turn, each with a checksum. A process that is
+killed in the middle of a write leaves the half before it whole. The file is sparse:
+only what is written takes memory.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Final
+
+LEFT: Final = 0
+"""The place of what ended processes have counted; the supervisor writes it."""
+
+_HEADER: Final = struct.Struct("<QQL")  # generation, length, CRC-32 of the payload
+_HALF: Final = 64 << 20
+"""Bytes of a half: a snapshot of 10,000 routes takes about 10 MiB."""
+
+
+class SharedCounts:
+    """Snapshots of processes, by place: LEFT, and one for each process from 1 on."""
+
+    def __init__(self, places: int) -> None:
+        """Reserve places 1 to `places`, and LEFT.
+
+        Raises:
+            OSError: the kernel has no memory, or no descriptor, for it.
+        """
+        self._places = places
+        self._fd = os.memfd_create("gateway-counts")
+        try:
+            os.ftruncate(self._fd, (places + 1) * 2 * _HALF)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def write(self, place: int, snapshot: bytes) -> bool:
+        """Replace the snapshot of a place; False if there is no memory for it."""
+        if len(snapshot) > _HALF - _HEADER.size:
+            return False
+        generation = max(each[0] for each in self._headers(place)) + 1
+        start = self._start(place, generation)
+        header = _HEADER.pack(generation, len(snapshot), zlib.crc32(snapshot))
+        try:
+            if os.pwrite(self._fd, snapshot, start + _HEADER.size) < len(snapshot):
+                return False
+            os.pwrite(self._fd, header, start)
+        except OSError:
+            return False
+        return True
+
+    def read(self, place: int) -> bytes | None:
+        """Return the last whole snapshot of a place; None if there is none."""
+        for generation, length, checksum in sorted(self._headers(place), reverse=True):
+            if not generation or not 0 < length <= _HALF:
+                continue
+            start = self._start(place, generation) + _HEADER.size
+            try:
+                snapshot = os.pread(self._fd, length, start)
+            except OSError:
+                return None
+            if zlib.crc32(snapshot) == checksum:
+                return snapshot
+        return None
+
+    def read_all(self) -> Iterator[bytes]:
+        """Return the snapshots of all places that have one."""
+        for place in range(self._places + 1):
+            if (snapshot := self.read(place)) is not None:
+                yield snapshot
+
+    def retire(self, place: int, merged: Callable[[list[bytes]], bytes]) -> None:
+        """Move what the process at `place` counted to LEFT, and free the place.
+
+        `merged` makes one snapshot of several, without what is open now.
+        """
+        ended = [one for at in (LEFT, place) if (one := self.read(at)) is not None]
+        if not ended or self.write(LEFT, merged(ended)):
+            for half in range(2):
+                os.pwrite(self._fd, bytes(_HEADER.size), self._start(place, half))
+
+    def close(self) -> None:
+        """Close the descriptor of this process."""
+        os.close(self._fd)
+
+    def _headers(self, place: int) -> list[tuple[int, int, int]]:
+        found: list[tuple[int, int, int]] = []
+        for half in range(2):
+            raw = os.pread(self._fd, _HEADER.size, self._start(place, half))
+            generation, length, checksum = _HEADER.unpack(raw)
+            found.append((generation, length, checksum))
+        return found
+
+    @staticmethod
+    def _start(place: int, generation: int) -> int:
+        return (place * 2 + generation % 2) * _HALF
