@@ -6,7 +6,7 @@ The log is one, too: what a test did not expect is looked for at the end of its 
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from tests.walk.harness import (
     Seen,
     answer_ok,
     ask,
-    connected,
     running_gateway,
 )
 
@@ -32,6 +31,8 @@ class Rig:
 
     gateway: Gateway
     upstream: RecordingUpstream
+    past: list[Seen] = field(default_factory=list)
+    """What was seen before it was forgotten."""
 
     @property
     def port(self) -> int:
@@ -53,8 +54,10 @@ class Rig:
     def forget(self) -> None:
         """Forget what the upstream saw, and have it answer as usual."""
         self.upstream.answer = answer_ok
+        self.past += self.seen
         self.upstream.seen.clear()
-        self.upstream.wire.clear()
+        for wire in self.upstream.wire:  # of a connection that is kept and used again
+            wire.clear()
         self.upstream.errors.clear()
 
     async def get(
@@ -71,16 +74,6 @@ class Rig:
         return await ask(
             self.port, method, target, [*PROGRAM.items(), *pairs], body, host=host
         )
-
-    async def raw(self, *pieces: bytes) -> list[Reply]:
-        """Send bytes, then a marker; give every answer until the connection closes."""
-        replies: list[Reply] = []
-        async with connected(self.port) as client:
-            await client.send(b"".join(pieces) + MARKER)
-            while not replies or replies[-1].one("Connection") != "close":
-                replies.append(await client.reply())
-            assert await client.silence() == b""
-        return replies
 
     async def unexpected(self) -> list[dict[str, Any]]:
         """Read the errors that nobody expected from the log."""
@@ -100,6 +93,8 @@ async def rig(
         running = Rig(gateway, upstream)
         yield running
         assert not await running.unexpected()
+    await upstream.settled()
+    running.forget()
 
 
 @asynccontextmanager
