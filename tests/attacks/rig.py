@@ -19,6 +19,8 @@ from tests.walk.harness import (
     Seen,
     answer_ok,
     ask,
+    base_config,
+    connected,
     running_gateway,
 )
 
@@ -75,6 +77,16 @@ class Rig:
             self.port, method, target, [*PROGRAM.items(), *pairs], body, host=host
         )
 
+    async def raw(self, raw: bytes, *, marker: bool = True) -> list[Reply]:
+        """Send bytes with a marker behind; give the answers until it is closed."""
+        replies: list[Reply] = []
+        async with connected(self.port) as client:
+            await client.send(raw + MARKER * marker)
+            while not replies or replies[-1].one("Connection") != "close":
+                replies.append(await client.reply())
+            assert await client.silence() == b""
+        return replies
+
     async def unexpected(self) -> list[dict[str, Any]]:
         """Read the errors that nobody expected from the log."""
         lines = await self.gateway.told()
@@ -106,3 +118,45 @@ async def recording() -> AsyncIterator[RecordingUpstream]:
         yield upstream
     finally:
         await upstream.stop()
+
+
+def advisory_config(web: int) -> dict[str, Any]:
+    """A configuration with what the advisories need: every rule, narrow routes."""
+    config = base_config(web)
+    config["routes"] += [
+        {"match": "/foo/**", "rule": "protected", "upstream": "web"},
+        {"match": "/foo/{one}/bar", "rule": "public", "upstream": "web"},
+        {"match": "/mypath", "rule": "protected", "upstream": "web"},
+        {"match": "/pki/**", "rule": "protected", "upstream": "web"},
+        {"match": "/pki/ca/prod/**", "rule": "public", "upstream": "web"},
+        {
+            "match": "/second-factor",
+            "rule": "protected",
+            "require": {"aal": "aal2"},
+            "upstream": "web",
+        },
+        {
+            "match": {"host": "secret.test", "path": "/**"},
+            "rule": "protected",
+            "upstream": "web",
+        },
+    ]
+    return config
+
+
+@asynccontextmanager
+async def advisory_rig(
+    redis: Server, folder: Path, **changes: Any
+) -> AsyncIterator[Rig]:
+    """Run a gateway for the advisories; `changes` replace parts of its configuration."""
+    async with recording() as upstream:
+        config = advisory_config(upstream.port) | changes
+        async with rig(config, upstream, folder, redis) as running:
+            yield running
+
+
+def refused(reply: Reply, *statuses: int) -> bool:
+    """Return whether a request was refused, by one of these statuses if any is given."""
+    if reply.one("Location") is not None:
+        return False
+    return reply.status in statuses if statuses else 400 <= reply.status < 500
