@@ -4,6 +4,8 @@ Tests share them, so each test names its own paths or forgets what was recorded 
 The log is one, too: what a test did not expect is looked for at the end of its module.
 """
 
+import base64
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -160,3 +162,11 @@ def refused(reply: Reply, *statuses: int) -> bool:
     if reply.one("Location") is not None:
         return False
     return reply.status in statuses if statuses else 400 <= reply.status < 500
+
+
+def body_of(token: str) -> dict[str, Any]:
+    """Read the claims of a token, unverified."""
+    body = token.split(".")[1]
+    found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    assert isinstance(found, dict)
+    return found
