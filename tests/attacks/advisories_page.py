@@ -2,16 +2,16 @@
 
     python -m tests.attacks.advisories_page > docs/advisories.md
 
-It is made of tests/vectors/advisories.json and of what pytest collects, so it names
-tests that exist.
+It is made of tests/vectors/advisories.json and of the tests themselves, so it names
+those that exist.
 """
 
+import importlib
 import json
 import re
-import subprocess
 import sys
 from collections import defaultdict
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +36,7 @@ Each test sends the request through real sockets and looks at what the client re
 Test files are below `tests/attacks/`. This page is generated:
 `python -m tests.attacks.advisories_page > docs/advisories.md`.
 """
-# The id is the beginning of a function's name, or a parameter in brackets.
-_ID: Final = re.compile(r"::test_([phxrsjanu]\d+)_|[\[-]([PHXRSJANU]\d+)(?=[\]-])")
+_NAMED: Final = re.compile(r"test_([a-z]\d+)_").match
 
 
 def rows() -> list[dict[str, Any]]:
@@ -46,32 +45,34 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-@lru_cache
-def collected() -> dict[str, list[str]]:
-    """Give the tests of each advisory, as pytest collects them."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/attacks"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def shown_by() -> dict[str, list[str]]:
+    """Give the tests of each advisory.
+
+    A test names its advisory as its parameter `advisory`, or in its own name after
+    "test_".
+    """
     found: dict[str, list[str]] = defaultdict(list)
-    for line in ran.stdout.splitlines():
-        place, _, _ = line.partition("[")
-        if not place.startswith("tests/attacks/test_advisories_"):
-            continue
-        name = place.removeprefix("tests/attacks/")
-        for match in _ID.finditer(line):
-            advisory = (match[1] or match[2]).upper()
-            if name not in found[advisory]:
-                found[advisory].append(name)
+    for path in sorted(Path(__file__).parent.glob("test_advisories_*.py")):
+        module = importlib.import_module(f"tests.attacks.{path.stem}")
+        for name, test in vars(module).items():
+            if not name.startswith("test_"):
+                continue
+            for advisory in _ids(name, test):
+                found[advisory].append(f"{path.name}::{name}")
     return found
+
+
+def _ids(name: str, test: Any) -> Iterator[str]:
+    if named := _NAMED(name):
+        yield named[1].upper()
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name == "parametrize" and mark.args[0] == "advisory":
+            yield from mark.args[1]
 
 
 def page() -> str:
     """Write the page."""
-    tests = collected()
+    tests = shown_by()
     lines = [INTRODUCTION]
     for letter, title in CLASSES.items():
         lines += [f"## {title}", "", "| id | advisory | property | shown by |"]

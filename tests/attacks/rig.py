@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.servers import Server
 from tests.walk.harness import (
+    ADMIN_TOKEN,
     PROGRAM,
     Gateway,
     RecordingUpstream,
@@ -88,6 +89,17 @@ class Rig:
                 replies.append(await client.reply())
             assert await client.silence() == b""
         return replies
+
+    async def administer(
+        self, method: str, target: str, token: str = ADMIN_TOKEN, body: bytes = b""
+    ) -> Reply:
+        """Send a request to the admin listener."""
+        listen = str(self.gateway.app._loaded.config.server.admin)
+        headers = {"Authorization": f"Bearer {token}"}
+        if body:
+            headers["Content-Type"] = "application/json"
+        port = int(listen.rpartition(":")[2])
+        return await ask(port, method, target, headers, body, host=listen)
 
     async def unexpected(self) -> list[dict[str, Any]]:
         """Read the errors that nobody expected from the log."""

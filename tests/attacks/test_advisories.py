@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.attacks.advisories_page import ROOT, collected, page, rows
+from tests.attacks.advisories_page import ROOT, page, rows, shown_by
 
 
 @pytest.fixture(scope="module")
 def tests() -> dict[str, list[str]]:
-    return collected()
+    return shown_by()
 
 
 def test_every_advisory_is_tested_or_left_out_with_a_reason(

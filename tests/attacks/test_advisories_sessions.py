@@ -27,7 +27,6 @@ from tests.walk.harness import (
     BROWSER,
     IMPATIENT,
     PROGRAM,
-    Reply,
     Seen,
     a_session,
     answer_ok,
@@ -58,13 +57,6 @@ def saying(*fields: str) -> Any:
         await writer.drain()
 
     return answer
-
-
-async def administer(
-    house: Rig, method: str, target: str, token: str = ADMIN_TOKEN, body: bytes = b""
-) -> Reply:
-    port = int(str(house.gateway.app._loaded.config.server.admin).rpartition(":")[2])
-    return await ask(port, method, target, {"Authorization": f"Bearer {token}"}, body)
 
 
 def public_id(house: Rig) -> str:
@@ -204,8 +196,8 @@ async def test_a_session_that_was_ended_is_refused_at_the_next_request(
     await house.get("/dashboard", {"Cookie": cookie})
     match advisory:
         case "S12":
-            ended = await administer(
-                house, "DELETE", f"/admin/sessions/{public_id(house)}"
+            ended = await house.administer(
+                "DELETE", f"/admin/sessions/{public_id(house)}"
             )
         case _:
             ended = await house.get(
@@ -326,8 +318,8 @@ WRONG = [
 async def test_s24_nothing_but_the_whole_admin_token_is_accepted(
     house: Rig, token: str
 ) -> None:
-    reply = await administer(house, "GET", "/admin/identities/u_grace/sessions", token)
-    whole = await administer(house, "GET", "/admin/identities/u_grace/sessions")
+    reply = await house.administer("GET", "/admin/identities/u_grace/sessions", token)
+    whole = await house.administer("GET", "/admin/identities/u_grace/sessions")
 
     assert (reply.status, whole.status) == (401, 200)
 

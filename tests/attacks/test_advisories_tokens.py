@@ -30,7 +30,7 @@ from tests.attacks.rig import (
 )
 from tests.server.parts import RING
 from tests.servers import Server, free_port
-from tests.walk.harness import ADMIN_TOKEN, BROWSER, Reply, an_admin, ask, base_config
+from tests.walk.harness import ADMIN_TOKEN, BROWSER, an_admin, ask, base_config
 
 pytestmark = [pytest.mark.walk, pytest.mark.asyncio(loop_scope="module")]
 
@@ -43,13 +43,6 @@ async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     folder = tmp_path_factory.mktemp("tokens")
     async with advisory_rig(redis, folder, server=server) as running:
         yield running
-
-
-async def administer(
-    house: Rig, method: str, target: str, token: str = ADMIN_TOKEN, body: bytes = b""
-) -> Reply:
-    port = int(str(house.gateway.app._loaded.config.server.admin).rpartition(":")[2])
-    return await ask(port, method, target, {"Authorization": f"Bearer {token}"}, body)
 
 
 async def minted(house: Rig) -> tuple[str, str]:
@@ -117,7 +110,7 @@ async def test_a_token_that_a_client_brings_identifies_nobody(
                 reply = await house.get(target, way)
                 assert refused(reply, 401), (way, target)
         assert house.seen == []
-        api = await administer(house, "GET", "/admin/identities/u/sessions", token)
+        api = await house.administer("GET", "/admin/identities/u/sessions", token)
         assert api.status == 401
 
 
@@ -146,22 +139,12 @@ async def test_j12_no_answer_of_the_admin_api_shows_a_session_token(
     house: Rig,
 ) -> None:
     body = json.dumps({"identity": {"id": "u_shown"}}).encode()
-    port = int(str(house.gateway.app._loaded.config.server.admin).rpartition(":")[2])
-    made = await ask(
-        port,
-        "POST",
-        "/admin/sessions",
-        {
-            "Authorization": f"Bearer {ADMIN_TOKEN}",
-            "Content-Type": "application/json",
-        },
-        body,
-    )
+    made = await house.administer("POST", "/admin/sessions", body=body)
     assert made.status in {200, 201}, made.body
     told = made.json()
     secret = next(value for name, value in told.items() if "token" in name)
-    listed = await administer(house, "GET", "/admin/identities/u_shown/sessions")
-    one = await administer(house, "GET", f"/admin/sessions/{told['session']['id']}")
+    listed = await house.administer("GET", "/admin/identities/u_shown/sessions")
+    one = await house.administer("GET", f"/admin/sessions/{told['session']['id']}")
 
     for reply in (listed, one):
         assert reply.status == 200
@@ -180,7 +163,7 @@ async def test_j13_credentials_are_in_no_log(house: Rig) -> None:
             "X-Api-Key": secrets[1],
         },
     )
-    await administer(house, "GET", "/admin/identities/u/sessions", secrets[0])
+    await house.administer("GET", "/admin/identities/u/sessions", secrets[0])
     await house.get("/dashboard", {"Cookie": "gateway_session=bearer-SECRET-1"})
 
     await house.gateway.told()
@@ -425,20 +408,14 @@ async def test_a14_a_session_without_its_second_factor_passes_nowhere_it_is_need
 async def test_a17_a_field_that_is_missing_is_not_valid(house: Rig) -> None:
     cookie = await house.gateway.sign_in()
     form = BROWSER | {"Cookie": cookie}
-    json_type = {
-        "Authorization": f"Bearer {ADMIN_TOKEN}",
-        "Content-Type": "application/json",
-    }
-    port = int(str(house.gateway.app._loaded.config.server.admin).rpartition(":")[2])
-
     replies = [
         await ask(house.port, "POST", "/.gateway/tenant", form),
         await ask(house.port, "POST", "/.gateway/tenant", form, b"tenant_id="),
-        await ask(port, "POST", "/admin/sessions", json_type),
-        await ask(port, "POST", "/admin/sessions", json_type, b"{}"),
-        await ask(port, "POST", "/admin/sessions", json_type, b'{"identity":{}}'),
-        await ask(
-            port, "POST", "/admin/sessions", json_type, b'{"identity":{"id":""}}'
+        await house.administer("POST", "/admin/sessions"),
+        await house.administer("POST", "/admin/sessions", body=b"{}"),
+        await house.administer("POST", "/admin/sessions", body=b'{"identity":{}}'),
+        await house.administer(
+            "POST", "/admin/sessions", body=b'{"identity":{"id":""}}'
         ),
     ]
 
@@ -469,8 +446,8 @@ async def test_a22_no_endpoint_evaluates_a_policy(house: Rig, path: str) -> None
     body = b'{"expression": "__import__(\'os\').getpid()"}'
 
     for method in ("GET", "POST"):
-        there = await administer(
-            house, method, path, body=body if method == "POST" else b""
+        there = await house.administer(
+            method, path, body=body if method == "POST" else b""
         )
         here = await house.get(f"/.gateway{path}", method=method)
         assert there.status in {404, 405}
