@@ -195,6 +195,7 @@ def base_config(web: int, api: int | None = None) -> dict[str, Any]:
         "server": {
             "listen": "127.0.0.1:0",
             "admin": None,
+            "admin_hosts": ["gw.test"],
             "public_url": "http://gw.test",
             "admin_token": ADMIN_TOKEN,
         },
