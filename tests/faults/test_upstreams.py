@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.proxy.health import IN_A_ROW
-from tests.proxy.support import OK, client_of, get, scripted
+from tests.proxy.support import OK, Pieces, client_of, get, scripted
 from tests.servers import PATIENCE, free_port, valkey_server
 from tests.walk.harness import ask, base_config, running_gateway
 
@@ -230,6 +230,43 @@ async def test_never_all_targets_are_ejected(script):
             assert not all(each.ejected for each in client._pool._slots)
 
     assert len(one.peers) + len(two.peers) + len(three.peers) > 0
+
+
+async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once():
+    async def closes_early(peer):
+        await peer.head()
+        await peer.exactly(1000)
+        peer.reset()
+
+    async def takes_all(peer):
+        while True:
+            await peer.head()
+            await peer.exactly(200_000)
+            peer.write(OK)
+
+    changes, outcomes = [], []
+    async with (
+        scripted(closes_early) as bad,
+        scripted(takes_all) as good,
+        client_of(bad, good, on_change=changes.append) as client,
+    ):
+        for number in range(40):
+            head = f"POST /{number} HTTP/1.1\r\nContent-Length: 200000\r\n\r\n"
+            body = Pieces(*[b"x" * 20_000] * 10)
+            try:
+                response = await client.send(
+                    head.encode(), method="POST", body=body, retriable=False
+                )
+            except UpstreamError:
+                outcomes.append(None)
+            else:
+                outcomes.append(response.status)
+
+    assert outcomes.count(None) == IN_A_ROW
+    assert outcomes.count(200) == 40 - IN_A_ROW
+    assert [change.ejected for change in changes] == [True]
+    arrived = re.findall(rb"POST /(\d+) ", b"".join(bad.received + good.received))
+    assert len(arrived) == len(set(arrived)) == 40
 
 
 async def test_a_target_that_fails_now_and_then_stays():
