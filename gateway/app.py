@@ -38,6 +38,7 @@ from gateway.server.guessing import count_failed_admin
 from gateway.server.handler import Handler
 from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
+from gateway.server.rejudging import judge_open_streams
 from gateway.server.reporting import Reporter
 from gateway.server.serving import Serving
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all
@@ -145,6 +146,8 @@ class App:
         loop = asyncio.get_running_loop()
         serving = self._build(self._loaded, self._ring)
         self._handler = Handler(serving=serving, tools=self._tools)
+        self._tools.streams.serving = serving
+        self._tools.streams.on_stale = self._rejudge_soon
         self._store.watch(self._session_ended, self._recheck_soon)
         self._client_server = ClientServer(
             self._handler,
@@ -236,8 +239,9 @@ class App:
         self._loaded, self._ring = loaded, ring
         set_level(loaded.config.log.level)
         self._reporter.configure(loaded.config)
-        self._handler.serving = serving
+        self._handler.serving = self._tools.streams.serving = serving
         self._reporter.reloaded(loaded, waits)
+        self._rejudge_soon()
         for application in old.applications.values():
             # What is under way goes on to its end; nothing new begins there.
             application.upstream.retire()
@@ -360,6 +364,9 @@ class App:
     def _session_ended(self, key: str, _reason: str) -> None:
         self._tools.streams.end(key, Reason.SESSION_REVOKED)
 
+    def _rejudge_soon(self) -> None:
+        self._spawn(judge_open_streams(self._handler.serving, self._tools))
+
     def _recheck_soon(self) -> None:
         self._spawn(self._recheck())
 
@@ -367,6 +374,8 @@ class App:
         while True:
             await asyncio.sleep(_RECHECK_EVERY)
             await self._recheck()
+            # Those of an earlier configuration that could not be judged at its end.
+            await judge_open_streams(self._handler.serving, self._tools)
 
     async def _share_always(self) -> None:
         while True:

@@ -381,6 +381,7 @@ def _application(
             clock=ticks,
         ),
         may_sign_in=upstream.may_sign_in,
+        targets=frozenset(str(target) for target in targets),
         signs_in=upstream.may_sign_in
         or (loaded.config.sessions.foreign and upstream.session_cookie == "forward"),
         idle=timeouts.idle,

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_BUSY = "upstream_busy"
     DRAINING = "draining"
+    UPSTREAM_CHANGED = "upstream_changed"
     CLIENT_GONE = "client_gone"
     INTERNAL = "internal"
 
@@ -126,6 +127,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UPSTREAM_TIMEOUT: "The application took too long to answer.",
     Reason.UPSTREAM_BUSY: "The application is busy. Try again soon.",
     Reason.DRAINING: "The gateway is restarting. Try again.",
+    Reason.UPSTREAM_CHANGED: "The application has moved. Connect again.",
     Reason.CLIENT_GONE: "The client went away.",
     Reason.INTERNAL: "Something went wrong in the gateway.",
 }

@@ -36,6 +36,11 @@ ELSEWHERE = (
         ("server/admin/application", "server/admin/problem"),
     ),
     Elsewhere(
+        "how a stream was let in is what it is judged by again",
+        "tests/server/test_rejudging.py",
+        ("server/admitted",),
+    ),
+    Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
         "tests/sessions/test_foreign.py",
         ("sessions/foreign_look", "sessions/foreign_seen"),

@@ -118,6 +118,7 @@ ROWS: dict[Reason, tuple[int, str, Action]] = {
     Reason.UPSTREAM_TIMEOUT: (504, _NOT_ANSWERING, Action.RETRY),
     Reason.UPSTREAM_BUSY: (503, "We will be right back", Action.RETRY),
     Reason.DRAINING: (503, "We will be right back", Action.RETRY),
+    Reason.UPSTREAM_CHANGED: (503, "The application has moved", Action.RETRY),
     Reason.CLIENT_GONE: (400, "The connection was lost", Action.RETRY),
     Reason.INTERNAL: (500, "Something went wrong", Action.RETRY),
 }

@@ -6,6 +6,7 @@ from gateway.http.head import RequestHead
 from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason
+from gateway.server.admitted import Admitted
 from gateway.server.answer import AnswerRules
 from gateway.server.app_answers import heed_answer
 from gateway.server.body import ClientBody
@@ -79,13 +80,8 @@ async def forward(
             passing = relay(
                 exchange, head, story, tools, response, rules, cookies, patience
             )
-            endless = _is_endless(response)
-            return (
-                await passing
-                if story.session_key is None and not endless
-                else await _while_allowed(
-                    passing, endless, exchange, response, story, tools
-                )
+            return await _while_allowed(
+                passing, exchange, response, serving, story, tools
             )
         answered = send_whole(
             exchange, head, story, tools, response, rules, cookies, content
@@ -151,7 +147,12 @@ async def _upload(
             story.cut = reason
             exchange.client.cut_off()
 
-    stream = OpenStream(key=story.session_key, end=cut)
+    stream = OpenStream(
+        key=story.session_key,
+        end=cut,
+        admitted=Admitted(story=story, serving=serving),
+        judged_by=serving,
+    )
     tools.streams.add(stream)
     try:
         return await sending
@@ -184,17 +185,18 @@ async def _send_with_body(
 
 async def _while_allowed(
     passing: Coroutine[None, None, Answered],
-    endless: bool,
     exchange: Exchange,
     response: UpstreamResponse,
+    serving: Serving,
     story: Story,
     tools: Tools,
 ) -> Answered:
-    """Relay a stream for as long as its session lives (law 6).
+    """Relay a stream for as long as its session lives and its route lets it in.
 
     An endless one ends at once when the gateway is to stop: its client connects
     again by itself, and no time would be enough.
     """
+    endless = _is_endless(response)
 
     def cut(reason: Reason) -> None:
         if reason is Reason.DRAINING and not endless:
@@ -206,7 +208,12 @@ async def _while_allowed(
         response.abort()
         exchange.client.cut_off()
 
-    stream = OpenStream(key=story.session_key, end=cut)
+    stream = OpenStream(
+        key=story.session_key,
+        end=cut,
+        admitted=Admitted(story=story, serving=serving, reconnects=endless),
+        judged_by=serving,
+    )
     tools.streams.add(stream)
     tools.report.opened("stream")
     try:

@@ -26,6 +26,7 @@ FAILURES: Final[dict[Reason, int]] = {
     Reason.UPSTREAM_TIMEOUT: 504,
     Reason.UPSTREAM_BUSY: 503,
     Reason.DRAINING: 503,
+    Reason.UPSTREAM_CHANGED: 503,
     Reason.INTERNAL: 500,
     Reason.BODY_TOO_LARGE: 413,
     Reason.HEADERS_TOO_LARGE: 431,

@@ -54,6 +54,8 @@ class Application:
     view: UpstreamView
     upstream: Upstream
     may_sign_in: bool
+    targets: frozenset[str] = frozenset()
+    """Where it is, as the configuration says."""
     signs_in: bool
     """Whether its answers begin sessions: by `may_sign_in`, or as the app's own."""
     idle: float

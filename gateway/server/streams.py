@@ -22,10 +22,15 @@ class OpenStream:
     """One open WebSocket or streamed answer, and how to end it.
 
     `key` is the place of its session in the store; None where there is none.
+    `admitted` says how it was let in, for gateway.server.rejudging; `judged_by` is the
+    configuration that did, or that judged it since.
     """
 
     key: str | None
     end: Callable[[Reason], None]
+    admitted: object = None
+    judged_by: object = None
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -35,6 +40,10 @@ class OpenStreams:
     _by_key: dict[str | None, set[OpenStream]] = field(default_factory=dict)
     _revoked: dict[str, None] = field(default_factory=dict)
     _stopped: Reason | None = None
+    on_stale: Callable[[], None] | None = None
+    """Called when a stream opens that was let in by an earlier configuration."""
+    serving: object = None
+    """The configuration that serves now."""
 
     def add(self, stream: OpenStream) -> None:
         """Remember a stream; whoever adds it removes it.
@@ -47,9 +56,12 @@ class OpenStreams:
             stream.end(Reason.SESSION_REVOKED)
         elif self._stopped is not None:
             stream.end(self._stopped)
+        elif stream.judged_by is not self.serving and self.on_stale is not None:
+            self.on_stale()
 
     def remove(self, stream: OpenStream) -> None:
         """Forget a stream; forgetting it twice is no error."""
+        stream.closed = True
         streams = self._by_key.get(stream.key)
         if streams is not None:
             streams.discard(stream)
@@ -74,6 +86,10 @@ class OpenStreams:
     def was_revoked(self, key: str | None) -> bool:
         """Tell whether a session is known to have been revoked since it was let in."""
         return key in self._revoked
+
+    def all(self) -> tuple[OpenStream, ...]:
+        """Return every open stream."""
+        return tuple(each for streams in self._by_key.values() for each in streams)
 
     def sessions(self) -> tuple[str, ...]:
         """Name the sessions that have something open."""

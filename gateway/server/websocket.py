@@ -4,12 +4,13 @@ Frames are never taken apart and put together again: of 117 cases of the Autobah
 suite a tunnel changes none.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from gateway.http.head import RequestHead
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
+from gateway.server.admitted import Admitted
 from gateway.server.answer import NO_BODY, relayed_head
 from gateway.server.exchange import Answered, Exchange
 from gateway.server.serving import Serving
@@ -17,8 +18,12 @@ from gateway.server.story import Story
 from gateway.server.streams import OpenStream
 from gateway.server.tools import Tools
 
-_GOING_AWAY: Final = 1001
 _POLICY: Final = 1008
+# 1001 "going away"; 1012 "service restart", registered with IANA: connect again.
+_CODES: Final[Mapping[Reason, int]] = {
+    Reason.DRAINING: 1001,
+    Reason.UPSTREAM_CHANGED: 1012,
+}
 
 _SWITCHING: Final = (
     # RFC 6455, section 4.2.2; the tunnel has checked the upstream's own copies.
@@ -39,7 +44,12 @@ async def run_tunnel(
     """Answer the handshake, and carry bytes until one side or the session ends."""
     client = exchange.client
     story.status, story.answered = 101, True
-    stream = OpenStream(key=story.session_key, end=_ender(tunnel, story))
+    stream = OpenStream(
+        key=story.session_key,
+        end=_ender(tunnel, story),
+        admitted=Admitted(story=story, serving=serving, reconnects=True),
+        judged_by=serving,
+    )
     try:
         client.send(
             relayed_head(
@@ -72,7 +82,7 @@ async def run_tunnel(
 def _ender(tunnel: Tunnel, story: Story) -> Callable[[Reason], None]:
     def end(reason: Reason) -> None:
         story.reason = reason
-        code = _GOING_AWAY if reason is Reason.DRAINING else _POLICY
+        code = _CODES.get(reason, _POLICY)
         # RFC 6455, section 7.4.1; the reason word is what the front end shows.
         tunnel.close(code, reason.value)
 

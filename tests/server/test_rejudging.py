@@ -1,0 +1,146 @@
+"""Which of the streams that were let in another configuration would let in, too."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.errors import StoreUnavailable
+from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.routes.table import Match
+from gateway.server.admitted import Admitted
+from gateway.server.rejudging import judge_open_streams, why_not
+from gateway.server.serving import Serving
+from gateway.server.streams import OpenStream
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.store import MemoryStore
+from tests.http.heads import head
+from tests.server.parts import NOW, a_serving, a_story, signed_in, some_tools
+from tests.sessions.samples import a_session
+
+API = {"match": "/api/**", "rule": "protected", "upstream": "api"}
+MOVED = {"url": "http://127.0.0.1:2"}
+BOTH = {"url": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}
+ADA = Authenticated(session=a_session(), key="k")
+BEA = Authenticated(session=a_session(active_tenant_id=None, tenants={}), key="k")
+NOBODY = Anonymous(reason=Reason.NO_SESSION)
+REVOKED = Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
+
+
+def serving(*routes: dict[str, Any], **upstream: Any) -> Serving:
+    web = {"url": "http://127.0.0.1:1"}
+    return a_serving(
+        routes=[{"match": "/web", "rule": "public", "upstream": "web"}, *routes],
+        upstreams={"web": web, "api": upstream or {"url": "http://127.0.0.1:1"}},
+    )
+
+
+def admitted(by: Serving, request: RequestHead | None = None, **how: bool) -> Admitted:
+    request = request or head(target="/api/x")
+    matched = by.routes.match(request.method, request.host, "/api/x", None)
+    assert isinstance(matched, Match)
+    story = replace(a_story(), head=request, route=matched.route)
+    return Admitted(story=story, serving=by, **{"reconnects": True, **how})
+
+
+@pytest.mark.parametrize(
+    ("routes", "upstream", "who", "reason"),
+    [
+        pytest.param([API], {}, ADA, None, id="nothing changed"),
+        pytest.param([API | {"rule": "public"}], {}, NOBODY, None, id="opened"),
+        pytest.param([], {}, ADA, Reason.NO_ROUTE, id="removed"),
+        pytest.param([API | {"match": {"path": "/api/**", "host": "a.test"}}], {}, ADA, Reason.NO_ROUTE, id="another host"),
+        pytest.param([API | {"match": {"path": "/api/**", "methods": ["POST"]}}], {}, ADA, Reason.METHOD_NOT_ALLOWED, id="another method"),
+        pytest.param([API | {"rule": "admin-only"}], {}, ADA, None, id="for administrators, and it is one"),
+        pytest.param([API | {"require": {"roles": ["editor"]}}], {}, ADA, Reason.ROLE_MISSING, id="a role"),
+        pytest.param([API | {"require": {"tenant": True}}], {}, BEA, Reason.TENANT_MISSING, id="a tenant"),
+        pytest.param([API | {"require": {"aal": "aal2"}}], {}, ADA, Reason.AAL_TOO_LOW, id="a level"),
+        pytest.param([API | {"rule": "auth-redirect"}], {}, ADA, Reason.ALREADY_SIGNED_IN, id="for guests"),
+        pytest.param([API], {}, NOBODY, Reason.NO_SESSION, id="protected, and nobody signed in"),
+        pytest.param([API], {}, REVOKED, Reason.SESSION_REVOKED, id="the session ended"),
+        pytest.param([API | {"session": "ignore", "rule": "public"}], {}, REVOKED, None, id="open and ignoring sessions"),
+        pytest.param([API | {"require": {"authenticated_within": "1m"}}], {}, ADA, None, id="recent when it was let in"),
+        pytest.param([API], MOVED, ADA, Reason.UPSTREAM_CHANGED, id="another target"),
+        pytest.param([API | {"upstream": "web"}], MOVED, ADA, None, id="another upstream at the same place"),
+        pytest.param([API], BOTH, ADA, None, id="one more target"),
+        pytest.param([API | {"rule": "admin-only"}], MOVED, BEA, Reason.UPSTREAM_CHANGED, id="allowed, and moved"),
+    ],
+)  # fmt: skip
+async def test_a_stream_ends_when_it_would_not_be_let_in(
+    routes: list[dict[str, Any]],
+    upstream: dict[str, Any],
+    who: Authentication,
+    reason: Reason | None,
+) -> None:
+    before = serving(API)
+
+    assert why_not(admitted(before), who, serving(*routes, **upstream)) is reason
+
+
+async def test_a_target_that_is_taken_away_ends_what_connects_again() -> None:
+    before, after = serving(API, **BOTH), serving(API)
+
+    assert why_not(admitted(before), ADA, after) is Reason.UPSTREAM_CHANGED
+    assert why_not(admitted(before, reconnects=False), ADA, after) is None
+
+
+async def test_a_sign_in_counts_as_old_as_it_was() -> None:
+    strict = serving(API | {"require": {"authenticated_within": "1m"}})
+    request = admitted(serving(API))
+    old = Authenticated(session=a_session(authenticated_at=NOW - 61), key="k")
+
+    assert why_not(request, old, strict) is Reason.STEP_UP
+
+
+class Away(MemoryStore):
+    away = False
+
+    async def load(self, key: str) -> Any:
+        if self.away:
+            raise StoreUnavailable("away")
+        return await super().load(key)
+
+
+async def test_what_cannot_be_judged_stays_and_is_judged_later() -> None:
+    store = Away()
+    tools = some_tools(store)
+    token = await signed_in(tools)
+    before, after = serving(API), serving(API | {"require": {"roles": ["editor"]}})
+    ended: list[Reason] = []
+    stream = OpenStream(
+        key=token.key, end=ended.append, admitted=admitted(before), judged_by=before
+    )
+    tools.streams.add(stream)
+
+    store.away = True
+    await judge_open_streams(after, tools)
+    assert ended == []
+    store.away = False
+    await judge_open_streams(after, tools)
+    assert ended == [Reason.ROLE_MISSING]
+
+
+async def test_what_was_judged_is_not_judged_again() -> None:
+    tools, before, after = some_tools(), serving(API), serving(API)
+    request = admitted(before)
+    stream = OpenStream(key=None, end=print, admitted=request, judged_by=before)
+    opened = OpenStream(key=None, end=print)
+    tools.streams.add(stream)
+    tools.streams.add(opened)
+    request.story.route = None  # passes
+
+    await judge_open_streams(after, tools)
+
+    assert stream.judged_by is after
+    assert opened.judged_by is None
+
+
+async def test_a_stream_that_opens_after_the_reload_is_told_of() -> None:
+    tools, told = some_tools(), []
+    tools.streams.serving, tools.streams.on_stale = "now", lambda: told.append(1)
+
+    tools.streams.add(OpenStream(key=None, end=print, judged_by="now"))
+    tools.streams.add(OpenStream(key=None, end=print, judged_by="before"))
+
+    assert told == [1]
