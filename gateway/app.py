@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from gateway.build import build_dns, build_ring, build_serving
+from gateway.build import build_dns, build_ring, build_runtime
 from gateway.config.load import LoadedConfig, load_config
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
@@ -32,19 +32,19 @@ from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
+from gateway.server.context import Services
 from gateway.server.doors import Door, open_door
 from gateway.server.edge import Edge
 from gateway.server.guessing import count_failed_admin
-from gateway.server.handler import Handler
 from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
+from gateway.server.pipeline import Pipeline
 from gateway.server.rejudging import judge_open_streams
 from gateway.server.reporting import Reporter
-from gateway.server.serving import Serving
+from gateway.server.runtime import Runtime
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all
 from gateway.server.streams import OpenStreams, recheck
 from gateway.server.tls import renew_certificate, server_tls
-from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
@@ -135,7 +135,7 @@ class App:
         self._reporter.configure(config)
         store = self._open_store(config)
         self._store: SessionSource = store
-        self._tools = Tools(
+        self._services = Services(
             store=store,
             own=store if isinstance(store, RedisStore) else None,
             apps=store if isinstance(store, ForeignStore) else None,
@@ -144,13 +144,13 @@ class App:
             report=self._reporter,
         )
         loop = asyncio.get_running_loop()
-        serving = self._build(self._loaded, self._ring)
-        self._handler = Handler(serving=serving, tools=self._tools)
-        self._tools.streams.serving = serving
-        self._tools.streams.on_stale = self._rejudge_soon
+        runtime = self._build(self._loaded, self._ring)
+        self._pipeline = Pipeline(runtime=runtime, services=self._services)
+        self._services.streams.active = runtime
+        self._services.streams.on_stale = self._rejudge_soon
         self._store.watch(self._session_ended, self._recheck_soon)
         self._client_server = ClientServer(
-            self._handler,
+            self._pipeline,
             limits=_listener_limits(config),
             last_word=self._last_word,
             report=self._reporter.crashed,
@@ -178,10 +178,10 @@ class App:
         `server.timeouts.drain` is the time from the signal to the end of the process,
         so running requests get that, but for the last tenth, which closing takes.
         """
-        self._tools.draining = True
+        self._services.draining = True
         for door in self._doors:
             door.close()
-        self._tools.streams.end_all(Reason.DRAINING)
+        self._services.streams.end_all(Reason.DRAINING)
         whole = self._loaded.config.server.timeouts.drain
         patience = whole - min(whole / 10, _CLOSING)
         # A client that has a connection may be sending on it right now, and would lose
@@ -211,9 +211,9 @@ class App:
         await self._client_server.shutdown(0.1)
         for close in reversed(self._closing):
             await close()
-        for application in self._handler.serving.applications.values():
+        for application in self._pipeline.runtime.applications.values():
             await application.upstream.close()
-        await self._tools.finish()
+        await self._services.finish()
         await self._store.close()
         await self._names.close()
         await self._redis_names.close()
@@ -229,17 +229,17 @@ class App:
             loaded = load_config(self._loaded.path, env=self._env)
             check_same_kind(self._started, loaded)
             ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
-            serving = self._build(loaded, ring)
+            runtime = self._build(loaded, ring)
             renew_certificate(self._tls, loaded)
         except ConfigError as error:
             self._reporter.reload_refused(error)
             return False
         waits = waits_for_restart(self._started, loaded.config)
-        old = self._handler.serving
+        old = self._pipeline.runtime
         self._loaded, self._ring = loaded, ring
         set_level(loaded.config.log.level)
         self._reporter.configure(loaded.config)
-        self._handler.serving = self._tools.streams.serving = serving
+        self._pipeline.runtime = self._services.streams.active = runtime
         self._reporter.reloaded(loaded, waits)
         self._rejudge_soon()
         for application in old.applications.values():
@@ -253,14 +253,14 @@ class App:
         return self._store
 
     @property
-    def tools(self) -> Tools:
+    def services(self) -> Services:
         """The parts that outlive a configuration."""
-        return self._tools
+        return self._services
 
     @property
-    def serving(self) -> Serving:
+    def runtime(self) -> Runtime:
         """The configuration that serves now."""
-        return self._handler.serving
+        return self._pipeline.runtime
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -272,8 +272,8 @@ class App:
         """The configuration that serves now, as it was read."""
         return self._loaded
 
-    def _build(self, loaded: LoadedConfig, ring: KeyRing) -> Serving:
-        return build_serving(
+    def _build(self, loaded: LoadedConfig, ring: KeyRing) -> Runtime:
+        return build_runtime(
             loaded,
             ring=ring,
             ticks=asyncio.get_running_loop().time,
@@ -302,7 +302,7 @@ class App:
     async def _open_admin(self, listening: ListeningSocket) -> None:
         application = admin_application(
             health=Health({"redis": self._redis_ready, "draining": self._not_draining}),
-            sessions=SessionApi(self._tools, lambda: self._handler.serving),
+            sessions=SessionApi(self._services, lambda: self._pipeline.runtime.rules),
             metrics=self._reporter.exposition,
             token=self._admin_token,
             refused=self._admin_refused,
@@ -318,7 +318,7 @@ class App:
     def _admin_refused(self, client: str) -> int:
         """Count a wrong admin token; return the seconds to wait for one too many."""
         try:
-            count_failed_admin(client, self._handler.serving, self._tools)
+            count_failed_admin(client, self._pipeline.runtime, self._services)
         except TooManyAttempts as limited:
             return limited.retry_after
         self._reporter.admin_refused(client)
@@ -342,15 +342,16 @@ class App:
         return None
 
     async def _not_draining(self) -> str | None:
-        return "shutting down" if self._tools.draining else None
+        return "shutting down" if self._services.draining else None
 
     def _last_word(self, status: int, reason: Reason, peer: str) -> bytes:
         """Write a whole answer for a connection that has no request to speak of."""
         request_id = self._edge.hex(16)
         now = self._edge.now()
-        reply = self._handler.serving.replies.to_bad_request(
-            BadRequest(status=status, reason=reason, detail=""), request_id=request_id
-        )
+        runtime = self._pipeline.runtime
+        refusal = BadRequest(status=status, reason=reason, detail="")
+        answer = runtime.rules.answers.to_bad_request(refusal)
+        reply = runtime.pages.render(answer, request_id)
         self._reporter.turned_away(status, reason, request_id, now, peer)
         return own_answer(
             reply,
@@ -362,10 +363,10 @@ class App:
         )
 
     def _session_ended(self, key: str, _reason: str) -> None:
-        self._tools.streams.end(key, Reason.SESSION_REVOKED)
+        self._services.streams.end(key, Reason.SESSION_REVOKED)
 
     def _rejudge_soon(self) -> None:
-        self._spawn(judge_open_streams(self._handler.serving, self._tools))
+        self._spawn(judge_open_streams(self._pipeline.runtime, self._services))
 
     def _recheck_soon(self) -> None:
         self._spawn(self._recheck())
@@ -375,7 +376,7 @@ class App:
             await asyncio.sleep(_RECHECK_EVERY)
             await self._recheck()
             # Those of an earlier configuration that could not be judged at its end.
-            await judge_open_streams(self._handler.serving, self._tools)
+            await judge_open_streams(self._pipeline.runtime, self._services)
 
     async def _share_always(self) -> None:
         while True:
@@ -384,7 +385,7 @@ class App:
             await asyncio.sleep(_SHARE_EVERY)
 
     async def _recheck(self) -> None:
-        await recheck(self._tools.streams, self._why_ended)
+        await recheck(self._services.streams, self._why_ended)
 
     async def _why_ended(self, key: str) -> Reason | None:
         now = self._edge.now()
@@ -396,7 +397,7 @@ class App:
             record,
             key=key,
             now=now,
-            policy=self._handler.serving.lifetimes,
+            policy=self._pipeline.runtime.rules.lifetimes,
         )
         return found.reason if isinstance(found, Anonymous) else None
 

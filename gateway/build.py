@@ -16,7 +16,7 @@ from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.config.schema import Profile as TokenProfile
 from gateway.config.schema import Upstream as UpstreamConfig
-from gateway.decision import Errand, Policy
+from gateway.decision import ExemptPage, Policy, checks_of
 from gateway.errors import ConfigError
 from gateway.http.head import HeadRules
 from gateway.http.headers import Stripper, is_reserved
@@ -32,13 +32,14 @@ from gateway.routes.compile import routes_from
 from gateway.routes.table import RouteTable
 from gateway.server.answer import AnswerRules
 from gateway.server.attempts import Allowance
-from gateway.server.endpoints import WELL_KNOWN_JWKS
-from gateway.server.replies import Replies, SignInPages
-from gateway.server.serving import Application, GuessRules, Limits, Serving, TokenCookie
+from gateway.server.runtime import Application, GuessRules, Limits, Runtime
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
 from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.formats.profile import Profile
+from gateway.spine.answers import Answers, SignInPages
+from gateway.spine.local_paths import WELL_KNOWN_JWKS
+from gateway.spine.ruleset import RoutePlan, Ruleset, TokenCookie, TokenIssuer
 from gateway.tenants import Source, from_header, from_host, from_path, from_session
 from gateway.tokens.claims import compile_template
 from gateway.tokens.compile import profiles_from
@@ -85,15 +86,15 @@ def build_ring(
         ) from error
 
 
-def build_serving(
+def build_runtime(
     loaded: LoadedConfig,
     *,
     ring: KeyRing,
     ticks: Callable[[], float],
     resolver: Resolver | None = None,
     on_target: Callable[[str, TargetChange], None] | None = None,
-) -> Serving:
-    """Compile everything that a request is judged and served by.
+) -> Runtime:
+    """Compile everything that requests are judged and served by.
 
     Args:
         loaded: the configuration.
@@ -109,24 +110,23 @@ def build_serving(
     """
     config = loaded.config
     _check_tenant_headers(loaded)
-    routes = routes_from(loaded)
-    profiles = profiles_from(loaded)
     foreign = format_from(loaded)
+    profiles = profiles_from(loaded)
     cookie = build_cookie(config, foreign)
-    token_names = frozenset(
-        profile.cookie.encode("ascii")
-        for profile in profiles.values()
-        if profile.cookie is not None
+    token_cookies = build_token_cookies(config)
+    token_names = frozenset(each.name for each in token_cookies.values())
+    rules = build_rules(
+        loaded,
+        foreign=foreign,
+        issuer=Minter(
+            ring=ring,
+            profiles=profiles,
+            issuer=config.token_issuer,
+            lifetime=config.tokens.lifetime,
+        ),
     )
-    token_cookies = {
-        name: TokenCookie(
-            name=profile.cookie.encode("ascii"),
-            attributes=_token_cookie_attributes(config),
-        )
-        for name, profile in profiles.items()
-        if profile.cookie is not None
-    }
-    return Serving(
+    return Runtime(
+        rules=rules,
         head_rules=HeadRules(
             trusted_proxies=tuple(
                 ip_network(network) for network in config.server.trusted_proxies
@@ -137,39 +137,66 @@ def build_serving(
             header_bytes=config.server.limits.header_bytes,
             body_bytes=config.server.limits.body_bytes,
         ),
-        routes=routes,
-        policy=build_policy(config),
-        tenant_sources=build_tenant_sources(config),
-        cookie=cookie,
-        cookie_name=cookie.wire_name,
-        foreign=foreign,
-        lifetimes=build_lifetimes(config),
+        pages=build_pages(config),
+        guessing=_guess_rules(config),
         applications={
             name: _application(
                 loaded, name, upstream, cookie, ticks, resolver, on_target
             )
             for name, upstream in config.upstreams.items()
         },
-        minter=Minter(
-            ring=ring,
-            profiles=profiles,
-            issuer=config.token_issuer,
-            lifetime=config.tokens.lifetime,
-        ),
-        replies=build_replies(config),
-        guessing=_guess_rules(config),
         # An app's session cookie is the app's to set.
-        answers=AnswerRules(
+        responses=AnswerRules(
             own_cookies=token_names
             | (frozenset() if foreign is not None else {cookie.wire_name})
         ),
-        answers_unasked=AnswerRules(own_cookies=token_names | {cookie.wire_name}),
+        responses_unasked=AnswerRules(own_cookies=token_names | {cookie.wire_name}),
+        jwks=jwks_document(ring),
+    )
+
+
+def build_rules(
+    loaded: LoadedConfig, *, foreign: Profile | None, issuer: TokenIssuer
+) -> Ruleset:
+    """Compile what decides about requests; opens nothing and needs no key.
+
+    Args:
+        loaded: the configuration.
+        foreign: the compiled session format, where an app writes the sessions.
+        issuer: signs the tokens.
+
+    Raises:
+        ConfigError: routes tie.
+    """
+    config = loaded.config
+    routes = routes_from(loaded)
+    cookie = build_cookie(config, foreign)
+    token_cookies = build_token_cookies(config)
+    views = {
+        name: build_view(config, name, upstream, cookie)
+        for name, upstream in config.upstreams.items()
+    }
+    return Ruleset(
+        routes=routes,
+        plans={
+            route.id: RoutePlan(
+                route=route, checks=checks_of(route), view=views[route.upstream]
+            )
+            for route in routes.routes
+        },
+        policy=build_policy(config),
+        tenant_sources=build_tenant_sources(config),
+        cookie=cookie,
+        cookie_name=cookie.wire_name,
+        foreign=foreign,
+        lifetimes=build_lifetimes(config),
+        issuer=issuer,
+        answers=Answers(sign_in=_sign_in(config), realm=public_host(config)),
         token_cookies=token_cookies,
         clear_cookies=(
             cookie.clear_cookie(),
             *(each.clear() for each in token_cookies.values()),
         ),
-        jwks=jwks_document(ring),
         owns_jwks=owns_jwks(routes),
     )
 
@@ -185,14 +212,24 @@ def build_dns(config: Config) -> DnsSettings:
     )
 
 
+def build_token_cookies(config: Config) -> dict[str, TokenCookie]:
+    """Compile the cookies that carry tokens, by token profile."""
+    attributes = _token_cookie_attributes(config)
+    return {
+        name: TokenCookie(name=profile.cookie.encode("ascii"), attributes=attributes)
+        for name, profile in config.tokens.profiles.items()
+        if profile.cookie is not None
+    }
+
+
 def build_policy(config: Config) -> Policy:
     """Compile what the decision takes beside the route."""
     return Policy(
         admin_roles=frozenset(config.roles.admin),
         public_origin=config.server.public_url,
-        errands=(
-            *_errands(config.sign_in.step_up, config, _STRONGER),
-            *_errands(config.sign_in.no_tenant, config, ()),
+        exempt_pages=(
+            *_exempt_pages(config.sign_in.step_up, config, _STRONGER),
+            *_exempt_pages(config.sign_in.no_tenant, config, ()),
         ),
     )
 
@@ -295,18 +332,17 @@ def build_view(
     )
 
 
-def build_replies(config: Config) -> Replies:
-    """Compile how a refusal is told.
+def build_pages(config: Config) -> Pages:
+    """Compile the gateway's own pages.
 
     Raises:
         ConfigError: a page of `pages.folder` cannot be used.
     """
-    pages = Pages(
+    return Pages(
         Path(config.pages.folder) if config.pages.folder else None,
         realm=public_host(config),
         home=config.sign_in.home or "/",
     )
-    return Replies(pages=pages, sign_in=_sign_in(config), realm=public_host(config))
 
 
 def _guess_rules(config: Config) -> GuessRules | None:
@@ -429,19 +465,19 @@ def _sign_in(config: Config) -> SignInPages:
     )
 
 
-def _errands(
+def _exempt_pages(
     page: str | None, config: Config, reasons: tuple[Reason, ...]
-) -> tuple[Errand, ...]:
+) -> tuple[ExemptPage, ...]:
     parts = urlsplit(page or "")
     elsewhere = f"{parts.scheme}://{parts.netloc}" != config.server.public_url
     if page is None or (parts.netloc and elsewhere):
         return ()
     if parts.query or not reasons:
         query = frozenset(parts.query.split("&")) if parts.query else frozenset()
-        return (Errand(path=parts.path, query=query),)
+        return (ExemptPage(path=parts.path, query=query),)
     # Without a query of its own the step-up page may well be the sign-in page:
     # only who comes with the reason that we gave is let in there signed in.
     return tuple(
-        Errand(path=parts.path, query=frozenset({f"reason={reason}"}))
+        ExemptPage(path=parts.path, query=frozenset({f"reason={reason}"}))
         for reason in reasons
     )

@@ -1,21 +1,21 @@
-"""May this request pass? Route x authentication -> Allow | Challenge | Deny.
+"""May this request pass? One table of checks -> Allow | Challenge | Deny.
 
-Start reading here. Everything below makes the values that `decide` takes, and
-everything above carries out what it returns. Nothing in this module does I/O,
-reads a clock or keeps state, so `gateway explain` runs the very same code.
+Start reading here. The modules below produce the values that `decide` takes; the
+modules above carry out what it returns. Nothing in this module does I/O, reads a
+clock or keeps state.
 
-| word      | meaning                        | a browser gets          | a program |
-| --------- | ------------------------------ | ----------------------- | --------- |
-| Allow     | pass it on                     | the upstream's answer   | the same  |
-| Challenge | who are you? (or: still you?)  | a redirect to sign in   | 401       |
-| Deny      | not you                        | a page, or a redirect   | 403, 404  |
+| decision  | meaning                         | a browser gets          | a program |
+| --------- | ------------------------------- | ----------------------- | --------- |
+| Allow     | forward the request             | the upstream's response | the same  |
+| Challenge | authenticate (or authenticate again) | a redirect to sign in | 401    |
+| Deny      | authenticated, not authorised   | a page, or a redirect   | 403, 404  |
 
-The gates only narrow: each may turn a yes into a no, never a no into a yes.
+Checks only narrow: each can turn a yes into a no, never a no into a yes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from gateway.http.forwarded import is_trusted, parse_address
 from gateway.http.head import RequestHead
@@ -31,7 +31,7 @@ from gateway.tenants import TenantRefused
 
 @value
 class Allow:
-    """Pass the request on, telling the upstream who is calling (None: nobody)."""
+    """Forward the request; `session` None: unauthenticated."""
 
     reason: Reason
     session: Session | None = None
@@ -40,7 +40,7 @@ class Allow:
 
 @value
 class Challenge:
-    """Ask who is calling. `ended`: the cookie names a session that is over."""
+    """Ask to authenticate. `ended`: the cookie names an expired or revoked session."""
 
     reason: Reason
     ended: bool = False
@@ -48,7 +48,7 @@ class Challenge:
 
 @value
 class Deny:
-    """Refuse: it is known who is calling, and it is not for them."""
+    """Refuse: signing in would not change it."""
 
     reason: Reason
 
@@ -57,18 +57,18 @@ Decision = Allow | Challenge | Deny
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
-    """A page that the gateway itself sends a signed-in person to.
+class ExemptPage:
+    """A page to which the gateway itself redirects signed-in users.
 
-    The step-up and the choose-a-tenant page often lie below an `auth-redirect`
-    route. Sending someone there and at once back home would be a loop.
+    The step-up page and the page to choose a tenant often lie below an
+    `auth-redirect` route. Redirecting home from there would be a loop.
     """
 
     path: str
     query: frozenset[str]
 
     def covers(self, head: RequestHead) -> bool:
-        """Tell whether `head` asks for this page."""
+        """Return whether the request targets this page."""
         if head.target.path != self.path:
             return False
         return not self.query or self.query <= set((head.target.query or "").split("&"))
@@ -76,89 +76,95 @@ class Errand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What the configuration says beside the route: compiled once."""
+    """What the configuration adds to the route; compiled once."""
 
     admin_roles: frozenset[str]
     public_origin: str
-    errands: tuple[Errand, ...] = ()
+    exempt_pages: tuple[ExemptPage, ...] = ()
 
 
 @value
-class Case:
-    """What the gates look at: one signed-in request before one route."""
+class AccessRequest:
+    """One request at one route: everything that a check may read.
+
+    authentication  who sent it
+    tenant          the result of `resolve_tenant`; None for an anonymous request
+    now             seconds since the epoch
+    """
 
     route: Route
-    session: Session
+    authentication: Authentication
     tenant: Tenant | TenantRefused | None
     head: RequestHead
     now: float
     policy: Policy
 
+    @property
+    def session(self) -> Session:
+        """The session; the checks that read it run after `a valid session`."""
+        assert isinstance(self.authentication, Authenticated)  # noqa: S101 - narrows
+        return self.authentication.session
+
+    @property
+    def known_tenant(self) -> Tenant | None:
+        """The tenant that the request acts for, if it is a membership."""
+        return self.tenant if isinstance(self.tenant, Tenant) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """One check of a signed-in request.
+class Check:
+    """One check, and the routes that have it.
 
-    `asked` tells whether it is asked for at all; `objection` is then called, and
-    gives the reason to refuse, or None. It can do no more than refuse.
+    rules       the rules under which it can be required
+    required    whether a route of these rules requires it
+    failure     the reason to refuse, or None
+    challenges  a failure asks to authenticate (again); otherwise it denies
+    of_preflights  a preflight that passes unauthenticated is checked as well
+    shown       what the check looked at, for `gateway explain`
     """
 
-    question: str
-    asked: Callable[[Case], bool]
-    objection: Callable[[Case], Reason | None]
+    description: str
+    rules: frozenset[Rule]
+    required: Callable[[Route], bool]
+    failure: Callable[[AccessRequest], Reason | None]
+    challenges: bool = False
+    of_preflights: bool = False
+    shown: Callable[[AccessRequest], str] | None = None
+
+    def applies(self, route: Route) -> bool:
+        """Return whether requests at this route are checked."""
+        return route.rule in self.rules and self.required(route)
 
 
-def decide(  # noqa: C901 - one check after another, each may refuse
-    *,
-    route: Route,
-    authentication: Authentication,
-    tenant: Tenant | TenantRefused | None,
-    head: RequestHead,
-    now: float,
-    policy: Policy,
-) -> Decision:
-    """Decide about one request; total, pure, and the only place that does.
+def checks_of(route: Route) -> tuple[Check, ...]:
+    """Return the checks that apply at a route, in order; computed once per route."""
+    return tuple(check for check in CHECKS if check.applies(route))
 
-    `tenant` is what `resolve_tenant` found for an authenticated request, and None
-    for an anonymous one. `now` is in seconds since the epoch.
+
+def decide(access: AccessRequest, checks: Sequence[Check]) -> Decision:
+    """Return Allow, Challenge or Deny for one request. Total and pure.
+
+    The first failing check determines the reason.
+
+    Args:
+        access: the request.
+        checks: `checks_of(access.route)`.
     """
-    if route.require.networks and outside_networks(route, head):
-        # Before everything else, as it narrows every rule and the preflight as well.
-        return Deny(reason=Reason.NETWORK_NOT_ALLOWED)
-    if head.preflight and route.preflight_pass:
-        # Fetch, section 3.3: a preflight never carries credentials. It passes as
-        # nobody, by the route's own word, and only in the shape of a preflight.
-        return Allow(reason=Reason.PREFLIGHT)
-    if route.cross_site_refused and is_cross_site(head, policy.public_origin):
-        # Before the rule: a sign-in form that another site posts (login CSRF) comes
-        # without a session and to a page that is open.
-        return Deny(reason=Reason.CROSS_SITE)
-    match route.rule:
-        case Rule.PUBLIC:
-            return _open(authentication, tenant)
-        case Rule.AUTH_REDIRECT:
-            return _only_anonymous(authentication, tenant, head, policy)
-        case Rule.PROTECTED | Rule.ADMIN_ONLY:
-            if isinstance(authentication, Anonymous):
-                return Challenge(
-                    reason=authentication.reason, ended=authentication.ended
-                )
-            case = Case(
-                route=route,
-                session=authentication.session,
-                tenant=tenant,
-                head=head,
-                now=now,
-                policy=policy,
+    # Fetch, section 3.3: a preflight never carries credentials. It passes
+    # unauthenticated where the route says so, and only in a preflight's shape.
+    passes = access.head.preflight and access.route.preflight_pass
+    for check in checks:
+        if passes and not check.of_preflights:
+            continue
+        reason = check.failure(access)
+        if reason is not None:
+            if not check.challenges:
+                return Deny(reason=reason)
+            who = access.authentication
+            return Challenge(
+                reason=reason, ended=isinstance(who, Anonymous) and who.ended
             )
-            for gate in GATES:
-                if gate.asked(case):
-                    reason = gate.objection(case)
-                    if reason is not None:
-                        return _refusal(reason)
-            return _allowed(authentication.session, tenant)
-        case _ as never:
-            assert_never(never)
+    return Allow(reason=Reason.PREFLIGHT) if passes else _allowed(access)
 
 
 def outside_networks(route: Route, head: RequestHead) -> bool:
@@ -173,82 +179,81 @@ def outside_networks(route: Route, head: RequestHead) -> bool:
     return not (head.client_known and is_trusted(parse_address(head.client), networks))
 
 
-def _open(
-    authentication: Authentication, tenant: Tenant | TenantRefused | None
-) -> Decision:
-    if isinstance(authentication, Authenticated):
-        # Open to everyone, so a tenant that cannot be had is just not told.
-        known = tenant if isinstance(tenant, Tenant) else None
-        return Allow(reason=Reason.PUBLIC, session=authentication.session, tenant=known)
-    return Allow(reason=Reason.PUBLIC)
+def _allowed(access: AccessRequest) -> Allow:
+    who = access.authentication
+    if isinstance(who, Anonymous):
+        open_to_all = access.route.rule is Rule.PUBLIC
+        return Allow(reason=Reason.PUBLIC if open_to_all else Reason.NOT_SIGNED_IN)
+    return Allow(
+        reason=Reason.PUBLIC if access.route.rule is Rule.PUBLIC else Reason.SIGNED_IN,
+        session=who.session,
+        # On an open route a tenant that is refused is left out, and no more.
+        tenant=access.known_tenant,
+    )
 
 
-def _only_anonymous(
-    authentication: Authentication,
-    tenant: Tenant | TenantRefused | None,
-    head: RequestHead,
-    policy: Policy,
-) -> Decision:
-    if isinstance(authentication, Anonymous):
-        return Allow(reason=Reason.NOT_SIGNED_IN)
-    if any(errand.covers(head) for errand in policy.errands):
-        return _allowed(authentication.session, tenant)
-    return Deny(reason=Reason.ALREADY_SIGNED_IN)
+def _network(access: AccessRequest) -> Reason | None:
+    outside = outside_networks(access.route, access.head)
+    return Reason.NETWORK_NOT_ALLOWED if outside else None
 
 
-def _allowed(session: Session, tenant: Tenant | TenantRefused | None) -> Allow:
-    known = tenant if isinstance(tenant, Tenant) else None
-    return Allow(reason=Reason.SIGNED_IN, session=session, tenant=known)
+def _cross_site(access: AccessRequest) -> Reason | None:
+    crossed = is_cross_site(access.head, access.policy.public_origin)
+    return Reason.CROSS_SITE if crossed else None
 
 
-def _refusal(reason: Reason) -> Challenge | Deny:
-    # A sign-in that is too old or too weak is asked for again (RFC 9470, section
-    # 3); everything else would not change by signing in.
-    if reason in {Reason.STEP_UP, Reason.AAL_TOO_LOW}:
-        return Challenge(reason=reason)
-    return Deny(reason=reason)
+def _unauthenticated(access: AccessRequest) -> Reason | None:
+    who = access.authentication
+    return who.reason if isinstance(who, Anonymous) else None
 
 
-def _admin(case: Case) -> Reason | None:
-    roles = case.session.identity.roles
-    admin = not case.policy.admin_roles.isdisjoint(roles)
+def _signed_in_already(access: AccessRequest) -> Reason | None:
+    if isinstance(access.authentication, Anonymous):
+        return None
+    exempt = any(page.covers(access.head) for page in access.policy.exempt_pages)
+    return None if exempt else Reason.ALREADY_SIGNED_IN
+
+
+def _admin(access: AccessRequest) -> Reason | None:
+    roles = access.session.identity.roles
+    admin = not access.policy.admin_roles.isdisjoint(roles)
     return None if admin else Reason.NOT_ADMIN
 
 
-def _role(case: Case) -> Reason | None:
-    held = not case.route.require.roles.isdisjoint(case.session.identity.roles)
+def _role(access: AccessRequest) -> Reason | None:
+    held = not access.route.require.roles.isdisjoint(access.session.identity.roles)
     return None if held else Reason.ROLE_MISSING
 
 
-def _membership(case: Case) -> Reason | None:
-    return case.tenant.reason if isinstance(case.tenant, TenantRefused) else None
+def _membership(access: AccessRequest) -> Reason | None:
+    return access.tenant.reason if isinstance(access.tenant, TenantRefused) else None
 
 
-def _tenant(case: Case) -> Reason | None:
-    return None if isinstance(case.tenant, Tenant) else Reason.TENANT_MISSING
+def _tenant(access: AccessRequest) -> Reason | None:
+    return None if isinstance(access.tenant, Tenant) else Reason.TENANT_MISSING
 
 
-def _tenant_role(case: Case) -> Reason | None:
-    wanted = case.route.require.tenant_roles
-    if isinstance(case.tenant, Tenant) and case.tenant.role in wanted:
+def _tenant_role(access: AccessRequest) -> Reason | None:
+    wanted = access.route.require.tenant_roles
+    if isinstance(access.tenant, Tenant) and access.tenant.role in wanted:
         return None
     return Reason.TENANT_ROLE_MISSING
 
 
-def _assurance(case: Case) -> Reason | None:
-    wanted = case.route.require.aal
-    if wanted is None or case.session.aal in _AS_STRONG.get(wanted, ()):
+def _assurance(access: AccessRequest) -> Reason | None:
+    wanted = access.route.require.aal
+    if wanted is None or access.session.aal in _AS_STRONG.get(wanted, ()):
         return None
     return Reason.AAL_TOO_LOW
 
 
-def _recent(case: Case) -> Reason | None:
-    within = case.route.require.authenticated_within
+def _recent(access: AccessRequest) -> Reason | None:
+    within = access.route.require.authenticated_within
     if within is None:
         return None
-    ago = case.now - case.session.authenticated_at
+    ago = access.now - access.session.authenticated_at
     # Later than now: the clocks of two machines differ by some seconds. By more, the
-    # time is wrong, and nothing is known of when the person signed in.
+    # time is wrong, and it is unknown when the user signed in.
     return None if -CLOCK_LEEWAY <= ago <= within else Reason.STEP_UP
 
 
@@ -259,45 +264,86 @@ _AS_STRONG: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The levels of NIST SP 800-63B that satisfy each; any other word satisfies none."""
 
-GATES: Final = (
-    Gate(
-        question="an administrator",
-        asked=lambda case: case.route.rule is Rule.ADMIN_ONLY,
-        objection=_admin,
+_ANY: Final = frozenset(Rule)
+_SIGNED_IN: Final = frozenset((Rule.PROTECTED, Rule.ADMIN_ONLY))
+
+CHECKS: Final = (
+    Check(
+        description="sent from an allowed network",
+        rules=_ANY,
+        required=lambda route: bool(route.require.networks),
+        failure=_network,
+        of_preflights=True,
+        shown=lambda access: access.head.client,
     ),
-    Gate(
-        question="one of the roles",
-        asked=lambda case: bool(case.route.require.roles),
-        objection=_role,
+    Check(
+        # Before the rule: a sign-in form that another site posts (login CSRF) comes
+        # without a session and to a page that is open.
+        description="not sent by another site",
+        rules=_ANY,
+        required=lambda route: route.cross_site_refused,
+        failure=_cross_site,
     ),
-    Gate(
-        # Asked on every route, with or without `tenant: true`: who names a tenant
-        # that is not theirs is refused, not quietly served as somebody without one.
-        question="a member of the tenant named",
-        asked=lambda case: case.tenant is not None,
-        objection=_membership,
+    Check(
+        description="not signed in, or on a page for signed-in users",
+        rules=frozenset((Rule.AUTH_REDIRECT,)),
+        required=lambda _: True,
+        failure=_signed_in_already,
     ),
-    Gate(
-        question="has a tenant",
-        asked=lambda case: (
-            case.route.require.tenant or bool(case.route.require.tenant_roles)
-        ),
-        objection=_tenant,
+    Check(
+        description="a valid session",
+        rules=_SIGNED_IN | {Rule.PUBLIC},
+        required=lambda route: route.rule in _SIGNED_IN,
+        failure=_unauthenticated,
+        challenges=True,
     ),
-    Gate(
-        question="the role in the tenant",
-        asked=lambda case: bool(case.route.require.tenant_roles),
-        objection=_tenant_role,
+    Check(
+        description="an administrator",
+        rules=frozenset((Rule.ADMIN_ONLY,)),
+        required=lambda _: True,
+        failure=_admin,
     ),
-    Gate(
-        question="signed in strongly enough",
-        asked=lambda case: case.route.require.aal is not None,
-        objection=_assurance,
+    Check(
+        description="one of the roles",
+        rules=_SIGNED_IN,
+        required=lambda route: bool(route.require.roles),
+        failure=_role,
     ),
-    Gate(
-        question="signed in recently enough",
-        asked=lambda case: case.route.require.authenticated_within is not None,
-        objection=_recent,
+    Check(
+        # On every route, with or without `tenant: true`: a request that names a
+        # tenant without membership is refused, not served as one without a tenant.
+        description="a member of the tenant named",
+        rules=_SIGNED_IN,
+        required=lambda _: True,
+        failure=_membership,
+    ),
+    Check(
+        description="has a tenant",
+        rules=_SIGNED_IN,
+        required=lambda route: route.require.tenant or bool(route.require.tenant_roles),
+        failure=_tenant,
+    ),
+    Check(
+        description="the role in the tenant",
+        rules=_SIGNED_IN,
+        required=lambda route: bool(route.require.tenant_roles),
+        failure=_tenant_role,
+    ),
+    # A sign-in that is too old or too weak is requested again (RFC 9470, section 3);
+    # the failures above would not change by signing in.
+    Check(
+        description="signed in strongly enough",
+        rules=_SIGNED_IN,
+        required=lambda route: route.require.aal is not None,
+        failure=_assurance,
+        challenges=True,
+    ),
+    Check(
+        description="signed in recently enough",
+        rules=_SIGNED_IN,
+        required=lambda route: route.require.authenticated_within is not None,
+        failure=_recent,
+        challenges=True,
     ),
 )
-"""In the order in which they are asked; the first objection is the answer."""
+"""Evaluated in this order; the first failing check determines the reason."""

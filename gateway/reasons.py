@@ -7,6 +7,16 @@ tests. The sentence is all that the caller hears; the log hears more.
 from enum import StrEnum
 
 
+class Verdict(StrEnum):
+    """How a request ended: the `decision` of the log and of the metrics."""
+
+    ALLOW = "allow"
+    CHALLENGE = "challenge"
+    DENY = "deny"
+    REFUSE = "refuse"
+    ERROR = "error"
+
+
 class Reason(StrEnum):
     """Why a request ended as it did. Words stay; new ones may be added."""
 

@@ -10,16 +10,15 @@ from gateway.build import (
     build_cookie,
     build_lifetimes,
     build_policy,
-    build_replies,
     build_ring,
-    build_serving,
+    build_runtime,
     build_tenant_sources,
     build_view,
     owns_jwks,
     public_host,
 )
 from gateway.config.load import load_config
-from gateway.decision import Errand
+from gateway.decision import ExemptPage
 from gateway.errors import ConfigError
 from gateway.outbound import PRESETS
 from gateway.reasons import Reason
@@ -28,7 +27,7 @@ from gateway.sessions.cookie import new_token
 from gateway.sessions.formats.from_config import format_from
 from gateway.tokens.keys import embedded_ring
 from tests.http.heads import head
-from tests.server.parts import NOW, RING, a_serving, loaded
+from tests.server.parts import NOW, RING, a_runtime, loaded
 from tests.sessions.samples import a_session
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -49,14 +48,14 @@ async def test_a_configuration_for_the_sessions_of_an_app_is_compiled(
 ) -> None:
     file = load_config(CONFIG / name, env={})
 
-    serving = build_serving(file, ring=RING, ticks=lambda: 0.0)
+    runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
-    assert serving.foreign is not None
-    assert serving.cookie_name == serving.foreign.cookie_name == cookie
+    assert runtime.rules.foreign is not None
+    assert runtime.rules.cookie_name == runtime.rules.foreign.cookie_name == cookie
     # The app sets its cookie, and sees it where it is forwarded.
-    assert cookie not in serving.answers.own_cookies
-    assert cookie in serving.answers_unasked.own_cookies
-    assert cookie not in serving.applications["app"].view.stripped_cookies
+    assert cookie not in runtime.responses.own_cookies
+    assert cookie in runtime.responses_unasked.own_cookies
+    assert cookie not in runtime.applications["app"].view.stripped_cookies
 
 
 def test_the_cookie_of_an_app_keeps_its_name_and_can_be_cleared() -> None:
@@ -76,35 +75,40 @@ def test_a_mistake_in_the_format_of_an_app_does_not_start() -> None:
     file = loaded(sessions={"format": "json", "cookie": {"name": "sid"}})
 
     with pytest.raises(ConfigError, match="say what a session id looks like"):
-        build_serving(file, ring=RING, ticks=lambda: 0.0)
+        build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
 
 @pytest.mark.parametrize("name", ["gateway.yaml", "minimal.yaml", "demo.yaml"])
 async def test_a_configuration_that_we_ship_is_compiled(name: str) -> None:
     file = load_config(CONFIG / name, env={})
 
-    serving = build_serving(file, ring=RING, ticks=lambda: 0.0)
+    runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
-    assert len(serving.routes.routes) == len(file.config.routes)
-    assert set(serving.applications) == set(file.config.upstreams)
-    assert {route.upstream for route in serving.routes.routes} <= set(
-        serving.applications
+    assert len(runtime.rules.routes.routes) == len(file.config.routes)
+    assert set(runtime.applications) == set(file.config.upstreams)
+    assert {route.upstream for route in runtime.rules.routes.routes} <= set(
+        runtime.applications
     )
-    assert serving.cookie.wire_name in serving.answers.own_cookies
+    assert runtime.rules.cookie.wire_name in runtime.responses.own_cookies
 
 
 async def test_the_reference_means_what_it_says() -> None:
     file = load_config(CONFIG / "gateway.yaml", env={})
 
-    serving = build_serving(file, ring=RING, ticks=lambda: 0.0)
+    runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
-    web, api = serving.applications["web"], serving.applications["api"]
-    assert serving.cookie_name == b"gateway_session"  # not secure: it is plain HTTP
-    assert (serving.limits.header_bytes, serving.limits.body_bytes) == (
+    web, api = runtime.applications["web"], runtime.applications["api"]
+    assert (
+        runtime.rules.cookie_name == b"gateway_session"
+    )  # not secure: it is plain HTTP
+    assert (runtime.limits.header_bytes, runtime.limits.body_bytes) == (
         32 * 1024,
         64 * 1024 * 1024,
     )
-    assert (serving.lifetimes.lifespan, serving.lifetimes.extend_within) == (
+    assert (
+        runtime.rules.lifetimes.lifespan,
+        runtime.rules.lifetimes.extend_within,
+    ) == (
         86_400,
         21_600,
     )
@@ -115,20 +119,20 @@ async def test_the_reference_means_what_it_says() -> None:
     )
     assert (web.view.strip_prefix, api.view.strip_prefix) == (None, "/api")
     assert web.view.stripped_cookies == {b"gateway_session"}
-    assert serving.token_cookies == {}
-    assert len(serving.clear_cookies) == 1
-    assert serving.owns_jwks
+    assert runtime.rules.token_cookies == {}
+    assert len(runtime.rules.clear_cookies) == 1
+    assert runtime.rules.owns_jwks
 
 
 async def test_the_smallest_has_every_default() -> None:
     file = load_config(CONFIG / "minimal.yaml", env={})
 
-    serving = build_serving(file, ring=RING, ticks=lambda: 0.0)
+    runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
-    view = serving.applications["app"].view
+    view = runtime.applications["app"].view
     assert (view.token_header, view.token_profile) == (None, None)
     assert (view.preserve_host, view.own_host) == (True, b"127.0.0.1:3000")
-    assert not serving.applications["app"].may_sign_in
+    assert not runtime.applications["app"].may_sign_in
     assert dict(view.identity.fields).keys() == {
         name.encode() for name in PRESETS["gateway"]
     }
@@ -137,13 +141,13 @@ async def test_the_smallest_has_every_default() -> None:
 # Pages that the gateway sends a signed-in person to
 
 
-def errands(**sign_in: Any) -> tuple[Errand, ...]:
+def errands(**sign_in: Any) -> tuple[ExemptPage, ...]:
     pages = {"url": "/auth/login", "home": "/"} | sign_in
-    return build_policy(loaded(sign_in=pages).config).errands
+    return build_policy(loaded(sign_in=pages).config).exempt_pages
 
 
-def errand(path: str, *query: str) -> Errand:
-    return Errand(path=path, query=frozenset(query))
+def errand(path: str, *query: str) -> ExemptPage:
+    return ExemptPage(path=path, query=frozenset(query))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def errand(path: str, *query: str) -> Errand:
     ],
 )  # fmt: skip
 def test_errands_are_pages_of_our_own(
-    sign_in: dict[str, str], expected: set[Errand]
+    sign_in: dict[str, str], expected: set[ExemptPage]
 ) -> None:
     assert set(errands(**sign_in)) == expected
 
@@ -223,18 +227,18 @@ def test_the_session_cookie_is_as_strict_as_its_address_allows(
 
 
 async def test_every_credential_has_its_cookie_and_all_are_cleared() -> None:
-    serving = a_serving()
+    runtime = a_runtime()
 
-    assert serving.answers.own_cookies == {b"__Host-gateway_session", b"api_jwt"}
-    assert serving.token_cookies["database"].set("T.O.K") == (
+    assert runtime.responses.own_cookies == {b"__Host-gateway_session", b"api_jwt"}
+    assert runtime.rules.token_cookies["database"].set("T.O.K") == (
         "api_jwt=T.O.K; Path=/; HttpOnly; Secure; SameSite=Lax"
     )
-    assert serving.clear_cookies == (
-        serving.cookie.clear_cookie(),
+    assert runtime.rules.clear_cookies == (
+        runtime.rules.cookie.clear_cookie(),
         "api_jwt=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Lax",
     )
     # A browser takes a cookie back only by the attributes that it was set with.
-    token = serving.token_cookies["database"]
+    token = runtime.rules.token_cookies["database"]
     assert (
         token.set("x").partition("; ")[2] == token.clear().partition("Max-Age=0; ")[2]
     )
@@ -355,7 +359,7 @@ async def test_tls_that_cannot_be_used_is_told_with_its_line(tmp_path: Path) -> 
     with pytest.raises(
         ConfigError, match=r"gateway\.yaml:\d+:\d+: TLS of this upstream"
     ):
-        a_serving(upstreams={"web": bad, "api": bad})
+        a_runtime(upstreams={"web": bad, "api": bad})
 
 
 # The rest
@@ -384,7 +388,7 @@ def test_tenants_are_named_by_what_the_file_says(
 @pytest.mark.parametrize("name", ["X-Forwarded-Tenant", "Proxy-Tenant", "X_Real_Ip"])
 async def test_a_header_that_no_client_may_send_names_no_tenant(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"gateway\.yaml:18:\d+: .*{name}"):
-        a_serving(tenants={"resolve": ["session", {"header": name}]})
+        a_runtime(tenants={"resolve": ["session", {"header": name}]})
 
 
 @pytest.mark.parametrize(
@@ -402,7 +406,7 @@ async def test_a_route_may_claim_the_place_of_the_keys(
     routes = [{"match": path, "rule": "public", "upstream": "web"} for path in paths]
 
     assert owns_jwks(routes_from(loaded(routes=routes))) is ours
-    assert a_serving(routes=routes).owns_jwks is ours
+    assert a_runtime(routes=routes).rules.owns_jwks is ours
 
 
 async def test_whom_to_believe_is_compiled() -> None:
@@ -411,8 +415,8 @@ async def test_whom_to_believe_is_compiled() -> None:
         "listen": ["127.0.0.1:8080", "unix:/run/g.sock"],
         "trusted_proxies": ["10.0.0.0/8", "fd00::/8"],
     }
-    rules = a_serving(server=server).head_rules
-    plain = a_serving().head_rules
+    rules = a_runtime(server=server).head_rules
+    plain = a_runtime().head_rules
 
     assert [rules.trusts(peer) for peer in ("10.1.2.3", "fd00::1", "")] == [True] * 3
     assert [rules.trusts(peer) for peer in ("11.1.2.3", "unknown")] == [False] * 2
@@ -431,16 +435,16 @@ def test_lifetimes_are_those_of_the_file() -> None:
     )
 
 
-def test_refusals_lead_to_the_pages_of_the_file() -> None:
+async def test_refusals_lead_to_the_pages_of_the_file() -> None:
     pages = {"url": "https://id.example/in", "return_to": "next", "home": "/start"}
 
-    replies = build_replies(loaded(sign_in=pages).config)
+    answers = a_runtime(sign_in=pages).rules.answers
 
-    assert replies.realm == "app.example"
-    assert replies.login_location(head(target="/x"), Reason.NO_SESSION) == (
+    assert answers.realm == "app.example"
+    assert answers.login_location(head(target="/x"), Reason.NO_SESSION) == (
         "https://id.example/in?next=/x&reason=no_session"
     )
-    assert replies.after_sign_in(head()) == "/start"
+    assert answers.after_sign_in(head()) == "/start"
 
 
 @pytest.mark.parametrize(
@@ -492,8 +496,8 @@ def test_keys_that_are_not_there_are_told_with_their_line() -> None:
 async def test_the_ring_that_is_given_signs_and_is_published() -> None:
     ring = embedded_ring("EdDSA", now=NOW)
 
-    serving = build_serving(loaded(), ring=ring, ticks=lambda: 0.0)
+    runtime = build_runtime(loaded(), ring=ring, ticks=lambda: 0.0)
 
-    published = {key["kid"] for key in orjson.loads(serving.jwks)["keys"]}
+    published = {key["kid"] for key in orjson.loads(runtime.jwks)["keys"]}
     assert published == {key.kid for key in ring.keys}
-    assert serving.minter.ring is ring
+    assert runtime.rules.issuer.ring is ring

@@ -9,14 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.decision import (
-    GATES,
+    AccessRequest,
     Allow,
-    Case,
     Challenge,
     Decision,
     Deny,
-    Errand,
+    ExemptPage,
     Policy,
+    checks_of,
     decide,
 )
 from gateway.http.head import HeadRules, RequestHead
@@ -32,9 +32,9 @@ ORIGIN = "https://app.example"
 POLICY = Policy(
     admin_roles=frozenset({"admin", "root"}),
     public_origin=ORIGIN,
-    errands=(
-        Errand(path="/auth/step-up", query=frozenset({"refresh=true"})),
-        Errand(path="/auth/onboarding", query=frozenset()),
+    exempt_pages=(
+        ExemptPage(path="/auth/step-up", query=frozenset({"refresh=true"})),
+        ExemptPage(path="/auth/onboarding", query=frozenset()),
     ),
 )
 
@@ -113,7 +113,16 @@ def asked(
     tenant: Tenant | TenantRefused | None = None,
     request: RequestHead = GET,
 ) -> Decision:
-    return decide(
+    return decide(access(wanted, who, tenant, request), checks_of(wanted))
+
+
+def access(
+    wanted: Route,
+    who: Authentication,
+    tenant: Tenant | TenantRefused | None = None,
+    request: RequestHead = GET,
+) -> AccessRequest:
+    return AccessRequest(
         route=wanted,
         authentication=who,
         tenant=tenant,
@@ -579,47 +588,34 @@ def test_only_a_tenant_that_is_had_is_told(
         assert decision.session is not None
 
 
-@given(
-    wanted=ROUTES,
-    who=CALLERS.filter(lambda who: isinstance(who, Authenticated)),
-    tenant=TENANTS,
-    request=REQUESTS,
-)
-def test_the_gates_that_are_asked_are_the_decision(
+@given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS)
+def test_the_first_failing_check_is_the_decision(
     wanted: Route,
-    who: Authenticated,
+    who: Authentication,
     tenant: Tenant | TenantRefused | None,
     request: RequestHead,
 ) -> None:
-    """So what `gateway explain` shows of them is what happened."""
-    rule = PROTECTED if wanted.rule is not ADMIN_ONLY else ADMIN_ONLY
-    wanted = replace(wanted, rule=rule, preflight_pass=False, cross_site_refused=False)
-    case = Case(
-        route=wanted,
-        session=who.session,
-        tenant=tenant,
-        head=request,
-        now=NOW,
-        policy=POLICY,
-    )
+    """So what `gateway explain` shows of the checks is what happened."""
+    wanted = replace(wanted, preflight_pass=False)
+    given_ = access(wanted, who, tenant, request)
+    decision = decide(given_, checks_of(wanted))
 
-    objections = [gate.objection(case) for gate in GATES if gate.asked(case)]
-
-    first = next(filter(None, objections), Reason.SIGNED_IN)
-    assert asked(wanted, who, tenant, request).reason is first
+    for check in checks_of(wanted):
+        reason = check.failure(given_)
+        if reason is not None:
+            assert decision.reason is reason
+            assert isinstance(decision, Challenge if check.challenges else Deny)
+            break
+    else:
+        assert isinstance(decision, Allow)
 
 
-def test_a_route_that_asks_for_nothing_asks_nothing() -> None:
-    case = Case(
-        route=route(),
-        session=MEMBER.session,
-        tenant=None,
-        head=GET,
-        now=NOW,
-        policy=POLICY,
-    )
-
-    assert [gate.question for gate in GATES if gate.asked(case)] == []
+def test_a_route_that_requires_nothing_has_the_checks_of_every_session() -> None:
+    assert [check.description for check in checks_of(route())] == [
+        "a valid session",
+        "a member of the tenant named",
+    ]
+    assert checks_of(route(Rule.PUBLIC)) == ()
 
 
 def _nothing(name: str) -> Any:

@@ -90,7 +90,7 @@ ELSEWHERE = (
     Elsewhere(
         "the way of a request is seen through real sockets",
         "tests/walk/test_decisions.py",
-        ("server/handler", "server/arrival"),
+        ("server/pipeline", "server/read_request"),
     ),
     Elsewhere(
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
@@ -111,23 +111,25 @@ ELSEWHERE = (
     Elsewhere(
         "an app, a store and a browser have to agree",
         "tests/walk/test_sign_in.py",
-        ("server/obey",),
+        ("server/apply_handoff",),
     ),
     Elsewhere(
-        "two modules of few lines",
-        "tests/server/test_story_and_edge.py",
-        ("server/story", "server/edge"),
+        "the clock and the random numbers of a request",
+        "tests/server/test_context.py",
+        ("server/edge",),
     ),
+    Elsewhere("what is built, as values", "tests/test_build.py", ("server/runtime", "spine/ruleset")),
     Elsewhere(
-        "writes that are put off are seen where they are",
-        "tests/server/test_credentials.py",
-        ("server/tools",),
-    ),
-    Elsewhere("what is built, as values", "tests/test_build.py", ("server/serving",)),
-    Elsewhere(
-        "the table of our own paths",
+        "the table of the gateway's own paths",
         "tests/server/endpoints/test_endpoints.py",
-        ("server/endpoints/__init__",),
+        ("server/endpoints/__init__", "spine/local_paths"),
+    ),
+    Elsewhere(
+        "a cookie becomes a credential", "tests/server/test_caller.py", ("spine/credential",)
+    ),
+    Elsewhere("what an evaluation returns", "tests/spine/test_evaluate.py", ("spine/outcome",)),
+    Elsewhere(
+        "what is open after a reload", "tests/server/test_rejudging.py", ("spine/reconsider",)
     ),
     Elsewhere(
         "one suite for every store",

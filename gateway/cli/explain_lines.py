@@ -1,44 +1,68 @@
 """The lines of `gateway explain`: how a fact looks, and nothing of how it is found."""
 
 from collections.abc import Iterator
-from typing import Final
 
-from gateway.decision import GATES, Case
-from gateway.pages.reply import Reply
+from gateway.decision import CHECKS, AccessRequest
 from gateway.reasons import Reason
-
-_TOLD: Final = ("Location", "WWW-Authenticate")
+from gateway.sessions.authenticate import Anonymous
+from gateway.spine.answers import Answer, Problem, Redirect
 
 
 def line(label: str, text: str) -> str:
-    """Write a fact behind its label."""
+    """Return a fact behind its label."""
     return f"{label:<10}{text}"
 
 
 def method_not_allowed(method: str, allowed: tuple[str, ...]) -> Iterator[str]:
-    """Tell that the path is known, but not for this method."""
+    """Return the lines for a path that is known, but not for this method."""
     yield line("route", f"none takes {method}: 405 {Reason.METHOD_NOT_ALLOWED}")
     yield line("", f"allowed: {', '.join(allowed)}")
 
 
-def gates(case: Case) -> Iterator[str]:
-    """Tell what each gate of the decision says."""
-    for gate in GATES:
-        asked = gate.asked(case)
-        yield check(gate.question, gate.objection(case) if asked else None, asked=asked)
+def checks(access: AccessRequest) -> Iterator[str]:
+    """Return one line for each check of the decision's own table.
+
+    Without a session the checks end at the one that asks for it.
+    """
+    passes = access.head.preflight and access.route.preflight_pass
+    for each in CHECKS:
+        if access.route.rule not in each.rules or (passes and not each.of_preflights):
+            continue
+        if not each.applies(access.route):
+            yield check(each.description, required=False)
+            continue
+        failure = each.failure(access)
+        shown = "" if each.shown is None else f" ({each.shown(access)})"
+        yield check(each.description + shown, failure)
+        if failure and (
+            each.of_preflights
+            or (each.challenges and isinstance(access.authentication, Anonymous))
+        ):
+            return
+    if passes:
+        yield check("a CORS preflight, which this route lets through")
 
 
-def check(question: str, objection: Reason | None = None, *, asked: bool = True) -> str:
-    """Tell how a question was answered, or that it is not asked here."""
-    if not asked:
-        return f"  -     {question}"
-    if objection is None:
-        return f"  pass  {question}"
-    return f"  FAIL  {question}   {objection}"
+def check(
+    description: str, failure: Reason | None = None, *, required: bool = True
+) -> str:
+    """Return the line of one check: passed, failed, or not required here."""
+    if not required:
+        return f"  -     {description}"
+    if failure is None:
+        return f"  pass  {description}"
+    return f"  FAIL  {description}   {failure}"
 
 
-def answer(label: str, caller: str, reply: Reply) -> str:
-    """Tell what a caller gets in place of the upstream's answer."""
-    told = [f"{caller} gets {reply.status}"]
-    told += (f"{name}: {value}" for name, value in reply.headers if name in _TOLD)
-    return line(label, ", ".join(told))
+def answer(label: str, caller: str, given: Answer) -> str:
+    """Return the line of what a caller gets instead of the upstream's response."""
+    facts = [f"{caller} gets {given.status}"]
+    match given:
+        case Redirect(location=location):
+            facts.append(f"Location: {location}")
+        case Problem(headers=headers):
+            facts += [f"{name}: {value}" for name, value in headers if name == _SHOWN]
+    return line(label, ", ".join(facts))
+
+
+_SHOWN = "WWW-Authenticate"

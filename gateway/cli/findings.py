@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from gateway.build import build_dns, build_ring, build_serving
+from gateway.build import build_dns, build_ring, build_runtime
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.net.resolver import Resolver
@@ -43,10 +43,10 @@ async def findings(loaded: LoadedConfig) -> Findings:
     problems += _certificate(loaded)
     try:
         ring = build_ring(loaded, now=time.time())
-        serving = build_serving(loaded, ring=ring, ticks=time.monotonic)
-        if serving.foreign is not None:
-            warnings += format_doubts(loaded, serving.foreign)
-        for application in serving.applications.values():
+        runtime = build_runtime(loaded, ring=ring, ticks=time.monotonic)
+        if runtime.rules.foreign is not None:
+            warnings += format_doubts(loaded, runtime.rules.foreign)
+        for application in runtime.applications.values():
             await application.upstream.close()
     except ConfigError as error:
         problems += (one for one in error.problems if one not in problems)

@@ -2,27 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
 from structlog.typing import EventDict
 
 from gateway.observe.logs import LogOutput, json_line
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 
 PATH_CHARACTERS: Final = 1024
 AGENT_CHARACTERS: Final = 256
-
-
-class Outcome(StrEnum):
-    """What became of a request; the label `decision` of the metrics."""
-
-    ALLOW = "allow"
-    CHALLENGE = "challenge"
-    DENY = "deny"
-    REFUSE = "refuse"
-    ERROR = "error"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,7 +28,7 @@ class AccessRecord:
     duration: float
     request_id: str
     status: int
-    outcome: Outcome
+    verdict: Verdict
     reason: Reason
     method: str = ""
     path: str = ""
@@ -94,7 +83,7 @@ def _fields(record: AccessRecord) -> EventDict:
         "network.protocol.version": record.protocol,
         "client.address": record.client,
         # Text itself: what serialises an enumeration looks for its value first.
-        "gateway.decision": str(record.outcome),
+        "gateway.decision": str(record.verdict),
         "gateway.reason": str(record.reason),
     }
     if method:
@@ -138,7 +127,7 @@ def _console_fields(record: AccessRecord) -> EventDict:
         .replace("+00:00", "Z"),
         "log.level": "info",
         "message": f"{record.method or '-'} {record.path or '-'} {record.status}",
-        "decision": f"{record.outcome}/{record.reason}",
+        "decision": f"{record.verdict}/{record.reason}",
         "ms": round(record.duration * 1000, 1),
         "route": record.route,
         "upstream": record.upstream,

@@ -8,7 +8,7 @@ Schema. Fields are a closed set, and none can hold a secret.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from structlog.typing import EventDict
 
@@ -28,6 +28,59 @@ class Actor:
     client: str = ""
     user_agent: str = ""
     request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """An identity got a session by signing in."""
+
+    methods: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOut:
+    """A session was ended by its owner; `everywhere`: all of the identity's."""
+
+    everywhere: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSwitched:
+    """A session acts for another tenant; `before` is "" if it had none."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandOffRefused:
+    """An upstream without `may_sign_in` sent a sign-in header."""
+
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRevoked:
+    """Another session of the identity was ended by its owner."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsRevoked:
+    """All other sessions of the identity were ended by their owner."""
+
+    count: int
+
+
+AuditEvent: TypeAlias = (
+    SignedIn
+    | SignedOut
+    | TenantSwitched
+    | HandOffRefused
+    | SessionRevoked
+    | SessionsRevoked
+)
 
 
 class Audit:

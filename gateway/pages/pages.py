@@ -8,16 +8,18 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 from urllib.parse import quote
 
 import orjson
 from markupsafe import escape
 
+from gateway.http.challenge import session_challenge
 from gateway.pages.description import PHRASES, ROWS, Action, Description, describe
 from gateway.pages.reply import Headers, Reply
 from gateway.pages.templates import Templates, content_security_policy
 from gateway.reasons import Reason
+from gateway.spine.answers import Answer, Problem, Redirect
 
 RETRY_AFTER: Final = "5"  # seconds; a store or an upstream restarts in about that
 
@@ -62,11 +64,27 @@ class Pages:
     ) -> None:
         self._templates = Templates(folder)
         self._home = _link(home) or "/"
-        self._challenge: Headers = (
-            ("WWW-Authenticate", f"Session realm={_quoted(realm)}"),
-        )
+        self._challenge: Headers = (session_challenge(realm),)
         self._cache: dict[tuple[int, Reason, bool], _Prepared] = {}
         self._templates.try_out("error.html", self._samples())
+
+    def render(self, answer: Answer, request_id: str) -> Reply:
+        """Return the response for an answer of the spine."""
+        match answer:
+            case Problem():
+                return self.problem(
+                    answer.status,
+                    answer.reason,
+                    html=answer.html,
+                    request_id=request_id,
+                    login_url=answer.login_url,
+                    detail=answer.detail,
+                    extra_headers=answer.headers,
+                )
+            case Redirect():
+                return self.redirect(answer.status, answer.location)
+            case _ as never:
+                assert_never(never)
 
     def problem(
         self,
@@ -251,12 +269,6 @@ def _link(url: str) -> str | None:
     if url.startswith(("http://", "https://")):
         return url
     return url if url.startswith("/") and not url.startswith("//") else None
-
-
-def _quoted(text: str) -> str:
-    """Write a quoted-string (RFC 9110, section 5.6.4)."""
-    plain = "".join(c for c in text if c.isascii() and c.isprintable())
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _with_default(extra: Headers, default: Headers) -> Headers:

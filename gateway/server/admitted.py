@@ -1,18 +1,16 @@
-"""How what is open was let in: kept with each stream, to be judged again."""
+"""How an open stream was let in: kept with it, to be judged again after a reload."""
 
 from dataclasses import dataclass
 
-from gateway.server.serving import Serving
-from gateway.server.story import Story
+from gateway.server.context import RequestContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A request that passed, and the configuration that let it.
+    """A request that was forwarded, by the configuration of its context.
 
     `reconnects`: when it ends, its client connects again by itself.
     """
 
-    story: Story
-    serving: Serving
+    context: RequestContext
     reconnects: bool = False

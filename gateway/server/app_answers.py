@@ -15,17 +15,15 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.errors import StoreUnavailable
-from gateway.http.head import RequestHead
-from gateway.server.caller import credential_of
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.observe.audit import SignedOut
+from gateway.server.context import RequestContext
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Session
 from gateway.sessions.store import Held
+from gateway.spine.credential import credential_of
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -51,24 +49,22 @@ def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
     )
 
 
-async def heed_answer(
-    headers: Headers, head: RequestHead, serving: Serving, story: Story, tools: Tools
-) -> None:
+async def heed_answer(headers: Headers, context: RequestContext) -> None:
     """Note what began and what ended, before the answer is sent.
 
     An outage of the store loses the note and not the answer: a session that was
     not seen to begin counts as old, and one that the app ended is gone by its word.
     """
-    profile, apps = serving.foreign, tools.apps
+    profile, apps = context.rules.foreign, context.services.apps
     if profile is None or apps is None:
         return
     changes = cookie_changes(headers, profile)
-    visitor = story.session_key is None and head.method not in _SAFE
+    visitor = context.session_key is None and context.head.method not in _SAFE
     if not (changes.set or changes.taken_back or visitor):
         return
-    found = credential_of(head, serving)
+    found = credential_of(context.head, context.rules)
     held = None if isinstance(found, Anonymous) else found
-    now = tools.edge.now()
+    now = context.now
     try:
         if profile.created is None:
             await _note_beginnings(changes.set, held, apps, now, visitor=visitor)
@@ -76,31 +72,29 @@ async def heed_answer(
         if (
             changes.taken_back
             and held is not None
-            and held.key == story.session_key
+            and held.key == context.session_key
             and all(each.key != held.key for each in changes.set)
         ):
-            tools.report.audit("sign_out", story, which="this")
+            context.audit(SignedOut(everywhere=False))
             # The answer says goodbye: that the session ends must not break it off.
-            story.session_key = None
+            context.session_key = None
             await apps.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
-        tools.report.failed(story, error)
+        context.services.report.failed(context, error)
 
 
-async def signs_in(
-    headers: Headers, head: RequestHead, serving: Serving, tools: Tools
-) -> bool:
+async def signs_in(headers: Headers, context: RequestContext) -> bool:
     """Return whether an app's answer leaves its caller signed in.
 
     By a session that it sets, or by the one of the request, where the library goes on
     under the same id. True where the store cannot be asked: nobody is blamed for that.
     """
-    profile, apps = serving.foreign, tools.apps
+    profile, apps = context.rules.foreign, context.services.apps
     if profile is None or apps is None:
         return False
-    held = credential_of(head, serving)
+    held = credential_of(context.head, context.rules)
     begun = cookie_changes(headers, profile).set
-    now = tools.edge.now()
+    now = context.now
     try:
         for each in (*begun, *(() if isinstance(held, Anonymous) else (held,))):
             if isinstance(await apps.look_up(each, now), Session):

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from gateway.sessions.authenticate import DOUBTED
+
 SMALL: Final = 1.0
 """Seconds of a step forward that needs no second opinion."""
 UNDONE: Final = 60.0
 """Seconds by which a wall clock that was corrected may miss the line of before."""
-DOUBTED: Final = 300.0
-"""Seconds for which a large step forward is doubted: NTP polls about once a minute."""
 _SLEWED: Final = 0.5
 
 

@@ -1,7 +1,7 @@
-"""The ends of a request that do not lead to its answer.
+"""How a request ends that fails or is aborted.
 
-Before the first byte of an answer a failure is a reply; after it a failure is an
-abort, never a second reply.
+Before the first byte of a response a failure is a response; after it a failure is
+an abort, never a second response.
 """
 
 from typing import Final
@@ -17,15 +17,12 @@ from gateway.errors import (
     UpstreamBusy,
     UpstreamTimeout,
 )
-from gateway.http.refusal import BadRequest
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.body import BodyStalled, BodyTooLarge
+from gateway.server.context import RequestContext
 from gateway.server.exchange import Answered, Exchange
-from gateway.server.sending import own_reply
-from gateway.server.serving import Serving
+from gateway.server.sending import send_local
 from gateway.server.sign_in_posts import give_back
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 
 _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (StoreUnavailable, Reason.STORE_UNAVAILABLE),
@@ -38,91 +35,63 @@ _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (RequestPayloadError, Reason.BAD_FRAMING),
     (HttpProcessingError, Reason.BAD_FRAMING),
 )
-"""What may be raised on the way, and the word for it."""
+"""Every expected exception and its reason."""
 
 FAILURES: Final = tuple(error for error, _ in _FAILURES)
-"""What has a name; anything else is a mistake of ours."""
+"""Any other exception is a defect."""
 
 
-async def refuse(
-    exchange: Exchange,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-    refusal: BadRequest,
-) -> Answered:
-    """Answer a request that breaks the rules, and close the connection."""
-    story.decision, story.reason = "refuse", refusal.reason
-    story.peer = exchange.client.peer
-    reply = serving.replies.to_bad_request(refusal, request_id=story.request_id)
-    # What comes after a request that broke the rules is not to be trusted to
-    # begin where we think it does.
-    return await own_reply(exchange, story.head, story, tools, reply, close=True)
-
-
-async def limit(
-    exchange: Exchange,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-    limited: TooManyAttempts,
-) -> Answered:
+async def limit(context: RequestContext, limited: TooManyAttempts) -> Answered:
     """Answer 429 to an address that failed too often (RFC 6585, section 4)."""
-    story.decision, story.reason = "refuse", Reason.TOO_MANY_ATTEMPTS
-    if story.head is None:
-        return abort(exchange)
-    reply = serving.replies.problem(
-        429,
-        story.reason,
-        story.head,
-        extra=(("Retry-After", str(limited.retry_after)),),
+    context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
+    head = context.received_head
+    if head is None:
+        return abort(context.exchange)
+    retry_after = ("Retry-After", str(limited.retry_after))
+    answer = context.rules.answers.problem(
+        429, context.reason, head, headers=(retry_after,)
     )
-    cookies = serving.clear_cookies if limited.clear else ()
+    cookies = context.rules.clear_cookies if limited.clear else ()
     try:
-        return await own_reply(exchange, story.head, story, tools, reply, cookies)
+        return await send_local(context, answer, cookies)
     except ConnectionError:
-        return abort(exchange)
+        return abort(context.exchange)
 
 
-async def fail(
-    exchange: Exchange,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-    error: Exception,
-) -> Answered:
-    """Answer a request that something went wrong with, or break its answer off."""
-    story.decision = "error"
-    if story.sign_in_post is not None:
-        give_back(story.sign_in_post, serving, tools)
-    story.reason = next(
+async def fail(context: RequestContext, error: Exception) -> Answered:
+    """Answer a request that failed, or abort its response."""
+    context.verdict = Verdict.ERROR
+    if context.sign_in_post is not None:
+        give_back(context.sign_in_post, context)
+    context.reason = next(
         (reason for kind, reason in _FAILURES if isinstance(error, kind)),
         Reason.INTERNAL,
     )
-    if story.cut is not None:
-        story.reason = story.cut
-        return abort(exchange)
-    tools.report.failed(story, error)
-    if story.answered or story.head is None:
-        return abort(exchange)
-    reply = serving.replies.to_failure(story.reason, story.head)
+    if context.abort_reason is not None:
+        context.reason = context.abort_reason
+        return abort(context.exchange)
+    context.services.report.failed(context, error)
+    head = context.received_head
+    if context.responded or head is None:
+        return abort(context.exchange)
+    answer = context.rules.answers.to_failure(context.reason, head)
     try:
-        return await own_reply(exchange, story.head, story, tools, reply, close=True)
+        return await send_local(context, answer, close=True)
     except ConnectionError:
-        return abort(exchange)
+        return abort(context.exchange)
 
 
 def abort(exchange: Exchange) -> Answered:
-    """Break off, so that what was sent cannot be taken for a whole answer."""
+    """Break off, so that what was sent cannot be taken for a complete response."""
     exchange.client.cut_off()
     return Answered(keep_alive=False)
 
 
-def note_broken_off(story: Story) -> None:
-    """Note why there will be no whole answer: the client left, or we cut it off."""
-    story.status = story.status or 499
-    if story.cut is not None:
-        story.reason = story.cut
-    elif story.status != 101:
-        # A WebSocket is over when its client goes; that is how most of them end.
-        story.reason = Reason.CLIENT_GONE
+def note_disconnect(context: RequestContext) -> None:
+    """Record why there is no complete response: 499, nginx's status, or an abort."""
+    context.status = context.status or 499
+    if context.abort_reason is not None:
+        context.reason = context.abort_reason
+    elif context.status != 101:
+        # A WebSocket ends when its client goes; that is how most of them end.
+        context.reason = Reason.CLIENT_GONE

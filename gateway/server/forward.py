@@ -1,195 +1,176 @@
-"""Sends a request that may pass to its upstream, and brings the answer back."""
+"""Performs a Forward: sends the request to its upstream and relays the response."""
 
 from collections.abc import Coroutine, Sequence
 
-from gateway.http.head import RequestHead
-from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.admitted import Admitted
-from gateway.server.answer import AnswerRules
 from gateway.server.app_answers import heed_answer
+from gateway.server.apply_handoff import apply_handoff
 from gateway.server.body import ClientBody
-from gateway.server.credentials import Credentials
-from gateway.server.exchange import Answered, Exchange
+from gateway.server.context import RequestContext
+from gateway.server.exchange import Answered
 from gateway.server.hand_off import read_hand_off
-from gateway.server.obey import obey
+from gateway.server.runtime import Application
 from gateway.server.sending import relay, send_whole, wait_for
-from gateway.server.serving import Application, Serving
-from gateway.server.sign_in_posts import settle_sign_in_post
-from gateway.server.story import Story
+from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
 from gateway.server.streams import OpenStream
-from gateway.server.tools import Tools
 from gateway.server.websocket import run_tunnel
+from gateway.sessions.authenticate import Authenticated
+from gateway.spine.outcome import Forward
 
 
-async def forward(
-    *,
-    exchange: Exchange,
-    head: RequestHead,
-    application: Application,
-    outbound: OutboundRequest,
-    credentials: Credentials,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> Answered:
+async def forward(context: RequestContext, outcome: Forward) -> Answered:
     """Forward one request; the body streams both ways.
 
     Raises:
+        TooManyAttempts: a sign-in of an address that failed too often.
         UpstreamError, BodyTooLarge, BodyStalled, StoreUnavailable: before the
-            first byte of the answer (then `story.answered` is still False) or in
-            the middle of it.
-        ConnectionError: the client is gone.
+            first byte of the response (then `context.responded` is still False) or
+            in the middle of it.
+        ConnectionError: the client disconnected.
     """
-    story.upstream = application.view.name
-    began = tools.edge.ticks()
+    application = context.runtime.applications[outcome.view.name]
+    edge, head = context.services.edge, context.head
+    if head.method == "POST":
+        begin_sign_in_post(context, application, outcome.access)
+    _begin(context, outcome)
+    began = edge.ticks()
     if head.websocket is not None:
         opened = await application.upstream.open_tunnel(
-            outbound.encode(),
+            outcome.outbound.encode(),
             key=head.websocket.key,
             offered_protocols=_protocols(head.websocket.protocols),
         )
         if not isinstance(opened, UpstreamResponse):
-            story.upstream_time = tools.edge.ticks() - began
-            return await run_tunnel(
-                exchange, head, opened, credentials.set_cookies, serving, story, tools
-            )
+            context.upstream_time = edge.ticks() - began
+            return await run_tunnel(context, opened, outcome.set_cookies)
         response = opened
     elif head.has_body:
-        response = await _upload(
-            exchange, head, application, outbound, serving, story, tools
-        )
+        response = await _upload(context, application, outcome.outbound.encode())
     else:
         response = await application.upstream.send(
-            outbound.encode(),
+            outcome.outbound.encode(),
             method=head.method,
             body=None,
             # RFC 9110, section 9.2.2: only what is idempotent may be sent again.
             retriable=head.method in {"GET", "HEAD", "OPTIONS"},
         )
-    story.upstream_time = tools.edge.ticks() - began
+    context.upstream_time = edge.ticks() - began
     try:
-        cookies = await _session_cookies(
-            response, application, credentials.set_cookies, head, serving, story, tools
-        )
-        rules = _answer_rules(serving, story)
-        patience = application.idle
-        content = response.complete_body()
-        if content is None:
-            passing = relay(
-                exchange, head, story, tools, response, rules, cookies, patience
-            )
-            return await _while_allowed(
-                passing, exchange, response, serving, story, tools
-            )
-        answered = send_whole(
-            exchange, head, story, tools, response, rules, cookies, content
-        )
-        if exchange.client.writing_paused:
-            await wait_for(exchange.client, patience)
+        return await _respond(context, application, response, outcome.set_cookies)
     except BaseException:
         response.abort()
         raise
+
+
+def _begin(context: RequestContext, outcome: Forward) -> None:
+    """Record what is forwarded, and start the writes that no response waits for."""
+    services, access = context.services, outcome.access
+    context.verdict, context.reason = Verdict.ALLOW, outcome.reason
+    context.route, context.upstream = access.route, outcome.view.name
+    who = access.authentication
+    if isinstance(who, Authenticated):
+        context.identity_id = who.session.identity.id
+        context.session_id, context.session_key = who.session.id, who.key
+        tenant = access.known_tenant
+        context.tenant_id = None if tenant is None else tenant.id
+    for use in outcome.tokens:
+        services.report.token(use.profile, signed=use.signed)
+    write = outcome.write
+    if write is not None and services.own is not None:
+        services.run_in_background(
+            services.own.replace(write.key, write.old, write.new)
+        )
+
+
+async def _respond(
+    context: RequestContext,
+    application: Application,
+    response: UpstreamResponse,
+    cookies: Sequence[str],
+) -> Answered:
+    runtime = context.runtime
+    if context.rules.foreign is not None:
+        await heed_answer(response.headers, context)
+    hand_off = read_hand_off(response.headers)
+    post = context.sign_in_post
+    if post is not None:
+        await settle_sign_in_post(post, response, hand_off, context)
+    if hand_off is not None:
+        cookies = await apply_handoff(hand_off, application, cookies, context)
+    elif cookies and context.services.streams.was_revoked(context.session_key):
+        # A user who signed in again while this response was awaited holds a new
+        # cookie, which the longer life of the old one must not replace.
+        cookies = ()
+    # An app whose session cookie was withheld may not replace it by a new one.
+    unasked = context.lookup_result == "error"
+    rules = runtime.responses_unasked if unasked else runtime.responses
+    content = response.complete_body()
+    if content is None:
+        relayed = relay(context, response, rules, cookies, application.idle)
+        return await _while_allowed(relayed, response, context)
+    answered = send_whole(context, response, rules, cookies, content)
+    client = context.exchange.client
+    if client.writing_paused:
+        await wait_for(client, application.idle)
     return answered
 
 
-async def _session_cookies(
-    response: UpstreamResponse,
-    application: Application,
-    cookies: Sequence[str],
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> Sequence[str]:
-    """Carry out what an answer does to sessions; return the cookies to set.
-
-    Raises:
-        BadAnswer, StoreUnavailable: as `obey`.
-    """
-    if serving.foreign is not None:
-        await heed_answer(response.headers, head, serving, story, tools)
-    hand_off = read_hand_off(response.headers)
-    if story.sign_in_post is not None:
-        await settle_sign_in_post(
-            story.sign_in_post, response, hand_off, head, serving, tools
-        )
-    if hand_off is not None:
-        return await obey(hand_off, application, cookies, head, serving, story, tools)
-    if cookies and tools.streams.was_revoked(story.session_key):
-        # Whoever signed in again while this answer was waited for holds a new
-        # cookie, which the longer life of the old one must not replace.
-        return ()
-    return cookies
-
-
 async def _upload(
-    exchange: Exchange,
-    head: RequestHead,
-    application: Application,
-    outbound: OutboundRequest,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    context: RequestContext, application: Application, outbound: bytes
 ) -> UpstreamResponse:
-    """Send a request with a body; broken off when its session ends meanwhile.
+    """Send a request with a body; aborted when its session ends meanwhile.
 
-    A body that is whole is let be: it may be of the very request that ends the
-    session.
+    A body that is complete is left alone: it may be of the very request that ends
+    the session.
     """
-    sending = _send_with_body(exchange, head, application, outbound, serving)
-    if story.session_key is None or exchange.payload.is_eof():
+    exchange = context.exchange
+    sending = _send_with_body(context, application, outbound)
+    if context.session_key is None or exchange.payload.is_eof():
         return await sending
 
     def cut(reason: Reason) -> None:
         if reason is not Reason.DRAINING and not exchange.payload.is_eof():
-            story.cut = reason
+            context.abort_reason = reason
             exchange.client.cut_off()
 
+    streams = context.services.streams
     stream = OpenStream(
-        key=story.session_key,
+        key=context.session_key,
         end=cut,
-        admitted=Admitted(story=story, serving=serving),
-        judged_by=serving,
+        admitted=Admitted(context=context),
+        judged_by=context.runtime,
     )
-    tools.streams.add(stream)
+    streams.add(stream)
     try:
         return await sending
     finally:
-        tools.streams.remove(stream)
+        streams.remove(stream)
 
 
 async def _send_with_body(
-    exchange: Exchange,
-    head: RequestHead,
-    application: Application,
-    outbound: OutboundRequest,
-    serving: Serving,
+    context: RequestContext, application: Application, outbound: bytes
 ) -> UpstreamResponse:
+    exchange, head = context.exchange, context.head
     upstream = application.upstream
     body = ClientBody(
         exchange.payload,
         chunked=head.chunked,
-        limit=serving.limits.body_bytes,
+        limit=context.runtime.limits.body_bytes,
         idle=application.body_idle,
         least_rate=application.body_rate,
         send=exchange.client.send,
         expects_continue=head.expect_continue,
     )
     await body.wait_for_first_part(upstream.is_crowded)
-    return await upstream.send(
-        outbound.encode(), method=head.method, body=body, retriable=False
-    )
+    return await upstream.send(outbound, method=head.method, body=body, retriable=False)
 
 
 async def _while_allowed(
-    passing: Coroutine[None, None, Answered],
-    exchange: Exchange,
+    relayed: Coroutine[None, None, Answered],
     response: UpstreamResponse,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    context: RequestContext,
 ) -> Answered:
     """Relay a stream for as long as its session lives and its route lets it in.
 
@@ -202,39 +183,34 @@ async def _while_allowed(
         if reason is Reason.DRAINING and not endless:
             # A body has an end of its own, and draining waits for it.
             return
-        # There is no frame that could say why in the middle of an HTTP body: the
-        # answer breaks off, and the next request of the page is told the reason.
-        story.cut = reason
+        # No frame can carry a reason in the middle of an HTTP body: the response
+        # breaks off, and the page's next request gets the reason.
+        context.abort_reason = reason
         response.abort()
-        exchange.client.cut_off()
+        context.exchange.client.cut_off()
 
+    services = context.services
     stream = OpenStream(
-        key=story.session_key,
+        key=context.session_key,
         end=cut,
-        admitted=Admitted(story=story, serving=serving, reconnects=endless),
-        judged_by=serving,
+        admitted=Admitted(context=context, reconnects=endless),
+        judged_by=context.runtime,
     )
-    tools.streams.add(stream)
-    tools.report.opened("stream")
+    services.streams.add(stream)
+    services.report.opened("stream")
     try:
-        return await passing
+        return await relayed
     finally:
-        tools.streams.remove(stream)
-        tools.report.closed("stream")
+        services.streams.remove(stream)
+        services.report.closed("stream")
 
 
 def _is_endless(response: UpstreamResponse) -> bool:
-    """Whether this is an event stream, which the client reconnects (HTML, 9.2)."""
+    """Return whether this is an event stream, which the client reconnects (HTML, 9.2)."""
     for name, value in response.headers:
         if name.lower() == b"content-type":
             return value.lower().startswith(b"text/event-stream")
     return False
-
-
-def _answer_rules(serving: Serving, story: Story) -> AnswerRules:
-    """An app whose session cookie was held back may not replace it by a new one."""
-    unasked = story.lookup_outcome == "error"
-    return serving.answers_unasked if unasked else serving.answers
 
 
 def _protocols(offered: str | None) -> list[str]:

@@ -9,11 +9,10 @@ from typing import Final
 
 from gateway.errors import TooManyAttempts
 from gateway.http.forwarded import is_trusted, parse_address
-from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.server.attempts import Allowance, Kind, source_of
-from gateway.server.serving import GuessRules, Serving
-from gateway.server.tools import Tools
+from gateway.server.context import RequestContext, Services
+from gateway.server.runtime import GuessRules, Runtime
 from gateway.sessions.authenticate import Anonymous
 
 _GUESSED: Final = frozenset((Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE))
@@ -22,7 +21,7 @@ nothing; an ended session was somebody's."""
 
 
 def count_failed_session(
-    found: Anonymous, key: str | None, head: RequestHead, serving: Serving, tools: Tools
+    found: Anonymous, key: str | None, context: RequestContext
 ) -> None:
     """Count a session cookie that is not known, or not signed by the app.
 
@@ -33,35 +32,35 @@ def count_failed_session(
         TooManyAttempts: the address has no attempt left. The cookie goes if it is the
             gateway's own: then the browser's next request is no attempt.
     """
-    rules = serving.guessing
+    rules, services = context.runtime.guessing, context.services
     if rules is None or found.reason not in _GUESSED:
         return
-    source = counted_source(rules, head.client)
+    source = counted_source(rules, context.head.client)
     if source is None:
         return
-    attempts, now = tools.attempts[Kind.SESSION], tools.edge.ticks()
-    secret = hash(key or _session_cookies(head, serving))
+    attempts, now = services.attempts[Kind.SESSION], services.edge.ticks()
+    secret = hash(key or _session_cookies(context))
     if attempts.is_repeated(secret, rules.sessions, now):
         return
-    refuse_beyond(Kind.SESSION, source, rules.sessions, tools, clear=found.ended)
+    refuse_beyond(Kind.SESSION, source, rules.sessions, services, clear=found.ended)
     attempts.charge(source, rules.sessions, now)
     attempts.remember(secret, now)
-    tools.report.attempt_failed(Kind.SESSION)
+    services.report.attempt_failed(Kind.SESSION)
 
 
-def count_failed_admin(client: str, serving: Serving, tools: Tools) -> None:
+def count_failed_admin(client: str, runtime: Runtime, services: Services) -> None:
     """Count a call to the admin API with a wrong token; the right one always passes.
 
     Raises:
         TooManyAttempts: the address has no attempt left.
     """
-    rules = serving.guessing
+    rules = runtime.guessing
     source = None if rules is None else counted_source(rules, client)
     if rules is None or source is None:
         return
-    refuse_beyond(Kind.ADMIN, source, rules.sign_ins, tools)
-    tools.attempts[Kind.ADMIN].charge(source, rules.sign_ins, tools.edge.ticks())
-    tools.report.attempt_failed(Kind.ADMIN)
+    refuse_beyond(Kind.ADMIN, source, rules.sign_ins, services)
+    services.attempts[Kind.ADMIN].charge(source, rules.sign_ins, services.edge.ticks())
+    services.report.attempt_failed(Kind.ADMIN)
 
 
 def counted_source(rules: GuessRules, client: str) -> str | None:
@@ -71,25 +70,30 @@ def counted_source(rules: GuessRules, client: str) -> str | None:
 
 
 def refuse_beyond(
-    kind: Kind, source: str, allowance: Allowance, tools: Tools, *, clear: bool = False
+    kind: Kind,
+    source: str,
+    allowance: Allowance,
+    services: Services,
+    *,
+    clear: bool = False,
 ) -> None:
     """Refuse where no attempt is left.
 
     Raises:
         TooManyAttempts: with the time to wait.
     """
-    attempts, now = tools.attempts[kind], tools.edge.ticks()
+    attempts, now = services.attempts[kind], services.edge.ticks()
     wait = attempts.wait(source, allowance, now)
     if wait:
-        tools.report.attempt_refused(kind, attempts.refuse(source, allowance, now))
+        services.report.attempt_refused(kind, attempts.refuse(source, allowance, now))
         raise TooManyAttempts(retry_after=ceil(wait), clear=clear)
 
 
-def _session_cookies(head: RequestHead, serving: Serving) -> tuple[bytes, ...]:
-    name = serving.cookie_name + b"="
+def _session_cookies(context: RequestContext) -> tuple[bytes, ...]:
+    name = context.rules.cookie_name + b"="
     return tuple(
         pair
-        for field in head.cookies
+        for field in context.head.cookies
         for pair in field.split(b";")
         if pair.strip().startswith(name)
     )

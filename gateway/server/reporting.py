@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
@@ -13,17 +13,27 @@ from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.http.head import RequestHead
-from gateway.observe.access import AccessLog, AccessRecord, Outcome
-from gateway.observe.audit import Actor, Audit
+from gateway.observe.access import AccessLog, AccessRecord
+from gateway.observe.audit import (
+    Actor,
+    Audit,
+    AuditEvent,
+    HandOffRefused,
+    SessionRevoked,
+    SessionsRevoked,
+    SignedIn,
+    SignedOut,
+    TenantSwitched,
+)
 from gateway.observe.failure import describe
 from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics, render_merged
 from gateway.observe.shared import SharedCounts
 from gateway.proxy.health import TargetChange
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
+from gateway.server.context import RequestContext
 from gateway.server.edge import Edge
-from gateway.server.story import Story
 from gateway.sessions.record import Session
 
 _AUDITED_DENIALS: Final = frozenset(
@@ -78,87 +88,76 @@ class Reporter:
         """Count a request in."""
         self._metrics.requests_in_flight += 1
 
-    def ended(self, story: Story) -> None:
+    def ended(self, context: RequestContext) -> None:
         """Write the access line and the observations of a request."""
-        metrics, head = self._metrics, story.head
+        metrics, head = self._metrics, context.received_head
         metrics.requests_in_flight -= 1
-        duration = self._edge.ticks() - story.started
-        route = story.route.id if story.route is not None else ""
+        duration = self._edge.ticks() - context.started
+        route = context.route.id if context.route is not None else ""
         metrics.observe(
             route,
-            _LABELS[story.decision],
-            str(story.reason),
-            story.status,
+            str(context.verdict),
+            str(context.reason),
+            context.status,
             duration,
-            max(0.0, duration - story.upstream_time - story.lookup),
+            max(0.0, duration - context.upstream_time - context.lookup_time),
         )
-        if story.upstream is not None:
-            metrics.upstream(story.upstream, story.upstream_time)
-        if story.lookup_outcome:
-            metrics.session_lookup(story.lookup_outcome, story.lookup)
+        if context.upstream is not None:
+            metrics.upstream(context.upstream, context.upstream_time)
+        if context.lookup_result:
+            metrics.session_lookup(context.lookup_result, context.lookup_time)
         if self._access_wanted:
-            self._access.write(_record(story, head, route, duration))
-        if story.decision == "deny" and story.reason in _AUDITED_DENIALS:
+            self._access.write(_record(context, head, route, duration))
+        if context.verdict is Verdict.DENY and context.reason in _AUDITED_DENIALS:
             self._audit.denied(
-                story.now, _actor(story), reason=story.reason, route=route
+                context.now, _actor(context), reason=context.reason, route=route
             )
 
-    def failed(self, story: Story, error: Exception) -> None:
+    def failed(self, context: RequestContext, error: Exception) -> None:
         """Log a failure that has a name, and count it when it is the store's."""
         if isinstance(error, StoreUnavailable):
             cause = error.__cause__
             self._metrics.store_error(type(cause or error).__name__)
         self._log.warning(
             "request failed",
-            reason=story.reason.value,
+            reason=context.reason.value,
             error=f"{type(error).__name__}: {describe(error)}"[:300],
-            request_id=story.request_id,
-            upstream=story.upstream,
+            request_id=context.request_id,
+            upstream=context.upstream,
         )
 
-    def crashed(self, error: BaseException | None, story: Story | None = None) -> None:
-        """Log an exception that nobody expected, with where it came from."""
+    def crashed(
+        self, error: BaseException | None, context: RequestContext | None = None
+    ) -> None:
+        """Log an unexpected exception with its traceback."""
         self._log.error(
             "unexpected error",
-            request_id=story.request_id if story is not None else None,
+            request_id=context.request_id if context is not None else None,
             exc_info=error,
         )
 
-    def audit(self, event: str, story: Story, **fields: str | int | None) -> None:
+    def audit(self, event: AuditEvent, context: RequestContext) -> None:
         """Write an audit event."""
-        actor = _actor(story)
+        now, actor, audit = context.now, _actor(context), self._audit
         match event:
-            case "sign_in":
-                methods = str(fields.get("methods") or "").split(",")
-                self._audit.sign_in(story.now, actor, methods=methods)
-            case "sign_out":
-                everywhere = fields.get("which") == "all"
-                self._audit.sign_out(story.now, actor, everywhere=everywhere)
-            case "tenant_switch":
-                before = str(fields.get("before") or "")
-                self._audit.tenant_switched(
-                    story.now,
-                    replace(actor, tenant_id=before),
-                    to_tenant_id=str(fields.get("after")),
+            case SignedIn(methods=methods):
+                audit.sign_in(now, actor, methods=methods)
+            case SignedOut(everywhere=everywhere):
+                audit.sign_out(now, actor, everywhere=everywhere)
+            case TenantSwitched(before=before, after=after):
+                actor = replace(actor, tenant_id=before)
+                audit.tenant_switched(now, actor, to_tenant_id=after)
+            case HandOffRefused(upstream=upstream):
+                names = ("X-Gateway-Sign-In", "X-Gateway-Sign-Out")
+                audit.spoofed_headers(now, actor, names=names, upstream=upstream)
+            case SessionRevoked(session_id=session_id):
+                audit.session_revoked(
+                    now, actor, session_id=session_id, target_user_id=actor.user_id
                 )
-            case "hand_off_refused":
-                self._audit.spoofed_headers(
-                    story.now,
-                    actor,
-                    names=("X-Gateway-Sign-In", "X-Gateway-Sign-Out"),
-                    upstream=str(fields.get("upstream")),
-                )
-            case "session_revoke":
-                target = str(fields.get("target"))
-                self._audit.session_revoked(
-                    story.now, actor, session_id=target, target_user_id=actor.user_id
-                )
-            case "sessions_revoke":
-                self._audit.sessions_revoked(
-                    story.now, actor, count=int(fields.get("count") or 0)
-                )
-            case _:
-                self._log.info(event, **fields)
+            case SessionsRevoked(count=count):
+                audit.sessions_revoked(now, actor, count=count)
+            case _ as never:
+                assert_never(never)
 
     def opened(self, kind: str) -> None:
         """Count an open WebSocket."""
@@ -188,7 +187,7 @@ class Reporter:
                     duration=0.0,
                     request_id=request_id,
                     status=status,
-                    outcome=Outcome.REFUSE,
+                    verdict=Verdict.REFUSE,
                     reason=reason,
                     client=peer,
                 )
@@ -322,25 +321,25 @@ def gateway_version() -> str:
 
 
 def _record(
-    story: Story, head: RequestHead | None, route: str, duration: float
+    context: RequestContext, head: RequestHead | None, route: str, duration: float
 ) -> AccessRecord:
     record = AccessRecord(
-        started_at=story.now,
+        started_at=context.now,
         duration=duration,
-        request_id=story.request_id,
-        status=story.status,
-        outcome=_OUTCOMES[story.decision],
-        reason=story.reason,
-        body_bytes=story.body_bytes,
+        request_id=context.request_id,
+        status=context.status,
+        verdict=context.verdict,
+        reason=context.reason,
+        body_bytes=context.body_bytes,
         route=route,
-        upstream=story.upstream or "",
-        upstream_duration=story.upstream_time,
-        user_id=story.identity_id or "",
-        tenant_id=story.tenant_id or "",
-        session_id=story.session_id or "",
+        upstream=context.upstream or "",
+        upstream_duration=context.upstream_time,
+        user_id=context.identity_id or "",
+        tenant_id=context.tenant_id or "",
+        session_id=context.session_id or "",
     )
     if head is None:
-        record.client = story.peer
+        record.client = context.exchange.client.peer
     else:
         record.method = head.method
         record.path = head.target.path
@@ -353,18 +352,6 @@ def _record(
     return record
 
 
-_OUTCOMES: Final = {
-    "allow": Outcome.ALLOW,
-    "gateway": Outcome.ALLOW,
-    "challenge": Outcome.CHALLENGE,
-    "deny": Outcome.DENY,
-    "refuse": Outcome.REFUSE,
-    "error": Outcome.ERROR,
-}
-# Text itself: an enumeration is hashed by a function, at each look into a table.
-_LABELS: Final = {decision: str(outcome) for decision, outcome in _OUTCOMES.items()}
-
-
 def _user_agent(head: RequestHead) -> str:
     for name, value in head.headers:
         if len(name) == len(b"user-agent") and name.lower() == b"user-agent":
@@ -372,13 +359,13 @@ def _user_agent(head: RequestHead) -> str:
     return ""
 
 
-def _actor(story: Story) -> Actor:
-    head = story.head
+def _actor(context: RequestContext) -> Actor:
+    head = context.received_head
     return Actor(
-        user_id=story.identity_id or "",
-        tenant_id=story.tenant_id or "",
-        session_id=story.session_id or "",
+        user_id=context.identity_id or "",
+        tenant_id=context.tenant_id or "",
+        session_id=context.session_id or "",
         client=head.client if head is not None else "",
         user_agent=_user_agent(head) if head is not None else "",
-        request_id=story.request_id,
+        request_id=context.request_id,
     )

@@ -1,4 +1,4 @@
-"""Writes answers to the client: our own replies, and an upstream's as it comes."""
+"""Writes responses to the client: the gateway's own, and an upstream's."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,127 +15,127 @@ from gateway.server.answer import (
     own_answer,
     relayed_head,
 )
-from gateway.server.exchange import Answered, Client, Exchange
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.context import RequestContext
+from gateway.server.exchange import Answered, Client
+from gateway.spine.answers import Answer
 
 _PATIENCE: Final = 30.0
 """Seconds in which a client takes something of a reply of ours, which are small."""
 
 
-async def own_reply(
-    exchange: Exchange,
-    head: RequestHead | None,
-    story: Story,
-    tools: Tools,
-    reply: Reply,
+async def send_local(
+    context: RequestContext,
+    answer: Answer | Reply,
     cookies: Sequence[str] = (),
     *,
     close: bool = False,
 ) -> Answered:
-    """Send one of our replies; `head` is None when the request was not readable.
+    """Send a response of the gateway's own.
 
     Raises:
-        ConnectionError: the client is gone, or took nothing for too long.
+        ConnectionError: the client disconnected, or read nothing for too long.
     """
-    keep_alive = (
-        head is not None and not close and _may_keep_alive(exchange, head, tools)
+    head = context.received_head
+    reply = (
+        answer
+        if isinstance(answer, Reply)
+        else context.runtime.pages.render(answer, context.request_id)
     )
-    story.status, story.answered = reply.status, True
+    keep_alive = head is not None and not close and _may_keep_alive(context, head)
+    context.status, context.responded = reply.status, True
     head_only = head is not None and head.method == "HEAD"
-    story.body_bytes = 0 if head_only else len(reply.body)
-    answer = own_answer(
-        reply,
-        head_only=head_only,
-        keep_alive=keep_alive,
-        request_id=story.request_id,
-        set_cookies=cookies,
-        now=story.now,
+    context.body_bytes = 0 if head_only else len(reply.body)
+    client = context.exchange.client
+    client.send(
+        own_answer(
+            reply,
+            head_only=head_only,
+            keep_alive=keep_alive,
+            request_id=context.request_id,
+            set_cookies=cookies,
+            now=context.now,
+        )
     )
-    client = exchange.client
-    client.send(answer)
     if client.writing_paused:
         await wait_for(client, _PATIENCE)
     return Answered(keep_alive=keep_alive)
 
 
 def send_whole(
-    exchange: Exchange,
-    head: RequestHead,
-    story: Story,
-    tools: Tools,
+    context: RequestContext,
     response: UpstreamResponse,
     rules: AnswerRules,
     cookies: Sequence[str],
     content: bytes,
 ) -> Answered:
-    """Pass an upstream's answer on that has arrived as a whole, in one write.
+    """Relay a response that has arrived completely, in one write.
 
     Raises:
-        ConnectionError: the client is gone.
+        ConnectionError: the client disconnected.
     """
+    head = context.head
     length = len(content) if response.has_body else _length(head, response)
-    keep_alive = _may_keep_alive(exchange, head, tools)
-    status_and_fields = relayed_head(
-        status=response.status,
-        headers=response.end_to_end(),
-        rules=rules,
-        length=length,
-        keep_alive=keep_alive,
-        request_id=head.request_id,
-        set_cookies=cookies,
-        now=story.now,
-    )
-    story.status, story.answered = response.status, True
-    story.body_bytes = len(content)
-    exchange.client.send(status_and_fields + content)
+    keep_alive = _may_keep_alive(context, head)
+    status_and_fields = _relayed(context, response, rules, cookies, length, keep_alive)
+    context.body_bytes = len(content)
+    context.exchange.client.send(status_and_fields + content)
     return Answered(keep_alive=keep_alive)
 
 
 async def relay(
-    exchange: Exchange,
-    head: RequestHead,
-    story: Story,
-    tools: Tools,
+    context: RequestContext,
     response: UpstreamResponse,
     rules: AnswerRules,
     cookies: Sequence[str],
     patience: float,
 ) -> Answered:
-    """Pass an upstream's answer on as it comes, with the client's backpressure.
+    """Relay a response as it arrives, at the pace of the client.
 
-    `patience` is for how many seconds a client may take nothing.
+    `patience` is for how many seconds the client may read nothing.
 
     Raises:
-        ConnectionError: the client is gone, or took nothing for too long.
-        UpstreamError: the answer broke off; the client must see that it did.
+        ConnectionError: the client disconnected, or read nothing for too long.
+        UpstreamError: the response broke off; the client must see that it did.
     """
+    head = context.head
     length = _length(head, response)
-    keep_alive = length != UNTIL_CLOSE and _may_keep_alive(exchange, head, tools)
-    client = exchange.client
+    keep_alive = length != UNTIL_CLOSE and _may_keep_alive(context, head)
+    client = context.exchange.client
     client.ends_with_connection = length == UNTIL_CLOSE
-    status_and_fields = relayed_head(
-        status=response.status,
-        headers=response.end_to_end(),
-        rules=rules,
-        length=length,
-        keep_alive=keep_alive,
-        request_id=head.request_id,
-        set_cookies=cookies,
-        now=story.now,
-    )
-    story.status, story.answered = response.status, True
-    client.send(status_and_fields)
+    client.send(_relayed(context, response, rules, cookies, length, keep_alive))
     chunked = length == CHUNKED
     while piece := await response.read():
-        story.body_bytes += len(piece)
+        context.body_bytes += len(piece)
         client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
         if client.writing_paused:
             await wait_for(client, patience)
     if chunked:
         client.send(b"0\r\n\r\n")
-    # The head may have been written before the gateway was told to stop.
-    return Answered(keep_alive=keep_alive and not tools.draining)
+    # The head may have been written before the gateway began to drain.
+    return Answered(keep_alive=keep_alive and not context.services.draining)
+
+
+def _relayed(
+    context: RequestContext,
+    response: UpstreamResponse,
+    rules: AnswerRules,
+    cookies: Sequence[str],
+    length: int,
+    keep_alive: bool,
+) -> bytes:
+    """Return the head of a relayed response; from here on the request is responded."""
+    head = relayed_head(
+        status=response.status,
+        headers=response.end_to_end(),
+        rules=rules,
+        length=length,
+        keep_alive=keep_alive,
+        request_id=context.request_id,
+        set_cookies=cookies,
+        now=context.now,
+    )
+    context.status, context.responded = response.status, True
+    return head
 
 
 async def wait_for(client: Client, patience: float) -> None:
@@ -153,12 +153,13 @@ async def wait_for(client: Client, patience: float) -> None:
         raise ConnectionAbortedError("the client takes nothing") from error
 
 
-def _may_keep_alive(exchange: Exchange, head: RequestHead, tools: Tools) -> bool:
+def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:
+    exchange = context.exchange
     # A body that nobody read to its end would be taken for the next request by a
     # client that gave up on `100 Continue`; the connection ends instead.
     return (
         head.keep_alive
-        and not tools.draining
+        and not context.services.draining
         and exchange.payload.is_eof()
         and (not head.chunked or exchange.client.after_plain_chunks)
     )

@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Final, Literal
+from uuid import UUID
 
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
+from gateway.observe.audit import SignedIn, SignedOut
 from gateway.reasons import Reason
-from gateway.server.caller import credential_of, look_up
+from gateway.server.caller import look_up
+from gateway.server.context import RequestContext
+from gateway.server.edge import Edge
 from gateway.server.hand_off import SignIn
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
 from gateway.sessions.store import Held, SessionStore
+from gateway.spine.credential import credential_of
+from gateway.spine.ruleset import Ruleset
 
 _USER_AGENT: Final = b"user-agent"
 _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
@@ -25,12 +28,7 @@ _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
 
 
 async def sign_in(
-    hand_off: SignIn,
-    store: SessionStore,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    hand_off: SignIn, store: SessionStore, context: RequestContext
 ) -> Sequence[str]:
     """Start a session, ending the one that the request came with.
 
@@ -41,10 +39,12 @@ async def sign_in(
         StoreUnavailable: nothing was started; what was begun of it is taken back.
         ValueError: nothing was started, as `session_of` says why.
     """
-    now = tools.edge.now()
-    token = new_token(tools.edge.secret(32))
-    session = session_of(hand_off, device_of(head), serving, tools, now)
-    held = credential_of(head, serving)
+    head, now, services = context.head, context.now, context.services
+    token = new_token(services.edge.secret(32))
+    session = session_of(
+        hand_off, device_of(head), context.rules, new_session_id(services.edge), now
+    )
+    held = credential_of(head, context.rules)
     try:
         # In this order. The old one ended first would be gone if the store then went
         # away: an outage ends nobody. This way round a session may be left whose token
@@ -53,14 +53,14 @@ async def sign_in(
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)
     except StoreUnavailable:
-        tools.later(_take_back(token.key, store, now))
+        services.run_in_background(_take_back(token.key, store, now))
         raise
-    story.identity_id, story.session_id = session.identity.id, session.id
+    context.acts_for(session)
     # From here on the answer is the new session's: the old one's end is its doing.
-    story.session_key = token.key
-    tools.report.audit("sign_in", story, methods=",".join(hand_off.methods))
+    context.session_key = token.key
+    context.audit(SignedIn(methods=hand_off.methods))
     return (
-        serving.cookie.set_cookie(
+        context.rules.cookie.set_cookie(
             token, session.expires_at - now if session.persistent else None
         ),
     )
@@ -76,7 +76,7 @@ async def _take_back(key: str, store: SessionStore, now: float) -> None:
 
 
 def session_of(
-    wanted: SignIn, device: Device | None, serving: Serving, tools: Tools, now: float
+    wanted: SignIn, device: Device | None, rules: Ruleset, session_id: str, now: float
 ) -> Session:
     """Make the session of a sign-in.
 
@@ -90,51 +90,43 @@ def session_of(
         active_tenant=wanted.active_tenant_id,
         methods=wanted.methods,
         aal=wanted.aal,
-        persistent=wanted.persistent and serving.cookie.persistent,
+        persistent=wanted.persistent and rules.cookie.persistent,
         device=device,
         now=now,
-        policy=serving.lifetimes,
-        session_id=new_session_id(tools),
+        policy=rules.lifetimes,
+        session_id=session_id,
     )
 
 
 async def sign_out(
-    which: Literal["this", "all"],
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    which: Literal["this", "all"], context: RequestContext
 ) -> Sequence[str]:
     """End the session of the request, or all of its identity; clears the cookies.
 
     Raises:
         StoreUnavailable: it is not known whether anything ended.
     """
-    now = tools.edge.now()
-    held = credential_of(head, serving)
+    store, now = context.services.store, context.now
+    held = credential_of(context.head, context.rules)
     if not isinstance(held, Anonymous):
-        if serving.foreign is not None and await _is_guest(
-            held, head, serving, tools, now
-        ):
+        if context.rules.foreign is not None and await _is_guest(held, context):
             # A session of nobody may be somebody's later, under the same id.
             return ()
-        ended = await tools.store.end(held.key, now, "signed_out")
+        ended = await store.end(held.key, now, "signed_out")
         if ended is not None:
-            story.identity_id, story.session_id = ended.identity.id, ended.id
+            context.acts_for(ended)
     # Not only if it lived to this moment: it did when the request was let in.
-    if story.identity_id is not None:
+    if context.identity_id is not None:
         if which == "all":
-            await tools.store.end_all(story.identity_id, now, None)
-        tools.report.audit("sign_out", story, which=which)
+            await store.end_all(context.identity_id, now, None)
+        context.audit(SignedOut(everywhere=which == "all"))
     # The answer says goodbye: that the session ends must not break it off.
-    story.session_key = None
-    return serving.clear_cookies
+    context.session_key = None
+    return context.rules.clear_cookies
 
 
-async def _is_guest(
-    held: Held, head: RequestHead, serving: Serving, tools: Tools, now: float
-) -> bool:
-    found = await look_up(held, head, serving, tools, now)
+async def _is_guest(held: Held, context: RequestContext) -> bool:
+    found = await look_up(held, context)
     return isinstance(found, Anonymous) and found.reason is Reason.NO_SESSION
 
 
@@ -146,11 +138,6 @@ def device_of(head: RequestHead) -> Device:
     )
 
 
-def new_session_id(tools: Tools) -> str:
-    """Draw the public id of a session: a UUID, as the Ory SDK expects one."""
-    drawn = bytearray(tools.edge.secret(16))
-    # RFC 9562, section 5.4: version 4, variant 10.
-    drawn[6] = drawn[6] & 0x0F | 0x40
-    drawn[8] = drawn[8] & 0x3F | 0x80
-    text = drawn.hex()
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+def new_session_id(edge: Edge) -> str:
+    """Return a new public session id: a UUID, as the Ory SDK expects one."""
+    return str(UUID(bytes=edge.secret(16), version=4))

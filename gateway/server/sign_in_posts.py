@@ -15,33 +15,26 @@ its cookie.
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.http.head import RequestHead
+from gateway.decision import AccessRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason
-from gateway.routes.model import Route, Rule
+from gateway.routes.model import Rule
 from gateway.server.app_answers import signs_in
 from gateway.server.attempts import Kind
+from gateway.server.context import RequestContext, SignInPost
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.hand_off import HandOff, SignOut
-from gateway.server.serving import Application, GuessRules, Serving
-from gateway.server.story import SignInPost, Story
-from gateway.server.tools import Tools
-from gateway.sessions.authenticate import Anonymous, Authentication
+from gateway.server.runtime import Application, GuessRules
+from gateway.sessions.authenticate import Anonymous
 
 _REFUSED: Final = frozenset((400, 401, 403, 422, 429))
 _UNDECIDED: Final = frozenset((Reason.STORE_UNAVAILABLE, Reason.PREFLIGHT))
 
 
 def begin_sign_in_post(
-    route: Route,
-    application: Application,
-    found: Authentication,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    context: RequestContext, application: Application, access: AccessRequest
 ) -> None:
-    """Note in the story that this POST may be a sign-in; count it where it must be.
+    """Record that this POST may be a sign-in; count it where it must be.
 
     It is counted before it is forwarded, and given back if it succeeds: otherwise
     many at the same time would be as good as no limit.
@@ -49,61 +42,63 @@ def begin_sign_in_post(
     Raises:
         TooManyAttempts: the address has no attempt left.
     """
-    rules = serving.guessing
+    rules, found = context.runtime.guessing, access.authentication
     if rules is None or not isinstance(found, Anonymous):
         return
     if found.reason in _UNDECIDED:
         # The store was not asked: this may be somebody with a valid session.
         return
-    place = head.target.path == rules.sign_in_path or route.rule is Rule.AUTH_REDIRECT
+    head, services = context.head, context.services
+    of_form = access.route.rule is Rule.AUTH_REDIRECT
+    place = of_form or head.target.path == rules.sign_in_path
     if not (place or application.signs_in):
         return
     source = counted_source(rules, head.client)
     if source is None:
         return
-    refuse_beyond(Kind.SIGN_IN, source, rules.sign_ins, tools)
+    refuse_beyond(Kind.SIGN_IN, source, rules.sign_ins, services)
     certain = place and application.signs_in
     if certain:
-        attempts = tools.attempts[Kind.SIGN_IN]
-        attempts.charge(source, rules.sign_ins, tools.edge.ticks())
-    story.sign_in_post = SignInPost(source=source, charged=certain)
+        attempts = services.attempts[Kind.SIGN_IN]
+        attempts.charge(source, rules.sign_ins, services.edge.ticks())
+    context.sign_in_post = SignInPost(source=source, charged=certain)
 
 
 async def settle_sign_in_post(
     post: SignInPost,
     response: UpstreamResponse,
     hand_off: HandOff | None,
-    head: RequestHead,
-    serving: Serving,
-    tools: Tools,
+    context: RequestContext,
 ) -> None:
     """Count the POST if its answer signed nobody in; give it back otherwise."""
-    rules = serving.guessing
+    rules, services = context.runtime.guessing, context.services
     if rules is None:
         return
     status, headers = response.status, response.headers
     failed = status < 500 and (
         post.charged or status in _REFUSED or _leads_back(headers, rules)
     )
-    if failed and serving.foreign is None:
+    if failed and context.rules.foreign is None:
         failed = hand_off is None or isinstance(hand_off, SignOut)
     elif failed:
-        failed = not await signs_in(headers, head, serving, tools)
+        failed = not await signs_in(headers, context)
     if not failed:
-        give_back(post, serving, tools)
+        give_back(post, context)
         return
     if not post.charged:
-        attempts = tools.attempts[Kind.SIGN_IN]
-        attempts.charge(post.source, rules.sign_ins, tools.edge.ticks())
+        attempts = services.attempts[Kind.SIGN_IN]
+        attempts.charge(post.source, rules.sign_ins, services.edge.ticks())
     post.charged = False
-    tools.report.attempt_failed(Kind.SIGN_IN)
+    services.report.attempt_failed(Kind.SIGN_IN)
 
 
-def give_back(post: SignInPost, serving: Serving, tools: Tools) -> None:
+def give_back(post: SignInPost, context: RequestContext) -> None:
     """Take back what was counted: it succeeded, or it was never answered."""
-    if post.charged and serving.guessing is not None:
+    rules = context.runtime.guessing
+    if post.charged and rules is not None:
         post.charged = False
-        tools.attempts[Kind.SIGN_IN].give_back(post.source, serving.guessing.sign_ins)
+        attempts = context.services.attempts[Kind.SIGN_IN]
+        attempts.give_back(post.source, rules.sign_ins)
 
 
 def _leads_back(headers: Sequence[tuple[bytes, bytes]], rules: GuessRules) -> bool:

@@ -42,8 +42,8 @@ class OpenStreams:
     _stopped: Reason | None = None
     on_stale: Callable[[], None] | None = None
     """Called when a stream opens that was let in by an earlier configuration."""
-    serving: object = None
-    """The configuration that serves now."""
+    active: object = None
+    """The configuration that is active now."""
 
     def add(self, stream: OpenStream) -> None:
         """Remember a stream; whoever adds it removes it.
@@ -56,7 +56,7 @@ class OpenStreams:
             stream.end(Reason.SESSION_REVOKED)
         elif self._stopped is not None:
             stream.end(self._stopped)
-        elif stream.judged_by is not self.serving and self.on_stale is not None:
+        elif stream.judged_by is not self.active and self.on_stale is not None:
             self.on_stale()
 
     def remove(self, stream: OpenStream) -> None:

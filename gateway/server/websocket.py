@@ -7,16 +7,13 @@ suite a tunnel changes none.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from gateway.http.head import RequestHead
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.answer import NO_BODY, relayed_head
-from gateway.server.exchange import Answered, Exchange
-from gateway.server.serving import Serving
-from gateway.server.story import Story
+from gateway.server.context import RequestContext
+from gateway.server.exchange import Answered
 from gateway.server.streams import OpenStream
-from gateway.server.tools import Tools
 
 _POLICY: Final = 1008
 # 1001 "going away"; 1012 "service restart", registered with IANA: connect again.
@@ -33,55 +30,49 @@ _SWITCHING: Final = (
 
 
 async def run_tunnel(
-    exchange: Exchange,
-    head: RequestHead,
-    tunnel: Tunnel,
-    cookies: Sequence[str],
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    context: RequestContext, tunnel: Tunnel, cookies: Sequence[str]
 ) -> Answered:
     """Answer the handshake, and carry bytes until one side or the session ends."""
-    client = exchange.client
-    story.status, story.answered = 101, True
+    client, services = context.exchange.client, context.services
+    context.status, context.responded = 101, True
     stream = OpenStream(
-        key=story.session_key,
-        end=_ender(tunnel, story),
-        admitted=Admitted(story=story, serving=serving, reconnects=True),
-        judged_by=serving,
+        key=context.session_key,
+        end=_ender(tunnel, context),
+        admitted=Admitted(context=context, reconnects=True),
+        judged_by=context.runtime,
     )
     try:
         client.send(
             relayed_head(
                 status=101,
                 headers=(*tunnel.response_headers, *_SWITCHING),
-                rules=serving.answers,
+                rules=context.runtime.responses,
                 length=NO_BODY,
                 keep_alive=True,
-                request_id=head.request_id,
+                request_id=context.request_id,
                 set_cookies=cookies,
-                now=story.now,
+                now=context.now,
             )
         )
         client.become(tunnel)
-        tools.streams.add(stream)
-        tools.report.opened("websocket")
+        services.streams.add(stream)
+        services.report.opened("websocket")
         try:
             await tunnel.closed()
         finally:
-            tools.streams.remove(stream)
-            tools.report.closed("websocket")
+            services.streams.remove(stream)
+            services.report.closed("websocket")
         return Answered(keep_alive=False)
     except BaseException:
         tunnel.abort()
         raise
     finally:
-        story.body_bytes = tunnel.bytes_down
+        context.body_bytes = tunnel.bytes_down
 
 
-def _ender(tunnel: Tunnel, story: Story) -> Callable[[Reason], None]:
+def _ender(tunnel: Tunnel, context: RequestContext) -> Callable[[Reason], None]:
     def end(reason: Reason) -> None:
-        story.reason = reason
+        context.reason = reason
         code = _CODES.get(reason, _POLICY)
         # RFC 6455, section 7.4.1; the reason word is what the front end shows.
         tunnel.close(code, reason.value)

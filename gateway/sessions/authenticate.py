@@ -11,6 +11,12 @@ from gateway.sessions.record import Corrupt, Guest, Session
 # and keeps a busy session from writing at every request.
 SEEN_EVERY: Final = 60.0
 
+BY_THE_CLOCK: Final = (Reason.SESSION_EXPIRED, Reason.SESSION_IDLE)
+"""Ends that nothing but the time brings about."""
+
+DOUBTED: Final = 300.0
+"""Seconds for which a large step of the clock is doubted: NTP polls about once a minute."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifetimePolicy:
@@ -62,6 +68,7 @@ def authenticate(
     key: str,
     now: float,
     policy: LifetimePolicy,
+    doubted: bool = False,
 ) -> Authentication:
     """Judge what the store answered for a token.
 
@@ -80,6 +87,8 @@ def authenticate(
             why = _ended(record, now, policy)
             if why is not None:
                 ours = not policy.by_app or why is Reason.SESSION_REVOKED
+                if doubted and why in BY_THE_CLOCK:
+                    ours = False
                 return Anonymous(reason=why, ended=ours)
             return Authenticated(session=record, key=key)
 
@@ -91,12 +100,17 @@ def end_of_life(session: Session, policy: LifetimePolicy) -> float:
     return min(session.expires_at, session.authenticated_at + policy.lifespan)
 
 
-def touch(session: Session, now: float, policy: LifetimePolicy) -> Session | None:
+def touch(
+    session: Session, now: float, policy: LifetimePolicy, *, doubted: bool = False
+) -> Session | None:
     """Give the session as it should be written back after a use, or None.
 
     A use is noted once per `write_every`; a life is extended when its last
-    `extend_within` seconds have begun and that gains at least as much.
+    `extend_within` seconds have begun and that gains at least as much. A `doubted`
+    time is not written: it would stay in the record when the clock is right again.
     """
+    if doubted and now - session.issued_at > DOUBTED:
+        return None
     seen = max(now, session.last_seen_at)  # clocks of several machines disagree
     unseen = now - session.last_seen_at >= policy.write_every
     extended = now + policy.lifespan

@@ -5,7 +5,7 @@ role or a rotation shows in the next token, and no tenant ever gets another's.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -39,8 +39,16 @@ class TokenProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Minted:
+class Issued:
+    """A signed token; `signed` if it was made for this request."""
+
     token: str = field(repr=False)
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Minted:
+    reused: Issued
     issued: int
     expires: int
 
@@ -75,23 +83,21 @@ class Minter:
         session: Subject,
         tenant: Membership | None,
         now: float,
-        jti: Callable[[], str],
-    ) -> str | None:
-        """Return a token of the profile that is valid now.
+        jti: str,
+    ) -> Issued | None:
+        """Return a token of the profile that is valid at `now`, in epoch seconds.
 
         Returns:
-            The token, or None where nobody gets one: the profile tells the tenant
-            and there is none, the session is no member of the tenant, the session
-            ends within the second, or the identity's id does not fit a token.
+            The token; `jti` is its id if it had to be signed. None if the session
+            gets none: the profile has claims of a tenant and there is none, the
+            session is no member of the tenant, the session ends within the second,
+            or the identity's id does not fit a token.
 
         Raises:
             KeyError: there is no such profile.
         """
         wanted = self.profiles[profile]
-        if tenant is None:
-            if wanted.needs_tenant:
-                return None
-        elif tenant.id not in session.tenants:
+        if not is_entitled(wanted, session, tenant):
             return None
         key = self._signing(now)
         reuse = (
@@ -106,10 +112,10 @@ class Minter:
         known = self._minted.get(reuse)
         if known is not None and _is_fresh(known, session, now):
             self._minted.move_to_end(reuse)
-            return known.token
+            return known.reused
         issued = int(now)
         expires = min(issued + self._lifetime, int(session.expires_at))
-        if expires <= now or not fits(session.identity.id):
+        if expires <= now:
             return None
         claims = claims_for(wanted.claims, session, tenant)
         # Last, so that nothing above can have said any of them.
@@ -121,14 +127,15 @@ class Minter:
             iat=issued,
             nbf=issued,
             exp=expires,
-            jti=jti(),
+            jti=jti,
         )
-        minted = _Minted(_sign(claims, key), issued, expires)
-        self._minted[reuse] = minted
+        token = _sign(claims, key)
+        reused = Issued(token, signed=False)
+        self._minted[reuse] = _Minted(reused, issued, expires)
         self._minted.move_to_end(reuse)
         if len(self._minted) > self._cache_size:
             self._minted.popitem(last=False)
-        return minted.token
+        return Issued(token, signed=True)
 
     def _signing(self, now: float) -> SigningKey:
         """Ask the ring once a second: no key takes over more exactly than that."""
@@ -140,6 +147,22 @@ class Minter:
     def forget(self) -> None:
         """Drop every token that is kept."""
         self._minted.clear()
+
+
+def is_entitled(
+    profile: TokenProfile, session: Subject, tenant: Membership | None
+) -> bool:
+    """Return whether the session gets a token of the profile at all.
+
+    It does not if the profile has claims of a tenant and there is none, if the
+    session is no member of the tenant, or if the identity's id does not fit a token.
+    """
+    if tenant is None:
+        if profile.needs_tenant:
+            return False
+    elif tenant.id not in session.tenants:
+        return False
+    return fits(session.identity.id)
 
 
 def _sign(claims: dict[str, Any], key: SigningKey) -> str:

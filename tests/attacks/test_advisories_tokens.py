@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from gateway.build import build_serving
+from gateway.build import build_runtime
 from gateway.config.load import load_config
 from gateway.errors import ConfigError
 from gateway.sessions.record import Identity
@@ -310,7 +310,7 @@ def refusal_of(config: Any, folder: Path) -> str:
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError) as refusal:
-        build_serving(load_config(path, env={}), ring=RING, ticks=lambda: 0.0)
+        build_runtime(load_config(path, env={}), ring=RING, ticks=lambda: 0.0)
     return str(refusal.value)
 
 

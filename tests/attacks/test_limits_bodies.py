@@ -52,7 +52,7 @@ SLOW = {
 
 
 def in_use(gateway: Gateway) -> int:
-    [target] = gateway.app.serving.applications["web"].upstream.stats()
+    [target] = gateway.app.runtime.applications["web"].upstream.stats()
     return target.in_use
 
 
@@ -240,12 +240,12 @@ routes: [{{match: /**, rule: public, upstream: web}}]
 async def test_every_client_connection_may_have_one_of_the_upstream(
     extra: str, most: int
 ) -> None:
-    from gateway.build import build_serving
+    from gateway.build import build_runtime
     from tests.server.parts import RING
 
     loaded = parse_config(
         MINIMAL.format(extra=extra).encode(), path=Path("g.yaml"), env={}
     )
-    serving = build_serving(loaded, ring=RING, ticks=lambda: 0.0)
+    serving = build_runtime(loaded, ring=RING, ticks=lambda: 0.0)
 
     assert serving.applications["web"].upstream._pool._max_connections == most

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gateway.outbound import OutboundRequest
-from gateway.server.credentials import Credentials
+from gateway.spine.grants import Grants
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     BROWSER,
@@ -164,7 +164,7 @@ async def test_an_answer_with_our_cookie_is_for_no_shared_cache(
 
 
 def test_what_a_request_carries_prints_no_secret() -> None:
-    credentials = Credentials(
+    credentials = Grants(
         token="SECRET",
         token_cookies=((b"jwt", b"SECRET"),),
         set_cookies=("gateway_session=SECRET",),

@@ -15,7 +15,7 @@ from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Session
 from tests.servers import Server, free_port, valkey_server
 from tests.sessions.opened import opened
-from tests.sessions.samples import NOW, a_session
+from tests.sessions.samples import a_session
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config" / "gateway.yaml"
@@ -53,6 +53,7 @@ because   the most specific host and path
 rule      admin-only
 
 checks
+  -     sent from an allowed network
   -     not sent by another site
   pass  a valid session
   pass  an administrator
@@ -90,6 +91,7 @@ because   the most specific host and path
 rule      admin-only
 
 checks
+  -     sent from an allowed network
   -     not sent by another site
   pass  a valid session
   FAIL  an administrator   not_admin
@@ -116,6 +118,7 @@ because   the most specific host and path
 rule      admin-only
 
 checks
+  -     sent from an allowed network
   -     not sent by another site
   FAIL  a valid session   no_session
 
@@ -134,6 +137,7 @@ because   the most specific host and path
 rule      public
 
 checks
+  -     sent from an allowed network
   -     not sent by another site
   -     a valid session
 
@@ -155,8 +159,9 @@ because   the most specific host and path
 rule      auth-redirect
 
 checks
+  -     sent from an allowed network
   -     not sent by another site
-  FAIL  nobody signed in, or a page for who is   already_signed_in
+  FAIL  not signed in, or on a page for signed-in users   already_signed_in
 
 decision  deny (already_signed_in)
           You are signed in already.
@@ -268,7 +273,7 @@ def test_the_whole_story_is_told(words: list[str], code: int, text: str) -> None
         ),
         pytest.param(
             ["GET", "/auth/login?refresh=true", "--as", "member"], 0,
-            ["  pass  nobody signed in, or a page for who is"], id="errand",
+            ["  pass  not signed in, or on a page for signed-in users"], id="errand",
         ),
         pytest.param(
             ["GET", "/static/x.css", "--as", "member"], 0,
@@ -348,7 +353,7 @@ def test_a_token_that_needs_a_tenant_is_told_as_missing(small: Path) -> None:
     code, text = told("GET", "/x", "--as", "member", config=small)
 
     assert code == 0
-    assert "  -     a member of the tenant named\n" in text
+    assert "  pass  a member of the tenant named\n" in text
     assert "  no db token: it needs a tenant, and there is none\n" in text
     assert "Authorization" not in text
 
@@ -407,12 +412,13 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+STARTED = time.time()
 LIVE = a_session(
     id="live",
-    issued_at=time.time(),
-    authenticated_at=time.time(),
-    expires_at=NOW * 2,
-    last_seen_at=time.time(),
+    issued_at=STARTED,
+    authenticated_at=STARTED,
+    expires_at=STARTED + 86_400,
+    last_seen_at=STARTED,
 )
 
 

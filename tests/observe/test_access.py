@@ -9,9 +9,8 @@ from gateway.observe.access import (
     PATH_CHARACTERS,
     AccessLog,
     AccessRecord,
-    Outcome,
 )
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from tests.observe.lines import Lines
 
 
@@ -21,7 +20,7 @@ def record(**changes) -> AccessRecord:
         duration=0.0125,
         request_id="5f0c8a2e9d4b4c6f8a1e7b3d2c9f0a61",
         status=200,
-        outcome=Outcome.ALLOW,
+        verdict=Verdict.ALLOW,
         reason=Reason.SIGNED_IN,
         method="GET",
         path="/dashboard",
@@ -117,7 +116,7 @@ def test_what_a_request_did_not_have_is_left_out():
             duration=0.0,
             request_id="x",
             status=400,
-            outcome=Outcome.REFUSE,
+            verdict=Verdict.REFUSE,
             reason=Reason.BAD_REQUEST,
             error="no request line",
         )

@@ -27,6 +27,7 @@ from tests.tokens.subjects import (
     GLOBEX,
     NOW,
     make_session,
+    minted,
     numbered,
 )
 
@@ -60,7 +61,7 @@ def mint(
     )
     belongs = tenants if tenants is not None else (tenant,) if tenant else ()
     session = make_session(identity=identity, tenants=belongs)
-    return minter.token("database", session, tenant, NOW, numbered())
+    return minted(minter, "database", session, tenant, NOW, numbered())
 
 
 def token_for(tenant: Tenant, **changes: Any) -> str:

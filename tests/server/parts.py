@@ -2,30 +2,37 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 
-from gateway.build import build_serving
+from gateway.build import build_runtime
 from gateway.config.load import LoadedConfig, parse_config
-from gateway.reasons import Reason
+from gateway.http.head import RequestHead
+from gateway.observe.audit import AuditEvent
+from gateway.pages.reply import Reply
+from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.clock import Clock
+from gateway.server.context import RequestContext, Services
 from gateway.server.edge import Edge
+from gateway.server.endpoints import answer_locally
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
-from gateway.server.story import Story
+from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStreams
-from gateway.server.tools import Tools
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
+from gateway.spine.evaluate import before_lookup
+from gateway.spine.outcome import Local, Respond
 from gateway.tokens.keys import embedded_ring
 from tests.sessions.samples import NOW, a_session
 
@@ -76,24 +83,26 @@ class Machine(Clockwork):
 class Notes:
     """A Report that keeps what it was told."""
 
-    audits: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    audits: list[AuditEvent] = field(default_factory=list)
     tokens: list[tuple[str, bool]] = field(default_factory=list)
     others: list[tuple[str, object]] = field(default_factory=list)
 
     def began(self) -> None:
         self.others.append(("began", None))
 
-    def ended(self, story: Story) -> None:
-        self.others.append(("ended", story))
+    def ended(self, context: RequestContext) -> None:
+        self.others.append(("ended", context))
 
-    def failed(self, _story: Story, error: Exception) -> None:
+    def failed(self, _story: RequestContext, error: Exception) -> None:
         self.others.append(("failed", error))
 
-    def crashed(self, error: BaseException | None, _story: Story | None = None) -> None:
+    def crashed(
+        self, error: BaseException | None, _story: RequestContext | None = None
+    ) -> None:
         self.others.append(("crashed", error))
 
-    def audit(self, event: str, _story: Story, **fields: str | int | None) -> None:
-        self.audits.append((event, fields))
+    def audit(self, event: AuditEvent, _context: RequestContext) -> None:
+        self.audits.append(event)
 
     def token(self, profile: str, *, signed: bool) -> None:
         self.tokens.append((profile, signed))
@@ -142,8 +151,33 @@ def exchange(*pieces: bytes) -> Exchange:
     return Exchange(nobody, payload(*pieces), client)
 
 
-def a_story() -> Story:
-    return Story(started=0.0, now=NOW, request_id="r_1", reason=Reason.GATEWAY)
+def a_context(
+    head: RequestHead | None = None,
+    *pieces: bytes,
+    services: Services | None = None,
+    runtime: Runtime | None = None,
+) -> RequestContext:
+    """A request that was read, whose body is `pieces`."""
+    services = services or some_services()
+    return RequestContext(
+        exchange=exchange(*pieces),
+        runtime=runtime or the_runtime(),
+        services=services,
+        started=0.0,
+        now=services.edge.now(),
+        request_id="r_1" if head is None else head.request_id,
+        received_head=head,
+        verdict=Verdict.ALLOW,
+        reason=Reason.GATEWAY,
+    )
+
+
+def rendered(answer: LocalResponse, context: RequestContext) -> LocalResponse:
+    """The response as it is sent: a problem becomes a page or JSON."""
+    reply = answer.reply
+    if not isinstance(reply, Reply):
+        reply = context.runtime.pages.render(reply, context.request_id)
+    return LocalResponse(reply=reply, cookies=answer.cookies)
 
 
 def a_config(**changes: Any) -> dict[str, Any]:
@@ -185,25 +219,25 @@ def loaded(**changes: Any) -> LoadedConfig:
 
 
 @cache
-def the_serving() -> Serving:
+def the_runtime() -> Runtime:
     """The configuration above, compiled once; its upstreams are never asked."""
 
-    async def built() -> Serving:
-        return a_serving()
+    async def built() -> Runtime:
+        return a_runtime()
 
     # In a thread of its own: whoever asks first may be in a loop.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, built()).result()
 
 
-def a_serving(**changes: Any) -> Serving:
+def a_runtime(**changes: Any) -> Runtime:
     """Compile a configuration of one's own; in a running loop."""
-    return build_serving(loaded(**changes), ring=RING, ticks=lambda: 0.0)
+    return build_runtime(loaded(**changes), ring=RING, ticks=lambda: 0.0)
 
 
-def some_tools(store: Any = None, report: Any = None) -> Tools:
+def some_services(store: Any = None, report: Any = None) -> Services:
     store = MemoryStore() if store is None else store
-    return Tools(
+    return Services(
         store=store,
         own=store,
         apps=None,
@@ -214,14 +248,48 @@ def some_tools(store: Any = None, report: Any = None) -> Tools:
 
 
 async def signed_in(
-    tools: Tools, session: Session | None = None, number: int = 1
+    services: Services, session: Session | None = None, number: int = 1
 ) -> SessionToken:
     """Put a session into the store; gives its token."""
     token = new_token(bytes([number]) * 32)
-    await tools.store.create(token.key, session or a_session(), NOW)
+    await services.store.create(token.key, session or a_session(), NOW)
     return token
 
 
 def cookie(token: SessionToken | str) -> tuple[str, str]:
     value = token if isinstance(token, str) else token.value
     return ("Cookie", f"__Host-gateway_session={value}")
+
+
+Endpoint: TypeAlias = Callable[[RequestContext], Awaitable[LocalResponse]]
+
+
+async def call(
+    endpoint: Endpoint,
+    head: RequestHead,
+    *pieces: bytes,
+    services: Services | None = None,
+    runtime: Runtime | None = None,
+) -> tuple[LocalResponse, RequestContext]:
+    """Call one endpoint; the response as it is sent, and what was recorded."""
+    context = a_context(head, *pieces, services=services, runtime=runtime)
+    return rendered(await endpoint(context), context), context
+
+
+async def call_path(
+    head: RequestHead,
+    *pieces: bytes,
+    services: Services | None = None,
+    runtime: Runtime | None = None,
+) -> tuple[LocalResponse, RequestContext]:
+    """Call whatever answers at a path of the gateway's own."""
+    context = a_context(head, *pieces, services=services, runtime=runtime)
+    outcome = before_lookup(head, context.rules, now=NOW)
+    if isinstance(outcome, Local):
+        return rendered(
+            await answer_locally(context, outcome.endpoint), context
+        ), context
+    assert isinstance(outcome, Respond)
+    context.ended_as(outcome.verdict, outcome.reason)
+    answer = LocalResponse(reply=outcome.answer, cookies=tuple(outcome.cookies))
+    return rendered(answer, context), context

@@ -4,23 +4,25 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
-from gateway.server.caller import caller_of, credential_of, look_up
-from gateway.server.tools import Tools
+from gateway.server.caller import caller_of, look_up
+from gateway.server.context import Services
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.store import MemoryStore
+from gateway.spine.credential import credential_of
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
     Machine,
+    a_context,
     cookie,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import DAY
 
-SERVING = the_serving()
+RULES = the_runtime().rules
 
 
 @pytest.mark.parametrize(
@@ -36,35 +38,37 @@ SERVING = the_serving()
 async def test_what_is_no_token_is_told_apart_and_asks_no_store(
     fields: tuple[tuple[str, str], ...], reason: Reason
 ) -> None:
-    tools = some_tools(store=Away())
+    services = some_services(store=Away())
 
-    assert credential_of(head(*fields), SERVING) == Anonymous(reason=reason)
-    assert await caller_of(head(*fields), SERVING, tools) == Anonymous(reason=reason)
+    assert credential_of(head(*fields), RULES) == Anonymous(reason=reason)
+    context = a_context(head(*fields), services=services)
+    assert await caller_of(context) == Anonymous(reason=reason)
 
 
 async def test_a_live_session_is_who_asks() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    found = await caller_of(head(cookie(token)), SERVING, tools)
+    found = await caller_of(a_context(head(cookie(token)), services=services))
 
     assert isinstance(found, Authenticated)
     assert found.key == token.key
 
 
 async def test_an_ended_session_is_nobody_with_the_reason() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
-    await tools.store.end(token.key, NOW)
+    services = some_services()
+    token = await signed_in(services)
+    await services.store.end(token.key, NOW)
 
-    found = await look_up(token, head(), SERVING, tools, NOW)
+    found = await look_up(token, a_context(head(), services=services))
 
     assert found == Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
 
 
 async def test_a_store_that_is_away_is_not_nobody() -> None:
     with pytest.raises(StoreUnavailable):
-        await caller_of(head(cookie("A" * 43)), SERVING, some_tools(store=Away()))
+        services = some_services(store=Away())
+        await caller_of(a_context(head(cookie("A" * 43)), services=services))
 
 
 class Away(MemoryStore):
@@ -74,47 +78,47 @@ class Away(MemoryStore):
         raise StoreUnavailable(key)
 
 
-async def clockwise(tools: Tools, token: SessionToken) -> Authentication:
-    return await look_up(token, head(), SERVING, tools, tools.edge.now())
+async def clockwise(services: Services, token: SessionToken) -> Authentication:
+    return await look_up(token, a_context(head(), services=services))
 
 
 async def test_a_clock_set_back_revives_no_session() -> None:
-    tools = some_tools()
-    tools.edge = machine = Machine()
-    token = await signed_in(tools)
+    services = some_services()
+    services.edge = machine = Machine()
+    token = await signed_in(services)
     machine.passes(DAY)
-    ended = await clockwise(tools, token)
+    ended = await clockwise(services, token)
 
     machine.wall -= DAY / 2
 
     assert ended == Anonymous(reason=Reason.SESSION_EXPIRED, ended=True)
-    assert await clockwise(tools, token) == ended
+    assert await clockwise(services, token) == ended
 
 
 async def test_a_step_forward_that_is_undone_signs_nobody_out() -> None:
-    tools = some_tools()
-    tools.edge = machine = Machine()
-    token = await signed_in(tools)
+    services = some_services()
+    services.edge = machine = Machine()
+    token = await signed_in(services)
     machine.wall += 365 * DAY
 
-    refused = await clockwise(tools, token)
+    refused = await clockwise(services, token)
     machine.passes(60)
     machine.wall -= 365 * DAY
 
     assert refused == Anonymous(reason=Reason.SESSION_EXPIRED, ended=False)
-    assert isinstance(await clockwise(tools, token), Authenticated)
+    assert isinstance(await clockwise(services, token), Authenticated)
 
 
 async def test_what_was_over_for_longer_stays_over_when_the_step_is_undone() -> None:
-    tools = some_tools()
-    tools.edge = machine = Machine()
-    token, other = await signed_in(tools), await signed_in(tools, number=2)
+    services = some_services()
+    services.edge = machine = Machine()
+    token, other = await signed_in(services), await signed_in(services, number=2)
     machine.wall += 365 * DAY
-    await clockwise(tools, token)
+    await clockwise(services, token)
     machine.passes(600)
-    over = await clockwise(tools, token)
+    over = await clockwise(services, token)
     machine.wall -= 365 * DAY
 
     assert over == Anonymous(reason=Reason.SESSION_EXPIRED, ended=True)
-    assert await clockwise(tools, token) == over
-    assert isinstance(await clockwise(tools, other), Authenticated)
+    assert await clockwise(services, token) == over
+    assert isinstance(await clockwise(services, other), Authenticated)

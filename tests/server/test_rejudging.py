@@ -1,6 +1,5 @@
 """Which of the streams that were let in another configuration would let in, too."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +10,12 @@ from gateway.reasons import Reason
 from gateway.routes.table import Match
 from gateway.server.admitted import Admitted
 from gateway.server.rejudging import judge_open_streams, why_not
-from gateway.server.serving import Serving
+from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import NOW, a_serving, a_story, signed_in, some_tools
+from tests.server.parts import NOW, a_context, a_runtime, signed_in, some_services
 from tests.sessions.samples import a_session
 
 API = {"match": "/api/**", "rule": "protected", "upstream": "api"}
@@ -28,20 +27,21 @@ NOBODY = Anonymous(reason=Reason.NO_SESSION)
 REVOKED = Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
 
 
-def serving(*routes: dict[str, Any], **upstream: Any) -> Serving:
+def runtime(*routes: dict[str, Any], **upstream: Any) -> Runtime:
     web = {"url": "http://127.0.0.1:1"}
-    return a_serving(
+    return a_runtime(
         routes=[{"match": "/web", "rule": "public", "upstream": "web"}, *routes],
         upstreams={"web": web, "api": upstream or {"url": "http://127.0.0.1:1"}},
     )
 
 
-def admitted(by: Serving, request: RequestHead | None = None, **how: bool) -> Admitted:
+def admitted(by: Runtime, request: RequestHead | None = None, **how: bool) -> Admitted:
     request = request or head(target="/api/x")
-    matched = by.routes.match(request.method, request.host, "/api/x", None)
+    matched = by.rules.routes.match(request.method, request.host, "/api/x", None)
     assert isinstance(matched, Match)
-    story = replace(a_story(), head=request, route=matched.route)
-    return Admitted(story=story, serving=by, **{"reconnects": True, **how})
+    context = a_context(request, runtime=by)
+    context.route = matched.route
+    return Admitted(context=context, **{"reconnects": True, **how})
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ async def test_a_stream_ends_when_it_would_not_be_let_in(
     who: Authentication,
     reason: Reason | None,
 ) -> None:
-    before = serving(API)
+    before = runtime(API)
 
-    assert why_not(admitted(before), who, serving(*routes, **upstream)) is reason
+    assert why_not(admitted(before), who, runtime(*routes, **upstream)) is reason
 
 
 async def test_a_target_that_is_taken_away_ends_what_connects_again() -> None:
-    before, after = serving(API, **BOTH), serving(API)
+    before, after = runtime(API, **BOTH), runtime(API)
 
     assert why_not(admitted(before), ADA, after) is Reason.UPSTREAM_CHANGED
     assert why_not(admitted(before, reconnects=False), ADA, after) is None
 
 
 async def test_a_sign_in_counts_as_old_as_it_was() -> None:
-    strict = serving(API | {"require": {"authenticated_within": "1m"}})
-    request = admitted(serving(API))
+    strict = runtime(API | {"require": {"authenticated_within": "1m"}})
+    request = admitted(runtime(API))
     old = Authenticated(session=a_session(authenticated_at=NOW - 61), key="k")
 
     assert why_not(request, old, strict) is Reason.STEP_UP
@@ -104,43 +104,43 @@ class Away(MemoryStore):
 
 async def test_what_cannot_be_judged_stays_and_is_judged_later() -> None:
     store = Away()
-    tools = some_tools(store)
-    token = await signed_in(tools)
-    before, after = serving(API), serving(API | {"require": {"roles": ["editor"]}})
+    services = some_services(store)
+    token = await signed_in(services)
+    before, after = runtime(API), runtime(API | {"require": {"roles": ["editor"]}})
     ended: list[Reason] = []
     stream = OpenStream(
         key=token.key, end=ended.append, admitted=admitted(before), judged_by=before
     )
-    tools.streams.add(stream)
+    services.streams.add(stream)
 
     store.away = True
-    await judge_open_streams(after, tools)
+    await judge_open_streams(after, services)
     assert ended == []
     store.away = False
-    await judge_open_streams(after, tools)
+    await judge_open_streams(after, services)
     assert ended == [Reason.ROLE_MISSING]
 
 
 async def test_what_was_judged_is_not_judged_again() -> None:
-    tools, before, after = some_tools(), serving(API), serving(API)
+    services, before, after = some_services(), runtime(API), runtime(API)
     request = admitted(before)
     stream = OpenStream(key=None, end=print, admitted=request, judged_by=before)
     opened = OpenStream(key=None, end=print)
-    tools.streams.add(stream)
-    tools.streams.add(opened)
-    request.story.route = None  # passes
+    services.streams.add(stream)
+    services.streams.add(opened)
+    request.context.route = None  # passes
 
-    await judge_open_streams(after, tools)
+    await judge_open_streams(after, services)
 
     assert stream.judged_by is after
     assert opened.judged_by is None
 
 
 async def test_a_stream_that_opens_after_the_reload_is_told_of() -> None:
-    tools, told = some_tools(), []
-    tools.streams.serving, tools.streams.on_stale = "now", lambda: told.append(1)
+    services, told = some_services(), []
+    services.streams.active, services.streams.on_stale = "now", lambda: told.append(1)
 
-    tools.streams.add(OpenStream(key=None, end=print, judged_by="now"))
-    tools.streams.add(OpenStream(key=None, end=print, judged_by="before"))
+    services.streams.add(OpenStream(key=None, end=print, judged_by="now"))
+    services.streams.add(OpenStream(key=None, end=print, judged_by="before"))
 
     assert told == [1]

@@ -1,16 +1,24 @@
 """A sign-in that the store is away for in the middle; the rest is walked."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.server import session_changes
+from gateway.server.context import Services
 from gateway.server.hand_off import SignIn, sign_in_of
 from gateway.server.session_changes import sign_in
-from gateway.server.tools import Tools
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import NOW, a_story, cookie, signed_in, some_tools, the_serving
+from tests.server.parts import (
+    NOW,
+    a_context,
+    cookie,
+    signed_in,
+    some_services,
+)
 from tests.sessions.samples import a_session
 
 WHO = a_session().identity.id
@@ -46,9 +54,11 @@ def hand_off() -> SignIn:
     return found
 
 
-async def signing_in(store: MemoryStore, tools: Tools, *fields: tuple[str, str]):
+async def signing_in(
+    store: MemoryStore, services: Services, *fields: tuple[str, str]
+) -> Sequence[str]:
     request = head(*fields, target="/auth/login")
-    return await sign_in(hand_off(), store, request, the_serving(), a_story(), tools)
+    return await sign_in(hand_off(), store, a_context(request, services=services))
 
 
 @pytest.mark.parametrize(
@@ -59,13 +69,13 @@ async def test_a_sign_in_that_fails_leaves_the_old_session_and_no_other(
 ) -> None:
     monkeypatch.setattr(session_changes, "_TRIES", (0.0, 0.0))
     store = Flickering()
-    tools = some_tools(store)
-    old = await signed_in(tools)
+    services = some_services(store)
+    old = await signed_in(services)
     store.away = away
 
     with pytest.raises(StoreUnavailable):
-        await signing_in(store, tools, cookie(old))
-    await tools.finish()
+        await signing_in(store, services, cookie(old))
+    await services.finish()
 
     assert [key for key, _ in await store.list_for(WHO, NOW)] == [old.key]
 
@@ -75,12 +85,12 @@ async def test_a_store_that_stays_away_is_not_asked_for_ever(
 ) -> None:
     monkeypatch.setattr(session_changes, "_TRIES", (0.0, 0.0))
     store = Flickering()
-    tools = some_tools(store)
+    services = some_services(store)
     store.away = ["create", *["end"] * 9]
 
     with pytest.raises(StoreUnavailable):
-        await signing_in(store, tools)
-    await tools.finish()
+        await signing_in(store, services)
+    await services.finish()
 
     assert store.away == ["end"] * 7
 
@@ -90,22 +100,22 @@ async def test_what_is_put_off_holds_up_no_end_of_the_process(
 ) -> None:
     monkeypatch.setattr(session_changes, "_TRIES", (3600.0,))
     store = Flickering()
-    tools = some_tools(store)
+    services = some_services(store)
     store.away = ["create"]
 
     with pytest.raises(StoreUnavailable):
-        await signing_in(store, tools)
-    await tools.finish()
+        await signing_in(store, services)
+    await services.finish()
 
-    assert not tools._later
+    assert not services._background
 
 
 async def test_a_sign_in_ends_the_session_that_it_came_with() -> None:
     store = MemoryStore()
-    tools = some_tools(store)
-    old = await signed_in(tools)
+    services = some_services(store)
+    old = await signed_in(services)
 
-    (field,) = await signing_in(store, tools, cookie(old))
+    (field,) = await signing_in(store, services, cookie(old))
 
     (kept,) = await store.list_for(WHO, NOW)
     assert kept[0] != old.key

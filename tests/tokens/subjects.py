@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 from gateway.sessions.record import Identity, Session, Tenant
+from gateway.tokens.minter import Minter
 
 NOW = 1_800_000_000.25
 
@@ -50,3 +51,16 @@ def make_session(
 def numbered() -> Callable[[], str]:
     numbers = count()
     return lambda: f"jti-{next(numbers)}"
+
+
+def minted(
+    minter: Minter,
+    profile: str,
+    session: Any,
+    tenant: Any,
+    now: float,
+    jti: Callable[[], str],
+) -> str | None:
+    """The token alone, or None."""
+    issued = minter.token(profile, session, tenant, now, jti())
+    return None if issued is None else issued.token

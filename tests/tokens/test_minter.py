@@ -14,7 +14,15 @@ from gateway.tokens.keys import Algorithm, KeyRing, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
 from gateway.tokens.ring import PUBLICATION_DELAY
 from gateway.tokens.template import REGISTERED
-from tests.tokens.subjects import ACME, DATABASE, GLOBEX, NOW, make_session, numbered
+from tests.tokens.subjects import (
+    ACME,
+    DATABASE,
+    GLOBEX,
+    NOW,
+    make_session,
+    minted,
+    numbered,
+)
 
 RING = embedded_ring("ES256", now=NOW - 10)
 ISSUER = "https://gw.test"
@@ -67,27 +75,27 @@ def read(token: str | None) -> dict[str, Any]:
 def test_nobody_gets_what_is_not_his(
     session: Session, tenant: Tenant | None, name: str
 ) -> None:
-    assert make_minter().token(name, session, tenant, NOW, numbered()) is None
+    assert minted(make_minter(), name, session, tenant, NOW, numbered()) is None
 
 
 def test_who_is_in_no_tenant_still_proves_who_he_is() -> None:
     session = make_session(tenants=())
 
-    token = make_minter().token("web", session, None, NOW, numbered())
+    token = minted(make_minter(), "web", session, None, NOW, numbered())
 
     assert read(token)["sub"] == "u_ann"
 
 
 def test_an_unknown_profile_is_a_mistake_of_ours() -> None:
     with pytest.raises(KeyError):
-        make_minter().token("nope", make_session(), ACME, NOW, numbered())
+        minted(make_minter(), "nope", make_session(), ACME, NOW, numbered())
 
 
 # What it says
 
 
 def test_a_token_says_all_of_this_and_nothing_else() -> None:
-    token = make_minter().token("db", make_session(), ACME, NOW, numbered())
+    token = minted(make_minter(), "db", make_session(), ACME, NOW, numbered())
 
     assert read(token) == {
         "iss": ISSUER,
@@ -116,7 +124,7 @@ def test_a_verifier_needs_no_more_than_the_key_set(algorithm: str) -> None:
     ring = embedded_ring(algorithm, now=NOW)
     minter = make_minter(ring=ring)
 
-    token = minter.token("db", make_session(), ACME, NOW, numbered())
+    token = minted(minter, "db", make_session(), ACME, NOW, numbered())
 
     assert token is not None
     key = jwt.PyJWKSet.from_dict(ring.jwks())[ring.keys[0].kid]
@@ -128,7 +136,7 @@ def test_a_verifier_needs_no_more_than_the_key_set(algorithm: str) -> None:
 def test_a_shared_secret_signs_and_is_not_published() -> None:
     ring = embedded_ring("HS256", now=NOW)
 
-    token = make_minter(ring=ring).token("web", make_session(), None, NOW, numbered())
+    token = minted(make_minter(ring=ring), "web", make_session(), None, NOW, numbered())
 
     assert token is not None
     assert jwt.get_unverified_header(token)["alg"] == "HS256"
@@ -153,7 +161,7 @@ def test_no_template_and_no_trait_says_a_registered_claim(
     minter.profiles["mine"] = profile("mine", escaped)
 
     said = read(
-        minter.token("mine", make_session(traits=traits), ACME, NOW, numbered())
+        minted(minter, "mine", make_session(traits=traits), ACME, NOW, numbered())
     )
 
     assert said["sub"] == "u_ann"
@@ -182,7 +190,7 @@ def test_no_token_outlives_its_session_or_is_handed_out_late(
         now += passed
         session = make_session(expires_at=now + left)
 
-        token = minter.token("db", session, ACME, now, numbered())
+        token = minted(minter, "db", session, ACME, now, numbered())
 
         if token is None:
             assert left <= 1
@@ -204,9 +212,9 @@ HS_RING = embedded_ring("HS256", now=NOW)
 def test_a_token_is_used_again_until_half_its_life_is_over() -> None:
     minter, session, jti = make_minter(), make_session(), numbered()
 
-    first = minter.token("db", session, ACME, NOW, jti)
-    later = minter.token("db", session, ACME, NOW + 29, jti)
-    half = minter.token("db", session, ACME, NOW + 30, jti)
+    first = minted(minter, "db", session, ACME, NOW, jti)
+    later = minted(minter, "db", session, ACME, NOW + 29, jti)
+    half = minted(minter, "db", session, ACME, NOW + 30, jti)
 
     assert first == later
     assert half != first
@@ -237,17 +245,17 @@ def test_what_is_not_the_same_gets_another_token(
     session: Session, tenant: Tenant | None, name: str
 ) -> None:
     minter, jti = make_minter(), numbered()
-    first = minter.token("db", BASE, ACME, NOW, jti)
+    first = minted(minter, "db", BASE, ACME, NOW, jti)
 
-    assert minter.token(name, session, tenant, NOW + 1, jti) != first
+    assert minted(minter, name, session, tenant, NOW + 1, jti) != first
 
 
 def test_being_seen_again_changes_no_token() -> None:
     minter, jti = make_minter(), numbered()
-    first = minter.token("db", BASE, ACME, NOW, jti)
+    first = minted(minter, "db", BASE, ACME, NOW, jti)
     seen = replace(BASE, last_seen_at=NOW + 5, expires_at=BASE.expires_at + 99)
 
-    assert minter.token("db", seen, ACME, NOW + 5, jti) == first
+    assert minted(minter, "db", seen, ACME, NOW + 5, jti) == first
 
 
 def test_a_rotation_shows_in_the_next_token() -> None:
@@ -258,8 +266,8 @@ def test_a_rotation_shows_in_the_next_token() -> None:
     session, jti = make_session(), numbered()
     takeover = young.published + PUBLICATION_DELAY
 
-    before = minter.token("db", session, ACME, takeover - 1, jti)
-    after = minter.token("db", session, ACME, takeover, jti)
+    before = minted(minter, "db", session, ACME, takeover - 1, jti)
+    after = minted(minter, "db", session, ACME, takeover, jti)
 
     assert before is not None
     assert after is not None
@@ -269,27 +277,27 @@ def test_a_rotation_shows_in_the_next_token() -> None:
 
 def test_a_clock_set_back_gives_no_token_from_the_future() -> None:
     minter, session, jti = make_minter(), make_session(), numbered()
-    minter.token("db", session, ACME, NOW, jti)
+    minted(minter, "db", session, ACME, NOW, jti)
 
-    assert read(minter.token("db", session, ACME, NOW - 50, jti))["nbf"] <= NOW - 50
+    assert read(minted(minter, "db", session, ACME, NOW - 50, jti))["nbf"] <= NOW - 50
 
 
 def test_memory_is_bounded_and_keeps_who_came_last() -> None:
     minter, jti = make_minter(cache_size=2, ring=HS_RING), numbered()
     one, two, three = (make_session(session_id=f"s_{n}") for n in range(3))
 
-    first = minter.token("db", one, ACME, NOW, jti)
-    minter.token("db", two, ACME, NOW, jti)
-    assert minter.token("db", one, ACME, NOW, jti) == first
-    minter.token("db", three, ACME, NOW, jti)
+    first = minted(minter, "db", one, ACME, NOW, jti)
+    minted(minter, "db", two, ACME, NOW, jti)
+    assert minted(minter, "db", one, ACME, NOW, jti) == first
+    minted(minter, "db", three, ACME, NOW, jti)
 
     assert len(minter._minted) == 2
-    assert minter.token("db", one, ACME, NOW, jti) == first
+    assert minted(minter, "db", one, ACME, NOW, jti) == first
 
 
 def test_nothing_prints_a_token() -> None:
     minter = make_minter()
-    token = minter.token("db", BASE, ACME, NOW, numbered())
+    token = minted(minter, "db", BASE, ACME, NOW, numbered())
 
     assert token is not None
     assert token not in repr(minter)
@@ -298,7 +306,7 @@ def test_nothing_prints_a_token() -> None:
 
 def test_what_is_forgotten_is_made_anew() -> None:
     minter, jti = make_minter(), numbered()
-    first = minter.token("db", BASE, ACME, NOW, jti)
+    first = minted(minter, "db", BASE, ACME, NOW, jti)
     minter.forget()
 
-    assert minter.token("db", BASE, ACME, NOW, jti) != first
+    assert minted(minter, "db", BASE, ACME, NOW, jti) != first

@@ -24,7 +24,7 @@ from gateway.tokens.ring import (
     Waits,
     plan_retirement,
 )
-from tests.tokens.subjects import make_session, numbered
+from tests.tokens.subjects import make_session, minted, numbered
 
 T = 1_800_000_000.0
 LIFETIME = 60.0
@@ -233,7 +233,7 @@ def test_no_request_is_refused_during_a_rotation(
             for minter in replicas:
                 minter.ring = ring(young)
         for minter in replicas:
-            token = minter.token("db", session, None, now, jti)
+            token = minted(minter, "db", session, None, now, jti)
             assert token is not None
             kids.add(jwt.get_unverified_header(token)["kid"])
             for verifier, asked in zip(verifiers, reversed(replicas), strict=True):

@@ -70,7 +70,7 @@ async def gateway_for(
     await asyncio.to_thread(put, redis, scenario)
     config = config_for(scenario, upstream.port, **sessions)
     async with running_gateway(config, folder, redis.url) as running:
-        running.app.tools.edge = clock = StoppedClock()
+        running.app.services.edge = clock = StoppedClock()
         clock.moment = scenario.now
         yield running
 

@@ -271,7 +271,7 @@ class Gateway:
         async with asyncio.timeout(PATIENCE):
             while not await self._created(token.key, made, now):
                 continue
-        name = self.app.serving.cookie.name
+        name = self.app.runtime.rules.cookie.name
         return f"{name}={token.value}"
 
     async def _created(self, key: str, session: Session, now: float) -> bool:

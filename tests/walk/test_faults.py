@@ -257,7 +257,7 @@ RECORDS: dict[str, Callable[[], bytes]] = {
 
 async def cookie_for(gateway: Gateway) -> tuple[str, str]:
     token = new_token(os.urandom(32))
-    return f"{gateway.app.serving.cookie.name}={token.value}", token.key
+    return f"{gateway.app.runtime.rules.cookie.name}={token.value}", token.key
 
 
 @pytest.mark.parametrize("name", RECORDS)

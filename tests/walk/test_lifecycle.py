@@ -282,7 +282,7 @@ async def test_a_use_keeps_a_session_from_being_idle(gateway: Gateway) -> None:
     cookie = await gateway.sign_in(almost)
 
     assert (await get(gateway, "/dashboard", cookie)).status == 200
-    await gateway.app.tools.finish()
+    await gateway.app.services.finish()
 
     assert (await stored(gateway, cookie)).last_seen_at >= now
 
@@ -295,7 +295,7 @@ async def test_to_ask_is_no_use(gateway: Gateway) -> None:
 
     for target in ("/.gateway/session", "/.gateway/sessions/whoami"):
         assert (await get(gateway, target, cookie)).status == 200
-    await gateway.app.tools.finish()
+    await gateway.app.services.finish()
 
     assert await stored(gateway, cookie) == before
 
@@ -310,7 +310,7 @@ async def test_a_longer_life_leaves_the_cookie_what_it_was(
         cookie = await gateway.sign_in(old)
 
         reply = await get(gateway, "/dashboard", cookie)
-        await gateway.app.tools.finish()
+        await gateway.app.services.finish()
 
         (again,) = reply.all("Set-Cookie") or (cookie,)
         assert again.partition(";")[0] == cookie
@@ -447,7 +447,7 @@ async def test_a_clock_that_goes_wrong_revives_nobody_and_loses_nobody(
 ) -> None:
     cookie, other = await gateway.sign_in(), await gateway.sign_in()
     wall = 0.0
-    edge = gateway.app.tools.edge
+    edge = gateway.app.services.edge
     edge.clock = Clock(lambda: time.time() + wall)
 
     async def asked(with_cookie: str) -> tuple[int, list[str]]:

@@ -140,7 +140,7 @@ async def test_a_route_that_became_stricter_ends_what_it_let_in(
         assert await broken_off(events)
         assert await broken_off(download)
         assert stays.close_code is None
-        assert len(opens.gateway.app.tools.streams.all()) == 1
+        assert len(opens.gateway.app.services.streams.all()) == 1
 
 
 async def test_a_route_that_is_closed_ends_what_strangers_hold_open(
@@ -202,7 +202,7 @@ async def test_an_upstream_that_moved_ends_what_connects_again(
 
         assert await closed(ws) == (1012, "upstream_changed")
         assert await broken_off(events)
-        streams = opens.gateway.app.tools.streams
+        streams = opens.gateway.app.services.streams
         await until(lambda: len(streams.all()) == 2)
         assert stays.close_code is None
         assert not download.at_eof()
@@ -220,10 +220,10 @@ async def test_a_reload_that_changes_nothing_ends_nothing(
             await opens.websocket("/live/ws", cookie),
             await opens.websocket("/open/ws"),
         ]
-        streams = opens.gateway.app.tools.streams
+        streams = opens.gateway.app.services.streams
 
         await opens.reload(config_for(web.port))
 
-        serving = opens.gateway.app.serving
+        serving = opens.gateway.app.runtime
         await until(lambda: all(each.judged_by is serving for each in streams.all()))
         assert [ws.close_code for ws in sockets] == [None, None]

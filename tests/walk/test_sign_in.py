@@ -309,7 +309,7 @@ async def test_a_session_in_the_last_hours_of_its_life_is_extended(
         cookie = await gateway.sign_in(old)
 
         reply = await ask(gateway.port, "GET", "/dashboard", {"Cookie": cookie})
-        await gateway.app.tools.finish()
+        await gateway.app.services.finish()
 
         assert "Max-Age=86" in reply.one("Set-Cookie")
         assert reply.one("Set-Cookie").startswith(cookie)

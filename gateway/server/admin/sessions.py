@@ -11,14 +11,14 @@ from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.admin.named import named
 from gateway.server.admin.problem import problem
+from gateway.server.context import Services
 from gateway.server.hand_off import BadHandOff, sign_in_of
-from gateway.server.serving import Serving
-from gateway.server.session_changes import session_of
-from gateway.server.tools import Tools
+from gateway.server.session_changes import new_session_id, session_of
 from gateway.sessions.cookie import new_token
 from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.members import Refused, parse_json
 from gateway.sessions.record import Session, serialise
+from gateway.spine.ruleset import Ruleset
 
 _TRIES: Final = 64
 """Compare-and-sets before 503: each one that fails is another's that was written."""
@@ -27,9 +27,9 @@ _TRIES: Final = 64
 class SessionApi:
     """Sessions by their public id; tokens are shown once, at creation."""
 
-    def __init__(self, tools: Tools, serving: Callable[[], Serving]) -> None:
-        self._tools = tools
-        self._serving = serving
+    def __init__(self, services: Services, rules: Callable[[], Ruleset]) -> None:
+        self._services = services
+        self._rules = rules
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the paths of this API."""
@@ -47,7 +47,7 @@ class SessionApi:
         Answers 201 with the record, the token and a ready Set-Cookie value; 400
         names what is wrong with the object; 409 where an app writes the sessions.
         """
-        store = self._tools.own
+        store = self._services.own
         if store is None:
             return _read_only()
         try:
@@ -57,22 +57,24 @@ class SessionApi:
         wanted = sign_in_of(document)
         if isinstance(wanted, BadHandOff):
             return _bad(wanted.why)
-        tools, serving = self._tools, self._serving()
-        now = tools.edge.now()
-        token = new_token(tools.edge.secret(32))
+        services, rules = self._services, self._rules()
+        now = services.edge.now()
+        token = new_token(services.edge.secret(32))
         try:
-            session = session_of(wanted, None, serving, tools, now)
+            session = session_of(
+                wanted, None, rules, new_session_id(services.edge), now
+            )
         except ValueError as error:
             return _bad(str(error))
         await store.create(token.key, session, now)
-        tools.report.administered("created", session)
+        services.report.administered("created", session)
         age = session.expires_at - now if session.persistent else None
         return _json(
             201,
             {
                 "session": _view(session),
                 "session_token": token.value,
-                "set_cookie": serving.cookie.set_cookie(token, age),
+                "set_cookie": rules.cookie.set_cookie(token, age),
             },
         )
 
@@ -82,13 +84,13 @@ class SessionApi:
         Of an app's sessions only those are known here that asked lately.
         """
         session_id = named(request)
-        found = await self._tools.store.find(session_id)
+        found = await self._services.store.find(session_id)
         if found is None:
             return _unknown()
-        apps = self._tools.apps
+        apps = self._services.apps
         if apps is None:
             return _json(200, _view(found[1]))
-        session = await apps.look_again(session_id, self._tools.edge.now())
+        session = await apps.look_again(session_id, self._services.edge.now())
         return (
             _json(200, _view(session)) if isinstance(session, Session) else _unknown()
         )
@@ -98,23 +100,26 @@ class SessionApi:
 
         An app's session need not be known: that its id is over is noted all the same.
         """
-        apps = self._tools.apps
+        apps = self._services.apps
         if apps is not None:
             return await self._end_by_hash(apps, named(request))
-        found = await self._tools.store.find(named(request))
+        found = await self._services.store.find(named(request))
         if found is None:
             return _unknown()
-        if await self._tools.store.end(found[0], self._tools.edge.now()) is not None:
-            self._tools.report.administered("revoked", found[1])
+        if (
+            await self._services.store.end(found[0], self._services.edge.now())
+            is not None
+        ):
+            self._services.report.administered("revoked", found[1])
         return web.Response(status=204)
 
     async def extend(self, request: web.Request) -> web.Response:
         """Give a session a new life from now; 409 when it has ended."""
-        store = self._tools.own
+        store = self._services.own
         if store is None:
             return _read_only()
         for _ in range(_TRIES):
-            found = await self._tools.store.find(named(request))
+            found = await self._services.store.find(named(request))
             if found is None:
                 return _unknown()
             key, session = found
@@ -127,11 +132,11 @@ class SessionApi:
         raise StoreUnavailable("the session kept changing while it was extended")
 
     def _extended(self, session: Session) -> Session | web.Response:
-        now = self._tools.edge.now()
+        now = self._services.edge.now()
         if not session.active or session.expires_at <= now:
             ended = Reason.SESSION_EXPIRED if session.active else Reason.SESSION_REVOKED
             return problem(409, ended, "the session has ended")
-        lifetimes = self._serving().lifetimes
+        lifetimes = self._rules().lifetimes
         if lifetimes.extend_within is None:
             # The lifespan counts from the sign-in, never longer: to write a later
             # end would change nothing, and to say so would be a lie.
@@ -141,26 +146,28 @@ class SessionApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """List the live sessions of an identity; 409 where nobody keeps a list."""
-        if self._tools.own is None:
+        if self._services.own is None:
             return _read_only()
-        found = await self._tools.store.list_for(named(request), self._tools.edge.now())
+        found = await self._services.store.list_for(
+            named(request), self._services.edge.now()
+        )
         return _json(200, [_view(session) for _, session in found])
 
     async def end_all(self, request: web.Request) -> web.Response:
         """End every session of an identity; answers how many there were."""
-        identity, now = named(request), self._tools.edge.now()
-        found = await self._tools.store.list_for(identity, now)
-        count = await self._tools.store.end_all(identity, now, None)
+        identity, now = named(request), self._services.edge.now()
+        found = await self._services.store.list_for(identity, now)
+        count = await self._services.store.end_all(identity, now, None)
         for _, session in found:
-            self._tools.report.administered("revoked", session)
+            self._services.report.administered("revoked", session)
         return _json(200, {"count": count})
 
     async def _end_by_hash(self, apps: ForeignStore, session_id: str) -> web.Response:
         if not is_key(session_id):
             return _unknown()
-        ended = await apps.end(session_id, self._tools.edge.now())
+        ended = await apps.end(session_id, self._services.edge.now())
         if ended is not None:
-            self._tools.report.administered("revoked", ended)
+            self._services.report.administered("revoked", ended)
         return web.Response(status=204)
 
 

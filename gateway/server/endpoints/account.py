@@ -3,17 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.http.return_to import login_location
-from gateway.reasons import Reason
+from gateway.observe.audit import SessionRevoked, SessionsRevoked
+from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of
-from gateway.server.endpoints.answered import OwnAnswer, read_form
+from gateway.server.context import RequestContext
 from gateway.server.endpoints.devices import ago, device_name, is_hand_held
-from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
@@ -36,38 +33,26 @@ NOTICES: Final[Mapping[str, str]] = {
 _THIS_DEVICE: Final = "This is the device that you are using: sign out instead."
 
 
-async def account(
-    _exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def account(context: RequestContext) -> LocalResponse:
     """Show identity, memberships and live sessions, newest use first.
 
     Raises:
         StoreUnavailable: it is not known who asks, or what else lives.
     """
-    now = tools.edge.now()
-    found = await look_up(head, serving, story, tools)
+    now = context.now
+    found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, head, serving, story)
-    listed = await tools.store.list_for(found.session.identity.id, now)
-    variables = _variables(found, listed, now, serving)
+        return _turned_away(found, context)
+    listed = await context.services.store.list_for(found.session.identity.id, now)
+    variables = _variables(found, listed, context)
     # Of an app's sessions there is no list, and what is in them is the app's to change.
-    variables["may_switch"] = tools.own is not None
-    variables["unlisted"] = tools.own is None
-    variables["notice"] = _notice(head.target.query, found.session)
-    return OwnAnswer(reply=serving.replies.pages.page("account.html", variables))
+    variables["may_switch"] = context.services.own is not None
+    variables["unlisted"] = context.services.own is None
+    variables["notice"] = _notice(context.head.target.query, found.session)
+    return LocalResponse(reply=context.runtime.pages.page("account.html", variables))
 
 
-async def end(
-    exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def end(context: RequestContext) -> LocalResponse:
     """End one other session of the same identity: `session_id`, a form field.
 
     Answers 303 to the page; 400 for the session of the request itself; 403 to a
@@ -77,94 +62,82 @@ async def end(
     Raises:
         StoreUnavailable: it is not known whether it ended.
     """
-    if is_cross_origin(head, serving.policy.public_origin):
-        return _cross_site(head, serving, story)
-    session_id = (await read_form(exchange, head)).get("session_id", "")
-    found = await look_up(head, serving, story, tools)
+    if is_cross_origin(context.head, context.rules.policy.public_origin):
+        return _cross_site(context)
+    session_id = (await read_form(context)).get("session_id", "")
+    found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, head, serving, story)
+        return _turned_away(found, context)
     if session_id == found.session.id:
-        story.decision, story.reason = "refuse", Reason.BAD_REQUEST
-        reply = serving.replies.pages.problem(
-            400,
-            Reason.BAD_REQUEST,
-            html=is_navigation(head),
-            request_id=head.request_id,
-            detail=_THIS_DEVICE,
+        context.ended_as(Verdict.REFUSE, Reason.BAD_REQUEST)
+        reply = context.rules.answers.problem(
+            400, Reason.BAD_REQUEST, context.head, detail=_THIS_DEVICE
         )
-        return OwnAnswer(reply=reply)
-    now, owner = tools.edge.now(), found.session.identity.id
-    pair = await tools.store.find(session_id) if session_id else None
+        return LocalResponse(reply=reply)
+    now, owner = context.now, found.session.identity.id
+    pair = await context.services.store.find(session_id) if session_id else None
     if pair is None or not lives(pair[1], owner, now):
-        return _back("gone", head, serving)
-    if await tools.store.end(pair[0], now) is None:
-        return _back("gone", head, serving)
-    tools.report.audit("session_revoke", story, target=session_id)
-    return _back("ended", head, serving)
+        return _back("gone", context)
+    if await context.services.store.end(pair[0], now) is None:
+        return _back("gone", context)
+    context.audit(SessionRevoked(session_id=session_id))
+    return _back("ended", context)
 
 
-async def end_others(
-    _exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def end_others(context: RequestContext) -> LocalResponse:
     """End every other session of the identity; 303 to the page.
 
     Raises:
         StoreUnavailable: it is not known whether they ended.
     """
-    if is_cross_origin(head, serving.policy.public_origin):
-        return _cross_site(head, serving, story)
-    found = await look_up(head, serving, story, tools)
+    if is_cross_origin(context.head, context.rules.policy.public_origin):
+        return _cross_site(context)
+    found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, head, serving, story)
-    now, owner = tools.edge.now(), found.session.identity.id
-    count = await tools.store.end_all(owner, now, found.key)
-    tools.report.audit("sessions_revoke", story, count=count)
-    return _back("ended-others", head, serving)
+        return _turned_away(found, context)
+    now, owner = context.now, found.session.identity.id
+    count = await context.services.store.end_all(owner, now, found.key)
+    context.audit(SessionsRevoked(count=count))
+    return _back("ended-others", context)
 
 
-async def look_up(
-    head: RequestHead, serving: Serving, story: Story, tools: Tools
-) -> Authentication:
-    """Ask who is signed in, and note it in the story; changes nothing.
+async def look_up(context: RequestContext) -> Authentication:
+    """Return who sent the request, and record it in the context.
 
     Raises:
         StoreUnavailable: it could not be found out.
     """
-    found = await caller_of(head, serving, tools)
+    found = await caller_of(context)
     if isinstance(found, Authenticated):
-        session = found.session
-        story.identity_id, story.session_id = session.identity.id, session.id
-        story.tenant_id = session.active_tenant_id
+        context.acts_for(found.session, found.session.active_tenant_id)
     return found
 
 
-def _turned_away(
-    found: Anonymous, head: RequestHead, serving: Serving, story: Story
-) -> OwnAnswer:
+def _turned_away(found: Anonymous, context: RequestContext) -> LocalResponse:
     """Send a person to sign in and back to the page; tell a program 401."""
-    story.decision, story.reason = "challenge", found.reason
-    cookies = serving.clear_cookies if found.ended else ()
-    replies = serving.replies
-    if not is_navigation(head):
-        reply = replies.unauthenticated(found.reason, head)
-        return OwnAnswer(reply=reply, cookies=cookies)
-    page = replies.sign_in
+    context.ended_as(Verdict.CHALLENGE, found.reason)
+    cookies = context.rules.clear_cookies if found.ended else ()
+    answers = context.rules.answers
+    if not is_navigation(context.head):
+        reply = answers.unauthenticated(found.reason, context.head)
+        return LocalResponse(reply=reply, cookies=cookies)
+    page = answers.sign_in
     location = login_location(page.url, page.return_to, ACCOUNT, found.reason)
-    return OwnAnswer(reply=replies.redirect(head, location), cookies=cookies)
+    return LocalResponse(
+        reply=answers.redirect(context.head, location), cookies=cookies
+    )
 
 
-def _cross_site(head: RequestHead, serving: Serving, story: Story) -> OwnAnswer:
-    story.decision, story.reason = "deny", Reason.CROSS_SITE
-    return OwnAnswer(reply=serving.replies.problem(403, Reason.CROSS_SITE, head))
+def _cross_site(context: RequestContext) -> LocalResponse:
+    context.ended_as(Verdict.DENY, Reason.CROSS_SITE)
+    return LocalResponse(
+        reply=context.rules.answers.problem(403, Reason.CROSS_SITE, context.head)
+    )
 
 
-def _back(notice: str, head: RequestHead, serving: Serving) -> OwnAnswer:
+def _back(notice: str, context: RequestContext) -> LocalResponse:
     location = f"{ACCOUNT}?notice={notice}"
-    return OwnAnswer(reply=serving.replies.redirect(head, location))
+    return LocalResponse(reply=context.rules.answers.redirect(context.head, location))
 
 
 def _notice(query: str | None, session: Session) -> str:
@@ -180,15 +153,14 @@ def _notice(query: str | None, session: Session) -> str:
 def _variables(
     found: Authenticated,
     listed: list[tuple[str, Session]],
-    now: float,
-    serving: Serving,
+    context: RequestContext,
 ) -> dict[str, object]:
     """Put into words what the template shows."""
-    session = found.session
+    session, now = found.session, context.now
     traits = session.identity.traits
     email = _text(traits.get("email"))
     name = _text(traits.get("name")) or email or session.identity.id
-    policy = serving.lifetimes
+    policy = context.rules.lifetimes
     alive = [
         (key, other)
         for key, other in listed

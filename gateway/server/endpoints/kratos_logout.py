@@ -6,10 +6,11 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from gateway.http.challenge import session_challenge
 from gateway.http.head import RequestHead
 from gateway.pages.reply import no_body
-from gateway.reasons import Reason
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.reasons import Reason, Verdict
+from gateway.server.context import RequestContext
 from gateway.server.endpoints.kratos_reply import (
     RETURN_TO_FORBIDDEN,
     refused,
@@ -17,12 +18,10 @@ from gateway.server.endpoints.kratos_reply import (
     wants_json,
 )
 from gateway.server.endpoints.kratos_session import Nobody, caller_of, not_signed_in
-from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.session_changes import sign_out
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 from gateway.sessions.store import Held
+from gateway.spine.answers import Redirect
 
 SUBMIT: Final = "/.gateway/self-service/logout"
 PREFIX: Final = "ory_lo_"
@@ -39,13 +38,7 @@ def logout_token(token: Held) -> str:
     return PREFIX + urlsafe_b64encode(tag).decode("ascii").rstrip("=")
 
 
-async def create_logout_flow(
-    _exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def create_logout_flow(context: RequestContext) -> LocalResponse:
     """Answer 200 with `logout_token` and `logout_url`; nothing ends yet.
 
     401 without a session; 400 for a `return_to` that leads elsewhere.
@@ -53,25 +46,19 @@ async def create_logout_flow(
     Raises:
         StoreUnavailable: it is not known who asks.
     """
-    caller = await caller_of(head, serving, story, tools)
+    caller = await caller_of(context)
     if isinstance(caller, Nobody):
-        return not_signed_in(caller, head, serving, flow=True)
-    wanted = _query(head).get("return_to")
-    if wanted is not None and serving.replies.safe_return_to(wanted) is None:
-        return _leads_elsewhere(head, serving, story)
+        return not_signed_in(caller, context, flow=True)
+    wanted = _query(context.head).get("return_to")
+    if wanted is not None and context.rules.answers.safe_return_to(wanted) is None:
+        return _leads_elsewhere(context)
     token = logout_token(caller.token)
     query = {"token": token} | ({} if wanted is None else {"return_to": wanted})
-    url = f"{serving.policy.public_origin}{SUBMIT}?{urlencode(query)}"
-    return OwnAnswer(reply=told({"logout_token": token, "logout_url": url}))
+    url = f"{context.rules.policy.public_origin}{SUBMIT}?{urlencode(query)}"
+    return LocalResponse(reply=told({"logout_token": token, "logout_url": url}))
 
 
-async def submit_logout(
-    _exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def submit_logout(context: RequestContext) -> LocalResponse:
     """End the session that `token` belongs to, and clear our cookies.
 
     Answers 303 to `return_to`, else to `/`; 204 to who asks for JSON. 400 without
@@ -81,44 +68,41 @@ async def submit_logout(
     Raises:
         StoreUnavailable: it is not known whether the session ended.
     """
-    query = _query(head)
+    query = _query(context.head)
     given = query.get("token", "")
     if not given:
         why = "Please include a token in the URL query."
-        return _no(400, Reason.BAD_REQUEST, why, head, serving, story)
-    caller = await caller_of(head, serving, story, tools)
+        return _no(400, Reason.BAD_REQUEST, why, context)
+    caller = await caller_of(context)
     if isinstance(caller, Nobody):
-        answer = not_signed_in(caller, head, serving, flow=True)
-        if wants_json(head):
+        answer = not_signed_in(caller, context, flow=True)
+        if wants_json(context.head):
             return answer
-        scheme = f'Session realm="{serving.replies.realm}"'
-        page = serving.replies.problem(
-            401, caller.reason, head, extra=(("WWW-Authenticate", scheme),)
-        )
-        return OwnAnswer(reply=page, cookies=answer.cookies)
+        answers = context.rules.answers
+        challenge = session_challenge(answers.realm)
+        page = answers.problem(401, caller.reason, context.head, headers=(challenge,))
+        return LocalResponse(reply=page, cookies=answer.cookies)
     expected = logout_token(caller.token).encode()
     if not hmac.compare_digest(given.encode("utf-8", "replace"), expected):
         why = (
             "Unable to log out because the logout token in the URL query does not"
             " match the session cookie."
         )
-        return _no(403, Reason.CROSS_SITE, why, head, serving, story)
-    location = serving.replies.safe_return_to(query.get("return_to", "/"))
+        return _no(403, Reason.CROSS_SITE, why, context)
+    location = context.rules.answers.safe_return_to(query.get("return_to", "/"))
     if location is None:
-        return _leads_elsewhere(head, serving, story)
-    cookies = tuple(await sign_out("this", head, serving, story, tools))
-    if wants_json(head):
-        return OwnAnswer(reply=no_body(204), cookies=cookies)
+        return _leads_elsewhere(context)
+    cookies = tuple(await sign_out("this", context))
+    if wants_json(context.head):
+        return LocalResponse(reply=no_body(204), cookies=cookies)
     # 303 as Kratos; `redirect` would answer a GET with 302.
-    return OwnAnswer(
-        reply=serving.replies.pages.redirect(303, location), cookies=cookies
-    )
+    return LocalResponse(reply=Redirect(status=303, location=location), cookies=cookies)
 
 
-def _leads_elsewhere(head: RequestHead, serving: Serving, story: Story) -> OwnAnswer:
+def _leads_elsewhere(context: RequestContext) -> LocalResponse:
     why = "Requested return_to URL is not allowed."
     return _no(
-        *(400, Reason.BAD_RETURN_TO, why, head, serving, story),
+        *(400, Reason.BAD_RETURN_TO, why, context),
         error_id=RETURN_TO_FORBIDDEN,
     )
 
@@ -127,17 +111,20 @@ def _no(
     status: int,
     reason: Reason,
     why: str,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
+    context: RequestContext,
     *,
     error_id: str | None = None,
-) -> OwnAnswer:
+) -> LocalResponse:
     """Refuse with a page to who navigates, else as Kratos."""
-    story.decision, story.reason = "deny" if status == 403 else "refuse", reason
-    if wants_json(head):
-        return OwnAnswer(reply=refused(status, why, head, error_id=error_id))
-    return OwnAnswer(reply=serving.replies.problem(status, reason, head))
+    context.verdict = Verdict.DENY if status == 403 else Verdict.REFUSE
+    context.reason = reason
+    if wants_json(context.head):
+        return LocalResponse(
+            reply=refused(status, why, context.head, error_id=error_id)
+        )
+    return LocalResponse(
+        reply=context.rules.answers.problem(status, reason, context.head)
+    )
 
 
 def _query(head: RequestHead) -> dict[str, str]:

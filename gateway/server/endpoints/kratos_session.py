@@ -4,16 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from gateway.http.head import RequestHead
+from gateway.http.challenge import session_challenge
 from gateway.http.headers import fold
 from gateway.pages.reply import Reply
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up, presented
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.context import RequestContext
 from gateway.server.endpoints.kratos_reply import SESSION_INACTIVE, refused
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
@@ -46,9 +44,7 @@ class Nobody:
     ended: bool = False
 
 
-async def caller_of(
-    head: RequestHead, serving: Serving, story: Story, tools: Tools
-) -> Caller | Nobody:
+async def caller_of(context: RequestContext) -> Caller | Nobody:
     """Find the session of a request, by its session cookie and by nothing else.
 
     A request with X-Session-Token is nobody's: Kratos would let that header win
@@ -57,30 +53,30 @@ async def caller_of(
     Raises:
         StoreUnavailable: it could not be found out.
     """
-    found = await _find(head, serving, tools)
+    found = await _find(context)
     if isinstance(found, Caller):
-        story.identity_id = found.session.identity.id
-        story.session_id = found.session.id
+        context.identity_id = found.session.identity.id
+        context.session_id = found.session.id
     else:
-        story.decision, story.reason = "challenge", found.reason
+        context.ended_as(Verdict.CHALLENGE, found.reason)
     return found
 
 
 def not_signed_in(
-    nobody: Nobody, head: RequestHead, serving: Serving, *, flow: bool = False
-) -> OwnAnswer:
+    nobody: Nobody, context: RequestContext, *, flow: bool = False
+) -> LocalResponse:
     """Answer 401; an ended session takes its cookies with it.
 
     `flow`: in the words of Kratos' self-service flows, else of its session API.
     """
-    challenge = ("WWW-Authenticate", f'Session realm="{serving.replies.realm}"')
+    challenge = session_challenge(context.rules.answers.realm)
     details = {"reason": nobody.reason.value}
     reply: Reply
     if flow:
         reply = refused(
             401,
             "No active session was found in this request.",
-            head,
+            context.head,
             error_id=SESSION_INACTIVE,
             details=details,
             extra=(challenge,),
@@ -90,11 +86,13 @@ def not_signed_in(
         reply = refused(
             401,
             "No valid session credentials found in the request.",
-            head,
+            context.head,
             details=details,
             extra=(challenge,),
         )
-    return OwnAnswer(reply=reply, cookies=serving.clear_cookies if nobody.ended else ())
+    return LocalResponse(
+        reply=reply, cookies=context.rules.clear_cookies if nobody.ended else ()
+    )
 
 
 def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
@@ -160,13 +158,13 @@ def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
     }
 
 
-async def _find(head: RequestHead, serving: Serving, tools: Tools) -> Caller | Nobody:
-    if any(fold(name) == _SESSION_TOKEN for name, _ in head.headers):
+async def _find(context: RequestContext) -> Caller | Nobody:
+    if any(fold(name) == _SESSION_TOKEN for name, _ in context.head.headers):
         return Nobody(reason=Reason.MALFORMED)
-    token = presented(head, serving, tools)
+    token = presented(context)
     if isinstance(token, Anonymous):
         return Nobody(reason=token.reason, missing=token.reason is Reason.NO_SESSION)
-    match await look_up(token, head, serving, tools, tools.edge.now()):
+    match await look_up(token, context):
         case Authenticated(session=session):
             return Caller(session=session, token=token)
         case Anonymous(reason=reason, ended=ended):

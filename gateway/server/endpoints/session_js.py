@@ -6,14 +6,11 @@ from typing import Final
 
 import orjson
 
-from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
+from gateway.reasons import Verdict
+from gateway.server.context import RequestContext
 from gateway.server.endpoints.account import look_up
-from gateway.server.endpoints.answered import OwnAnswer
-from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Anonymous, end_of_life
 from gateway.sessions.timestamps import format_timestamp
 
@@ -23,18 +20,12 @@ _IF_NONE_MATCH: Final = b"if-none-match"
 _CACHED: Final = (("ETag", _ETAG), ("Cache-Control", "public, max-age=3600"))
 
 
-async def session_js(
-    _exchange: Exchange,
-    head: RequestHead,
-    _serving: Serving,
-    _story: Story,
-    _tools: Tools,
-) -> OwnAnswer:
+async def session_js(context: RequestContext) -> LocalResponse:
     """Answer with the script; 304 to who has it (RFC 9110, section 13.1.2)."""
-    asked = b",".join(v for n, v in head.headers if n.lower() == _IF_NONE_MATCH)
+    asked = b",".join(v for n, v in context.head.headers if n.lower() == _IF_NONE_MATCH)
     if _matches(asked.decode("latin-1")):
-        return OwnAnswer(reply=Reply(status=304, headers=_CACHED))
-    return OwnAnswer(
+        return LocalResponse(reply=Reply(status=304, headers=_CACHED))
+    return LocalResponse(
         reply=Reply(
             status=200,
             headers=(
@@ -48,13 +39,7 @@ async def session_js(
     )
 
 
-async def session(
-    _exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def session(context: RequestContext) -> LocalResponse:
     """Answer which session this is; 401 with the reason when there is none.
 
     A question is no use of the session: it keeps no idle one alive. Nor does it
@@ -63,16 +48,18 @@ async def session(
     Raises:
         StoreUnavailable: it is not known whether the session lives.
     """
-    found = await look_up(head, serving, story, tools)
+    found = await look_up(context)
     if isinstance(found, Anonymous):
-        story.decision, story.reason = "challenge", found.reason
-        return OwnAnswer(reply=serving.replies.unauthenticated(found.reason, head))
+        context.ended_as(Verdict.CHALLENGE, found.reason)
+        return LocalResponse(
+            reply=context.rules.answers.unauthenticated(found.reason, context.head)
+        )
     own = found.session
     body = orjson.dumps(
         {
             "session_id": own.id,
             "tenant_id": own.active_tenant_id,
-            "expires_at": format_timestamp(end_of_life(own, serving.lifetimes)),
+            "expires_at": format_timestamp(end_of_life(own, context.rules.lifetimes)),
         }
     )
     headers = (
@@ -80,7 +67,7 @@ async def session(
         ("Cache-Control", "no-store"),
         ("X-Content-Type-Options", "nosniff"),
     )
-    return OwnAnswer(reply=Reply(status=200, headers=headers, body=body))
+    return LocalResponse(reply=Reply(status=200, headers=headers, body=body))
 
 
 def _matches(asked: str) -> bool:

@@ -4,16 +4,13 @@ import asyncio
 from typing import Final
 
 from gateway.errors import StoreUnavailable
-from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_origin, is_navigation
+from gateway.observe.audit import TenantSwitched
 from gateway.pages.reply import Reply
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up, presented
-from gateway.server.endpoints.answered import OwnAnswer, read_form
-from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.context import RequestContext
+from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.service import switch_tenant
 from gateway.sessions.store import SessionStore
@@ -26,13 +23,7 @@ _PAUSE: Final = 0.002
 """Seconds before the second try; more before each later one, and never over 20 ms."""
 
 
-async def tenant(
-    exchange: Exchange,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
-) -> OwnAnswer:
+async def tenant(context: RequestContext) -> LocalResponse:
     """Switch the active tenant to `tenant_id`; the next token names it.
 
     Answers 303 to `return_to`, else to the home page; 204 to a program; 401
@@ -46,63 +37,59 @@ async def tenant(
         StoreUnavailable: nothing was switched; the store was away, or the session
             changed at every try.
     """
-    replies = serving.replies
-    if is_cross_origin(head, serving.policy.public_origin):
-        story.decision, story.reason = "deny", Reason.CROSS_SITE
-        return OwnAnswer(reply=replies.problem(403, Reason.CROSS_SITE, head))
-    if tools.own is None:
-        story.decision, story.reason = "refuse", Reason.SESSION_READ_ONLY
-        return OwnAnswer(reply=replies.problem(409, Reason.SESSION_READ_ONLY, head))
-    form = await read_form(exchange, head)
-    location = replies.safe_return_to(form.get("return_to", replies.sign_in.home))
+    answers = context.rules.answers
+    if is_cross_origin(context.head, context.rules.policy.public_origin):
+        context.ended_as(Verdict.DENY, Reason.CROSS_SITE)
+        return LocalResponse(
+            reply=answers.problem(403, Reason.CROSS_SITE, context.head)
+        )
+    if context.services.own is None:
+        context.ended_as(Verdict.REFUSE, Reason.SESSION_READ_ONLY)
+        return LocalResponse(
+            reply=answers.problem(409, Reason.SESSION_READ_ONLY, context.head)
+        )
+    form = await read_form(context)
+    location = answers.safe_return_to(form.get("return_to", answers.sign_in.home))
     if location is None:
-        story.decision, story.reason = "refuse", Reason.BAD_RETURN_TO
-        return OwnAnswer(reply=replies.problem(400, Reason.BAD_RETURN_TO, head))
+        context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
+        return LocalResponse(
+            reply=answers.problem(400, Reason.BAD_RETURN_TO, context.head)
+        )
     wanted = form.get("tenant_id", "")
-    reason = await _switch(wanted, tools.own, head, serving, story, tools)
+    reason = await _switch(wanted, context.services.own, context)
     if reason is Reason.NOT_A_MEMBER:
-        story.decision, story.reason = "deny", reason
-        return OwnAnswer(reply=replies.problem(403, reason, head))
+        context.ended_as(Verdict.DENY, reason)
+        return LocalResponse(reply=answers.problem(403, reason, context.head))
     if reason is not None:
-        story.decision, story.reason = "challenge", reason
-        return OwnAnswer(reply=replies.unauthenticated(reason, head))
-    if not is_navigation(head) and head.sec_fetch_mode is not None:
-        return OwnAnswer(reply=Reply(status=204, headers=(), body=b""))
-    return OwnAnswer(reply=replies.redirect(head, location))
+        context.ended_as(Verdict.CHALLENGE, reason)
+        return LocalResponse(reply=answers.unauthenticated(reason, context.head))
+    if not is_navigation(context.head) and context.head.sec_fetch_mode is not None:
+        return LocalResponse(reply=Reply(status=204, headers=(), body=b""))
+    return LocalResponse(reply=answers.redirect(context.head, location))
 
 
 async def _switch(
-    tenant_id: str,
-    store: SessionStore,
-    head: RequestHead,
-    serving: Serving,
-    story: Story,
-    tools: Tools,
+    tenant_id: str, store: SessionStore, context: RequestContext
 ) -> Reason | None:
-    held = presented(head, serving, tools)
+    held = presented(context)
     if isinstance(held, Anonymous):
         return held.reason
-    async with tools.turn(held.key):
+    async with context.services.turn(held.key):
         for tried in range(_TRIES):
-            match await look_up(held, head, serving, tools, tools.edge.now()):
+            match await look_up(held, context):
                 case Anonymous(reason=reason):
                     return reason
                 case Authenticated(session=session, key=key):
-                    story.identity_id = session.identity.id
-                    story.session_id = session.id
+                    context.acts_for(session)
                     switched = switch_tenant(session, tenant_id)
                     if switched is None:
                         return Reason.NOT_A_MEMBER
                     # Compare and set: a last-seen note of another request may come
                     # in between, an end of the session must not be overwritten.
                     if await store.replace(key, session, switched):
-                        story.tenant_id = tenant_id
-                        tools.report.audit(
-                            "tenant_switch",
-                            story,
-                            before=session.active_tenant_id,
-                            after=tenant_id,
-                        )
+                        context.tenant_id = tenant_id
+                        before = session.active_tenant_id or ""
+                        context.audit(TenantSwitched(before=before, after=tenant_id))
                         return None
             await asyncio.sleep(min(_PAUSE * tried, 0.02))
     raise StoreUnavailable("the session kept changing while its tenant was switched")

@@ -22,9 +22,9 @@ from gateway.errors import StoreUnavailable
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.sessions import SessionApi
-from gateway.server.tools import Tools
+from gateway.server.context import Services
 from gateway.sessions.store import MemoryStore
-from tests.server.parts import a_serving, signed_in, some_tools
+from tests.server.parts import a_runtime, signed_in, some_services
 from tests.sessions.samples import NOW, a_session
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +48,7 @@ class Admin:
     """The admin listener, and what stands behind it."""
 
     client: TestClient[web.Request, web.Application]
-    tools: Tools
+    services: Services
     refused: list[str]
 
     async def ask(
@@ -101,25 +101,25 @@ async def checked(answer: ClientResponse) -> Any:
 async def opened(
     store: MemoryStore, token: str | None = TOKEN, **config: Any
 ) -> AsyncIterator[Admin]:
-    tools, refused = some_tools(store), []
-    serving = a_serving(**config)
+    services, refused = some_services(store), []
+    runtime = a_runtime(**config)
     application = admin_application(
         health=Health({}),
-        sessions=SessionApi(tools, lambda: serving),
+        sessions=SessionApi(services, lambda: runtime.rules),
         metrics=lambda _: (b"", "text/plain"),
         token=lambda: token,
         refused=refused.append,
         hosts=lambda: ("gw.internal",),
     )
     async with TestClient(TestServer(application)) as client:
-        yield Admin(client, tools, refused)
+        yield Admin(client, services, refused)
 
 
 @pytest.fixture
 async def admin() -> AsyncIterator[Admin]:
     sessions = {"lifespan": "24h", "extend_within": "6h"}
     async with opened(MemoryStore(), sessions=sessions) as each:
-        await signed_in(each.tools)
+        await signed_in(each.services)
         yield each
 
 
@@ -145,7 +145,7 @@ async def test_without_the_token_nothing_is_told_or_done(
 
     assert (status, found["reason"]) == (401, "not_admin")
     assert admin.refused == ["127.0.0.1"]
-    assert len(await admin.tools.store.list_for("u_ada", NOW)) == 1
+    assert len(await admin.services.store.list_for("u_ada", NOW)) == 1
 
 
 async def test_where_no_token_is_configured_there_is_no_api() -> None:
@@ -224,7 +224,7 @@ async def test_an_identity_with_any_id_can_be_listed_and_ended(
     assert status == 201
     assert listed == [made["session"]]
     assert ended == {"count": 1}
-    assert await admin.tools.store.list_for(identity_id, NOW) == []
+    assert await admin.services.store.list_for(identity_id, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ async def test_two_authorization_lines_are_no_token(
         assert answer.status == 401
 
     assert admin.refused == ["127.0.0.1"]
-    assert len(await admin.tools.store.list_for("u_ada", NOW)) == 1
+    assert len(await admin.services.store.list_for("u_ada", NOW)) == 1
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ async def test_an_ended_session_stays_ended(admin: Admin) -> None:
 
 async def test_nothing_is_extended_where_the_configuration_says_never() -> None:
     async with opened(MemoryStore(), sessions={"extend_within": None}) as admin:
-        await signed_in(admin.tools)
+        await signed_in(admin.services)
 
         status, found = await admin.ask("PATCH", f"/admin/sessions/{SESSION}/extend")
 

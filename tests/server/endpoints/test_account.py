@@ -6,60 +6,55 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.reasons import Reason
+from gateway.observe.audit import SessionRevoked, SessionsRevoked
+from gateway.reasons import Reason, Verdict
+from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.account import NOTICES, account, end, end_others
-from gateway.server.endpoints.answered import OwnAnswer
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.record import Device, Identity, Session, Tenant
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
-    a_story,
+    call,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import a_session
 
 HTML = ("Accept", "text/html")
-SERVING = the_serving()
+RUNTIME = the_runtime()
 SECOND = a_session(id="s_second", last_seen_at=NOW - 7200)
 STRANGER = a_session(id="s_stranger", identity=Identity(id="u_eve"))
 
 
 async def shown(
-    *fields: tuple[str, str], tools: Tools, target: str = "/.gateway/account"
-) -> tuple[OwnAnswer, Story]:
-    story = a_story()
-    request = head(*fields, target=target)
-    return await account(exchange(), request, SERVING, story, tools), story
+    *fields: tuple[str, str], services: Services, target: str = "/.gateway/account"
+) -> tuple[LocalResponse, RequestContext]:
+    return await call(account, head(*fields, target=target), services=services)
 
 
 async def asked(
-    endpoint: Any, *fields: tuple[str, str], tools: Tools, form: str = ""
-) -> tuple[OwnAnswer, Story]:
+    endpoint: Any, *fields: tuple[str, str], services: Services, form: str = ""
+) -> tuple[LocalResponse, RequestContext]:
     request = head(
         *fields,
         ("Transfer-Encoding", "chunked"),
         method="POST",
         target="/.gateway/account/end",
     )
-    story = a_story()
-    answer = await endpoint(exchange(form.encode()), request, SERVING, story, tools)
-    return answer, story
+    return await call(endpoint, request, form.encode(), services=services)
 
 
-async def lives(tools: Tools, key: str) -> bool:
-    session = await tools.store.load(key)
+async def lives(services: Services, key: str) -> bool:
+    session = await services.store.load(key)
     assert isinstance(session, Session)
     return session.active
 
 
-def to(answer: OwnAnswer) -> str | None:
+def to(answer: LocalResponse) -> str | None:
     return dict(answer.reply.headers).get("Location")
 
 
@@ -68,9 +63,9 @@ def to(answer: OwnAnswer) -> str | None:
 
 async def test_what_people_call_themselves_is_text() -> None:
     evil = "<script>alert(1)</script>"
-    tools = some_tools()
+    services = some_services()
     token = await signed_in(
-        tools,
+        services,
         a_session(
             identity=Identity(
                 id="u", traits={"name": evil, "email": evil + "@x"}, roles=(evil,)
@@ -80,7 +75,7 @@ async def test_what_people_call_themselves_is_text() -> None:
         ),
     )
 
-    answer, _ = await shown(HTML, cookie(token), tools=tools)
+    answer, _ = await shown(HTML, cookie(token), services=services)
 
     assert answer.reply.status == 200
     assert b"<script" not in answer.reply.body
@@ -88,10 +83,10 @@ async def test_what_people_call_themselves_is_text() -> None:
 
 
 async def test_it_may_load_and_run_nothing() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, _ = await shown(HTML, cookie(token), tools=tools)
+    answer, _ = await shown(HTML, cookie(token), services=services)
 
     headers = dict(answer.reply.headers)
     assert headers["Content-Security-Policy"].startswith("default-src 'none';")
@@ -111,30 +106,30 @@ async def test_it_may_load_and_run_nothing() -> None:
     ],
 )
 async def test_a_name_is_found_in_any_traits(traits: dict[str, Any], name: str) -> None:
-    tools = some_tools()
+    services = some_services()
     token = await signed_in(
-        tools, a_session(identity=Identity(id="u_ada", traits=traits))
+        services, a_session(identity=Identity(id="u_ada", traits=traits))
     )
 
-    answer, _ = await shown(HTML, cookie(token), tools=tools)
+    answer, _ = await shown(HTML, cookie(token), services=services)
 
     assert f"<h1>{name}</h1>".encode() in answer.reply.body
 
 
 async def test_only_ones_own_live_sessions_are_listed() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
-    await signed_in(tools, SECOND, 2)
-    await signed_in(tools, STRANGER, 3)
-    await signed_in(tools, a_session(id="s_over", active=False), 4)
+    services = some_services()
+    token = await signed_in(services)
+    await signed_in(services, SECOND, 2)
+    await signed_in(services, STRANGER, 3)
+    await signed_in(services, a_session(id="s_over", active=False), 4)
 
-    answer, story = await shown(HTML, cookie(token), tools=tools)
+    answer, context = await shown(HTML, cookie(token), services=services)
 
     page = answer.reply.body.decode()
     assert page.count('name="session_id"') == 1
     assert 'value="s_second"' in page
     assert "2 hours ago" in page
-    assert (story.identity_id, story.reason) == ("u_ada", Reason.GATEWAY)
+    assert (context.identity_id, context.reason) == ("u_ada", Reason.GATEWAY)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +147,11 @@ async def test_only_ones_own_live_sessions_are_listed() -> None:
     ],
 )
 async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
     target = "/.gateway/account?" + query.replace("<", "%3C").replace(">", "%3E")
 
-    answer, _ = await shown(HTML, cookie(token), tools=tools, target=target)
+    answer, _ = await shown(HTML, cookie(token), services=services, target=target)
 
     page = answer.reply.body.decode()
     assert ('role="status"' in page) is bool(told)
@@ -182,30 +177,30 @@ async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back_to_the_page(
     endpoint: Any, session: Session | None, reason: Reason, cleared: bool
 ) -> None:
-    tools = some_tools()
+    services = some_services()
     held = cookie("A" * 43)
     if session is not None:
-        held = cookie(await signed_in(tools, session))
+        held = cookie(await signed_in(services, session))
 
-    answer, story = await asked(endpoint, HTML, held, tools=tools)
+    answer, context = await asked(endpoint, HTML, held, services=services)
 
     assert answer.reply.status == 303
     assert to(answer) == (
         f"/auth/login?return_to=/.gateway/account&reason={reason.value}"
     )
     assert bool(answer.cookies) is cleared
-    assert (story.decision, story.reason) == ("challenge", reason)
+    assert (context.verdict, context.reason) == (Verdict.CHALLENGE, reason)
 
 
 async def test_a_page_asked_for_without_a_cookie_redirects_with_302() -> None:
-    answer, _ = await shown(HTML, tools=some_tools())
+    answer, _ = await shown(HTML, services=some_services())
 
     assert answer.reply.status == 302
     assert answer.cookies == ()
 
 
 async def test_a_program_is_told_401() -> None:
-    answer, _ = await shown(("Accept", "application/json"), tools=some_tools())
+    answer, _ = await shown(("Accept", "application/json"), services=some_services())
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)
@@ -219,7 +214,7 @@ class Away(MemoryStore):
 @pytest.mark.parametrize("endpoint", [account, end, end_others])
 async def test_without_the_store_nobody_is_sent_to_sign_in(endpoint: Any) -> None:
     with pytest.raises(StoreUnavailable):
-        await asked(endpoint, HTML, cookie("A" * 43), tools=some_tools(Away()))
+        await asked(endpoint, HTML, cookie("A" * 43), services=some_services(Away()))
 
 
 # Ending
@@ -236,15 +231,20 @@ async def test_without_the_store_nobody_is_sent_to_sign_in(endpoint: Any) -> Non
     ],
 )
 async def test_another_site_ends_nothing(endpoint: Any, field: tuple[str, str]) -> None:
-    tools = some_tools()
-    token, other = await signed_in(tools), await signed_in(tools, SECOND, 2)
+    services = some_services()
+    token, other = await signed_in(services), await signed_in(services, SECOND, 2)
 
-    answer, story = await asked(
-        endpoint, HTML, cookie(token), field, tools=tools, form="session_id=s_second"
+    answer, context = await asked(
+        endpoint,
+        HTML,
+        cookie(token),
+        field,
+        services=services,
+        form="session_id=s_second",
     )
 
-    assert (answer.reply.status, story.reason) == (403, Reason.CROSS_SITE)
-    assert await lives(tools, other.key)
+    assert (answer.reply.status, context.reason) == (403, Reason.CROSS_SITE)
+    assert await lives(services, other.key)
 
 
 @pytest.mark.parametrize(
@@ -259,63 +259,63 @@ async def test_another_site_ends_nothing(endpoint: Any, field: tuple[str, str]) 
     ],
 )
 async def test_what_is_not_a_live_session_of_ones_own_is_not_ended(form: str) -> None:
-    tools = some_tools()
+    services = some_services()
     tokens = [
-        await signed_in(tools),
-        await signed_in(tools, SECOND, 2),
-        await signed_in(tools, STRANGER, 3),
+        await signed_in(services),
+        await signed_in(services, SECOND, 2),
+        await signed_in(services, STRANGER, 3),
     ]
-    await signed_in(tools, replace(SECOND, id="s_over", expires_at=NOW - 1), 4)
+    await signed_in(services, replace(SECOND, id="s_over", expires_at=NOW - 1), 4)
 
-    answer, _ = await asked(end, HTML, cookie(tokens[0]), tools=tools, form=form)
+    answer, _ = await asked(end, HTML, cookie(tokens[0]), services=services, form=form)
 
     assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=gone")
-    assert [await lives(tools, token.key) for token in tokens] == [True] * 3
-    assert tools.report.audits == []
+    assert [await lives(services, token.key) for token in tokens] == [True] * 3
+    assert services.report.audits == []
 
 
 async def test_the_session_in_use_is_not_ended() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await asked(
-        end, HTML, cookie(token), tools=tools, form=f"session_id={a_session().id}"
+    answer, context = await asked(
+        end, HTML, cookie(token), services=services, form=f"session_id={a_session().id}"
     )
 
-    assert (answer.reply.status, story.decision) == (400, "refuse")
+    assert (answer.reply.status, context.verdict) == (400, Verdict.REFUSE)
     assert b"sign out instead" in answer.reply.body
-    assert await lives(tools, token.key)
+    assert await lives(services, token.key)
 
 
 async def test_another_session_of_ones_own_is_ended_and_audited() -> None:
-    tools = some_tools()
-    token, other = await signed_in(tools), await signed_in(tools, SECOND, 2)
+    services = some_services()
+    token, other = await signed_in(services), await signed_in(services, SECOND, 2)
 
     answer, _ = await asked(
-        end, HTML, cookie(token), tools=tools, form="session_id=s_second"
+        end, HTML, cookie(token), services=services, form="session_id=s_second"
     )
 
     assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=ended")
-    assert not await lives(tools, other.key)
-    assert await lives(tools, token.key)
-    assert tools.report.audits == [("session_revoke", {"target": "s_second"})]
+    assert not await lives(services, other.key)
+    assert await lives(services, token.key)
+    assert services.report.audits == [SessionRevoked(session_id="s_second")]
 
 
 async def test_all_others_are_ended_and_nobody_elses() -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
     others = [
-        await signed_in(tools, replace(SECOND, id=f"s_{n}"), n) for n in range(2, 5)
+        await signed_in(services, replace(SECOND, id=f"s_{n}"), n) for n in range(2, 5)
     ]
-    stranger = await signed_in(tools, STRANGER, 9)
+    stranger = await signed_in(services, STRANGER, 9)
 
-    answer, _ = await asked(end_others, HTML, cookie(token), tools=tools)
+    answer, _ = await asked(end_others, HTML, cookie(token), services=services)
 
     assert to(answer) == "/.gateway/account?notice=ended-others"
-    assert not any([await lives(tools, other.key) for other in others])
-    assert await lives(tools, token.key)
-    assert await lives(tools, stranger.key)
-    assert tools.report.audits == [("sessions_revoke", {"count": 3})]
+    assert not any([await lives(services, other.key) for other in others])
+    assert await lives(services, token.key)
+    assert await lives(services, stranger.key)
+    assert services.report.audits == [SessionsRevoked(count=3)]
 
 
 class Racing(MemoryStore):
@@ -329,13 +329,13 @@ class Racing(MemoryStore):
 
 
 async def test_what_ended_meanwhile_is_not_audited_twice() -> None:
-    tools = some_tools(Racing())
-    token = await signed_in(tools)
-    await signed_in(tools, SECOND, 2)
+    services = some_services(Racing())
+    token = await signed_in(services)
+    await signed_in(services, SECOND, 2)
 
     answer, _ = await asked(
-        end, HTML, cookie(token), tools=tools, form="session_id=s_second"
+        end, HTML, cookie(token), services=services, form="session_id=s_second"
     )
 
     assert to(answer) == "/.gateway/account?notice=gone"
-    assert tools.report.audits == []
+    assert services.report.audits == []

@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from gateway.reasons import Reason
-from gateway.server.endpoints import WELL_KNOWN_JWKS, Endpoints, is_own, methods_at
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.endpoints.local_response import LocalResponse
+from gateway.spine.local_paths import WELL_KNOWN_JWKS, is_local, methods_of
 from tests.http.heads import head
-from tests.server.parts import a_story, exchange, some_tools, the_serving
+from tests.server.parts import call_path
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,14 @@ from tests.server.parts import a_story, exchange, some_tools, the_serving
     ],
 )
 def test_ours_is_what_is_below_our_segment(path: str, ours: bool) -> None:
-    assert is_own(path) is ours
+    assert is_local(path) is ours
 
 
-async def answered(method: str, target: str, **fields: Any) -> tuple[OwnAnswer, Reason]:
-    story = a_story()
-    answer = await Endpoints(some_tools()).answer(
-        exchange(), head(method=method, target=target, **fields), the_serving(), story
-    )
-    return answer, story.reason
+async def answered(
+    method: str, target: str, **fields: Any
+) -> tuple[LocalResponse, Reason]:
+    answer, context = await call_path(head(method=method, target=target, **fields))
+    return answer, context.reason
 
 
 @pytest.mark.parametrize(
@@ -75,6 +74,6 @@ async def test_the_keys_are_at_both_places(method: str, target: str) -> None:
 
 
 def test_the_methods_of_a_path_are_known_without_asking() -> None:
-    assert methods_at("/.gateway/jwks.json") == ("GET", "HEAD")
-    assert methods_at("/.gateway/logout") == ("POST",)
-    assert methods_at("/.gateway/nothing") == ()
+    assert methods_of("/.gateway/jwks.json") == ("GET", "HEAD")
+    assert methods_of("/.gateway/logout") == ("POST",)
+    assert methods_of("/.gateway/nothing") == ()

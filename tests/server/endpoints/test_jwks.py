@@ -6,16 +6,18 @@ import orjson
 from gateway.server.endpoints.jwks import jwks
 from gateway.tokens.ring import JWKS_MAX_AGE
 from tests.http.heads import head
-from tests.server.parts import NOW, a_story, exchange, some_tools, the_serving
+from tests.server.parts import NOW, a_context, the_runtime
 from tests.sessions.samples import a_session
 
 
 async def test_a_token_is_verified_by_what_is_published() -> None:
-    serving = the_serving()
+    runtime = the_runtime()
     session = a_session()
-    token = serving.minter.token("assertion", session, None, NOW, lambda: "jti")
+    issued = runtime.rules.issuer.token("assertion", session, None, NOW, "jti")
+    assert issued is not None
+    token = issued.token
 
-    answer = await jwks(exchange(), head(), serving, a_story(), some_tools())
+    answer = await jwks(a_context(head(), runtime=runtime))
 
     keys = jwt.PyJWKSet.from_dict(orjson.loads(answer.reply.body))
     key = keys[jwt.get_unverified_header(token)["kid"]]
@@ -30,14 +32,14 @@ async def test_a_token_is_verified_by_what_is_published() -> None:
 
 
 async def test_no_private_part_is_published() -> None:
-    answer = await jwks(exchange(), head(), the_serving(), a_story(), some_tools())
+    answer = await jwks(a_context(head()))
 
     for key in orjson.loads(answer.reply.body)["keys"]:
         assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
 
 
 async def test_it_may_be_kept_for_less_than_a_new_key_waits() -> None:
-    answer = await jwks(exchange(), head(), the_serving(), a_story(), some_tools())
+    answer = await jwks(a_context(head()))
 
     assert dict(answer.reply.headers) == {
         "Content-Type": "application/jwk-set+json",

@@ -5,69 +5,64 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.reasons import Reason
-from gateway.server.endpoints import Endpoints, methods_at
-from gateway.server.endpoints.answered import OwnAnswer
-from gateway.server.story import Story
-from gateway.server.tools import Tools
+from gateway.observe.audit import SessionRevoked
+from gateway.reasons import Reason, Verdict
+from gateway.server.context import RequestContext, Services
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Identity
+from gateway.spine.local_paths import methods_of
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
     Notes,
-    a_serving,
-    a_story,
+    a_runtime,
+    call_path,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import a_session
 
-SERVING = the_serving()
+RUNTIME = the_runtime()
 MINE = "5f0d2c3e-0000-4000-8000-000000000001"
 SECOND = "5f0d2c3e-0000-4000-8000-000000000002"
 THIRD = "5f0d2c3e-0000-4000-8000-000000000003"
 EVES = "5f0d2c3e-0000-4000-8000-0000000000ee"
 
 
-async def people() -> tuple[Tools, SessionToken]:
+async def people() -> tuple[Services, SessionToken]:
     """Ada on three devices, and Eve; gives the token of Ada's first."""
-    tools = some_tools()
-    token = await signed_in(tools, a_session(id=MINE), 1)
-    await signed_in(tools, a_session(id=SECOND, authenticated_at=NOW - 1), 2)
-    await signed_in(tools, a_session(id=THIRD, authenticated_at=NOW - 2), 3)
+    services = some_services()
+    token = await signed_in(services, a_session(id=MINE), 1)
+    await signed_in(services, a_session(id=SECOND, authenticated_at=NOW - 1), 2)
+    await signed_in(services, a_session(id=THIRD, authenticated_at=NOW - 2), 3)
     eve = Identity(id="u_eve", traits={})
-    await signed_in(tools, a_session(id=EVES, identity=eve), 4)
-    return tools, token
+    await signed_in(services, a_session(id=EVES, identity=eve), 4)
+    return services, token
 
 
 async def asked(
     method: str,
     below: str,
     *fields: tuple[str, str],
-    tools: Tools | None = None,
-    serving: Any = SERVING,
-) -> tuple[OwnAnswer, Story]:
-    story = a_story()
+    services: Services | None = None,
+    runtime: Any = RUNTIME,
+) -> tuple[LocalResponse, RequestContext]:
     request = head(*fields, method=method, target=f"/.gateway/sessions{below}")
-    answer = await Endpoints(tools or some_tools()).answer(
-        exchange(), request, serving, story
-    )
-    return answer, story
+    return await call_path(request, services=services, runtime=runtime)
 
 
-async def live(tools: Tools) -> set[str]:
+async def live(services: Services) -> set[str]:
     return {
         session.id
         for identity in ("u_ada", "u_eve")
-        for _, session in await tools.store.list_for(identity, NOW)
+        for _, session in await services.store.list_for(identity, NOW)
     }
 
 
-def body(answer: OwnAnswer) -> Any:
+def body(answer: LocalResponse) -> Any:
     return orjson.loads(answer.reply.body)
 
 
@@ -87,17 +82,17 @@ def body(answer: OwnAnswer) -> Any:
 async def test_nobody_is_told_and_ends_nothing(
     method: str, below: str, fields: list[Any]
 ) -> None:
-    tools, token = await people()
+    services, token = await people()
     sent = [cookie(token) if field == "own" else field for field in fields]
 
-    answer, story = await asked(method, below, *sent, tools=tools)
+    answer, context = await asked(method, below, *sent, services=services)
 
     assert answer.reply.status == 401
     assert body(answer)["error"]["reason"] == (
         "No valid session credentials found in the request."
     )
-    assert story.decision == "challenge"
-    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+    assert context.verdict == Verdict.CHALLENGE
+    assert await live(services) == {MINE, SECOND, THIRD, EVES}
 
 
 @pytest.mark.parametrize("below", ["", f"/{SECOND}"])
@@ -111,13 +106,15 @@ async def test_nobody_is_told_and_ends_nothing(
     ],
 )
 async def test_another_site_ends_nothing(below: str, field: tuple[str, str]) -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, story = await asked("DELETE", below, cookie(token), field, tools=tools)
+    answer, context = await asked(
+        "DELETE", below, cookie(token), field, services=services
+    )
 
-    assert (answer.reply.status, story.reason) == (403, Reason.CROSS_SITE)
+    assert (answer.reply.status, context.reason) == (403, Reason.CROSS_SITE)
     assert body(answer)["error"]["id"] == "security_csrf_violation"
-    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+    assert await live(services) == {MINE, SECOND, THIRD, EVES}
 
 
 @pytest.mark.parametrize(
@@ -133,98 +130,104 @@ async def test_another_site_ends_nothing(below: str, field: tuple[str, str]) -> 
 async def test_what_is_not_another_of_ones_own_does_not_end(
     session_id: str, status: int
 ) -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, _ = await asked("DELETE", f"/{session_id}", cookie(token), tools=tools)
+    answer, _ = await asked(
+        "DELETE", f"/{session_id}", cookie(token), services=services
+    )
 
     assert answer.reply.status == status == body(answer)["error"]["code"]
-    assert await live(tools) == {MINE, SECOND, THIRD, EVES}
+    assert await live(services) == {MINE, SECOND, THIRD, EVES}
 
 
 async def test_strangers_sessions_cannot_be_told_from_none() -> None:
-    tools, token = await people()
+    services, token = await people()
     nobodys = "5f0d2c3e-0000-4000-8000-00000000dead"
 
-    theirs, _ = await asked("DELETE", f"/{EVES}", cookie(token), tools=tools)
-    none, _ = await asked("DELETE", f"/{nobodys}", cookie(token), tools=tools)
+    theirs, _ = await asked("DELETE", f"/{EVES}", cookie(token), services=services)
+    none, _ = await asked("DELETE", f"/{nobodys}", cookie(token), services=services)
 
     assert theirs.reply == none.reply
 
 
 async def test_one_of_ones_own_ends_and_ending_it_again_is_no_error() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    first, _ = await asked("DELETE", f"/{SECOND}", cookie(token), tools=tools)
-    again, _ = await asked("DELETE", f"/{SECOND}", cookie(token), tools=tools)
+    first, _ = await asked("DELETE", f"/{SECOND}", cookie(token), services=services)
+    again, _ = await asked("DELETE", f"/{SECOND}", cookie(token), services=services)
 
     assert (first.reply.status, again.reply.status) == (204, 204)
-    assert await live(tools) == {MINE, THIRD, EVES}
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == [("session_revoke", {"target": SECOND})]
+    assert await live(services) == {MINE, THIRD, EVES}
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == [SessionRevoked(session_id=SECOND)]
 
 
 async def test_all_others_end() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, _ = await asked("DELETE", "", cookie(token), tools=tools)
+    answer, _ = await asked("DELETE", "", cookie(token), services=services)
 
     assert (answer.reply.status, body(answer)) == (200, {"count": 2})
-    assert await live(tools) == {MINE, EVES}
+    assert await live(services) == {MINE, EVES}
 
 
 async def test_one_is_told_who_one_is() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, story = await asked("GET", "/whoami", cookie(token), tools=tools)
+    answer, context = await asked("GET", "/whoami", cookie(token), services=services)
 
     assert (answer.reply.status, body(answer)["id"]) == (200, MINE)
     named = dict(answer.reply.headers)["X-Kratos-Authenticated-Identity-Id"]
-    assert named == story.identity_id == "u_ada"
+    assert named == context.identity_id == "u_ada"
 
 
 async def test_a_name_cannot_end_a_header_line() -> None:
-    tools = some_tools()
+    services = some_services()
     odd = Identity(id="u_\u00e4%\u20ac", traits={})
-    token = await signed_in(tools, a_session(identity=odd))
+    token = await signed_in(services, a_session(identity=odd))
 
-    answer, _ = await asked("GET", "/whoami", cookie(token), tools=tools)
+    answer, _ = await asked("GET", "/whoami", cookie(token), services=services)
 
     named = dict(answer.reply.headers)["X-Kratos-Authenticated-Identity-Id"]
     assert named == "u_%C3%A4%25%E2%82%AC"
 
 
 async def test_a_session_is_not_handed_out_as_a_token() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, _ = await asked("GET", "/whoami?tokenize_as=x", cookie(token), tools=tools)
+    answer, _ = await asked(
+        "GET", "/whoami?tokenize_as=x", cookie(token), services=services
+    )
 
     assert answer.reply.status == 400
 
 
 async def test_the_others_are_listed_newest_first() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    answer, _ = await asked("GET", "", cookie(token), tools=tools)
+    answer, _ = await asked("GET", "", cookie(token), services=services)
 
     assert [each["id"] for each in body(answer)] == [SECOND, THIRD]
 
 
 async def test_an_idle_session_is_not_listed() -> None:
-    tools, token = await people()
+    services, token = await people()
     idle = a_session(id=EVES[:-1] + "f", last_seen_at=NOW - 3600)
-    await signed_in(tools, idle, 5)
-    serving = a_serving(sessions={"idle_timeout": "30m"})
+    await signed_in(services, idle, 5)
+    runtime = a_runtime(sessions={"idle_timeout": "30m"})
 
-    answer, _ = await asked("GET", "", cookie(token), tools=tools, serving=serving)
+    answer, _ = await asked(
+        "GET", "", cookie(token), services=services, runtime=runtime
+    )
 
     assert [each["id"] for each in body(answer)] == [SECOND, THIRD]
 
 
 async def test_the_list_comes_in_pages() -> None:
-    tools, token = await people()
+    services, token = await people()
 
-    first, _ = await asked("GET", "?page_size=1", cookie(token), tools=tools)
-    bad, _ = await asked("GET", "?page_size=x", cookie(token), tools=tools)
+    first, _ = await asked("GET", "?page_size=1", cookie(token), services=services)
+    bad, _ = await asked("GET", "?page_size=x", cookie(token), services=services)
 
     assert [each["id"] for each in body(first)] == [SECOND]
     assert 'rel="next"' in dict(first.reply.headers)["Link"]
@@ -247,5 +250,5 @@ async def test_a_session_is_one_segment_below(
 ) -> None:
     answer, _ = await asked("POST", below)
 
-    assert methods_at(f"/.gateway/sessions{below}") == methods
+    assert methods_of(f"/.gateway/sessions{below}") == methods
     assert answer.reply.status == (405 if methods else 404)

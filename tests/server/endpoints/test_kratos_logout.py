@@ -7,28 +7,28 @@ import orjson
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.observe.audit import SignedOut
+from gateway.server.context import Services
 from gateway.server.endpoints.kratos_logout import (
     PREFIX,
     create_logout_flow,
     logout_token,
     submit_logout,
 )
-from gateway.server.tools import Tools
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     Notes,
-    a_story,
+    call,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 
-SERVING = the_serving()
+RUNTIME = the_runtime()
 JSON = ("Accept", "application/json")
 HTML = ("Accept", "text/html")
 TOKEN = new_token(bytes([1]) * 32)
@@ -37,18 +37,19 @@ OTHER = logout_token(new_token(bytes([2]) * 32))
 
 
 async def asked(
-    endpoint: Any, query: str, *fields: tuple[str, str], tools: Tools
-) -> OwnAnswer:
+    endpoint: Any, query: str, *fields: tuple[str, str], services: Services
+) -> LocalResponse:
     request = head(*fields, target=f"/.gateway/x{query}")
-    return await endpoint(exchange(), request, SERVING, a_story(), tools)
+    answer, _ = await call(endpoint, request, services=services)
+    return answer
 
 
-def error(answer: OwnAnswer) -> dict[str, Any]:
+def error(answer: LocalResponse) -> dict[str, Any]:
     return orjson.loads(answer.reply.body)["error"]
 
 
-async def lives(tools: Tools, token: SessionToken = TOKEN) -> bool:
-    session = await tools.store.load(token.key)
+async def lives(services: Services, token: SessionToken = TOKEN) -> bool:
+    session = await services.store.load(token.key)
     return session.active
 
 
@@ -82,13 +83,13 @@ def test_the_token_is_the_sessions_own_and_does_not_tell_its_secret() -> None:
 async def test_what_is_wrong_ends_nothing(
     query: str, status: int, accept: tuple[str, str]
 ) -> None:
-    tools = some_tools()
-    await signed_in(tools)
+    services = some_services()
+    await signed_in(services)
 
-    answer = await asked(submit_logout, query, accept, cookie(TOKEN), tools=tools)
+    answer = await asked(submit_logout, query, accept, cookie(TOKEN), services=services)
 
     assert (answer.reply.status, answer.cookies) == (status, ())
-    assert await lives(tools)
+    assert await lives(services)
     if accept == JSON:
         assert error(answer)["code"] == status
     else:
@@ -99,7 +100,9 @@ async def test_what_is_wrong_ends_nothing(
 async def test_without_a_session_nothing_is_said_to_have_ended(
     accept: tuple[str, str],
 ) -> None:
-    answer = await asked(submit_logout, f"?token={GOOD}", accept, tools=some_tools())
+    answer = await asked(
+        submit_logout, f"?token={GOOD}", accept, services=some_services()
+    )
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)
@@ -114,11 +117,11 @@ class Away(MemoryStore):
 
 
 async def test_an_outage_clears_no_cookie() -> None:
-    tools = some_tools(Away())
-    await signed_in(tools)
+    services = some_services(Away())
+    await signed_in(services)
 
     with pytest.raises(StoreUnavailable):
-        await asked(submit_logout, f"?token={GOOD}", cookie(TOKEN), tools=tools)
+        await asked(submit_logout, f"?token={GOOD}", cookie(TOKEN), services=services)
 
 
 @pytest.mark.parametrize(
@@ -133,27 +136,31 @@ async def test_an_outage_clears_no_cookie() -> None:
 async def test_the_right_token_ends_the_session(
     query: str, accept: tuple[str, str], status: int, to: str | None
 ) -> None:
-    tools = some_tools()
-    await signed_in(tools)
+    services = some_services()
+    await signed_in(services)
 
     answer = await asked(
-        submit_logout, f"?token={GOOD}{query}", accept, cookie(TOKEN), tools=tools
+        submit_logout, f"?token={GOOD}{query}", accept, cookie(TOKEN), services=services
     )
 
     assert answer.reply.status == status
     assert dict(answer.reply.headers).get("Location") == to
-    assert answer.cookies == SERVING.clear_cookies
-    assert not await lives(tools)
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == [("sign_out", {"which": "this"})]
+    assert answer.cookies == RUNTIME.rules.clear_cookies
+    assert not await lives(services)
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == [SignedOut(everywhere=False)]
 
 
 async def test_the_first_step_ends_nothing_and_names_the_second() -> None:
-    tools = some_tools()
-    await signed_in(tools)
+    services = some_services()
+    await signed_in(services)
 
     answer = await asked(
-        create_logout_flow, "?return_to=/bye%3Fa%26b", JSON, cookie(TOKEN), tools=tools
+        create_logout_flow,
+        "?return_to=/bye%3Fa%26b",
+        JSON,
+        cookie(TOKEN),
+        services=services,
     )
 
     document = orjson.loads(answer.reply.body)
@@ -161,18 +168,22 @@ async def test_the_first_step_ends_nothing_and_names_the_second() -> None:
     assert (answer.reply.status, document["logout_token"]) == (200, GOOD)
     assert url.geturl().startswith("https://app.example/.gateway/self-service/logout?")
     assert parse_qs(url.query) == {"token": [GOOD], "return_to": ["/bye?a&b"]}
-    assert await lives(tools)
+    assert await lives(services)
 
 
 @pytest.mark.parametrize(
     "return_to", ["//evil.test", "https://evil.test", "javascript:x"]
 )
 async def test_no_address_is_given_that_leads_elsewhere(return_to: str) -> None:
-    tools = some_tools()
-    await signed_in(tools)
+    services = some_services()
+    await signed_in(services)
 
     answer = await asked(
-        create_logout_flow, f"?return_to={return_to}", JSON, cookie(TOKEN), tools=tools
+        create_logout_flow,
+        f"?return_to={return_to}",
+        JSON,
+        cookie(TOKEN),
+        services=services,
     )
 
     assert answer.reply.status == 400
@@ -181,6 +192,6 @@ async def test_no_address_is_given_that_leads_elsewhere(return_to: str) -> None:
 
 
 async def test_the_first_step_needs_a_session() -> None:
-    answer = await asked(create_logout_flow, "", JSON, tools=some_tools())
+    answer = await asked(create_logout_flow, "", JSON, services=some_services())
 
     assert (answer.reply.status, error(answer)["id"]) == (401, "session_inactive")

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.reasons import Reason
+from gateway.reasons import Reason, Verdict
 from gateway.server.endpoints.kratos_session import (
     Caller,
     Nobody,
@@ -20,26 +20,25 @@ from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
-    a_story,
+    a_context,
     cookie,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import DAY, a_session
 
-SERVING = the_serving()
+RUNTIME = the_runtime()
 POLICY = LifetimePolicy(lifespan=DAY)
 
 
 @pytest.mark.parametrize("name", ["X-Session-Token", "x-session-token"])
 async def test_another_credential_beside_the_cookie_is_refused(name: str) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    found = await caller_of(
-        head(cookie(token), (name, "ory_st_x")), SERVING, a_story(), tools
-    )
+    request = head(cookie(token), (name, "ory_st_x"))
+    found = await caller_of(a_context(request, services=services))
 
     assert found == Nobody(reason=Reason.MALFORMED)
 
@@ -64,10 +63,10 @@ async def test_another_credential_beside_the_cookie_is_refused(name: str) -> Non
 async def test_who_has_no_session_is_nobody(
     fields: list[tuple[str, str]], expected: Nobody
 ) -> None:
-    story = a_story()
+    context = a_context(head(*fields))
 
-    assert await caller_of(head(*fields), SERVING, story, some_tools()) == expected
-    assert (story.decision, story.reason) == ("challenge", expected.reason)
+    assert await caller_of(context) == expected
+    assert (context.verdict, context.reason) == (Verdict.CHALLENGE, expected.reason)
 
 
 @pytest.mark.parametrize(
@@ -78,23 +77,24 @@ async def test_who_has_no_session_is_nobody(
     ],
 )
 async def test_an_ended_session_is_nobodys(changes, reason: Reason) -> None:
-    tools = some_tools()
-    token = await signed_in(tools, replace(a_session(), **changes))
+    services = some_services()
+    token = await signed_in(services, replace(a_session(), **changes))
 
-    found = await caller_of(head(cookie(token)), SERVING, a_story(), tools)
+    found = await caller_of(a_context(head(cookie(token)), services=services))
 
     assert found == Nobody(reason=reason, ended=True)
 
 
 async def test_a_live_session_is_its_owners() -> None:
-    tools, story = some_tools(), a_story()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
+    context = a_context(head(cookie(token)), services=services)
 
-    found = await caller_of(head(cookie(token)), SERVING, story, tools)
+    found = await caller_of(context)
 
     assert found == Caller(session=a_session(), token=token)
     assert token.value not in repr(found)
-    assert (story.identity_id, story.session_id) == ("u_ada", a_session().id)
+    assert (context.identity_id, context.session_id) == ("u_ada", a_session().id)
 
 
 class Away(MemoryStore):
@@ -104,19 +104,23 @@ class Away(MemoryStore):
 
 async def test_an_outage_is_no_answer() -> None:
     with pytest.raises(StoreUnavailable):
-        await caller_of(head(cookie("A" * 43)), SERVING, a_story(), some_tools(Away()))
+        await caller_of(
+            a_context(head(cookie("A" * 43)), services=some_services(Away()))
+        )
 
 
 @pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("ended", [False, True])
-def test_only_an_ended_session_takes_its_cookies_along(flow: bool, ended: bool) -> None:
+async def test_only_an_ended_session_takes_its_cookies_along(
+    flow: bool, ended: bool
+) -> None:
     nobody = Nobody(reason=Reason.SESSION_EXPIRED, ended=ended)
 
-    answer = not_signed_in(nobody, head(), SERVING, flow=flow)
+    answer = not_signed_in(nobody, a_context(head()), flow=flow)
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)
-    assert answer.cookies == (SERVING.clear_cookies if ended else ())
+    assert answer.cookies == (RUNTIME.rules.clear_cookies if ended else ())
     document = orjson.loads(answer.reply.body)
     assert document["error"]["details"] == {"reason": "session_expired"}
     assert document["error"].get("id") == ("session_inactive" if flow else None)

@@ -5,40 +5,35 @@ from urllib.parse import quote
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.reasons import Reason
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.observe.audit import SignedOut
+from gateway.reasons import Reason, Verdict
+from gateway.server.context import RequestContext, Services
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.logout import logout
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     Notes,
-    a_story,
+    call,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 
 HTML = ("Accept", "text/html")
 FETCH = ("Sec-Fetch-Mode", "cors")
-SERVING = the_serving()
+RUNTIME = the_runtime()
 
 
 async def pressed(
-    *fields: tuple[str, str], form: str = "", tools: Tools | None = None
-) -> tuple[OwnAnswer, Story]:
+    *fields: tuple[str, str], form: str = "", services: Services | None = None
+) -> tuple[LocalResponse, RequestContext]:
     request = head(*fields, ("Transfer-Encoding", "chunked"), method="POST")
-    story = a_story()
-    answer = await logout(
-        exchange(form.encode()), request, SERVING, story, tools or some_tools()
-    )
-    return answer, story
+    return await call(logout, request, form.encode(), services=services)
 
 
-def location(answer: OwnAnswer) -> str | None:
+def location(answer: LocalResponse) -> str | None:
     return dict(answer.reply.headers).get("Location")
 
 
@@ -53,14 +48,14 @@ def location(answer: OwnAnswer) -> str | None:
     ],
 )
 async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await pressed(field, cookie(token), tools=tools)
+    answer, context = await pressed(field, cookie(token), services=services)
 
     assert (answer.reply.status, answer.cookies) == (403, ())
-    assert (story.decision, story.reason) == ("deny", Reason.CROSS_SITE)
-    assert (await tools.store.load(token.key)).active
+    assert (context.verdict, context.reason) == (Verdict.DENY, Reason.CROSS_SITE)
+    assert (await services.store.load(token.key)).active
 
 
 @pytest.mark.parametrize(
@@ -68,24 +63,24 @@ async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
     ["//evil.example", "https://evil.example/", "javascript:alert(1)", "", "/\\evil"],
 )
 async def test_nobody_is_sent_elsewhere_and_then_nothing_ends(wanted: str) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await pressed(
-        HTML, cookie(token), form=f"return_to={quote(wanted)}", tools=tools
+    answer, context = await pressed(
+        HTML, cookie(token), form=f"return_to={quote(wanted)}", services=services
     )
 
     assert (answer.reply.status, answer.cookies) == (400, ())
-    assert (story.decision, story.reason) == ("refuse", Reason.BAD_RETURN_TO)
-    assert (await tools.store.load(token.key)).active
+    assert (context.verdict, context.reason) == (Verdict.REFUSE, Reason.BAD_RETURN_TO)
+    assert (await services.store.load(token.key)).active
 
 
 async def test_without_the_store_nothing_is_said_to_have_ended() -> None:
     """Law 4: no cookie is cleared."""
-    tools = some_tools(store=Away())
+    services = some_services(store=Away())
 
     with pytest.raises(StoreUnavailable):
-        await pressed(HTML, cookie("A" * 43), tools=tools)
+        await pressed(HTML, cookie("A" * 43), services=services)
 
 
 @pytest.mark.parametrize(
@@ -102,22 +97,24 @@ async def test_without_the_store_nothing_is_said_to_have_ended() -> None:
 async def test_the_session_ends_and_every_cookie_of_ours_goes(
     fields: list[tuple[str, str]], form: str, status: int, to: str | None
 ) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await pressed(*fields, cookie(token), form=form, tools=tools)
+    answer, context = await pressed(
+        *fields, cookie(token), form=form, services=services
+    )
 
     assert (answer.reply.status, location(answer)) == (status, to)
-    assert answer.cookies == SERVING.clear_cookies
+    assert answer.cookies == RUNTIME.rules.clear_cookies
     assert [each.partition("=")[0] for each in answer.cookies] == [
         "__Host-gateway_session",
         "api_jwt",
     ]
-    ended = await tools.store.load(token.key)
+    ended = await services.store.load(token.key)
     assert (ended.active, ended.ended_reason) == (False, "signed_out")
-    assert story.identity_id == "u_ada"
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == [("sign_out", {"which": "this"})]
+    assert context.identity_id == "u_ada"
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == [SignedOut(everywhere=False)]
 
 
 @pytest.mark.parametrize(
@@ -132,13 +129,13 @@ async def test_the_session_ends_and_every_cookie_of_ours_goes(
 async def test_who_has_no_session_is_answered_the_same(
     fields: list[tuple[str, str]],
 ) -> None:
-    tools = some_tools()
+    services = some_services()
 
-    answer, _ = await pressed(HTML, *fields, tools=tools)
+    answer, _ = await pressed(HTML, *fields, services=services)
 
-    assert (answer.reply.status, answer.cookies) == (303, SERVING.clear_cookies)
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == []
+    assert (answer.reply.status, answer.cookies) == (303, RUNTIME.rules.clear_cookies)
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == []
 
 
 class Away(MemoryStore):

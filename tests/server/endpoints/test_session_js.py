@@ -7,34 +7,34 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.server.context import RequestContext, Services
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.session_js import session, session_js
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
-    a_story,
+    a_context,
+    call,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import a_session
 
-SERVING = the_serving()
+RUNTIME = the_runtime()
 
 
-async def script(*fields: tuple[str, str]) -> OwnAnswer:
-    return await session_js(exchange(), head(*fields), SERVING, a_story(), some_tools())
+async def script(*fields: tuple[str, str]) -> LocalResponse:
+    return await session_js(a_context(head(*fields)))
 
 
-async def asked(*fields: tuple[str, str], tools: Tools) -> tuple[OwnAnswer, Story]:
-    story = a_story()
-    return await session(exchange(), head(*fields), SERVING, story, tools), story
+async def asked(
+    *fields: tuple[str, str], services: Services
+) -> tuple[LocalResponse, RequestContext]:
+    return await call(session, head(*fields), services=services)
 
 
 async def test_it_is_small_and_needs_no_eval() -> None:
@@ -85,31 +85,31 @@ async def test_who_has_it_is_told_so(asked_for: str, status: int) -> None:
 async def test_it_is_told_why_there_is_no_session_and_keeps_the_cookie(
     stored: Session | None, reason: Reason
 ) -> None:
-    tools = some_tools()
+    services = some_services()
     held = cookie("A" * 43)
     if stored is not None:
-        held = cookie(await signed_in(tools, stored))
+        held = cookie(await signed_in(services, stored))
 
-    answer, story = await asked(held, tools=tools)
+    answer, context = await asked(held, services=services)
 
-    assert (answer.reply.status, story.reason) == (401, reason)
+    assert (answer.reply.status, context.reason) == (401, reason)
     assert orjson.loads(answer.reply.body)["reason"] == reason.value
     assert answer.cookies == ()
 
 
 async def test_nobody_is_told_that_nobody_is_signed_in() -> None:
-    answer, _ = await asked(tools=some_tools())
+    answer, _ = await asked(services=some_services())
 
     assert orjson.loads(answer.reply.body)["reason"] == "no_session"
     assert "WWW-Authenticate" in dict(answer.reply.headers)
 
 
 async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> None:
-    tools = some_tools()
+    services = some_services()
     old = a_session(last_seen_at=NOW - 3600)
-    token = await signed_in(tools, old)
+    token = await signed_in(services, old)
 
-    answer, story = await asked(cookie(token), tools=tools)
+    answer, context = await asked(cookie(token), services=services)
 
     assert answer.reply.status == 200
     told = orjson.loads(answer.reply.body)
@@ -117,8 +117,8 @@ async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> N
     assert (told["session_id"], told["tenant_id"]) == (old.id, "t_acme")
     assert told["expires_at"].endswith("Z")
     assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
-    assert await tools.store.load(token.key) == old
-    assert story.identity_id == "u_ada"
+    assert await services.store.load(token.key) == old
+    assert context.identity_id == "u_ada"
 
 
 class Away(MemoryStore):
@@ -128,4 +128,4 @@ class Away(MemoryStore):
 
 async def test_what_cannot_be_found_out_is_no_end() -> None:
     with pytest.raises(StoreUnavailable):
-        await asked(cookie("A" * 43), tools=some_tools(Away()))
+        await asked(cookie("A" * 43), services=some_services(Away()))

@@ -6,43 +6,38 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.reasons import Reason
-from gateway.server.endpoints.answered import OwnAnswer
+from gateway.observe.audit import TenantSwitched
+from gateway.reasons import Reason, Verdict
+from gateway.server.context import RequestContext, Services
+from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.tenant import tenant
-from gateway.server.story import Story
-from gateway.server.tools import Tools
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
     NOW,
     Notes,
-    a_story,
+    call,
     cookie,
-    exchange,
     signed_in,
-    some_tools,
-    the_serving,
+    some_services,
+    the_runtime,
 )
 from tests.sessions.samples import a_session
 
 HTML = ("Accept", "text/html")
-SERVING = the_serving()
+RUNTIME = the_runtime()
 
 
 async def chosen(
-    *fields: tuple[str, str], form: str, tools: Tools | None = None
-) -> tuple[OwnAnswer, Story]:
+    *fields: tuple[str, str], form: str, services: Services | None = None
+) -> tuple[LocalResponse, RequestContext]:
     request = head(*fields, ("Transfer-Encoding", "chunked"), method="POST")
-    story = a_story()
-    answer = await tenant(
-        exchange(form.encode()), request, SERVING, story, tools or some_tools()
-    )
-    return answer, story
+    return await call(tenant, request, form.encode(), services=services)
 
 
-async def active(tools: Tools, key: str) -> str | None:
-    session = await tools.store.load(key)
+async def active(services: Services, key: str) -> str | None:
+    session = await services.store.load(key)
     assert isinstance(session, Session)
     return session.active_tenant_id
 
@@ -63,15 +58,17 @@ async def active(tools: Tools, key: str) -> str | None:
 async def test_what_is_not_ones_own_is_not_chosen(
     form: str, fields: list[tuple[str, str]], status: int, reason: Reason
 ) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await chosen(HTML, cookie(token), *fields, form=form, tools=tools)
+    answer, context = await chosen(
+        HTML, cookie(token), *fields, form=form, services=services
+    )
 
-    assert (answer.reply.status, story.reason) == (status, reason)
-    assert await active(tools, token.key) == "t_acme"
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == []
+    assert (answer.reply.status, context.reason) == (status, reason)
+    assert await active(services, token.key) == "t_acme"
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == []
 
 
 @pytest.mark.parametrize(
@@ -85,16 +82,18 @@ async def test_what_is_not_ones_own_is_not_chosen(
 async def test_a_session_that_is_over_chooses_nothing(
     session: Session | None, reason: Reason
 ) -> None:
-    tools = some_tools()
+    services = some_services()
     token = cookie("A" * 43)
     if session is not None:
-        token = cookie(await signed_in(tools, session))
+        token = cookie(await signed_in(services, session))
 
-    answer, story = await chosen(HTML, token, form="tenant_id=t_beta", tools=tools)
+    answer, context = await chosen(
+        HTML, token, form="tenant_id=t_beta", services=services
+    )
 
-    assert (answer.reply.status, story.decision, story.reason) == (
+    assert (answer.reply.status, context.verdict, context.reason) == (
         401,
-        "challenge",
+        Verdict.CHALLENGE,
         reason,
     )
 
@@ -110,9 +109,9 @@ async def test_a_session_that_is_over_chooses_nothing(
 async def test_nobody_is_asked_to_sign_in(
     fields: list[tuple[str, str]], reason: Reason
 ) -> None:
-    answer, story = await chosen(*fields, form="tenant_id=t_beta")
+    answer, context = await chosen(*fields, form="tenant_id=t_beta")
 
-    assert (answer.reply.status, story.reason) == (401, reason)
+    assert (answer.reply.status, context.reason) == (401, reason)
     assert "WWW-Authenticate" in dict(answer.reply.headers)
 
 
@@ -127,19 +126,17 @@ async def test_nobody_is_asked_to_sign_in(
 async def test_a_membership_becomes_the_active_tenant(
     fields: list[tuple[str, str]], form: str, status: int, to: str | None
 ) -> None:
-    tools = some_tools()
-    token = await signed_in(tools)
+    services = some_services()
+    token = await signed_in(services)
 
-    answer, story = await chosen(*fields, cookie(token), form=form, tools=tools)
+    answer, context = await chosen(*fields, cookie(token), form=form, services=services)
 
     assert answer.reply.status == status
     assert dict(answer.reply.headers).get("Location") == to
-    assert await active(tools, token.key) == "t_beta"
-    assert (story.identity_id, story.tenant_id) == ("u_ada", "t_beta")
-    assert isinstance(tools.report, Notes)
-    assert tools.report.audits == [
-        ("tenant_switch", {"before": "t_acme", "after": "t_beta"})
-    ]
+    assert await active(services, token.key) == "t_beta"
+    assert (context.identity_id, context.tenant_id) == ("u_ada", "t_beta")
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == [TenantSwitched(before="t_acme", after="t_beta")]
 
 
 class Busy(MemoryStore):
@@ -168,24 +165,26 @@ class Busy(MemoryStore):
 async def test_a_note_of_another_request_in_between_is_not_overwritten(
     losses: int, status: int, now_active: str
 ) -> None:
-    tools = some_tools(store=Busy(losses))
-    token = await signed_in(tools)
+    services = some_services(store=Busy(losses))
+    token = await signed_in(services)
 
-    answer, _ = await chosen(HTML, cookie(token), form="tenant_id=t_beta", tools=tools)
+    answer, _ = await chosen(
+        HTML, cookie(token), form="tenant_id=t_beta", services=services
+    )
 
     assert answer.reply.status == status
-    assert await active(tools, token.key) == now_active
-    assert (await tools.store.load(token.key)).last_seen_at == NOW + losses
+    assert await active(services, token.key) == now_active
+    assert (await services.store.load(token.key)).last_seen_at == NOW + losses
 
 
 async def test_a_session_that_changes_at_every_try_is_no_sign_out() -> None:
-    tools = some_tools(store=Busy(1_000))
-    token = await signed_in(tools)
+    services = some_services(store=Busy(1_000))
+    token = await signed_in(services)
 
     with pytest.raises(StoreUnavailable):
-        await chosen(HTML, cookie(token), form="tenant_id=t_beta", tools=tools)
+        await chosen(HTML, cookie(token), form="tenant_id=t_beta", services=services)
 
-    assert await active(tools, token.key) == "t_acme"
+    assert await active(services, token.key) == "t_acme"
 
 
 class Ending(MemoryStore):
@@ -197,15 +196,15 @@ class Ending(MemoryStore):
 
 
 async def test_a_session_that_ends_meanwhile_stays_ended() -> None:
-    tools = some_tools(store=Ending())
-    token = await signed_in(tools)
+    services = some_services(store=Ending())
+    token = await signed_in(services)
 
-    answer, story = await chosen(
-        HTML, cookie(token), form="tenant_id=t_beta", tools=tools
+    answer, context = await chosen(
+        HTML, cookie(token), form="tenant_id=t_beta", services=services
     )
 
-    assert (answer.reply.status, story.reason) == (401, Reason.SESSION_REVOKED)
-    assert not (await tools.store.load(token.key)).active
+    assert (answer.reply.status, context.reason) == (401, Reason.SESSION_REVOKED)
+    assert not (await services.store.load(token.key)).active
 
 
 class Away(MemoryStore):
@@ -216,5 +215,5 @@ class Away(MemoryStore):
 async def test_without_the_store_nothing_is_said_to_have_changed() -> None:
     with pytest.raises(StoreUnavailable):
         await chosen(
-            HTML, cookie("A" * 43), form="tenant_id=t", tools=some_tools(Away())
+            HTML, cookie("A" * 43), form="tenant_id=t", services=some_services(Away())
         )

@@ -1,4 +1,4 @@
-"""Who asks in `gateway explain`: an example, nobody, or a session out of Redis."""
+"""Who sends the request of `gateway explain`: an example, or a session out of Redis."""
 
 import asyncio
 from dataclasses import replace
@@ -10,32 +10,31 @@ from gateway.config.load import LoadedConfig
 from gateway.errors import GatewayError
 from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
-from gateway.sessions.authenticate import (
-    Anonymous,
-    Authenticated,
-    Authentication,
-    authenticate,
-)
+from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.cookie import TOKEN_BYTES, new_token
 from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.service import new_session
-from gateway.sessions.store import Found
+from gateway.sessions.store import Found, Held
 
+_ANONYMOUS: Final = "anonymous"
 _EXAMPLES: Final = ("admin", "member")
-# The same each time, as what is printed is.
+# The same each time, as the output is.
 _SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
+# It stands for the cookie of a session, which only its user has.
+_CREDENTIAL: Final = new_token(bytes(TOKEN_BYTES))
 
 
-class Asker:
-    """One caller, by what `--as` says."""
+class Subject:
+    """The value of `--as`."""
 
     def __init__(
         self, loaded: LoadedConfig, foreign: Profile | None, who: str, now: float
     ) -> None:
-        """Take whom to be.
+        """Hold what resolves `who`; nothing is looked up yet.
 
         Args:
             loaded: the configuration.
@@ -48,30 +47,29 @@ class Asker:
         self._who = who
         self._now = now
 
-    def authenticate(self, *, ignored: bool) -> Authentication:
-        """Say who it is, as the server would; nobody where sessions are ignored.
+    def credential(self) -> Held | Anonymous:
+        """Return what stands for the session cookie of the request."""
+        if self._who == _ANONYMOUS:
+            return Anonymous(reason=Reason.NO_SESSION)
+        return _CREDENTIAL
+
+    def record(self) -> Found:
+        """Return the session, as the store has it.
 
         Raises:
-            GatewayError: there is no such session, or Redis cannot be asked.
+            GatewayError: there is no such session, or Redis cannot be queried.
         """
-        if ignored or self._who == "anonymous":
-            return Anonymous(reason=Reason.NO_SESSION)
         if self._who in _EXAMPLES:
-            return Authenticated(session=self._example(), key="")
-        key, found = asyncio.run(self._find(self._who))
+            return self._example()
+        found = asyncio.run(self._find(self._who))
         if found is None:
             raise GatewayError(f"there is no session with the id {self.name}")
-        return authenticate(
-            found,
-            key=key,
-            now=self._now,
-            policy=build_lifetimes(self._loaded.config),
-        )
+        return found
 
     @property
     def name(self) -> str:
-        """Name who asks; the id of an app's session is a secret, so by its hash."""
-        known = (*_EXAMPLES, "anonymous")
+        """A printable name; the id of an app's session is a secret, so its hash."""
+        known = (*_EXAMPLES, _ANONYMOUS)
         if self._foreign is None or self._who in known or is_key(self._who):
             return self._who
         return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
@@ -97,12 +95,12 @@ class Asker:
             session_id=_SESSION_ID,
         )
 
-    async def _find(self, session_id: str) -> tuple[str, Found]:
+    async def _find(self, session_id: str) -> Found:
         redis = self._loaded.config.redis
         url = redis.url.get_secret_value()
         if url == "embedded":
             raise GatewayError(
-                "redis.url is embedded: only the running gateway can ask it;"
+                "redis.url is embedded: only the running gateway can query it;"
                 " use --as admin, member or anonymous"
             )
         address = replace(
@@ -111,14 +109,15 @@ class Asker:
         if self._foreign is None:
             own = RedisStore(address, timeout=redis.timeout)
             try:
-                return await own.find(session_id) or ("", None)
+                found = await own.find(session_id)
+                return None if found is None else found[1]
             finally:
                 await own.close()
         apps = ForeignStore(address, timeout=redis.timeout, remember=0)
         try:
             credential = await apps.search(self._foreign, session_id)
             if credential is None:
-                return "", None
-            return credential.key, await apps.look_up(credential, self._now)
+                return None
+            return await apps.look_up(credential, self._now)
         finally:
             await apps.close()

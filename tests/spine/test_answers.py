@@ -12,15 +12,14 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
 from gateway.server.endings import _FAILURES as RAISED
-from gateway.server.replies import FAILURES, Replies, SignInPages
+from gateway.spine.answers import FAILURES, Answer, Answers, SignInPages
 from tests.http.heads import REQUEST_ID, head
 
 PAGES = Pages(realm="app.example")
 
 
-def replies(**changes: Any) -> Replies:
-    return Replies(
-        pages=PAGES,
+def answers(**changes: Any) -> Answers:
+    return Answers(
         realm="app.example",
         sign_in=SignInPages(
             **{
@@ -153,7 +152,7 @@ def test_who_is_asked_to_sign_in_is_shown_where(
     location: str | None,
     authenticate: str | None,
 ) -> None:
-    reply = replies().to_decision(decision, wanted, caller)
+    reply = sent(answers().to_decision(decision, wanted, caller))
 
     assert reply.status == status
     assert field(reply, "Location") == location
@@ -171,7 +170,7 @@ def test_who_is_refused_is_told_as_the_route_says(
     status: int,
     location: str | None,
 ) -> None:
-    reply = replies().to_decision(decision, wanted, caller)
+    reply = sent(answers().to_decision(decision, wanted, caller))
 
     assert reply.status == status
     assert field(reply, "Location") == location
@@ -179,14 +178,14 @@ def test_who_is_refused_is_told_as_the_route_says(
 
 
 def test_without_a_page_for_tenants_it_is_a_refusal() -> None:
-    reply = replies(no_tenant=None).to_decision(NO_TENANT, AUTO, BROWSER)
+    reply = sent(answers(no_tenant=None).to_decision(NO_TENANT, AUTO, BROWSER))
 
     assert reply.status == 403
 
 
 def test_a_program_is_told_why_and_where_to_sign_in() -> None:
     """RFC 9457."""
-    reply = replies().to_decision(NOBODY, AUTO, PROGRAM)
+    reply = sent(answers().to_decision(NOBODY, AUTO, PROGRAM))
 
     assert field(reply, "Content-Type") == "application/problem+json"
     told = orjson.loads(reply.body)
@@ -202,7 +201,7 @@ def test_a_program_is_told_why_and_where_to_sign_in() -> None:
 
 
 def test_a_browser_is_shown_a_page() -> None:
-    reply = replies().to_decision(NOT_ADMIN, AUTO, BROWSER)
+    reply = sent(answers().to_decision(NOT_ADMIN, AUTO, BROWSER))
 
     assert field(reply, "Content-Type") == "text/html; charset=utf-8"
     assert b"This page is for administrators." in reply.body
@@ -210,9 +209,9 @@ def test_a_browser_is_shown_a_page() -> None:
 
 def test_a_hidden_page_is_told_as_one_that_is_not_there() -> None:
     for caller in (BROWSER, PROGRAM):
-        hidden = replies().to_decision(NOT_ADMIN, F404, caller)
+        hidden = sent(answers().to_decision(NOT_ADMIN, F404, caller))
 
-        assert hidden == replies().no_route(caller)
+        assert hidden == sent(answers().no_route(caller))
 
 
 # The way back
@@ -243,15 +242,15 @@ def test_who_is_signed_in_goes_back_only_to_what_is_safe(
 ) -> None:
     caller = head(HTML, NAVIGATE, target=f"/auth/login?{query}")
 
-    reply = replies().to_decision(SIGNED_IN, AUTO, caller)
+    reply = sent(answers().to_decision(SIGNED_IN, AUTO, caller))
 
     assert (reply.status, field(reply, "Location")) == (302, location)
 
 
 def test_the_sign_in_page_may_be_elsewhere_and_have_a_query() -> None:
-    pages = replies(url="https://id.example/in?client=1#top", return_to="next")
+    pages = answers(url="https://id.example/in?client=1#top", return_to="next")
 
-    reply = pages.to_decision(NOBODY, AUTO, BROWSER)
+    reply = sent(pages.to_decision(NOBODY, AUTO, BROWSER))
 
     assert field(reply, "Location") == (
         "https://id.example/in?client=1&next=/a/b%3Fc%3Dd%26e&reason=no_session#top"
@@ -264,7 +263,7 @@ def test_the_sign_in_page_may_be_elsewhere_and_have_a_query() -> None:
 def test_a_broken_request_is_refused_without_an_echo() -> None:
     refusal = BadRequest(status=400, reason=Reason.BAD_TARGET, detail="<script>")
 
-    reply = replies().to_bad_request(refusal, request_id=REQUEST_ID)
+    reply = sent(answers().to_bad_request(refusal))
 
     assert reply.status == 400
     assert field(reply, "Content-Type") == "application/problem+json"
@@ -290,14 +289,14 @@ def test_a_broken_request_is_refused_without_an_echo() -> None:
 def test_a_refusal_says_what_would_be_taken(
     refusal: BadRequest, name: str, value: str
 ) -> None:
-    reply = replies().to_bad_request(refusal, request_id=REQUEST_ID)
+    reply = sent(answers().to_bad_request(refusal))
 
     assert (reply.status, field(reply, name)) == (refusal.status, value)
 
 
 def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
     """RFC 9110, section 15.5.6."""
-    reply = replies().method_not_allowed(PROGRAM, ("GET", "HEAD"))
+    reply = sent(answers().method_not_allowed(PROGRAM, ("GET", "HEAD")))
 
     assert (reply.status, field(reply, "Allow")) == (405, "GET, HEAD")
 
@@ -307,7 +306,7 @@ def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
 def test_a_failure_has_its_status_and_only_a_503_says_when_to_try_again(
     reason: Reason, caller: RequestHead
 ) -> None:
-    reply = replies().to_failure(reason, caller)
+    reply = sent(answers().to_failure(reason, caller))
 
     assert reply.status == FAILURES[reason]
     assert (field(reply, "Retry-After") is not None) is (reply.status == 503)
@@ -319,9 +318,13 @@ def test_whatever_is_raised_on_the_way_has_a_status() -> None:
 
 
 def test_our_own_paths_ask_for_a_session_with_a_status() -> None:
-    reply = replies().unauthenticated(Reason.SESSION_EXPIRED, BROWSER)
+    reply = sent(answers().unauthenticated(Reason.SESSION_EXPIRED, BROWSER))
 
     assert (reply.status, field(reply, "WWW-Authenticate")) == (401, SESSION)
+
+
+def sent(answer: Answer) -> Reply:
+    return PAGES.render(answer, REQUEST_ID)
 
 
 def field(reply: Reply, name: str) -> str | None:

@@ -2,39 +2,37 @@
 
 from gateway.http.head import BadRequest, RequestHead, read_head
 from gateway.reasons import Reason
-from gateway.server.exchange import Exchange
-from gateway.server.serving import Serving
+from gateway.server.context import RequestContext
 
 
-def read_arrival(
-    exchange: Exchange, serving: Serving, *, request_id: str, span_id: str
-) -> RequestHead | BadRequest:
-    """Read the head of an exchange, within the limits of the configuration.
+def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadRequest:
+    """Return the head of the request, within the limits of the configuration.
 
-    What a parser could not read comes as its refusal.
+    A request that the parser could not read comes as the parser's refusal.
     """
-    asked, client = exchange.asked, exchange.client
-    if isinstance(asked, BadRequest):
-        return asked
-    raw_headers = asked.raw_headers
+    exchange, runtime = context.exchange, context.runtime
+    message, client = exchange.asked, exchange.client
+    if isinstance(message, BadRequest):
+        return message
+    raw_headers = message.raw_headers
     if exchange.fat:
         size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
-        if size > serving.limits.header_bytes:
+        if size > runtime.limits.header_bytes:
             return BadRequest(
                 status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
             )
     head = read_head(
-        method=asked.method,
-        raw_target=asked.path,
-        version=asked.version,
+        method=message.method,
+        raw_target=message.path,
+        version=message.version,
         raw_headers=raw_headers,
         peer=client.peer,
         tls=client.tls,
-        rules=serving.head_rules,
-        request_id=request_id,
+        rules=runtime.head_rules,
+        request_id=context.request_id,
         span_id=span_id,
     )
-    limit = serving.limits.body_bytes
+    limit = runtime.limits.body_bytes
     if (
         limit
         and isinstance(head, RequestHead)

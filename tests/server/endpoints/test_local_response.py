@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.server.body import BodyTooLarge
-from gateway.server.endpoints.answered import read_form
+from gateway.server.endpoints.local_response import read_form
 from tests.http.heads import head
-from tests.server.parts import exchange
+from tests.server.parts import a_context
 
 CHUNKED = head(("Transfer-Encoding", "chunked"), method="POST")
 
@@ -27,11 +27,11 @@ CHUNKED = head(("Transfer-Encoding", "chunked"), method="POST")
     ],
 )
 async def test_a_form_is_its_fields(sent: bytes, form: dict[str, str]) -> None:
-    assert await read_form(exchange(sent), CHUNKED) == form
+    assert await read_form(a_context(CHUNKED, sent)) == form
 
 
 async def test_a_form_may_come_in_pieces() -> None:
-    assert await read_form(exchange(b"a=", b"1&b", b"=2"), CHUNKED) == {
+    assert await read_form(a_context(CHUNKED, b"a=", b"1&b", b"=2")) == {
         "a": "1",
         "b": "2",
     }
@@ -39,26 +39,27 @@ async def test_a_form_may_come_in_pieces() -> None:
 
 async def test_a_large_form_is_not_read_to_its_end() -> None:
     with pytest.raises(BodyTooLarge):
-        await read_form(exchange(b"a=" + b"x" * 16 * 1024), CHUNKED)
+        await read_form(a_context(CHUNKED, b"a=" + b"x" * 16 * 1024))
 
 
 async def test_without_a_body_there_is_nothing_to_read() -> None:
-    assert await read_form(exchange(b"a=1"), head(method="POST")) == {}
+    assert await read_form(a_context(head(method="POST"), b"a=1")) == {}
 
 
 async def test_who_waits_to_send_is_told_to() -> None:
-    waiting = exchange(b"a=1")
     asks = head(
         ("Expect", "100-continue"), ("Transfer-Encoding", "chunked"), method="POST"
     )
 
-    assert await read_form(waiting, asks) == {"a": "1"}
-    assert waiting.client.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    context = a_context(asks, b"a=1")
+
+    assert await read_form(context) == {"a": "1"}
+    assert context.exchange.client.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 @given(sent=st.binary(max_size=64))
 async def test_any_bytes_are_some_form(sent: bytes) -> None:
     """Law 7."""
-    form = await read_form(exchange(sent), CHUNKED)
+    form = await read_form(a_context(CHUNKED, sent))
 
     assert all(isinstance(value, str) for value in form.values())

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.server.body import ClientBody
-from gateway.server.exchange import Exchange
+from gateway.server.context import RequestContext
+from gateway.spine.answers import Answer
 
 _FORM_LIMIT: Final = 16 * 1024
 _FIELDS: Final = 20
@@ -16,14 +16,14 @@ _LEAST_RATE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnAnswer:
-    """A reply of ours, and the cookies that go with it."""
+class LocalResponse:
+    """A response of the gateway's own, and the cookies that it sets."""
 
-    reply: Reply
+    reply: Reply | Answer
     cookies: tuple[str, ...] = ()
 
 
-async def read_form(exchange: Exchange, head: RequestHead) -> dict[str, str]:
+async def read_form(context: RequestContext) -> dict[str, str]:
     """Read the fields of an HTML form (WHATWG URL, section 5), at most 16 KiB.
 
     A field given twice is dropped, as nobody can say which one was meant.
@@ -31,16 +31,16 @@ async def read_form(exchange: Exchange, head: RequestHead) -> dict[str, str]:
     Raises:
         BodyTooLarge, BodyStalled, RequestPayloadError: as ClientBody.read.
     """
-    if not head.has_body:
+    if not context.head.has_body:
         return {}
     body = ClientBody(
-        exchange.payload,
-        chunked=head.chunked,
+        context.exchange.payload,
+        chunked=context.head.chunked,
         limit=_FORM_LIMIT,
         idle=_IDLE,
         least_rate=_LEAST_RATE,
-        send=exchange.client.send,
-        expects_continue=head.expect_continue,
+        send=context.exchange.client.send,
+        expects_continue=context.head.expect_continue,
     )
     pieces = []
     while piece := await body.read():

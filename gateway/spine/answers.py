@@ -1,19 +1,19 @@
-"""From a refusal to the reply that the caller understands; pure.
+"""From a refusal to the answer that the caller understands; pure.
 
-A browser that navigates is shown the way: to sign in, to its tenants, to a page.
-A program is told with problem+json and a status. A WebSocket handshake is never
+A browser that navigates is redirected to sign in or to choose a tenant, or sees a
+page. A program gets problem+json and a status. A WebSocket handshake is never
 redirected, since no client follows it (RFC 6455, section 4.1, leaves it open).
 """
 
-from dataclasses import dataclass
-from typing import Final, assert_never
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, assert_never
 
 from gateway.decision import Challenge, Deny
+from gateway.http.challenge import session_challenge
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.navigation import is_navigation
 from gateway.http.return_to import login_location, safe_return_to
-from gateway.pages.pages import Pages
-from gateway.pages.reply import Reply
+from gateway.http.value import value
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Unauthenticated
 
@@ -34,12 +34,43 @@ FAILURES: Final[dict[Reason, int]] = {
     Reason.BAD_FRAMING: 400,
     Reason.BAD_TARGET: 400,
 }
-"""What could not be found out or reached, and its status."""
+"""The status of each failure."""
+
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@value
+class Problem:
+    """A refusal or a failure: problem+json (RFC 9457), or a page if `html`.
+
+    login_url  where to sign in and come back
+    headers    fields in addition to those that the status requires
+    detail     replaces the reason's sentence; the gateway's own words
+    """
+
+    status: int
+    reason: Reason
+    html: bool
+    login_url: str | None = None
+    headers: Headers = ()
+    detail: str | None = None
+
+
+@value
+class Redirect:
+    """Another page; `status` is 302 or 303."""
+
+    status: int
+    location: str
+
+
+Answer: TypeAlias = Problem | Redirect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInPages:
-    """Where people are sent, from the configuration."""
+    """Where users are redirected, from the configuration."""
 
     url: str
     return_to: str
@@ -51,54 +82,47 @@ class SignInPages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replies:
-    """Writes every refusal that the gateway gives."""
+class Answers:
+    """Chooses every answer of the gateway that is no endpoint's."""
 
-    pages: Pages
     sign_in: SignInPages
-    realm: str
+    realm: str = field(default="gateway")
 
     def to_decision(
         self, decision: Challenge | Deny, route: Route, head: RequestHead
-    ) -> Reply:
-        """Answer a request that may not pass."""
+    ) -> Answer:
+        """Return the answer to a request that is not allowed."""
         if isinstance(decision, Challenge):
             return self._challenge(decision.reason, route, head)
         return self._deny(decision.reason, route, head)
 
-    def to_bad_request(self, refusal: BadRequest, *, request_id: str) -> Reply:
-        """Answer what broke a law; echoes nothing of it."""
-        extra = refusal.headers
+    def to_bad_request(self, refusal: BadRequest) -> Problem:
+        """Return the answer to a request that is not valid; it echoes nothing of it."""
+        headers = refusal.headers
         if refusal.status == 405:
-            extra = (*extra, ("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
-        return self.pages.problem(
-            refusal.status,
-            refusal.reason,
-            html=False,
-            request_id=request_id,
-            extra_headers=extra,
+            methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+            headers = (*headers, ("Allow", methods))
+        return Problem(
+            status=refusal.status, reason=refusal.reason, html=False, headers=headers
         )
 
-    def to_failure(self, reason: Reason, head: RequestHead) -> Reply:
-        """Answer what could not be found out or reached (FAILURES has the status)."""
+    def to_failure(self, reason: Reason, head: RequestHead) -> Problem:
+        """Return the answer to a failure (FAILURES has the status)."""
         status = FAILURES[reason]
         return self.problem(
-            status, reason, head, extra=(_RETRY_AFTER,) if status == 503 else ()
+            status, reason, head, headers=(_RETRY_AFTER,) if status == 503 else ()
         )
 
-    def no_route(self, head: RequestHead) -> Reply:
-        """Answer a request that no route takes."""
+    def no_route(self, head: RequestHead) -> Problem:
+        """Return a 404."""
         return self.problem(404, Reason.NO_ROUTE, head)
 
-    def method_not_allowed(self, head: RequestHead, allowed: tuple[str, ...]) -> Reply:
-        """Answer a method that no route at this address takes."""
-        # RFC 9110, section 15.5.6: the answer MUST have Allow.
-        return self.problem(
-            405,
-            Reason.METHOD_NOT_ALLOWED,
-            head,
-            extra=(("Allow", ", ".join(allowed)),),
-        )
+    def method_not_allowed(
+        self, head: RequestHead, allowed: tuple[str, ...]
+    ) -> Problem:
+        """Return a 405 with Allow, which it MUST have (RFC 9110, section 15.5.6)."""
+        allow = ("Allow", ", ".join(allowed))
+        return self.problem(405, Reason.METHOD_NOT_ALLOWED, head, headers=(allow,))
 
     def problem(
         self,
@@ -106,44 +130,44 @@ class Replies:
         reason: Reason,
         head: RequestHead,
         *,
-        extra: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
         login_url: str | None = None,
-    ) -> Reply:
-        """Answer with a page or problem+json, as the caller reads."""
-        return self.pages.problem(
-            status,
-            reason,
+        detail: str | None = None,
+    ) -> Problem:
+        """Return a problem in the form that the caller reads."""
+        return Problem(
+            status=status,
+            reason=reason,
             html=is_navigation(head),
-            request_id=head.request_id,
             login_url=login_url,
-            extra_headers=extra,
+            headers=headers,
+            detail=detail,
         )
 
-    def unauthenticated(self, reason: Reason, head: RequestHead) -> Reply:
-        """Answer 401 on one of our own paths."""
-        scheme = f'Session realm="{self.realm}"'
+    def unauthenticated(self, reason: Reason, head: RequestHead) -> Problem:
+        """Return a 401 for one of the gateway's own paths."""
         return self.problem(
             401,
             reason,
             head,
-            extra=(("WWW-Authenticate", scheme),),
+            headers=(session_challenge(self.realm),),
             login_url=self.login_location(head, reason),
         )
 
-    def redirect(self, head: RequestHead, location: str) -> Reply:
-        """Send the caller to another page with the method that fits."""
+    def redirect(self, head: RequestHead, location: str) -> Redirect:
+        """Return a redirect with the status that fits the method."""
         # RFC 9110, section 15.4.4: 303 turns any method into a GET of the other.
         status = 302 if head.method in {"GET", "HEAD"} else 303
-        return self.pages.redirect(status, location)
+        return Redirect(status=status, location=location)
 
     def login_location(self, head: RequestHead, reason: Reason) -> str:
-        """Name the page where `reason` can be mended, with the way back."""
+        """Return the page that resolves `reason`, with the address to return to."""
         page = self.sign_in
         url = page.step_up if reason in _STRONGER else page.url
         return login_location(url, page.return_to, head.target.raw, reason)
 
     def after_sign_in(self, head: RequestHead) -> str:
-        """Name the page for who is signed in already: the way back, or home."""
+        """Return the page for a user who is signed in: the one asked for, or home."""
         wanted = _query_value(head.target.query, self.sign_in.return_to)
         if wanted is not None:
             safe = self.safe_return_to(wanted)
@@ -152,31 +176,28 @@ class Replies:
         return self.sign_in.home
 
     def safe_return_to(self, value: str) -> str | None:
-        """Check an address to return to; None when it leads elsewhere."""
+        """Return a validated address to return to; None if it leads elsewhere."""
         return safe_return_to(
             value,
             public_origin=self.sign_in.public_origin,
             allowed=self.sign_in.allowed_return_urls,
         )
 
-    def _challenge(self, reason: Reason, route: Route, head: RequestHead) -> Reply:
+    def _challenge(self, reason: Reason, route: Route, head: RequestHead) -> Answer:
         location = self.login_location(head, reason)
         if _redirects(route, head) and _leads_on(head, location):
             return self.redirect(head, location)
-        # RFC 9110, section 15.5.2: a 401 MUST say how to authenticate.
-        scheme = f'Session realm="{self.realm}"'
-        if reason in _STRONGER:
-            # RFC 9470, section 3.
-            scheme += ', error="insufficient_user_authentication"'
+        # RFC 9470, section 3.
+        error = "insufficient_user_authentication" if reason in _STRONGER else None
         return self.problem(
             401,
             reason,
             head,
-            extra=(("WWW-Authenticate", scheme),),
+            headers=(session_challenge(self.realm, error=error),),
             login_url=location,
         )
 
-    def _deny(self, reason: Reason, route: Route, head: RequestHead) -> Reply:
+    def _deny(self, reason: Reason, route: Route, head: RequestHead) -> Answer:
         browser = is_navigation(head) and head.websocket is None
         if reason is Reason.ALREADY_SIGNED_IN and browser:
             return self.redirect(head, self.after_sign_in(head))
@@ -188,7 +209,7 @@ class Replies:
             if _leads_on(head, location):
                 return self.redirect(head, location)
         if route.forbidden == "404":
-            # As if there were no such page: not even the reason tells.
+            # As if there were no such page: not even the reason is given.
             return self.no_route(head)
         elsewhere = route.forbidden.startswith("/") and browser
         if elsewhere and _leads_on(head, route.forbidden):
@@ -200,10 +221,10 @@ _STRONGER: Final = frozenset({Reason.STEP_UP, Reason.AAL_TOO_LOW})
 
 
 def _leads_on(head: RequestHead, location: str) -> bool:
-    """Tell whether a redirect leads to another page than the one asked for.
+    """Return whether a redirect leads to another page than the one requested.
 
-    A sign-in page that is itself behind a session would send in circles: its own
-    address grows by each turn, until the browser gives up. The person is told instead.
+    A sign-in page that itself requires a session would redirect in circles, its
+    address growing by each turn, until the browser gives up. A page is shown instead.
     """
     return location.partition("?")[0].partition("#")[0] != head.target.path
 

@@ -1,0 +1,23 @@
+"""The one builder of WWW-Authenticate."""
+
+
+def session_challenge(realm: str, *, error: str | None = None) -> tuple[str, str]:
+    """Return the header field of a 401 that asks for a session cookie.
+
+    RFC 9110, section 15.5.2: a 401 MUST name a way to authenticate. `Session` is
+    no registered scheme: a browser must not open its password dialogue for it.
+
+    Args:
+        realm: the public host; whatever a quoted-string cannot hold is left out.
+        error: RFC 9470, section 3: why the session at hand does not suffice.
+    """
+    value = f"Session realm={quoted_string(realm)}"
+    if error is not None:
+        value += f", error={quoted_string(error)}"
+    return ("WWW-Authenticate", value)
+
+
+def quoted_string(text: str) -> str:
+    """Return the text as a quoted-string (RFC 9110, section 5.6.4)."""
+    plain = "".join(c for c in text if c.isascii() and c.isprintable())
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

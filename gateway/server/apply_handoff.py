@@ -1,0 +1,39 @@
+"""Applies the sign-in header protocol: an upstream signs a user in, or out."""
+
+from collections.abc import Sequence
+
+from gateway.errors import BadAnswer
+from gateway.observe.audit import HandOffRefused
+from gateway.server.context import RequestContext
+from gateway.server.hand_off import BadHandOff, HandOff, SignIn, SignOut
+from gateway.server.runtime import Application
+from gateway.server.session_changes import sign_in, sign_out
+
+
+async def apply_handoff(
+    hand_off: HandOff,
+    application: Application,
+    cookies: Sequence[str],
+    context: RequestContext,
+) -> Sequence[str]:
+    """Apply a sign-in or sign-out of a response; return the cookies to set.
+
+    Raises:
+        BadAnswer: it is invalid.
+        StoreUnavailable: the app believes that the user is signed in (or out), and
+            the store does not have it. The response would be wrong, and is not sent.
+    """
+    store = context.services.own
+    if not application.may_sign_in or store is None:
+        context.audit(HandOffRefused(upstream=application.view.name))
+        return cookies
+    try:
+        match hand_off:
+            case BadHandOff(why=why):
+                raise BadAnswer(why)
+            case SignIn():
+                return await sign_in(hand_off, store, context)
+            case SignOut(which=which):
+                return await sign_out(which, context)
+    except ValueError as error:
+        raise BadAnswer(str(error)) from error

@@ -1,0 +1,91 @@
+"""Which session a request names, and which cookies an upstream may see of it.
+
+The one place where a cookie becomes a credential: routes and the gateway's own
+endpoints read it here, so that a cookie means the same in all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+from typing import Final
+
+from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.cookie import (
+    Malformed,
+    NoCookie,
+    SessionToken,
+    read_session_token,
+    strip_cookie,
+)
+from gateway.sessions.formats.credential import (
+    Credential,
+    other_credential,
+    read_credential,
+)
+from gateway.sessions.store import Held
+from gateway.spine.ruleset import Ruleset
+
+
+def credential_of(head: RequestHead, rules: Ruleset) -> Held | Anonymous:
+    """Return the session credential of a request, or why it has none.
+
+    With the sessions of an app, a header beside the cookie that the app would take
+    for another session leaves the request unauthenticated: two readers would see
+    two users.
+    """
+    foreign = rules.foreign
+    found = (
+        read_session_token(head.cookies, rules.cookie_name)
+        if foreign is None
+        else read_credential(foreign, head.cookies)
+    )
+    match found:
+        case SessionToken() as token:
+            return token
+        case NoCookie():
+            return Anonymous(reason=Reason.NO_SESSION)
+        case Malformed(reason=reason):
+            return Anonymous(reason=reason)
+        case Credential() as credential:
+            if other_credential(credential.profile, head.headers) is not None:
+                return Anonymous(reason=Reason.TWO_CREDENTIALS)
+            return credential
+
+
+def cookies_to_forward(
+    head: RequestHead, authentication: Authentication, rules: Ruleset
+) -> Sequence[bytes]:
+    """Return the Cookie values that an upstream may see, as far as the session decides.
+
+    An app that reads its own session cookie must not find a user there where the
+    gateway found none. A cookie that the app would not accept either may pass.
+    """
+    if rules.foreign is None or isinstance(authentication, Authenticated):
+        return head.cookies
+    match _WITHHELD.get(authentication.reason):
+        case None:
+            return head.cookies
+        case _Withhold.ALL:
+            return ()
+        case _Withhold.SESSION:
+            left = strip_cookie(head.cookies, frozenset((rules.cookie_name,)))
+            return () if left is None else (left,)
+
+
+class _Withhold(Enum):
+    ALL = auto()
+    SESSION = auto()
+
+
+# Any other reason withholds nothing. A cookie that parsers read differently cannot
+# be cut out for all of them, so none of the request's cookies is forwarded.
+_WITHHELD: Final[Mapping[Reason, _Withhold]] = {
+    Reason.MALFORMED: _Withhold.ALL,
+    Reason.BAD_SIGNATURE: _Withhold.SESSION,
+    Reason.TWO_CREDENTIALS: _Withhold.SESSION,
+    Reason.SESSION_REVOKED: _Withhold.SESSION,
+    Reason.STORE_UNAVAILABLE: _Withhold.SESSION,
+    # Fetch, section 3.3: a genuine preflight has no cookie.
+    Reason.PREFLIGHT: _Withhold.SESSION,
+}

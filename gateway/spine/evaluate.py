@@ -1,0 +1,307 @@
+"""What becomes of a request: two pure halves around the one look-up.
+
+    before_lookup(head)            -> Lookup, or an outcome that needs none
+    (the caller queries the store)
+    after_lookup(lookup, record)   -> an outcome
+
+The second half starts where the first one stopped. No caller repeats a step.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from gateway.decision import AccessRequest, Allow, Challenge, decide, outside_networks
+from gateway.http.head import BadRequest, RequestHead
+from gateway.http.target import BadTarget
+from gateway.outbound import plan_outbound
+from gateway.reasons import Reason, Verdict
+from gateway.routes.model import Route, Rule
+from gateway.routes.table import Match, MethodNotAllowed, NoRoute
+from gateway.sessions.authenticate import (
+    Anonymous,
+    Authenticated,
+    Authentication,
+    authenticate,
+)
+from gateway.sessions.store import Found, Held
+from gateway.spine.credential import cookies_to_forward, credential_of
+from gateway.spine.grants import NO_GRANTS, grants_for
+from gateway.spine.local_paths import (
+    WELL_KNOWN_JWKS,
+    endpoint_of,
+    is_local,
+    methods_of,
+)
+from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
+from gateway.spine.ruleset import RoutePlan, Ruleset
+from gateway.tenants import resolve_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The store could not be queried: valid or not is unknown."""
+
+
+LookupResult: TypeAlias = Found | Unavailable
+
+
+def before_lookup(
+    head: RequestHead,
+    rules: Ruleset,
+    *,
+    now: float,
+    credential: Held | Anonymous | None = None,
+) -> Lookup | Outcome:
+    """Evaluate a request as far as it goes without its session.
+
+    Args:
+        head: the request.
+        rules: the configuration.
+        now: seconds since the epoch.
+        credential: replaces the one that the request carries, for a caller that
+            asks on behalf of somebody else.
+
+    Returns:
+        Lookup where the session decides; otherwise the outcome.
+    """
+    path = head.target.path
+    # "/." first: a comparison that spares most requests the others.
+    if path.startswith("/.") and (
+        is_local(path) or (path == WELL_KNOWN_JWKS and rules.owns_jwks)
+    ):
+        return _local(head, rules)
+    matched = rules.routes.match(head.method, head.host, path, head.preflight_method)
+    if not isinstance(matched, Match):
+        return _unmatched(matched, head, rules)
+    plan = rules.plans[matched.route.id]
+    route = plan.route
+    if not head.target.escapes <= route.path_allows:
+        odd = ", ".join(sorted(head.target.escapes - route.path_allows))
+        return refuse(
+            BadRequest(
+                status=400, reason=Reason.BAD_TARGET, detail=f"{odd} is not allowed"
+            ),
+            rules,
+            route,
+        )
+    if outside_networks(route, head):
+        # Refused whoever it is, so the store is not queried.
+        credential = Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
+    elif head.preflight and route.preflight_pass:
+        credential = Anonymous(reason=Reason.PREFLIGHT)
+    elif route.session_ignored:
+        credential = Anonymous(reason=Reason.NO_SESSION)
+    elif credential is None:
+        credential = credential_of(head, rules)
+    if isinstance(credential, Anonymous):
+        return _conclude(head, plan, rules, credential, None, now=now, nonce="")
+    return Lookup(head=head, route=route, credential=credential)
+
+
+def after_lookup(
+    lookup: Lookup,
+    found: LookupResult,
+    rules: Ruleset,
+    *,
+    now: float,
+    nonce: str,
+    doubted: bool = False,
+) -> Forward | Respond:
+    """Evaluate the rest of a request, with what the store returned.
+
+    Args:
+        lookup: the result of `before_lookup`, under the same `rules`.
+        found: the record; `Unavailable` if the store could not be queried.
+        rules: the configuration.
+        now: seconds since the epoch; not before that of the first half.
+        nonce: 32 random hex digits, unique to this request.
+        doubted: the clock stepped forward so lately that the step may be undone.
+    """
+    head, plan = lookup.head, rules.plans[lookup.route.id]
+    if isinstance(found, Unavailable):
+        if plan.route.rule is not Rule.PUBLIC:
+            return _store_unavailable(lookup, plan, rules, now)
+        # Open to everyone, so the outage need not stop the request; the upstream
+        # learns of no user, and no cookie is touched.
+        return _conclude(
+            head,
+            plan,
+            rules,
+            Anonymous(reason=Reason.STORE_UNAVAILABLE),
+            None,
+            now=now,
+            nonce=nonce,
+        )
+    who = authenticate(
+        found,
+        key=lookup.credential.key,
+        now=now,
+        policy=rules.lifetimes,
+        doubted=doubted,
+    )
+    return _conclude(
+        head,
+        plan,
+        rules,
+        who,
+        lookup.credential,
+        now=now,
+        nonce=nonce,
+        doubted=doubted,
+    )
+
+
+def refuse(refusal: BadRequest, rules: Ruleset, route: Route | None = None) -> Respond:
+    """Return the outcome of a request that is not valid; its connection ends.
+
+    What follows a request that broke the rules cannot be trusted to begin where it
+    seems to.
+    """
+    return Respond(
+        verdict=Verdict.REFUSE,
+        reason=refusal.reason,
+        answer=rules.answers.to_bad_request(refusal),
+        route=route,
+        close=True,
+        detail=refusal.detail,
+    )
+
+
+def _conclude(
+    head: RequestHead,
+    plan: RoutePlan,
+    rules: Ruleset,
+    who: Authentication,
+    credential: Held | None,
+    *,
+    now: float,
+    nonce: str,
+    doubted: bool = False,
+) -> Forward | Respond:
+    access = access_request(head, plan, rules, who, now)
+    decision = decide(access, plan.checks)
+    if not isinstance(decision, Allow):
+        challenged = isinstance(decision, Challenge)
+        return Respond(
+            verdict=Verdict.CHALLENGE if challenged else Verdict.DENY,
+            reason=decision.reason,
+            answer=rules.answers.to_decision(decision, plan.route, head),
+            route=plan.route,
+            access=access,
+            cookies=rules.clear_cookies
+            if isinstance(who, Anonymous) and who.ended
+            else (),
+        )
+    # The cookie of an ended session is cleared by the gateway's own answers only: a
+    # slow upstream's response could clear the cookie of a sign-in made meanwhile.
+    grants = NO_GRANTS
+    if isinstance(who, Authenticated) and credential is not None:
+        grants = grants_for(
+            plan.view,
+            who,
+            decision.tenant,
+            credential,
+            head,
+            rules,
+            now=now,
+            nonce=nonce,
+            doubted=doubted,
+        )
+    outbound = plan_outbound(
+        head=head,
+        view=plan.view,
+        session=decision.session,
+        tenant=decision.tenant,
+        token=grants.token,
+        identity=grants.identity,
+        token_cookies=grants.token_cookies,
+        cookies=cookies_to_forward(head, who, rules),
+    )
+    if isinstance(outbound, BadTarget):
+        return refuse(
+            BadRequest(status=400, reason=outbound.reason, detail=outbound.detail),
+            rules,
+            plan.route,
+        )
+    return Forward(
+        access=access,
+        reason=decision.reason,
+        view=plan.view,
+        outbound=outbound,
+        set_cookies=grants.set_cookies,
+        write=grants.write,
+        tokens=grants.issued,
+    )
+
+
+def access_request(
+    head: RequestHead, plan: RoutePlan, rules: Ruleset, who: Authentication, now: float
+) -> AccessRequest:
+    """Return what the checks of the route read, with the tenant resolved."""
+    return AccessRequest(
+        route=plan.route,
+        authentication=who,
+        tenant=resolve_tenant(who.session, head, rules.tenant_sources)
+        if isinstance(who, Authenticated)
+        else None,
+        head=head,
+        now=now,
+        policy=rules.policy,
+    )
+
+
+def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:
+    path = head.target.path
+    endpoint = endpoint_of(head.method, path)
+    if endpoint is not None:
+        return Local(endpoint=endpoint)
+    methods = methods_of(path)
+    if not methods:
+        return Respond(
+            verdict=Verdict.ALLOW,
+            reason=Reason.NO_ROUTE,
+            answer=rules.answers.no_route(head),
+        )
+    return Respond(
+        verdict=Verdict.ALLOW,
+        reason=Reason.METHOD_NOT_ALLOWED,
+        answer=rules.answers.method_not_allowed(head, methods),
+    )
+
+
+def _unmatched(
+    matched: NoRoute | MethodNotAllowed, head: RequestHead, rules: Ruleset
+) -> Respond:
+    answers = rules.answers
+    if isinstance(matched, MethodNotAllowed):
+        reason = Reason.METHOD_NOT_ALLOWED
+        answer = answers.method_not_allowed(head, matched.allowed)
+    elif rules.routes.knows(head.host):
+        reason, answer = Reason.NO_ROUTE, answers.no_route(head)
+    else:
+        # RFC 9110, section 15.5.20: the connection led to a server that does not
+        # serve this host; that is no "not found" of a site that is there.
+        reason = Reason.MISDIRECTED
+        answer = answers.problem(421, reason, head)
+    return Respond(verdict=Verdict.REFUSE, reason=reason, answer=answer)
+
+
+def _store_unavailable(
+    lookup: Lookup, plan: RoutePlan, rules: Ruleset, now: float
+) -> Respond:
+    """Return 503: "could not find out" is neither yes nor no, and clears no cookie."""
+    return Respond(
+        verdict=Verdict.ERROR,
+        reason=Reason.STORE_UNAVAILABLE,
+        answer=rules.answers.to_failure(Reason.STORE_UNAVAILABLE, lookup.head),
+        route=plan.route,
+        access=AccessRequest(
+            route=plan.route,
+            authentication=Anonymous(reason=Reason.STORE_UNAVAILABLE),
+            tenant=None,
+            head=lookup.head,
+            now=now,
+            policy=rules.policy,
+        ),
+        close=True,
+    )

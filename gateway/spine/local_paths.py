@@ -1,0 +1,94 @@
+"""The paths that the gateway answers itself on the public listener.
+
+| path | response |
+| --- | --- |
+| `GET /.gateway/jwks.json`, `/.well-known/jwks.json` | the public keys of the tokens |
+| `POST /.gateway/logout` | ends the session, clears every cookie of the gateway |
+| `POST /.gateway/tenant` | makes another membership the active tenant |
+| `GET /.gateway/account` | page: identity, tenants, devices |
+| `POST /.gateway/account/end`, `/end-others` | ends another session, or all others |
+| `GET /.gateway/session.js` | script: notifies a page when its session ends |
+| `GET /.gateway/session` | what the script polls: which session, or why none |
+| `/.gateway/sessions…`, `/.gateway/self-service/logout…` | as Ory Kratos |
+
+They come before the routes: no route can shadow them, and a path below `/.gateway`
+that is not in the table is a 404 and never reaches an upstream.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+PREFIX: Final = "/.gateway"
+WELL_KNOWN_JWKS: Final = "/.well-known/jwks.json"
+
+
+class Endpoint(Enum):
+    """What the gateway answers itself."""
+
+    JWKS = auto()
+    LOGOUT = auto()
+    SWITCH_TENANT = auto()
+    ACCOUNT = auto()
+    END_SESSION_BY_FORM = auto()
+    END_OTHER_SESSIONS_BY_FORM = auto()
+    SESSION_SCRIPT = auto()
+    SESSION_STATUS = auto()
+    LIST_SESSIONS = auto()
+    END_OTHER_SESSIONS = auto()
+    END_SESSION = auto()
+    WHOAMI = auto()
+    SUBMIT_LOGOUT = auto()
+    CREATE_LOGOUT_FLOW = auto()
+
+
+Methods = Mapping[str, Endpoint]
+
+_TABLE: Final[Mapping[str, Methods]] = {
+    "/.gateway/jwks.json": {"GET": Endpoint.JWKS},
+    WELL_KNOWN_JWKS: {"GET": Endpoint.JWKS},
+    "/.gateway/logout": {"POST": Endpoint.LOGOUT},
+    "/.gateway/tenant": {"POST": Endpoint.SWITCH_TENANT},
+    "/.gateway/account": {"GET": Endpoint.ACCOUNT},
+    "/.gateway/account/end": {"POST": Endpoint.END_SESSION_BY_FORM},
+    "/.gateway/account/end-others": {"POST": Endpoint.END_OTHER_SESSIONS_BY_FORM},
+    "/.gateway/session.js": {"GET": Endpoint.SESSION_SCRIPT},
+    "/.gateway/session": {"GET": Endpoint.SESSION_STATUS},
+    "/.gateway/sessions": {
+        "GET": Endpoint.LIST_SESSIONS,
+        "DELETE": Endpoint.END_OTHER_SESSIONS,
+    },
+    "/.gateway/sessions/whoami": {"GET": Endpoint.WHOAMI},
+    "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
+    "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
+}
+_MEMBERS: Final[Mapping[str, Methods]] = {
+    "/.gateway/sessions": {"DELETE": Endpoint.END_SESSION},
+}
+"""Methods of one member of a collection; the last segment is its id."""
+
+_NOTHING: Final[Methods] = {}
+
+
+def is_local(path: str) -> bool:
+    """Return whether a canonical path is below `/.gateway`."""
+    return path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in {"", "/"}
+
+
+def endpoint_of(method: str, path: str) -> Endpoint | None:
+    """Return the endpoint of a request; HEAD is taken wherever GET is."""
+    return _methods(path).get("GET" if method == "HEAD" else method)
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """Return the methods that a path takes; empty if there is no endpoint."""
+    methods = _methods(path)
+    return (*methods, *(("HEAD",) if "GET" in methods else ()))
+
+
+def _methods(path: str) -> Methods:
+    methods = _TABLE.get(path)
+    if methods is not None:
+        return methods
+    collection, _, member = path.rpartition("/")
+    return _MEMBERS.get(collection, _NOTHING) if member else _NOTHING

@@ -1,0 +1,47 @@
+"""A request that was let in, evaluated again by another configuration; pure."""
+
+from typing import Final
+
+from gateway.decision import Allow, decide
+from gateway.http.head import RequestHead
+from gateway.reasons import Reason
+from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.cookie import TOKEN_BYTES, new_token
+from gateway.spine.evaluate import access_request, before_lookup
+from gateway.spine.outcome import Forward, Lookup, Respond
+from gateway.spine.ruleset import RoutePlan, Ruleset
+
+_ANY_CREDENTIAL: Final = new_token(bytes(TOKEN_BYTES))
+"""Stands for the cookie of a session that is known already."""
+
+
+def reconsider(
+    head: RequestHead, rules: Ruleset, who: Authentication, *, now: float
+) -> RoutePlan | Reason:
+    """Evaluate a request again, for an open stream after a reload.
+
+    Args:
+        head: the request, as it was.
+        rules: the configuration of now.
+        who: whose session it is now.
+        now: when the request came: how long ago its user had signed in counts as it
+            did then.
+
+    Returns:
+        The plan of the route that would forward it, or why none would.
+    """
+    credential = who if isinstance(who, Anonymous) else _ANY_CREDENTIAL
+    step = before_lookup(head, rules, now=now, credential=credential)
+    match step:
+        case Lookup(route=route) if isinstance(who, Authenticated):
+            plan = rules.plans[route.id]
+            access = access_request(head, plan, rules, who, now)
+            decision = decide(access, plan.checks)
+            return plan if isinstance(decision, Allow) else decision.reason
+        case Forward(route=route):
+            return rules.plans[route.id]
+        case Respond(reason=reason):
+            return reason
+        case _:
+            # A path that the gateway answers itself now.
+            return Reason.NO_ROUTE

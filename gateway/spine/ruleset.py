@@ -1,0 +1,83 @@
+"""What the spine reads of a configuration: compiled once, never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.decision import Check, Policy
+from gateway.outbound import UpstreamView
+from gateway.routes.model import Route
+from gateway.routes.table import RouteTable
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.cookie import CookieSpec
+from gateway.sessions.formats.profile import Profile
+from gateway.spine.answers import Answers
+from gateway.tenants import Source
+from gateway.tokens.minter import Issued
+from gateway.tokens.subject import Membership, Subject
+
+
+class TokenIssuer(Protocol):
+    """Issues the signed tokens of the profiles."""
+
+    def token(
+        self,
+        profile: str,
+        session: Subject,
+        tenant: Membership | None,
+        now: float,
+        jti: str,
+    ) -> Issued | None:
+        """Return a token that is valid at `now`; None if the session gets none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCookie:
+    """A cookie that carries a minted token; cleared with the attributes it is set with."""
+
+    name: bytes
+    attributes: str
+
+    def set(self, token: str) -> str:
+        """Return the Set-Cookie value with the token."""
+        return f"{self.name.decode('ascii')}={token}; {self.attributes}"
+
+    def clear(self) -> str:
+        """Return the Set-Cookie value that removes the cookie."""
+        return f"{self.name.decode('ascii')}=; Max-Age=0; {self.attributes}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutePlan:
+    """What is the same for every request at a route."""
+
+    route: Route
+    checks: tuple[Check, ...]
+    view: UpstreamView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruleset:
+    """Everything that decides about a request.
+
+    plans         by route id
+    foreign       how the sessions of an app are read; None: the gateway writes them
+    token_cookies by token profile
+    clear_cookies Set-Cookie values that remove every credential from a browser
+    owns_jwks     no route claims /.well-known/jwks.json
+    """
+
+    routes: RouteTable
+    plans: Mapping[str, RoutePlan]
+    policy: Policy
+    tenant_sources: tuple[Source, ...]
+    cookie: CookieSpec
+    cookie_name: bytes
+    foreign: Profile | None
+    lifetimes: LifetimePolicy
+    issuer: TokenIssuer
+    answers: Answers
+    token_cookies: Mapping[str, TokenCookie]
+    clear_cookies: tuple[str, ...]
+    owns_jwks: bool
