@@ -14,6 +14,7 @@ NAMED = [
     ("server: {tls: {certificate: a, key: b}}", "server.tls"),
     ("server: {timeouts: {drain: 1s}}", "server.timeouts"),
     ("redis: {timeout: 1s}", "redis"),
+    ("dns: {servers: 10.0.0.53}", "dns"),
     ("sessions: {max_per_identity: 3}", "sessions.max_per_identity"),
 ]
 
