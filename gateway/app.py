@@ -27,15 +27,18 @@ from gateway.net.resolver import Resolver
 from gateway.observe.logs import LogOutput, set_level
 from gateway.observe.shared import SharedCounts
 from gateway.reasons import Reason
+from gateway.server.accepting import Serve, serve_plain
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.context import Services
+from gateway.server.descriptors import Shortage
 from gateway.server.doors import Door, open_door
 from gateway.server.edge import Edge
 from gateway.server.guessing import count_failed_admin
+from gateway.server.handshakes import serve_tls
 from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.pipeline import Pipeline
@@ -154,6 +157,7 @@ class App:
             limits=_listener_limits(config),
             last_word=self._last_word,
             report=self._reporter.crashed,
+            is_shared=self._is_shared,
             loop=loop,
         )
         self._tls = server_tls(self._loaded)
@@ -161,9 +165,10 @@ class App:
             raise GatewayError("the changed configuration is refused, see the log")
         listeners = self._given or bind_all(addresses_of(config))
         self._listeners = listeners
+        shortage = self._shortage = Shortage(self._reporter.shortage)
         for address in config.server.listen:
-            door = await open_door(
-                listeners[address], self._client_server, context=self._tls
+            door = open_door(
+                listeners[address], self._serve_clients(), shortage=shortage
             )
             self._doors.append(door)
         if config.server.admin is not None:
@@ -203,9 +208,9 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for door in self._doors:
-            door.close()
+            door.abort()
         if self._admin_door is not None:
-            self._admin_door.close()
+            self._admin_door.abort()
         if self._listeners is not None and self._given is None:
             self._listeners.remove_files()
         await self._client_server.shutdown(0.1)
@@ -308,12 +313,20 @@ class App:
             refused=self._admin_refused,
             hosts=self._admin_hosts,
         )
-        runner = AdminRunner(application, report=self._reporter.crashed)
+        timeouts = self._loaded.config.server.timeouts
+        runner = AdminRunner(
+            application,
+            report=self._reporter.crashed,
+            request_headers=timeouts.request_headers,
+            keepalive=timeouts.keepalive,
+        )
         await runner.setup()
         self._closing.append(runner.cleanup)
         server = runner.server
         assert server is not None  # noqa: S101 - made by setup()
-        self._admin_door = await open_door(listening, server, context=None)
+        self._admin_door = open_door(
+            listening, serve_plain(server), shortage=self._shortage
+        )
 
     def _admin_refused(self, client: str) -> int:
         """Count a wrong admin token; return the seconds to wait for one too many."""
@@ -361,6 +374,14 @@ class App:
             set_cookies=(),
             now=now,
         )
+
+    def _serve_clients(self) -> Serve:
+        if self._tls is None:
+            return serve_plain(self._client_server)
+        return serve_tls(self._client_server, self._tls)
+
+    def _is_shared(self, peer: str) -> bool:
+        return self._pipeline.runtime.head_rules.trusts(peer)
 
     def _session_ended(self, key: str, _reason: str) -> None:
         self._services.streams.end(key, Reason.SESSION_REVOKED)
@@ -422,6 +443,7 @@ def _listener_limits(config: Config) -> ListenerLimits:
     return ListenerLimits(
         header_bytes=config.server.limits.header_bytes,
         connections=config.server.limits.connections,
+        share=config.server.limits.address_percent / 100,
         request_headers=config.server.timeouts.request_headers,
         keepalive=config.server.timeouts.keepalive,
     )

@@ -13,8 +13,19 @@ GatewayError
     └── BadAnswer        the answer broke HTTP, or ended in the middle
 """
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+SHORT_OF: Final[Mapping[int, str]] = {
+    errno.EMFILE: "file descriptors of the process",
+    errno.ENFILE: "file descriptors of the system",
+    errno.ENOBUFS: "kernel memory",
+    errno.ENOMEM: "kernel memory",
+}
+"""What this machine has run out of when a socket cannot be had, by errno. It says
+nothing about the other end, and passes."""
 
 
 class GatewayError(Exception):

@@ -73,6 +73,8 @@ class Reason(StrEnum):
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     REQUEST_TIMEOUT = "request_timeout"
     BAD_RETURN_TO = "bad_return_to"
+    TLS_REQUIRED = "tls_required"
+    CLIENT_LIMIT = "client_limit"
 
     # could not find out, could not reach
     STORE_UNAVAILABLE = "store_unavailable"
@@ -131,6 +133,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.TOO_MANY_ATTEMPTS: "Too many failed attempts from your network. Try again later.",
     Reason.REQUEST_TIMEOUT: "The request did not arrive in time.",
     Reason.BAD_RETURN_TO: "The address to return to is not allowed.",
+    Reason.TLS_REQUIRED: "This port takes HTTPS only.",
+    Reason.CLIENT_LIMIT: "Too many requests at one time. Try again soon.",
     Reason.STORE_UNAVAILABLE: "Sessions cannot be checked right now. Try again soon.",
     Reason.UPSTREAM_UNREACHABLE: "The application cannot be reached right now.",
     Reason.UPSTREAM_BAD_ANSWER: "The application gave an answer that cannot be passed on.",

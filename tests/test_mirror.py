@@ -41,6 +41,11 @@ ELSEWHERE = (
         ("server/admitted",),
     ),
     Elsewhere(
+        "what comes before a connection is seen from outside",
+        "tests/attacks/test_limits_listeners.py",
+        ("server/handshakes",),
+    ),
+    Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
         "tests/sessions/test_foreign.py",
         ("sessions/foreign_look", "sessions/foreign_seen"),

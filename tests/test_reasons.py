@@ -54,6 +54,8 @@ PUBLISHED = [
     "too_many_attempts",
     "request_timeout",
     "bad_return_to",
+    "tls_required",
+    "client_limit",
     "store_unavailable",
     "upstream_unreachable",
     "upstream_bad_answer",

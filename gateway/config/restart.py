@@ -25,6 +25,7 @@ def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
             ("server.admin", old.server.admin, new.server.admin),
             ("server.workers", old.server.workers, new.server.workers),
             ("server.tls", old.server.tls is None, new.server.tls is None),
+            ("server.limits", _of_process(old), _of_process(new)),
             ("server.timeouts", old.server.timeouts, new.server.timeouts),
             ("redis", old.redis, new.redis),
             ("dns", old.dns, new.dns),
@@ -41,3 +42,8 @@ def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
         )
         if before != after
     )
+
+
+def _of_process(config: Config) -> tuple[int, ...]:
+    limits = config.server.limits
+    return limits.header_bytes, limits.connections, limits.address_percent

@@ -61,6 +61,7 @@ Size = Annotated[
         ]
     ),
 ]
+Percent = Annotated[int, Field(ge=1, le=100)]
 Many = Annotated[int, Field(ge=1, le=1_000_000)]
 Listeners = Annotated[
     tuple[Listen, ...], _LIST, Field(min_length=1), _or_list({"type": "string"})
@@ -142,7 +143,20 @@ class Limits(Model):
         description="Body of one request, streamed; more is a 413; 0: no limit.",
     )
     connections: Many = Field(
-        10_000, description="Connections of clients at one time, per process."
+        10_000,
+        description="Connections of clients at one time, per process; TLS handshakes "
+        "count.",
+    )
+    address_percent: Percent = Field(
+        50,
+        description="Percent of the client connections, and of each upstream's "
+        "connections, that one client address may hold; less when they run short. "
+        "IPv6 addresses count by /64. `100`: no limit.",
+    )
+    identity_percent: Percent = Field(
+        25,
+        description="Percent of each upstream's connections that one identity may "
+        "hold; less when they run short. `100`: no limit.",
     )
 
 

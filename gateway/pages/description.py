@@ -112,6 +112,8 @@ ROWS: dict[Reason, tuple[int, str, Action]] = {
     Reason.TOO_MANY_ATTEMPTS: (429, "Please wait a moment", Action.RETRY),
     Reason.REQUEST_TIMEOUT: (408, "That took too long", Action.RETRY),
     Reason.BAD_RETURN_TO: (400, "Where to?", Action.HOME),
+    Reason.TLS_REQUIRED: (400, _UNREADABLE, Action.HOME),
+    Reason.CLIENT_LIMIT: (429, "That was too much at once", Action.RETRY),
     Reason.STORE_UNAVAILABLE: (503, "We will be right back", Action.RETRY),
     Reason.UPSTREAM_UNREACHABLE: (502, _NOT_ANSWERING, Action.RETRY),
     Reason.UPSTREAM_BAD_ANSWER: (502, "The answer was not understood", Action.RETRY),

@@ -99,7 +99,7 @@ class Pages:
     ) -> Reply:
         """Refuse, or report a failure: a page when `html`, else RFC 9457.
 
-        A 401 gets WWW-Authenticate and a 503 Retry-After, if they are not in
+        A 401 gets WWW-Authenticate and a 429 or 503 Retry-After, if they are not in
         `extra_headers`; Allow of a 405 is the caller's. `detail` must be our own
         words: it is shown.
         """
@@ -145,7 +145,7 @@ class Pages:
     def _added(self, status: int, extra: Headers) -> Headers:
         if status == 401:
             return _with_default(extra, self._challenge)
-        if status == 503:
+        if status in {429, 503}:
             return _with_default(extra, (("Retry-After", RETRY_AFTER),))
         return extra
 

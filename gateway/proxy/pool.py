@@ -1,12 +1,13 @@
 """The connections to one upstream: how many, which, and which target next."""
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from gateway.errors import ConnectFailed, UpstreamBusy
+from gateway.errors import SHORT_OF, ConnectFailed, UpstreamBusy
 from gateway.proxy.balance import Balance, Slot
 from gateway.proxy.connection import Connection
 from gateway.proxy.dial import Dialer
@@ -18,6 +19,8 @@ _TICK = 0.25  # seconds between two looks at the deadlines while requests are ou
 _SLOW_TICK = 5.0  # the same while there are idle connections only
 _CLOSE_PATIENCE = 1.0
 _SPREAD = 10  # percent of a connection's life, over which their ends are spread
+_OURS = frozenset((*SHORT_OF, errno.EADDRNOTAVAIL))
+"""Errors of connect(2) that mean that this machine has run out of something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +175,11 @@ class Pool:
                 try:
                     connection = await self._connect_to(slot)
                 except (OSError, UnicodeError) as error:
+                    if isinstance(error, OSError) and error.errno in _OURS:
+                        # It says nothing about the target, which is not left out.
+                        raise UpstreamBusy(
+                            "there is no free descriptor or port for a connection"
+                        ) from error
                     failure = error
                     self._eject(slot, Cause.CONNECT)
                     slot = self._balance.choose(tried, self.clock(), safe=safe)

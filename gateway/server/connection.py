@@ -29,6 +29,16 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with no time to linger: what is closed so is reset."""
 
 
+class Place:
+    """The place of a connection; `client` is what it is counted by, if it is."""
+
+    __slots__ = ("client", "taken")
+
+    def __init__(self, client: str | None) -> None:
+        self.client = client
+        self.taken = True
+
+
 class Owner(Protocol):
     """What a connection needs to know from, and tell, the server it is of."""
 
@@ -40,12 +50,16 @@ class Owner(Protocol):
     last_word: Callable[[int, Reason, str], bytes]
     report: Callable[[BaseException | None], None]
 
-    def opened(self, connection: "ClientConnection") -> bool:
-        """Take a connection in; tells whether there is a place for it."""
+    def place_for(self, peer: str) -> Place | Reason:
+        """Take a place for a connection from `peer`, or return why there is none."""
+        ...
+
+    def opened(self, connection: "ClientConnection") -> None:
+        """Remember a connection until it is closed."""
         ...
 
     def closed(self, connection: "ClientConnection") -> None:
-        """Forget it."""
+        """Forget a connection, and free its place."""
         ...
 
 
@@ -72,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
         "connected",
         "ends_with_connection",
         "peer",
+        "place",
         "task",
         "tls",
         "writing_paused",
@@ -80,7 +95,8 @@ class ClientConnection(asyncio.Protocol):
     task: "asyncio.Task[None]"
     """Answers the requests; ends with the connection."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, place: Place | None = None) -> None:
+        self.place = place
         self._owner = owner
         self._loop = owner.loop
         self._intake = Intake(self, header_bytes=owner.header_bytes, loop=owner.loop)
@@ -127,9 +143,13 @@ class ClientConnection(asyncio.Protocol):
                 socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
             )
         self.task = self._loop.create_task(self._answer_all())
-        if not owner.opened(self):
-            self._turn_away(503, Reason.UPSTREAM_BUSY)
-            return
+        owner.opened(self)
+        if self.place is None:
+            found = owner.place_for(self.peer)
+            if isinstance(found, Reason):
+                self._turn_away(REFUSED[found], found)
+                return
+            self.place = found
         self._expect_head()
         self._idle_timer = self._loop.call_later(owner.keepalive, self._idled)
 
@@ -394,6 +414,8 @@ class ClientConnection(asyncio.Protocol):
         self.close()
 
 
+REFUSED: Final = {Reason.UPSTREAM_BUSY: 503, Reason.CLIENT_LIMIT: 429}
+"""Why there is no place for a connection, and the status that says so."""
 _OF_REQUESTS: Final = 1
 _OF_BODY: Final = 2
 _NO_TRANSPORT: Final = asyncio.Transport()

@@ -1,45 +1,37 @@
 """Serve clients on listening sockets, in this process's event loop."""
 
-import asyncio
-import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.server.sockets import BACKLOG, ListeningSocket
+from gateway.server.accepting import Acceptor, Serve
+from gateway.server.descriptors import Shortage
+from gateway.server.sockets import ListeningSocket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """One address that is served."""
 
-    servers: tuple[asyncio.Server, ...]
+    acceptor: Acceptor
     ports: tuple[int, ...]
     """Its TCP ports; none for a Unix socket."""
 
     def close(self) -> None:
         """Accept no more connections."""
-        for server in self.servers:
-            server.close()
+        self.acceptor.close()
+
+    def abort(self) -> None:
+        """Accept no more connections, and give up TLS handshakes under way."""
+        self.acceptor.abort()
 
 
-async def open_door(
-    listening: ListeningSocket,
-    protocol: Callable[[], asyncio.Protocol],
-    *,
-    context: ssl.SSLContext | None,
-) -> Door:
+def open_door(listening: ListeningSocket, serve: Serve, *, shortage: Shortage) -> Door:
     """Accept connections on sockets that listen; the door closes them.
 
     Args:
         listening: the sockets.
-        protocol: makes the protocol of a new connection.
-        context: TLS, where it ends here.
+        serve: what to do with a new connection.
+        shortage: notes what is used up.
     """
-    loop = asyncio.get_running_loop()
     ports = listening.ports
-    create = loop.create_server if listening.file is None else loop.create_unix_server
-    servers = [
-        await create(protocol, sock=one, ssl=context, backlog=BACKLOG)
-        for one in listening.sockets
-    ]
-    return Door(servers=tuple(servers), ports=ports)
+    acceptor = Acceptor(listening.sockets, serve=serve, shortage=shortage)
+    return Door(acceptor=acceptor, ports=ports)

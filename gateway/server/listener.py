@@ -6,8 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.reasons import Reason
-from gateway.server.connection import ClientConnection
+from gateway.server.connection import REFUSED, ClientConnection, Place
 from gateway.server.exchange import OnRequest
+from gateway.server.shares import Shares, share_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,8 @@ class ListenerLimits:
 
     header_bytes: int
     connections: int
+    share: float
+    """Part of the connections that one address may hold."""
     request_headers: float
     keepalive: float
 
@@ -30,6 +33,7 @@ class ClientServer:
         limits: ListenerLimits,
         last_word: Callable[[int, Reason, str], bytes],
         report: Callable[[BaseException | None], None],
+        is_shared: Callable[[str], bool],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """Prepare a server.
@@ -40,6 +44,7 @@ class ClientServer:
             last_word: a complete answer for a connection that has no request yet, by
                 status, reason and the address of the peer.
             report: told of an exception that nobody expected.
+            is_shared: returns whether a peer is a proxy, with many clients behind it.
             loop: the loop the connections live on.
         """
         self.on_request = on_request
@@ -48,6 +53,10 @@ class ClientServer:
         self.loop = loop
         self.header_bytes = limits.header_bytes
         self.most_connections = limits.connections
+        self.handshake = limits.request_headers
+        self._is_shared = is_shared
+        self._places = 0
+        self._shares = Shares(limits.connections, limits.share)
         self.request_headers = limits.request_headers
         self.keepalive = limits.keepalive
         self.connections: set[ClientConnection] = set()
@@ -63,17 +72,54 @@ class ClientServer:
         """Count the open connections."""
         return len(self.connections)
 
-    def opened(self, connection: ClientConnection) -> bool:
-        """Take a connection in; tells whether there is a place for it."""
+    def place_for(self, peer: str) -> Place | Reason:
+        """Take a place for a connection from `peer`, or return why there is none."""
+        if self._places >= self.most_connections:
+            return Reason.UPSTREAM_BUSY
+        client = None if self._is_shared(peer) else share_key(peer)
+        if client is not None and not self._shares.take(client):
+            return Reason.CLIENT_LIMIT
+        self._places += 1
+        return Place(client)
+
+    def release(self, place: Place) -> None:
+        """Free a place; doing it twice is no error."""
+        if place.taken:
+            place.taken = False
+            self._places -= 1
+            if place.client is not None:
+                self._shares.give_back(place.client)
+
+    def opened(self, connection: ClientConnection) -> None:
+        """Remember a connection until it is closed."""
         self.connections.add(connection)
         self._empty.clear()
-        return len(self.connections) <= self.most_connections
 
     def closed(self, connection: ClientConnection) -> None:
-        """Forget it."""
+        """Forget a connection, and free its place."""
         self.connections.discard(connection)
+        if connection.place is not None:
+            self.release(connection.place)
         if not self.connections:
             self._empty.set()
+
+    # TLS: see gateway.server.handshakes.Clients
+
+    def admit(self, peer: str) -> Place | None:
+        """Take a place for a handshake from `peer`, or none where none is free."""
+        found = self.place_for(peer)
+        if isinstance(found, Place):
+            return found
+        self.last_word(REFUSED[found], found, peer)  # for the log: nothing can be sent
+        return None
+
+    def connection(self, place: Place) -> ClientConnection:
+        """Make the protocol of a connection that has a place, and will free it."""
+        return ClientConnection(self, place)
+
+    def plain_http(self, peer: str) -> bytes:
+        """Return the answer to a request without TLS."""
+        return self.last_word(400, Reason.TLS_REQUIRED, peer)
 
     async def wait_until_empty(self) -> None:
         """Wait until no connection is open."""

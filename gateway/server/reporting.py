@@ -33,6 +33,7 @@ from gateway.proxy.health import TargetChange
 from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
+from gateway.server.descriptors import descriptor_limit
 from gateway.server.edge import Edge
 from gateway.sessions.record import Session
 
@@ -175,6 +176,10 @@ class Reporter:
         """Note how many client connections are open."""
         self._metrics.connections_open = count
 
+    def shortage(self, what: str, missed: int) -> None:
+        """Log that something is used up, and how often it was missed."""
+        self._log.error("out of " + what, missed=missed, limit=descriptor_limit())
+
     def turned_away(
         self, status: int, reason: Reason, request_id: str, now: float, peer: str
     ) -> None:
@@ -266,6 +271,14 @@ class Reporter:
         self._metrics.config_loaded(self._edge.now())
         for warning in loaded.warnings:
             self._log.warning("configuration", problem=str(warning))
+        needed, limit = 2 * config.server.limits.connections, descriptor_limit()
+        if limit < needed:
+            # One for the client and one for the upstream.
+            self._log.warning(
+                "the limit of open files is too low for server.limits.connections",
+                limit=limit,
+                needed=needed,
+            )
         self._log.info(
             "gateway is serving",
             listen=list(config.server.listen),

@@ -21,6 +21,7 @@ import uvloop
 from gateway.app import addresses_of
 from gateway.build import build_ring
 from gateway.observe.logs import configure
+from gateway.server.descriptors import raise_descriptor_limit
 from gateway.server.sockets import Listeners, bind_all
 from gateway.workers.supervisor import Supervisor
 from gateway.workers.watching import fingerprint
@@ -38,6 +39,7 @@ def run(launch: Launch) -> int:
     """
     # Until there is a handler, a reload would end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    raise_descriptor_limit()
     config = launch.loaded.config
     known = fingerprint(launch.loaded)
     ring = build_ring(launch.loaded, now=time.time())

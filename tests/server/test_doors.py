@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from gateway.server.doors import open_door
-from gateway.server.sockets import bind
+from gateway.server.accepting import serve_plain
+from gateway.server.descriptors import Shortage
+from gateway.server.doors import Door, open_door
+from gateway.server.sockets import ListeningSocket, bind
 
 
 class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.write(b"hello")
         transport.close()
+
+
+def opened(listening: ListeningSocket) -> Door:
+    shortage = Shortage(lambda *_: None)
+    return open_door(listening, serve_plain(Greeter), shortage=shortage)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def short() -> Iterator[Path]:
 
 
 async def test_a_port_is_served_until_its_door_closes() -> None:
-    door = await open_door(bind("127.0.0.1:0"), Greeter, context=None)
+    door = opened(bind("127.0.0.1:0"))
 
     (port,) = door.ports
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -38,7 +45,7 @@ async def test_a_port_is_served_until_its_door_closes() -> None:
 
 
 async def test_a_unix_socket_is_served_and_has_no_port(short: Path) -> None:
-    door = await open_door(bind(f"unix:{short}/gw.sock"), Greeter, context=None)
+    door = opened(bind(f"unix:{short}/gw.sock"))
 
     reader, writer = await asyncio.open_unix_connection(f"{short}/gw.sock")
     assert await reader.read() == b"hello"
@@ -50,7 +57,7 @@ async def test_a_unix_socket_is_served_and_has_no_port(short: Path) -> None:
 async def test_a_name_of_several_addresses_is_one_door() -> None:
     listening = bind("localhost:0")
     expected = len(listening.sockets)
-    door = await open_door(listening, Greeter, context=None)
+    door = opened(listening)
 
     assert len(door.ports) == expected
     for port in door.ports:

@@ -654,6 +654,10 @@ async def stage(script: Callable[[Line], Awaitable[None]]) -> AsyncIterator[Stag
             raise outcome
 
 
+def _limited_to(descriptors: int) -> list[str]:
+    return ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
+
+
 @dataclass
 class GatewayProcess:
     """A gateway as people run it."""
@@ -674,9 +678,17 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def gateway_process(
-    config: Mapping[str, Any], folder: Path, redis_url: str
+    config: Mapping[str, Any],
+    folder: Path,
+    redis_url: str,
+    *,
+    descriptors: int | None = None,
 ) -> AsyncIterator[GatewayProcess]:
-    """Run `gateway run` on a configuration until it serves, and end it in order."""
+    """Run `gateway run` on a configuration until it serves, and end it in order.
+
+    `descriptors` is how many files it may have open.
+    """
+    limited = [] if descriptors is None else _limited_to(descriptors)
     port = free_port()
     server = {**config["server"], "listen": f"127.0.0.1:{port}"}
     path = folder / "gateway.yaml"
@@ -690,6 +702,7 @@ async def gateway_process(
         )
     )
     process = await asyncio.create_subprocess_exec(
+        *limited,
         sys.executable,
         *("-m", "gateway", "run", "-c", str(path), "--log-format", "json"),
         stdout=asyncio.subprocess.PIPE,

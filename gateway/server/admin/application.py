@@ -9,6 +9,7 @@
 | `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
 """
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable, Collection
 from importlib.resources import files
@@ -27,6 +28,8 @@ from gateway.server.admin.sessions import SessionApi
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BODY_LIMIT: Final = 64 * 1024
+_BODY_WAIT: Final = 10.0
+"""Seconds for a body to arrive."""
 
 
 def admin_application(
@@ -51,7 +54,7 @@ def admin_application(
             localhost and names of one label.
     """
     application = web.Application(
-        middlewares=[_problems, host_guard(hosts), _guard(token, refused)],
+        middlewares=[_problems, host_guard(hosts), _guard(token, refused), _whole_body],
         client_max_size=_BODY_LIMIT,
     )
     application.router.add_get("/livez", health.live)
@@ -107,7 +110,24 @@ def _guard(
 
 
 @web.middleware
+async def _whole_body(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Read the body in time; it is small, and kept for the handler."""
+    if request.can_read_body:
+        try:
+            async with asyncio.timeout(_BODY_WAIT):
+                await request.read()
+        except TimeoutError:
+            answer = problem(408, Reason.REQUEST_TIMEOUT)
+            answer.force_close()
+            return answer
+    return await handler(request)
+
+
+@web.middleware
 async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    # What needs no I/O is answered without a pause: a pipeline of such requests would
+    # keep every client of the gateway waiting.
+    await asyncio.sleep(0)
     try:
         return await handler(request)
     except StoreUnavailable:

@@ -3,6 +3,7 @@
 aiohttp's own page says what it could not parse. Ours echoes nothing.
 """
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, cast
@@ -15,6 +16,12 @@ from gateway.server.admin.problem import problem
 
 Crashed: TypeAlias = Callable[[BaseException | None], None]
 """Told of an exception that nobody expected."""
+_CONNECTIONS: Final = 256
+"""Probes, a few scrapers and a few programs: none of them needs more than one."""
+_LINGER: Final = 2.0
+"""Seconds in which the unread body of a request is read and dropped."""
+_WRITE: Final = 30.0
+"""Seconds in which a client takes an answer."""
 _NO_LOG: Final = cast("Any", None)
 """aiohttp writes no access lines; its signature does not know that one may want none."""
 
@@ -22,35 +29,116 @@ _NO_LOG: Final = cast("Any", None)
 class AdminRunner(web.AppRunner):
     """Runs the application on connections of our own."""
 
-    __slots__ = ("_report",)
+    __slots__ = ("_keepalive", "_report", "_request_headers")
 
-    def __init__(self, application: web.Application, *, report: Crashed) -> None:
-        """Take the application, and who is told of what fails in it."""
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        report: Crashed,
+        request_headers: float = 10.0,
+        keepalive: float = 75.0,
+    ) -> None:
+        """Take the application, and who is told of what fails in it.
+
+        `request_headers` and `keepalive` are seconds: for the head of a request to
+        arrive, and for the next request.
+        """
         super().__init__(application, access_log=None)
         self._report = report
+        self._request_headers = request_headers
+        self._keepalive = keepalive
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made, self._report)
+        return _Server(made, self._report, self._request_headers, self._keepalive)
 
 
 class _Server(web.Server):
-    def __init__(self, made: web.Server, report: Crashed) -> None:
+    def __init__(
+        self,
+        made: web.Server,
+        report: Crashed,
+        request_headers: float,
+        keepalive: float,
+    ) -> None:
         super().__init__(
             made.request_handler, request_factory=made.request_factory, access_log=None
         )
         self._report = report
+        self.request_headers = request_headers
+        self.keepalive = keepalive
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, self._report)
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_report",)
+    __slots__ = ("_head_timer", "_in_part", "_report", "_server")
 
     def __init__(self, server: _Server, report: Crashed) -> None:
-        super().__init__(server, loop=server._loop, access_log=_NO_LOG)  # noqa: SLF001
+        super().__init__(
+            server,
+            loop=server._loop,  # noqa: SLF001
+            access_log=_NO_LOG,
+            keepalive_timeout=server.keepalive,
+            lingering_time=_LINGER,
+        )
+        self._server = server
         self._report = report
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._in_part = False  # a head has begun
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register the connection, or refuse it at the limit."""
+        super().connection_made(transport)
+        if len(self._server.connections) > _CONNECTIONS:
+            self._turn_away(HTTPStatus.SERVICE_UNAVAILABLE, Reason.UPSTREAM_BUSY)
+        else:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the timer."""
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and keep the time of a head that has begun."""
+        super().data_received(data)
+        if self._messages or self._current_request is not None:
+            self._forget_head()
+        elif data:
+            self._in_part = True
+            if self._head_timer is None:
+                self._expect_head()
+
+    def _expect_head(self) -> None:
+        self._head_timer = self._loop.call_later(
+            self._server.request_headers, self._too_slow
+        )
+
+    def _forget_head(self) -> None:
+        self._in_part = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        self._head_timer = None
+        if self._in_part:
+            self._turn_away(HTTPStatus.REQUEST_TIMEOUT, Reason.REQUEST_TIMEOUT)
+        else:
+            self.force_close()
+
+    def _turn_away(self, status: HTTPStatus, reason: Reason) -> None:
+        body = problem(status, reason).body
+        if self.transport is not None and isinstance(body, bytes):
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\nContent-Type: application/problem+json\r\n"
+                b"Content-Length: %d\r\nConnection: close\r\n\r\n%b"
+                % (status, status.phrase.encode(), len(body), body)
+            )
+        self.force_close()
 
     def handle_error(
         self,
@@ -77,7 +165,13 @@ class _Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer, without the versions of Python and aiohttp."""
         resp.headers["Server"] = "gateway"
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(_WRITE):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError as error:
+            if self.transport is not None:
+                self.transport.abort()
+            raise ConnectionAbortedError("the client takes nothing") from error
 
     def log_exception(self, *_args: Any, **kw: Any) -> None:
         """Hand what aiohttp would log to the gateway's own log."""

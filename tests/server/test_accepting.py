@@ -1,0 +1,101 @@
+"""Connections are accepted, also after the machine has run out of something."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.server.accepting import Acceptor, serve_plain
+from gateway.server.descriptors import Shortage
+from tests.servers import PATIENCE
+
+
+class Running(socket.socket):
+    """A listening socket whose accept(2) fails for a while."""
+
+    failures: Iterator[int] = iter(())
+
+    def accept(self) -> tuple[socket.socket, object]:
+        for number in self.failures:
+            raise OSError(number, os.strerror(number))
+        return super().accept()
+
+
+class Greeter(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(b"hi")
+        transport.close()
+
+
+def listening(*failures: int) -> Running:
+    one = Running()
+    one.bind(("127.0.0.1", 0))
+    one.listen()
+    one.setblocking(False)
+    one.failures = iter(failures)
+    return one
+
+
+async def greeted(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
+)
+async def test_who_comes_during_a_shortage_waits_and_is_served(number: int) -> None:
+    lines: list[tuple[str, int]] = []
+    one = listening(number, number, number)
+    port = one.getsockname()[1]
+    acceptor = Acceptor(
+        [one],
+        serve=serve_plain(Greeter),
+        shortage=Shortage(lambda what, missed: lines.append((what, missed))),
+    )
+
+    said = [await greeted(port) for _ in range(3)]
+    acceptor.close()
+
+    assert said == [b"hi"] * 3
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPERM, errno.EPROTO])
+async def test_an_error_of_one_connection_is_no_shortage(number: int) -> None:
+    lines: list[tuple[str, int]] = []
+    one = listening(number)
+    port = one.getsockname()[1]
+    acceptor = Acceptor(
+        [one],
+        serve=serve_plain(Greeter),
+        shortage=Shortage(lambda what, missed: lines.append((what, missed))),
+    )
+
+    said = await greeted(port)
+    acceptor.close()
+
+    assert said == b"hi"
+    assert lines == []
+
+
+async def test_nobody_is_accepted_after_the_end() -> None:
+    one = listening(errno.EMFILE)
+    port = one.getsockname()[1]
+    acceptor = Acceptor(
+        [one], serve=serve_plain(Greeter), shortage=Shortage(lambda *_: None)
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.sleep(0)
+    acceptor.close()
+    acceptor.close()
+    writer.close()
+
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", port)
