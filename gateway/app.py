@@ -46,14 +46,14 @@ from gateway.server.rejudging import judge_open_streams
 from gateway.server.reporting import Reporter
 from gateway.server.runtime import Runtime
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all
-from gateway.server.streams import OpenStreams, recheck
+from gateway.server.streams import OpenStreams, Rechecks
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
-from gateway.sessions.store import SessionSource
+from gateway.sessions.store import NotSeen, SessionSource
 from gateway.tokens.ring import KeyRing
 
 _RECHECK_EVERY = 20.0
@@ -151,7 +151,10 @@ class App:
         self._pipeline = Pipeline(runtime=runtime, services=self._services)
         self._services.streams.active = runtime
         self._services.streams.on_stale = self._rejudge_soon
-        self._store.watch(self._session_ended, self._recheck_soon)
+        self._rechecks = Rechecks(
+            self._services.streams, self._why_ended, every=_RECHECK_EVERY
+        )
+        self._store.watch(self._session_ended, self._rechecks.soon)
         self._client_server = ClientServer(
             self._pipeline,
             limits=_listener_limits(config),
@@ -173,7 +176,8 @@ class App:
             self._doors.append(door)
         if config.server.admin is not None:
             await self._open_admin(listeners[config.server.admin])
-        self._spawn(self._recheck_always())
+        self._spawn(self._rechecks.always())
+        self._spawn(self._rejudge_always())
         self._spawn(self._share_always())
         self._reporter.serving(self._loaded)
 
@@ -296,12 +300,14 @@ class App:
                 timeout=config.redis.timeout,
                 remember=remembered(config, foreign),
                 on_corrupt=self._reporter.corrupt_record,
+                on_event=self._reporter.store_event,
             )
         return RedisStore(
             address,
             timeout=config.redis.timeout,
             max_per_identity=config.sessions.max_per_identity,
             on_corrupt=self._reporter.corrupt_record,
+            on_event=self._reporter.store_event,
         )
 
     async def _open_admin(self, listening: ListeningSocket) -> None:
@@ -389,13 +395,9 @@ class App:
     def _rejudge_soon(self) -> None:
         self._spawn(judge_open_streams(self._pipeline.runtime, self._services))
 
-    def _recheck_soon(self) -> None:
-        self._spawn(self._recheck())
-
-    async def _recheck_always(self) -> None:
+    async def _rejudge_always(self) -> None:
         while True:
             await asyncio.sleep(_RECHECK_EVERY)
-            await self._recheck()
             # Those of an earlier configuration that could not be judged at its end.
             await judge_open_streams(self._pipeline.runtime, self._services)
 
@@ -405,14 +407,11 @@ class App:
             self._reporter.share()
             await asyncio.sleep(_SHARE_EVERY)
 
-    async def _recheck(self) -> None:
-        await recheck(self._services.streams, self._why_ended)
-
     async def _why_ended(self, key: str) -> Reason | None:
         now = self._edge.now()
         try:
             record = await self._store.look_again(key, now)
-        except StoreUnavailable:
+        except NotSeen:  # asking again would be of no use
             return None
         found = authenticate(
             record,

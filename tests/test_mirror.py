@@ -152,6 +152,24 @@ ELSEWHERE = (
         ("sessions/redis/client", "sessions/redis/watch"),
     ),
     Elsewhere(
+        "what a change of the server does is seen with real servers",
+        "tests/faults/test_failover.py",
+        (
+            "sessions/redis/supervisor",
+            "sessions/redis/sentinel",
+            "sessions/redis/sentinel_link",
+            "sessions/redis/hold",
+            "sessions/redis/cluster_hold",
+            "sessions/redis/endings",
+            "sessions/redis/connections",
+        ),
+    ),
+    Elsewhere(
+        "an address that leads to another server has two of them",
+        "tests/faults/test_exchange.py",
+        ("sessions/redis/address",),
+    ),
+    Elsewhere(
         "Redis Cluster has to be there",
         "tests/sessions/redis/test_topologies.py",
         ("sessions/redis/cluster", "sessions/redis/connect"),

@@ -54,6 +54,10 @@ class Metrics:
         numbers[tally.BUILD.name][version, python] = 1
         for kind in ("timeout", "connection", "other"):
             numbers[tally.STORE_ERRORS.name][(kind,)] = 0
+        numbers[tally.STORE_SWITCHES.name][()] = 0
+        numbers[tally.ENDINGS_WAITING.name][()] = 0
+        for cause in ("no_lease", "not_held"):
+            numbers[tally.STORE_REFUSALS.name][(cause,)] = 0
 
     def observe(
         self,
@@ -97,6 +101,18 @@ class Metrics:
                 word = known
                 break
         self._tally.numbers[tally.STORE_ERRORS.name][(word,)] += 1
+
+    def store_switched(self) -> None:
+        """Count a change of the Redis server in use."""
+        self._tally.numbers[tally.STORE_SWITCHES.name][()] += 1
+
+    def store_refused(self, cause: str) -> None:
+        """Count a call that was refused; `cause` is no_lease or not_held."""
+        self._tally.numbers[tally.STORE_REFUSALS.name][(cause,)] += 1
+
+    def endings_waiting(self, count: int) -> None:
+        """Say how many endings of sessions are not confirmed."""
+        self._tally.numbers[tally.ENDINGS_WAITING.name][()] = count
 
     def token(self, profile: str, *, signed: bool) -> None:
         """Count a token sent upstream, `signed` anew or reused."""

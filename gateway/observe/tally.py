@@ -105,6 +105,22 @@ STORE_ERRORS: Final = Family(
     Kind.COUNTER,
     ("kind",),
 )
+STORE_SWITCHES: Final = Family(
+    "gateway_store_switches_total",
+    "Times that another Redis server became the one in use.",
+    Kind.COUNTER,
+)
+STORE_REFUSALS: Final = Family(
+    "gateway_store_refusals_total",
+    "Store calls refused because no server could be relied on, by cause.",
+    Kind.COUNTER,
+    ("cause",),
+)
+ENDINGS_WAITING: Final = Family(
+    "gateway_session_endings_waiting",
+    "Ended sessions that not all Redis servers which count have confirmed yet.",
+    Kind.GAUGE,
+)
 TOKENS: Final = Family(
     "gateway_tokens_total",
     "Tokens sent upstream, signed anew or reused.",
@@ -152,7 +168,7 @@ BUILD: Final = Family(
 )
 FAMILIES: Final = (
     REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS,
-    TOKENS, ATTEMPTS, LOG_DROPPED,
+    STORE_SWITCHES, STORE_REFUSALS, ENDINGS_WAITING, TOKENS, ATTEMPTS, LOG_DROPPED,
     IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
 )  # fmt: skip
 

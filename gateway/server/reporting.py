@@ -2,10 +2,10 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 
@@ -37,6 +37,15 @@ from gateway.server.descriptors import descriptor_limit
 from gateway.server.edge import Edge
 from gateway.sessions.record import Session
 
+_STORE_EVENTS: Final = {
+    "store_switched": "another Redis server is in use",
+    "store_exchanged": "another server answers at redis.url",
+    "store_is_replica": "the server at redis.url is a replica: nobody can sign out",
+    "store_info_denied": "Redis denies INFO: an exchange of the server is not noticed",
+    "store_suspect": "Redis is not a usable master; connecting again",
+    "store_not_held": "not certain that all Redis servers have a write",
+    "endings_waiting": "ended sessions wait to be confirmed by Redis",
+}
 _AUDITED_DENIALS: Final = frozenset(
     {
         Reason.NOT_ADMIN,
@@ -219,6 +228,24 @@ class Reporter:
                 window_seconds=reached.allowance.window,
                 unlogged_clients=reached.unlogged,
             )
+
+    def store_event(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Log and count what the session store notes of its servers."""
+        match event:
+            case "store_switched" | "store_exchanged":
+                self._metrics.store_switched()
+            case "store_refused":
+                # The request's own line says it.
+                self._metrics.store_refused("no_lease")
+                return
+            case "store_not_held":
+                self._metrics.store_refused("not_held")
+            case "endings_waiting":
+                self._metrics.endings_waiting(fields["count"])
+            case _:
+                pass
+        log = self._log.error if event == "store_is_replica" else self._log.warning
+        log(_STORE_EVENTS.get(event, event), **fields)
 
     def administered(self, event: str, session: Session) -> None:
         """Write what was done by the admin API."""

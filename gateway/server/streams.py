@@ -5,14 +5,18 @@ store, the clock, and the periodic re-check that catches a push that was lost.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 
 _REMEMBERED: Final = 10_000
 """Ended sessions that are kept in mind: 1 MB, and more than end in a minute."""
+_AGAIN: Final = 0.2
+"""Seconds until streams are asked for again whose store could not be asked."""
 _AT_ONCE: Final = 100
 """Sessions that are asked for in one round trip."""
 
@@ -104,16 +108,60 @@ class OpenStreams:
 
 async def recheck(
     streams: OpenStreams, ended: Callable[[str], Awaitable[Reason | None]]
-) -> None:
+) -> bool:
     """Ask for every session with an open stream whether it is over, and obey.
 
-    `ended` answers the reason, or None while the session lives or cannot be asked:
-    an outage of the store ends nothing (law 4).
+    `ended` answers the reason, or None while the session lives. It raises
+    StoreUnavailable where it cannot ask: an outage of the store ends nothing (law 4).
+    Returns False where some could not be asked for, so that the caller asks again.
     """
     keys = streams.sessions()
+    answered = True
     for first in range(0, len(keys), _AT_ONCE):
         some = keys[first : first + _AT_ONCE]
-        reasons = await asyncio.gather(*(ended(key) for key in some))
+        reasons = await asyncio.gather(
+            *(ended(key) for key in some), return_exceptions=True
+        )
         for key, reason in zip(some, reasons, strict=True):
-            if reason is not None:
+            if isinstance(reason, StoreUnavailable):
+                answered = False
+            elif isinstance(reason, BaseException):
+                raise reason
+            elif reason is not None:
                 streams.end(key, reason)
+    return answered
+
+
+class Rechecks:
+    """Asks for all open streams every now and then, and at once when it is wanted.
+
+    After an outage some endings were not heard. So what could not be asked for is
+    asked for again until it can be: a stream outlives its session by a second at most.
+    """
+
+    def __init__(
+        self,
+        streams: OpenStreams,
+        ended: Callable[[str], Awaitable[Reason | None]],
+        *,
+        every: float,
+    ) -> None:
+        self._streams = streams
+        self._ended = ended
+        self._every = every
+        self._wanted = asyncio.Event()
+
+    def soon(self) -> None:
+        """Have all streams asked for at once."""
+        self._wanted.set()
+
+    async def always(self) -> None:
+        """Ask until it is cancelled."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            if not await recheck(self._streams, self._ended):
+                self._wanted.set()
+                await asyncio.sleep(_AGAIN)

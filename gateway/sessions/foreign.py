@@ -12,6 +12,7 @@ look-up asks Redis, and the same bytes are not parsed again.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -30,6 +31,7 @@ from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
     is_ahead,
     issued_key,
+    later_of,
     not_before_key,
     not_before_value,
     tombstone_key,
@@ -37,11 +39,14 @@ from gateway.sessions.formats.revocation import (
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.endings import Endings
+from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import ENDED_CHANNEL
 from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
-from gateway.sessions.store import Found, Held, OnEnded, OnGap, ended_session
+from gateway.sessions.store import Found, Held, NotSeen, OnEnded, OnGap, ended_session
 
 # Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
 # the profile says otherwise: so a burst of the largest ones brings 8 MiB.
@@ -58,12 +63,25 @@ def is_key(text: str) -> bool:
     return len(text) == _KEY_CHARS and not text.strip("0123456789abcdef")
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is written of an ending; `keep` in milliseconds.
+
+    `limit`: it is the moment before which the sessions of an identity are over.
+    """
+
+    value: bytes
+    keep: int
+    limit: bool = False
+
+
 class ForeignStore:
     """The SessionSource for sessions that another program writes.
 
     `timeout` bounds each question to Redis, in seconds. What was ended is remembered
     for `remember` seconds, or for the rest of the session's life if that is longer.
-    `on_corrupt(key, why)` is called once for each session that cannot be read.
+    `on_corrupt(key, why)` is called once for each session that cannot be read,
+    `on_event(name, fields)` when the server changes and when something is not held.
     """
 
     def __init__(
@@ -73,8 +91,11 @@ class ForeignStore:
         timeout: float = 0.25,
         remember: float,
         on_corrupt: Callable[[str, str], None] | None = None,
+        on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(address, timeout=timeout)
+        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
+        self._client.replay = self._replay
+        self._endings: Endings[Note] = Endings(self._write_held, on_event)
         self._lookups: Lookups[Look, Answer, Answer]
         self._lookups = Lookups(
             lambda looks: fetch(self._client, looks), lambda _, answer: answer, AT_ONCE
@@ -107,10 +128,18 @@ class ForeignStore:
             raise StoreUnavailable("a second record was asked for and is not there")
         if not isinstance(judged, Session):
             return judged
+        since = not_before_key(judged.identity.id)
+        said, limit = found.notes[tombstone], found.notes[since]
+        if self._endings:
+            # Redis may not have them yet, or not any more.
+            if (here := self._endings.get(tombstone)) is not None:
+                said = here.value
+            if (here := self._endings.get(since)) is not None:
+                limit = later_of(limit, here.value)
         session = with_revocation(
             judged,
-            tombstone=found.notes[tombstone],
-            not_before=found.notes[not_before_key(judged.identity.id)],
+            tombstone=said,
+            not_before=limit,
             issued=found.notes[issued],
             now=now,
         )
@@ -123,7 +152,7 @@ class ForeignStore:
         """Ask again for a session that was looked up here; else it is not known."""
         seen = self._seen.get(key)
         if seen is None:
-            raise StoreUnavailable("this session was not looked up here")
+            raise NotSeen("this session was not looked up here")
         return await self.look_up(seen.credential, now)
 
     async def probe(self, profile: Profile) -> None:
@@ -190,7 +219,7 @@ class ForeignStore:
         live = session if isinstance(session, Session) and session.active else None
         life = live.expires_at - now if live is not None else 0.0
         await self._entomb(key, now, reason, life)
-        await self._tell({"key": key, "reason": reason})
+        await self._tell({"key": key, "reason": reason, "at": now})
         if live is None or live.expires_at <= now:
             return None
         return ended_session(live, now, reason)
@@ -200,12 +229,9 @@ class ForeignStore:
 
         Counts those that were seen here and were alive; the others end as well.
         """
-        await self._client.call(
-            "SET",
-            not_before_key(identity_id),
-            not_before_value(now, but),
-            "PX",
-            self._keep(0.0),
+        since = not_before_value(now, but).encode()
+        await self._write(
+            not_before_key(identity_id), Note(since, self._keep(0.0), limit=True)
         )
         held = {
             key: seen.credential
@@ -224,7 +250,9 @@ class ForeignStore:
             *(self._entomb(key, now, "revoked", life) for key, life in lives.items())
         )
         count = sum(life > 0 for life in lives.values())
-        await self._tell({"identity": identity_id, "but": but, "reason": "revoked"})
+        await self._tell(
+            {"identity": identity_id, "but": but, "reason": "revoked", "at": now}
+        )
         return count
 
     async def began(self, key: str, now: float, *, brief: bool = False) -> None:
@@ -253,6 +281,7 @@ class ForeignStore:
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""
         await self._watch.close()
+        await self._endings.close()
         await self._lookups.close()
         await self._client.close()
 
@@ -262,18 +291,64 @@ class ForeignStore:
         return max(1, round(min(max(life, self._remember), LONGEST) * 1000))
 
     async def _entomb(self, key: str, now: float, reason: str, life: float) -> None:
-        word = f"{now:.6f} {reason}"
-        await self._client.call("SET", tombstone_key(key), word, "PX", self._keep(life))
+        word = f"{now:.6f} {reason}".encode()
+        await self._write(tombstone_key(key), Note(word, self._keep(life)))
+
+    async def _write(self, name: str, note: Note) -> None:
+        """Write a note on what ended, and return when that is held (hold.py).
+
+        Where that is not certain, it is tried again until it is; in this process it
+        counts from now on.
+        """
+        self._endings.begin(name, note)
+        await self._write_held(name, note)
+
+    async def _write_held(self, name: str, note: Note) -> None:
+        async def write(ask: Ask) -> None:
+            await _put(ask, name, note)
+
+        await self._client.hold(name, write)
+        self._endings.settle(name)
+
+    async def _replay(self, ask: Ask | None) -> None:
+        """Write on a new master what ended in the last minute and it does not have."""
+        for name, note in self._endings.all():
+            if ask is None:
+                await self._write_held(name, note)
+            else:
+                await _put(ask, name, note)
 
     async def _tell(self, message: Mapping[str, Any]) -> None:
         with suppress(StoreUnavailable):  # what is written is the truth
             await self._client.call("PUBLISH", ENDED_CHANNEL, orjson.dumps(message))
 
     def _keys_in(self, said: Mapping[str, Any]) -> Iterable[str]:
-        identity_id, but = said.get("identity"), said.get("but")
+        identity_id, but, at = said.get("identity"), said.get("but"), said.get("at")
+        moment = float(at) if isinstance(at, int | float) else None
+        keep = self._keep(0.0)
         if isinstance(identity_id, str):
+            if moment is not None:
+                spared = but if isinstance(but, str) else None
+                since = not_before_value(moment, spared).encode()
+                self._endings.hear(
+                    not_before_key(identity_id), Note(since, keep, limit=True)
+                )
             return tuple(self._seen.keys_of(identity_id, but))
-        return key_in(said)
+        keys = tuple(key_in(said))
+        for key in keys:
+            if is_key(key):
+                word = f"{moment or 0.0:.6f} {said['reason']}".encode()
+                self._endings.hear(tombstone_key(key), Note(word, keep))
+        return keys
+
+
+async def _put(ask: Ask, name: str, note: Note) -> None:
+    """Write a note; of two limits for one identity the later stays."""
+    value = note.value
+    if note.limit:
+        (there,) = await ask("MGET", name)
+        value = later_of(there, value) or value
+    await ask("SET", name, value, "PX", note.keep)
 
 
 def _missing(judged: Judgement, found: Answer, most: int) -> Look | None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
+from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.record import Corrupt, Guest, Session, parse_record, serialise
@@ -30,6 +31,10 @@ OnGap: TypeAlias = Callable[[], None]
 # The secret of a session cookie, read and checked for its shape and signature.
 Held: TypeAlias = SessionToken | Credential
 Found: TypeAlias = Session | Guest | Corrupt | None
+
+
+class NotSeen(StoreUnavailable):
+    """This session was not looked up in this process, or is forgotten here."""
 
 
 class SessionSource(Protocol):

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.utils import accept_key
 
 from gateway.proxy.frames import close_frame
+from gateway.server.streams import recheck
 from gateway.sessions.record import Session
 from gateway.sessions.redis.keys import ENDED_CHANNEL
 from tests.servers import PATIENCE, SOON, Server
@@ -579,7 +580,7 @@ async def test_a_session_that_expires_meanwhile_is_noticed(talking: Open) -> Non
             past = replace(session, expires_at=time.time() - 1)
             assert await gateway.app.store.replace(key, session, past)
 
-            await gateway.app._recheck()
+            gateway.app._rechecks.soon()
 
             assert await closed_with(ws) == (1008, "session_expired")
             for open_one in (other, anonymous):
@@ -593,7 +594,8 @@ async def test_an_outage_of_the_store_ends_no_websocket(
     async with talking(store=IMPATIENT) as (gateway, ws):
         redis.freeze()
         try:
-            await gateway.app._recheck()
+            app = gateway.app
+            assert not await recheck(app.services.streams, app._why_ended)
         finally:
             redis.thaw()
         await ws.send("still here")

@@ -85,6 +85,16 @@ def not_before_value(now: float, spared: str | None) -> str:
     return f"{now:.6f}" if spared is None else f"{now:.6f} {spared}"
 
 
+def later_of(one: bytes | None, other: bytes | None) -> bytes | None:
+    """Give the stricter of two values of `not_before_key`: the later one."""
+    if one is None or other is None:
+        return other if one is None else one
+    first, second = (_moment(each.partition(b" ")[0]) for each in (one, other))
+    if first is None or second is None:
+        return one if first is None else other
+    return one if first >= second else other
+
+
 def _ended(session: Session) -> Session:
     return replace(session, active=False, ended_reason="revoked")
 

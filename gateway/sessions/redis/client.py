@@ -1,8 +1,10 @@
-"""The door to Redis for all others: every call has a deadline, every error a name.
+"""Redis for all others: every call has a deadline, every error a name.
 
 The library's defaults (ten retries with pauses, five seconds for each) would hold a
 request for half a minute. Here a call ends within `timeout`, pauses included, and
-is repeated once, at once, and only where a pooled connection turned out to be dead.
+is repeated once, at once, and only where a kept connection turned out to be dead.
+Which server is called is the supervisor's word; what it answers after that has
+changed is no answer.
 """
 
 import asyncio
@@ -13,30 +15,36 @@ from typing import Any, Final, TypeAlias, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.address import AddressSupervisor
 from gateway.sessions.redis.cluster import (
     fetch_from_cluster,
     send_to_cluster,
     told,
     value_of,
 )
+from gateway.sessions.redis.cluster_hold import ClusterWatch, hold_on_cluster
 from gateway.sessions.redis.connect import (
     MAX_CONNECTIONS,
-    Plain,
     common_options,
-    make_client,
-    open_line,
+    make_cluster,
+    make_server,
 )
+from gateway.sessions.redis.connections import CHANGED, Connections
+from gateway.sessions.redis.hold import Ask, NotHeld, Write, hold
 from gateway.sessions.redis.line import Command, Line
 from gateway.sessions.redis.names import resolving
-from gateway.sessions.redis.url import RedisAddress
+from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.sentinel import SentinelSupervisor
+from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
+from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 SCAN_STEP: Final = 1000
-# A silent subscription is asked whether it still lives.
-HEARTBEAT: Final = 5.0
+# A silent subscription is asked whether it still lives; so an ending that could not
+# be heard is missed for no longer than this and a time-out.
+HEARTBEAT: Final = 0.5
 
 
 class WrongType:
@@ -55,25 +63,34 @@ class RedisClient:
     asked, does not answer in time, or answers that it cannot serve.
     """
 
-    def __init__(self, address: RedisAddress, *, timeout: float) -> None:
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        timeout: float,
+        on_event: OnEvent | None = None,
+    ) -> None:
         self._address = address
         self._timeout = timeout
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._line: Line | None = None
-        self._opening = asyncio.Lock()
-        self._client: Plain | None = None
-        self._sentinel: Sentinel | None = None
+        self._cluster: RedisCluster | None = None
+        self._watch: ClusterWatch | None = None
+        self._supervisor: Supervisor | None = None
+        self._on_event = on_event
         self._closed = False
+        # Awaited with what asks a new master, before anything else is asked there.
+        self.replay: Callable[[Ask | None], Awaitable[None]] | None = None
 
     async def fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
         """Give the values of distinct keys, in one round trip (one per node)."""
-        client = self._open()
-        if isinstance(client, RedisCluster):
+        if self._is_cluster:
+            cluster = self._open_cluster()
             return await self._within(
-                lambda: fetch_from_cluster(client, keys, self._timeout)
+                lambda: fetch_from_cluster(cluster, keys, self._timeout)
             )
+        supervisor = self._supervise()
         return await self._within(
-            lambda: self._on_line(client, lambda line: line.ask("MGET", *keys))
+            lambda: self._look(supervisor, lambda line: line.ask("MGET", *keys))
         )
 
     async def read_with(
@@ -85,20 +102,24 @@ class RedisClient:
         or its own failure: a key that holds something else than a command asks for,
         or a node that is away, takes nothing from the others.
         """
-        client = self._open()
-        if isinstance(client, RedisCluster):
+        if self._is_cluster:
+            cluster = self._open_cluster()
             gets: list[Command] = [("GET", key) for key in keys]
             answers = await self._within(
-                lambda: send_to_cluster(client, [*commands, *gets], self._timeout)
+                lambda: send_to_cluster(cluster, [*commands, *gets], self._timeout)
             )
             values = [value_of(each) for each in answers[len(commands) :]]
         else:
+            supervisor = self._supervise()
             mget: list[Command] = [("MGET", *keys)] if keys else []
             answers = await self._within(
-                lambda: self._on_line(
-                    client, lambda line: _all_on(line, [*commands, *mget])
+                lambda: self._look(
+                    supervisor, lambda line: _all_on(line, [*commands, *mget])
                 )
             )
+            for each in answers:
+                if isinstance(each, NOT_THE_MASTER):
+                    supervisor.suspect(told(each))
             told_all = answers[-1] if keys else []
             if isinstance(told_all, Exception):
                 failure = StoreUnavailable(told(told_all))
@@ -107,28 +128,23 @@ class RedisClient:
                 values = told_all
         return [_answer(each) for each in answers[: len(commands)]], values
 
-    async def _on_line(self, client: Redis, ask: Callable[[Line], Awaitable[T]]) -> T:
-        """Ask on the line that all look-ups share; on a new one if that has ended."""
-        for last in (False, True):
-            line = self._line
-            if line is None or line.closed:
-                async with self._opening:
-                    line = self._line
-                    if line is None or line.closed:
-                        line = self._line = await open_line(client)
+    async def _look(
+        self, supervisor: Supervisor, ask: Callable[[Line], Awaitable[T]]
+    ) -> T:
+        """Ask on the shared line; on that of another server where it has changed."""
+        while True:
+            connections = supervisor.usable() or await supervisor.wait_usable()
             try:
-                return await ask(line)
-            except ConnectionError:
-                # Redis may have closed it while nobody asked; a look-up may be
-                # repeated, as it changes nothing.
-                if last:
-                    raise
-            except BaseException:
-                # No answer in time, or one that no healthy Redis gives: the next
-                # look-up finds out anew where Redis is.
-                line.close()
+                answer = await connections.shared(ask)
+            except NOT_THE_MASTER as error:
+                supervisor.suspect(told(error))
                 raise
-        raise AssertionError
+            except (OSError, StoreUnavailable):
+                if supervisor.is_current(connections):
+                    raise
+                continue
+            if supervisor.is_current(connections):
+                return answer
 
     async def get(self, key: str) -> bytes | None:
         """Give one value; None also where the key holds something else."""
@@ -139,32 +155,74 @@ class RedisClient:
 
     async def call(self, *command: str | bytes | float) -> Any:
         """Send one command; on Cluster its first key tells the node."""
-        client = self._open()
-        return await self._within(lambda: _command(client, *command))
+        if self._is_cluster:
+            cluster = self._open_cluster()
+            return await self._within(lambda: _command(cluster, *command))
+        supervisor = self._supervise()
+
+        async def on_its_own() -> Any:
+            connections = supervisor.usable() or await supervisor.wait_usable()
+            try:
+                answer = await connections.call(lambda line: line.ask(*command))
+            except NOT_THE_MASTER as error:
+                supervisor.suspect(told(error))
+                raise
+            if not supervisor.is_current(connections):
+                # It may have been done where it counts for nothing any more.
+                raise StoreUnavailable(CHANGED)
+            return answer
+
+        return await self._within(on_its_own)
+
+    async def hold(self, key: str, write: Write[T]) -> T:
+        """Write to one key, and return when that is held (hold.py).
+
+        Raises:
+            StoreUnavailable: it is not certain that it is held.
+        """
+        try:
+            async with self._free:
+                if self._is_cluster:
+                    cluster, watch = self._open_cluster(), self._watch
+                    assert watch is not None  # noqa: S101 - made with the client
+                    return await hold_on_cluster(
+                        cluster, watch, key, write, patience=self._timeout
+                    )
+                return await hold(self._supervise(), write, patience=self._timeout)
+        except NotHeld as error:
+            self._say("store_not_held", why=str(error))
+            raise
+        except StoreUnavailable:
+            raise
+        except TimeoutError as error:
+            raise self._too_late() from error
+        except Exception as error:
+            raise StoreUnavailable(told(error)) from error
 
     async def scan(self, pattern: str) -> list[str]:
         """Name the keys that match; walks through all keys, so for operators only.
 
         No deadline as a whole, which grows with the keys; each step has its own.
         """
-        client = self._open()
-        steps = client.scan_iter(match=pattern, count=SCAN_STEP)
         found: list[str] = []
-        while (key := await self._within(lambda: anext(steps, None))) is not None:
-            found.append(key.decode("utf-8", "surrogateescape"))
-        return found
-
-    async def run_script(
-        self, script: str, key: str, *args: str | bytes | float
-    ) -> Any:
-        """Run a Lua script on one key."""
-        return await self.call("EVAL", script, 1, key, *args)
+        if self._is_cluster:
+            steps = self._open_cluster().scan_iter(match=pattern, count=SCAN_STEP)
+            while (key := await self._within(lambda: anext(steps, None))) is not None:
+                found.append(key.decode("utf-8", "surrogateescape"))
+            return found
+        cursor: bytes | str = "0"
+        while True:
+            cursor, keys = await self.call(
+                "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP
+            )
+            found += (key.decode("utf-8", "surrogateescape") for key in keys)
+            if cursor == b"0":
+                return list(dict.fromkeys(found))
 
     async def ping(self) -> None:
         """Return if Redis can serve reads now."""
-        client = self._open()
         # A read, not PING: a Cluster that is down still answers PING.
-        await self._within(lambda: _command(client, "EXISTS", "gateway:ping"))
+        await self.call("EXISTS", "gateway:ping")
 
     @contextlib.asynccontextmanager
     async def subscription(
@@ -172,14 +230,14 @@ class RedisClient:
     ) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
         """Subscribe; give a function that waits for the next message.
 
-        That function raises StoreUnavailable when the subscription is lost.
+        That function raises StoreUnavailable when the subscription is lost, or the
+        server has changed.
         """
-        client = self._open()
         own: Redis | None = None
-        if isinstance(client, RedisCluster):
+        if self._is_cluster:
             # PUBLISH reaches every node, so any node will do.
             await self.ping()  # which learns the nodes
-            node = client.get_random_node()
+            node = self._open_cluster().get_random_node()
             own = resolving(
                 Redis(
                     host=node.host,
@@ -188,14 +246,18 @@ class RedisClient:
                 ),
                 self._address.resolver,
             )
-            pubsub = own.pubsub()
+            assert self._watch is not None  # noqa: S101 - made with the client
+            pubsub, gone = own.pubsub(), self._watch.changed
         else:
-            pubsub = client.pubsub()
+            connections = await self._within(self._supervise().wait_usable)
+            pubsub, gone = connections.client.pubsub(), connections.gone
         try:
             await self._within(lambda: _subscribe(pubsub, channel))
 
             async def next_message() -> bytes:
-                return await self._translated(lambda: _next(pubsub, self._timeout))
+                return await self._translated(
+                    lambda: _unless(gone, _next(pubsub, self._timeout))
+                )
 
             yield next_message
         finally:
@@ -206,32 +268,77 @@ class RedisClient:
     async def close(self) -> None:
         """Close every connection."""
         self._closed = True
-        if self._line is not None:
-            self._line.close()
-        client, self._client = self._client, None
-        if client is not None:
-            await _quietly(client.aclose())
-        if self._sentinel is not None:
-            await _quietly(self._sentinel.aclose())
+        if self._supervisor is not None:
+            await self._supervisor.close()
+        if self._watch is not None:
+            await self._watch.close()
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            await _quietly(cluster.aclose())
 
-    def _open(self) -> Plain:
+    @property
+    def _is_cluster(self) -> bool:
+        return self._address.kind is RedisKind.CLUSTER
+
+    def _supervise(self) -> Supervisor:
         if self._closed:
             raise StoreUnavailable("the store is closed")
-        if self._client is None:
+        if self._supervisor is None:
+            kind = (
+                SentinelSupervisor
+                if self._address.kind is RedisKind.SENTINEL
+                else AddressSupervisor
+            )
+            supervisor = kind(
+                self._address, timeout=self._timeout, on_event=self._on_event
+            )
+            supervisor.replay = self._replay_on
+            supervisor.start()
+            self._supervisor = supervisor
+        return self._supervisor
+
+    def _open_cluster(self) -> RedisCluster:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._cluster is None:
             try:
-                self._client, self._sentinel = make_client(self._address, self._timeout)
+                self._cluster = make_cluster(self._address, self._timeout)
             except (OSError, ValueError) as error:  # a certificate file, say
                 raise StoreUnavailable(told(error)) from error
-        return self._client
+            self._watch = ClusterWatch(
+                self._cluster,
+                lambda place: make_server(self._address, self._timeout, place),
+                self._replay_anywhere,
+            )
+        return self._cluster
+
+    async def _replay_on(self, connections: Connections) -> None:
+        if self.replay is not None:
+            async with connections.lend() as line:
+                await self.replay(line.ask)
+
+    async def _replay_anywhere(self) -> None:
+        self._say("store_switched")
+        if self.replay is not None:
+            await self.replay(None)
+
+    def _say(self, event: str, **fields: Any) -> None:
+        if self._on_event is not None:
+            self._on_event(event, fields)
 
     async def _within(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._timeout), self._free:
+            async with Patience(self._timeout), self._free:
                 return await self._translated(work)
         except TimeoutError as error:
-            raise StoreUnavailable(
-                f"no answer within {self._timeout * 1000:.0f} ms"
-            ) from error
+            raise self._too_late() from error
+
+    def _too_late(self) -> StoreUnavailable:
+        supervisor = self._supervisor
+        if supervisor is not None and supervisor.usable() is None:
+            self._say("store_refused", why=supervisor.failure)
+            return StoreUnavailable(supervisor.failure)
+        return StoreUnavailable(f"no answer within {self._timeout * 1000:.0f} ms")
 
     async def _translated(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -296,7 +403,22 @@ async def _next(pubsub: PubSub, patience: float) -> bytes:
             return data
 
 
-async def _command(client: Plain, *command: str | bytes | float) -> Any:
+async def _unless(gone: asyncio.Event, message: Awaitable[bytes]) -> bytes:
+    """Wait for a message, but not longer than its server is the one in use."""
+    waiting = asyncio.ensure_future(message)
+    leaving = asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise StoreUnavailable(CHANGED)
+        return waiting.result()
+    finally:
+        waiting.cancel()
+        leaving.cancel()
+        await asyncio.gather(waiting, leaving, return_exceptions=True)
+
+
+async def _command(client: RedisCluster, *command: str | bytes | float) -> Any:
     return await client.execute_command(*command)
 
 

@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.line import Command
+from gateway.sessions.redis.patience import Patience
 
 # Of the time for a look-up, what one node may use before it is given up: room for
 # a second attempt at it.
@@ -45,7 +46,7 @@ async def send_to_cluster(
     """
     found: dict[Command, Any] = {}
     try:
-        async with asyncio.timeout(patience * WITHIN):
+        async with Patience(patience * WITHIN):
             await _ask(client, commands, found)
             lost = [each for each in commands if isinstance(found[each], _LOST)]
             if lost:

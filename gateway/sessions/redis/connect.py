@@ -3,18 +3,17 @@
 | address | client |
 | --- | --- |
 | server, Unix socket | Redis |
-| Sentinel | Redis, which asks the Sentinels where the master is |
+| Sentinel | Redis, one for each Sentinel and one for the master that they name |
 | Cluster | RedisCluster, each node with a share of the deadline |
 """
 
 import ssl
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final
 
 from redis._parsers import BaseParser
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
@@ -22,45 +21,68 @@ from redis.maint_notifications import MaintNotificationsConfig
 from gateway.sessions.redis.cluster import NODE_SHARE
 from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.names import resolving
+from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.url import RedisAddress, RedisKind
+
+# Seconds in which a port must answer; that it refuses is an answer.
+KNOCK: Final = 0.1
+# The caller's deadline comes first, and counts only time in which the loop ran.
+PATIENT_CONNECT: Final = 4
 
 # One process needs few: look-ups share. More would only queue inside Redis.
 MAX_CONNECTIONS: Final = 64
 
-Plain: TypeAlias = "Redis | RedisCluster"
 
-
-def make_client(address: RedisAddress, timeout: float) -> tuple[Plain, Sentinel | None]:
-    """Make a client, and what it asks for its master; nothing is opened yet.
+def make_cluster(address: RedisAddress, timeout: float) -> RedisCluster:
+    """Make a client of the whole Cluster; nothing is opened yet.
 
     Raises:
         OSError, ValueError: a certificate file, say, cannot be used.
     """
     common = common_options(address, timeout)
-    match address.kind:
-        case RedisKind.SERVER:
-            host, port = address.hosts[0]
-            client = Redis(host=host, port=port, db=address.db, **common)
-            return resolving(client, address.resolver), None
-        case RedisKind.UNIX:
-            client = Redis(unix_socket_path=address.path, db=address.db, **common)
-            return client, None
-        case RedisKind.SENTINEL:
-            return _by_sentinel(address, timeout, common)
-        case RedisKind.CLUSTER:
-            # A node that hangs must not use up the deadline of the others.
-            common["socket_timeout"] = timeout * NODE_SHARE
-            common["retry"] = Retry(NoBackoff(), 0)
-            nodes = [ClusterNode(host, port) for host, port in address.hosts]
-            cluster = RedisCluster(
-                startup_nodes=nodes,
-                require_full_coverage=False,
-                max_connections=MAX_CONNECTIONS,
-                **common,
-            )
-            return resolving(cluster, address.resolver), None
-        case _:
-            assert_never(address.kind)
+    # A node that hangs must not use up the deadline of the others.
+    common["socket_timeout"] = timeout * NODE_SHARE
+    common["socket_connect_timeout"] = timeout
+    common["retry"] = Retry(NoBackoff(), 0)
+    cluster = RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
+        require_full_coverage=False,
+        max_connections=MAX_CONNECTIONS,
+        **common,
+    )
+    return resolving(cluster, address.resolver)
+
+
+def make_server(
+    address: RedisAddress, timeout: float, place: tuple[str, int] | None = None
+) -> Redis:
+    """Make a client of one server; nothing is opened yet.
+
+    Args:
+        address: what was configured, with its passwords and certificates.
+        timeout: seconds that connecting may take.
+        place: host and port; None for the address itself.
+
+    Raises:
+        OSError, ValueError: a certificate file, say, cannot be used.
+    """
+    common = common_options(address, timeout)
+    if address.kind is RedisKind.UNIX:
+        return Redis(unix_socket_path=address.path, db=address.db, **common)
+    host, port = place or address.hosts[0]
+    client = Redis(host=host, port=port, db=address.db, **common)
+    return resolving(client, address.resolver)
+
+
+def make_sentinel(
+    address: RedisAddress, timeout: float, place: tuple[str, int]
+) -> Redis:
+    """Make a client of one Sentinel, with its own user; nothing is opened yet."""
+    common = common_options(address, timeout) | {
+        "username": address.option("sentinel_username"),
+        "password": address.option("sentinel_password"),
+    }
+    return resolving(Redis(host=place[0], port=place[1], **common), address.resolver)
 
 
 def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
@@ -68,7 +90,7 @@ def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
     common: dict[str, Any] = {
         "username": address.username,
         "password": address.password,
-        "socket_connect_timeout": timeout,
+        "socket_connect_timeout": timeout * PATIENT_CONNECT,
         # The caller has the deadline; one per read would cost a task per read.
         "socket_timeout": None,
         "retry": _once(RedisConnectionError),
@@ -92,7 +114,7 @@ def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
 
 
 async def open_line(client: Redis) -> Line:
-    """Have the library open a connection, with TLS, password and Sentinel; take it."""
+    """Have the library open a connection, with TLS and password; take it."""
     pool: Any = client.connection_pool
     connection = pool.make_connection()
     await connection.connect()
@@ -101,26 +123,18 @@ async def open_line(client: Redis) -> Line:
     return Line(writer, BaseParser.parse_error)
 
 
-def _by_sentinel(
-    address: RedisAddress, timeout: float, common: dict[str, Any]
-) -> tuple[Redis, Sentinel]:
-    # One dead Sentinel must leave time to ask the next.
-    share = timeout / (len(address.hosts) + 1)
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        list(address.hosts),
-        sentinel_kwargs={
-            **common,
-            "username": address.option("sentinel_username"),
-            "password": address.option("sentinel_password"),
-            "socket_timeout": share,
-            "socket_connect_timeout": share,
-        },
-        **common,
-    )
-    for each in sentinel.sentinels:
-        _ = resolving(each, address.resolver)
-    client: Redis = sentinel.master_for(address.service, db=address.db)
-    return resolving(client, address.resolver), sentinel
+async def refuses(client: Redis) -> bool:
+    """Tell whether nobody listens there; that there is no answer proves nothing."""
+    try:
+        async with Patience(KNOCK):
+            line = await open_line(client)
+    except Exception as error:  # noqa: BLE001 - the library wraps what connecting raised
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ConnectionRefusedError):
+            cause = cause.__cause__ or cause.__context__
+        return cause is not None
+    line.close()
+    return False
 
 
 def _once(*errors: type[Exception]) -> Retry:

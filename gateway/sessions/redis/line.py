@@ -20,7 +20,15 @@ Command: TypeAlias = tuple[str | bytes | float, ...]
 class Line(asyncio.Protocol):
     """A connection that is open; made of its writer, whose transport the line takes."""
 
-    __slots__ = ("_loop", "_opened", "_reader", "_transport", "_waiting", "closed")
+    __slots__ = (
+        "_loop",
+        "_opened",
+        "_reader",
+        "_since",
+        "_transport",
+        "_waiting",
+        "closed",
+    )
 
     def __init__(
         self, opened: asyncio.StreamWriter, refusal: Callable[[str], Exception]
@@ -34,10 +42,21 @@ class Line(asyncio.Protocol):
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport
         self._waiting: deque[asyncio.Future[Any] | _Batch] = deque()
+        self._since = self._loop.time()
         self.closed = False
         transport.set_protocol(self)
 
-    def ask(self, *command: str) -> asyncio.Future[Any]:
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was opened."""
+        return self._loop.time() - self._since
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._waiting)
+
+    def ask(self, *command: str | bytes | float) -> asyncio.Future[Any]:
         """Send a command; the future is its answer.
 
         Fails with ConnectionError when the connection ends before, and with a

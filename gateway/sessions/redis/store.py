@@ -2,15 +2,19 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
+from redis.exceptions import ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.endings import Endings
+from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import (
     ADD_TO_INDEX,
     COMPARE_AND_SET,
@@ -19,9 +23,11 @@ from gateway.sessions.redis.keys import (
     public_id_key,
     record_key,
 )
+from gateway.sessions.redis.line import Command
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
+from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
-from gateway.sessions.redis.watch import Watch
+from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
     Held,
@@ -43,11 +49,24 @@ ATTEMPTS: Final = 8
 _KEY_CHARS: Final = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a session ended, and why; without a moment, when it was seen last."""
+
+    moment: float | None
+    reason: str
+
+    def at(self, session: Session) -> float:
+        """Give the moment, in epoch seconds."""
+        return session.last_seen_at if self.moment is None else self.moment
+
+
 class RedisStore:
     """The SessionStore in Redis or Valkey: the gateway's own format.
 
     `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
-    called once for each key that holds bytes which are no session.
+    called once for each key that holds bytes which are no session, `on_event(name,
+    fields)` when the server changes, and when something is not held.
     """
 
     def __init__(
@@ -57,11 +76,14 @@ class RedisStore:
         timeout: float = 0.25,
         max_per_identity: int | None = None,
         on_corrupt: Callable[[str, str], None] | None = None,
+        on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(address, timeout=timeout)
+        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
+        self._client.replay = self._replay
+        self._endings: Endings[Ending] = Endings(self._end_held, on_event)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(self._fetch, self._read)
-        self._watch = Watch(self._client)
+        self._watch = Watch(self._client, self._heard)
         self._max_per_identity = max_per_identity
         self._on_corrupt = on_corrupt
         self._parsed: OrderedDict[str, tuple[bytes, Session | Corrupt]] = OrderedDict()
@@ -88,11 +110,22 @@ class RedisStore:
         return self._lookups.ask(key)
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:
-        """Index first: a session that exists can always be found and ended."""
+        """Index first: a session that exists can always be found and ended.
+
+        Returns when it is held, so that a new master has it.
+        """
         raw = serialise(session)
         keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
         await self._index(key, session, now)
-        if not await self._client.call("SET", record_key(key), raw, "NX", "PX", keep):
+
+        async def write(ask: Ask) -> bool:
+            if await ask("SET", record_key(key), raw, "NX", "PX", keep):
+                return True
+            # Written before, on this server or on one that this one followed?
+            (there,) = await ask("MGET", record_key(key))
+            return bool(there == raw)
+
+        if not await self._client.hold(record_key(key), write):
             raise ValueError("the session key is taken")
         if self._max_per_identity is None:
             return []
@@ -121,26 +154,36 @@ class RedisStore:
     async def end(
         self, key: str, now: float, reason: str = "revoked"
     ) -> Session | None:
-        """Mark the record as ended, whatever others write to it meanwhile."""
-        for _ in range(ATTEMPTS):
-            raw = await self._client.get(record_key(key))
-            session = None if raw is None else parse_record(raw)
-            if raw is None or not isinstance(session, Session) or not session.active:
-                return None
-            ended = ended_session(session, now, reason)
-            try:
-                written = serialise(ended)
-            except ValueError:
-                written = b""  # no room to say so: then without a trace
-            keep = _milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
-            message = orjson.dumps({"key": key, "reason": reason})
-            if await self._compare_and_set(key, raw, written, keep, message):
-                with suppress(StoreUnavailable):  # the record is the truth
-                    await self._client.call(
-                        "ZREM", identity_key(session.identity.id), key
-                    )
-                return ended
-        raise StoreUnavailable("the session kept changing while it was to be ended")
+        """Mark the record as ended, and return when that holds (hold.py).
+
+        Where that is not certain, it is tried again until it is; in this process the
+        session is over from now on.
+        """
+        self._endings.begin(key, Ending(now, reason))
+        ended = await self._end_held(key, Ending(now, reason))
+        if ended is not None:
+            with suppress(StoreUnavailable):  # the record is the truth
+                await self._client.call("ZREM", identity_key(ended.identity.id), key)
+        return ended
+
+    async def _end_held(self, key: str, ending: Ending) -> Session | None:
+        ended: Session | None = None
+        known = False
+
+        async def write(ask: Ask) -> None:
+            nonlocal ended, known
+            session = await _end_on(ask, key, ending)
+            if session is not None:
+                known = True
+                if session.active:
+                    ended = ended_session(session, ending.at(session), ending.reason)
+
+        await self._client.hold(record_key(key), write)
+        if known:
+            self._endings.settle(key)
+        else:
+            self._endings.forget(key)
+        return ended
 
     async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
         """End what is listed, one after the other, and count those that lived.
@@ -197,6 +240,7 @@ class RedisStore:
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""
         await self._watch.close()
+        await self._endings.close()
         await self._lookups.close()
         await self._client.close()
 
@@ -204,6 +248,15 @@ class RedisStore:
         return await self._client.fetch([record_key(key) for key in keys])
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
+        record = self._parse(key, raw)
+        if self._endings and isinstance(record, Session) and record.active:
+            ending = self._endings.get(key)
+            if ending is not None:
+                # Redis may not have it yet, or not any more.
+                return ended_session(record, ending.at(record), ending.reason)
+        return record
+
+    def _parse(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
         if raw is None:
             return None
         known = self._parsed.get(key)
@@ -237,24 +290,94 @@ class RedisStore:
         return raw if raw is not None and parse_record(raw) == session else None
 
     async def _compare_and_set(
-        self, key: str, old: bytes, new: bytes, keep: int, message: bytes = b""
+        self, key: str, old: bytes, new: bytes, keep: int
     ) -> bool:
-        channel = ENDED_CHANNEL if message else ""
-        args = (old, new, keep, channel, message)
-        done = await self._client.run_script(COMPARE_AND_SET, record_key(key), *args)
-        return bool(done)
+        return bool(
+            await self._client.call(*_compare_and_set(key, old, new, keep, b""))
+        )
 
     async def _index(self, key: str, session: Session, now: float) -> None:
         keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
-        await self._client.run_script(
-            ADD_TO_INDEX,
-            identity_key(session.identity.id),
-            key,
-            session.expires_at,
-            keep,
-            now - KEPT_AFTER_END,
-        )
+        index = identity_key(session.identity.id)
+        score, oldest = session.expires_at, now - KEPT_AFTER_END
+
+        async def write(ask: Ask) -> None:
+            await ask("EVAL", ADD_TO_INDEX, 1, index, key, score, keep, oldest)
+
+        await self._client.hold(index, write)
         await self._client.call("SET", public_id_key(session.id), key, "PX", keep)
+
+    def _heard(self, said: Mapping[str, Any]) -> Iterable[str]:
+        keys = tuple(key_in(said))
+        at, reason = said.get("at"), said["reason"]
+        moment = float(at) if isinstance(at, int | float) else None
+        for key in keys:
+            if _key_in(key.encode("utf-8", "replace")) is not None:
+                self._endings.hear(key, Ending(moment, reason))
+        return keys
+
+    async def _replay(self, ask: Ask | None) -> None:
+        """Write on a new master what ended in the last minute and it does not have."""
+        endings = self._endings.all()
+        for start in range(0, len(endings), MAX_KEYS):
+            batch = dict(endings[start : start + MAX_KEYS])
+            names = [record_key(key) for key in batch]
+            values = (
+                await self._client.fetch(names)
+                if ask is None
+                else await ask("MGET", *names)
+            )
+            for (key, ending), raw in zip(batch.items(), values, strict=True):
+                if isinstance(raw, StoreUnavailable):
+                    raise raw
+                session = None if raw is None else parse_record(raw)
+                if not (isinstance(session, Session) and session.active):
+                    continue
+                if ask is None:
+                    await self._end_held(key, ending)
+                else:
+                    await _end_on(ask, key, ending)
+
+
+async def _end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
+    """End a session whatever others write to it meanwhile; give what was there.
+
+    One that has ended is written again as it is: so what waits for the replicas waits
+    for whoever ended it.
+    """
+    for _ in range(ATTEMPTS):
+        (raw,) = await ask("MGET", record_key(key))
+        session = None if raw is None else parse_record(raw)
+        if raw is None or not isinstance(session, Session):
+            return None
+        if not session.active:
+            await ask(*_compare_and_set(key, raw, raw, 0, b""))
+            return session
+        now = ending.at(session)
+        try:
+            written = serialise(ended_session(session, now, ending.reason))
+        except ValueError:
+            written = b""  # no room to say so: then without a trace
+        keep = _milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
+        message = orjson.dumps({"key": key, "reason": ending.reason, "at": now})
+        try:
+            done = await ask(*_compare_and_set(key, raw, written, keep, message))
+        except ResponseError as error:
+            if "OOM" not in str(error):
+                raise
+            # Redis has no memory left for it. It may still delete.
+            done = await ask(*_compare_and_set(key, raw, b"", 0, message))
+        if done:
+            return session
+    raise StoreUnavailable("the session kept changing while it was to be ended")
+
+
+def _compare_and_set(
+    key: str, old: bytes, new: bytes, keep: int, message: bytes
+) -> Command:
+    channel = ENDED_CHANNEL if message else ""
+    name = record_key(key)
+    return ("EVAL", COMPARE_AND_SET, 1, name, old, new, keep, channel, message)
 
 
 def _key_in(member: bytes) -> str | None:

@@ -11,8 +11,9 @@ from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.keys import ENDED_CHANNEL
 from gateway.sessions.store import OnEnded, OnGap
 
-# Pauses between attempts to subscribe, in seconds; the last one stays.
-PAUSES: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# Pauses between attempts to subscribe, in seconds; the last one stays. With the
+# time-out of an attempt it is how long after an outage nothing is heard yet.
+PAUSES: Final = (0.05, 0.1, 0.2, 0.25)
 
 
 # Which sessions a message is about.

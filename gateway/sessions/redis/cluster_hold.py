@@ -1,0 +1,173 @@
+"""A write to Redis Cluster that counts only when the slot's replicas have it.
+
+A master that was cut off goes on acknowledging writes for its node timeout, and all
+of them are thrown away. `WAIT` for its replicas says so. It blocks its connection, so
+it has one of its own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, MovedError
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.connect import open_line, refuses
+from gateway.sessions.redis.hold import AGAIN, LONGEST, WAIT, NotHeld, Write
+from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.replication import Place, read_replication
+
+# Seconds between two looks at which node has which slots.
+LOOK: Final = 1.0
+
+T = TypeVar("T")
+
+
+class ClusterWatch:
+    """Has `on_change` awaited when slots have another owner than a moment ago.
+
+    `server` makes a client of one node.
+    """
+
+    def __init__(
+        self,
+        cluster: RedisCluster,
+        server: Callable[[Place], Redis],
+        on_change: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._cluster = cluster
+        self._on_change = on_change
+        self.server = server
+        self.failure = ""
+        # Set, and another one made, with each change.
+        self.changed = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        """Stop watching."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        before: dict[int, str] = {}
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                async with Patience(LOOK):
+                    owners = await self._owners()
+                    if before and owners != before:
+                        await self._on_change()
+                        # Who listens at a node listens at another one now: it may
+                        # be one that was cut off.
+                        changed, self.changed = self.changed, asyncio.Event()
+                        changed.set()
+                before = owners
+            except Exception as error:  # noqa: BLE001 - looked at again
+                self.failure = told(error)
+
+    async def _owners(self) -> dict[int, str]:
+        _ = await self._cluster.initialize()
+        node = self._cluster.get_random_node()
+        line = await open_line(self.server((node.host, int(node.port))))
+        try:
+            slots = await line.ask("CLUSTER", "SLOTS")
+        finally:
+            line.close()
+        return {
+            int(each[0]): f"{each[1]} {each[2][1]}"
+            for each in sorted(slots, key=lambda each: int(each[0]))
+        }
+
+
+async def hold_on_cluster(
+    cluster: RedisCluster,
+    watch: ClusterWatch,
+    key: str,
+    write: Write[T],
+    *,
+    patience: float,
+) -> T:
+    """Write to the node of a key, and return only when its replicas have it.
+
+    Raises:
+        StoreUnavailable: it is not certain that it is held, or nothing was written.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LONGEST
+    place: Place | None = None
+    asking = False
+    while True:
+        try:
+            async with Patience(patience + WAIT / 1000):
+                if place is None:
+                    _ = await cluster.initialize()
+                    node = cluster.nodes_manager.get_node_from_slot(
+                        cluster.keyslot(key)
+                    )
+                    place = (node.host, int(node.port))
+                return await _once(watch, place, key, write, asking=asking)
+        except MovedError as error:
+            place, asking, why = (error.host, error.port), False, told(error)
+        except AskError as error:
+            place, asking, why = (error.host, error.port), True, told(error)
+            continue
+        except (NotHeld, ClusterDownError) as error:
+            # By then another node may have the slot.
+            place, asking, why = None, False, str(error)
+            cluster._initialize = True  # noqa: SLF001 - learned anew with the next call
+        if loop.time() >= until:
+            raise NotHeld(f"not certain that it is held: {why}")
+        await asyncio.sleep(AGAIN)
+
+
+async def _once(
+    watch: ClusterWatch, place: Place, key: str, write: Write[T], *, asking: bool
+) -> T:
+    line = await open_line(watch.server(place))
+    try:
+        answer = await write(_asking(line) if asking else line.ask)
+        info, slots = await line.ask_all(
+            [("INFO", "replication"), ("CLUSTER", "SLOTS")]
+        )
+        for each in (info, slots):
+            if isinstance(each, Exception):
+                raise each
+        seen = read_replication(info)
+        known = _replicas(slots, key_slot(key.encode()))
+        missing = known - seen.online - seen.syncing
+        for each in tuple(missing):
+            if await refuses(watch.server(each)):
+                known.discard(each)
+        needed = max(len(known - seen.syncing), len(seen.online))
+        have = await line.ask("WAIT", needed, WAIT) if needed else 0
+    finally:
+        line.close()
+    if seen.role != "master":
+        raise NotHeld("the node is no master any more")
+    if have < needed:
+        raise NotHeld(f"{have} of {needed} replicas have it")
+    return answer
+
+
+def _asking(line: Line) -> Callable[..., Awaitable[Any]]:
+    """Give what asks for keys of a slot that is on its way here."""
+
+    async def ask(*command: str | bytes | float) -> Any:
+        _, answer = await line.ask_all([("ASKING",), command])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return ask
+
+
+def _replicas(slots: Any, slot: int) -> set[Place]:
+    for first, last, _, *replicas in slots:
+        if first <= slot <= last:
+            return {(each[0].decode(), each[1]) for each in replicas}
+    raise StoreUnavailable(f"nobody has the slot {slot}")

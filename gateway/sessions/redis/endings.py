@@ -1,0 +1,89 @@
+"""The endings of a store: in the journal, tried again until they are held."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Generic, TypeVar
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.journal import Journal
+from gateway.sessions.redis.supervisor import OnEvent
+
+# Seconds between two tries of what is not held.
+AGAIN: Final = 0.5
+# So many failures of one round are enough: it is not about one session.
+FAILURES: Final = 8
+
+P = TypeVar("P")
+
+
+class Endings(Generic[P]):
+    """A journal, and the task that works off what is not held in it.
+
+    `write(name, payload)` writes one ending again and settles it.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str, P], Awaitable[Any]],
+        on_event: OnEvent | None = None,
+    ) -> None:
+        self._write = write
+        self._on_event = on_event
+        self._journal: Journal[P] = Journal()
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Count what is kept."""
+        return len(self._journal)
+
+    def begin(self, name: str, payload: P) -> None:
+        """Note an ending that is about to be written; from now on it counts here."""
+        self._journal.note(name, payload, held=False)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work_off())
+
+    def hear(self, name: str, payload: P) -> None:
+        """Note an ending that another process made."""
+        self._journal.note(name, payload, held=True)
+
+    def get(self, name: str) -> P | None:
+        """Give an ending of the last minute."""
+        return self._journal.get(name)
+
+    def settle(self, name: str) -> None:
+        """Note that an ending is held."""
+        self._journal.settle(name)
+
+    def forget(self, name: str) -> None:
+        """Forget what turned out to be no ending."""
+        self._journal.forget(name)
+
+    def all(self) -> list[tuple[str, P]]:
+        """Give what a new master has to have."""
+        return self._journal.all()
+
+    async def close(self) -> None:
+        """Stop trying; what is not held is lost with the process."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work_off(self) -> None:
+        said = 0
+        while self._journal.unheld():
+            await asyncio.sleep(AGAIN)
+            # A younger one is being written by who began it.
+            waiting = self._journal.unheld(AGAIN)
+            if len(waiting) != said and self._on_event is not None:
+                self._on_event("endings_waiting", {"count": len(waiting)})
+            said = len(waiting)
+            failures = 0
+            for name, payload in waiting:
+                try:
+                    await self._write(name, payload)
+                except StoreUnavailable:
+                    failures += 1
+                    if failures > FAILURES:
+                        break  # the others would be answered the same
+        if said and self._on_event is not None:
+            self._on_event("endings_waiting", {"count": 0})

@@ -1,0 +1,108 @@
+"""A write that counts only when it is held: by every replica that could take over.
+
+`WAIT 1` says yes for about a second of a planned switch to what will be thrown away.
+So the number is what is known to exist, not what the master still sees; and an answer
+that comes after a change of the server is no answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.connections import Connections
+from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.replication import Replication
+from gateway.sessions.redis.supervisor import Supervisor, ask_replication
+
+# Seconds for which a write is held at most while a switch is under way: longer than
+# a planned one takes to be named, and what a person waits for at a button.
+LONGEST: Final = 2.5
+# Milliseconds that replicas may take to confirm one write.
+WAIT: Final = 100
+# Seconds until it is tried again.
+AGAIN: Final = 0.1
+# Seconds after a change in which others may still read the old server.
+SETTLE: Final = 0.3
+
+ALONE: Final = Replication(role="master", replid="")
+
+# Sends one command on one connection, and gives its answer.
+Ask: TypeAlias = Callable[..., Awaitable[Any]]
+T = TypeVar("T")
+Write: TypeAlias = Callable[[Ask], Awaitable[T]]
+
+
+class NotHeld(StoreUnavailable):
+    """It was written, but not all that could take over have it."""
+
+
+async def hold(supervisor: Supervisor, write: Write[T], *, patience: float) -> T:
+    """Write, and return only when it is held; may write more than once.
+
+    Args:
+        supervisor: of the address.
+        write: sends the commands; must bear to be repeated on another server.
+        patience: seconds for one try.
+
+    Raises:
+        StoreUnavailable: it is not certain that it is held, or nothing was written.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LONGEST
+    while True:
+        before = supervisor.generation
+        try:
+            async with Patience(patience + WAIT / 1000):
+                return await _once(supervisor, write)
+        except NotHeld as error:
+            why: Exception = error
+        except (TimeoutError, StoreUnavailable, OSError) as error:
+            why = error
+            if supervisor.generation == before and not supervisor.switching:
+                raise
+        if loop.time() >= until:
+            raise NotHeld(f"not certain that it is held: {_say(why)}") from why
+        await supervisor.moved(AGAIN)
+
+
+async def _once(supervisor: Supervisor, write: Write[T]) -> T:
+    connections = await supervisor.wait_usable()
+
+    async def on(line: Line) -> T:
+        answer = await write(line.ask)
+        seen = await ask_replication(line) or ALONE
+        needed = supervisor.needed(seen)
+        # It says how many have all that this connection has written.
+        have = await line.ask("WAIT", needed, WAIT) if needed else 0
+        await supervisor.confirm(connections)
+        _judge(supervisor, connections, seen, needed, have)
+        return answer
+
+    return await connections.call(on)
+
+
+def _judge(
+    supervisor: Supervisor,
+    connections: Connections,
+    seen: Replication,
+    needed: int,
+    have: int,
+) -> None:
+    now = asyncio.get_running_loop().time()
+    if seen.role != "master":
+        raise NotHeld(f"the server is a {seen.role}")
+    if have < needed:
+        raise NotHeld(f"{have} of {needed} replicas have it")
+    if not supervisor.is_current(connections) or supervisor.usable() is None:
+        raise NotHeld("the server changed meanwhile")
+    if supervisor.switching:
+        raise NotHeld("the server is about to change")
+    if supervisor.generation > 1 and now - supervisor.settled_at < SETTLE:
+        raise NotHeld("the server has just changed")
+
+
+def _say(why: Exception) -> str:
+    return str(why) if isinstance(why, StoreUnavailable) else told(why)

@@ -1,0 +1,104 @@
+"""Endings of the last minute: what a new master may not have, and must be told again.
+
+Replication is asynchronous: a server that becomes the master can lack what its
+predecessor had acknowledged. So each process keeps the endings of sessions that it
+made and those that it heard of, looks them up beside Redis, and writes them again on
+every new master before the first look-up there. An ending that no server has
+confirmed stays until one has.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+# Seconds. A switch that Sentinel makes is over, and seen, long before.
+KEPT: Final = 60.0
+MOST: Final = 10_000
+
+P = TypeVar("P")
+
+
+@dataclass(slots=True)
+class _Entry(Generic[P]):
+    payload: P
+    since: float
+    held: bool
+
+
+class Journal(Generic[P]):
+    """Endings by name; `P` is what is needed to write one again."""
+
+    def __init__(
+        self, ticks: Callable[[], float] | None = None, *, most: int = MOST
+    ) -> None:
+        self._ticks = ticks
+        self._most = most
+        self._entries: OrderedDict[str, _Entry[P]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count what is kept; zero makes a look-up's check one comparison."""
+        return len(self._entries)
+
+    def note(self, name: str, payload: P, *, held: bool) -> None:
+        """Keep an ending; `held` where the servers that count have it already."""
+        known = self._entries.get(name)
+        if known is not None and not known.held and held:
+            return  # heard of what is being written here
+        self._entries[name] = _Entry(payload, self._now(), held)
+        self._entries.move_to_end(name)
+        self._shorten()
+
+    def get(self, name: str) -> P | None:
+        """Give the ending of that name, if there was one in the last minute."""
+        entry = self._entries.get(name)
+        if entry is None or self._is_old(entry):
+            return None
+        return entry.payload
+
+    def settle(self, name: str) -> None:
+        """Note that an ending is held now, and may be forgotten in a minute."""
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.held, entry.since = True, self._now()
+
+    def forget(self, name: str) -> None:
+        """Forget what turned out to be no ending."""
+        self._entries.pop(name, None)
+
+    def all(self) -> list[tuple[str, P]]:
+        """Give what a new master has to have."""
+        self._shorten()
+        return [(name, entry.payload) for name, entry in self._entries.items()]
+
+    def unheld(self, age: float = 0.0) -> list[tuple[str, P]]:
+        """Give what is not confirmed yet, and was noted `age` seconds ago or earlier."""
+        until = self._now() - age
+        return [
+            (name, entry.payload)
+            for name, entry in self._entries.items()
+            if not entry.held and entry.since <= until
+        ]
+
+    def _shorten(self) -> None:
+        # In the order in which they came, but for those that wait to be confirmed.
+        for name in [n for n, entry in self._first() if self._is_old(entry)]:
+            del self._entries[name]
+        while len(self._entries) > self._most:
+            held = (n for n, entry in self._entries.items() if entry.held)
+            del self._entries[next(held, next(iter(self._entries)))]
+
+    def _first(self) -> list[tuple[str, _Entry[P]]]:
+        first = []
+        for name, entry in self._entries.items():
+            if entry.held and not self._is_old(entry):
+                break
+            first.append((name, entry))
+        return first
+
+    def _is_old(self, entry: _Entry[P]) -> bool:
+        return entry.held and self._now() - entry.since > KEPT
+
+    def _now(self) -> float:
+        return (self._ticks or asyncio.get_running_loop().time)()

@@ -1,0 +1,153 @@
+"""One Sentinel: asked five times a second, and listened to in between."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.connect import open_line
+from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.replication import Opinion, Place, read_opinion
+
+# Seconds between two questions. A lease lasts five times as long.
+POLL: Final = 0.2
+# Seconds for an answer; a Sentinel that has none is asked anew.
+ANSWER: Final = 0.5
+# Of so many questions one is for the other Sentinels.
+OTHERS_EVERY: Final = 25
+
+_SELECTED: Final = "+selected-slave"
+# Whatever moves the master is heard of by one of these, and then asked about.
+EVENTS: Final = (_SELECTED, "+promoted-slave", "+switch-master", "+config-update-from")
+
+
+class SentinelLink:
+    """Asks one Sentinel for its opinion of a master, and hears its events."""
+
+    def __init__(
+        self,
+        service: str,
+        client: Redis,
+        *,
+        on_opinion: Callable[[str, Opinion], None],
+        on_selected: Callable[[], None],
+        on_others: Callable[[Mapping[str, Place]], None],
+        on_failure: Callable[[], None],
+    ) -> None:
+        self._service = service
+        self._client = client
+        self._on_opinion = on_opinion
+        self._on_selected = on_selected
+        self._on_others = on_others
+        self._on_failure = on_failure
+        self._poked = asyncio.Event()
+        self.who = ""
+        self.failure = ""
+
+    def poke(self) -> None:
+        """Ask at once."""
+        self._poked.set()
+
+    async def poll_always(self) -> None:
+        """Ask until it is cancelled."""
+        line: Line | None = None
+        turn = 0
+        try:
+            while True:
+                try:
+                    async with Patience(ANSWER):
+                        if line is None or line.closed:
+                            line = await self._connected()
+                        await self._ask(line, turn)
+                        turn += 1
+                except Exception as error:  # noqa: BLE001 - asked until it answers
+                    if line is not None:
+                        line.close()
+                    self.failure = told(error)
+                    if isinstance(error, StoreUnavailable):
+                        self.failure = str(error)
+                    self._on_failure()
+                await self._pause()
+        finally:
+            if line is not None:
+                line.close()
+            with contextlib.suppress(RedisError, OSError):
+                await self._client.aclose()
+
+    async def listen_always(self) -> None:
+        """Hear events until it is cancelled; each leads to a question."""
+        while True:
+            pubsub = self._client.pubsub()
+            try:
+                async with Patience(ANSWER):
+                    await pubsub.subscribe(*EVENTS)
+                # What was published until now went by: ask.
+                self.poke()
+                while True:
+                    message = await pubsub.get_message(timeout=None)
+                    if message is not None and message["type"] == "message":
+                        self._hear(message)
+            except Exception:  # noqa: BLE001 - the questions say what is wrong
+                await asyncio.sleep(POLL)
+            finally:
+                with contextlib.suppress(RedisError, OSError):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        words = message["data"].decode("utf-8", "replace").split()
+        if self._service not in words:
+            return
+        if message["channel"].decode() == _SELECTED:
+            self._on_selected()
+        self.poke()
+
+    async def _connected(self) -> Line:
+        line = await open_line(self._client)
+        try:
+            self.who = (await line.ask("SENTINEL", "MYID")).decode()
+        except ResponseError:  # an old one, or we may not ask
+            self.who = f"{id(self)}"
+        return line
+
+    async def _ask(self, line: Line, turn: int) -> None:
+        asked = asyncio.get_running_loop().time()
+        name = self._service
+        questions = [
+            ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name),
+            ("SENTINEL", "MASTER", name),
+            ("SENTINEL", "REPLICAS", name),
+        ]
+        if turn % OTHERS_EVERY == 0:
+            questions.append(("SENTINEL", "SENTINELS", name))
+        named, master, replicas, *rest = await line.ask_all(questions)
+        opinion = read_opinion(asked, named, master, replicas)
+        if opinion is None:
+            why = f": {told(master)}" if isinstance(master, Exception) else ""
+            raise StoreUnavailable(f"No master found for {name!r}{why}")
+        self.failure = ""
+        if rest and isinstance(rest[0], list):
+            self._on_others(_others(rest[0]))
+        self._on_opinion(self.who, opinion)
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL):
+                await self._poked.wait()
+        self._poked.clear()
+
+
+def _others(listed: list[Any]) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    for flat in listed:
+        words = iter(flat)
+        fields = dict(zip(words, words, strict=False))
+        who, port = fields.get(b"runid", b""), fields.get(b"port", b"")
+        if who and port.isdigit():
+            found[who.decode()] = (fields[b"ip"].decode(), int(port))
+    return found
