@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.connection import Connection
+from redis.asyncio.connection import Connection, SSLConnection
 
 from gateway.net.connect import open_socket
 from gateway.net.resolver import Resolver
+from gateway.sessions.redis.tls import share_context
 
 _Client = TypeVar("_Client", Redis, RedisCluster)
 
@@ -55,6 +56,8 @@ def _resolved(base: type[Connection], resolver: Resolver) -> type[Connection]:
                 raise
 
         def _connection_arguments(self) -> dict[str, Any]:
+            if isinstance(self, SSLConnection):
+                share_context(self.ssl_context)
             arguments = dict(super()._connection_arguments())
             host = arguments.pop("host")
             del arguments["port"]
