@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.gateways import ADMIN_TOKEN
 from tests.faults.oracle import Expect, State, TrackedSession
-from tests.faults.wire import Response, request
+from tests.faults.wire import Response
 
 if TYPE_CHECKING:
     from tests.faults.load import Load
@@ -48,7 +48,7 @@ class Changes:
             Expect.CHANGE,
             body=json.dumps(_identity(name)).encode(),
             fields=(_BEARER, _JSON),
-            port=load.admin,
+            admin=True,
         )
         if response is not None and response.status == 201:
             document = json.loads(response.body)
@@ -135,7 +135,7 @@ class Changes:
                     f"/admin/sessions/{session.id}",
                     Expect.CHANGE,
                     fields=(_BEARER,),
-                    port=load.admin,
+                    admin=True,
                 )
                 done = response is not None and (
                     response.status == 204 or (response.status == 404 and not first)
@@ -173,10 +173,3 @@ def _cookie(response: Response) -> str | None:
         if value.startswith("gateway_session=") and "Max-Age=0" not in value:
             return value.partition(";")[0]
     return None
-
-
-def admin_request(method: str, target: str, body: bytes = b"") -> bytes:
-    """Write a request to the admin listener."""
-    return request(
-        method, target, fields=(_BEARER, _JSON), body=body, close=True, host="127.0.0.1"
-    )

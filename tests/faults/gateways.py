@@ -32,6 +32,8 @@ def configuration(
             "public_url": "http://gw.test",
             "admin_token": ADMIN_TOKEN,
             "workers": workers,
+            # All clients of a row come from one address.
+            "guessing": {"exempt": ["127.0.0.0/8"]},
         },
         "redis": {"url": redis_url, "timeout": timeout},
         "sign_in": {"url": "/auth/login", "home": "/home"},

@@ -76,8 +76,11 @@ class Load:
 
     async def start(self, *, sessions: int = 40, sockets: int = 3) -> None:
         """Sign in through the admin API, open WebSockets, then begin."""
-        for _ in range(sessions):
+        end = time.monotonic() + PATIENCE
+        while len(self.live) < sessions:
             await self.changes.create_by_admin()
+            if time.monotonic() > end:
+                raise RuntimeError(f"no sign-in: {self.oracle.close()}")
         for at in range(sockets):
             client = WebSocketClient(self.oracle, self.port, self.live[at])
             self.sockets.append(client)
@@ -233,7 +236,7 @@ class Load:
         unknown: bool = False,
         body: bytes = b"",
         fields: Sequence[str] = (),
-        port: int | None = None,
+        admin: bool = False,
         judge: bool = True,
     ) -> tuple[Visit, Response | None]:
         """Send one request, and have the oracle judge what came of it."""
@@ -246,11 +249,12 @@ class Load:
         raw = request(
             method,
             target,
+            host="127.0.0.1" if admin else "gw.test",
             cookie=session.cookie if session is not None else None,
             fields=(*fields, f"X-Visit: {name}"),
             body=body,
         )
-        response = await self._answer(visit, raw, port or self.port)
+        response = await self._answer(visit, raw, self.admin if admin else self.port)
         if response is not None:
             visit.status = response.status
             visit.cleared = any(

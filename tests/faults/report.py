@@ -4,7 +4,7 @@ from tests.faults.trial import Outcome
 
 _COLUMNS = (
     "row", "workers", "requests", "per second", "unavailable", "lost", "wrong allows",
-    "wrong denies", "sent twice", "recovery", "notes",
+    "wrong denies", "sent twice", "recovery", "slowest public", "notes",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def line(outcome: Outcome) -> str:
         len(found.wrong_denies),
         len(found.sent_twice),
         recovery,
+        f"{outcome.slowest * 1000:.0f} ms",
         "; ".join(notes),
     )
     return f"| {' | '.join(map(str, cells))} |"

@@ -37,23 +37,31 @@ async def build(
     *,
     timeout: str,
     redis_args: tuple[str, ...] = (),
+    redis_url: str | None = None,
     config: Mapping[str, Any] | None = None,
     start: bool = True,
     count: int = 1,
     **process: Any,
 ) -> Site:
-    """Start the parts; `config` is merged into `server` and `process` is how it runs."""
+    """Start the parts; `config` is merged into `server` and `process` is how it runs.
+
+    Without `redis_url` a Redis is started, and reached through a relay.
+    """
     close: list[Any] = []
-    server = open_redis(plan.folder, close, *redis_args)
-    relay = Relay(server.port)
-    await relay.start()
-    close.append(relay.stop)
+    parts: dict[str, Any] = {}
+    if redis_url is None:
+        server = open_redis(plan.folder, close, *redis_args)
+        relay = Relay(server.port)
+        await relay.start()
+        close.append(relay.stop)
+        parts = {"redis": server, "relay": relay}
+        redis_url = f"redis://127.0.0.1:{relay.port}/0"
     healthy, faulty = await upstreams()
     gateways = []
     for at in range(count):
         made = configuration(
             web=healthy.port,
-            redis_url=f"redis://127.0.0.1:{relay.port}/0",
+            redis_url=redis_url,
             workers=plan.workers,
             faulty=faulty.port,
             timeout=timeout,
@@ -66,7 +74,7 @@ async def build(
         faulty,
         gateways,
         [gateway.port for gateway in gateways],
-        {"redis": server, "relay": relay},
+        parts,
         close,
     )
     if start:

@@ -12,6 +12,8 @@ _EVERY = 0.1
 """Seconds between two messages."""
 _AGAIN = 0.2
 """Seconds before a WebSocket that was cut is opened again."""
+_GIVE_UP = 30.0
+"""Seconds after which a WebSocket that outlives its session is left by the client."""
 _MASK = b"\x01\x02\x03\x04"
 
 
@@ -108,6 +110,10 @@ class WebSocketClient:
             sender.cancel()
         if self._stopping:
             return
+        if (ended := self.session.ended_at) is not None:
+            outlived = time.monotonic() - ended
+            if outlived > GRACE:
+                self._oracle.stream_outlived(self.session, outlived)
         self.close_codes.append(code)
         if self.session.state is State.LIVE:
             self._oracle.findings.streams_cut.append(
@@ -136,6 +142,5 @@ class WebSocketClient:
                 )
             expected += 1
             ended = self.session.ended_at
-            if ended is not None and time.monotonic() - ended > GRACE:
-                self._oracle.stream_outlived(self.session, time.monotonic() - ended)
+            if ended is not None and time.monotonic() - ended > _GIVE_UP:
                 return 0

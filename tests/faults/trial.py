@@ -14,6 +14,7 @@ from tests.faults.gateways import GatewayProcess
 from tests.faults.load import Load
 from tests.faults.oracle import Findings, Oracle, Visit
 from tests.faults.upstream import Upstream
+from tests.faults.wire import Failure
 from tests.servers import PATIENCE
 
 STEADY = 40
@@ -190,6 +191,8 @@ class Row:
     """Why connections may be refused; empty is never."""
     may_truncate: bool = False
     may_cut_streams: str = ""
+    delays: float | None = 3.0
+    """Seconds that a request without a session may take; None is not judged."""
     healthy: tuple[str, ...] = ()
     """Kinds that the fault must not touch at all."""
     shared: bool = True
@@ -212,6 +215,8 @@ class Outcome:
     touched: tuple[str, ...]
     """Healthy kinds that were refused after all."""
     broken: tuple[str, ...]
+    slowest: float
+    """Seconds of the slowest request that needs neither a session nor the fault."""
 
     @property
     def rate(self) -> float:
@@ -244,6 +249,8 @@ class Outcome:
         ]
         if self.recovery is not None and self.recovery > row.recovers:
             said.append(f"recovered after {self.recovery:.2f} s, not {row.recovers} s")
+        if row.delays is not None and self.slowest > row.delays:
+            said.append(f"a public request took {self.slowest:.2f} s")
         return said
 
 
@@ -260,8 +267,12 @@ async def try_row(row: Row, site: Site, scale: Scale) -> Outcome:
     )
     trial = Trial(site, load, oracle, scale)
     touched: list[str] = []
+    slowest = 0.0
 
     def look(visit: Visit) -> None:
+        nonlocal slowest
+        if visit.kind == "public" and visit.failure is not Failure.REFUSED:
+            slowest = max(slowest, visit.ended - visit.started)
         if "fault" in trial.marks and visit.kind in row.healthy and not visit.right:
             touched.append(f"{visit.kind}: {visit.status or visit.failure}")
 
@@ -284,6 +295,7 @@ async def try_row(row: Row, site: Site, scale: Scale) -> Outcome:
         notes=tuple(trial.notes),
         touched=tuple(touched),
         broken=tuple(trial.broken),
+        slowest=slowest,
     )
 
 

@@ -6,11 +6,10 @@ import shutil
 import signal
 import subprocess
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-from tests.faults.gateways import GatewayProcess, configuration
 from tests.faults.load import ORDINARY
-from tests.faults.sites import DURABLE, build, launch, open_redis, upstreams
+from tests.faults.sites import DURABLE, build, open_redis
 from tests.faults.trial import Plan, Row, Site, Trial
 from tests.proxy.certificates import Authority
 from tests.servers import PATIENCE, Server, free_port
@@ -105,7 +104,7 @@ async def over_tls(plan: Plan) -> Site:
     authority = Authority(folder, "ca")
     certificate, key = authority.issue("server", "127.0.0.1")
     port = free_port()
-    close: list[object] = []
+    close: list[Any] = []
     server = open_redis(
         folder,
         close,
@@ -114,19 +113,13 @@ async def over_tls(plan: Plan) -> Site:
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
         *("--tls-ca-cert-file", str(authority.path)),
     )
-    healthy, faulty = await upstreams()
-    made = configuration(
-        web=healthy.port,
-        redis_url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={authority.path}",
-        workers=plan.workers,
-        faulty=faulty.port,
+    site = await build(
+        plan,
         timeout="400ms",
+        redis_url=f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={authority.path}",
     )
-    gateway = GatewayProcess(Path(folder) / "gateway", made)
-    site = Site(
-        folder, healthy, faulty, [gateway], [gateway.port], {"redis": server}, close
-    )
-    await launch(site)
+    site.parts["redis"] = server
+    site.close += close
     return site
 
 

@@ -312,6 +312,7 @@ ROWS = (
         site=few_descriptors,
         act=out_of_descriptors,
         kinds=ORDINARY,
+        delays=None,
         may_lose="what waits for a descriptor longer than its client does",
         may_cut_streams="a WebSocket that was closed cannot be opened meanwhile",
         shared=False,

@@ -163,7 +163,13 @@ def _with_password(redis: Server, password: str) -> None:
 
 def _row(name: str, what: str, act: Act, **promised: object) -> Row:
     return Row(
-        name=name, what=what, site=hurried, act=act, kinds=ORDINARY, **promised
+        name=name,
+        what=what,
+        site=hurried,
+        act=act,
+        kinds=ORDINARY,
+        workers=2,
+        **promised,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Millions of requests, sessions made and ended all along: nothing may grow.
 
 Memory and descriptors are read between two parts, with no request under way. The
-first tenth is the warm-up: what is kept of records, tokens and connections fills.
+first part is the warm-up: what is kept of 10,000 records and tokens has to fill.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from tests.faults.sites import build
 from tests.faults.trial import Plan, Row, Site, Trial
 
 _PARTS = 20
-_WARM = 2
-"""Parts that are the warm-up: a tenth."""
+_WARM = 300_000
+"""Requests of the warm-up; a tenth of them all if that is more."""
 _GROWTH = 0.05
-_MEASURED = 100_000
-"""Requests from which on memory is judged: a short run is all warm-up."""
+_MEASURED = 2 * _WARM
+"""Requests from which on memory is judged: a shorter run is mostly warm-up."""
 _KINDS = ORDINARY | {"protected": 40, "token": 16, "upload": 1, "download": 1}
 
 
@@ -50,7 +50,8 @@ async def soak(trial: Trial) -> None:
         samples.append(_samples([gateway.pid, *gateway.worker_pids()]))
         _progress(trial, part, samples[-1])
     trial.mended()
-    _judge(trial, samples[_WARM - 1 :])
+    warm = max(_PARTS // 10, _PARTS * _WARM // trial.scale.soak)
+    _judge(trial, samples[min(warm, _PARTS) - 1 :])
 
 
 async def _part(trial: Trial, count: int) -> None:
