@@ -1,13 +1,15 @@
 """Page templates: ours, and a folder that may replace each of them by file name.
 
-All templates are compiled, and ours are tried, when they are loaded: a mistake in
-a replacement is a `ConfigError` with file and line, not a broken page later.
+Replacements are compiled and tried when they are loaded: a mistake in one is a
+`ConfigError` with file and line, not a broken page later. Ours are compiled once in
+each process, so that a reload does not hold up requests.
 """
 
 import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from traceback import walk_tb
 from typing import Final
@@ -42,7 +44,7 @@ class Templates:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._builtin = _environment(None)
+        self._builtin = _compiled()
         self._chosen = self._builtin if folder is None else _environment(folder)
         if folder is not None:
             self._check(folder)
@@ -57,11 +59,13 @@ class Templates:
             return self._builtin.get_template(name).render(variables)
 
     def try_out(self, name: str, samples: Iterable[Variables]) -> None:
-        """Render a page with every sample.
+        """Render a page with every sample, if replacements may have a part in it.
 
         Raises:
             ConfigError: one could not be rendered.
         """
+        if self._chosen is self._builtin:
+            return
         for sample in samples:
             try:
                 self._chosen.get_template(name).render(sample)
@@ -114,6 +118,15 @@ def content_security_policy(page: str) -> str:
 def _source(text: str) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "replace")).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> Environment:
+    """Compile our own templates."""
+    found = _environment(None)
+    for path in BUILTIN.iterdir():
+        found.get_template(path.name)
+    return found
 
 
 def _environment(folder: Path | None) -> Environment:

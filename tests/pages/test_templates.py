@@ -44,6 +44,17 @@ def test_a_broken_replacement_is_told_with_file_and_line(
     assert told.startswith(str(tmp_path / place) if place else str(tmp_path))
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("reason", Reason)
+def test_our_own_pages_can_be_rendered_for_every_reason(status, reason):
+    for login in (None, "/auth/login"):
+        assert "</html>" in body_of(Pages(), reason, status, login)
+
+
+def test_our_own_templates_are_compiled_once():
+    assert Pages()._templates._builtin is Pages()._templates._builtin
+
+
 def test_a_replacement_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "error.html").write_bytes(b"\xff\xfe")
 
