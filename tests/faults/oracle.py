@@ -90,10 +90,19 @@ class Visit:
         )
 
     @property
+    def cut_with_session(self) -> bool:
+        """Whether a response broke off and its session ended: its streams end too."""
+        return (
+            self.failure is Failure.TRUNCATED
+            and self.session is not None
+            and self.session.state is not State.LIVE
+        )
+
+    @property
     def right(self) -> bool:
         """Whether the response is the one of a system without faults."""
         if self.status is None:
-            return False
+            return self.cut_with_session
         if self.expect is Expect.SESSION and (
             self.unknown or self.state is not State.LIVE
         ):
@@ -229,6 +238,8 @@ class Oracle:
             self.findings.raced += 1
         elif visit.failure is Failure.REFUSED:
             self.findings.refused.append(name)
+        elif visit.cut_with_session:
+            return
         elif visit.failure is Failure.TRUNCATED:
             self.findings.truncated.append(name)
         else:

@@ -177,6 +177,20 @@ def test_a_kept_connection_that_closed_with_a_request_delivered_is_lost() -> Non
     assert oracle.close().lost
 
 
+@pytest.mark.parametrize("state", State)
+def test_a_response_that_breaks_off_is_right_only_with_the_end_of_its_session(
+    state: State,
+) -> None:
+    oracle = Oracle()
+    session = live()
+    visit = a_get(oracle, session)
+    session.state = state
+    visit.failure = Failure.TRUNCATED
+    oracle.settle(visit)
+
+    assert bool(oracle.close().truncated) is (state is State.LIVE)
+
+
 def test_a_500_is_an_error_and_a_503_is_not() -> None:
     oracle = Oracle()
 
