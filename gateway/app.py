@@ -109,7 +109,7 @@ class App:
         # One each, so that what waits for names of the one never fills the other.
         dns, on_change = build_dns(loaded.config), self._reporter.name_changed
         self._names = Resolver(dns, on_change=on_change)
-        self._redis_names = Resolver(dns, on_change=on_change)
+        self._redis_names = Resolver(dns, on_change=on_change, in_turn=False)
         self._given, self._listeners = listeners, listeners
         self._doors: list[Door] = []
         self._admin_door: Door | None = None

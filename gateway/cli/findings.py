@@ -60,7 +60,8 @@ async def redis_problem(loaded: LoadedConfig) -> Problem | None:
         return None
     try:
         address = replace(
-            parse_redis_url(url), resolver=Resolver(build_dns(loaded.config))
+            parse_redis_url(url),
+            resolver=Resolver(build_dns(loaded.config), in_turn=False),
         )
     except ValueError as error:
         return loaded.problem(f"the URL cannot be used: {error}", "redis", "url")

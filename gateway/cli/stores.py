@@ -111,6 +111,8 @@ def _address(config: Config, redis_url: str | None) -> RedisAddress:
         )
         raise click.ClickException(message)
     try:
-        return replace(parse_redis_url(url), resolver=Resolver(build_dns(config)))
+        return replace(
+            parse_redis_url(url), resolver=Resolver(build_dns(config), in_turn=False)
+        )
     except ValueError as error:
         raise click.ClickException(f"the Redis URL: {error}") from error

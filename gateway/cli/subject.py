@@ -104,7 +104,8 @@ class Subject:
                 " use --as admin, member or anonymous"
             )
         address = replace(
-            parse_redis_url(url), resolver=Resolver(build_dns(self._loaded.config))
+            parse_redis_url(url),
+            resolver=Resolver(build_dns(self._loaded.config), in_turn=False),
         )
         if self._foreign is None:
             own = RedisStore(address, timeout=redis.timeout)

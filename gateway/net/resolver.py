@@ -65,6 +65,7 @@ class Resolver:
         *,
         clock: Callable[[], float] | None = None,
         on_change: Callable[[str, str | None], None] | None = None,
+        in_turn: bool = True,
     ) -> None:
         """Take how to look up.
 
@@ -73,7 +74,10 @@ class Resolver:
             clock: seconds; default: the event loop's.
             on_change: called with a name and an error when its look-ups begin to
                 fail, and with None when they work again.
+            in_turn: whether connections take turns between the addresses of a name.
+                Those of a Redis must not: all processes have to mean one server.
         """
+        self._in_turn = in_turn
         self._settings = settings or DnsSettings()
         self._on_change = on_change
         self._clock = clock
@@ -83,7 +87,7 @@ class Resolver:
     async def resolve(self, name: str) -> tuple[str, ...]:
         """Return the addresses of `name`, in the order to try them.
 
-        The first one changes from call to call. A caller that stops waiting does not
+        With `in_turn` the first one changes from call to call. A caller that stops waiting does not
         end the look-up: the next caller has its result.
 
         Raises:
@@ -98,7 +102,7 @@ class Resolver:
             await self._wait(name, entry, STALE_WAIT if has_old else None)
             now = self._now()
         if entry.hosts and entry.stale_until > now:
-            return self._in_turn(entry, now)
+            return self._ordered(entry, now)
         failure = entry.failure
         if isinstance(failure, NameNotFound):
             raise NameNotFound(*failure.args)
@@ -210,13 +214,15 @@ class Resolver:
         entry.failure = failure
         entry.expires = self._now() + ttl
 
-    def _in_turn(self, entry: _Entry, now: float) -> tuple[str, ...]:
-        """Start with another address each time, and end with those to avoid."""
+    def _ordered(self, entry: _Entry, now: float) -> tuple[str, ...]:
+        """Start with another address each time, or not, and end with those to avoid."""
         if len(entry.hosts) == 1:
             return entry.hosts
-        entry.turn += 1
-        six = [host for host in entry.hosts if ":" in host]
-        four = [host for host in entry.hosts if ":" not in host]
+        # DNS servers shuffle what they answer; sorted it is the same everywhere.
+        hosts = entry.hosts if self._in_turn else sorted(entry.hosts)
+        entry.turn += self._in_turn
+        six = [host for host in hosts if ":" in host]
+        four = [host for host in hosts if ":" not in host]
         # RFC 8305 section 4: the families take turns, IPv6 first.
         pairs = zip_longest(_turned(six, entry.turn), _turned(four, entry.turn))
         order = [host for pair in pairs for host in pair if host is not None]

@@ -175,6 +175,19 @@ async def test_addresses_take_turns_and_families_alternate():
         assert all(len(each) == 4 for each in found)
 
 
+async def test_without_turns_the_order_is_the_same_whatever_the_server_shuffles():
+    clock = Clock()
+    async with dns_server() as server:
+        settings = DnsSettings(servers=(server.address,), timeout=PATIENCE)
+        orders = set()
+        for hosts in (("127.0.0.3", "127.0.0.2"), ("127.0.0.2", "127.0.0.3")):
+            server.put("redis.test", *hosts)
+            resolver = Resolver(settings, clock=clock, in_turn=False)
+            orders |= {await resolver.resolve("redis.test") for _ in range(3)}
+
+        assert orders == {("127.0.0.2", "127.0.0.3")}
+
+
 async def test_an_address_to_avoid_is_tried_last_for_a_while():
     clock = Clock()
     async with dns_server() as server:

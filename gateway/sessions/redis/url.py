@@ -14,6 +14,7 @@ verified; there is no option that would not.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -56,7 +57,9 @@ class RedisAddress:
     tls: bool = False
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     # Not part of the value: all clients of this address share its look-ups.
-    resolver: Resolver = field(default_factory=Resolver, compare=False, repr=False)
+    resolver: Resolver = field(
+        default_factory=partial(Resolver, in_turn=False), compare=False, repr=False
+    )
 
     def option(self, name: str) -> str | None:
         """Give a query option of the URL, or None."""
