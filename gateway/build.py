@@ -33,6 +33,7 @@ from gateway.routes.table import RouteTable
 from gateway.server.answer import AnswerRules
 from gateway.server.attempts import Allowance
 from gateway.server.runtime import Application, GuessRules, Limits, Runtime
+from gateway.server.shares import UpstreamShares
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
 from gateway.sessions.formats.from_config import format_from
@@ -398,7 +399,7 @@ def _application(
         raise ConfigError(
             [loaded.problem(f"TLS of this upstream: {told}", "upstreams", name)]
         ) from error
-    timeouts = upstream.timeouts
+    timeouts, limits = upstream.timeouts, loaded.config.server.limits
     return Application(
         view=build_view(loaded.config, name, upstream, cookie),
         upstream=Upstream(
@@ -407,14 +408,19 @@ def _application(
             connect_timeout=timeouts.connect,
             response_timeout=timeouts.response_headers,
             idle_timeout=timeouts.idle,
-            max_connections=upstream.max_connections
-            or loaded.config.server.limits.connections,
+            max_connections=upstream.max_connections or limits.connections,
             lifetime=timeouts.lifetime,
             resolver=resolver,
             on_change=None if on_target is None else partial(on_target, name),
             ssl_context=context,
             server_name=tls.server_name if tls else None,
             clock=ticks,
+        ),
+        shares=UpstreamShares(
+            upstream.max_connections or limits.connections,
+            address=limits.address_percent / 100,
+            identity=limits.identity_percent / 100,
+            patience=timeouts.connect,
         ),
         may_sign_in=upstream.may_sign_in,
         targets=frozenset(str(target) for target in targets),

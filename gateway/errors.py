@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError          the configuration cannot be used; carries every problem
 ├── TooManyAttempts      this address failed too often; carries the time to wait
 ├── StoreUnavailable     the session store could not be asked (never "no session")
+├── ClientLimit          a client holds its share of a pool
 ├── CannotListen         an address is taken, or not ours to take
 ├── EmbeddedUnavailable  a part that the demo starts itself cannot be started
 └── UpstreamError        the application could not be asked, or not understood
@@ -98,6 +99,10 @@ class UpstreamBusy(UpstreamError):  # noqa: N818 - as above
     """The pool had no free connection in time."""
 
     sent = False
+
+
+class ClientLimit(GatewayError):  # noqa: N818 - as above
+    """A client holds its share of a pool; the request was not sent."""
 
 
 class UpstreamTimeout(UpstreamError):  # noqa: N818 - as above

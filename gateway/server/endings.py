@@ -11,6 +11,7 @@ from aiohttp.web import RequestPayloadError
 
 from gateway.errors import (
     BadAnswer,
+    ClientLimit,
     ConnectFailed,
     StoreUnavailable,
     TooManyAttempts,
@@ -28,6 +29,7 @@ _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (StoreUnavailable, Reason.STORE_UNAVAILABLE),
     (ConnectFailed, Reason.UPSTREAM_UNREACHABLE),
     (UpstreamBusy, Reason.UPSTREAM_BUSY),
+    (ClientLimit, Reason.CLIENT_LIMIT),
     (UpstreamTimeout, Reason.UPSTREAM_TIMEOUT),
     (BadAnswer, Reason.UPSTREAM_BAD_ANSWER),
     (BodyTooLarge, Reason.BODY_TOO_LARGE),

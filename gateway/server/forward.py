@@ -13,6 +13,7 @@ from gateway.server.exchange import Answered
 from gateway.server.hand_off import read_hand_off
 from gateway.server.runtime import Application
 from gateway.server.sending import relay, send_whole, wait_for
+from gateway.server.shares import share_key
 from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
 from gateway.server.streams import OpenStream
 from gateway.server.websocket import run_tunnel
@@ -25,16 +26,31 @@ async def forward(context: RequestContext, outcome: Forward) -> Answered:
 
     Raises:
         TooManyAttempts: a sign-in of an address that failed too often.
+        ClientLimit: the client holds its share of the upstream.
         UpstreamError, BodyTooLarge, BodyStalled, StoreUnavailable: before the
             first byte of the response (then `context.responded` is still False) or
             in the middle of it.
         ConnectionError: the client disconnected.
     """
     application = context.runtime.applications[outcome.view.name]
-    edge, head = context.services.edge, context.head
+    head = context.head
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
     _begin(context, outcome)
+    shares, address = application.shares, share_key(head.client)
+    identity = context.identity_id
+    if not shares.take(address, identity):
+        await shares.wait(address, identity)
+    try:
+        return await _exchange(context, outcome, application)
+    finally:
+        shares.give_back(address, identity)
+
+
+async def _exchange(
+    context: RequestContext, outcome: Forward, application: Application
+) -> Answered:
+    edge, head = context.services.edge, context.head
     began = edge.ticks()
     if head.websocket is not None:
         opened = await application.upstream.open_tunnel(

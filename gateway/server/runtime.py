@@ -14,6 +14,7 @@ from gateway.pages.pages import Pages
 from gateway.proxy.upstream import Upstream
 from gateway.server.answer import AnswerRules
 from gateway.server.attempts import Allowance
+from gateway.server.shares import UpstreamShares
 from gateway.spine.ruleset import Ruleset
 
 
@@ -31,6 +32,7 @@ class Application:
 
     view: UpstreamView
     upstream: Upstream
+    shares: UpstreamShares
     may_sign_in: bool
     targets: frozenset[str]
     """Where it is, as the configuration says."""

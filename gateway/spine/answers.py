@@ -25,6 +25,7 @@ FAILURES: Final[dict[Reason, int]] = {
     Reason.UPSTREAM_BAD_ANSWER: 502,
     Reason.UPSTREAM_TIMEOUT: 504,
     Reason.UPSTREAM_BUSY: 503,
+    Reason.CLIENT_LIMIT: 429,
     Reason.DRAINING: 503,
     Reason.UPSTREAM_CHANGED: 503,
     Reason.INTERNAL: 500,
@@ -110,7 +111,10 @@ class Answers:
         """Return the answer to a failure (FAILURES has the status)."""
         status = FAILURES[reason]
         return self.problem(
-            status, reason, head, headers=(_RETRY_AFTER,) if status == 503 else ()
+            status,
+            reason,
+            head,
+            headers=(_RETRY_AFTER,) if status in {429, 503} else (),
         )
 
     def no_route(self, head: RequestHead) -> Problem:
