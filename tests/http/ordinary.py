@@ -41,7 +41,7 @@ X-Discord-Locale X-Firebase-AppCheck X-Firebase-GMPID X-GitHub-Api-Version
 X-GitHub-Delivery X-GitHub-Event X-Gitlab-Token X-Goog-Api-Client X-Goog-Api-Key
 X-Goog-FieldMask X-Goog-Upload-Command X-Goog-User-Project X-Grafana-Org-Id
 X-Hub-Signature-256 X-Nomad-Token X-Parse-Application-Id X-Parse-Session-Token
-X-Plex-Token X-Scope-OrgID X-Session-Token X-Shopify-Access-Token X-Slack-Signature
+X-Plex-Token X-RapidAPI-Host X-RapidAPI-Key X-Okta-User-Agent-Extended X-Trino-User X-Scope-OrgID X-Session-Token X-Shopify-Access-Token X-Slack-Signature
 X-Twilio-Signature X-Vault-Namespace X-Vault-Token anthropic-version x-api-key
 x-ms-blob-type x-ms-client-request-id x-ms-date x-ms-version x-goog-request-params
 """
@@ -54,7 +54,7 @@ X-Datadog-Trace-Id X-NewRelic-Id X-Amzn-RequestId CDN-Loop CF-IPCountry CF-Ray
 
 APPS = """
 X-Account-Id X-App-Version X-Build X-Channel X-Client X-Device-Id X-Environment
-X-Feature-Flags X-Language X-Locale X-Organization-Id X-Platform X-Region X-Session-Id
+X-Feature-Flags X-Language X-Locale X-Organization-Id X-Platform X-Region X-Request-Source X-Session-Id
 X-Tenant X-Tenant-Id X-Timezone X-Transaction-Id X-Version X-Workspace-Id
 """
 
