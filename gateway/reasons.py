@@ -1,10 +1,13 @@
-"""Every no has a reason: one stable word for machines, one sentence for people.
+"""Every reason has one row: a stable word for machines, a page for people.
 
 The word is the same in the log, the metric label, the problem+json body and the
-tests. The sentence is all that the caller hears; the log hears more.
+tests. The sentence is all that the caller gets; the log has more.
 """
 
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Verdict(StrEnum):
@@ -88,60 +91,287 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-SENTENCES: dict[Reason, str] = {
-    Reason.PUBLIC: "This page is open to everyone.",
-    Reason.SIGNED_IN: "You are signed in.",
-    Reason.NOT_SIGNED_IN: "You are not signed in, as this page asks.",
-    Reason.PREFLIGHT: "A CORS preflight carries no session.",
-    Reason.GATEWAY: "The gateway answered this itself.",
-    Reason.NO_SESSION: "Sign in to see this page.",
-    Reason.MALFORMED: "The session cookie could not be read. Sign in again.",
-    Reason.BAD_SIGNATURE: "The session cookie could not be verified. Sign in again.",
-    Reason.TWO_CREDENTIALS: "The request carries two credentials. Send one of them.",
-    Reason.UNKNOWN_SESSION: "This session is not known here. Sign in again.",
-    Reason.SESSION_UNREADABLE: "This session could not be read. Sign in again.",
-    Reason.SESSION_EXPIRED: "Your session has expired. Sign in again.",
-    Reason.SESSION_IDLE: "Your session ended because it was not used. Sign in again.",
-    Reason.SESSION_REVOKED: "Your session was ended. Sign in again.",
-    Reason.NOT_ADMIN: "This page is for administrators.",
-    Reason.ROLE_MISSING: "Your account does not have the role that this page needs.",
-    Reason.TENANT_MISSING: "Choose an organisation first.",
-    Reason.TENANT_CONFLICT: "The request names two different organisations.",
-    Reason.TENANT_ROLE_MISSING: "Your role in this organisation does not allow this.",
-    Reason.NOT_A_MEMBER: "You are not a member of this organisation.",
-    Reason.STEP_UP: "Confirm that it is you: sign in again to go on.",
-    Reason.AAL_TOO_LOW: "This page needs a second factor.",
-    Reason.ALREADY_SIGNED_IN: "You are signed in already.",
-    Reason.CROSS_SITE: "This request came from another site.",
-    Reason.NETWORK_NOT_ALLOWED: "Access is not allowed from your network.",
-    Reason.SESSION_READ_ONLY: "The application keeps this session: change it there.",
-    Reason.NO_ROUTE: "There is nothing at this address.",
-    Reason.METHOD_NOT_ALLOWED: "This address does not take that method.",
-    Reason.MISDIRECTED: "This host is not served here.",
-    Reason.BAD_REQUEST: "The request could not be read.",
-    Reason.BAD_TARGET: "The address in the request is ambiguous or malformed.",
-    Reason.BAD_HOST: "The Host of the request is missing or malformed.",
-    Reason.BAD_HEADER: "A header of the request is malformed.",
-    Reason.BAD_FRAMING: "The length of the request cannot be told for certain.",
-    Reason.BAD_UPGRADE: "The protocol that the request asks for is not offered.",
-    Reason.BAD_VERSION: "Only HTTP/1.1 and HTTP/1.0 are spoken here.",
-    Reason.BAD_EXPECTATION: "The expectation of the request cannot be met.",
-    Reason.METHOD_UNKNOWN: "This method is not offered.",
-    Reason.TARGET_TOO_LONG: "The address in the request is too long.",
-    Reason.HEADERS_TOO_LARGE: "The headers of the request are too large.",
-    Reason.BODY_TOO_LARGE: "The body of the request is too large.",
-    Reason.TOO_MANY_ATTEMPTS: "Too many failed attempts from your network. Try again later.",
-    Reason.REQUEST_TIMEOUT: "The request did not arrive in time.",
-    Reason.BAD_RETURN_TO: "The address to return to is not allowed.",
-    Reason.TLS_REQUIRED: "This port takes HTTPS only.",
-    Reason.CLIENT_LIMIT: "Too many requests at one time. Try again soon.",
-    Reason.STORE_UNAVAILABLE: "Sessions cannot be checked right now. Try again soon.",
-    Reason.UPSTREAM_UNREACHABLE: "The application cannot be reached right now.",
-    Reason.UPSTREAM_BAD_ANSWER: "The application gave an answer that cannot be passed on.",
-    Reason.UPSTREAM_TIMEOUT: "The application took too long to answer.",
-    Reason.UPSTREAM_BUSY: "The application is busy. Try again soon.",
-    Reason.DRAINING: "The gateway is restarting. Try again.",
-    Reason.UPSTREAM_CHANGED: "The application has moved. Connect again.",
-    Reason.CLIENT_GONE: "The client went away.",
-    Reason.INTERNAL: "Something went wrong in the gateway.",
+class Action(StrEnum):
+    """What the reader can do next."""
+
+    SIGN_IN = "sign_in"
+    CHOOSE_TENANT = "choose_tenant"
+    RETRY = "retry"
+    HOME = "home"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Everything that goes with a reason.
+
+    status    the status that it usually comes with
+    heading   the heading of the page
+    sentence  the explanation, for people and for programs (`detail`)
+    action    what the page offers
+    audited   whether a denial for this reason is an audit event
+    """
+
+    status: int
+    heading: str
+    sentence: str
+    action: Action
+    _: KW_ONLY
+    audited: bool = False
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds to wait before another try: a store or an upstream is soon back."""
+        return RETRY_AFTER if self.status in {429, 503} else None
+
+
+RETRY_AFTER: Final = 2
+
+_SIGN_IN_AGAIN: Final = "Please sign in again"
+_ENDED: Final = "Your session has ended"
+_NO_ACCESS: Final = "You don\N{RIGHT SINGLE QUOTATION MARK}t have access"
+_UNREADABLE: Final = "This request can\N{RIGHT SINGLE QUOTATION MARK}t be read"
+_NOT_ANSWERING: Final = "The application isn\N{RIGHT SINGLE QUOTATION MARK}t answering"
+_NOT_POSSIBLE: Final = "This isn\N{RIGHT SINGLE QUOTATION MARK}t possible here"
+_UNAVAILABLE: Final = "Temporarily unavailable"
+_TOO_LARGE: Final = "Request too large"
+_WHICH_TENANT: Final = "Which organisation?"
+
+ROWS: Final[Mapping[Reason, Row]] = {
+    # allowed
+    Reason.PUBLIC: Row(
+        200, "Open to everyone", "This page is open to everyone.", Action.HOME
+    ),
+    Reason.SIGNED_IN: Row(200, "You are signed in", "You are signed in.", Action.HOME),
+    Reason.NOT_SIGNED_IN: Row(
+        200, "You are not signed in", "You are not signed in.", Action.HOME
+    ),
+    Reason.PREFLIGHT: Row(
+        200, "Preflight", "A CORS preflight carries no session.", Action.HOME
+    ),
+    Reason.GATEWAY: Row(200, "Done", "The gateway itself responded.", Action.HOME),
+    # not authenticated
+    Reason.NO_SESSION: Row(
+        401, "Please sign in", "Sign in to see this page.", Action.SIGN_IN
+    ),
+    Reason.MALFORMED: Row(
+        401,
+        _SIGN_IN_AGAIN,
+        "The session cookie could not be read. Sign in again.",
+        Action.SIGN_IN,
+    ),
+    Reason.BAD_SIGNATURE: Row(
+        401,
+        _SIGN_IN_AGAIN,
+        "The session cookie could not be verified. Sign in again.",
+        Action.SIGN_IN,
+    ),
+    Reason.TWO_CREDENTIALS: Row(
+        401,
+        _SIGN_IN_AGAIN,
+        "The request carries two credentials. Send one of them.",
+        Action.SIGN_IN,
+    ),
+    Reason.UNKNOWN_SESSION: Row(
+        401, _SIGN_IN_AGAIN, "This session is unknown. Sign in again.", Action.SIGN_IN
+    ),
+    Reason.SESSION_UNREADABLE: Row(
+        401,
+        _SIGN_IN_AGAIN,
+        "This session could not be read. Sign in again.",
+        Action.SIGN_IN,
+    ),
+    Reason.SESSION_EXPIRED: Row(
+        401, _ENDED, "Your session has expired. Sign in again.", Action.SIGN_IN
+    ),
+    Reason.SESSION_IDLE: Row(
+        401,
+        _ENDED,
+        "Your session ended because it was not used. Sign in again.",
+        Action.SIGN_IN,
+    ),
+    Reason.SESSION_REVOKED: Row(
+        401, _ENDED, "Your session was ended. Sign in again.", Action.SIGN_IN
+    ),
+    # authenticated, not authorised
+    Reason.NOT_ADMIN: Row(
+        403, _NO_ACCESS, "This page is for administrators.", Action.HOME, audited=True
+    ),
+    Reason.ROLE_MISSING: Row(
+        403,
+        _NO_ACCESS,
+        "Your account does not have the role that this page needs.",
+        Action.HOME,
+    ),
+    Reason.TENANT_MISSING: Row(
+        403, _WHICH_TENANT, "Choose an organisation first.", Action.CHOOSE_TENANT
+    ),
+    Reason.TENANT_CONFLICT: Row(
+        403,
+        _WHICH_TENANT,
+        "The request names two different organisations.",
+        Action.HOME,
+        audited=True,
+    ),
+    Reason.TENANT_ROLE_MISSING: Row(
+        403,
+        _NO_ACCESS,
+        "Your role in this organisation does not allow this.",
+        Action.HOME,
+    ),
+    Reason.NOT_A_MEMBER: Row(
+        403,
+        _NO_ACCESS,
+        "You are not a member of this organisation.",
+        Action.HOME,
+        audited=True,
+    ),
+    Reason.STEP_UP: Row(
+        403,
+        "Confirm your identity",
+        "Confirm your identity: sign in again to continue.",
+        Action.SIGN_IN,
+    ),
+    Reason.AAL_TOO_LOW: Row(
+        403, "One more step", "This page needs a second factor.", Action.SIGN_IN
+    ),
+    Reason.ALREADY_SIGNED_IN: Row(
+        403, "You are signed in", "You are signed in already.", Action.HOME
+    ),
+    Reason.CROSS_SITE: Row(
+        403,
+        "This request was stopped",
+        "This request came from another site.",
+        Action.HOME,
+        audited=True,
+    ),
+    Reason.NETWORK_NOT_ALLOWED: Row(
+        403, _NO_ACCESS, "Access is not allowed from your network.", Action.HOME
+    ),
+    Reason.SESSION_READ_ONLY: Row(
+        409,
+        _NOT_POSSIBLE,
+        "The application manages this session: change it there.",
+        Action.HOME,
+    ),
+    # no such thing
+    Reason.NO_ROUTE: Row(
+        404, "Page not found", "There is nothing at this address.", Action.HOME
+    ),
+    Reason.METHOD_NOT_ALLOWED: Row(
+        405, _NOT_POSSIBLE, "This address does not support that method.", Action.HOME
+    ),
+    Reason.MISDIRECTED: Row(
+        421, "Wrong address", "This host is not served here.", Action.HOME
+    ),
+    # not a valid request
+    Reason.BAD_REQUEST: Row(
+        400, _UNREADABLE, "The request could not be read.", Action.HOME
+    ),
+    Reason.BAD_TARGET: Row(
+        400,
+        _UNREADABLE,
+        "The address in the request is ambiguous or malformed.",
+        Action.HOME,
+    ),
+    Reason.BAD_HOST: Row(
+        400,
+        _UNREADABLE,
+        "The Host of the request is missing or malformed.",
+        Action.HOME,
+    ),
+    Reason.BAD_HEADER: Row(
+        400, _UNREADABLE, "A header of the request is malformed.", Action.HOME
+    ),
+    Reason.BAD_FRAMING: Row(
+        400, _UNREADABLE, "The length of the request is ambiguous.", Action.HOME
+    ),
+    Reason.BAD_UPGRADE: Row(
+        501, _NOT_POSSIBLE, "The requested protocol is not supported.", Action.HOME
+    ),
+    Reason.BAD_VERSION: Row(
+        505, _NOT_POSSIBLE, "Only HTTP/1.1 and HTTP/1.0 are supported.", Action.HOME
+    ),
+    Reason.BAD_EXPECTATION: Row(
+        417, _NOT_POSSIBLE, "The expectation of the request cannot be met.", Action.HOME
+    ),
+    Reason.METHOD_UNKNOWN: Row(
+        501, _NOT_POSSIBLE, "This method is not supported.", Action.HOME
+    ),
+    Reason.TARGET_TOO_LONG: Row(
+        414, "Address too long", "The address in the request is too long.", Action.HOME
+    ),
+    Reason.HEADERS_TOO_LARGE: Row(
+        431, _TOO_LARGE, "The headers of the request are too large.", Action.HOME
+    ),
+    Reason.BODY_TOO_LARGE: Row(
+        413, _TOO_LARGE, "The body of the request is too large.", Action.HOME
+    ),
+    Reason.TOO_MANY_ATTEMPTS: Row(
+        429,
+        "Please wait a moment",
+        "Too many failed attempts from your network. Try again later.",
+        Action.RETRY,
+    ),
+    Reason.REQUEST_TIMEOUT: Row(
+        408, "That took too long", "The request did not arrive in time.", Action.RETRY
+    ),
+    Reason.BAD_RETURN_TO: Row(
+        400,
+        "Address not allowed",
+        "The address to return to is not allowed.",
+        Action.HOME,
+    ),
+    Reason.TLS_REQUIRED: Row(
+        400, _UNREADABLE, "This port takes HTTPS only.", Action.HOME
+    ),
+    Reason.CLIENT_LIMIT: Row(
+        429,
+        "That was too much at once",
+        "Too many requests at one time. Try again soon.",
+        Action.RETRY,
+    ),
+    # failures
+    Reason.STORE_UNAVAILABLE: Row(
+        503,
+        _UNAVAILABLE,
+        "Sessions cannot be checked right now. Try again soon.",
+        Action.RETRY,
+    ),
+    Reason.UPSTREAM_UNREACHABLE: Row(
+        502,
+        _NOT_ANSWERING,
+        "The application cannot be reached right now.",
+        Action.RETRY,
+    ),
+    Reason.UPSTREAM_BAD_ANSWER: Row(
+        502,
+        "Invalid response",
+        "The application returned an invalid response.",
+        Action.RETRY,
+    ),
+    Reason.UPSTREAM_TIMEOUT: Row(
+        504, _NOT_ANSWERING, "The application took too long to answer.", Action.RETRY
+    ),
+    Reason.UPSTREAM_BUSY: Row(
+        503, _UNAVAILABLE, "The application is busy. Try again soon.", Action.RETRY
+    ),
+    Reason.DRAINING: Row(
+        503, _UNAVAILABLE, "The gateway is restarting. Try again.", Action.RETRY
+    ),
+    Reason.UPSTREAM_CHANGED: Row(
+        503,
+        "The application has moved",
+        "The application has moved. Connect again.",
+        Action.RETRY,
+    ),
+    Reason.CLIENT_GONE: Row(
+        400, "The connection was lost", "The client went away.", Action.RETRY
+    ),
+    Reason.INTERNAL: Row(
+        500,
+        "Something went wrong",
+        "Something went wrong in the gateway.",
+        Action.RETRY,
+    ),
 }
+"""Total: every reason has its row."""

@@ -20,7 +20,7 @@ from gateway.errors import GatewayError
 from gateway.http.forwarded import parse_address
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from gateway.outbound import UpstreamView
-from gateway.reasons import SENTENCES, Reason
+from gateway.reasons import ROWS, Reason
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.formats.from_config import format_from
 from gateway.spine.evaluate import after_lookup, before_lookup
@@ -194,7 +194,7 @@ class _Explanation:
 
     def _decision(self, verdict: str, reason: Reason) -> Iterator[str]:
         yield line("decision", f"{verdict} ({reason})")
-        yield line("", SENTENCES[reason])
+        yield line("", ROWS[reason].sentence)
         yield ""
 
     def _answers(self, head: RequestHead, outcome: Respond) -> Iterator[str]:

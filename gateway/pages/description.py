@@ -1,26 +1,13 @@
-"""One refusal in words: what problem+json and HTML both say.
-
-Both tables are total: every `Reason` has a row in `ROWS` and a sentence.
-"""
+"""One refusal in words, for problem+json and HTML: the reason's row, with a hint."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from gateway.reasons import SENTENCES, Reason
-
-
-class Action(StrEnum):
-    """What the reader can do next."""
-
-    SIGN_IN = "sign_in"
-    CHOOSE_TENANT = "choose_tenant"
-    RETRY = "retry"
-    HOME = "home"
+from gateway.reasons import ROWS, Action, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A refusal, told for programs (`title`, `reason`) and people (the others)."""
+    """A refusal, for programs (`title`, `reason`) and people (the others)."""
 
     status: int
     title: str
@@ -60,71 +47,6 @@ PHRASES: dict[int, str] = {
     505: "HTTP Version Not Supported",
 }
 
-_ENDED = "Your session has ended"
-_NO_ACCESS = "You don\N{RIGHT SINGLE QUOTATION MARK}t have access"
-_UNREADABLE = "This request can\N{RIGHT SINGLE QUOTATION MARK}t be read"
-_NOT_ANSWERING = "The application isn\N{RIGHT SINGLE QUOTATION MARK}t answering"
-_NOT_POSSIBLE = "This isn\N{RIGHT SINGLE QUOTATION MARK}t possible here"
-
-# reason: the status it usually comes with, the heading of the page, what to do next.
-ROWS: dict[Reason, tuple[int, str, Action]] = {
-    Reason.PUBLIC: (200, "Open to everyone", Action.HOME),
-    Reason.SIGNED_IN: (200, "You are signed in", Action.HOME),
-    Reason.NOT_SIGNED_IN: (200, "You are not signed in", Action.HOME),
-    Reason.PREFLIGHT: (200, "Preflight", Action.HOME),
-    Reason.GATEWAY: (200, "Done", Action.HOME),
-    Reason.NO_SESSION: (401, "Please sign in", Action.SIGN_IN),
-    Reason.MALFORMED: (401, "Please sign in again", Action.SIGN_IN),
-    Reason.BAD_SIGNATURE: (401, "Please sign in again", Action.SIGN_IN),
-    Reason.TWO_CREDENTIALS: (401, "Please sign in again", Action.SIGN_IN),
-    Reason.UNKNOWN_SESSION: (401, "Please sign in again", Action.SIGN_IN),
-    Reason.SESSION_UNREADABLE: (401, "Please sign in again", Action.SIGN_IN),
-    Reason.SESSION_EXPIRED: (401, _ENDED, Action.SIGN_IN),
-    Reason.SESSION_IDLE: (401, _ENDED, Action.SIGN_IN),
-    Reason.SESSION_REVOKED: (401, _ENDED, Action.SIGN_IN),
-    Reason.NOT_ADMIN: (403, _NO_ACCESS, Action.HOME),
-    Reason.ROLE_MISSING: (403, _NO_ACCESS, Action.HOME),
-    Reason.TENANT_MISSING: (403, "Which organisation?", Action.CHOOSE_TENANT),
-    Reason.TENANT_CONFLICT: (403, "Which organisation?", Action.HOME),
-    Reason.TENANT_ROLE_MISSING: (403, _NO_ACCESS, Action.HOME),
-    Reason.NOT_A_MEMBER: (403, _NO_ACCESS, Action.HOME),
-    Reason.STEP_UP: (403, "Is it still you?", Action.SIGN_IN),
-    Reason.AAL_TOO_LOW: (403, "One more step", Action.SIGN_IN),
-    Reason.ALREADY_SIGNED_IN: (403, "You are signed in", Action.HOME),
-    Reason.CROSS_SITE: (403, "This request was stopped", Action.HOME),
-    Reason.NETWORK_NOT_ALLOWED: (403, _NO_ACCESS, Action.HOME),
-    Reason.SESSION_READ_ONLY: (409, _NOT_POSSIBLE, Action.HOME),
-    Reason.NO_ROUTE: (404, "Page not found", Action.HOME),
-    Reason.METHOD_NOT_ALLOWED: (405, _NOT_POSSIBLE, Action.HOME),
-    Reason.MISDIRECTED: (421, "Wrong address", Action.HOME),
-    Reason.BAD_REQUEST: (400, _UNREADABLE, Action.HOME),
-    Reason.BAD_TARGET: (400, _UNREADABLE, Action.HOME),
-    Reason.BAD_HOST: (400, _UNREADABLE, Action.HOME),
-    Reason.BAD_HEADER: (400, _UNREADABLE, Action.HOME),
-    Reason.BAD_FRAMING: (400, _UNREADABLE, Action.HOME),
-    Reason.BAD_UPGRADE: (501, _NOT_POSSIBLE, Action.HOME),
-    Reason.BAD_VERSION: (505, _NOT_POSSIBLE, Action.HOME),
-    Reason.BAD_EXPECTATION: (417, _NOT_POSSIBLE, Action.HOME),
-    Reason.METHOD_UNKNOWN: (501, _NOT_POSSIBLE, Action.HOME),
-    Reason.TARGET_TOO_LONG: (414, "Address too long", Action.HOME),
-    Reason.HEADERS_TOO_LARGE: (431, "Request too large", Action.HOME),
-    Reason.BODY_TOO_LARGE: (413, "Request too large", Action.HOME),
-    Reason.TOO_MANY_ATTEMPTS: (429, "Please wait a moment", Action.RETRY),
-    Reason.REQUEST_TIMEOUT: (408, "That took too long", Action.RETRY),
-    Reason.BAD_RETURN_TO: (400, "Where to?", Action.HOME),
-    Reason.TLS_REQUIRED: (400, _UNREADABLE, Action.HOME),
-    Reason.CLIENT_LIMIT: (429, "That was too much at once", Action.RETRY),
-    Reason.STORE_UNAVAILABLE: (503, "We will be right back", Action.RETRY),
-    Reason.UPSTREAM_UNREACHABLE: (502, _NOT_ANSWERING, Action.RETRY),
-    Reason.UPSTREAM_BAD_ANSWER: (502, "The answer was not understood", Action.RETRY),
-    Reason.UPSTREAM_TIMEOUT: (504, _NOT_ANSWERING, Action.RETRY),
-    Reason.UPSTREAM_BUSY: (503, "We will be right back", Action.RETRY),
-    Reason.DRAINING: (503, "We will be right back", Action.RETRY),
-    Reason.UPSTREAM_CHANGED: (503, "The application has moved", Action.RETRY),
-    Reason.CLIENT_GONE: (400, "The connection was lost", Action.RETRY),
-    Reason.INTERNAL: (500, "Something went wrong", Action.RETRY),
-}
-
 _HINTS: dict[Action, str] = {
     Action.SIGN_IN: "",
     Action.CHOOSE_TENANT: "What you see here depends on the organisation you work in.",
@@ -145,8 +67,9 @@ def describe(status: int, reason: Reason, detail: str | None = None) -> Descript
     """
     if status == 404:
         reason, detail = Reason.NO_ROUTE, None
-    _, heading, action = ROWS[reason]
-    hint = _HINTS_BY_STATUS.get(status, "") if action is Action.HOME else _HINTS[action]
+    row = ROWS[reason]
+    home = row.action is Action.HOME
+    hint = _HINTS_BY_STATUS.get(status, "") if home else _HINTS[row.action]
     if reason is Reason.REQUEST_TIMEOUT:
         hint = "Check your connection, then try again."
     if reason is Reason.TOO_MANY_ATTEMPTS:
@@ -155,8 +78,8 @@ def describe(status: int, reason: Reason, detail: str | None = None) -> Descript
         status=status,
         title=PHRASES.get(status, "Error"),
         reason=reason,
-        heading=heading,
-        sentence=SENTENCES[reason] if detail is None else detail,
+        heading=row.heading,
+        sentence=row.sentence if detail is None else detail,
         hint=hint,
-        action=action,
+        action=row.action,
     )

@@ -15,13 +15,11 @@ import orjson
 from markupsafe import escape
 
 from gateway.http.challenge import session_challenge
-from gateway.pages.description import PHRASES, ROWS, Action, Description, describe
+from gateway.pages.description import PHRASES, Description, describe
 from gateway.pages.reply import Headers, Reply
 from gateway.pages.templates import Templates, content_security_policy
-from gateway.reasons import Reason
+from gateway.reasons import RETRY_AFTER, ROWS, Action, Reason
 from gateway.spine.answers import Answer, Problem, Redirect
-
-RETRY_AFTER: Final = "5"  # seconds; a store or an upstream restarts in about that
 
 _COMMON: Final[Headers] = (
     ("Cache-Control", "no-store"),
@@ -146,7 +144,7 @@ class Pages:
         if status == 401:
             return _with_default(extra, self._challenge)
         if status in {429, 503}:
-            return _with_default(extra, (("Retry-After", RETRY_AFTER),))
+            return _with_default(extra, (("Retry-After", str(RETRY_AFTER)),))
         return extra
 
     def _page(
@@ -212,7 +210,7 @@ class Pages:
 
     def _samples(self) -> list[dict[str, object]]:
         """Cover each reason, each status and each action, with and without a login."""
-        pairs = [(row[0], reason) for reason, row in ROWS.items()]
+        pairs = [(row.status, reason) for reason, row in ROWS.items()]
         pairs += [(status, Reason.INTERNAL) for status in PHRASES]
         return [
             self._variables(describe(*pair), _SAMPLE_ID, login)

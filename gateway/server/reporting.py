@@ -30,7 +30,7 @@ from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics, render_merged
 from gateway.observe.shared import SharedCounts
 from gateway.proxy.health import TargetChange
-from gateway.reasons import Reason, Verdict
+from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
 from gateway.server.descriptors import descriptor_limit
@@ -46,14 +46,6 @@ _STORE_EVENTS: Final = {
     "store_not_held": "not certain that all Redis servers have a write",
     "endings_waiting": "ended sessions wait to be confirmed by Redis",
 }
-_AUDITED_DENIALS: Final = frozenset(
-    {
-        Reason.NOT_ADMIN,
-        Reason.NOT_A_MEMBER,
-        Reason.TENANT_CONFLICT,
-        Reason.CROSS_SITE,
-    }
-)
 
 
 class Reporter:
@@ -118,7 +110,7 @@ class Reporter:
             metrics.session_lookup(context.lookup_result, context.lookup_time)
         if self._access_wanted:
             self._access.write(_record(context, head, route, duration))
-        if context.verdict is Verdict.DENY and context.reason in _AUDITED_DENIALS:
+        if context.verdict is Verdict.DENY and ROWS[context.reason].audited:
             self._audit.denied(
                 context.now, _actor(context), reason=context.reason, route=route
             )

@@ -14,29 +14,8 @@ from gateway.http.head import BadRequest, RequestHead
 from gateway.http.navigation import is_navigation
 from gateway.http.return_to import login_location, safe_return_to
 from gateway.http.value import value
-from gateway.reasons import Reason
+from gateway.reasons import ROWS, Reason
 from gateway.routes.model import Route, Unauthenticated
-
-_RETRY_AFTER: Final = ("Retry-After", "2")
-
-FAILURES: Final[dict[Reason, int]] = {
-    Reason.STORE_UNAVAILABLE: 503,
-    Reason.UPSTREAM_UNREACHABLE: 502,
-    Reason.UPSTREAM_BAD_ANSWER: 502,
-    Reason.UPSTREAM_TIMEOUT: 504,
-    Reason.UPSTREAM_BUSY: 503,
-    Reason.CLIENT_LIMIT: 429,
-    Reason.DRAINING: 503,
-    Reason.UPSTREAM_CHANGED: 503,
-    Reason.INTERNAL: 500,
-    Reason.BODY_TOO_LARGE: 413,
-    Reason.HEADERS_TOO_LARGE: 431,
-    Reason.REQUEST_TIMEOUT: 408,
-    Reason.BAD_FRAMING: 400,
-    Reason.BAD_TARGET: 400,
-}
-"""The status of each failure."""
-
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -108,14 +87,11 @@ class Answers:
         )
 
     def to_failure(self, reason: Reason, head: RequestHead) -> Problem:
-        """Return the answer to a failure (FAILURES has the status)."""
-        status = FAILURES[reason]
-        return self.problem(
-            status,
-            reason,
-            head,
-            headers=(_RETRY_AFTER,) if status in {429, 503} else (),
-        )
+        """Return the answer to a failure, with the status of the reason's row."""
+        row = ROWS[reason]
+        wait = row.retry_after
+        headers = () if wait is None else (("Retry-After", str(wait)),)
+        return self.problem(row.status, reason, head, headers=headers)
 
     def no_route(self, head: RequestHead) -> Problem:
         """Return a 404."""

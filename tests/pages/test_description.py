@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.pages.description import PHRASES, ROWS, Action, describe
-from gateway.reasons import SENTENCES, Reason
+from gateway.pages.description import PHRASES, describe
+from gateway.reasons import ROWS, Action, Reason
 
 HIDING = [reason for reason in Reason if reason is not Reason.NO_ROUTE]
 
@@ -16,14 +16,14 @@ def test_a_404_says_the_same_whatever_it_hides(reason):
 
 @pytest.mark.parametrize("reason", list(Reason), ids=str)
 def test_every_reason_has_a_title_a_heading_and_a_sentence(reason):
-    status, heading, action = ROWS[reason]
-    told = describe(status, reason)
+    row = ROWS[reason]
+    told = describe(row.status, reason)
 
     assert told.reason is reason
-    assert told.heading == heading
-    assert told.action is action
-    assert told.title == PHRASES[status]
-    assert told.sentence == SENTENCES[reason]
+    assert told.heading == row.heading
+    assert told.action is row.action
+    assert told.title == PHRASES[row.status]
+    assert told.sentence == row.sentence
     assert told.heading[0].isupper()
     assert told.sentence.endswith(".")
 
@@ -41,7 +41,7 @@ def test_every_reason_has_a_title_a_heading_and_a_sentence(reason):
     ],
 )
 def test_the_next_step_fits_the_reason(reason, action):
-    assert describe(ROWS[reason][0], reason).action is action
+    assert describe(ROWS[reason].status, reason).action is action
 
 
 def test_a_detail_replaces_the_sentence():

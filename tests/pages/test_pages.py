@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pages.description import ROWS
 from gateway.pages.pages import Pages
-from gateway.reasons import Reason
+from gateway.reasons import ROWS, Reason
 
 ID = "0123456789abcdef0123456789abcdef"
 LOGIN = "/auth/login?return_to=%2Fdashboard&reason=no_session"
 PAGES = Pages(realm="app.example.com")
-CASES = [(row[0], reason) for reason, row in ROWS.items()]
+CASES = [(row.status, reason) for reason, row in ROWS.items()]
 VOID = {"meta", "link", "br", "hr", "img", "input", "circle", "path"}
 
 
@@ -244,7 +243,7 @@ def test_a_problem_has_the_members_of_the_contract():
         ),
         (401, Reason.NO_SESSION, (("WWW-authenticate", "X"),), "www-authenticate", "X"),
         (403, Reason.NOT_ADMIN, (), "www-authenticate", None),
-        (503, Reason.STORE_UNAVAILABLE, (), "retry-after", "5"),
+        (503, Reason.STORE_UNAVAILABLE, (), "retry-after", "2"),
         (503, Reason.DRAINING, (("retry-after", "1"),), "retry-after", "1"),
         (502, Reason.UPSTREAM_UNREACHABLE, (), "retry-after", None),
         (405, Reason.METHOD_NOT_ALLOWED, (("Allow", "GET"),), "allow", "GET"),

@@ -9,12 +9,13 @@ from gateway.decision import Challenge, Deny
 from gateway.http.head import BadRequest, RequestHead
 from gateway.pages.pages import Pages
 from gateway.pages.reply import Reply
-from gateway.reasons import Reason
+from gateway.reasons import ROWS, Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
 from gateway.server.endings import _FAILURES as RAISED
-from gateway.spine.answers import FAILURES, Answer, Answers, SignInPages
+from gateway.spine.answers import Answer, Answers, SignInPages
 from tests.http.heads import REQUEST_ID, head
 
+FAILED = [*dict.fromkeys(reason for _, reason in RAISED), Reason.INTERNAL]
 PAGES = Pages(realm="app.example")
 
 
@@ -301,20 +302,20 @@ def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
     assert (reply.status, field(reply, "Allow")) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("reason", [pytest.param(r, id=r) for r in FAILURES])
+@pytest.mark.parametrize("reason", [pytest.param(r, id=r) for r in FAILED])
 @pytest.mark.parametrize("caller", [BROWSER, PROGRAM], ids=["browser", "program"])
-def test_a_failure_has_its_status_and_only_a_503_says_when_to_try_again(
+def test_a_failure_has_its_status_and_only_a_429_or_503_says_when_to_try_again(
     reason: Reason, caller: RequestHead
 ) -> None:
     reply = sent(answers().to_failure(reason, caller))
 
-    assert reply.status == FAILURES[reason]
-    assert (field(reply, "Retry-After") is not None) is (reply.status == 503)
+    assert reply.status == ROWS[reason].status
+    assert (field(reply, "Retry-After") is not None) is (reply.status in {429, 503})
     assert field(reply, "WWW-Authenticate") is None
 
 
 def test_whatever_is_raised_on_the_way_has_a_status() -> None:
-    assert {reason for _, reason in RAISED} | {Reason.INTERNAL} <= set(FAILURES)
+    assert all(ROWS[reason].status >= 400 for _, reason in RAISED)
 
 
 def test_our_own_paths_ask_for_a_session_with_a_status() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateway.reasons import SENTENCES, Reason
+from gateway.reasons import ROWS, Reason
 from tests.servers import Server
 from tests.walk.harness import (
     RecordingUpstream,
@@ -181,7 +181,7 @@ def assert_echoes_nothing(reply: Reply) -> None:
         "title": HTTPStatus(reply.status).phrase,
         "status": reply.status,
         "reason": reason.value,
-        "detail": SENTENCES[reason],
+        "detail": ROWS[reason].sentence,
         "request_id": reply.one("X-Request-Id"),
     }
     assert re.fullmatch(r"[0-9a-f]{32}", problem["request_id"])

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from gateway.reasons import SENTENCES, Reason
+from gateway.reasons import ROWS, Reason
 
 OF_STATUS: Final[Mapping[int, Reason]] = {
     404: Reason.NO_ROUTE,
@@ -29,7 +29,7 @@ def problem(
                 "status": status,
                 "title": HTTPStatus(status).phrase,
                 "reason": reason,
-                "detail": detail or SENTENCES[reason],
+                "detail": detail or ROWS[reason].sentence,
             }
         ),
         content_type="application/problem+json",
