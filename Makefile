@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ADMIN_PORT ?= 9090
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 600
 
 # One stamp a step: what is installed already is not installed again.
 PIP := $(VENV)/.stamp-pip
@@ -73,6 +74,12 @@ bench: $(DEV) ## CPU per request beside nginx and a first draft, on this machine
 soak: $(DEV) programs ## the long form of the fault tests; ROW=... for some of its rows
 	$(BIN)/python -m tests.faults $(or $(ROW),all)
 
+.PHONY: fuzz
+fuzz: $(DEV) ## every parser for ten minutes, guided by coverage, and long state machines (FUZZ_SECONDS=600)
+	$(INSTALL) --require-hashes -r requirements/fuzz.lock
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m pytest tests/fuzz/test_machines.py --hypothesis-profile=long --timeout=0
+
 .PHONY: lock
 lock: $(PIP) ## renew requirements/*.lock, from which all is installed
 	$(INSTALL) uv
@@ -83,6 +90,7 @@ lock: $(PIP) ## renew requirements/*.lock, from which all is installed
 	$(COMPILE) -c $(ALL) --extra demo $(call leaving,gateway build) -o requirements/demo.lock
 	$(COMPILE) -c $(ALL) --group test --group lint $(call leaving,gateway build demo) \
 	  -o requirements/dev.lock
+	$(COMPILE) -c $(ALL) --group fuzz $(call leaving,gateway build demo dev) -o requirements/fuzz.lock
 
 # All versions are chosen together, for every Python and platform at once; then each
 # file has what those before it have not.

@@ -81,6 +81,8 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# For `make fuzz`: `--hypothesis-profile=long`.
+settings.register_profile("long", settings.get_profile("patient"), max_examples=4000)
 settings.load_profile("patient")
 
 # From fast to slow; a test's place is that of its slowest marker.
