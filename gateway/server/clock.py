@@ -59,7 +59,8 @@ class Clock:
     def now(self) -> float:
         """Return the time; never less than before, but for a step that was undone."""
         wall, steady = self._wall(), self._steady()
-        elapsed = steady - self._at
+        # A machine that is moved to another host may have a count that starts anew.
+        elapsed = max(0.0, steady - self._at)
         self._at = steady
         if self._before is not None:
             self._before += elapsed

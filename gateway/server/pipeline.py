@@ -124,7 +124,7 @@ async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond
         nonce=services.edge.hex(16),
         doubted=doubted,
     )
-    if step.access is not None and not doubted:
+    if step.access is not None:
         note_end(step.access.authentication, key, now, services)
     context.lookup_result = (
         "error" if failure is not None else "valid" if step.authenticated else "invalid"

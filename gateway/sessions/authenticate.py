@@ -68,7 +68,6 @@ def authenticate(
     key: str,
     now: float,
     policy: LifetimePolicy,
-    doubted: bool = False,
 ) -> Authentication:
     """Judge what the store answered for a token.
 
@@ -87,8 +86,6 @@ def authenticate(
             why = _ended(record, now, policy)
             if why is not None:
                 ours = not policy.by_app or why is Reason.SESSION_REVOKED
-                if doubted and why in BY_THE_CLOCK:
-                    ours = False
                 return Anonymous(reason=why, ended=ours)
             return Authenticated(session=record, key=key)
 

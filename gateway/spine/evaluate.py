@@ -137,7 +137,6 @@ def after_lookup(
         key=lookup.credential.key,
         now=now,
         policy=rules.lifetimes,
-        doubted=doubted,
     )
     return _conclude(
         head,

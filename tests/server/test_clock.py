@@ -140,6 +140,19 @@ def test_no_steps_back_make_the_time_go_back(steps: list[tuple[float, float]]) -
         last = now
 
 
+def test_a_count_that_starts_anew_takes_no_time_back(machine: Machine) -> None:
+    clock = machine.clock()
+    machine.passes(100)
+    before = clock.now()
+
+    machine.steady = 0.0
+    machine.wall -= HOUR
+
+    assert clock.now() == before
+    machine.passes(10)
+    assert before < clock.now() <= before + 10
+
+
 def test_the_machine_counts_the_time_that_it_slept() -> None:
     first = SINCE_BOOT()
 
