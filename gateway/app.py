@@ -10,6 +10,7 @@ import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from gateway.build import build_dns, build_ring, build_runtime
 from gateway.config.load import LoadedConfig, load_config
@@ -347,7 +348,9 @@ class App:
         server = self._loaded.config.server
         place = None if server.admin is None else split_listen(server.admin)
         own = (place[0].lower(),) if isinstance(place, tuple) else ()
-        return (*server.admin_hosts, *own)
+        # No stranger's DNS leads the public name anywhere.
+        public = urlsplit(server.public_url).hostname or ""
+        return (*server.admin_hosts, *own, public)
 
     def _admin_token(self) -> str | None:
         secret = self._loaded.config.server.admin_token

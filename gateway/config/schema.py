@@ -228,8 +228,8 @@ class Server(Model):
     ] = Field(
         (),
         description="Host names that the admin listener answers to, `*.` for all below "
-        "one; IP addresses, `localhost`, names without a dot and that of `admin` always "
-        "are.",
+        "one; IP addresses, `localhost`, names without a dot and the hosts of `admin` "
+        "and `public_url` always are.",
     )
     admin_token: (
         Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
