@@ -89,6 +89,10 @@ ELSEWHERE = (
         "opening a connection is seen at what it opens", "tests/faults/test_dns.py",
         ("proxy/dial", "sessions/redis/names"),
     ),
+    Elsewhere(
+        "what requests meet is seen by sending them", "tests/faults/test_upstreams.py",
+        ("proxy/ejection",),
+    ),
     Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/routes/test_compile.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),

@@ -68,6 +68,10 @@ class Dialer:
             self._ssl_context = ssl.create_default_context()
         return self._ssl_context
 
+    def avoid(self, target: TargetAddress, host: str) -> None:
+        """Try one address of the name of `target` last for a while."""
+        self._resolver.avoid(target.host, [host])
+
     def addresses(self, target: TargetAddress) -> tuple[str, ...]:
         """Return what the name of `target` is resolved to, looking it up when due.
 

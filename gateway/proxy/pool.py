@@ -11,7 +11,8 @@ from gateway.errors import SHORT_OF, ConnectFailed, UpstreamBusy
 from gateway.proxy.balance import Balance, Slot
 from gateway.proxy.connection import Connection
 from gateway.proxy.dial import Dialer
-from gateway.proxy.health import IN_A_ROW, Cause, TargetChange
+from gateway.proxy.ejection import Ejection
+from gateway.proxy.health import TargetChange
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 
@@ -64,10 +65,16 @@ class Pool:
         self._keepalive = keepalive
         self._lifetime = lifetime
         self._dialer = dialer
-        self._on_change = on_change
         self._made = 0
         self._slots = [Slot(address) for address in targets]
         self._balance = Balance(self._slots)
+        self._ejection = Ejection(
+            self._slots,
+            self._balance,
+            clock=self.clock,
+            on_change=on_change,
+            avoid=lambda slot, host: dialer.avoid(slot.address, host),
+        )
         self._open = 0  # counts connections that are being made, too
         self._idle = 0
         self._sockets = 0
@@ -181,11 +188,10 @@ class Pool:
                             "there is no free descriptor or port for a connection"
                         ) from error
                     failure = error
-                    self._eject(slot, Cause.CONNECT)
+                    self._ejection.refused(slot)
                     slot = self._balance.choose(tried, self.clock(), safe=safe)
                 else:
-                    if slot.ejected and slot.cause is Cause.CONNECT:
-                        self._readmit(slot)
+                    self._ejection.connected(slot)
                     return connection
         except BaseException:
             self._free_place()
@@ -269,53 +275,16 @@ class Pool:
         tunnel.add_closed_callback(over)
 
     def answered(self, connection: Connection, *, failed: bool) -> None:
-        """Count a response head of a target that fails, or has failed before."""
-        slot = _slot_of(connection)
-        if failed:
-            self._strike(slot, Cause.SERVER_ERROR)
-        elif slot.ejected and slot.probing:
-            self._readmit(slot)
+        """See Owner."""
+        self._ejection.answered(_slot_of(connection), failed=failed)
 
     def completed(self, connection: Connection) -> None:
-        """Forget what has failed before: a whole response has come."""
-        slot = _slot_of(connection)
-        if not slot.ejected:
-            slot.forget()
+        """See Owner."""
+        self._ejection.completed(_slot_of(connection))
 
     def unanswered(self, connection: Connection) -> None:
-        """Count a request without a response, or without its end."""
-        self._strike(_slot_of(connection), Cause.NO_RESPONSE)
-
-    def _strike(self, slot: Slot, cause: Cause) -> None:
-        if slot.ejected and not slot.probing:
-            return  # a request from before it was ejected
-        slot.strikes += 1
-        if slot.strikes >= IN_A_ROW and (
-            slot.ejected or self._balance.may_eject(slot, cause)
-        ):
-            self._eject(slot, cause)
-
-    def _eject(self, slot: Slot, cause: Cause) -> None:
-        was, now = slot.ejected, self.clock()
-        slot.eject(cause, now)
-        if self._on_change is not None and len(self._slots) > 1 and not was:
-            self._on_change(
-                TargetChange(
-                    target=str(slot.address),
-                    ejected=True,
-                    cause=cause,
-                    failures=1 if cause is Cause.CONNECT else slot.strikes,
-                    seconds=slot.down_until - now,
-                )
-            )
-
-    def _readmit(self, slot: Slot) -> None:
-        slot.readmit()
-        if self._on_change is not None and len(self._slots) > 1:
-            change = TargetChange(
-                target=str(slot.address), ejected=False, cause=slot.cause
-            )
-            self._on_change(change)
+        """See Owner."""
+        self._ejection.unanswered(_slot_of(connection), connection.host)
 
     def opened(self) -> None:
         """Hear that a socket is open."""
@@ -364,6 +333,7 @@ class Pool:
         if hosts == slot.hosts:
             return
         slot.hosts = hosts
+        self._ejection.forget_addresses(slot)
         if not hosts:  # nothing is known, so nothing is known to have changed
             return
         for connection in [c for c in slot.idle if c.host not in hosts]:
@@ -377,7 +347,7 @@ class Pool:
     def retire(self) -> None:
         """Keep nothing from now on; what is going on goes on to its end."""
         self._retired = True
-        self._on_change = None  # what takes requests now has targets of its own
+        self._ejection.silence()  # what takes requests now has targets of its own
         for slot in self._slots:
             for connection in list(slot.idle):
                 connection.close()

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import ConnectFailed
+from gateway.errors import ConnectFailed, UpstreamError
 from gateway.net.resolver import DnsSettings, Resolver
+from gateway.proxy.health import IN_A_ROW
+from gateway.proxy.target import TargetAddress
 from gateway.proxy.tls import client_ssl_context
 from tests.dns_server import How, dns_server
 from tests.proxy.certificates import Authority
@@ -223,6 +225,39 @@ async def test_a_dead_address_before_a_good_one_loses_nothing(redis, tmp_path):
                 redis.command_line("CLIENT", "KILL", "TYPE", "normal")
                 reply = await ask(gateway.port, "GET", "/mine/x", cookie)
                 assert reply.status == 200
+
+
+async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_one():
+    """One name, two addresses: the upstream has one target, which stays."""
+
+    async def closing(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async def answering(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK.replace(b"Content", b"Connection: close\r\nContent"))
+        writer.close()
+
+    port = free_port()
+    bad = await asyncio.start_server(closing, "127.0.0.2", port)
+    good = await asyncio.start_server(answering, "127.0.0.3", port)
+    async with dns_server() as server:
+        server.put("app.test", "127.0.0.2", "127.0.0.3", ttl=3600)
+        resolver = Resolver(DnsSettings(servers=(server.address,)))
+        target = TargetAddress(scheme="http", host="app.test", port=port)
+        outcomes = []
+        async with client_of(target, resolver=resolver) as client:
+            for _ in range(40):
+                try:
+                    outcomes.append((await get(client)).status)
+                except UpstreamError:
+                    outcomes.append(None)
+    bad.close()
+    good.close()
+
+    assert outcomes.count(None) == IN_A_ROW
+    assert outcomes[-20:] == [200] * 20
 
 
 async def test_a_sentinel_and_the_name_that_it_announces_are_looked_up(tmp_path):
