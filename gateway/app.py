@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from gateway.build import build_dns, build_ring, build_runtime
 from gateway.config.load import LoadedConfig, load_config
+from gateway.config.redis_url import parse_redis_url
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
+from gateway.config.secrecy import secrets_of
 from gateway.config.values import split_listen
 from gateway.errors import (
     ConfigError,
@@ -53,7 +55,6 @@ from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import NotSeen, SessionSource
 from gateway.tokens.ring import KeyRing
 
@@ -248,6 +249,7 @@ class App:
         old = self._pipeline.runtime
         self._loaded, self._ring = loaded, ring
         set_level(loaded.config.log.level)
+        self._output.redactor.learn(secrets_of(loaded.config))
         self._reporter.configure(loaded.config)
         self._pipeline.runtime = self._services.streams.active = runtime
         self._reporter.reloaded(loaded, waits)
@@ -292,8 +294,10 @@ class App:
         )
 
     def _open_store(self, config: Config) -> RedisStore | ForeignStore:
-        url = self._redis_url or config.redis.url.get_secret_value()
-        address = replace(parse_redis_url(url), resolver=self._redis_names)
+        given = self._redis_url
+        found = parse_redis_url(given) if given else config.redis.address
+        assert found is not None  # noqa: S101 - an embedded one is given
+        address = replace(found, resolver=self._redis_names)
         foreign = format_from(self._loaded)
         if foreign is not None:
             return ForeignStore(

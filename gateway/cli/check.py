@@ -18,7 +18,6 @@ from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
 from gateway.errors import ConfigError, Problem
 from gateway.sessions.formats.from_config import format_from
-from gateway.sessions.redis.url import parse_redis_url
 
 
 @click.command()
@@ -102,9 +101,9 @@ def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
     )
     admin = config.server.admin or "off"
     api = "with" if config.server.admin_token else "without"
-    url = config.redis.url.get_secret_value()
-    redis = url if url == "embedded" else str(parse_redis_url(url))
-    if url != "embedded":
+    address = config.redis.address
+    redis = "embedded" if address is None else str(address)
+    if address is not None:
         redis += " (not asked)" if offline else " (answers)"
     tokens = "none"
     if config.tokens.profiles:

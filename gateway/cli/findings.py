@@ -16,7 +16,6 @@ from gateway.server.tls import server_tls
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_doubts, format_from
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.url import parse_redis_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +54,10 @@ async def findings(loaded: LoadedConfig) -> Findings:
 
 async def redis_problem(loaded: LoadedConfig) -> Problem | None:
     """Ask Redis, as a request would; None if it answers or is embedded."""
-    url = loaded.config.redis.url.get_secret_value()
-    if url == "embedded":
+    found = loaded.config.redis.address
+    if found is None:
         return None
-    try:
-        address = replace(
-            parse_redis_url(url),
-            resolver=Resolver(build_dns(loaded.config), in_turn=False),
-        )
-    except ValueError as error:
-        return loaded.problem(f"the URL cannot be used: {error}", "redis", "url")
+    address = replace(found, resolver=Resolver(build_dns(loaded.config), in_turn=False))
     timeout = loaded.config.redis.timeout
     try:
         profile = format_from(loaded)

@@ -9,6 +9,7 @@ import click
 
 from gateway.build import build_dns
 from gateway.config.load import LoadedConfig
+from gateway.config.redis_url import RedisAddress, parse_redis_url
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.net.resolver import Resolver
@@ -16,7 +17,6 @@ from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
 # Nobody waits behind an operator: slow is better than refused.
 PATIENCE: Final = 5.0
@@ -103,16 +103,14 @@ def _run(
 
 
 def _address(config: Config, redis_url: str | None) -> RedisAddress:
-    url = redis_url or config.redis.url.get_secret_value()
-    if url == "embedded":
+    try:
+        found = parse_redis_url(redis_url) if redis_url else config.redis.address
+    except ValueError as error:
+        raise click.ClickException(f"the Redis URL: {error}") from error
+    if found is None:
         message = (
             "redis.url is embedded, which only the gateway that started it knows;"
             " give its address with --redis (`gateway run` prints it)"
         )
         raise click.ClickException(message)
-    try:
-        return replace(
-            parse_redis_url(url), resolver=Resolver(build_dns(config), in_turn=False)
-        )
-    except ValueError as error:
-        raise click.ClickException(f"the Redis URL: {error}") from error
+    return replace(found, resolver=Resolver(build_dns(config), in_turn=False))

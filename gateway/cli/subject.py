@@ -16,7 +16,6 @@ from gateway.sessions.foreign import ForeignStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.service import new_session
 from gateway.sessions.store import Found, Held
 
@@ -97,15 +96,14 @@ class Subject:
 
     async def _find(self, session_id: str) -> Found:
         redis = self._loaded.config.redis
-        url = redis.url.get_secret_value()
-        if url == "embedded":
+        known = redis.address
+        if known is None:
             raise GatewayError(
                 "redis.url is embedded: only the running gateway can query it;"
                 " use --as admin, member or anonymous"
             )
         address = replace(
-            parse_redis_url(url),
-            resolver=Resolver(build_dns(self._loaded.config), in_turn=False),
+            known, resolver=Resolver(build_dns(self._loaded.config), in_turn=False)
         )
         if self._foreign is None:
             own = RedisStore(address, timeout=redis.timeout)

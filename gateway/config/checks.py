@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.config.document import Document, Loc
+from gateway.config.redis_url import parse_redis_url
 from gateway.config.schema import RouteConfig
 from gateway.config.values import is_local
 from gateway.config.whole import Whole
@@ -214,6 +215,20 @@ def _listeners(whole: Whole) -> None:
         )
 
 
+def _redis(whole: Whole) -> None:
+    redis = whole.config.redis
+    address = redis.address
+    for key in ("username", "password"):
+        if getattr(redis, key) is None:
+            continue
+        if address is None:
+            whole.complain_key(
+                ("redis", key), f"{key} has no effect with url: embedded"
+            )
+        elif getattr(parse_redis_url(redis.url.get_secret_value()), key) is not None:
+            whole.complain_key(("redis", key), f"redis.url holds a {key} already")
+
+
 def _upstream_tls(whole: Whole) -> None:
     for name, upstream in whole.config.upstreams.items():
         if (tls := upstream.tls) is None:
@@ -260,5 +275,6 @@ _CHECKS: Final[Sequence[Callable[[Whole], None]]] = (
     _lifetimes,
     _whose_sessions,
     _listeners,
+    _redis,
     _upstream_tls,
 )

@@ -26,6 +26,17 @@ DEEPEST: Final = 24
 _TELLING: Final = 16
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where a key or a value is written: lines and columns from 0, end exclusive."""
+
+    loc: Loc
+    is_key: bool
+    start: Mark
+    end: Mark
+    text: str = field(repr=False)
+
+
 @dataclass(slots=True, kw_only=True)
 class Document:
     """A file that was read: its data, where each part stands, and what is wrong."""
@@ -36,6 +47,10 @@ class Document:
     keys: dict[Loc, Mark] = field(default_factory=dict, repr=False)
     replaced: dict[Loc, str] = field(default_factory=dict, repr=False)
     """What variables became, by place: no message repeats it."""
+    spans: list[Span] = field(default_factory=list, repr=False)
+    """Every scalar, in the order of the file."""
+    broken: bool = False
+    """Whether reading stopped: what follows, and maybe what came before, is unknown."""
     problems: list[Problem] = field(default_factory=list)
 
     def complain(self, mark: Mark, message: str, hint: str = "") -> None:
@@ -82,23 +97,27 @@ def read_document(
     document = Document(file=file)
     if len(raw) > LARGEST:
         document.complain((1, 1), "the file is larger than 4 MiB")
+        document.broken = True
         return document
     if (text := _decode(raw, document)) is None:
+        document.broken = True
         return document
     reader = _Reader(document, env, folder)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             reader.take(event)
     except _StopReading:
-        pass
+        document.broken = True
     except yaml.MarkedYAMLError as error:
+        document.broken = True
         mark = error.problem_mark or error.context_mark
         document.complain(
             _mark(mark) if mark else (1, 1),
-            f"this is not YAML: {error.problem or error.context or 'unreadable'}",
+            f"this is not YAML: {_unquoted(error.problem or error.context)}",
             _hint(text, mark),
         )
     except yaml.YAMLError:
+        document.broken = True
         document.complain((1, 1), "this is not YAML")
     return document
 
@@ -199,12 +218,14 @@ class _Reader:
         if self._is_key():
             self._take_key(event)
             return
+        self._span(event, self._next_loc(), is_key=False)
         self._place(event, self._resolved(event))
 
     def _take_key(self, event: Any) -> None:
         frame, key, mark = self._frames[-1], event.value, _mark(event.start_mark)
         frame.key, frame.keep = key, True
         loc = frame.loc + (key,)
+        self._span(event, loc, is_key=True)
         if key == "<<" and not event.style:
             self._complain(event, "a merge key is not used here", "write it out")
             frame.keep = False
@@ -214,8 +235,9 @@ class _Reader:
             self._complain(event, "a key is one line of text")
         elif key in frame.seen:
             line, column = frame.seen[key]
+            name = f' "{key}"' if is_plain_name(key) else ""
             self._complain(
-                event, f'duplicate key "{key}"', f"it stands at {line}:{column} already"
+                event, f"duplicate key{name}", f"it stands at {line}:{column} already"
             )
             frame.keep = False
         frame.seen.setdefault(key, mark)
@@ -245,6 +267,18 @@ class _Reader:
         except ScalarError as error:
             self._complain(event, str(error), error.hint)
             return BROKEN
+
+    def _span(self, event: Any, loc: Loc, *, is_key: bool) -> None:
+        start, end = event.start_mark, event.end_mark
+        self._document.spans.append(
+            Span(
+                loc=loc,
+                is_key=is_key,
+                start=(start.line, start.column),
+                end=(end.line, end.column),
+                text=event.value,
+            )
+        )
 
     def _is_key(self) -> bool:
         if not self._frames:
@@ -292,6 +326,19 @@ class Broken:
 BROKEN: Final = Broken()
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether a name is made of small letters only, as all keys of the schema are.
+
+    A secret that is written where a key belongs is hardly ever.
+    """
+    return len(text) <= _LONGEST_NAME and _PLAIN_NAME(text) is not None
+
+
+def _unquoted(message: str | None) -> str:
+    """Return a message of the YAML parser without what it quotes of the file."""
+    return _QUOTED("…", message or "unreadable")
+
+
 def _decode(raw: bytes, document: Document) -> str | None:
     try:
         text = raw.decode("utf-8")
@@ -329,6 +376,9 @@ def _hint(text: str, mark: Any) -> str:
     return ""
 
 
+_LONGEST_NAME: Final = 32
+_PLAIN_NAME = re.compile(r"[a-z]+(?:[_-][a-z]+)*").fullmatch
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"").sub
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # What YAML 1.1 section 5.1 allows, without the line ends that editors do not count
 # (NEL, LS, PS) and without a byte order mark inside.

@@ -1,71 +1,95 @@
-"""The line of a problem with a caret below it, and without what may be secret."""
+"""The line of a problem with a caret below it, and without what may be secret.
+
+Only what is known to be harmless is shown: keys, and values of fields whose type in
+the schema is no secret. All else is an ellipsis: secrets, comments, what is below a
+key that the schema does not know. Of a file that is not YAML no value is shown, as
+nobody can say where one ends.
+"""
 
 import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
+from gateway.config.document import Document, Span, read_document
+from gateway.config.secrecy import KNOWN_NAMES, is_quotable, is_secret
 from gateway.errors import Problem
 
 
 def excerpt(text: str, problem: Problem) -> str | None:
-    """Return the line and its caret, two lines of text; None if it cannot be shown.
-
-    The file may be one that did not parse, so secrets are told by the looks of their
-    keys. A line that may be the rest of a secret is not shown at all.
-    """
+    """Return the line and its caret, two lines of text; None if it cannot be shown."""
     lines = _LINE_END.split(text)
     if not 0 < problem.line <= len(lines):
         return None
-    if _is_hidden(lines, problem.line - 1):
-        return None
     line = lines[problem.line - 1].replace("\t", " ")
-    caret = max(0, min(problem.column - 1, len(line)))
-    end = len(line)
-    if problem.message.startswith("unknown key"):
-        end = _after_key(line, caret)
-    for found in (_SENSITIVE(line), _USERINFO(line)):
-        if found is not None:
-            end = min(end, found.start("rest"))
-    shown = line[:end] + ("…" if end < len(line) else "")
-    start = max(0, caret - _BEFORE) if len(shown) > _WIDEST else 0
-    shown = ("…" if start else "") + shown[start : start + _WIDEST]
-    caret = min(caret, end) - start + (1 if start else 0)
-    return f"{shown}\n{' ' * caret}^"
+    raw = text.encode("utf-8", "replace")
+    document = read_document(raw, file="", env={}, folder=_NOWHERE)
+    shown = set(_readable(document, line, problem.line - 1))
+    text_shown, caret = _masked(line, shown, problem.column - 1)
+    start = max(0, caret - _BEFORE) if len(text_shown) > _WIDEST else 0
+    cut = ("…" if start else "") + text_shown[start : start + _WIDEST]
+    return f"{cut}\n{' ' * (caret - start + (1 if start else 0))}^"
 
 
-def _is_hidden(lines: list[str], at: int) -> bool:
-    """Whether this line is below a key that looks like a secret's."""
-    if not lines[at].strip():
-        return False
-    indent = _indent(lines[at])
-    item = lines[at].lstrip().startswith("- ")
-    for line in reversed(lines[:at]):
-        if not line.strip() or line.lstrip().startswith("#"):
+def _readable(document: Document, line: str, at: int) -> Iterator[int]:
+    """Return the columns that may be shown."""
+    yield from range(len(line) - len(line.lstrip(" -")))
+    if document.broken:
+        for found in _KNOWN_KEY(line):
+            yield from range(found.start(), found.end())
+        return
+    taken: set[int] = set()
+    for span in document.spans:
+        columns = _on_line(span, at, len(line))
+        taken.update(columns)
+        if _harmless(span):
+            yield from columns
+    for column, sign in enumerate(line):
+        if column in taken:
             continue
-        dash = line.lstrip().startswith("- ")
-        if _indent(line) < indent or (item and not dash and _indent(line) == indent):
-            if _SENSITIVE_KEY(line):
-                return True
-            indent, item = _indent(line), dash
-    return False
+        if sign not in _STRUCTURE:
+            return  # a comment: it and the rest of the line
+        yield column
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+def _harmless(span: Span) -> bool:
+    if span.is_key:
+        return not is_secret(span.loc[:-1]) and is_quotable(span.loc)
+    one_line = span.start[0] == span.end[0]
+    return one_line and not is_secret(span.loc) and not _SENSITIVE(span.text)
 
 
-def _after_key(line: str, caret: int) -> int:
-    colon = line.find(":", caret)
-    return len(line) if colon < 0 or colon == len(line) - 1 else colon + 1
+def _on_line(span: Span, at: int, width: int) -> Iterable[int]:
+    if not span.start[0] <= at <= span.end[0]:
+        return ()
+    first = span.start[1] if span.start[0] == at else 0
+    last = span.end[1] if span.end[0] == at else width
+    return range(first, min(last, width))
 
 
+def _masked(line: str, shown: set[int], caret: int) -> tuple[str, int]:
+    """Return the line with an ellipsis for what is hidden, and where the caret goes."""
+    out: list[str] = []
+    place = None
+    for column, sign in enumerate(line):
+        if column == caret:
+            place = len(out)
+        if column in shown:
+            out.append(sign)
+        elif not out or out[-1] != "…":
+            out.append("…")
+        elif column == caret:
+            place = len(out) - 1
+    return "".join(out), len(out) if place is None else place
+
+
+_NOWHERE: Final = Path("/nonexistent")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-# `token` and `tokens` are names of profiles and of their section.
-_NAME: Final = (
-    r"(?!tokens?\b)[\"']?[\w.-]*"
-    r"(?:tok|secr|pass|pwd|cred|hmac|private)[\w.-]*[\"']?"
-)
-_SENSITIVE = re.compile(rf"(?i)(?<![\w.-]){_NAME}\s*:\s*(?P<rest>\S)").search
-_SENSITIVE_KEY = re.compile(rf"(?i)^[\s-]*{_NAME}\s*:").search
-_USERINFO = re.compile(r"://(?P<rest>[^\s/]*@)").search
+_STRUCTURE: Final = frozenset(" -{}[],:?")
+_KNOWN_KEY = re.compile(
+    rf"(?<![\w.-])(?:{'|'.join(sorted(KNOWN_NAMES))})\s*:(?=\s|$)"
+).finditer
+# A value with a user, a query or another field in it may hold a secret by mistake.
+_SENSITIVE = re.compile(r"@|\?.*=|\w:\s|(?i:passw|secret|token=)").search
 _WIDEST: Final = 100
 _BEFORE: Final = 60

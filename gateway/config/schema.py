@@ -6,6 +6,7 @@ the manual: the JSON Schema and docs/configuration.md are made from them.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
 from gateway.config import fields, patterns, values
 from gateway.config.complaint import expected, one_of
 from gateway.config.fields import TenantSource
+from gateway.config.redis_url import RedisAddress, parse_redis_url
 from gateway.config.values import KIB, MIB, Secret
 
 
@@ -251,12 +253,35 @@ class Redis(Model):
     url: Annotated[Secret, PlainValidator(values.redis_url), _ANY_TEXT] = Field(
         Secret("redis://127.0.0.1:6379/0"),
         description="`embedded`, `redis://`, `rediss://`, `unix://`, "
-        "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`; user and "
-        "password in the URL.",
+        "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`. It may hold "
+        "user and password, percent-encoded.",
+    )
+    username: Text | None = Field(
+        None, description="User of Redis' ACL; default: that of the URL."
+    )
+    password: Annotated[Secret, PlainValidator(values.password), _ANY_TEXT] | None = (
+        Field(
+            None,
+            description="Password of Redis, as it is: nothing is percent-encoded; "
+            "default: that of the URL.",
+        )
     )
     timeout: Duration = Field(
         0.25, description="For one answer; after it a request that needs it is a 503."
     )
+
+    @property
+    def address(self) -> RedisAddress | None:
+        """Where Redis is, with user and password; None if it is embedded."""
+        url = self.url.get_secret_value()
+        if url == "embedded":
+            return None
+        address = parse_redis_url(url)
+        if self.username is not None:
+            address = replace(address, username=self.username)
+        if self.password is not None:
+            address = replace(address, password=self.password.get_secret_value())
+        return address
 
 
 class SessionCookie(Model):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationInfo
 
 from gateway.config.complaint import expected, refused
+from gateway.config.redis_url import parse_redis_url
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -211,9 +212,27 @@ def redis_url(value: Any) -> Secret:
         raise refused(
             "expected embedded, redis://host:port/0, rediss://, unix:///path, "
             "redis+sentinel://host:port,host:port/name or "
-            "redis+cluster://host:port,host:port"
+            "redis+cluster://host:port,host:port",
+            _encoding_hint(value),
         )
+    if value != "embedded":
+        try:
+            parse_redis_url(value)
+        except ValueError as error:
+            message = f"this Redis URL cannot be used: {error}"
+            raise refused(message, _encoding_hint(value)) from None
     return Secret(value)
+
+
+def _encoding_hint(value: Any) -> str:
+    known = isinstance(value, str) and value.startswith(("redis", "unix"))
+    return _ENCODE if known and "@" in value else ""
+
+
+_ENCODE: Final = (
+    "in a password percent-encode % as %25, a space as %20, and : / ? # [ ] @ and all "
+    "beyond ASCII likewise, or write it as redis.password"
+)
 
 
 def admin_token(value: Any) -> Secret:
@@ -230,6 +249,13 @@ def admin_token(value: Any) -> Secret:
 def secret(value: Any) -> Secret:
     """Accept what another program signs with; which of them are none is told later."""
     if not isinstance(value, str):
+        raise refused("expected text", "put it in quotes")
+    return Secret(value)
+
+
+def password(value: Any) -> Secret:
+    """Accept a password of Redis: any text but none."""
+    if not isinstance(value, str) or not value:
         raise refused("expected text", "put it in quotes")
     return Secret(value)
 

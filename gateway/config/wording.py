@@ -16,13 +16,7 @@ from pydantic_core import ErrorDetails
 from gateway.config.complaint import KEY, Complaint
 from gateway.config.document import Broken, Document, Loc
 from gateway.config.schema import Config
-
-SECRET_KEYS: Final = frozenset(("admin_token", "secrets"))
-
-
-def is_secret(loc: Loc) -> bool:
-    """Whether the value at this place, or around it, may be a secret."""
-    return loc[:2] == ("redis", "url") or not SECRET_KEYS.isdisjoint(loc)
+from gateway.config.secrecy import is_quotable, is_secret
 
 
 def complain(document: Document, errors: Sequence[ErrorDetails]) -> None:
@@ -65,12 +59,13 @@ def nearest(wanted: object, known: Sequence[str]) -> str:
 
 def _unknown_key(document: Document, loc: Loc) -> None:
     known = known_keys(loc[:-1])
-    hint = nearest(loc[-1], known)
+    hint = near = nearest(loc[-1], known)
     if not hint and (home := _HOMES.get(str(loc[-1]))):
         hint = f"it belongs to {home}"
     if not hint:
         hint = "known are " + ", ".join(known)
-    document.complain(document.where_key(loc), f'unknown key "{loc[-1]}"', hint)
+    name = f' "{loc[-1]}"' if near or is_quotable(loc) else ""
+    document.complain(document.where_key(loc), f"unknown key{name}", hint)
 
 
 def _each(document: Document, loc: Loc, complaints: Sequence[Complaint]) -> None:
@@ -118,7 +113,9 @@ def _got(document: Document, loc: Loc, found: Any) -> str:
     if found is None:
         return "nothing"
     around = (loc[:end] for end in range(len(loc) + 1))
-    if is_secret(loc) or "@" in str(found) or any(map(document.replaced.get, around)):
+    if is_secret(loc) or any(map(document.replaced.get, around)):
+        return ""
+    if isinstance(found, str) and _TELLTALE(found):
         return ""
     if isinstance(found, str) and len(found) > _SHOWN:
         found = found[:_SHOWN] + "…"
@@ -207,5 +204,7 @@ _WORDS: Final = {
     "too_short": "expected at least one entry",
     "too_long": "expected at most {} entries",
 }
+# A URL, or a value that swallowed the lines below it: it may hold a secret.
+_TELLTALE: Final = re.compile(r"@|://|:/|[\n:] ").search
 _LIMITS: Final = ("ge", "le", "max_length")
 _SHOWN: Final = 60

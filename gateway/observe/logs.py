@@ -45,6 +45,7 @@ class LogOutput:
 
     sink: Sink
     console: bool
+    redactor: Redactor
 
     def render(self, event: EventDict) -> bytes:
         """Write one event as a line."""
@@ -76,10 +77,10 @@ def configure(
     """
     form = Format(fmt)
     console = form is Format.CONSOLE or (form is Format.AUTO and _is_terminal(fd))
-    output = LogOutput(sink=Sink(fd), console=console)
+    output = LogOutput(sink=Sink(fd), console=console, redactor=Redactor(secrets))
     lines = LineLogger(output.sink)
     structlog.configure(
-        processors=_processors(output, Redactor(secrets)),
+        processors=_processors(output, output.redactor),
         wrapper_class=_bound(level),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,

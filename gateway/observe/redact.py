@@ -47,8 +47,15 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=len)
-        pattern = "|".join(re.escape(secret) for secret in reversed(known))
+        self._secrets: set[str] = set()
+        self._known: re.Pattern[str] | None = None
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Mask these, too: a configuration that is read again may have new ones."""
+        self._secrets |= {one for one in secrets if len(one) >= _SHORTEST_SECRET}
+        known = sorted(self._secrets, key=len, reverse=True)
+        pattern = "|".join(re.escape(secret) for secret in known)
         self._known = re.compile(pattern) if pattern else None
 
     def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:

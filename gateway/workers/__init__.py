@@ -20,12 +20,13 @@ import uvloop
 
 from gateway.app import addresses_of
 from gateway.build import build_ring
+from gateway.config.secrecy import secrets_of
 from gateway.observe.logs import configure
 from gateway.server.descriptors import raise_descriptor_limit
 from gateway.server.sockets import Listeners, bind_all
 from gateway.workers.supervisor import Supervisor
 from gateway.workers.watching import fingerprint
-from gateway.workers.worker import Launch, known_secrets, serve
+from gateway.workers.worker import Launch, serve
 
 __all__ = ["Launch", "run"]
 
@@ -49,7 +50,7 @@ def run(launch: Launch) -> int:
         if count == 1:
             return uvloop.run(serve(launch, ring, listeners, known=known))
         output = configure(
-            config.log.level, launch.log_format, secrets=known_secrets(launch.loaded)
+            config.log.level, launch.log_format, secrets=secrets_of(config)
         )
         supervisor = Supervisor(
             launch=launch,

@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.app import App
 from gateway.config.load import LoadedConfig
+from gateway.config.secrecy import secrets_of
 from gateway.observe.logs import configure
 from gateway.observe.shared import SharedCounts
 from gateway.server.sockets import Listeners
@@ -71,9 +71,7 @@ async def serve(
         GatewayError: the configuration cannot be used.
     """
     config = launch.loaded.config
-    output = configure(
-        config.log.level, launch.log_format, secrets=known_secrets(launch.loaded)
-    )
+    output = configure(config.log.level, launch.log_format, secrets=secrets_of(config))
     app = App(
         launch.loaded,
         ring=ring,
@@ -140,15 +138,6 @@ def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
-
-
-def known_secrets(loaded: LoadedConfig) -> tuple[str, ...]:
-    """Name what must not be in a log, whoever puts it there."""
-    config = loaded.config
-    password = urlsplit(config.redis.url.get_secret_value()).password
-    token = config.server.admin_token
-    found = (password, token.get_secret_value() if token is not None else None)
-    return tuple(each for each in found if each)
 
 
 def _spare_the_collector() -> None:

@@ -33,7 +33,7 @@ def test_a_secret_is_not_shown(text: str, line: int, column: int, message: str) 
 
 
 def test_the_caret_stands_below_the_mistake() -> None:
-    assert shown("a: 1\nb: 2\n", 2, 4) == "b: 2\n   ^"
+    assert shown("version: 1\nroles: 2\n", 2, 8) == "roles: 2\n       ^"
 
 
 def test_the_section_of_tokens_is_shown() -> None:

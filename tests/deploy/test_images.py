@@ -118,6 +118,16 @@ def test_secrets_are_files_and_in_no_environment():
             assert not secret or variable.endswith("_FILE"), (name, variable)
 
 
+def test_no_secret_file_of_compose_can_be_read_by_everyone():
+    text = (ROOT / "deploy/compose.yaml").read_text()
+
+    modes = dict(re.findall(r"^#   secret (\w+) (0[0-7]{3}) ", text, re.MULTILINE))
+
+    assert set(modes) == set(compose()["secrets"])
+    assert all(mode.endswith("0") for mode in modes.values())
+    assert "install -d -m 0700 deploy/secrets" in text
+
+
 def test_what_compose_mounts_is_there():
     assert (ROOT / "deploy/compose-gateway.yaml").is_file()
     assert list((ROOT / "deploy/postgres").glob("*.sql"))

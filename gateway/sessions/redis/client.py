@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
+from gateway.config.redis_url import RedisAddress, RedisKind
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.address import AddressSupervisor
 from gateway.sessions.redis.cluster import (
@@ -39,7 +40,6 @@ from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.sentinel import SentinelSupervisor
 from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
-from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 SCAN_STEP: Final = 1000
 # A silent subscription is asked whether it still lives; so an ending that could not

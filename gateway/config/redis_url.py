@@ -12,6 +12,7 @@ Query: `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` (paths) with TLS;
 verified; there is no option that would not.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -32,6 +33,7 @@ _SCHEMES: Final = {
 _TLS_OPTIONS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _SENTINEL_OPTIONS: Final = frozenset({"sentinel_username", "sentinel_password"})
 _MAX_DIGITS: Final = 6
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 
 
 class RedisKind(StrEnum):
@@ -81,10 +83,17 @@ class RedisAddress:
 
 def parse_redis_url(url: str) -> RedisAddress:
     """Read a Redis URL. Raises ValueError, which never repeats the URL."""
+    if _BAD_ESCAPE(url):
+        raise ValueError("a % that is not followed by two hex digits")
     scheme, colon, rest = url.partition(":")
     if not colon or scheme not in _SCHEMES:
         raise ValueError(f"the scheme is none of {', '.join(_SCHEMES)}")
     kind, tls = RedisKind(_SCHEMES[scheme][0]), _SCHEMES[scheme][1]
+    slashes = rest.startswith("//")
+    if not slashes and kind is not RedisKind.UNIX:
+        raise ValueError("// is missing after the scheme")
+    if not slashes and "@" in rest:
+        raise ValueError("unix:// comes before user and password; in a path @ is %40")
     rest, _, query = rest.removeprefix("//").partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     username, password, rest = _credentials(rest)
