@@ -48,12 +48,14 @@ from gateway.server.pipeline import Pipeline
 from gateway.server.rejudging import judge_open_streams
 from gateway.server.reporting import Reporter
 from gateway.server.runtime import Runtime
+from gateway.server.shares import Shares
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all
 from gateway.server.streams import OpenStreams, Rechecks
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.from_config import format_from, remembered
+from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.store import NotSeen, SessionSource
 from gateway.tokens.ring import KeyRing
@@ -147,6 +149,7 @@ class App:
             edge=self._edge,
             streams=OpenStreams(),
             report=self._reporter,
+            lookups=Shares(MAX_WAITING, config.server.limits.address_percent / 100),
         )
         loop = asyncio.get_running_loop()
         runtime = self._build(self._loaded, self._ring)

@@ -1,14 +1,16 @@
 """Who sent a request to one of the gateway's own endpoints."""
 
+from gateway.errors import ClientLimit
 from gateway.server.context import RequestContext, Services
 from gateway.server.guessing import count_failed_session
+from gateway.server.shares import share_key
 from gateway.sessions.authenticate import (
     BY_THE_CLOCK,
     Anonymous,
     Authentication,
     authenticate,
 )
-from gateway.sessions.store import Held
+from gateway.sessions.store import Found, Held
 from gateway.spine.credential import credential_of
 
 
@@ -37,6 +39,23 @@ def presented(context: RequestContext) -> Held | Anonymous:
     return found
 
 
+async def query_store(held: Held, context: RequestContext) -> Found:
+    """Return what the store holds for a credential.
+
+    Raises:
+        StoreUnavailable: the store could not be queried.
+        ClientLimit: the client has its share of the queries that wait.
+    """
+    services, client = context.services, share_key(context.head.client)
+    if client and not services.lookups.take(client):
+        raise ClientLimit("the client has too many look-ups waiting")
+    try:
+        return await services.store.look_up(held, context.now)
+    finally:
+        if client:
+            services.lookups.give_back(client)
+
+
 async def look_up(held: Held, context: RequestContext) -> Authentication:
     """Return what a credential stands for now.
 
@@ -45,7 +64,7 @@ async def look_up(held: Held, context: RequestContext) -> Authentication:
         TooManyAttempts: the session is unknown, and its address has sent too many.
     """
     services, key = context.services, held.key
-    record = await services.store.look_up(held, context.now)
+    record = await query_store(held, context)
     now = services.ended.at_least(key, context.now)
     found = authenticate(record, key=key, now=now, policy=context.rules.lifetimes)
     note_end(found, key, now, services)

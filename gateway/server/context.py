@@ -15,10 +15,12 @@ from gateway.server.attempts import Attempts, Kind, LimitReached
 from gateway.server.edge import Edge
 from gateway.server.exchange import Exchange
 from gateway.server.runtime import Runtime
+from gateway.server.shares import Shares
 from gateway.server.streams import OpenStreams
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.record import Session
+from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.store import SessionSource, SessionStore
 from gateway.spine.ruleset import Ruleset
 
@@ -90,6 +92,8 @@ class Services:
     attempts: Mapping[Kind, Attempts] = field(
         default_factory=lambda: {kind: Attempts(kind) for kind in Kind}
     )
+    lookups: Shares = field(default_factory=lambda: Shares(MAX_WAITING, 0.5))
+    """What each client address has waiting at the store."""
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)

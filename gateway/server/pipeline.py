@@ -11,7 +11,7 @@ from typing import assert_never
 from gateway.errors import StoreUnavailable, TooManyAttempts
 from gateway.http.head import BadRequest
 from gateway.reasons import Reason, Verdict
-from gateway.server.caller import note_end
+from gateway.server.caller import note_end, query_store
 from gateway.server.context import RequestContext, Services
 from gateway.server.endings import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.endpoints import answer_locally
@@ -108,7 +108,7 @@ async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond
     found: LookupResult
     began = services.edge.ticks()
     try:
-        found = await services.store.look_up(lookup.credential, context.now)
+        found = await query_store(lookup.credential, context)
     except StoreUnavailable as error:
         found, failure = Unavailable(), error
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.server.shares import Shares
 from tests.servers import Server
 from tests.walk.harness import (
     Gateway,
@@ -142,3 +143,26 @@ async def test_a_request_above_the_share_waits_for_its_turn(
     assert [reply.status for reply in replies] == [200] * (3 * SIZE)
     assert shares._addresses.total == 0
     assert shares._waiting == {}
+
+
+async def test_look_ups_of_one_client_leave_room_for_others_while_the_store_hangs(
+    redis: Server, tmp_path: Path
+) -> None:
+    async with crowding(tmp_path, redis) as (gateway, _):
+        gateway.app.services.lookups = Shares(SIZE, 0.5)
+        cookie = {"Cookie": "gateway_session=" + "A" * 43}
+        redis.freeze()
+        try:
+            flood = held(gateway, 3 * SIZE, by("203.0.113.1") | cookie)
+            await until(lambda: sum(task.done() for task in flood) == 3 * SIZE - HALF)
+            [other] = held(gateway, 1, by("203.0.113.2") | cookie)
+            await until(lambda: gateway.app.services.lookups.total == HALF + 1)
+        finally:
+            redis.thaw()
+        replies = await asyncio.gather(*flood)
+        served = await other
+
+    statuses = [reply.status for reply in replies]
+    assert (statuses.count(429), statuses.count(401)) == (3 * SIZE - HALF, HALF)
+    assert served.status == 401
+    assert gateway.app.services.lookups.total == 0
