@@ -74,6 +74,10 @@ async def look_up(held: Held, context: RequestContext) -> Authentication:
 
 
 def note_end(found: Authentication, key: str, now: float, services: Services) -> None:
-    """Remember a session that the clock ended, so that no clock set back revives it."""
+    """Remember a session that the clock ended, so that no clock set back revives it.
+
+    What is open for it ends with it, and not at the next periodic check.
+    """
     if isinstance(found, Anonymous) and found.reason in BY_THE_CLOCK:
         services.ended.note(key, now)
+        services.streams.end(key, found.reason)

@@ -6,6 +6,7 @@ from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.caller import caller_of, look_up
 from gateway.server.context import Services
+from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.store import MemoryStore
@@ -93,6 +94,19 @@ async def test_a_clock_set_back_revives_no_session() -> None:
 
     assert ended == Anonymous(reason=Reason.SESSION_EXPIRED, ended=True)
     assert await clockwise(services, token) == ended
+
+
+async def test_what_is_open_ends_with_the_answer_that_its_session_is_over() -> None:
+    services = some_services()
+    services.edge = machine = Machine()
+    token = await signed_in(services)
+    ended: list[Reason] = []
+    services.streams.add(OpenStream(key=token.key, end=ended.append))
+    machine.passes(DAY)
+
+    await clockwise(services, token)
+
+    assert ended == [Reason.SESSION_EXPIRED]
 
 
 async def test_a_step_forward_that_is_undone_ends_only_what_it_was_told_of() -> None:
