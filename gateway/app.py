@@ -141,7 +141,7 @@ class App:
         config = self._loaded.config
         self._reporter.configure(config)
         store = self._open_store(config)
-        self._store: SessionSource = store
+        self._store: RedisStore | ForeignStore = store
         self._services = Services(
             store=store,
             own=store if isinstance(store, RedisStore) else None,
@@ -183,6 +183,7 @@ class App:
             await self._open_admin(listeners[config.server.admin])
         self._spawn(self._rechecks.always())
         self._spawn(self._rejudge_always())
+        self._spawn(self._tell_doubts())
         self._spawn(self._share_always())
         self._reporter.serving(self._loaded)
 
@@ -404,6 +405,18 @@ class App:
 
     def _rejudge_soon(self) -> None:
         self._spawn(judge_open_streams(self._pipeline.runtime, self._services))
+
+    async def _tell_doubts(self) -> None:
+        """Log what `gateway check` would find wrong with Redis, once it answers."""
+        while True:
+            try:
+                doubts = await self._store.doubts()
+            except StoreUnavailable:
+                await asyncio.sleep(1)
+                continue
+            for doubt in doubts:
+                self._reporter.store_doubt(doubt.text, doubt.hint, broken=doubt.broken)
+            return
 
     async def _rejudge_always(self) -> None:
         while True:

@@ -66,7 +66,7 @@ ELSEWHERE = (
     Elsewhere(
         "what `gateway check` finds is told by it",
         "tests/cli/test_check.py",
-        ("cli/findings",),
+        ("cli/findings", "sessions/redis/diagnosis"),
     ),
     Elsewhere(
         "parts of one reader: what a key means is seen in a whole file",

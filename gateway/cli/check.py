@@ -6,14 +6,13 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from gateway.cli import config_option
-from gateway.cli.findings import Findings, findings, redis_problem
+from gateway.cli.findings import Findings, findings, redis_findings
 from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
 from gateway.errors import ConfigError, Problem
@@ -63,8 +62,13 @@ def check(config: Path, offline: bool, form: str) -> None:
 
 async def _examine(loaded: LoadedConfig, offline: bool) -> Findings:
     found = await findings(loaded)
-    problem = None if offline else await redis_problem(loaded)
-    return replace(found, problems=found.problems + ((problem,) if problem else ()))
+    if offline:
+        return found
+    redis = await redis_findings(loaded)
+    return Findings(
+        problems=found.problems + redis.problems,
+        warnings=found.warnings + redis.warnings,
+    )
 
 
 def _tell(text: str, severity: str, problems: Sequence[Problem]) -> None:

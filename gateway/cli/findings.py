@@ -52,11 +52,11 @@ async def findings(loaded: LoadedConfig) -> Findings:
     return Findings(problems=tuple(problems), warnings=tuple(warnings))
 
 
-async def redis_problem(loaded: LoadedConfig) -> Problem | None:
-    """Ask Redis, as a request would; None if it answers or is embedded."""
+async def redis_findings(loaded: LoadedConfig) -> Findings:
+    """Ask Redis, as a request would, and for what sessions depend on there."""
     found = loaded.config.redis.address
     if found is None:
-        return None
+        return Findings(problems=(), warnings=())
     address = replace(found, resolver=Resolver(build_dns(loaded.config), in_turn=False))
     timeout = loaded.config.redis.timeout
     try:
@@ -72,18 +72,25 @@ async def redis_problem(loaded: LoadedConfig) -> Problem | None:
         await store.ping()
         if isinstance(store, ForeignStore) and profile is not None:
             await store.probe(profile)
+        doubts = await store.doubts()
     except StoreUnavailable as error:
-        line, column = loaded.where("redis", "url")
-        return Problem(
-            file=str(loaded.path),
-            line=line,
-            column=column,
-            message=f"Redis does not answer at {address}: {error}",
-            hint="--offline leaves this out",
-        )
+        away = f"Redis does not answer at {address}: {error}"
+        problem = _at_redis(loaded, away, "--offline leaves this out")
+        return Findings(problems=(problem,), warnings=())
     finally:
         await store.close()
-    return None
+    told = [(d.broken, _at_redis(loaded, f"Redis: {d.text}", d.hint)) for d in doubts]
+    return Findings(
+        problems=tuple(problem for broken, problem in told if broken),
+        warnings=tuple(problem for broken, problem in told if not broken),
+    )
+
+
+def _at_redis(loaded: LoadedConfig, message: str, hint: str) -> Problem:
+    line, column = loaded.where("redis", "url")
+    return Problem(
+        file=str(loaded.path), line=line, column=column, message=message, hint=hint
+    )
 
 
 def _unreachable(loaded: LoadedConfig, table: RouteTable) -> Iterator[Problem]:

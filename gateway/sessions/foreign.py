@@ -40,6 +40,7 @@ from gateway.sessions.formats.revocation import (
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.diagnosis import Doubt
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import ENDED_CHANNEL
@@ -277,6 +278,10 @@ class ForeignStore:
     async def ping(self) -> None:
         """Return if Redis answers in time."""
         await self._client.ping()
+
+    async def doubts(self) -> list[Doubt]:
+        """Examine the settings and rights in Redis that sessions depend on."""
+        return await self._client.doubts()
 
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import cli
+from tests.faults.redis_fleet import cluster_fleet
+from tests.servers import free_port, valkey_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,3 +154,47 @@ def test_a_file_that_is_not_there_is_told() -> None:
 
     assert result.exit_code == 1
     assert "nowhere.yaml: cannot read the file" in result.stderr
+
+
+def check_redis(tmp_path: Path, url: str) -> Result:
+    text = HEAD.replace("redis://:hunter2@127.0.0.1:1/0", url)
+    text = text.replace('"}\n', '", timeout: 30s}\n', 1)
+    return check(tmp_path, text + "  - {match: /**, rule: public, upstream: app}\n")
+
+
+def test_an_address_of_a_replica_is_refused(tmp_path: Path) -> None:
+    with valkey_server(tmp_path) as server:
+        assert check_redis(tmp_path, server.url).exit_code == 0
+        server.command_line("REPLICAOF", "127.0.0.1", str(free_port()))
+
+        result = check_redis(tmp_path, server.url)
+
+    assert result.exit_code == 1
+    assert "g.yaml:2:14: Redis: the server is a replica" in result.stderr
+
+
+def test_a_user_without_the_rights_that_a_failover_needs_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    with valkey_server(tmp_path) as server:
+        rights = ("~*", "+@all", "-info", "-wait")
+        server.command_line("ACL", "SETUSER", "gw", "on", ">pw", *rights)
+
+        result = check_redis(tmp_path, server.url.replace("unix://", "unix://gw:pw@"))
+
+    assert result.exit_code == 0
+    assert "may not run INFO" in result.stderr
+    assert "may not run WAIT" in result.stderr
+
+
+def test_a_cluster_that_reads_when_it_is_down_is_refused(tmp_path: Path) -> None:
+    with cluster_fleet() as fleet:
+        assert check_redis(tmp_path, fleet.url).exit_code == 0
+        setting = "cluster-allow-reads-when-down"
+        fleet.masters[1].ask("CONFIG", "SET", setting, "yes")
+
+        result = check_redis(tmp_path, fleet.url)
+
+    place = "{}:{}".format(*fleet.masters[1].place)
+    assert result.exit_code == 1
+    assert f"{setting} is yes at {place}" in result.stderr

@@ -7,8 +7,10 @@ others while the master changes. Every row counts; the counts that must be zero 
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,6 +20,7 @@ from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
 from tests.faults.redis_fleet import (
     HERE,
+    SOURCE,
     THERE,
     cluster_fleet,
     gateways,
@@ -26,6 +29,7 @@ from tests.faults.redis_fleet import (
     soon,
 )
 from tests.servers import PATIENCE, valkey_binary
+from tests.sessions import test_foreign as foreign
 from tests.sessions.samples import DAY, a_key, a_session
 
 pytestmark = pytest.mark.walk
@@ -362,3 +366,55 @@ async def test_a_planned_switch_of_a_cluster_brings_no_ended_session_back():
 
             assert crowd.counts.wrong == []
             assert len(crowd.counts.ended) > 40
+
+
+async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions():
+    """The app's records stay as they are; what ends them is the gateway's word."""
+    ids = [f"{number:032x}" for number in range(80)]
+    with sentinel_fleet() as fleet:
+        async with AsyncExitStack() as stack:
+            stores = []
+            for source in (HERE, THERE):
+                SOURCE.set(source)
+                store = foreign.opened(fleet.url, timeout=0.25)
+                stores.append(await stack.enter_async_context(store))
+                listening = asyncio.Event()
+                stores[-1].watch(lambda key, why: None, listening.set)
+                await asyncio.wait_for(listening.wait(), PATIENCE)
+            for sid in ids:
+                record = json.dumps({"user": {"id": f"u_{sid[-2:]}"}})
+                fleet.servers[0].ask("SET", f"s:{sid}", record, "EX", "600")
+            now = time.time()
+            let_in, ended = [], []
+
+            async def end(number: int) -> None:
+                credential = foreign.a_credential(sid=ids[number])
+                try:
+                    if number % 8 == 0:
+                        name = f"u_{ids[number][-2:]}"
+                        await stores[number % 2].end_all(name, now, None)
+                    else:
+                        await stores[number % 2].end(credential.key, now)
+                except StoreUnavailable:
+                    return
+                ended.append(credential)
+                for each in stores:
+                    with contextlib.suppress(StoreUnavailable):
+                        found = await each.look_up(credential, now)
+                        let_in.extend([number] if found and found.active else [])
+
+            tasks = []
+            for number in range(len(ids)):
+                if number == 10:
+                    await asyncio.to_thread(fleet.switch)
+                tasks.append(asyncio.ensure_future(end(number)))
+                await asyncio.sleep(PERIOD)
+            await asyncio.gather(*tasks)
+            await soon(lambda: fleet.all_name_another(fleet.servers[0]))
+            for credential in ended:
+                for each in stores:
+                    found = await each.look_up(credential, now)
+                    let_in.extend([credential.key] if found and found.active else [])
+
+            assert let_in == []
+            assert len(ended) > 40

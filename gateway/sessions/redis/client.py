@@ -34,6 +34,11 @@ from gateway.sessions.redis.connect import (
     make_server,
 )
 from gateway.sessions.redis.connections import CHANGED, Connections
+from gateway.sessions.redis.diagnosis import (
+    Doubt,
+    doubts_of_cluster,
+    doubts_of_server,
+)
 from gateway.sessions.redis.hold import Ask, NotHeld, Write, hold
 from gateway.sessions.redis.line import Command, Line
 from gateway.sessions.redis.names import resolving
@@ -224,6 +229,20 @@ class RedisClient:
         # A read, not PING: a Cluster that is down still answers PING.
         await self.call("EXISTS", "gateway:ping")
 
+    async def doubts(self) -> list[Doubt]:
+        """Examine settings and rights that sessions depend on (diagnosis.py)."""
+        found = (
+            doubts_of_cluster(
+                self._open_cluster(), self._address, patience=self._timeout
+            )
+            if self._is_cluster
+            else doubts_of_server(self._supervise(), patience=self._timeout)
+        )
+        try:
+            return await self._translated(lambda: _listed(found))
+        except TimeoutError as error:
+            raise self._too_late() from error
+
     @contextlib.asynccontextmanager
     async def subscription(
         self, channel: str
@@ -373,6 +392,10 @@ def _answer(answer: Any) -> Read:
     if _is_wrong_type(answer):
         return WrongType()
     return StoreUnavailable(told(answer))
+
+
+async def _listed(found: AsyncIterator[Doubt]) -> list[Doubt]:
+    return [each async for each in found]
 
 
 async def _subscribe(pubsub: PubSub, channel: str) -> None:

@@ -163,7 +163,7 @@ class SentinelSupervisor(Supervisor):
         until = self._grace_until
         if len(naming) >= majority:
             until = max(until, naming[majority - 1] + LEASE)
-        if self._down_after >= LEAST_DOWN_AFTER:
+        if self.down_after >= LEAST_DOWN_AFTER:
             until = max(until, self._replicas_at + LEASE)
         self._lease_until = until
         if until > now:
@@ -175,7 +175,8 @@ class SentinelSupervisor(Supervisor):
             )
 
     @property
-    def _down_after(self) -> float:
+    def down_after(self) -> float:
+        """The least `down-after-milliseconds` of the Sentinels, in seconds."""
         return min((each.down_after for each in self._opinions.values()), default=0.0)
 
     def _fresh(self, now: float, age: float) -> list[Opinion]:

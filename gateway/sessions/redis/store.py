@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.diagnosis import Doubt
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import (
@@ -237,6 +238,10 @@ class RedisStore:
         """Return if Redis answers in time."""
         await self._client.ping()
 
+    async def doubts(self) -> list[Doubt]:
+        """Examine the settings and rights in Redis that sessions depend on."""
+        return await self._client.doubts()
+
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""
         await self._watch.close()
@@ -363,7 +368,8 @@ async def _end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
         try:
             done = await ask(*_compare_and_set(key, raw, written, keep, message))
         except ResponseError as error:
-            if "OOM" not in str(error):
+            # Redis before 7 reports it in the words of the script.
+            if not (isinstance(error, OutOfMemoryError) or "OOM" in str(error)):
                 raise
             # Redis has no memory left for it. It may still delete.
             done = await ask(*_compare_and_set(key, raw, b"", 0, message))

@@ -430,3 +430,50 @@ async def test_a_closed_store_is_unavailable(valkey):
             await store.load(KEY)
         with pytest.raises(StoreUnavailable):
             await store.ping()
+
+
+def fill_memory(server: Server) -> None:
+    """Leave no room for a write that needs memory."""
+    server.command_line("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    server.command_line("CONFIG", "SET", "maxmemory", "1")
+
+
+async def test_a_sign_out_while_redis_is_out_of_memory_is_a_deletion(own_valkey):
+    async with opened(own_valkey.url) as store, opened(own_valkey.url) as other:
+        await store.create(KEY, a_session(), NOW)
+        fill_memory(own_valkey)
+
+        ended = await store.end(KEY, NOW, "signed_out")
+
+        assert ended is not None
+        assert not ended.active
+        assert await other.load(KEY) is None
+        assert own_valkey.command_line("EXISTS", record_key(KEY)) == 0
+
+
+async def test_a_sign_out_at_a_read_only_server_follows_when_it_can(own_valkey):
+    async with opened(own_valkey.tcp_url) as store, opened(own_valkey.url) as other:
+        await store.create(KEY, a_session(), NOW)
+        await other.load(KEY)
+        own_valkey.command_line("CONFIG", "SET", "replica-serve-stale-data", "yes")
+        own_valkey.command_line("REPLICAOF", "127.0.0.1", str(free_port()))
+
+        with pytest.raises(StoreUnavailable):
+            await store.end(KEY, NOW, "signed_out")
+        # In this process it is over; for the others as soon as Redis can be written.
+        own_valkey.command_line("REPLICAOF", "NO", "ONE")
+        async with asyncio.timeout(PATIENCE):
+            while (found := await tried(other)) is None or found.active:
+                await asyncio.sleep(0.01)
+
+        assert found.ended_reason == "signed_out"
+        here = await store.load(KEY)
+        assert isinstance(here, Session)
+        assert not here.active
+
+
+async def test_a_session_that_is_begun_twice_is_refused_the_second_time(own_valkey):
+    async with opened(own_valkey.url) as store:
+        await store.create(KEY, a_session(), NOW)
+        with pytest.raises(ValueError, match="taken"):
+            await store.create(KEY, a_session(id="another"), NOW)
