@@ -70,6 +70,10 @@ schema: $(DEV) ## config/gateway.schema.json is what `gateway schema` prints
 bench: $(DEV) ## CPU per request beside nginx and a first draft, on this machine
 	$(BIN)/python -m tests.bench
 
+.PHONY: failover
+failover: $(DEV) programs ## the long form of the failover tests: each row three times
+	FAILOVER_RUNS=3 $(BIN)/python -m pytest tests/faults/test_failover.py $(PYTEST_ARGS)
+
 .PHONY: soak
 soak: $(DEV) programs ## the long form of the fault tests; ROW=... for some of its rows
 	$(BIN)/python -m tests.faults $(or $(ROW),all)

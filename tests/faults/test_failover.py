@@ -2,12 +2,13 @@
 
 Two gateways, that is two stores with connections of their own, end sessions and begin
 others while the master changes. Every row counts; the counts that must be zero are in
-`Counts.wrong`. The short forms run here, the long ones with `--failover-runs=3`.
+`Counts.wrong`. `make failover` runs the long form.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -35,6 +36,17 @@ from tests.sessions.samples import DAY, a_key, a_session
 pytestmark = pytest.mark.walk
 
 PERIOD = 0.05
+RUNS = int(os.environ.get("FAILOVER_RUNS", "1"))
+"""How often each row is run. More than once is the long form: `make failover`."""
+AFTER = 14.0 if RUNS > 1 else 3.0
+"""Seconds for which sessions end after a planned switch: the old master takes eleven
+to become a replica."""
+
+
+@pytest.fixture(autouse=True, params=range(RUNS))
+def run(request: pytest.FixtureRequest) -> int:
+    """Repeat each row."""
+    return request.param
 
 
 @dataclass
@@ -177,9 +189,9 @@ async def test_a_planned_switch_brings_no_ended_session_back(binary, how):
     with sentinel_fleet(binary=binary) as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
             crowd = Crowd(*stores)
-            await crowd.gather(150)
-            acting = asyncio.ensure_future(crowd.act(4))
-            await asyncio.sleep(0.5)
+            await crowd.gather(int((AFTER + 3) / PERIOD))
+            acting = asyncio.ensure_future(crowd.act(AFTER + 1))
+            await asyncio.sleep(1)
             old = fleet.servers[0]
             await asyncio.to_thread(fleet.switch, None, *how)
             await acting

@@ -22,6 +22,7 @@ from tests.faults.wires import wires
 from tests.servers import PATIENCE, free_port, valkey_server
 from tests.sessions.opened import opened
 from tests.walk.harness import (
+    IMPATIENT,
     PROGRAM,
     Gateway,
     ask,
@@ -52,7 +53,8 @@ async def gateways(
             SOURCE.set(source)
             place = folder / source
             place.mkdir()
-            gateway = running_gateway(base_config(port), place, url)
+            config = base_config(port) | {"redis": IMPATIENT}
+            gateway = running_gateway(config, place, url)
             running.append(await stack.enter_async_context(gateway))
         yield running
 
