@@ -51,13 +51,15 @@ HERE, THERE = "127.0.0.11", "127.0.0.12"
 
 
 @asynccontextmanager
-async def gateways(url: str, *sources: str) -> AsyncIterator[list[RedisStore]]:
+async def gateways(
+    url: str, *sources: str, timeout: float = 0.25
+) -> AsyncIterator[list[RedisStore]]:
     """Open a store for each address, which connects from there, and listens."""
     async with AsyncExitStack() as stack:
         stores = []
         for source in sources:
             SOURCE.set(source)
-            store = RedisStore(parse_redis_url(url))
+            store = RedisStore(parse_redis_url(url), timeout=timeout)
             stack.push_async_callback(store.close)
             listening = asyncio.Event()
             store.watch(lambda key, why: None, listening.set)

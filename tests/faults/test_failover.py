@@ -293,7 +293,7 @@ async def test_the_leader_alone_is_enough_to_follow_a_switch():
 async def test_two_dead_sentinels_refuse_nobody():
     """The replicas vouch for their master."""
     with sentinel_fleet(down_after=3000) as fleet:
-        async with gateways(fleet.url, HERE, THERE) as stores:
+        async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:
             crowd = Crowd(*stores)
             await crowd.gather(60)
             for node in fleet.sentinels[:2]:
@@ -310,7 +310,7 @@ async def test_two_dead_sentinels_refuse_nobody():
 async def test_a_dead_replica_refuses_nobody():
     """It is known to exist, but its port refuses: it cannot have been promoted."""
     with sentinel_fleet() as fleet:
-        async with gateways(fleet.url, HERE, THERE) as stores:
+        async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:
             crowd = Crowd(*stores)
             await crowd.gather(60)
             fleet.wires.close_port(fleet.servers[2].place)

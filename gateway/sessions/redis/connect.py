@@ -117,7 +117,14 @@ async def open_line(client: Redis) -> Line:
     """Have the library open a connection, with TLS and password; take it."""
     pool: Any = client.connection_pool
     connection = pool.make_connection()
-    await connection.connect()
+    try:
+        await connection.connect()
+    except BaseException:
+        # The library leaves it open where the caller's time ran out.
+        if (opened := connection._writer) is not None:  # noqa: SLF001
+            connection._writer = None  # noqa: SLF001
+            opened.transport.abort()
+        raise
     # Left with it, the connection would be closed as lost by its own finaliser.
     writer, connection._writer = connection._writer, None  # noqa: SLF001
     return Line(writer, BaseParser.parse_error)

@@ -113,6 +113,9 @@ class SentinelLink:
             self.who = (await line.ask("SENTINEL", "MYID")).decode()
         except ResponseError:  # an old one, or we may not ask
             self.who = f"{id(self)}"
+        except BaseException:
+            line.close()
+            raise
         return line
 
     async def _ask(self, line: Line, turn: int) -> None:
