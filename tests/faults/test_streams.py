@@ -104,7 +104,7 @@ async def test_it_ends_within_a_second_of_a_sign_out_during_a_switch(tmp_path):
             await asyncio.gather(*leaving)
             await soon(lambda: fleet.all_name_another(fleet.servers[0]))
 
-            assert len(took) > 20
+            assert len(took) > 8
             assert max(took) < AT_MOST
 
 
