@@ -153,7 +153,12 @@ ELSEWHERE = (
     Elsewhere(
         "parts of the store on Redis",
         "tests/sessions/redis/test_store.py",
-        ("sessions/redis/client", "sessions/redis/watch"),
+        (
+            "sessions/redis/client",
+            "sessions/redis/watch",
+            "sessions/redis/subscription",
+            "sessions/redis/ending",
+        ),
     ),
     Elsewhere(
         "what a change of the server does is seen with real servers",

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
@@ -44,12 +43,10 @@ from gateway.sessions.redis.line import Command, Line
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.sentinel import SentinelSupervisor
+from gateway.sessions.redis.subscription import next_of, subscribe, unless
 from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
 
 SCAN_STEP: Final = 1000
-# A silent subscription is asked whether it still lives; so an ending that could not
-# be heard is missed for no longer than this and a time-out.
-HEARTBEAT: Final = 0.5
 
 
 class WrongType:
@@ -271,11 +268,11 @@ class RedisClient:
             connections = await self._within(self._supervise().wait_usable)
             pubsub, gone = connections.client.pubsub(), connections.gone
         try:
-            await self._within(lambda: _subscribe(pubsub, channel))
+            await self._within(lambda: subscribe(pubsub, channel))
 
             async def next_message() -> bytes:
                 return await self._translated(
-                    lambda: _unless(gone, _next(pubsub, self._timeout))
+                    lambda: unless(gone, next_of(pubsub, self._timeout))
                 )
 
             yield next_message
@@ -396,49 +393,6 @@ def _answer(answer: Any) -> Read:
 
 async def _listed(found: AsyncIterator[Doubt]) -> list[Doubt]:
     return [each async for each in found]
-
-
-async def _subscribe(pubsub: PubSub, channel: str) -> None:
-    await pubsub.subscribe(channel)
-    while (message := await pubsub.get_message(timeout=HEARTBEAT)) is None or (
-        message["type"] != "subscribe"
-    ):
-        pass
-
-
-async def _next(pubsub: PubSub, patience: float) -> bytes:
-    asked = False
-    while True:
-        message = await pubsub.get_message(timeout=patience if asked else HEARTBEAT)
-        if message is None:
-            if asked:
-                raise StoreUnavailable("the subscription is silent")
-            await pubsub.ping()
-            asked = True
-            continue
-        asked = False
-        if message["type"] == "subscribe":
-            # The library has connected anew on its own; what was said meanwhile
-            # is lost, and that must be known.
-            raise StoreUnavailable("the subscription was interrupted")
-        if message["type"] == "message":
-            data: bytes = message["data"]
-            return data
-
-
-async def _unless(gone: asyncio.Event, message: Awaitable[bytes]) -> bytes:
-    """Wait for a message, but not longer than its server is the one in use."""
-    waiting = asyncio.ensure_future(message)
-    leaving = asyncio.ensure_future(gone.wait())
-    try:
-        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            raise StoreUnavailable(CHANGED)
-        return waiting.result()
-    finally:
-        waiting.cancel()
-        leaving.cancel()
-        await asyncio.gather(waiting, leaving, return_exceptions=True)
 
 
 async def _command(client: RedisCluster, *command: str | bytes | float) -> Any:

@@ -4,28 +4,27 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
-
-import orjson
-from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gateway.config.redis_url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.diagnosis import Doubt
+from gateway.sessions.redis.ending import (
+    Ending,
+    compare_and_set,
+    end_on,
+    milliseconds,
+)
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import (
     ADD_TO_INDEX,
-    COMPARE_AND_SET,
-    ENDED_CHANNEL,
     identity_key,
     public_id_key,
     record_key,
 )
-from gateway.sessions.redis.line import Command
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.watch import Watch, key_in
@@ -45,21 +44,8 @@ from gateway.sessions.store import (
 PARSED_RECORDS: Final = 10_000
 PARSED_BYTES: Final = 8 * 1024
 CORRUPT_KEYS: Final = 1_000
-ATTEMPTS: Final = 8
 
 _KEY_CHARS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """When a session ended, and why; without a moment, when it was seen last."""
-
-    moment: float | None
-    reason: str
-
-    def at(self, session: Session) -> float:
-        """Give the moment, in epoch seconds."""
-        return session.last_seen_at if self.moment is None else self.moment
 
 
 class RedisStore:
@@ -116,7 +102,7 @@ class RedisStore:
         Returns when it is held, so that a new master has it.
         """
         raw = serialise(session)
-        keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
+        keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
         await self._index(key, session, now)
 
         async def write(ask: Ask) -> bool:
@@ -146,7 +132,7 @@ class RedisStore:
         if new.expires_at != old.expires_at:
             # When this was decided, the session was seen.
             await self._index(key, new, new.last_seen_at)
-            keep = _milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
+            keep = milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
         if not await self._compare_and_set(key, raw, written, keep):
             return False
         self._remember(key, written, new)
@@ -173,7 +159,7 @@ class RedisStore:
 
         async def write(ask: Ask) -> None:
             nonlocal ended, known
-            session = await _end_on(ask, key, ending)
+            session = await end_on(ask, key, ending)
             if session is not None:
                 known = True
                 if session.active:
@@ -297,12 +283,10 @@ class RedisStore:
     async def _compare_and_set(
         self, key: str, old: bytes, new: bytes, keep: int
     ) -> bool:
-        return bool(
-            await self._client.call(*_compare_and_set(key, old, new, keep, b""))
-        )
+        return bool(await self._client.call(*compare_and_set(key, old, new, keep, b"")))
 
     async def _index(self, key: str, session: Session, now: float) -> None:
-        keep = _milliseconds(session.expires_at + KEPT_AFTER_END - now)
+        keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
         index = identity_key(session.identity.id)
         score, oldest = session.expires_at, now - KEPT_AFTER_END
 
@@ -341,56 +325,10 @@ class RedisStore:
                 if ask is None:
                     await self._end_held(key, ending)
                 else:
-                    await _end_on(ask, key, ending)
-
-
-async def _end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
-    """End a session whatever others write to it meanwhile; give what was there.
-
-    One that has ended is written again as it is: so what waits for the replicas waits
-    for whoever ended it.
-    """
-    for _ in range(ATTEMPTS):
-        (raw,) = await ask("MGET", record_key(key))
-        session = None if raw is None else parse_record(raw)
-        if raw is None or not isinstance(session, Session):
-            return None
-        if not session.active:
-            await ask(*_compare_and_set(key, raw, raw, 0, b""))
-            return session
-        now = ending.at(session)
-        try:
-            written = serialise(ended_session(session, now, ending.reason))
-        except ValueError:
-            written = b""  # no room to say so: then without a trace
-        keep = _milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
-        message = orjson.dumps({"key": key, "reason": ending.reason, "at": now})
-        try:
-            done = await ask(*_compare_and_set(key, raw, written, keep, message))
-        except ResponseError as error:
-            # Redis before 7 reports it in the words of the script.
-            if not (isinstance(error, OutOfMemoryError) or "OOM" in str(error)):
-                raise
-            # Redis has no memory left for it. It may still delete.
-            done = await ask(*_compare_and_set(key, raw, b"", 0, message))
-        if done:
-            return session
-    raise StoreUnavailable("the session kept changing while it was to be ended")
-
-
-def _compare_and_set(
-    key: str, old: bytes, new: bytes, keep: int, message: bytes
-) -> Command:
-    channel = ENDED_CHANNEL if message else ""
-    name = record_key(key)
-    return ("EVAL", COMPARE_AND_SET, 1, name, old, new, keep, channel, message)
+                    await end_on(ask, key, ending)
 
 
 def _key_in(member: bytes) -> str | None:
     if len(member) != _KEY_CHARS or member.translate(None, b"0123456789abcdef"):
         return None
     return member.decode("ascii")
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))

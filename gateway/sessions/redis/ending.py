@@ -1,0 +1,76 @@
+"""How one session of the gateway's own format is ended on one server."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.record import Session, parse_record, serialise
+from gateway.sessions.redis.hold import Ask
+from gateway.sessions.redis.keys import COMPARE_AND_SET, ENDED_CHANNEL, record_key
+from gateway.sessions.redis.line import Command
+from gateway.sessions.store import KEPT_AFTER_END, ended_session
+
+ATTEMPTS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a session ended, and why; without a moment, when it was seen last."""
+
+    moment: float | None
+    reason: str
+
+    def at(self, session: Session) -> float:
+        """Give the moment, in epoch seconds."""
+        return session.last_seen_at if self.moment is None else self.moment
+
+
+async def end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
+    """End a session whatever others write to it meanwhile; give what was there.
+
+    One that has ended is written again as it is: so what waits for the replicas waits
+    for whoever ended it.
+    """
+    for _ in range(ATTEMPTS):
+        (raw,) = await ask("MGET", record_key(key))
+        session = None if raw is None else parse_record(raw)
+        if raw is None or not isinstance(session, Session):
+            return None
+        if not session.active:
+            await ask(*compare_and_set(key, raw, raw, 0, b""))
+            return session
+        now = ending.at(session)
+        try:
+            written = serialise(ended_session(session, now, ending.reason))
+        except ValueError:
+            written = b""  # no room to say so: then without a trace
+        keep = milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
+        message = orjson.dumps({"key": key, "reason": ending.reason, "at": now})
+        try:
+            done = await ask(*compare_and_set(key, raw, written, keep, message))
+        except ResponseError as error:
+            # Redis before 7 reports it in the words of the script.
+            if not (isinstance(error, OutOfMemoryError) or "OOM" in str(error)):
+                raise
+            # Redis has no memory left for it. It may still delete.
+            done = await ask(*compare_and_set(key, raw, b"", 0, message))
+        if done:
+            return session
+    raise StoreUnavailable("the session kept changing while it was to be ended")
+
+
+def compare_and_set(
+    key: str, old: bytes, new: bytes, keep: int, message: bytes
+) -> Command:
+    """Make the command that writes `new`, or deletes for b"", if `old` is there."""
+    channel = ENDED_CHANNEL if message else ""
+    name = record_key(key)
+    return ("EVAL", COMPARE_AND_SET, 1, name, old, new, keep, channel, message)
+
+
+def milliseconds(seconds: float) -> int:
+    """Return whole milliseconds, at least one: what Redis takes as a time to live."""
+    return max(1, round(seconds * 1000))
