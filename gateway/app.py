@@ -12,7 +12,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from gateway.build import build_dns, build_ring, build_runtime
+from gateway.build.dns import build_dns
+from gateway.build.ring import build_ring
+from gateway.build.runtime import build_runtime
+from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig, load_config
 from gateway.config.redis_url import parse_redis_url
 from gateway.config.restart import check_same_kind, waits_for_restart
@@ -54,7 +57,6 @@ from gateway.server.streams import OpenStreams, Rechecks
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
-from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.store import NotSeen, SessionSource

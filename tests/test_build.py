@@ -6,25 +6,25 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.build import (
+from gateway.build.ring import build_ring
+from gateway.build.routes import routes_from
+from gateway.build.rules import (
     build_cookie,
     build_lifetimes,
     build_policy,
-    build_ring,
-    build_runtime,
     build_tenant_sources,
-    build_view,
     owns_jwks,
     public_host,
 )
+from gateway.build.runtime import build_runtime
+from gateway.build.session_format import format_from
+from gateway.build.upstreams import build_view
 from gateway.config.load import load_config
 from gateway.decision import ExemptPage
 from gateway.errors import ConfigError
 from gateway.outbound import PRESETS
 from gateway.reasons import Reason
-from gateway.routes.compile import routes_from
 from gateway.sessions.cookie import new_token
-from gateway.sessions.formats.from_config import format_from
 from gateway.tokens.keys import embedded_ring
 from tests.http.heads import head
 from tests.server.parts import NOW, RING, a_runtime, loaded

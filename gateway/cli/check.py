@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
+from gateway.build.session_format import format_from
 from gateway.cli import config_option
 from gateway.cli.findings import Findings, findings, redis_findings
 from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
 from gateway.errors import ConfigError, Problem
-from gateway.sessions.formats.from_config import format_from
 
 
 @click.command()

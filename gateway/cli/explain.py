@@ -10,7 +10,9 @@ from typing import Final, assert_never
 
 import click
 
-from gateway.build import build_rules
+from gateway.build.rules import build_rules
+from gateway.build.session_format import format_from
+from gateway.build.token_profiles import profiles_from
 from gateway.cli import config_option, load_or_exit
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
 from gateway.cli.subject import Subject
@@ -22,12 +24,10 @@ from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from gateway.outbound import UpstreamView
 from gateway.reasons import ROWS, Reason
 from gateway.sessions.authenticate import Anonymous
-from gateway.sessions.formats.from_config import format_from
 from gateway.spine.evaluate import after_lookup, before_lookup
 from gateway.spine.local_paths import is_local, methods_of
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 from gateway.tokens.claims import claims_for
-from gateway.tokens.compile import profiles_from
 from gateway.tokens.minter import Issued, TokenProfile, is_entitled
 from gateway.tokens.subject import Membership
 from gateway.tokens.subject import Subject as TokenSubject

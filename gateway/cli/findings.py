@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from gateway.build import build_dns, build_ring, build_runtime
+from gateway.build.dns import build_dns
+from gateway.build.ring import build_ring
+from gateway.build.routes import routes_from
+from gateway.build.runtime import build_runtime
+from gateway.build.session_format import format_doubts, format_from
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.net.resolver import Resolver
-from gateway.routes.compile import routes_from
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
 from gateway.server.tls import server_tls
 from gateway.sessions.foreign import ForeignStore
-from gateway.sessions.formats.from_config import format_doubts, format_from
 from gateway.sessions.redis.store import RedisStore
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.build import build_dns
+from gateway.build.dns import build_dns
 from gateway.cli import config_option, load_or_exit
 from gateway.config.schema import Config
 from gateway.config.values import split_listen

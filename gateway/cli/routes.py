@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from gateway.build.routes import routes_from
 from gateway.cli import config_option, load_or_exit
 from gateway.errors import ConfigError
-from gateway.routes.compile import routes_from
 from gateway.routes.model import Route
 
 

@@ -7,14 +7,14 @@ from typing import Final, TypeVar
 
 import click
 
-from gateway.build import build_dns
+from gateway.build.dns import build_dns
+from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig
 from gateway.config.redis_url import RedisAddress, parse_redis_url
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.net.resolver import Resolver
 from gateway.sessions.foreign import ForeignStore
-from gateway.sessions.formats.from_config import format_from, remembered
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
 

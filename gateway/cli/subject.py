@@ -5,7 +5,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from gateway.build import build_dns, build_lifetimes
+from gateway.build.dns import build_dns
+from gateway.build.rules import build_lifetimes
 from gateway.config.load import LoadedConfig
 from gateway.errors import GatewayError
 from gateway.net.resolver import Resolver

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import uvloop
 
 from gateway.app import addresses_of
-from gateway.build import build_ring
+from gateway.build.ring import build_ring
 from gateway.config.secrecy import secrets_of
 from gateway.observe.logs import configure
 from gateway.server.descriptors import raise_descriptor_limit

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from gateway.build import build_runtime
+from gateway.build.runtime import build_runtime
 from gateway.config.load import load_config
 from gateway.errors import ConfigError
 from gateway.sessions.record import Identity

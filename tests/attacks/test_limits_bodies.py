@@ -240,7 +240,7 @@ routes: [{{match: /**, rule: public, upstream: web}}]
 async def test_every_client_connection_may_have_one_of_the_upstream(
     extra: str, most: int
 ) -> None:
-    from gateway.build import build_runtime
+    from gateway.build.runtime import build_runtime
     from tests.server.parts import RING
 
     loaded = parse_config(

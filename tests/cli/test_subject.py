@@ -2,12 +2,12 @@
 
 import pytest
 
+from gateway.build.session_format import format_from
 from gateway.cli.subject import Subject
 from gateway.errors import GatewayError
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import SessionToken
-from gateway.sessions.formats.from_config import format_from
 from gateway.sessions.record import Session
 from tests.config.told import load, whole
 from tests.sessions.samples import NOW

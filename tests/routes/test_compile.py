@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.build.routes import routes_from
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError
-from gateway.routes.compile import routes_from
 from gateway.routes.model import Require, Route, Rule, Unauthenticated
 from gateway.routes.table import Match, MethodNotAllowed, RouteTable
 

@@ -13,7 +13,7 @@ import yaml
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 
-from gateway.build import build_runtime
+from gateway.build.runtime import build_runtime
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.http.head import RequestHead
 from gateway.observe.audit import AuditEvent

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.build.token_profiles import profiles_from
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.errors import ConfigError
-from gateway.tokens.compile import profiles_from
 
 HEAD = """\
 version: 1

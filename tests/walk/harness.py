@@ -18,7 +18,7 @@ import h11
 import yaml
 
 from gateway.app import App
-from gateway.build import build_ring
+from gateway.build.ring import build_ring
 from gateway.config.load import load_config
 from gateway.errors import StoreUnavailable
 from gateway.observe.logs import configure

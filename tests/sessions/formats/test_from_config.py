@@ -2,12 +2,12 @@
 
 import pytest
 
-from gateway.errors import ConfigError
-from gateway.sessions.formats.from_config import (
+from gateway.build.session_format import (
     format_doubts,
     format_from,
     remembered,
 )
+from gateway.errors import ConfigError
 from tests.config.told import load, whole
 
 SECRET = "a secret that only this test knows"

@@ -1,0 +1,189 @@
+"""What decides about requests: pure values, without keys and connections."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+from urllib.parse import urlsplit
+
+from gateway.build.routes import routes_from
+from gateway.build.upstreams import build_view
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config
+from gateway.decision import ExemptPage, Policy, checks_of
+from gateway.reasons import Reason
+from gateway.routes.table import RouteTable
+from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.cookie import CookieSpec, cookie_spec
+from gateway.sessions.formats.profile import Profile
+from gateway.spine.answers import Answers, SignInPages
+from gateway.spine.local_paths import WELL_KNOWN_JWKS
+from gateway.spine.ruleset import RoutePlan, Ruleset, TokenCookie, TokenIssuer
+from gateway.tenants import Source, from_header, from_host, from_path, from_session
+
+_STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
+
+
+def build_rules(
+    loaded: LoadedConfig, *, foreign: Profile | None, issuer: TokenIssuer
+) -> Ruleset:
+    """Compile what decides about requests; opens nothing and needs no key.
+
+    Args:
+        loaded: the configuration.
+        foreign: the compiled session format, where an app writes the sessions.
+        issuer: signs the tokens.
+
+    Raises:
+        ConfigError: routes tie.
+    """
+    config = loaded.config
+    routes = routes_from(loaded)
+    cookie = build_cookie(config, foreign)
+    token_cookies = build_token_cookies(config)
+    views = {
+        name: build_view(config, name, upstream, cookie)
+        for name, upstream in config.upstreams.items()
+    }
+    return Ruleset(
+        routes=routes,
+        plans={
+            route.id: RoutePlan(
+                route=route, checks=checks_of(route), view=views[route.upstream]
+            )
+            for route in routes.routes
+        },
+        policy=build_policy(config),
+        tenant_sources=build_tenant_sources(config),
+        cookie=cookie,
+        cookie_name=cookie.wire_name,
+        foreign=foreign,
+        lifetimes=build_lifetimes(config),
+        issuer=issuer,
+        answers=Answers(sign_in=_sign_in(config), realm=public_host(config)),
+        token_cookies=token_cookies,
+        clear_cookies=(
+            cookie.clear_cookie(),
+            *(each.clear() for each in token_cookies.values()),
+        ),
+        owns_jwks=owns_jwks(routes),
+    )
+
+
+def build_policy(config: Config) -> Policy:
+    """Compile what the decision takes beside the route."""
+    return Policy(
+        admin_roles=frozenset(config.roles.admin),
+        public_origin=config.server.public_url,
+        exempt_pages=(
+            *_exempt_pages(config.sign_in.step_up, config, _STRONGER),
+            *_exempt_pages(config.sign_in.no_tenant, config, ()),
+        ),
+    )
+
+
+def build_lifetimes(config: Config) -> LifetimePolicy:
+    """Compile how long sessions live."""
+    sessions = config.sessions
+    if sessions.foreign:
+        return LifetimePolicy(lifespan=inf, by_app=True)
+    return LifetimePolicy(
+        lifespan=sessions.lifespan,
+        idle_timeout=sessions.idle_timeout,
+        extend_within=sessions.extend_within,
+    )
+
+
+def build_cookie(config: Config, foreign: Profile | None) -> CookieSpec:
+    """Compile how the session cookie is called, and set or cleared.
+
+    An app's cookie has exactly the name that its profile says.
+    """
+    cookie = config.sessions.cookie
+    if foreign is not None:
+        name = foreign.cookie_name.decode("ascii")
+        return CookieSpec(
+            name=name,
+            # Browsers ignore a Set-Cookie of such a name without it.
+            secure=config.cookie_is_secure or name.startswith(("__Host-", "__Secure-")),
+            same_site=cookie.same_site,
+            domain=cookie.domain,
+            persistent=cookie.persistent,
+        )
+    return cookie_spec(
+        name=cookie.name,
+        secure=config.cookie_is_secure,
+        same_site=cookie.same_site,
+        domain=cookie.domain,
+        persistent=cookie.persistent,
+    )
+
+
+def build_token_cookies(config: Config) -> dict[str, TokenCookie]:
+    """Compile the cookies that carry tokens, by token profile."""
+    attributes = _token_cookie_attributes(config)
+    return {
+        name: TokenCookie(name=profile.cookie.encode("ascii"), attributes=attributes)
+        for name, profile in config.tokens.profiles.items()
+        if profile.cookie is not None
+    }
+
+
+def build_tenant_sources(config: Config) -> tuple[Source, ...]:
+    """Compile where a request names its tenant."""
+    makers: dict[str, Callable[[str], Source]] = {
+        "session": lambda _: from_session,
+        "host": from_host,
+        "path": from_path,
+        "header": from_header,
+    }
+    return tuple(
+        makers[source.source](source.pattern) for source in config.tenants.resolve
+    )
+
+
+def owns_jwks(routes: RouteTable) -> bool:
+    """Tell whether no route claims the well-known place of the JWK Set."""
+    claims = {WELL_KNOWN_JWKS, "/.well-known/**"}
+    return all(route.path not in claims for route in routes.routes)
+
+
+def public_host(config: Config) -> str:
+    """Name the host that browsers know us by."""
+    return urlsplit(config.server.public_url).hostname or "gateway"
+
+
+def _token_cookie_attributes(config: Config) -> str:
+    secure = "; Secure" if config.cookie_is_secure else ""
+    same_site = config.sessions.cookie.same_site.capitalize()
+    return f"Path=/; HttpOnly{secure}; SameSite={same_site}"
+
+
+def _sign_in(config: Config) -> SignInPages:
+    page = config.sign_in
+    return SignInPages(
+        url=page.url,
+        return_to=page.return_to,
+        home=page.home or "/",
+        no_tenant=page.no_tenant,
+        step_up=page.step_up,
+        public_origin=config.server.public_url,
+        allowed_return_urls=page.allowed_return_urls,
+    )
+
+
+def _exempt_pages(
+    page: str | None, config: Config, reasons: tuple[Reason, ...]
+) -> tuple[ExemptPage, ...]:
+    parts = urlsplit(page or "")
+    elsewhere = f"{parts.scheme}://{parts.netloc}" != config.server.public_url
+    if page is None or (parts.netloc and elsewhere):
+        return ()
+    if parts.query or not reasons:
+        query = frozenset(parts.query.split("&")) if parts.query else frozenset()
+        return (ExemptPage(path=parts.path, query=query),)
+    # Without a query of its own the step-up page may well be the sign-in page:
+    # only who comes with the reason that we gave is let in there signed in.
+    return tuple(
+        ExemptPage(path=parts.path, query=frozenset({f"reason={reason}"}))
+        for reason in reasons
+    )

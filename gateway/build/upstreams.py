@@ -1,0 +1,132 @@
+"""Upstreams: how each is addressed, its connections, its share for each client."""
+
+from collections.abc import Callable
+from functools import partial
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config
+from gateway.config.schema import Profile as TokenProfile
+from gateway.config.schema import Upstream as UpstreamConfig
+from gateway.errors import ConfigError
+from gateway.http.headers import Stripper
+from gateway.net.resolver import Resolver
+from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
+from gateway.proxy.health import TargetChange
+from gateway.proxy.target import parse_target_url
+from gateway.proxy.tls import client_ssl_context
+from gateway.proxy.upstream import Upstream
+from gateway.server.runtime import Application
+from gateway.server.shares import UpstreamShares
+from gateway.sessions.cookie import CookieSpec
+from gateway.tokens.claims import compile_template
+
+
+def build_view(
+    config: Config, name: str, upstream: UpstreamConfig, cookie: CookieSpec
+) -> UpstreamView:
+    """Compile how one upstream is addressed; `cookie` is the session cookie."""
+    profiles = config.tokens.profiles
+    profile = profiles.get(upstream.token) if upstream.token is not None else None
+    identity = _identity_templates(config)
+    strip_session = upstream.session_cookie == "strip"
+    return UpstreamView(
+        name=name,
+        own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
+        preserve_host=upstream.preserve_host,
+        strip_prefix=upstream.strip_prefix,
+        token_header=_token_header(profile),
+        token_profile=upstream.token,
+        stripper=Stripper(
+            {header.decode("ascii") for header, _ in identity.fields}
+            | {each.header for each in profiles.values() if each.header is not None}
+            # It only selects; what was checked is told by the identity headers.
+            | {s.pattern for s in config.tenants.resolve if s.source == "header"}
+            | {name for name in upstream.strip_headers if not name.endswith("*")},
+            [name[:-1] for name in upstream.strip_headers if name.endswith("*")],
+        ),
+        stripped_cookies=frozenset(
+            each.cookie.encode("ascii") for each in profiles.values() if each.cookie
+        )
+        | ({cookie.wire_name} if strip_session else frozenset()),
+        identity=identity,
+    )
+
+
+def build_application(
+    loaded: LoadedConfig,
+    name: str,
+    upstream: UpstreamConfig,
+    cookie: CookieSpec,
+    ticks: Callable[[], float],
+    resolver: Resolver | None,
+    on_target: Callable[[str, TargetChange], None] | None,
+) -> Application:
+    tls = upstream.tls
+    targets = [parse_target_url(url) for url in upstream.url]
+    secure = any(target.scheme == "https" for target in targets)
+    try:
+        context = (
+            client_ssl_context(
+                tls.ca if tls else None,
+                tls.certificate if tls else None,
+                tls.key if tls else None,
+            )
+            if secure
+            else None
+        )
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            [loaded.problem(f"TLS of this upstream: {told}", "upstreams", name)]
+        ) from error
+    timeouts, limits = upstream.timeouts, loaded.config.server.limits
+    return Application(
+        view=build_view(loaded.config, name, upstream, cookie),
+        upstream=Upstream(
+            name=name,
+            targets=targets,
+            connect_timeout=timeouts.connect,
+            response_timeout=timeouts.response_headers,
+            idle_timeout=timeouts.idle,
+            max_connections=upstream.max_connections or limits.connections,
+            lifetime=timeouts.lifetime,
+            resolver=resolver,
+            on_change=None if on_target is None else partial(on_target, name),
+            ssl_context=context,
+            server_name=tls.server_name if tls else None,
+            clock=ticks,
+        ),
+        shares=UpstreamShares(
+            upstream.max_connections or limits.connections,
+            address=limits.address_percent / 100,
+            identity=limits.identity_percent / 100,
+            patience=timeouts.connect,
+        ),
+        may_sign_in=upstream.may_sign_in,
+        targets=frozenset(str(target) for target in targets),
+        signs_in=upstream.may_sign_in
+        or (loaded.config.sessions.foreign and upstream.session_cookie == "forward"),
+        idle=timeouts.idle,
+        body_idle=timeouts.request_body,
+        body_rate=upstream.body_rate,
+    )
+
+
+def _identity_templates(config: Config) -> IdentityHeaders:
+    wanted = config.identity_headers
+    mapping = PRESETS[wanted] if isinstance(wanted, str) else wanted
+    return IdentityHeaders(
+        fields=tuple(
+            (header.encode("ascii"), compile_template(template))
+            for header, template in mapping.items()
+        )
+    )
+
+
+def _token_header(profile: TokenProfile | None) -> bytes | None:
+    if profile is None or profile.header is None:
+        return None
+    # One spelling, so that whoever writes the value need not fold it again.
+    if profile.header.lower() == "authorization":
+        return b"Authorization"
+    return profile.header.encode("ascii")
