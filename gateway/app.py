@@ -17,7 +17,6 @@ from gateway.build.ring import build_ring
 from gateway.build.runtime import build_runtime
 from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig, load_config
-from gateway.config.redis_url import parse_redis_url
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
 from gateway.config.secrecy import secrets_of
@@ -59,6 +58,7 @@ from gateway.sessions.authenticate import Anonymous, authenticate
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import NotSeen, SessionSource
 from gateway.tokens.ring import KeyRing
 

@@ -20,7 +20,6 @@ from gateway.sessions.record import Session, Tenant
 from gateway.tokens.claims import Template
 
 PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
-    "none": {},
     "gateway": {
         "X-Auth-User-Id": "{identity.id}",
         "X-Auth-Email": "{identity.traits.email}",
@@ -54,6 +53,7 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
         "X-WEBAUTH-NAME": "{identity.traits.name}",
         "X-WEBAUTH-GROUPS": "{identity.roles}",
     },
+    "none": {},
 }
 """Header name -> template, by family. One mechanism serves presets and mappings."""
 

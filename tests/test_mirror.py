@@ -94,7 +94,7 @@ ELSEWHERE = (
         ("proxy/ejection",),
     ),
     Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
-    Elsewhere("the values of the table", "tests/routes/test_compile.py", ("routes/model",)),
+    Elsewhere("the values of the table", "tests/build/test_routes.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),
     Elsewhere(
         "the way of a request is seen through real sockets",
@@ -127,7 +127,11 @@ ELSEWHERE = (
         "tests/server/test_context.py",
         ("server/edge",),
     ),
-    Elsewhere("what is built, as values", "tests/test_build.py", ("server/runtime", "spine/ruleset")),
+    Elsewhere(
+        "what is built, as values", "tests/build/test_runtime.py",
+        ("server/runtime", "spine/ruleset", "build/rules", "build/upstreams")
+        + ("build/ring", "build/dns"),
+    ),
     Elsewhere(
         "the table of the gateway's own paths",
         "tests/server/endpoints/test_endpoints.py",

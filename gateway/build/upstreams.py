@@ -61,6 +61,11 @@ def build_application(
     resolver: Resolver | None,
     on_target: Callable[[str, TargetChange], None] | None,
 ) -> Application:
+    """Compile one upstream: its view, its pool of connections, its shares.
+
+    Raises:
+        ConfigError: a certificate or a key cannot be used.
+    """
     tls = upstream.tls
     targets = [parse_target_url(url) for url in upstream.url]
     secure = any(target.scheme == "https" for target in targets)

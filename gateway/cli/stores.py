@@ -10,13 +10,13 @@ import click
 from gateway.build.dns import build_dns
 from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig
-from gateway.config.redis_url import RedisAddress, parse_redis_url
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.net.resolver import Resolver
 from gateway.sessions.foreign import ForeignStore
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
 # Nobody waits behind an operator: slow is better than refused.
 PATIENCE: Final = 5.0

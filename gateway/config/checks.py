@@ -10,11 +10,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.config.document import Document, Loc
-from gateway.config.redis_url import parse_redis_url
 from gateway.config.schema import RouteConfig
 from gateway.config.values import is_local
 from gateway.config.whole import Whole
 from gateway.config.wording import nearest
+from gateway.sessions.redis.url import parse_redis_url
 
 
 def check(whole: Whole) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from gateway.config.complaint import expected, refused
 from gateway.config.values import is_host
+from gateway.http.target import OPT_IN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +110,8 @@ def method(value: Any) -> str:
 def escape(value: Any) -> str:
     """Accept one of the ambiguous spellings a route may opt in to."""
     found = value.upper() if isinstance(value, str) else ""
-    if found not in ESCAPES:
-        raise expected("one of " + ", ".join(ESCAPES))
+    if found not in OPT_IN:
+        raise expected("one of " + ", ".join(OPT_IN))
     return found
 
 
@@ -177,7 +178,6 @@ METHODS: Final = (
     "SEARCH",
     "UNLOCK",
 )
-ESCAPES: Final = ("%2F", "%5C", "%25", "%23", "%3F", "%3B", ";")
 # What belongs to the connection, to the framing, or is set by the gateway itself.
 OURS: Final = frozenset(
     [

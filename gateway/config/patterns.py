@@ -1,13 +1,10 @@
 """The two small languages inside values: paths of routes, placeholders of claims.
 
-Only their spelling is checked here, so that a mistake has a place in the file; what
-they mean is compiled by the modules that use them.
+The domain parses them; a mistake gets its place in the file here.
 """
 
-import difflib
-import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from gateway.config.complaint import (
     KEY,
@@ -19,41 +16,20 @@ from gateway.config.complaint import (
     several,
 )
 from gateway.config.fields import header_objection
-
-PRESETS: Final = ("gateway", "oauth2-proxy", "authelia", "pomerium", "grafana", "none")
-
-PLACEHOLDERS: Final = (
-    "identity.id",
-    "identity.roles",
-    "session.id",
-    "session.aal",
-    "tenant.id",
-    "tenant.name",
-    "tenant.role",
-)
-REGISTERED: Final = frozenset(("iss", "aud", "exp", "iat", "nbf", "sub", "jti", "sid"))
+from gateway.http.target import OPT_IN
+from gateway.outbound import PRESETS
+from gateway.routes.pattern import BadPattern, parse_path_pattern
+from gateway.tokens.template import REGISTERED, ClaimsError, compile_node
 
 
 def path_pattern(value: Any) -> str:
     """Accept literal segments, {one} segment, and a last /** for all below."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise expected("a path such as /admin/**, starting with /")
-    segments = value.split("/")[1:]
-    for at, segment in enumerate(segments):
-        last = at == len(segments) - 1
-        if segment == "**" and last:
-            continue
-        if segment == "**":
-            raise refused("/** stands only at the end of a path")
-        if not segment and not last:
-            raise refused("a path has no empty segment: // matches nothing")
-        if segment in {".", ".."}:
-            raise refused("a path has no dot segments")
-        if _SEGMENT(segment) is None and _PARAMETER(segment) is None:
-            _refuse_segment(segment)
-    names = [segment for segment in segments if segment.startswith("{")]
-    if len(names) != len(set(names)):
-        raise refused("a path names each {parameter} once")
+    # Which escapes this route allows is not known here; the route table checks it.
+    parsed = parse_path_pattern(value, frozenset(OPT_IN))
+    if isinstance(parsed, BadPattern):
+        raise refused(parsed.message, parsed.hint)
     return value
 
 
@@ -132,36 +108,7 @@ def _listed(value: Any) -> Any:
 
 
 def _template(path: Steps, value: str) -> Iterator[Complaint]:
-    """Check the braces: `{known.name}`, or `{{` and `}}` for the signs themselves."""
-    rest = value.replace("{{", "").replace("}}", "")
-    for inner in _BRACES.findall(rest):
-        if inner in PLACEHOLDERS or _TRAIT(inner):
-            continue
-        known = (*PLACEHOLDERS, "identity.traits.NAME")
-        near = difflib.get_close_matches(inner, known, 1, 0.5)
-        hint = "known are " + ", ".join(f"{{{one}}}" for one in known)
-        if near:
-            hint = f"did you mean {{{near[0]}}}?"
-        yield Complaint(path, "unknown placeholder", hint)
-    if set(_BRACES.sub("", rest)) & {"{", "}"}:
-        yield Complaint(path, "a brace that is no placeholder", "write it twice")
-
-
-def _refuse_segment(segment: str) -> None:
-    if "*" in segment:
-        raise refused(
-            "* is no pattern inside a path", "write /** at the end, or {name}"
-        )
-    if "{" in segment or "}" in segment:
-        raise refused("a {parameter} is a whole segment of letters, digits and _")
-    if "?" in segment or "#" in segment:
-        raise refused("a path has no query and no fragment")
-    raise refused("a character in this path has to be percent-encoded")
-
-
-# RFC 3986 section 3.3: pchar, without ";" and "*", and with well-formed escapes.
-_SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()+,=:@-]|%[0-9A-Fa-f]{2})*").fullmatch
-_PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}").fullmatch
-_STEP = r"[A-Za-z_-][A-Za-z0-9_-]*"
-_TRAIT = re.compile(rf"identity\.traits\.{_STEP}(?:\.{_STEP})*").fullmatch
-_BRACES = re.compile(r"\{([^{}]*)\}")
+    try:
+        compile_node(value)
+    except ClaimsError as error:
+        yield Complaint(path, error.message, error.hint)

@@ -21,8 +21,11 @@ from pydantic import (
 from gateway.config import fields, patterns, values
 from gateway.config.complaint import expected, one_of
 from gateway.config.fields import TenantSource
-from gateway.config.redis_url import RedisAddress, parse_redis_url
 from gateway.config.values import KIB, MIB, Secret
+from gateway.http.target import OPT_IN
+from gateway.outbound import PRESETS
+from gateway.sessions.formats.profiles import LIBRARIES
+from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
 
 def _in_schema(**schema: Any) -> WithJsonSchema:
@@ -101,17 +104,7 @@ def _secure(value: Any) -> Any:
 
 
 _MOST_WORKERS = 1024
-FOREIGN_FORMATS = (
-    "better-auth",
-    "express-session",
-    "flask-session",
-    "django",
-    "starsessions",
-    "aiohttp-session",
-    "authjs",
-    "lucia",
-    "json",
-)
+FOREIGN_FORMATS = tuple(LIBRARIES)
 
 
 def _version(value: Any) -> Any:
@@ -654,9 +647,7 @@ class RouteConfig(Model):
         "allow", description="Unsafe methods from another site."
     )
     path_allows: tuple[
-        Annotated[
-            str, PlainValidator(fields.escape), _in_schema(enum=list(fields.ESCAPES))
-        ],
+        Annotated[str, PlainValidator(fields.escape), _in_schema(enum=list(OPT_IN))],
         ...,
     ] = Field(
         (),
@@ -733,7 +724,7 @@ class Config(Model):
         PlainValidator(patterns.identity_headers),
         _in_schema(
             anyOf=[
-                {"enum": list(patterns.PRESETS)},
+                {"enum": list(PRESETS)},
                 {"type": "object", "additionalProperties": {"type": "string"}},
             ]
         ),

@@ -11,9 +11,9 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 
 from gateway.config.document import Loc, is_plain_name
-from gateway.config.redis_url import parse_redis_url
 from gateway.config.schema import Config
 from gateway.config.values import Secret
+from gateway.sessions.redis.url import parse_redis_url
 
 
 def is_secret(loc: Loc) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationInfo
 
 from gateway.config.complaint import expected, refused
-from gateway.config.redis_url import parse_redis_url
+from gateway.sessions.redis.url import parse_redis_url
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

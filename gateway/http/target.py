@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from gateway.http.value import value
 from gateway.reasons import Reason
 
-OPT_IN: Final = frozenset({"%2F", "%5C", "%25", "%23", "%3F", "%3B", ";"})
+OPT_IN: Final = ("%2F", "%5C", "%25", "%23", "%3F", "%3B", ";")
 """Spellings that upstreams read differently; a route may allow them by name."""
 
 

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.config.redis_url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.foreign_look import Answer, Look, fetch
 from gateway.sessions.foreign_seen import SeenSessions
@@ -46,6 +45,7 @@ from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import ENDED_CHANNEL
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.supervisor import OnEvent
+from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import Found, Held, NotSeen, OnEnded, OnGap, ended_session
 

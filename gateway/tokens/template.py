@@ -34,11 +34,13 @@ PLACEHOLDERS: Mapping[str, Read] = {
 
 
 class ClaimsError(ValueError):
-    """A template that is not of the language; `path` leads to it from the claims."""
+    """An invalid template; `path` leads to it from the claims, `hint` says what to do."""
 
-    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
-        self.path = path
-        super().__init__(message)
+    def __init__(
+        self, message: str, path: tuple[str | int, ...] = (), hint: str = ""
+    ) -> None:
+        self.message, self.path, self.hint = message, path, hint
+        super().__init__(f"{message}; {hint}" if hint else message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,13 @@ def _text(value: str, path: tuple[str | int, ...]) -> Node:
         elif sign == "{":
             end = value.find("}", at)
             if end < 0:
-                raise ClaimsError('"{" without "}"; a brace is written {{', path)
+                raise ClaimsError("unmatched brace", path, _DOUBLE)
             parts += [literal] if literal else []
             parts.append(_placeholder(value[at + 1 : end], path))
             literal = ""
             at = end + 1
         elif sign == "}":
-            raise ClaimsError('"}" without "{"; a brace is written }}', path)
+            raise ClaimsError("unmatched brace", path, _DOUBLE)
         else:
             literal += sign
             at += 1
@@ -177,7 +179,10 @@ def _placeholder(name: str, path: tuple[str | int, ...]) -> Placeholder:
         hint = f"did you mean {{{near[0]}}}?"
     else:
         hint = "known are " + ", ".join(f"{{{one}}}" for one in known)
-    raise ClaimsError(f"unknown placeholder {{{name}}}; {hint}", path)
+    raise ClaimsError("unknown placeholder", path, hint)
+
+
+_DOUBLE = "double it for a literal brace"
 
 
 def _trait_reader(way: tuple[str, ...]) -> Read:

@@ -21,11 +21,11 @@ from pydantic import BaseModel
 
 from gateway.cli import cli
 from gateway.config.load import parse_config
-from gateway.config.redis_url import parse_redis_url
 from gateway.config.schema import Config
 from gateway.config.secrecy import is_secret, secrets_of
 from gateway.config.values import Secret
 from gateway.errors import ConfigError
+from gateway.sessions.redis.url import parse_redis_url
 from tests.faults.started import config_for, started
 from tests.servers import Server, free_port, valkey_server
 from tests.walk.harness import Gateway, RecordingUpstream, send_raw

@@ -78,7 +78,7 @@ BAD = [
     (patterns.path_pattern, "a"), (patterns.path_pattern, "/a//b"),
     (patterns.path_pattern, "/{a}/{a}"), (patterns.path_pattern, "/a{b}"),
     (patterns.path_pattern, "/a?b"), (patterns.path_pattern, "/é"),
-    (patterns.path_pattern, "/a;b"), (patterns.path_pattern, "/%zz"),
+    (patterns.path_pattern, "/a;b/.."), (patterns.path_pattern, "/%zz"),
     (patterns.strip_prefix, "/"), (patterns.strip_prefix, "/a/**"),
     (patterns.strip_prefix, "/{a}"), (patterns.identity_headers, {"X": "a\nb"}),
     (patterns.identity_headers, {"X": "{identity.traits.}"}),

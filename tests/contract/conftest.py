@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.sessions.redis.keys import record_key
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import MemoryStore, SessionStore
 from tests.servers import Server, redis_binary, valkey_binary, valkey_server
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import new_token
 from gateway.sessions.foreign import ForeignStore
@@ -16,6 +15,7 @@ from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import Held, MemoryStore, SessionSource, SessionStore
 from tests.contract.conftest import STORES
 from tests.servers import PATIENCE, Server

@@ -23,8 +23,8 @@ import aiohappyeyeballs
 import hiredis
 import pytest
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from tests.faults.wires import Wires, wires
 from tests.servers import PATIENCE, _started, free_port, redis_binary
 

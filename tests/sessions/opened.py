@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "session-record.md"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.errors import StoreUnavailable
 from gateway.sessions.foreign import AT_ONCE, ForeignStore, is_key
 from gateway.sessions.foreign_seen import SEEN_BYTES
@@ -17,6 +16,7 @@ from gateway.sessions.formats.compile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.redis.url import parse_redis_url
 from tests.servers import PATIENCE, Server, redis_binary, valkey_binary, valkey_server
 
 NOW = 1_795_219_200.0

@@ -19,10 +19,10 @@ from gateway.tokens.template import (
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{tenant.id", '"{" without "}"'),
-        ("tenant.id}", '"}" without "{"'),
-        ("{}", "unknown placeholder {}"),
-        ("{{tenant.id}", '"}" without "{"'),
+        ("{tenant.id", "unmatched brace"),
+        ("tenant.id}", "unmatched brace"),
+        ("{}", "unknown placeholder"),
+        ("{{tenant.id}", "unmatched brace"),
         ("{ tenant.id }", "did you mean {tenant.id}?"),
         ("{tenant.id!r}", "did you mean {tenant.id}?"),
         ("{tenant.id:>9}", "did you mean {tenant.id}?"),

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from gateway.config.redis_url import RedisAddress, RedisKind
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.address import AddressSupervisor
 from gateway.sessions.redis.cluster import (
@@ -45,6 +44,7 @@ from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.sentinel import SentinelSupervisor
 from gateway.sessions.redis.subscription import next_of, subscribe, unless
 from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
+from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 SCAN_STEP: Final = 1000
 

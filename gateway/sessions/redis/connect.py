@@ -18,11 +18,11 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from gateway.config.redis_url import RedisAddress, RedisKind
 from gateway.sessions.redis.cluster import NODE_SHARE
 from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 # Seconds in which a port must answer; that it refuses is an answer.
 KNOCK: Final = 0.1

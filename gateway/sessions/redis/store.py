@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from gateway.config.redis_url import RedisAddress
+from gateway.sessions.redis.url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
@@ -27,6 +27,7 @@ from gateway.sessions.redis.keys import (
 )
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.supervisor import OnEvent
+from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,

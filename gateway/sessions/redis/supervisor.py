@@ -23,7 +23,6 @@ from redis.exceptions import (
     ReadOnlyError,
 )
 
-from gateway.config.redis_url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connect import make_server
@@ -31,6 +30,7 @@ from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.replication import Place, Replication, read_replication
+from gateway.sessions.redis.url import RedisAddress
 
 # Seconds. What a server says in answer to a question holds for so long after it was
 # asked. Below Sentinel's `down-after-milliseconds` and what a switch takes after it.

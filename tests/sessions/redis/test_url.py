@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.redis_url import RedisAddress, RedisKind, parse_redis_url
+from gateway.sessions.redis.url import RedisAddress, RedisKind, parse_redis_url
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tests.http.heads import head
 from tests.server.parts import NOW, RING, a_runtime, loaded
 from tests.sessions.samples import a_session
 
-CONFIG = Path(__file__).parents[1] / "config"
+CONFIG = Path(__file__).parents[2] / "config"
 
 
 # The files that we ship

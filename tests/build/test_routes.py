@@ -45,7 +45,7 @@ def test_every_route_that_cannot_stand_is_told() -> None:
     found = problems("""\
   - {match: /a, rule: public, upstream: web}
   - {match: /a, rule: public, upstream: web}
-  - {match: "/caf%e9", rule: public, upstream: web}
+  - {match: "/a;b", rule: public, upstream: web}
 """)
 
     assert [line for line, _ in found] == [6, 7]
