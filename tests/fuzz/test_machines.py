@@ -25,7 +25,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.config.redis_url import parse_redis_url
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.http.target import segment_key
 from gateway.routes.model import Route, Rule
@@ -34,6 +33,7 @@ from gateway.sessions.authenticate import LifetimePolicy, touch
 from gateway.sessions.record import Corrupt, Identity, Session, Tenant
 from gateway.sessions.redis.keys import record_key
 from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.url import parse_redis_url
 from tests.servers import PATIENCE, Server, valkey_server
 from tests.sessions.samples import NOW, a_session
 from tests.walk import harness

@@ -7,11 +7,11 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, ResponseError
 
-from gateway.config.redis_url import RedisAddress
 from gateway.sessions.redis.connect import make_server, open_line
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.sentinel import LEAST_DOWN_AFTER, SentinelSupervisor
 from gateway.sessions.redis.supervisor import Supervisor, ask_replication
+from gateway.sessions.redis.url import RedisAddress
 
 READS_WHEN_DOWN: Final = "cluster-allow-reads-when-down"
 

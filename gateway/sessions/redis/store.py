@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from gateway.sessions.redis.url import RedisAddress
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
