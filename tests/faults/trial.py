@@ -41,7 +41,7 @@ class Scale:
 
 SHORT = Scale(rate=120, before=40, during=140, crowd=500, soak=2_000, clients=24)
 LONG = Scale(
-    rate=200, before=1_000, during=3_000, crowd=10_000, soak=5_000_000, clients=48
+    rate=150, before=500, during=2_000, crowd=10_000, soak=5_000_000, clients=48
 )
 
 
