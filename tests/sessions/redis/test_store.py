@@ -13,7 +13,15 @@ from gateway.sessions.redis import store as redis_module
 from gateway.sessions.redis.keys import record_key
 from gateway.sessions.redis.lookup import MAX_KEYS
 from gateway.sessions.redis.store import RedisStore
-from tests.servers import PATIENCE, SOON, Server, free_port, valkey_server
+from tests.servers import (
+    PATIENCE,
+    SOON,
+    Server,
+    free_port,
+    redis_binary,
+    valkey_binary,
+    valkey_server,
+)
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import DAY, NOW, a_key, a_session
 
@@ -417,6 +425,23 @@ async def test_watching_ends_of_another_process_and_ignoring_nonsense(valkey):
 
         said = await asyncio.wait_for(heard.get(), PATIENCE)
         assert said == (a_key("elsewhere"), "signed_out")
+
+
+@pytest.mark.parametrize("binary", [valkey_binary, redis_binary])
+async def test_a_server_without_memory_still_ends_a_session_for_everybody(
+    tmp_path, binary
+):
+    with valkey_server(tmp_path, binary=binary()) as server:
+        async with opened(server.url) as store, opened(server.url) as other:
+            await store.create(KEY, a_session(), NOW)
+            server.command_line("CONFIG", "SET", "maxmemory", "1")
+
+            ended = await store.end(KEY, NOW)
+
+            assert ended is not None
+            assert await other.load(KEY) is None
+            with pytest.raises(StoreUnavailable):
+                await store.create(a_key("new"), a_session(id="new"), NOW)
 
 
 async def test_a_closed_store_is_unavailable(valkey):
