@@ -34,6 +34,7 @@ def configuration(
             "workers": workers,
             # All clients of a row come from one address.
             "guessing": {"exempt": ["127.0.0.0/8"]},
+            "limits": {"address_percent": 100},
         },
         "redis": {"url": redis_url, "timeout": timeout},
         "sign_in": {"url": "/auth/login", "home": "/home"},

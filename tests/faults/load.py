@@ -161,6 +161,10 @@ class Load:
             await asyncio.gather(self._pacer, return_exceptions=True)
         await self.until_quiet()
 
+    def resume(self) -> None:
+        """Send by the rate again."""
+        self._pacer = asyncio.ensure_future(self._pace())
+
     async def until_quiet(self) -> None:
         """Wait until nothing but the WebSockets is under way."""
         while len(self._tasks) > len(self.sockets):
@@ -312,8 +316,9 @@ class Load:
         self.pool.keep(connection)
         return response
 
-    def end(self, session: TrackedSession) -> None:
+    def end(self, session: TrackedSession, by: str) -> None:
         """Note the answer to a sign-out: from now on it must not be let in."""
+        session.ended_by = by
         session.state = State.ENDED
         session.ended_at = time.monotonic()
         self.dead.append(session)

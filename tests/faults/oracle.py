@@ -42,6 +42,8 @@ class TrackedSession:
     id: str | None = None
     state: State = State.LIVE
     ended_at: float | None = None
+    ended_by: str = ""
+    """The kind of the visit whose response said that it is over."""
 
 
 class Expect(StrEnum):
@@ -287,4 +289,7 @@ class Oracle:
     def _name(self, visit: Visit) -> str:
         outcome = visit.status if visit.status is not None else visit.failure
         since = visit.started - self.begun
-        return f"{visit.kind} {visit.id} at {since:.2f} s ({visit.state or '-'}): {outcome}"
+        state = str(visit.state or "-")
+        if visit.session is not None and visit.session.ended_by:
+            state += f" by {visit.session.ended_by}"
+        return f"{visit.kind} {visit.id} at {since:.2f} s ({state}): {outcome}"

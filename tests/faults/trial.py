@@ -191,7 +191,9 @@ class Row:
     """Why connections may be refused; empty is never."""
     may_truncate: bool = False
     may_cut_streams: str = ""
-    delays: float | None = 3.0
+    pace: float = 1.0
+    """Part of the scale's rate, for a site that is slow by what it is built of."""
+    delays: float | None = 5.0
     """Seconds that a request without a session may take; None is not judged."""
     healthy: tuple[str, ...] = ()
     """Kinds that the fault must not touch at all."""
@@ -262,7 +264,7 @@ async def try_row(row: Row, site: Site, scale: Scale) -> Outcome:
         site.ports,
         [gateway.admin for gateway in site.gateways],
         oracle,
-        rate=scale.rate,
+        rate=scale.rate * row.pace,
         kinds=dict(row.kinds),
     )
     trial = Trial(site, load, oracle, scale)

@@ -22,7 +22,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 async def roomy(plan: Plan) -> Site:
     """A gateway that takes more connections than the row opens."""
-    limits = {"limits": {"connections": 15_000}}
+    limits = {"limits": {"connections": 15_000, "address_percent": 100}}
     return await build(plan, timeout="3s", config=limits)
 
 
