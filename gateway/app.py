@@ -185,7 +185,7 @@ class App:
             await self._open_admin(listeners[config.server.admin])
         self._spawn(self._rechecks.always())
         self._spawn(self._rejudge_always())
-        self._spawn(self._tell_doubts())
+        self._spawn(self._log_store_warnings())
         self._spawn(self._share_always())
         self._reporter.serving(self._loaded)
 
@@ -408,16 +408,18 @@ class App:
     def _rejudge_soon(self) -> None:
         self._spawn(judge_open_streams(self._pipeline.runtime, self._services))
 
-    async def _tell_doubts(self) -> None:
+    async def _log_store_warnings(self) -> None:
         """Log what `gateway check` would find wrong with Redis, once it answers."""
         while True:
             try:
-                doubts = await self._store.doubts()
+                warnings = await self._store.warnings()
             except StoreUnavailable:
                 await asyncio.sleep(1)
                 continue
-            for doubt in doubts:
-                self._reporter.store_doubt(doubt.text, doubt.hint, broken=doubt.broken)
+            for warning in warnings:
+                self._reporter.store_warning(
+                    warning.text, warning.hint, broken=warning.broken
+                )
             return
 
     async def _rejudge_always(self) -> None:

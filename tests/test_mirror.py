@@ -71,9 +71,9 @@ ELSEWHERE = (
     Elsewhere(
         "parts of one reader: what a key means is seen in a whole file",
         "tests/config/test_load.py",
-        ("config/checks", "config/complaint", "config/doubts", "config/fields")
+        ("config/checks", "config/diagnostic", "config/warnings", "config/fields")
         + ("config/patterns", "config/scalars", "config/schema", "config/variables")
-        + ("config/whole", "config/wording"),
+        + ("config/partial", "config/wording"),
     ),
     Elsewhere(
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
@@ -95,7 +95,7 @@ ELSEWHERE = (
     ),
     Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/build/test_routes.py", ("routes/model",)),
-    Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/forest",)),
+    Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/index",)),
     Elsewhere(
         "the way of a request is seen through real sockets",
         "tests/walk/test_decisions.py",

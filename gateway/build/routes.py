@@ -5,7 +5,7 @@ from ipaddress import ip_network
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import RouteConfig
 from gateway.errors import ConfigError
-from gateway.routes.forest import plant
+from gateway.routes.index import build_index
 from gateway.routes.model import Require, Route, Rule, Unauthenticated, route_id
 from gateway.routes.table import RouteTable
 
@@ -22,18 +22,18 @@ def routes_from(loaded: LoadedConfig) -> RouteTable:
         for at, config in enumerate(loaded.config.routes)
     ]
     places = {id(route): at for at, route in enumerate(routes)}
-    faults = plant(routes).faults
-    if faults:
+    diagnostics = build_index(routes).diagnostics
+    if diagnostics:
         raise ConfigError(
             [
                 loaded.problem(
-                    fault.message,
+                    diagnostic.message,
                     "routes",
-                    places[id(fault.route)],
+                    places[id(diagnostic.route)],
                     "match",
-                    hint=fault.hint,
+                    hint=diagnostic.hint,
                 )
-                for fault in faults
+                for diagnostic in diagnostics
             ]
         )
     return RouteTable(routes)

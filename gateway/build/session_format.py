@@ -6,9 +6,9 @@ from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, Problem
 from gateway.sessions.formats.compile import compile_format
-from gateway.sessions.formats.doubts import doubts
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import Finding, FormatRefused, FormatSettings
+from gateway.sessions.formats.warnings import find_warnings
 
 # What has no end is remembered for ten years.
 _ENDLESS: Final = 3650 * 86_400.0
@@ -41,10 +41,11 @@ def remembered(config: Config, profile: Profile) -> float:
     return _ENDLESS if endless else config.sessions.remember_ended
 
 
-def format_doubts(loaded: LoadedConfig, profile: Profile) -> list[Problem]:
+def format_warnings(loaded: LoadedConfig, profile: Profile) -> list[Problem]:
     """Tell what of the format is allowed and probably not meant."""
     found = [
-        _problem(loaded, each) for each in doubts(_settings(loaded.config), profile)
+        _problem(loaded, each)
+        for each in find_warnings(_settings(loaded.config), profile)
     ]
     if profile.created is None:
         for at, route in enumerate(loaded.config.routes):

@@ -14,8 +14,8 @@ import click
 from gateway.build.session_format import format_from
 from gateway.cli import config_option
 from gateway.cli.findings import Findings, findings, redis_findings
-from gateway.config.excerpt import excerpt
 from gateway.config.load import LoadedConfig, parse_config, read_config
+from gateway.config.snippet import source_snippet
 from gateway.errors import ConfigError, Problem
 
 
@@ -74,7 +74,7 @@ async def _examine(loaded: LoadedConfig, offline: bool) -> Findings:
 def _tell(text: str, severity: str, problems: Sequence[Problem]) -> None:
     for problem in sorted(problems, key=lambda one: (one.line, one.column)):
         click.echo(f"{severity}: {problem}", err=True)
-        if (shown := excerpt(text, problem)) is not None:
+        if (shown := source_snippet(text, problem)) is not None:
             number, caret = str(problem.line), shown.split("\n")
             click.echo(f"  {number} | {caret[0]}", err=True)
             click.echo(f"  {' ' * len(number)} | {caret[1]}", err=True)

@@ -9,7 +9,7 @@ from gateway.build.dns import build_dns
 from gateway.build.ring import build_ring
 from gateway.build.routes import routes_from
 from gateway.build.runtime import build_runtime
-from gateway.build.session_format import format_doubts, format_from
+from gateway.build.session_format import format_from, format_warnings
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem, StoreUnavailable
 from gateway.net.resolver import Resolver
@@ -46,7 +46,7 @@ async def findings(loaded: LoadedConfig) -> Findings:
         ring = build_ring(loaded, now=time.time())
         runtime = build_runtime(loaded, ring=ring, ticks=time.monotonic)
         if runtime.rules.foreign is not None:
-            warnings += format_doubts(loaded, runtime.rules.foreign)
+            warnings += format_warnings(loaded, runtime.rules.foreign)
         for application in runtime.applications.values():
             await application.upstream.close()
     except ConfigError as error:
@@ -74,14 +74,17 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
         await store.ping()
         if isinstance(store, ForeignStore) and profile is not None:
             await store.probe(profile)
-        doubts = await store.doubts()
+        store_warnings = await store.warnings()
     except StoreUnavailable as error:
         away = f"Redis does not answer at {address}: {error}"
         problem = _at_redis(loaded, away, "--offline leaves this out")
         return Findings(problems=(problem,), warnings=())
     finally:
         await store.close()
-    told = [(d.broken, _at_redis(loaded, f"Redis: {d.text}", d.hint)) for d in doubts]
+    told = [
+        (d.broken, _at_redis(loaded, f"Redis: {d.text}", d.hint))
+        for d in store_warnings
+    ]
     return Findings(
         problems=tuple(problem for broken, problem in told if broken),
         warnings=tuple(problem for broken, problem in told if not broken),

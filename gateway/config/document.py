@@ -53,7 +53,7 @@ class Document:
     """Whether reading stopped: what follows, and maybe what came before, is unknown."""
     problems: list[Problem] = field(default_factory=list)
 
-    def complain(self, mark: Mark, message: str, hint: str = "") -> None:
+    def add_problem(self, mark: Mark, message: str, hint: str = "") -> None:
         """Add a problem at a place."""
         self.problems.append(self.problem(mark, message, hint))
 
@@ -96,7 +96,7 @@ def read_document(
     """Parse any bytes; mistakes are in the document's `problems`, none is raised."""
     document = Document(file=file)
     if len(raw) > LARGEST:
-        document.complain((1, 1), "the file is larger than 4 MiB")
+        document.add_problem((1, 1), "the file is larger than 4 MiB")
         document.broken = True
         return document
     if (text := _decode(raw, document)) is None:
@@ -111,14 +111,14 @@ def read_document(
     except yaml.MarkedYAMLError as error:
         document.broken = True
         mark = error.problem_mark or error.context_mark
-        document.complain(
+        document.add_problem(
             _mark(mark) if mark else (1, 1),
             f"this is not YAML: {_unquoted(error.problem or error.context)}",
             _hint(text, mark),
         )
     except yaml.YAMLError:
         document.broken = True
-        document.complain((1, 1), "this is not YAML")
+        document.add_problem((1, 1), "this is not YAML")
     return document
 
 
@@ -160,7 +160,7 @@ class _Reader:
             case yaml.DocumentStartEvent():
                 self._start(event)
             case yaml.AliasEvent():
-                self._complain(event, "an alias is not used here", "write it out")
+                self._add_problem(event, "an alias is not used here", "write it out")
                 self._place(event, BROKEN)
             case yaml.ScalarEvent():
                 self._check(event)
@@ -176,25 +176,25 @@ class _Reader:
     def _start(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            self._complain(event, "a file holds one document: --- starts another")
+            self._add_problem(event, "a file holds one document: --- starts another")
             raise _StopReading
 
     def _check(self, event: Any) -> None:
         if event.anchor is not None:
-            self._complain(event, "an anchor is not used here", "write it out")
+            self._add_problem(event, "an anchor is not used here", "write it out")
         if event.tag is not None:
-            self._complain(event, "a tag is not used here", 'put text in "quotes"')
+            self._add_problem(event, "a tag is not used here", 'put text in "quotes"')
 
-    def _complain(self, event: Any, message: str, hint: str = "") -> None:
-        self._document.complain(_mark(event.start_mark), message, hint)
+    def _add_problem(self, event: Any, message: str, hint: str = "") -> None:
+        self._document.add_problem(_mark(event.start_mark), message, hint)
 
     def _open(self, event: Any) -> None:
         if len(self._frames) + self._skipping >= DEEPEST:
-            self._complain(event, f"more than {DEEPEST} levels deep")
+            self._add_problem(event, f"more than {DEEPEST} levels deep")
             raise _StopReading
         if self._skipping or self._is_key():
             if not self._skipping:
-                self._complain(event, "a key is text, not a list or a mapping")
+                self._add_problem(event, "a key is text, not a list or a mapping")
             self._skipping += 1
             return
         loc = self._next_loc()
@@ -227,16 +227,16 @@ class _Reader:
         loc = frame.loc + (key,)
         self._span(event, loc, is_key=True)
         if key == "<<" and not event.style:
-            self._complain(event, "a merge key is not used here", "write it out")
+            self._add_problem(event, "a merge key is not used here", "write it out")
             frame.keep = False
         elif "${" in key:
-            self._complain(event, "a variable in a key is not replaced")
+            self._add_problem(event, "a variable in a key is not replaced")
         elif not key.isprintable() or not key:
-            self._complain(event, "a key is one line of text")
+            self._add_problem(event, "a key is one line of text")
         elif key in frame.seen:
             line, column = frame.seen[key]
             name = f' "{key}"' if is_plain_name(key) else ""
-            self._complain(
+            self._add_problem(
                 event, f"duplicate key{name}", f"it stands at {line}:{column} already"
             )
             frame.keep = False
@@ -252,20 +252,20 @@ class _Reader:
             try:
                 text = replace(text, env=self._env, folder=self._folder)
             except VariableError as error:
-                self._complain(event, str(error))
+                self._add_problem(event, str(error))
                 return BROKEN
             if "${" in event.value:
                 written = False
                 self._document.replaced[self._next_loc()] = text
         if _UNWANTED(text):
-            self._complain(event, "control characters are not allowed in a value")
+            self._add_problem(event, "control characters are not allowed in a value")
             return BROKEN
         if not plain:
             return text
         try:
             return resolve(text, written=written)
         except ScalarError as error:
-            self._complain(event, str(error), error.hint)
+            self._add_problem(event, str(error), error.hint)
             return BROKEN
 
     def _span(self, event: Any, loc: Loc, *, is_key: bool) -> None:
@@ -344,14 +344,14 @@ def _decode(raw: bytes, document: Document) -> str | None:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8")
-        document.complain(_place_after(before), "this byte is not UTF-8 text")
+        document.add_problem(_place_after(before), "this byte is not UTF-8 text")
         return None
     text = text.removeprefix("\ufeff")
     found = _UNPRINTABLE(text)
     if found is None:
         return text
     mark = _place_after(text[: found.start()])
-    document.complain(mark, f"the character U+{ord(found[0]):04X} is not allowed")
+    document.add_problem(mark, f"the character U+{ord(found[0]):04X} is not allowed")
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.config.complaint import expected, refused
+from gateway.config.diagnostic import expected, refused
 from gateway.config.values import is_host
 from gateway.http.target import OPT_IN
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from gateway.config.checks import check, check_names
 from gateway.config.document import LARGEST, Document, Loc, Mark, read_document
-from gateway.config.doubts import doubt
+from gateway.config.partial import PartialConfig, without
 from gateway.config.schema import Config
-from gateway.config.whole import Whole, without
-from gateway.config.wording import complain
+from gateway.config.warnings import add_warnings
+from gateway.config.wording import add_problem
 from gateway.errors import ConfigError, Problem
 
 
@@ -79,13 +79,13 @@ def parse_config(raw: bytes, *, path: Path, env: Mapping[str, str]) -> LoadedCon
     document = read_document(raw, file=str(path), env=env, folder=folder)
     if not isinstance(document.data, dict):
         if not document.problems:
-            document.complain(document.where(()), "expected a mapping", _EMPTY)
+            document.add_problem(document.where(()), "expected a mapping", _EMPTY)
         raise ConfigError(_in_order(document))
     config = _validated(document, {"folder": folder})
     if document.problems or config is None:
         raise ConfigError(_in_order(document))
     warnings = replace(document, problems=[])
-    doubt(Whole(config=config, document=warnings, places=()))
+    add_warnings(PartialConfig(config=config, document=warnings, places=()))
     return LoadedConfig(
         config=config,
         path=path,
@@ -104,15 +104,15 @@ def _validated(document: Document, context: Mapping[str, Any]) -> Config | None:
         errors = error.errors(include_url=False)
     else:
         places = tuple(range(len(config.routes)))
-        check(Whole(config=config, document=document, places=places))
+        check(PartialConfig(config=config, document=document, places=places))
         return config
-    complain(document, errors)
+    add_problem(document, errors)
     rest, places = without(document.data, [error["loc"] for error in errors])
     try:
         config = Config.model_validate(rest, context=context)
     except ValidationError:
         return None
-    check(Whole(config=config, document=document, places=places))
+    check(PartialConfig(config=config, document=document, places=places))
     return None
 
 

@@ -6,9 +6,9 @@ The domain parses them; a mistake gets its place in the file here.
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.config.complaint import (
+from gateway.config.diagnostic import (
     KEY,
-    Complaint,
+    Diagnostic,
     Steps,
     expected,
     one_of,
@@ -46,7 +46,7 @@ def claims(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise expected("a mapping of claims")
     found = [
-        Complaint((name, KEY), f'the claim "{name}" is set by the gateway')
+        Diagnostic((name, KEY), f'the claim "{name}" is set by the gateway')
         for name in value
         if name in REGISTERED
     ]
@@ -63,18 +63,18 @@ def identity_headers(value: Any) -> str | dict[str, str]:
         return value
     if not isinstance(value, dict):
         raise one_of(value, (*PRESETS, "a mapping of headers"))
-    found: list[Complaint] = []
+    found: list[Diagnostic] = []
     folded: dict[str, str] = {}
     for name, one in value.items():
         if objection := header_objection(name):
-            found.append(Complaint((name, KEY), objection))
+            found.append(Diagnostic((name, KEY), objection))
         first = folded.setdefault(name.lower().replace("_", "-"), name)
         if first != name:
             objection = f'"{first}" and "{name}" are one header to many servers'
-            found.append(Complaint((name, KEY), objection))
+            found.append(Diagnostic((name, KEY), objection))
         if not isinstance(one, str) or not one or not one.isprintable():
             objection = 'expected text such as "{identity.traits.email}"'
-            found.append(Complaint((name,), objection))
+            found.append(Diagnostic((name,), objection))
         else:
             found += _template((name,), one)
     if found:
@@ -82,7 +82,7 @@ def identity_headers(value: Any) -> str | dict[str, str]:
     return dict(value)
 
 
-def _claim(path: Steps, value: Any) -> Iterator[Complaint]:
+def _claim(path: Steps, value: Any) -> Iterator[Diagnostic]:
     match value:
         case str():
             yield from _template(path, value)
@@ -107,8 +107,8 @@ def _listed(value: Any) -> Any:
             return value
 
 
-def _template(path: Steps, value: str) -> Iterator[Complaint]:
+def _template(path: Steps, value: str) -> Iterator[Diagnostic]:
     try:
         compile_node(value)
     except ClaimsError as error:
-        yield Complaint(path, error.message, error.hint)
+        yield Diagnostic(path, error.message, error.hint)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from gateway.config import fields, patterns, values
-from gateway.config.complaint import expected, one_of
+from gateway.config.diagnostic import expected, one_of
 from gateway.config.fields import TenantSource
 from gateway.config.values import KIB, MIB, Secret
 from gateway.http.target import OPT_IN

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationInfo
 
-from gateway.config.complaint import expected, refused
+from gateway.config.diagnostic import expected, refused
 from gateway.sessions.redis.url import parse_redis_url
 
 KIB: Final = 1024

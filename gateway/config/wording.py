@@ -13,13 +13,13 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from gateway.config.complaint import KEY, Complaint
+from gateway.config.diagnostic import KEY, Diagnostic
 from gateway.config.document import Broken, Document, Loc
 from gateway.config.schema import Config
 from gateway.config.secrecy import is_quotable, is_secret
 
 
-def complain(document: Document, errors: Sequence[ErrorDetails]) -> None:
+def add_problem(document: Document, errors: Sequence[ErrorDetails]) -> None:
     """Add what pydantic found to the document's problems, in people's words."""
     for error in errors:
         loc = error["loc"]
@@ -29,11 +29,11 @@ def complain(document: Document, errors: Sequence[ErrorDetails]) -> None:
             _unknown_key(document, loc)
         elif kind == "missing":
             holder = document.where(loc[:-1])
-            document.complain(holder, f'missing key "{loc[-1]}"', _missing_hint(loc))
+            document.add_problem(holder, f'missing key "{loc[-1]}"', _missing_hint(loc))
         elif kind == "several":
-            _each(document, loc, error["ctx"]["complaints"])
+            _each(document, loc, error["ctx"]["diagnostics"])
         elif loc and loc[-1] == KEY:
-            document.complain(document.where_key(loc[:-1]), _key_words(error))
+            document.add_problem(document.where_key(loc[:-1]), _key_words(error))
         elif kind == "too_short" and found not in ((), {}):
             continue  # its parts are told about
         elif _is_broken(found) or kind == "default_factory_not_called":
@@ -42,7 +42,7 @@ def complain(document: Document, errors: Sequence[ErrorDetails]) -> None:
             message, hint = _words(error, found)
             if kind != "refused" and (got := _got(document, loc, found)):
                 message += f", got {got}"
-            document.complain(document.where(loc), message, hint)
+            document.add_problem(document.where(loc), message, hint)
 
 
 def known_keys(loc: Loc) -> tuple[str, ...]:
@@ -65,17 +65,17 @@ def _unknown_key(document: Document, loc: Loc) -> None:
     if not hint:
         hint = "known are " + ", ".join(known)
     name = f' "{loc[-1]}"' if near or is_quotable(loc) else ""
-    document.complain(document.where_key(loc), f"unknown key{name}", hint)
+    document.add_problem(document.where_key(loc), f"unknown key{name}", hint)
 
 
-def _each(document: Document, loc: Loc, complaints: Sequence[Complaint]) -> None:
-    for one in complaints:
+def _each(document: Document, loc: Loc, diagnostics: Sequence[Diagnostic]) -> None:
+    for one in diagnostics:
         if one.path[-1] == KEY:
             mark = document.where_key(loc + one.path[:-1])
         else:
             mark = document.where(loc + one.path)
         if not _is_broken(_at(document.data, loc + one.path)):
-            document.complain(mark, one.message, one.hint)
+            document.add_problem(mark, one.message, one.hint)
 
 
 def _missing_hint(loc: Loc) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.errors import ConfigError, Problem
 from gateway.http.target import segment_key
-from gateway.routes.forest import Fault, plant
+from gateway.routes.index import RouteDiagnostic, build_index
 from gateway.routes.model import Route
 from gateway.routes.pattern import HostKind
 from gateway.routes.trie import Entry
@@ -59,13 +59,15 @@ class RouteTable:
         ConfigError: two routes tie or share an id, or a pattern can match nothing.
     """
 
-    __slots__ = ("_answers", "_forest", "routes")
+    __slots__ = ("_answers", "_index", "routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._forest = plant(routes)
-        if self._forest.faults:
-            raise ConfigError([_problem(fault) for fault in self._forest.faults])
-        entries = sorted(self._forest.entries, key=_specificity)
+        self._index = build_index(routes)
+        if self._index.diagnostics:
+            raise ConfigError(
+                [_problem(diagnostic) for diagnostic in self._index.diagnostics]
+            )
+        entries = sorted(self._index.entries, key=_specificity)
         self.routes = tuple(entry.route for entry in entries)
         # Most routes have no {names}: their answer is always the same.
         self._answers = {
@@ -83,7 +85,7 @@ class RouteTable:
         """
         segments = path.split("/")[1:]
         keys = segments if "%" not in path else [segment_key(s) for s in segments]
-        for root in self._forest.roots(host):
+        for root in self._index.roots(host):
             leaf = root.find(keys)
             if leaf is not None:
                 break
@@ -100,8 +102,8 @@ class RouteTable:
     def knows(self, host: str) -> bool:
         """Tell whether any route could take a request for this host."""
         return any(
-            entry.host.kind is HostKind.ANY for entry in self._forest.entries
-        ) or any(root is not self._forest.any_host for root in self._forest.roots(host))
+            entry.host.kind is HostKind.ANY for entry in self._index.entries
+        ) or any(root is not self._index.any_host for root in self._index.roots(host))
 
     def explain(
         self, method: str, host: str, path: str, preflight_method: str | None = None
@@ -109,7 +111,7 @@ class RouteTable:
         """List every route that has the host and path, the winner first if any."""
         keys = [segment_key(segment) for segment in path.split("/")[1:]]
         leaves = [
-            leaf for root in self._forest.roots(host) for leaf in root.find_all(keys)
+            leaf for root in self._index.roots(host) for leaf in root.find_all(keys)
         ]
         if not leaves:
             return ()
@@ -140,7 +142,7 @@ class RouteTable:
         why = f"the gateway itself answers everything below /{OWN_SEGMENT}"
         return tuple(
             (entry.route, why)
-            for entry in self._forest.entries
+            for entry in self._index.entries
             if entry.path.segments[:1] == (OWN_SEGMENT,)
         )
 
@@ -177,13 +179,13 @@ def _why_not_its_method(loser: Entry, method: str) -> str:
     return f"takes {', '.join(sorted(loser.route.methods))}, not {method}"
 
 
-def _problem(fault: Fault) -> Problem:
-    file, _, line = fault.route.source.rpartition(":")
+def _problem(diagnostic: RouteDiagnostic) -> Problem:
+    file, _, line = diagnostic.route.source.rpartition(":")
     known = line.isascii() and line.isdigit()
     return Problem(
-        file=file if known else fault.route.source or fault.route.id,
+        file=file if known else diagnostic.route.source or diagnostic.route.id,
         line=int(line) if known else 0,
         column=1 if known else 0,
-        message=fault.message,
-        hint=fault.hint,
+        message=diagnostic.message,
+        hint=diagnostic.hint,
     )

@@ -221,7 +221,7 @@ class Reporter:
                 unlogged_clients=reached.unlogged,
             )
 
-    def store_doubt(self, text: str, hint: str, *, broken: bool) -> None:
+    def store_warning(self, text: str, hint: str, *, broken: bool) -> None:
         """Log a setting or a right of Redis that sessions cannot rely on."""
         log = self._log.error if broken else self._log.warning
         log("Redis is not set up as sessions need it", why=text, hint=hint)

@@ -39,7 +39,7 @@ from gateway.sessions.formats.revocation import (
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.diagnosis import Doubt
+from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
 from gateway.sessions.redis.keys import ENDED_CHANNEL
@@ -279,9 +279,9 @@ class ForeignStore:
         """Return if Redis answers in time."""
         await self._client.ping()
 
-    async def doubts(self) -> list[Doubt]:
+    async def warnings(self) -> list[StoreWarning]:
         """Examine the settings and rights in Redis that sessions depend on."""
-        return await self._client.doubts()
+        return await self._client.warnings()
 
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""

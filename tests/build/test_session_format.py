@@ -3,8 +3,8 @@
 import pytest
 
 from gateway.build.session_format import (
-    format_doubts,
     format_from,
+    format_warnings,
     remembered,
 )
 from gateway.errors import ConfigError
@@ -129,6 +129,6 @@ def test_a_recent_sign_in_is_doubted_where_nobody_says_when_it_was():
 
     assert one is not None
     assert other is not None
-    (doubt,) = format_doubts(silent, one)
-    assert (doubt.line, "django" in doubt.message) == (3, True)
-    assert format_doubts(telling, other) == []
+    (warning,) = format_warnings(silent, one)
+    assert (warning.line, "django" in warning.message) == (3, True)
+    assert format_warnings(telling, other) == []

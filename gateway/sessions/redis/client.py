@@ -33,9 +33,9 @@ from gateway.sessions.redis.connect import (
 )
 from gateway.sessions.redis.connections import CHANGED, Connections
 from gateway.sessions.redis.diagnosis import (
-    Doubt,
-    doubts_of_cluster,
-    doubts_of_server,
+    StoreWarning,
+    cluster_warnings,
+    server_warnings,
 )
 from gateway.sessions.redis.hold import Ask, NotHeld, Write, hold
 from gateway.sessions.redis.line import Command, Line
@@ -226,14 +226,14 @@ class RedisClient:
         # A read, not PING: a Cluster that is down still answers PING.
         await self.call("EXISTS", "gateway:ping")
 
-    async def doubts(self) -> list[Doubt]:
+    async def warnings(self) -> list[StoreWarning]:
         """Examine settings and rights that sessions depend on (diagnosis.py)."""
         found = (
-            doubts_of_cluster(
+            cluster_warnings(
                 self._open_cluster(), self._address, patience=self._timeout
             )
             if self._is_cluster
-            else doubts_of_server(self._supervise(), patience=self._timeout)
+            else server_warnings(self._supervise(), patience=self._timeout)
         )
         try:
             return await self._translated(lambda: _listed(found))
@@ -391,7 +391,7 @@ def _answer(answer: Any) -> Read:
     return StoreUnavailable(told(answer))
 
 
-async def _listed(found: AsyncIterator[Doubt]) -> list[Doubt]:
+async def _listed(found: AsyncIterator[StoreWarning]) -> list[StoreWarning]:
     return [each async for each in found]
 
 

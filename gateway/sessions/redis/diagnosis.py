@@ -17,7 +17,7 @@ READS_WHEN_DOWN: Final = "cluster-allow-reads-when-down"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class StoreWarning:
     """One finding; `broken` where sessions cannot be relied on."""
 
     broken: bool
@@ -25,9 +25,9 @@ class Doubt:
     hint: str = ""
 
 
-async def doubts_of_server(
+async def server_warnings(
     supervisor: Supervisor, *, patience: float
-) -> AsyncIterator[Doubt]:
+) -> AsyncIterator[StoreWarning]:
     """Examine the server that an address or Sentinel leads to.
 
     Raises:
@@ -43,26 +43,26 @@ async def doubts_of_server(
             (waited,) = await line.ask_all([("WAIT", 0, 1)])
             may_wait = not isinstance(waited, NoPermissionError)
     if seen is None:
-        yield Doubt(
+        yield StoreWarning(
             broken=by_sentinel,
             text="the user may not run INFO: a change of the server is not noticed",
             hint="grant +info",
         )
     elif seen.role != "master":
-        yield Doubt(
+        yield StoreWarning(
             broken=True,
             text="the server is a replica: no session can begin or end there",
             hint="give the address of the master, or of its Sentinels",
         )
     if not may_wait:
-        yield Doubt(
+        yield StoreWarning(
             broken=by_sentinel or bool(seen is not None and seen.online),
             text="the user may not run WAIT: sign-in and sign-out will be refused"
             " where there are replicas",
             hint="grant +wait",
         )
     if sentinel is not None and sentinel.down_after < LEAST_DOWN_AFTER:
-        yield Doubt(
+        yield StoreWarning(
             broken=False,
             text=f"down-after-milliseconds is {sentinel.down_after * 1000:.0f}:"
             " when most Sentinels are lost, all requests are refused",
@@ -70,9 +70,9 @@ async def doubts_of_server(
         )
 
 
-async def doubts_of_cluster(
+async def cluster_warnings(
     cluster: RedisCluster, address: RedisAddress, *, patience: float
-) -> AsyncIterator[Doubt]:
+) -> AsyncIterator[StoreWarning]:
     """Examine the masters of a Cluster.
 
     Raises:
@@ -92,20 +92,20 @@ async def doubts_of_cluster(
                 line.close()
         setting, waited = answers
         if isinstance(setting, ResponseError):
-            yield Doubt(
+            yield StoreWarning(
                 broken=False,
                 text=f"{READS_WHEN_DOWN} of {name} cannot be read; it must be no",
                 hint="grant +config|get",
             )
         elif b"yes" in setting:
-            yield Doubt(
+            yield StoreWarning(
                 broken=True,
                 text=f"{READS_WHEN_DOWN} is yes at {name}: a node that is cut off"
                 " would show sessions that have ended",
                 hint=f"CONFIG SET {READS_WHEN_DOWN} no",
             )
         if isinstance(waited, NoPermissionError):
-            yield Doubt(
+            yield StoreWarning(
                 broken=True,
                 text="the user may not run WAIT: no sign-in or sign-out can be held",
                 hint="grant +wait",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.diagnosis import Doubt
+from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.ending import (
     Ending,
     compare_and_set,
@@ -224,9 +224,9 @@ class RedisStore:
         """Return if Redis answers in time."""
         await self._client.ping()
 
-    async def doubts(self) -> list[Doubt]:
+    async def warnings(self) -> list[StoreWarning]:
         """Examine the settings and rights in Redis that sessions depend on."""
-        return await self._client.doubts()
+        return await self._client.warnings()
 
     async def close(self) -> None:
         """Stop watching, fail what waits, close the connections."""

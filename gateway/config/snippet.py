@@ -16,7 +16,7 @@ from gateway.config.secrecy import KNOWN_NAMES, is_quotable, is_secret
 from gateway.errors import Problem
 
 
-def excerpt(text: str, problem: Problem) -> str | None:
+def source_snippet(text: str, problem: Problem) -> str | None:
     """Return the line and its caret, two lines of text; None if it cannot be shown."""
     lines = _LINE_END.split(text)
     if not 0 < problem.line <= len(lines):

@@ -15,7 +15,7 @@ from gateway.routes.trie import Entry, Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class RouteDiagnostic:
     """Why a route cannot be in a table."""
 
     route: Route
@@ -24,14 +24,14 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Forest:
+class RouteIndex:
     """The routes that could be planted, and the faults of those that could not."""
 
     exact: dict[str, Node] = field(default_factory=dict)
     wildcard: dict[str, Node] = field(default_factory=dict)
     any_host: Node = field(default_factory=Node)
     entries: list[Entry] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    diagnostics: list[RouteDiagnostic] = field(default_factory=list)
 
     def roots(self, host: str) -> Iterator[Node]:
         """Give the trees for a host, the most specific first."""
@@ -57,42 +57,42 @@ class Forest:
                 assert_never(never)
 
 
-def plant(routes: Iterable[Route]) -> Forest:
+def build_index(routes: Iterable[Route]) -> RouteIndex:
     """Read the patterns of all routes, and put each where a request will find it."""
-    forest = Forest()
+    index = RouteIndex()
     by_id: dict[str, Route] = {}
     for route in routes:
         host = parse_host_pattern(route.host)
         path = parse_path_pattern(route.path, route.path_allows)
         if isinstance(host, BadPattern):
-            forest.faults.append(_bad(route, host))
+            index.diagnostics.append(_bad(route, host))
         if isinstance(path, BadPattern):
-            forest.faults.append(_bad(route, path))
+            index.diagnostics.append(_bad(route, path))
         if isinstance(host, BadPattern) or isinstance(path, BadPattern):
             continue
         entry = Entry(route=route, host=host, path=path)
-        rival = forest.root(entry).leaf(path).add(entry)
+        rival = index.root(entry).leaf(path).add(entry)
         if rival is not None:
-            forest.faults.append(_tie(route, rival.route))
+            index.diagnostics.append(_tie(route, rival.route))
             continue
         namesake = by_id.setdefault(route.id, route)
         if namesake is not route:
-            forest.faults.append(_same_id(route, namesake))
+            index.diagnostics.append(_same_id(route, namesake))
             continue
-        forest.entries.append(entry)
-    return forest
+        index.entries.append(entry)
+    return index
 
 
-def _bad(route: Route, pattern: BadPattern) -> Fault:
-    return Fault(route=route, message=pattern.message, hint=pattern.hint)
+def _bad(route: Route, pattern: BadPattern) -> RouteDiagnostic:
+    return RouteDiagnostic(route=route, message=pattern.message, hint=pattern.hint)
 
 
-def _tie(route: Route, rival: Route) -> Fault:
+def _tie(route: Route, rival: Route) -> RouteDiagnostic:
     shared = (route.methods or frozenset()) & (rival.methods or frozenset())
     what = (
         f"both take {', '.join(sorted(shared))}" if shared else "both take any method"
     )
-    return Fault(
+    return RouteDiagnostic(
         route=route,
         message=f"the route ties with the one at {rival.source or rival.id}: "
         f"same host and path, and {what}",
@@ -100,8 +100,8 @@ def _tie(route: Route, rival: Route) -> Fault:
     )
 
 
-def _same_id(route: Route, namesake: Route) -> Fault:
-    return Fault(
+def _same_id(route: Route, namesake: Route) -> RouteDiagnostic:
+    return RouteDiagnostic(
         route=route,
         message=f'the id "{route.id}" is that of the route at '
         f"{namesake.source or namesake.path} too",

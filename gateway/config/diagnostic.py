@@ -25,7 +25,7 @@ def refused(message: str, hint: str = "") -> PydanticCustomError:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class Diagnostic:
     """One of several mistakes in a value; `path` leads to it from there.
 
     A path that ends in KEY means the key itself.
@@ -36,9 +36,9 @@ class Complaint:
     hint: str = ""
 
 
-def several(complaints: Sequence[Complaint]) -> PydanticCustomError:
+def several(diagnostics: Sequence[Diagnostic]) -> PydanticCustomError:
     """Return many complaints about one value as one error."""
-    return PydanticCustomError("several", "", {"complaints": tuple(complaints)})
+    return PydanticCustomError("several", "", {"diagnostics": tuple(diagnostics)})
 
 
 def one_of(value: Any, known: Sequence[str]) -> PydanticCustomError:

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.sessions.formats.compile import compile_format
-from gateway.sessions.formats.doubts import doubts
+from gateway.sessions.formats.warnings import find_warnings
 from tests.sessions.formats.samples import SECRETS, settings
 
 
@@ -25,7 +25,7 @@ from tests.sessions.formats.samples import SECRETS, settings
     ],
 )
 def test_what_is_probably_not_meant_is_doubted(said, where):
-    found = doubts(said, compile_format(said))
+    found = find_warnings(said, compile_format(said))
 
     assert where in {finding.where for finding in found}
 
@@ -33,4 +33,4 @@ def test_what_is_probably_not_meant_is_doubted(said, where):
 def test_what_is_plainly_meant_is_not_doubted():
     said = settings(profile={"active_tenant": None})
 
-    assert doubts(said, compile_format(said)) == ()
+    assert find_warnings(said, compile_format(said)) == ()

@@ -2,13 +2,13 @@
 
 import pytest
 
-from gateway.config.excerpt import excerpt
+from gateway.config.snippet import source_snippet
 from gateway.errors import Problem
 
 
 def shown(text: str, line: int, column: int, message: str = "wrong") -> str | None:
     problem = Problem(file="g", line=line, column=column, message=message)
-    return excerpt(text, problem)
+    return source_snippet(text, problem)
 
 
 SECRETS = [

@@ -9,7 +9,7 @@ from gateway.config.schema import Config, RouteConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Whole:
+class PartialConfig:
     """The configuration, the file, and the place in the file of each route."""
 
     config: Config
@@ -22,13 +22,13 @@ class Whole:
         pairs = zip(self.places, self.config.routes, strict=False)
         return [(("routes", at), route) for at, route in pairs]
 
-    def complain(self, loc: Loc, message: str, hint: str = "") -> None:
+    def add_problem(self, loc: Loc, message: str, hint: str = "") -> None:
         """Add a problem at a value."""
-        self.document.complain(self.document.where(loc), message, hint)
+        self.document.add_problem(self.document.where(loc), message, hint)
 
-    def complain_key(self, loc: Loc, message: str, hint: str = "") -> None:
+    def add_problem_at_key(self, loc: Loc, message: str, hint: str = "") -> None:
         """Add a problem at a key."""
-        self.document.complain(self.document.where_key(loc), message, hint)
+        self.document.add_problem(self.document.where_key(loc), message, hint)
 
 
 def without(

@@ -6,7 +6,7 @@ from gateway.sessions.formats.settings import Finding, FormatSettings
 from gateway.sessions.formats.signatures import Signature
 
 
-def doubts(settings: FormatSettings, profile: Profile) -> tuple[Finding, ...]:
+def find_warnings(settings: FormatSettings, profile: Profile) -> tuple[Finding, ...]:
     """Tell what `gateway check` should warn about."""
     found: list[Finding] = []
     library = LIBRARIES[settings.format]
