@@ -1,4 +1,4 @@
-# Everything that is done to this project is a target here; `make help` lists them.
+# Every task has a target here; `make help` lists them.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,13 +12,12 @@ ADMIN_PORT ?= 9090
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 600
 
-# One stamp a step: what is installed already is not installed again.
+# One stamp file for each step, so that nothing is installed twice.
 PIP := $(VENV)/.stamp-pip
 DEMO := $(VENV)/.stamp-demo
 DEV := $(VENV)/.stamp-dev
 
-# What is installed is what was tested: every version with its hashes, and no other.
-# A registry that stumbles is asked again.
+# Only the tested versions are installed, with their hashes. Failed downloads are retried.
 INSTALL := $(BIN)/python -m pip install --quiet --retries 10 --timeout 60
 LOCKED := $(INSTALL) --require-hashes -r requirements/gateway.lock -r requirements/build.lock
 OURSELVES := $(INSTALL) --no-deps --no-build-isolation --editable .
@@ -32,14 +31,14 @@ run: $(DEMO) ## start the demo: embedded Redis, PostgreSQL, a sample app and the
 	@exec $(BIN)/gateway demo --port $(PORT) --admin-port $(ADMIN_PORT)
 
 .PHONY: test
-test: $(DEV) programs ## install what the tests need, then run them all (PYTEST_ARGS=... for some)
+test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: install
-install: $(DEV) ## make the virtual environment, and install in it what is locked
+install: $(DEV) ## create the virtual environment and install the locked versions
 
 .PHONY: check
-check: lint types floors schema ## everything that needs no running program: lint, types, floors, schema
+check: lint types layers schema ## static checks: lint, types, layers, schema
 
 .PHONY: lint
 lint: $(DEV) ## ruff: rules and format
@@ -47,7 +46,7 @@ lint: $(DEV) ## ruff: rules and format
 	$(BIN)/ruff format --check .
 
 .PHONY: fmt
-fmt: $(DEV) ## let ruff mend and format
+fmt: $(DEV) ## fix and format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -55,19 +54,19 @@ fmt: $(DEV) ## let ruff mend and format
 types: $(DEV) ## mypy, strict
 	$(BIN)/mypy
 
-.PHONY: floors
-floors: $(DEV) ## imports only go down
+.PHONY: layers
+layers: $(DEV) ## imports go down the layers only
 	@if grep -q '^\[tool\.importlinter\]' pyproject.toml; \
 	then $(BIN)/lint-imports; \
-	else echo 'floors: no contracts in pyproject.toml'; fi
+	else echo 'layers: no contracts in pyproject.toml'; fi
 
 .PHONY: schema
 schema: $(DEV) ## config/gateway.schema.json is what `gateway schema` prints
 	@$(BIN)/gateway schema | diff -u config/gateway.schema.json - \
-	|| { echo 'mend: $(BIN)/gateway schema > config/gateway.schema.json' >&2; exit 1; }
+	|| { echo 'fix: $(BIN)/gateway schema > config/gateway.schema.json' >&2; exit 1; }
 
 .PHONY: bench
-bench: $(DEV) ## CPU per request beside nginx and a first draft, on this machine
+bench: $(DEV) ## CPU per request, compared with nginx and a first draft, on this machine
 	$(BIN)/python -m tests.bench
 
 .PHONY: failover
@@ -85,7 +84,7 @@ fuzz: $(DEV) ## every parser for ten minutes, guided by coverage, and long state
 	$(BIN)/python -m pytest tests/fuzz/test_machines.py --hypothesis-profile=long --timeout=0
 
 .PHONY: lock
-lock: $(PIP) ## renew requirements/*.lock, from which all is installed
+lock: $(PIP) ## regenerate requirements/*.lock
 	$(INSTALL) uv
 	rm -f $(ALL)
 	$(COMPILE) --extra demo --group build --group test --group lint -o $(ALL)
@@ -96,20 +95,20 @@ lock: $(PIP) ## renew requirements/*.lock, from which all is installed
 	  -o requirements/dev.lock
 	$(COMPILE) -c $(ALL) --group fuzz $(call leaving,gateway build demo dev) -o requirements/fuzz.lock
 
-# All versions are chosen together, for every Python and platform at once; then each
-# file has what those before it have not.
+# All versions are resolved together, for every Python and platform; then each file
+# lists what the files before it do not.
 ALL := $(VENV)/all.lock
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 leaving = $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(patsubst %,requirements/%.lock,$(1)))
 
 .PHONY: clean
-clean: ## remove the virtual environment and what the tools left
+clean: ## remove the virtual environment and tool caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -type d -prune -exec rm -rf {} +
 
-# What pip cannot install. Without it the tests that need it are left out and
-# named at the end; continuous integration installs it, as a skip is a failure there.
+# Programs that pip cannot install. Tests that need a missing one are skipped and
+# listed at the end; in continuous integration a skip is a failure, so it installs them.
 .PHONY: programs
 programs:
 	@missing=(); \
@@ -121,16 +120,16 @@ programs:
 	    apt-get -q $${APT_OPTIONS:-} update; \
 	    DEBIAN_FRONTEND=noninteractive apt-get -q $${APT_OPTIONS:-} install -y --no-install-recommends "$${missing[@]}"; \
 	  else \
-	    echo "not installed: $${missing[*]} (the tests that need them are left out;" \
-	         "to have them: sudo apt-get install $${missing[*]})" >&2; \
+	    echo "not installed: $${missing[*]} (tests that need them are skipped;" \
+	         "to install them: sudo apt-get install $${missing[*]})" >&2; \
 	  fi; \
 	fi
 
 $(PIP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	|| { echo 'Python 3.11 or later is needed; name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	|| { echo 'Python 3.11 or later is required; choose one: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu:" >&2; \
+	  echo "$(PYTHON) cannot create virtual environments. On Debian and Ubuntu:" >&2; \
 	  echo "    sudo apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@

@@ -134,7 +134,7 @@ _NOT_ANSWERING: Final = "The application isn\N{RIGHT SINGLE QUOTATION MARK}t ans
 _NOT_POSSIBLE: Final = "This isn\N{RIGHT SINGLE QUOTATION MARK}t possible here"
 _UNAVAILABLE: Final = "Temporarily unavailable"
 _TOO_LARGE: Final = "Request too large"
-_WHICH_TENANT: Final = "Which organisation?"
+_WHICH_TENANT: Final = "Which organization?"
 
 ROWS: Final[Mapping[Reason, Row]] = {
     # allowed
@@ -203,25 +203,25 @@ ROWS: Final[Mapping[Reason, Row]] = {
         Action.HOME,
     ),
     Reason.TENANT_MISSING: Row(
-        403, _WHICH_TENANT, "Choose an organisation first.", Action.CHOOSE_TENANT
+        403, _WHICH_TENANT, "Choose an organization first.", Action.CHOOSE_TENANT
     ),
     Reason.TENANT_CONFLICT: Row(
         403,
         _WHICH_TENANT,
-        "The request names two different organisations.",
+        "The request names two different organizations.",
         Action.HOME,
         audited=True,
     ),
     Reason.TENANT_ROLE_MISSING: Row(
         403,
         _NO_ACCESS,
-        "Your role in this organisation does not allow this.",
+        "Your role in this organization does not allow this.",
         Action.HOME,
     ),
     Reason.NOT_A_MEMBER: Row(
         403,
         _NO_ACCESS,
-        "You are not a member of this organisation.",
+        "You are not a member of this organization.",
         Action.HOME,
         audited=True,
     ),

@@ -1,4 +1,4 @@
--- Something to look at: the notes of the two organisations of the sample app.
+-- Something to look at: the notes of the two organizations of the sample app.
 -- Leave this file out of a database of your own.
 insert into public.notes (tenant_id, author, body)
 select tenant_id, author, body

@@ -36,7 +36,7 @@ ACCOUNTS = (
         email="grace@example.com",
         name="Grace Hopper",
         password="first-compiler",  # noqa: S106 - shown on the sign-in page
-        about="member of two organisations: Acme and Globex",
+        about="member of two organizations: Acme and Globex",
         roles=("member",),
         memberships={"t_acme": "member", "t_globex": "owner"},
     ),
@@ -45,7 +45,7 @@ ACCOUNTS = (
         email="linus@example.com",
         name="Linus Berg",
         password="just-for-fun",  # noqa: S106 - shown on the sign-in page
-        about="member of no organisation yet",
+        about="not a member of an organization yet",
         roles=("member",),
     ),
 )

@@ -205,7 +205,7 @@ def _welcome(ports: Ports, admin_token: str, *, notes: bool) -> str:
         for account in ACCOUNTS
     )
     address = f"http://localhost:{ports.gateway}"
-    rows = "rows of the active organisation" if notes else "why there are no notes"
+    rows = "rows of the active organization" if notes else "why there are no notes"
     return f"""
   The gateway is at  {address}
   Health and metrics http://127.0.0.1:{ports.admin}/readyz?verbose  /metrics

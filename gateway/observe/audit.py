@@ -127,7 +127,7 @@ class Audit:
         self._write(now, actor, _DENIED, "access denied", extra)
 
     def tenant_switched(self, now: float, actor: Actor, *, to_tenant_id: str) -> None:
-        """A session works in another organisation; `actor` names the one before."""
+        """A session works in another organization; `actor` names the one before."""
         extra = {"gateway.target.organization.id": _short(to_tenant_id)}
         self._write(now, actor, _SWITCHED, "tenant switched", extra)
 

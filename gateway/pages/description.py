@@ -49,13 +49,13 @@ PHRASES: dict[int, str] = {
 
 _HINTS: dict[Action, str] = {
     Action.SIGN_IN: "",
-    Action.CHOOSE_TENANT: "What you see here depends on the organisation you work in.",
-    Action.RETRY: "Nothing you did caused this.",
+    Action.CHOOSE_TENANT: "This page shows the data of one organization.",
+    Action.RETRY: "This is not your fault.",
     Action.HOME: "",
 }
 _HINTS_BY_STATUS: dict[int, str] = {
-    403: "If you think you should see it, ask the people who run this site.",
-    404: "Check the address, or go back to the home page and start from there.",
+    403: "If you need access, contact the administrator of this site.",
+    404: "Check the address, or start again from the home page.",
 }
 
 

@@ -4,7 +4,7 @@
 | --- | --- |
 | Session | one sign-in of one identity on one device |
 | Identity | who signed in |
-| Tenant | a membership: an organisation, and the role in it |
+| Tenant | a membership: an organization, and the role in it |
 | Corrupt | bytes that are not a session, and why |
 | Guest | a session that nobody is signed in to; only other programs write such |
 """
@@ -47,7 +47,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A membership: the organisation, and the identity's role in it, or ""."""
+    """A membership: the organization, and the identity's role in it, or ""."""
 
     id: str
     name: str

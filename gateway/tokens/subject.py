@@ -1,7 +1,7 @@
 # ruff: noqa: D102 - the attributes say what they are by their names
 """What a token can be about: the few facts of a session that claims may tell.
 
-Tokens and sessions stand on the same floor and do not know each other; a Session
+Tokens and sessions are in the same layer and do not import each other; a Session
 of `gateway.sessions.record` is a Subject because it has these attributes.
 """
 

@@ -150,7 +150,7 @@ def test_who_is_signed_in_does_not_see_the_sign_in_page(page):
     assert path_of(page) == "/dashboard"
 
 
-def test_who_belongs_to_no_organisation_gets_no_rows(page):
+def test_who_belongs_to_no_organization_gets_no_rows(page):
     sign_in(page, "Linus Berg")
     expect(page.locator("iframe[name=notes]")).to_have_count(0)
 
@@ -158,7 +158,7 @@ def test_who_belongs_to_no_organisation_gets_no_rows(page):
 
     assert path_of(page) == "/auth/onboarding"
     expect(page.get_by_role("heading", level=1)).to_have_text(
-        "Choose an organisation first"
+        "Choose an organization first"
     )
 
 
@@ -171,13 +171,13 @@ def test_the_clock_ticks_and_ends_with_the_session(page):
 
     other = page.context.new_page()
     other.goto("/dashboard")
-    other.get_by_role("button", name="Sign out at the gateway").click()
+    other.get_by_role("button", name="Sign out through the gateway").click()
 
     expect(clock).to_have_text(re.compile(r"^ended \(\d+\)$"))
 
 
 @pytest.mark.parametrize(
-    "button", ["Sign out at the gateway", "Sign out by this app's own answer"]
+    "button", ["Sign out through the gateway", "Sign out through this app's response"]
 )
 def test_after_signing_out_the_dashboard_asks_again(page, button):
     sign_in(page, "Grace Hopper")

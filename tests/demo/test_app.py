@@ -119,7 +119,7 @@ async def test_a_right_password_tells_the_gateway_who_signed_in(client):
     assert "first-compiler" not in json.dumps(statement)
 
 
-async def test_who_belongs_to_no_organisation_has_no_active_one(client):
+async def test_who_belongs_to_no_organization_has_no_active_one(client):
     answer = await client.post(
         "/auth/login",
         data={"email": "linus@example.com", "password": "just-for-fun", "keep": "on"},
@@ -166,7 +166,7 @@ async def test_the_dashboard_shows_the_headers_escaped(client):
 async def test_the_dashboard_says_when_nobody_vouches(client):
     text = await (await client.get("/dashboard")).text()
 
-    assert "did not come through the gateway" in text
+    assert "bypassed the gateway" in text
 
 
 async def test_scripts_run_by_nonce_only(client):

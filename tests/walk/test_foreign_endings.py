@@ -324,7 +324,7 @@ async def test_what_only_the_app_can_do_is_refused(
     assert (reply.status, reply.json()["reason"]) == (409, "session_read_only")
 
 
-async def test_the_organisation_is_changed_in_the_app(
+async def test_the_organization_is_changed_in_the_app(
     custom: Gateway, redis: Server
 ) -> None:
     await both_sign_in(redis)

@@ -1,4 +1,4 @@
-"""`/.gateway/account`: who I am, my organisations, my devices; without a script."""
+"""`/.gateway/account`: who I am, my organizations, my devices; without a script."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -25,12 +25,12 @@ ACCOUNT: Final = "/.gateway/account"
 NOTICES: Final[Mapping[str, str]] = {
     "ended": "That device is signed out.",
     "ended-others": "All other devices are signed out.",
-    "gone": "That device was signed out already.",
-    "switched": "You work in another organisation now.",
+    "gone": "That device is already signed out.",
+    "switched": "Organization switched.",
 }
 """What the page says after a change: the word in its query, the sentence shown."""
 
-_THIS_DEVICE: Final = "This is the device that you are using: sign out instead."
+_THIS_DEVICE: Final = "This is the device you are using. Sign out instead."
 
 
 async def account(context: RequestContext) -> LocalResponse:
@@ -146,7 +146,7 @@ def _notice(query: str | None, session: Session) -> str:
         return ""
     tenant = session.tenants.get(session.active_tenant_id or "")
     if word == "switched" and tenant is not None:
-        return f"You work in {tenant.name} now."
+        return f"Switched to {tenant.name}."
     return NOTICES.get(word, "")
 
 

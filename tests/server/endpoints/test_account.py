@@ -143,7 +143,7 @@ async def test_only_ones_own_live_sessions_are_listed() -> None:
             for word, said in NOTICES.items()
             if word != "switched"
         ),
-        pytest.param("notice=switched", "You work in Acme now.", id="switched"),
+        pytest.param("notice=switched", "Switched to Acme.", id="switched"),
     ],
 )
 async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
@@ -283,7 +283,7 @@ async def test_the_session_in_use_is_not_ended() -> None:
     )
 
     assert (answer.reply.status, context.verdict) == (400, Verdict.REFUSE)
-    assert b"sign out instead" in answer.reply.body
+    assert b"Sign out instead" in answer.reply.body
     assert await lives(services, token.key)
 
 
