@@ -44,11 +44,11 @@ from gateway.server.doors import Door, open_door
 from gateway.server.edge import Edge
 from gateway.server.guessing import count_failed_admin
 from gateway.server.handshakes import serve_tls
-from gateway.server.intake import require_c_parser
 from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.pipeline import Pipeline
 from gateway.server.rejudging import judge_open_streams
 from gateway.server.reporting import Reporter
+from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all

@@ -19,7 +19,7 @@ from aiohttp.web import RequestPayloadError
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
 from gateway.server.exchange import Exchange, OnRequest
-from gateway.server.intake import BODY_BUFFER, READ_AHEAD, Intake
+from gateway.server.request_reader import BODY_BUFFER, READ_AHEAD, RequestReader
 
 _LINGER: Final = 2.0
 """Seconds in which the unread body of a refused request is read and dropped."""
@@ -75,9 +75,9 @@ class ClientConnection(asyncio.Protocol):
         "_held",
         "_idle_since",
         "_idle_timer",
-        "_intake",
         "_loop",
         "_owner",
+        "_reader",
         "_ready",
         "_room",
         "_transport",
@@ -99,7 +99,9 @@ class ClientConnection(asyncio.Protocol):
         self.place = place
         self._owner = owner
         self._loop = owner.loop
-        self._intake = Intake(self, header_bytes=owner.header_bytes, loop=owner.loop)
+        self._reader = RequestReader(
+            self, header_bytes=owner.header_bytes, loop=owner.loop
+        )
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._ready: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -127,7 +129,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def after_plain_chunks(self) -> bool:
         """See Client; where more was read, it cannot be told any more."""
-        return not self._ready and self._intake.after_plain_chunks
+        return not self._ready and self._reader.after_plain_chunks
 
     # asyncio.Protocol
 
@@ -160,7 +162,7 @@ class ClientConnection(asyncio.Protocol):
                 self._tunnel.feed(data)
         elif self._deaf:
             return
-        elif self._intake.upgraded:
+        elif self._reader.upgraded:
             self._hold(data)
         else:
             self._read(data)
@@ -201,14 +203,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         try:
-            found, rest = self._intake.read(data)
+            found, rest = self._reader.read(data)
         except Exception as error:  # noqa: BLE001 - law 7: any bytes
             self._owner.report(error)
             self._transport.abort()
             return
-        self._deaf = self._intake.broken
+        self._deaf = self._reader.broken
         if not found:
-            if self._intake.head_bytes:
+            if self._reader.head_bytes:
                 self._watch_head()
             return
         if self._head_timer is not None:
@@ -224,14 +226,14 @@ class ClientConnection(asyncio.Protocol):
             self._hold(rest)
 
     async def _answer_all(self) -> None:
-        ready, intake = self._ready, self._intake
+        ready, reader = self._ready, self._reader
         on_request = self._owner.on_request
         try:
             while True:
                 if not ready:
                     await self._next_request()
                 self._current = exchange = ready.popleft()
-                intake.taken()
+                reader.mark_dequeued()
                 if self._full & _OF_REQUESTS and len(ready) <= READ_AHEAD // 2:
                     self._go_on_reading(_OF_REQUESTS)
                 answered = await on_request(exchange)
@@ -240,7 +242,7 @@ class ClientConnection(asyncio.Protocol):
                 self._current = None
                 if not answered.keep_alive or not exchange.payload.is_eof():
                     break
-                if intake.upgraded and not ready:
+                if reader.upgraded and not ready:
                     self._decline_upgrade()
                 if ready:
                     # What needs no I/O is answered without a pause: a pipeline of
@@ -254,7 +256,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def _next_request(self) -> None:
         self._idle_since = self._loop.time()
-        if self._intake.head_bytes:
+        if self._reader.head_bytes:
             # It began to come while another request was answered.
             self._watch_head()
         self._wanted = self._loop.create_future()
@@ -274,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _decline_upgrade(self) -> None:
         held, self._held = self._held, b""
-        self._intake.decline_upgrade()
+        self._reader.decline_upgrade()
         if held:
             self.data_received(held)
         if self._full & _OF_REQUESTS:
@@ -295,7 +297,7 @@ class ClientConnection(asyncio.Protocol):
             self._room = self._loop.create_future()
             await self._room
 
-    def become(self, tunnel: Tunnel) -> None:
+    def switch_to_tunnel(self, tunnel: Tunnel) -> None:
         """See Client."""
         if not self.connected:
             raise ConnectionResetError("the client is gone")
@@ -313,8 +315,8 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading: a body, or the other end of a tunnel, is full."""
-        if self._tunnel is None and not self._intake.upgraded:
-            self._intake.pause()
+        if self._tunnel is None and not self._reader.upgraded:
+            self._reader.pause()
         self._stop_reading(_OF_BODY)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -329,7 +331,7 @@ class ClientConnection(asyncio.Protocol):
     def _go_on_reading(self, why: int, *, parse: bool = True) -> None:
         was = self._full
         self._full = was & ~why
-        if parse and not self._intake.upgraded:
+        if parse and not self._reader.upgraded:
             self.data_received(b"")  # what the parser had kept
         if was and not self._full and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -343,18 +345,18 @@ class ClientConnection(asyncio.Protocol):
 
     def _watch_head(self) -> None:
         """See that a head that has begun comes to its end, soon and within its size."""
-        if self._intake.too_much:
+        if self._reader.head_too_large:
             if self.idle:
                 self._turn_away(431, Reason.HEADERS_TOO_LARGE)
             else:
                 # An answer is under way: there is no place for another.
-                self.cut_off()
+                self.abort()
         elif self._head_timer is None and self.idle:
             self._expect_head()
 
     def _too_slow(self) -> None:
         self._head_timer = None
-        if self._intake.head_bytes:
+        if self._reader.head_bytes:
             self._turn_away(408, Reason.REQUEST_TIMEOUT)
         else:
             # Nothing was ever sent: there is no request to answer.
@@ -390,7 +392,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._closer = self._loop.call_later(_LAST_BYTES, self._give_up, left)
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """See Client."""
         transport = self._transport
         if not self.connected:

@@ -21,7 +21,7 @@ from gateway.errors import (
 from gateway.reasons import Reason, Verdict
 from gateway.server.body import BodyStalled, BodyTooLarge
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Answered, Exchange
+from gateway.server.exchange import Exchange, ExchangeResult
 from gateway.server.sending import send_local
 from gateway.server.sign_in_posts import give_back
 
@@ -43,7 +43,7 @@ FAILURES: Final = tuple(error for error, _ in _FAILURES)
 """Any other exception is a defect."""
 
 
-async def limit(context: RequestContext, limited: TooManyAttempts) -> Answered:
+async def limit(context: RequestContext, limited: TooManyAttempts) -> ExchangeResult:
     """Answer 429 to an address that failed too often (RFC 6585, section 4)."""
     context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
     head = context.received_head
@@ -60,7 +60,7 @@ async def limit(context: RequestContext, limited: TooManyAttempts) -> Answered:
         return abort(context.exchange)
 
 
-async def fail(context: RequestContext, error: Exception) -> Answered:
+async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
     """Answer a request that failed, or abort its response."""
     context.verdict = Verdict.ERROR
     if context.sign_in_post is not None:
@@ -83,10 +83,10 @@ async def fail(context: RequestContext, error: Exception) -> Answered:
         return abort(context.exchange)
 
 
-def abort(exchange: Exchange) -> Answered:
+def abort(exchange: Exchange) -> ExchangeResult:
     """Break off, so that what was sent cannot be taken for a complete response."""
-    exchange.client.cut_off()
-    return Answered(keep_alive=False)
+    exchange.client.abort()
+    return ExchangeResult(keep_alive=False)
 
 
 def note_disconnect(context: RequestContext) -> None:

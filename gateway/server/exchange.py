@@ -40,11 +40,11 @@ class Client(Protocol):
         """Wait until the client takes more."""
         ...
 
-    def cut_off(self) -> None:
+    def abort(self) -> None:
         """Close in the middle of an answer, so that it cannot be taken for whole."""
         ...
 
-    def become(self, tunnel: Tunnel) -> None:
+    def switch_to_tunnel(self, tunnel: Tunnel) -> None:
         """Carry bytes for a tunnel from now on; no request follows.
 
         Raises:
@@ -59,30 +59,30 @@ class Exchange:
     `web.Request` decodes, joins and guesses (path, url, cookies); no decision may
     read those, so they are not even made.
 
-    asked    what the parser read, or why it could not
+    message  what the parser read, or why it could not
     payload  the body as it comes
     client   whom the answer goes to
-    fat      the head may be above its limit, for all that was counted
+    maybe_oversized  the head may be above its limit, for all that was counted
     """
 
-    __slots__ = ("asked", "client", "fat", "payload")
+    __slots__ = ("client", "maybe_oversized", "message", "payload")
 
     def __init__(
         self,
-        asked: RawRequestMessage | BadRequest,
+        message: RawRequestMessage | BadRequest,
         payload: StreamReader,
         client: Client,
         *,
-        fat: bool = False,
+        maybe_oversized: bool = False,
     ) -> None:
-        self.asked = asked
+        self.message = message
         self.payload = payload
         self.client = client
-        self.fat = fat
+        self.maybe_oversized = maybe_oversized
 
 
 @dataclass(slots=True)
-class Answered:
+class ExchangeResult:
     """What the handler gives back: the answer is written. May a request follow?"""
 
     keep_alive: bool
@@ -91,6 +91,6 @@ class Answered:
 class OnRequest(Protocol):
     """What a connection calls for each of its requests."""
 
-    def __call__(self, exchange: Exchange) -> Awaitable[Answered]:
+    def __call__(self, exchange: Exchange) -> Awaitable[ExchangeResult]:
         """Answer one request; never raises but for cancellation."""
         ...

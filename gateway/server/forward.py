@@ -9,7 +9,7 @@ from gateway.server.app_answers import heed_answer
 from gateway.server.apply_handoff import apply_handoff
 from gateway.server.body import ClientBody
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Answered
+from gateway.server.exchange import ExchangeResult
 from gateway.server.hand_off import read_hand_off
 from gateway.server.runtime import Application
 from gateway.server.sending import relay, send_whole, wait_for
@@ -21,7 +21,7 @@ from gateway.sessions.authenticate import Authenticated
 from gateway.spine.outcome import Forward
 
 
-async def forward(context: RequestContext, outcome: Forward) -> Answered:
+async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
     """Forward one request; the body streams both ways.
 
     Raises:
@@ -49,7 +49,7 @@ async def forward(context: RequestContext, outcome: Forward) -> Answered:
 
 async def _exchange(
     context: RequestContext, outcome: Forward, application: Application
-) -> Answered:
+) -> ExchangeResult:
     edge, head = context.services.edge, context.head
     began = edge.ticks()
     if head.websocket is not None:
@@ -105,7 +105,7 @@ async def _respond(
     application: Application,
     response: UpstreamResponse,
     cookies: Sequence[str],
-) -> Answered:
+) -> ExchangeResult:
     runtime = context.runtime
     if context.rules.foreign is not None:
         await heed_answer(response.headers, context)
@@ -149,7 +149,7 @@ async def _upload(
     def cut(reason: Reason) -> None:
         if reason is not Reason.DRAINING and not exchange.payload.is_eof():
             context.abort_reason = reason
-            exchange.client.cut_off()
+            exchange.client.abort()
 
     streams = context.services.streams
     stream = OpenStream(
@@ -184,10 +184,10 @@ async def _send_with_body(
 
 
 async def _while_allowed(
-    relayed: Coroutine[None, None, Answered],
+    relayed: Coroutine[None, None, ExchangeResult],
     response: UpstreamResponse,
     context: RequestContext,
-) -> Answered:
+) -> ExchangeResult:
     """Relay a stream for as long as its session lives and its route lets it in.
 
     An endless one ends at once when the gateway is to stop: its client connects
@@ -203,7 +203,7 @@ async def _while_allowed(
         # breaks off, and the page's next request gets the reason.
         context.abort_reason = reason
         response.abort()
-        context.exchange.client.cut_off()
+        context.exchange.client.abort()
 
     services = context.services
     stream = OpenStream(

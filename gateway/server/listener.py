@@ -139,7 +139,7 @@ class ClientServer:
                 await self.wait_until_empty()
         tasks = [connection.task for connection in self.connections]
         for connection in tuple(self.connections):
-            connection.cut_off()
+            connection.abort()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -15,7 +15,7 @@ from gateway.server.caller import note_end, query_store
 from gateway.server.context import RequestContext, Services
 from gateway.server.endings import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.endpoints import answer_locally
-from gateway.server.exchange import Answered, Exchange
+from gateway.server.exchange import Exchange, ExchangeResult
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request
@@ -39,7 +39,7 @@ class Pipeline:
         self.runtime = runtime
         self._services = services
 
-    async def __call__(self, exchange: Exchange) -> Answered:
+    async def __call__(self, exchange: Exchange) -> ExchangeResult:
         """Handle one request; see OnRequest."""
         services = self._services
         context = RequestContext(
@@ -71,7 +71,7 @@ class Pipeline:
             services.report.ended(context)
 
 
-async def _handle(context: RequestContext) -> Answered:
+async def _handle(context: RequestContext) -> ExchangeResult:
     edge, rules = context.services.edge, context.rules
     head = read_request(context, span_id=edge.hex(8))
     if isinstance(head, BadRequest):
@@ -135,7 +135,7 @@ async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond
     return step
 
 
-async def _respond(context: RequestContext, outcome: Respond) -> Answered:
+async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
     context.ended_as(outcome.verdict, outcome.reason)
     context.route = outcome.route
     session = outcome.session

@@ -11,11 +11,11 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
     A request that the parser could not read comes as the parser's refusal.
     """
     exchange, runtime = context.exchange, context.runtime
-    message, client = exchange.asked, exchange.client
+    message, client = exchange.message, exchange.client
     if isinstance(message, BadRequest):
         return message
     raw_headers = message.raw_headers
-    if exchange.fat:
+    if exchange.maybe_oversized:
         size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
         if size > runtime.limits.header_bytes:
             return BadRequest(

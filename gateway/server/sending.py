@@ -16,7 +16,7 @@ from gateway.server.answer import (
     relayed_head,
 )
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Answered, Client
+from gateway.server.exchange import Client, ExchangeResult
 from gateway.spine.answers import Answer
 
 _PATIENCE: Final = 30.0
@@ -29,7 +29,7 @@ async def send_local(
     cookies: Sequence[str] = (),
     *,
     close: bool = False,
-) -> Answered:
+) -> ExchangeResult:
     """Send a response of the gateway's own.
 
     Raises:
@@ -58,7 +58,7 @@ async def send_local(
     )
     if client.writing_paused:
         await wait_for(client, _PATIENCE)
-    return Answered(keep_alive=keep_alive)
+    return ExchangeResult(keep_alive=keep_alive)
 
 
 def send_whole(
@@ -67,7 +67,7 @@ def send_whole(
     rules: AnswerRules,
     cookies: Sequence[str],
     content: bytes,
-) -> Answered:
+) -> ExchangeResult:
     """Relay a response that has arrived completely, in one write.
 
     Raises:
@@ -79,7 +79,7 @@ def send_whole(
     status_and_fields = _relayed(context, response, rules, cookies, length, keep_alive)
     context.body_bytes = len(content)
     context.exchange.client.send(status_and_fields + content)
-    return Answered(keep_alive=keep_alive)
+    return ExchangeResult(keep_alive=keep_alive)
 
 
 async def relay(
@@ -88,7 +88,7 @@ async def relay(
     rules: AnswerRules,
     cookies: Sequence[str],
     patience: float,
-) -> Answered:
+) -> ExchangeResult:
     """Relay a response as it arrives, at the pace of the client.
 
     `patience` is for how many seconds the client may read nothing.
@@ -112,7 +112,7 @@ async def relay(
     if chunked:
         client.send(b"0\r\n\r\n")
     # The head may have been written before the gateway began to drain.
-    return Answered(keep_alive=keep_alive and not context.services.draining)
+    return ExchangeResult(keep_alive=keep_alive and not context.services.draining)
 
 
 def _relayed(

@@ -12,7 +12,7 @@ from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.answer import NO_BODY, relayed_head
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Answered
+from gateway.server.exchange import ExchangeResult
 from gateway.server.streams import OpenStream
 
 _POLICY: Final = 1008
@@ -31,7 +31,7 @@ _SWITCHING: Final = (
 
 async def run_tunnel(
     context: RequestContext, tunnel: Tunnel, cookies: Sequence[str]
-) -> Answered:
+) -> ExchangeResult:
     """Answer the handshake, and carry bytes until one side or the session ends."""
     client, services = context.exchange.client, context.services
     context.status, context.responded = 101, True
@@ -54,7 +54,7 @@ async def run_tunnel(
                 now=context.now,
             )
         )
-        client.become(tunnel)
+        client.switch_to_tunnel(tunnel)
         services.streams.add(stream)
         services.report.opened("websocket")
         try:
@@ -62,7 +62,7 @@ async def run_tunnel(
         finally:
             services.streams.remove(stream)
             services.report.closed("websocket")
-        return Answered(keep_alive=False)
+        return ExchangeResult(keep_alive=False)
     except BaseException:
         tunnel.abort()
         raise

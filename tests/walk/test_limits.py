@@ -164,7 +164,7 @@ async def read_up_to(gateway: Gateway, raw: bytes) -> None:
     """Wait until the gateway has read this from its only client."""
     [connection] = gateway.app._client_server.connections
     async with asyncio.timeout(PATIENCE):
-        while not raw.endswith(connection._intake.last_read):
+        while not raw.endswith(connection._reader.last_read):
             await asyncio.sleep(0)
 
 

@@ -40,7 +40,7 @@ _KEPT: Final = 10
 """Bytes of the last read that are kept: one less than the longest of _FOREIGN."""
 
 
-class Intake:
+class RequestReader:
     """Reads the requests of one connection.
 
     last_read   the end of what was read last
@@ -125,15 +125,18 @@ class Intake:
             return (self._refused(_ANOTHER_PROTOCOL),), b""
         # Without data it is what the parser had kept, of which nothing was counted.
         size = self.head_bytes + len(data) if data else inf
-        fat = self._uncounted or size > self._limit
+        maybe_oversized = self._uncounted or size > self._limit
         self._uncounted = not data.endswith(_HEAD_END)
         self.head_bytes = 0
         self._body = found[-1][1]
         client = self._client
-        return [Exchange(asked, body, client, fat=fat) for asked, body in found], rest
+        return [
+            Exchange(message, body, client, maybe_oversized=maybe_oversized)
+            for message, body in found
+        ], rest
 
     @property
-    def too_much(self) -> bool:
+    def head_too_large(self) -> bool:
         """Tell whether a head is too large before it has come to its end."""
         return self.head_bytes > self._limit + LINE_LIMIT
 
@@ -149,7 +152,7 @@ class Intake:
         # A line of trailers has a colon, so none of them can look like a last chunk.
         return self.last_read.endswith(_LAST_CHUNK)
 
-    def taken(self) -> None:
+    def mark_dequeued(self) -> None:
         """Hear that a request has its turn: there is room for one more."""
         self._parser.message_consumed()
 

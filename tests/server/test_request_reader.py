@@ -9,7 +9,7 @@ from aiohttp.web import RequestPayloadError
 
 from gateway.http.refusal import BadRequest
 from gateway.server.exchange import Exchange
-from gateway.server.intake import READ_AHEAD, Intake
+from gateway.server.request_reader import READ_AHEAD, RequestReader
 
 
 class Reading:
@@ -18,36 +18,36 @@ class Reading:
     connected = True
 
     def __init__(self) -> None:
-        self.intake: Intake
+        self.reader: RequestReader
 
     def pause_reading(self) -> None:
-        self.intake.pause()
+        self.reader.pause()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         pass
 
 
-def an_intake(header_bytes: int = 32_768) -> Intake:
+def a_reader(header_bytes: int = 32_768) -> RequestReader:
     client: Any = Reading()
     loop = asyncio.get_running_loop()
-    client.intake = Intake(client, header_bytes=header_bytes, loop=loop)
-    return client.intake
+    client.reader = RequestReader(client, header_bytes=header_bytes, loop=loop)
+    return client.reader
 
 
-def read(intake: Intake, *pieces: bytes) -> list[Exchange]:
+def read(reader: RequestReader, *pieces: bytes) -> list[Exchange]:
     found = []
     for piece in pieces:
-        found += intake.read(piece)[0]
-        if intake.broken:
+        found += reader.read(piece)[0]
+        if reader.broken:
             break
     return found
 
 
 def told(found: list[Exchange]) -> list[object]:
     return [
-        (each.asked.status, each.asked.reason.value)
-        if isinstance(each.asked, BadRequest)
-        else each.asked.path
+        (each.message.status, each.message.reason.value)
+        if isinstance(each.message, BadRequest)
+        else each.message.path
         for each in found
     ]
 
@@ -70,11 +70,11 @@ FOREIGN = [
 @pytest.mark.parametrize("raw", FOREIGN, ids=lambda raw: raw[:20].decode())
 async def test_another_protocol_is_not_taken_for_http(raw: bytes) -> None:
     for at in range(1, len(raw) + 1):
-        intake = an_intake()
+        reader = a_reader()
 
-        found = read(intake, raw[:at], raw[at:])
+        found = read(reader, raw[:at], raw[at:])
 
-        assert intake.broken
+        assert reader.broken
         [(status, _)] = told(found)
         assert status in {400, 505}
 
@@ -86,11 +86,11 @@ async def test_another_protocol_is_not_taken_for_http_after_a_request(
     one_by_one = [raw[n : n + 1] for n in range(len(raw))]
     for before in (get("/one"), CHUNKED + b"1\r\na\r\n0\r\n\r\n"):
         for pieces in ([before + raw], [before, raw], [before, *one_by_one]):
-            intake = an_intake()
+            reader = a_reader()
 
-            found = read(intake, *pieces)
+            found = read(reader, *pieces)
 
-            assert intake.broken
+            assert reader.broken
             assert "/x" not in told(found)
 
 
@@ -103,32 +103,32 @@ async def test_another_protocol_is_not_taken_for_http_after_a_request(
     ],
 )
 async def test_the_name_of_another_protocol_may_be_said(raw: bytes) -> None:
-    intake = an_intake()
+    reader = a_reader()
 
-    found = read(intake, raw)
+    found = read(reader, raw)
 
-    assert not intake.broken
-    assert isinstance(found[0].asked, RawRequestMessage)
+    assert not reader.broken
+    assert isinstance(found[0].message, RawRequestMessage)
 
 
 async def test_a_body_may_hold_a_request_of_another_protocol() -> None:
-    intake = an_intake()
+    reader = a_reader()
     head = b"PUT /up HTTP/1.1\r\nHost: a\r\nContent-Length: 22\r\n\r\n"
 
-    found = read(intake, head, b"GET / RTSP/1.0\r\n\r\n", b"last", get("/next"))
+    found = read(reader, head, b"GET / RTSP/1.0\r\n\r\n", b"last", get("/next"))
 
     assert told(found) == ["/up", "/next"]
 
 
 async def test_a_body_that_breaks_its_framing_is_told_to_who_reads_it() -> None:
-    intake = an_intake()
-    [upload] = read(intake, CHUNKED + b"2\r\nab\r\n")
+    reader = a_reader()
+    [upload] = read(reader, CHUNKED + b"2\r\nab\r\n")
     assert await upload.payload.readany() == b"ab"
 
-    found = read(intake, b"zz\r\n")
+    found = read(reader, b"zz\r\n")
 
     assert found == []
-    assert intake.broken
+    assert reader.broken
     with pytest.raises(RequestPayloadError):
         await upload.payload.readany()
 
@@ -147,26 +147,26 @@ async def test_a_body_that_breaks_its_framing_is_told_to_who_reads_it() -> None:
     ],
 )
 async def test_what_is_no_request_says_why(raw: bytes, why: tuple[int, str]) -> None:
-    intake = an_intake()
+    reader = a_reader()
 
-    assert told(read(intake, raw)) == [why]
-    assert intake.broken
+    assert told(read(reader, raw)) == [why]
+    assert reader.broken
 
 
 async def test_a_head_is_counted_while_it_comes() -> None:
-    intake = an_intake(header_bytes=1000)
+    reader = a_reader(header_bytes=1000)
     part = b"X: " + b"a" * 500 + b"\r\n"
 
-    read(intake, b"GET / HTTP/1.1\r\nHost: a\r\n", *[part] * 30)
+    read(reader, b"GET / HTTP/1.1\r\nHost: a\r\n", *[part] * 30)
 
-    assert not intake.too_much
-    assert intake.head_bytes == 25 + 30 * len(part)
-    read(intake, *[part] * 10)
-    assert intake.too_much
+    assert not reader.head_too_large
+    assert reader.head_bytes == 25 + 30 * len(part)
+    read(reader, *[part] * 10)
+    assert reader.head_too_large
 
 
 @pytest.mark.parametrize(
-    ("pieces", "fat"),
+    ("pieces", "maybe_oversized"),
     [
         pytest.param([get("/x")], [False], id="small"),
         pytest.param([get("/x", "X: " + "a" * 1000)], [True], id="large"),
@@ -185,37 +185,37 @@ async def test_a_head_is_counted_while_it_comes() -> None:
     ],
 )
 async def test_a_head_that_may_be_too_large_is_marked(
-    pieces: list[bytes], fat: list[bool]
+    pieces: list[bytes], maybe_oversized: list[bool]
 ) -> None:
-    intake = an_intake(header_bytes=1000)
+    reader = a_reader(header_bytes=1000)
 
-    assert [each.fat for each in read(intake, *pieces)] == fat
+    assert [each.maybe_oversized for each in read(reader, *pieces)] == maybe_oversized
 
 
 async def test_no_more_is_read_than_can_wait() -> None:
-    intake = an_intake()
+    reader = a_reader()
 
-    found = read(intake, get("/x") * 3 * READ_AHEAD)
+    found = read(reader, get("/x") * 3 * READ_AHEAD)
     assert len(found) == READ_AHEAD
     for _ in found:
-        intake.taken()
-    more = read(intake, b"")
+        reader.mark_dequeued()
+    more = read(reader, b"")
 
     assert len(more) == READ_AHEAD
-    assert all(each.fat for each in more)  # nothing of these was counted
+    assert all(each.maybe_oversized for each in more)  # nothing of these was counted
 
 
 async def test_what_follows_an_upgrade_is_left_as_it_is() -> None:
-    intake = an_intake()
+    reader = a_reader()
     asks = get("/ws", "Connection: Upgrade", "Upgrade: websocket")
 
-    found, rest = intake.read(asks + b"\x81\x00")
+    found, rest = reader.read(asks + b"\x81\x00")
 
     assert told(list(found)) == ["/ws"]
-    assert intake.upgraded
+    assert reader.upgraded
     assert rest == b"\x81\x00"
-    intake.decline_upgrade()
-    assert told(read(intake, get("/next"))) == ["/next"]
+    reader.decline_upgrade()
+    assert told(read(reader, get("/next"))) == ["/next"]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ async def test_what_follows_an_upgrade_is_left_as_it_is() -> None:
 async def test_a_body_with_trailers_is_told_from_one_without(
     end: list[bytes], plain: bool
 ) -> None:
-    intake = an_intake()
+    reader = a_reader()
 
-    read(intake, CHUNKED, b"2\r\nab\r\n", *end)
+    read(reader, CHUNKED, b"2\r\nab\r\n", *end)
 
-    assert intake.after_plain_chunks is plain
+    assert reader.after_plain_chunks is plain
