@@ -165,7 +165,7 @@ class App:
         self._client_server = ClientServer(
             self._pipeline,
             limits=_listener_limits(config),
-            last_word=self._last_word,
+            early_error_response=self._early_error_response,
             report=self._reporter.crashed,
             is_shared=self._is_shared,
             loop=loop,
@@ -376,7 +376,7 @@ class App:
     async def _not_draining(self) -> str | None:
         return "shutting down" if self._services.draining else None
 
-    def _last_word(self, status: int, reason: Reason, peer: str) -> bytes:
+    def _early_error_response(self, status: int, reason: Reason, peer: str) -> bytes:
         """Write a whole answer for a connection that has no request to speak of."""
         request_id = self._edge.hex(16)
         now = self._edge.now()

@@ -1,8 +1,9 @@
-"""One connection of a client: its requests one after the other, and its end.
+"""Server side of one HTTP/1.x client connection.
 
-One task answers them in their order. How large a head may be is the intake's
-business; when it must have come, and for how long a client may be silent or take
-nothing, is kept here.
+`ClientConnection` feeds received bytes to its `RequestReader`, queues complete request
+heads, and runs the handler for one request at a time, in order. After an upgrade it
+passes bytes to the tunnel. It enforces the header, keep-alive, linger and final-write
+timeouts; the reader limits the size of a head.
 """
 
 import asyncio
@@ -22,15 +23,15 @@ from gateway.server.exchange import Exchange, OnRequest
 from gateway.server.request_reader import BODY_BUFFER, READ_AHEAD, RequestReader
 
 _LINGER: Final = 2.0
-"""Seconds in which the unread body of a refused request is read and dropped."""
-_LAST_BYTES: Final = 30.0
-"""Seconds in which a client takes something of the last that it is sent."""
+"""Seconds for which the unread body of a rejected request is read and discarded."""
+_FINAL_WRITE: Final = 30.0
+"""Seconds within which the send buffer must shrink after `close`."""
 _RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time to linger: what is closed so is reset."""
+"""SO_LINGER with a timeout of zero: close(2) sends a RST."""
 
 
 class Place:
-    """The place of a connection; `client` is what it is counted by, if it is."""
+    """One of the connections that are allowed; `client` is its key in the shares."""
 
     __slots__ = ("client", "taken")
 
@@ -39,50 +40,50 @@ class Place:
         self.taken = True
 
 
-class Owner(Protocol):
-    """What a connection needs to know from, and tell, the server it is of."""
+class ConnectionManager(Protocol):
+    """The server that a connection belongs to: settings and callbacks."""
 
     loop: asyncio.AbstractEventLoop
     header_bytes: int
     request_headers: float
     keepalive: float
     on_request: OnRequest
-    last_word: Callable[[int, Reason, str], bytes]
+    early_error_response: Callable[[int, Reason, str], bytes]
     report: Callable[[BaseException | None], None]
 
     def place_for(self, peer: str) -> Place | Reason:
-        """Take a place for a connection from `peer`, or return why there is none."""
+        """Reserve a place for a connection from `peer`; return a reason if none is free."""
         ...
 
     def opened(self, connection: "ClientConnection") -> None:
-        """Remember a connection until it is closed."""
+        """Register an open connection."""
         ...
 
     def closed(self, connection: "ClientConnection") -> None:
-        """Forget a connection, and free its place."""
+        """Unregister a closed connection and free its place."""
         ...
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection of a client; the Client of its exchanges."""
+    """A client connection; implements `Client` for its exchanges."""
 
     __slots__ = (
-        "_closer",
+        "_close_timer",
         "_current",
-        "_deaf",
-        "_full",
+        "_discard_input",
+        "_drain_waiter",
         "_head_timer",
-        "_held",
         "_idle_since",
         "_idle_timer",
         "_loop",
-        "_owner",
+        "_manager",
+        "_pause_reasons",
         "_reader",
         "_ready",
-        "_room",
+        "_request_waiter",
         "_transport",
         "_tunnel",
-        "_wanted",
+        "_upgrade_data",
         "connected",
         "ends_with_connection",
         "peer",
@@ -93,28 +94,32 @@ class ClientConnection(asyncio.Protocol):
     )
 
     task: "asyncio.Task[None]"
-    """Answers the requests; ends with the connection."""
+    """Handles the requests; cancelled when the connection is lost."""
 
-    def __init__(self, owner: Owner, place: Place | None = None) -> None:
+    def __init__(self, manager: ConnectionManager, place: Place | None = None) -> None:
         self.place = place
-        self._owner = owner
-        self._loop = owner.loop
+        self._manager = manager
+        self._loop = manager.loop
         self._reader = RequestReader(
-            self, header_bytes=owner.header_bytes, loop=owner.loop
+            self, header_bytes=manager.header_bytes, loop=manager.loop
         )
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._ready: deque[Exchange] = deque()
         self._current: Exchange | None = None
-        self._wanted: asyncio.Future[None] | None = None  # a request
-        self._room: asyncio.Future[None] | None = None  # to write in
-        self._held = b""  # what followed a request for another protocol
+        self._request_waiter: asyncio.Future[None] | None = (
+            None  # set by a queued request
+        )
+        self._drain_waiter: asyncio.Future[None] | None = (
+            None  # set by a drained buffer
+        )
+        self._upgrade_data = b""  # bytes after an upgrade request
         self._tunnel: Tunnel | None = None
-        self._deaf = False  # what comes is dropped
-        self._full = 0  # _OF_REQUESTS, _OF_BODY: why the client is not read
+        self._discard_input = False  # received bytes are dropped
+        self._pause_reasons = 0  # bits: _QUEUE_FULL, _BODY_FULL
         self._head_timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
-        self._closer: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self.connected = False
         self.writing_paused = False
         self.ends_with_connection = False
@@ -123,19 +128,19 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Tell whether the connection waits for a request."""
+        """Whether no request is queued or being handled."""
         return self._current is None and not self._ready
 
     @property
     def after_plain_chunks(self) -> bool:
-        """See Client; where more was read, it cannot be told any more."""
+        """See Client; False once another request has been read."""
         return not self._ready and self._reader.after_plain_chunks
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or turn it away at the limit."""
-        owner = self._owner
+        """Register the connection; reject it with 503 or 429 if a limit is reached."""
+        manager = self._manager
         self._transport = transport  # type: ignore[assignment] # a stream's
         self.connected = True
         self.peer = _peer_of(transport)
@@ -144,40 +149,42 @@ class ClientConnection(asyncio.Protocol):
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
             )
-        self.task = self._loop.create_task(self._answer_all())
-        owner.opened(self)
+        self.task = self._loop.create_task(self._handle_requests())
+        manager.opened(self)
         if self.place is None:
-            found = owner.place_for(self.peer)
+            found = manager.place_for(self.peer)
             if isinstance(found, Reason):
-                self._turn_away(REFUSED[found], found)
+                self._reject(LIMIT_STATUS[found], found)
                 return
             self.place = found
         self._expect_head()
-        self._idle_timer = self._loop.call_later(owner.keepalive, self._idled)
+        self._idle_timer = self._loop.call_later(
+            manager.keepalive, self._on_keepalive_timer
+        )
 
     def data_received(self, data: bytes) -> None:
-        """Give what came to whom it is for."""
+        """Dispatch bytes to the tunnel, the upgrade buffer or the request reader."""
         if self._tunnel is not None:
             if data:
                 self._tunnel.feed(data)
-        elif self._deaf:
+        elif self._discard_input:
             return
         elif self._reader.upgraded:
-            self._hold(data)
+            self._buffer_upgrade_data(data)
         else:
             self._read(data)
 
     def eof_received(self) -> None:
-        """Take the client's end of sending for the end of the connection."""
+        """Treat a half-close as the end of the connection: asyncio closes it."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End what is going on: the request, and so the upstream's; the tunnel."""
+        """Cancel the request handler, and with it the upstream request; end the tunnel."""
         self.connected = False
-        self._deaf = True
-        for timer in (self._head_timer, self._idle_timer, self._closer):
+        self._discard_input = True
+        for timer in (self._head_timer, self._idle_timer, self._close_timer):
             if timer is not None:
                 timer.cancel()
-        self._owner.closed(self)
+        self._manager.closed(self)
         if self._current is not None:
             gone = exc or ConnectionResetError("the client is gone")
             self._current.payload.set_exception(gone)
@@ -186,29 +193,29 @@ class ClientConnection(asyncio.Protocol):
             self._tunnel.feed_eof()
 
     def pause_writing(self) -> None:
-        """Hear that the client reads more slowly than it is sent to."""
+        """Stop reading from the upstream of a tunnel: the send buffer is full."""
         self.writing_paused = True
         if self._tunnel is not None:
             self._tunnel.pause_upstream_reading()
 
     def resume_writing(self) -> None:
-        """Hear that the client took what there was."""
+        """Resume writing after the send buffer has drained."""
         self.writing_paused = False
         if self._tunnel is not None:
             self._tunnel.resume_upstream_reading()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
 
     # Requests
 
     def _read(self, data: bytes) -> None:
         try:
             found, rest = self._reader.read(data)
-        except Exception as error:  # noqa: BLE001 - law 7: any bytes
-            self._owner.report(error)
+        except Exception as error:  # noqa: BLE001 - invariant 7: any bytes
+            self._manager.report(error)
             self._transport.abort()
             return
-        self._deaf = self._reader.broken
+        self._discard_input = self._reader.broken
         if not found:
             if self._reader.head_bytes:
                 self._watch_head()
@@ -217,25 +224,25 @@ class ClientConnection(asyncio.Protocol):
             self._head_timer.cancel()
             self._head_timer = None
         self._ready += found
-        if self._wanted is not None:
-            self._wanted.set_result(None)
-            self._wanted = None
+        if self._request_waiter is not None:
+            self._request_waiter.set_result(None)
+            self._request_waiter = None
         if len(self._ready) >= READ_AHEAD:
-            self._stop_reading(_OF_REQUESTS)
+            self._add_pause_reason(_QUEUE_FULL)
         if rest:
-            self._hold(rest)
+            self._buffer_upgrade_data(rest)
 
-    async def _answer_all(self) -> None:
+    async def _handle_requests(self) -> None:
         ready, reader = self._ready, self._reader
-        on_request = self._owner.on_request
+        on_request = self._manager.on_request
         try:
             while True:
                 if not ready:
                     await self._next_request()
                 self._current = exchange = ready.popleft()
                 reader.mark_dequeued()
-                if self._full & _OF_REQUESTS and len(ready) <= READ_AHEAD // 2:
-                    self._go_on_reading(_OF_REQUESTS)
+                if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
+                    self._remove_pause_reason(_QUEUE_FULL)
                 answered = await on_request(exchange)
                 if not exchange.payload.is_eof():
                     await self._linger(exchange.payload)
@@ -245,11 +252,11 @@ class ClientConnection(asyncio.Protocol):
                 if reader.upgraded and not ready:
                     self._decline_upgrade()
                 if ready:
-                    # What needs no I/O is answered without a pause: a pipeline of
-                    # such requests would keep every other connection waiting.
+                    # A handler without I/O never yields: a pipeline of such requests
+                    # would block every other connection.
                     await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001 - the last to hear of it
-            self._owner.report(error)
+        except Exception as error:  # noqa: BLE001 - logged here or never
+            self._manager.report(error)
             self._transport.abort()
         else:
             self.close()
@@ -257,32 +264,32 @@ class ClientConnection(asyncio.Protocol):
     async def _next_request(self) -> None:
         self._idle_since = self._loop.time()
         if self._reader.head_bytes:
-            # It began to come while another request was answered.
+            # It began to arrive while another request was handled.
             self._watch_head()
-        self._wanted = self._loop.create_future()
-        await self._wanted
+        self._request_waiter = self._loop.create_future()
+        await self._request_waiter
 
     async def _linger(self, payload: StreamReader) -> None:
-        """Read on for a while: closed with bytes unread, the answer may be lost."""
+        """Discard input for a while: closing with unread bytes resets the response."""
         with suppress(TimeoutError, RequestPayloadError, ConnectionError):
             async with asyncio.timeout(_LINGER):
                 while not payload.is_eof():
                     await payload.readany()
 
-    def _hold(self, data: bytes) -> None:
-        self._held += data
-        if len(self._held) >= BODY_BUFFER:
-            self._stop_reading(_OF_REQUESTS)
+    def _buffer_upgrade_data(self, data: bytes) -> None:
+        self._upgrade_data += data
+        if len(self._upgrade_data) >= BODY_BUFFER:
+            self._add_pause_reason(_QUEUE_FULL)
 
     def _decline_upgrade(self) -> None:
-        held, self._held = self._held, b""
+        held, self._upgrade_data = self._upgrade_data, b""
         self._reader.decline_upgrade()
         if held:
             self.data_received(held)
-        if self._full & _OF_REQUESTS:
-            self._go_on_reading(_OF_REQUESTS)
+        if self._pause_reasons & _QUEUE_FULL:
+            self._remove_pause_reason(_QUEUE_FULL)
 
-    # Answers
+    # Responses
 
     def send(self, data: bytes) -> None:
         """See Client."""
@@ -294,8 +301,8 @@ class ClientConnection(asyncio.Protocol):
     async def drained(self) -> None:
         """See Client."""
         if self.writing_paused:
-            self._room = self._loop.create_future()
-            await self._room
+            self._drain_waiter = self._loop.create_future()
+            await self._drain_waiter
 
     def switch_to_tunnel(self, tunnel: Tunnel) -> None:
         """See Client."""
@@ -306,120 +313,129 @@ class ClientConnection(asyncio.Protocol):
         if self.writing_paused:
             tunnel.pause_upstream_reading()
         tunnel.attach(self._transport)
-        held, self._held = self._held, b""
+        held, self._upgrade_data = self._upgrade_data, b""
         if held:
             tunnel.feed(held)
-        self._go_on_reading(_OF_REQUESTS)
+        self._remove_pause_reason(_QUEUE_FULL)
 
-    # Reading: the body's reader and a tunnel pause and resume it, too
+    # Flow control; the body's reader and a tunnel call these, too
 
     def pause_reading(self) -> None:
-        """Stop reading: a body, or the other end of a tunnel, is full."""
+        """Stop reading: the body buffer, or the other end of a tunnel, is full."""
         if self._tunnel is None and not self._reader.upgraded:
             self._reader.pause()
-        self._stop_reading(_OF_BODY)
+        self._add_pause_reason(_BODY_FULL)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on."""
-        self._go_on_reading(_OF_BODY, parse=resume_parser)
+        """Resume reading; `resume_parser` also parses what is buffered."""
+        self._remove_pause_reason(_BODY_FULL, parse=resume_parser)
 
-    def _stop_reading(self, why: int) -> None:
-        if not self._full and not self._transport.is_closing():
+    def _add_pause_reason(self, why: int) -> None:
+        if not self._pause_reasons and not self._transport.is_closing():
             self._transport.pause_reading()
-        self._full |= why
+        self._pause_reasons |= why
 
-    def _go_on_reading(self, why: int, *, parse: bool = True) -> None:
-        was = self._full
-        self._full = was & ~why
+    def _remove_pause_reason(self, why: int, *, parse: bool = True) -> None:
+        was = self._pause_reasons
+        self._pause_reasons = was & ~why
         if parse and not self._reader.upgraded:
-            self.data_received(b"")  # what the parser had kept
-        if was and not self._full and not self._transport.is_closing():
+            self.data_received(b"")  # parses what is buffered
+        if was and not self._pause_reasons and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    # Times
+    # Timeouts
 
     def _expect_head(self) -> None:
         self._head_timer = self._loop.call_later(
-            self._owner.request_headers, self._too_slow
+            self._manager.request_headers, self._on_head_timeout
         )
 
     def _watch_head(self) -> None:
-        """See that a head that has begun comes to its end, soon and within its size."""
+        """Enforce the size limit and the timeout of an incomplete head."""
         if self._reader.head_too_large:
             if self.idle:
-                self._turn_away(431, Reason.HEADERS_TOO_LARGE)
+                self._reject(431, Reason.HEADERS_TOO_LARGE)
             else:
-                # An answer is under way: there is no place for another.
+                # A response has begun, so no other can be sent.
                 self.abort()
         elif self._head_timer is None and self.idle:
             self._expect_head()
 
-    def _too_slow(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._head_timer = None
         if self._reader.head_bytes:
-            self._turn_away(408, Reason.REQUEST_TIMEOUT)
+            self._reject(408, Reason.REQUEST_TIMEOUT)
         else:
-            # Nothing was ever sent: there is no request to answer.
+            # The client sent nothing, so there is no request to answer.
             self.close()
 
-    def _idled(self) -> None:
-        left = self._owner.keepalive
+    def _on_keepalive_timer(self) -> None:
+        left = self._manager.keepalive
         if self.idle and self._head_timer is None:
             left += self._idle_since - self._loop.time()
         if left <= 0:
             self.close()
             return
-        # One timer for the whole life of the connection: none for each request.
-        self._idle_timer = self._loop.call_later(left, self._idled)
+        # One timer for the life of the connection, none per request.
+        self._idle_timer = self._loop.call_later(left, self._on_keepalive_timer)
 
-    # The end
+    # Closing
 
     def close(self) -> None:
-        """Close when what was written is sent, if the client takes it."""
-        self._deaf = True
+        """Stop processing input and close after pending data is written.
+
+        Aborts if the send buffer does not shrink for `_FINAL_WRITE` seconds.
+        """
+        self._discard_input = True
         transport = self._transport
         if transport.is_closing():
             return
         transport.close()
         left = transport.get_write_buffer_size()
         if left:
-            self._closer = self._loop.call_later(_LAST_BYTES, self._give_up, left)
+            self._close_timer = self._loop.call_later(
+                _FINAL_WRITE, self._abort_if_stalled, left
+            )
 
-    def _give_up(self, before: int) -> None:
+    def _abort_if_stalled(self, before: int) -> None:
         left = self._transport.get_write_buffer_size()
         if left == before:
             self._transport.abort()
         else:
-            self._closer = self._loop.call_later(_LAST_BYTES, self._give_up, left)
+            self._close_timer = self._loop.call_later(
+                _FINAL_WRITE, self._abort_if_stalled, left
+            )
 
     def abort(self) -> None:
         """See Client."""
         transport = self._transport
         if not self.connected:
             return
-        self._deaf = True
+        self._discard_input = True
         if self.ends_with_connection:
             # RFC 9112, section 8: a body that ends with the connection is whole
             # when the connection was closed in order, and only then.
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, _RESET
             )
-        # Not close(), which would send what is still queued, a last chunk with it.
+        # close() would still send what is queued, even a last chunk.
         transport.abort()
 
-    def _turn_away(self, status: int, reason: Reason) -> None:
+    def _reject(self, status: int, reason: Reason) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
         if not self._transport.is_closing():
-            self._transport.write(self._owner.last_word(status, reason, self.peer))
+            self._transport.write(
+                self._manager.early_error_response(status, reason, self.peer)
+            )
         self.close()
 
 
-REFUSED: Final = {Reason.UPSTREAM_BUSY: 503, Reason.CLIENT_LIMIT: 429}
-"""Why there is no place for a connection, and the status that says so."""
-_OF_REQUESTS: Final = 1
-_OF_BODY: Final = 2
+LIMIT_STATUS: Final = {Reason.UPSTREAM_BUSY: 503, Reason.CLIENT_LIMIT: 429}
+"""Status of the response, by the reason why a connection is rejected."""
+_QUEUE_FULL: Final = 1
+_BODY_FULL: Final = 2
 _NO_TRANSPORT: Final = asyncio.Transport()
 
 
@@ -427,6 +443,6 @@ def _peer_of(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
     if isinstance(name, tuple):
         return str(name[0])
-    # A TCP client that is gone has no name either, and is not to be taken
-    # for a trusted proxy behind a unix socket.
+    # A disconnected TCP client has no peer name either; it must not pass for a
+    # trusted proxy behind a Unix socket.
     return "" if isinstance(transport.get_extra_info("sockname"), str) else "unknown"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.reasons import Reason
-from gateway.server.connection import REFUSED, ClientConnection, Place
+from gateway.server.connection import LIMIT_STATUS, ClientConnection, Place
 from gateway.server.exchange import OnRequest
 from gateway.server.shares import Shares, share_key
 
@@ -31,7 +31,7 @@ class ClientServer:
         on_request: OnRequest,
         *,
         limits: ListenerLimits,
-        last_word: Callable[[int, Reason, str], bytes],
+        early_error_response: Callable[[int, Reason, str], bytes],
         report: Callable[[BaseException | None], None],
         is_shared: Callable[[str], bool],
         loop: asyncio.AbstractEventLoop,
@@ -41,14 +41,14 @@ class ClientServer:
         Args:
             on_request: answers each request.
             limits: what a connection may cost.
-            last_word: a complete answer for a connection that has no request yet, by
+            early_error_response: a complete response for a connection that has no request yet, by
                 status, reason and the address of the peer.
             report: told of an exception that nobody expected.
             is_shared: returns whether a peer is a proxy, with many clients behind it.
             loop: the loop the connections live on.
         """
         self.on_request = on_request
-        self.last_word = last_word
+        self.early_error_response = early_error_response
         self.report = report
         self.loop = loop
         self.header_bytes = limits.header_bytes
@@ -110,7 +110,9 @@ class ClientServer:
         found = self.place_for(peer)
         if isinstance(found, Place):
             return found
-        self.last_word(REFUSED[found], found, peer)  # for the log: nothing can be sent
+        self.early_error_response(
+            LIMIT_STATUS[found], found, peer
+        )  # for the log: nothing can be sent
         return None
 
     def connection(self, place: Place) -> ClientConnection:
@@ -119,7 +121,7 @@ class ClientServer:
 
     def plain_http(self, peer: str) -> bytes:
         """Return the answer to a request without TLS."""
-        return self.last_word(400, Reason.TLS_REQUIRED, peer)
+        return self.early_error_response(400, Reason.TLS_REQUIRED, peer)
 
     async def wait_until_empty(self) -> None:
         """Wait until no connection is open."""

@@ -74,7 +74,7 @@ class _Server(web.Server):
 
 
 class _Connection(RequestHandler):
-    __slots__ = ("_head_timer", "_in_part", "_report", "_server")
+    __slots__ = ("_head_begun", "_head_timer", "_report", "_server")
 
     def __init__(self, server: _Server, report: Crashed) -> None:
         super().__init__(
@@ -87,13 +87,13 @@ class _Connection(RequestHandler):
         self._server = server
         self._report = report
         self._head_timer: asyncio.TimerHandle | None = None
-        self._in_part = False  # a head has begun
+        self._head_begun = False  # a head has begun
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection, or refuse it at the limit."""
         super().connection_made(transport)
         if len(self._server.connections) > _CONNECTIONS:
-            self._turn_away(HTTPStatus.SERVICE_UNAVAILABLE, Reason.UPSTREAM_BUSY)
+            self._reject(HTTPStatus.SERVICE_UNAVAILABLE, Reason.UPSTREAM_BUSY)
         else:
             self._expect_head()
 
@@ -108,29 +108,29 @@ class _Connection(RequestHandler):
         if self._messages or self._current_request is not None:
             self._forget_head()
         elif data:
-            self._in_part = True
+            self._head_begun = True
             if self._head_timer is None:
                 self._expect_head()
 
     def _expect_head(self) -> None:
         self._head_timer = self._loop.call_later(
-            self._server.request_headers, self._too_slow
+            self._server.request_headers, self._on_head_timeout
         )
 
     def _forget_head(self) -> None:
-        self._in_part = False
+        self._head_begun = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _too_slow(self) -> None:
+    def _on_head_timeout(self) -> None:
         self._head_timer = None
-        if self._in_part:
-            self._turn_away(HTTPStatus.REQUEST_TIMEOUT, Reason.REQUEST_TIMEOUT)
+        if self._head_begun:
+            self._reject(HTTPStatus.REQUEST_TIMEOUT, Reason.REQUEST_TIMEOUT)
         else:
             self.force_close()
 
-    def _turn_away(self, status: HTTPStatus, reason: Reason) -> None:
+    def _reject(self, status: HTTPStatus, reason: Reason) -> None:
         body = problem(status, reason).body
         if self.transport is not None and isinstance(body, bytes):
             self.transport.write(
