@@ -15,7 +15,7 @@ from tests.faults.sites import build
 from tests.faults.trial import Plan, Row, Site, Trial
 
 _PARTS = 20
-_WARM = 400_000
+_WARM = 500_000
 """Requests of the warm-up; a tenth of them all if that is more."""
 _GROWTH = 0.05
 _MEASURED = 2 * _WARM
