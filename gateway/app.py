@@ -55,7 +55,7 @@ from gateway.server.sockets import Listeners, ListeningSocket, bind_all
 from gateway.server.streams import OpenStreams, Rechecks
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.sessions.authenticate import Anonymous, authenticate
-from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.foreign.store import ForeignStore
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url

@@ -47,13 +47,13 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
-        "tests/sessions/test_foreign.py",
-        ("sessions/foreign_look", "sessions/foreign_seen"),
+        "tests/sessions/foreign/test_store.py",
+        ("sessions/foreign/look", "sessions/foreign/seen"),
     ),
     Elsewhere(
         "they start other programs, and are seen in a whole demo",
         "tests/demo/test_run.py",
-        ("cli/demo", "demo/__main__", "demo/child"),
+        ("cli/demo", "demo/__main__", "embedded/child"),
     ),
     Elsewhere(
         "the accounts that one signs in with at the sample app",
@@ -93,7 +93,7 @@ ELSEWHERE = (
         "what requests meet is seen by sending them", "tests/faults/test_upstreams.py",
         ("proxy/ejection",),
     ),
-    Elsewhere("any bytes, in any chopping", "tests/proxy/test_connection.py", ("proxy/chunks",)),
+    Elsewhere("any bytes, in any chopping", "tests/proxy/test_upstream_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/build/test_routes.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/index",)),
     Elsewhere(
@@ -112,7 +112,7 @@ ELSEWHERE = (
     Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/endings",)),
     Elsewhere(
         "what a client's connection may cost", "tests/walk/test_limits.py",
-        ("server/listener", "server/connection", "server/exchange"),
+        ("server/listener", "server/client_connection", "server/exchange"),
     ),
     Elsewhere(
         "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)
@@ -147,7 +147,7 @@ ELSEWHERE = (
     Elsewhere(
         "one suite for every store",
         "tests/contract/test_session_store.py",
-        ("sessions/store", "sessions/redis/keys"),
+        ("sessions/store", "sessions/redis/record_keys"),
     ),
     Elsewhere(
         "the store of a command is seen in the command",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError
-from gateway.tokens.keys import KeysError, embedded_ring, load_ring
+from gateway.tokens.key_files import KeysError, embedded_ring, load_ring
 from gateway.tokens.ring import KeyRing
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, Problem
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import Finding, FormatRefused, FormatSettings
 from gateway.sessions.formats.warnings import find_warnings

@@ -10,7 +10,7 @@ import click
 
 from gateway.cli.stores import run_with_app_s, unknown
 from gateway.config.load import LoadedConfig
-from gateway.sessions.foreign import ForeignStore, is_key
+from gateway.sessions.foreign.store import ForeignStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Corrupt, Guest, Session

@@ -16,7 +16,7 @@ from gateway.net.resolver import Resolver
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
 from gateway.server.tls import server_tls
-from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.foreign.store import ForeignStore
 from gateway.sessions.redis.store import RedisStore
 
 

@@ -10,7 +10,7 @@ import click
 
 from gateway.cli import config_option, load_or_exit
 from gateway.cli.dashed import TakesId
-from gateway.tokens.keys import (
+from gateway.tokens.key_files import (
     Algorithm,
     KeyRing,
     KeysError,
@@ -19,7 +19,7 @@ from gateway.tokens.keys import (
     new_key,
     read_folder,
 )
-from gateway.tokens.keys import retire as retire_key
+from gateway.tokens.key_files import retire as retire_key
 from gateway.tokens.ring import (
     ClockBehind,
     KeyState,

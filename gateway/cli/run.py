@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.cli import config_option, load_or_exit
-from gateway.demo.embedded import EmbeddedRedis
+from gateway.embedded.redis import EmbeddedRedis
 from gateway.errors import GatewayError
 from gateway.observe.failure import describe, write_line
 from gateway.workers import Launch

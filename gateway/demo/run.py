@@ -18,9 +18,9 @@ from gateway.demo.accounts import ACCOUNTS
 from gateway.demo.api import NotesApi
 from gateway.demo.app import sample_app
 from gateway.demo.bearer import GatewayKeys
-from gateway.demo.child import dying_with_us
-from gateway.demo.embedded import EmbeddedRedis
 from gateway.demo.postgres import EmbeddedPostgres
+from gateway.embedded.child import dying_with_us
+from gateway.embedded.redis import EmbeddedRedis
 from gateway.errors import EmbeddedUnavailable
 
 _START_SECONDS = 30.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.http.connection import (
+from gateway.http.connection_options import (
     NO_OPTIONS,
     connection_options,
     drop_named,

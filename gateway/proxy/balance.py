@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from gateway.proxy.connection import Connection
 from gateway.proxy.health import Cause, Health
 from gateway.proxy.target import TargetAddress
+from gateway.proxy.upstream_connection import Connection
 
 
 class Slot(Health):

@@ -5,8 +5,8 @@ import ssl
 
 from gateway.net.connect import is_address, open_socket
 from gateway.net.resolver import Resolver
-from gateway.proxy.connection import Connection
 from gateway.proxy.target import TargetAddress
+from gateway.proxy.upstream_connection import Connection
 
 
 class Dialer:

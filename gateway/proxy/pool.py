@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from gateway.errors import SHORT_OF, ConnectFailed, UpstreamBusy
 from gateway.proxy.balance import Balance, Slot
-from gateway.proxy.connection import Connection
 from gateway.proxy.dial import Dialer
 from gateway.proxy.ejection import Ejection
 from gateway.proxy.health import TargetChange
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upstream_connection import Connection
 
 _TICK = 0.25  # seconds between two looks at the deadlines while requests are out
 _SLOW_TICK = 5.0  # the same while there are idle connections only

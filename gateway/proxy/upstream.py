@@ -7,7 +7,6 @@ from typing import cast
 
 from gateway.net.resolver import Resolver
 from gateway.proxy.body import RequestBody
-from gateway.proxy.connection import Answer, Unanswered
 from gateway.proxy.dial import Dialer
 from gateway.proxy.handshake import Handshake
 from gateway.proxy.health import TargetChange
@@ -15,6 +14,7 @@ from gateway.proxy.pool import Pool, TargetStats
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.upstream_connection import Answer, Unanswered
 
 
 class Upstream:

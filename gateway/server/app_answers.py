@@ -18,7 +18,7 @@ from gateway.errors import StoreUnavailable
 from gateway.observe.audit import SignedOut
 from gateway.server.context import RequestContext
 from gateway.sessions.authenticate import Anonymous
-from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.foreign.store import ForeignStore
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Session

@@ -18,7 +18,7 @@ from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
 from gateway.server.streams import OpenStreams
 from gateway.sessions.ended import EndedSessions
-from gateway.sessions.foreign import ForeignStore
+from gateway.sessions.foreign.store import ForeignStore
 from gateway.sessions.record import Session
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.store import SessionSource, SessionStore

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from gateway.server.accepting import Serve
-from gateway.server.connection import Place
+from gateway.server.client_connection import Place
 
 _HANDSHAKE: Final = b"\x16"
 """The first byte of a TLS connection: the content type (RFC 8446, section 5.1)."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.reasons import Reason
-from gateway.server.connection import LIMIT_STATUS, ClientConnection, Place
+from gateway.server.client_connection import LIMIT_STATUS, ClientConnection, Place
 from gateway.server.exchange import OnRequest
 from gateway.server.shares import Shares, share_key
 

@@ -25,7 +25,7 @@ from gateway.errors import ConfigError
 from gateway.outbound import PRESETS
 from gateway.reasons import Reason
 from gateway.sessions.cookie import new_token
-from gateway.tokens.keys import embedded_ring
+from gateway.tokens.key_files import embedded_ring
 from tests.http.heads import head
 from tests.server.parts import NOW, RING, a_runtime, loaded
 from tests.sessions.samples import a_session

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import cli
-from gateway.tokens.keys import load_ring, new_key
+from gateway.tokens.key_files import load_ring, new_key
 from gateway.tokens.material import read_secret
 from gateway.tokens.ring import CLOCK_LEEWAY, PUBLICATION_DELAY, SigningKey
 from tests.servers import PATIENCE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.sessions.redis.keys import record_key
+from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import MemoryStore, SessionStore

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import new_token
-from gateway.sessions.foreign import ForeignStore
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Session

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from gateway.demo.child import ServerProcess, dying_with_us, private_folder
 from gateway.demo.run import Ports, demo_file, free_ports
+from gateway.embedded.child import ServerProcess, dying_with_us, private_folder
 from gateway.errors import EmbeddedUnavailable
 from tests.conftest import LeftTheMachine
 from tests.servers import free_port
@@ -44,7 +44,7 @@ def test_the_demo_finds_its_files_in_a_checkout():
 
 
 def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(monkeypatch):
-    monkeypatch.setattr("gateway.demo.child.shutil.which", lambda _: None)
+    monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
     folder = private_folder("gateway-test-")
 
     with pytest.raises(EmbeddedUnavailable, match="the thing did not start"):
@@ -54,7 +54,7 @@ def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(monkeypatch):
 
 
 def test_without_setpriv_a_command_runs_as_it_is(monkeypatch):
-    monkeypatch.setattr("gateway.demo.child.shutil.which", lambda _: None)
+    monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
 
     assert dying_with_us(["true", "x"], sent=2) == ["true", "x"]
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.sessions.record import Identity
-from gateway.tokens.keys import new_key, read_folder
+from gateway.tokens.key_files import new_key, read_folder
 from tests.docs.snippets import block_of, files_of
 from tests.npm import node_modules, unpinned
 from tests.servers import PATIENCE, Server, free_port, valkey_server

@@ -31,7 +31,7 @@ from tests.faults.redis_fleet import (
     soon,
 )
 from tests.servers import PATIENCE, valkey_binary
-from tests.sessions import test_foreign as foreign
+from tests.sessions.foreign import test_store as foreign
 from tests.sessions.samples import DAY, a_key, a_session
 
 pytestmark = pytest.mark.walk

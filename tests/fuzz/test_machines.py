@@ -31,7 +31,7 @@ from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute, RouteTable
 from gateway.sessions.authenticate import LifetimePolicy, touch
 from gateway.sessions.record import Corrupt, Identity, Session, Tenant
-from gateway.sessions.redis.keys import record_key
+from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
 from tests.servers import PATIENCE, Server, valkey_server

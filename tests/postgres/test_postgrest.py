@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.demo.postgres import EmbeddedPostgres
 from gateway.sessions.record import Tenant
-from gateway.tokens.keys import KeyFile, new_key, read_folder
+from gateway.tokens.key_files import KeyFile, new_key, read_folder
 from tests.docs.snippets import block_of
 from tests.npm import node_modules, unpinned
 from tests.servers import Server, free_port, valkey_server

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization as ser
 
 from gateway.sessions.record import Tenant
 from gateway.tokens.claims import compile_claims
-from gateway.tokens.keys import KeyRing, embedded_ring
+from gateway.tokens.key_files import KeyRing, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
 from tests.postgres.postgrest_like import Refused, run, verify
 from tests.tokens.subjects import (

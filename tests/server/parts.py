@@ -33,7 +33,7 @@ from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from gateway.spine.evaluate import before_lookup
 from gateway.spine.outcome import Local, Respond
-from gateway.tokens.keys import embedded_ring
+from gateway.tokens.key_files import embedded_ring
 from tests.sessions.samples import NOW, a_session
 
 RING = embedded_ring("EdDSA", now=NOW - 1e6)

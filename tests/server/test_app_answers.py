@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.server.app_answers import cookie_changes
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.settings import FormatSettings
 
 SID = "5e55105e" * 4

@@ -21,7 +21,7 @@ from gateway.sessions.record import (
     parse_record,
     serialise,
 )
-from gateway.sessions.redis.keys import identity_key, public_id_key, record_key
+from gateway.sessions.redis.record_keys import identity_key, public_id_key, record_key
 from gateway.sessions.timestamps import format_timestamp, parse_timestamp
 from tests.sessions.samples import DAY, NOW, a_session
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import jwt
 
 from gateway.tokens.jwks import jwks_document
-from gateway.tokens.keys import Algorithm, embedded_ring, load_ring, new_key
+from gateway.tokens.key_files import Algorithm, embedded_ring, load_ring, new_key
 
 NOW = 1_800_000_000.0
 

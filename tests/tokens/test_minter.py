@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.sessions.record import Session, Tenant
 from gateway.tokens.claims import ClaimsError, compile_claims
-from gateway.tokens.keys import Algorithm, KeyRing, embedded_ring
+from gateway.tokens.key_files import Algorithm, KeyRing, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
 from gateway.tokens.ring import PUBLICATION_DELAY
 from gateway.tokens.template import REGISTERED

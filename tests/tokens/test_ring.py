@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.tokens.claims import compile_claims
-from gateway.tokens.keys import Algorithm, KeyRing, SigningKey, embedded_ring
+from gateway.tokens.key_files import Algorithm, KeyRing, SigningKey, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
 from gateway.tokens.ring import (
     CLOCK_LEEWAY,

@@ -362,7 +362,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
     tmp_path: Path, redis: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Less than the 64 KiB above which a write waits: nobody waits for these.
-    monkeypatch.setattr("gateway.server.connection._FINAL_WRITE", 0.2)
+    monkeypatch.setattr("gateway.server.client_connection._FINAL_WRITE", 0.2)
     running: list[Gateway] = []
     said = asyncio.Event()
 

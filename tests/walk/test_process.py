@@ -296,7 +296,7 @@ async def test_a_bad_file_changes_nothing_and_says_so(
 async def test_a_key_rotation_shows_in_the_jwks_at_once(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
-    from gateway.tokens.keys import new_key
+    from gateway.tokens.key_files import new_key
 
     folder = tmp_path / "keys"
     first = new_key(folder, "ES256", time.time())

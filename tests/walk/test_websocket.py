@@ -19,7 +19,7 @@ from websockets.utils import accept_key
 from gateway.proxy.frames import close_frame
 from gateway.server.streams import recheck
 from gateway.sessions.record import Session
-from gateway.sessions.redis.keys import ENDED_CHANNEL
+from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from tests.servers import PATIENCE, SOON, Server
 from tests.walk.harness import (
     BROWSER,

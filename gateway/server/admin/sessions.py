@@ -15,7 +15,7 @@ from gateway.server.context import Services
 from gateway.server.hand_off import BadHandOff, sign_in_of
 from gateway.server.session_changes import new_session_id, session_of
 from gateway.sessions.cookie import new_token
-from gateway.sessions.foreign import ForeignStore, is_key
+from gateway.sessions.foreign.store import ForeignStore, is_key
 from gateway.sessions.members import Refused, parse_json
 from gateway.sessions.record import Session, serialise
 from gateway.spine.ruleset import Ruleset

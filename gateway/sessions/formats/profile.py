@@ -1,7 +1,7 @@
 """One library's sessions, described: what the engine interprets.
 
 A profile holds no code of its own. profiles.py says each library's in the words
-that a configuration has for a format of one's own; compile.py turns both into
+that a configuration has for a format of one's own; compile_profile.py turns both into
 this. If a Profile exists, its parts have been checked.
 """
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from gateway.sessions.formats.codecs import Codec
 from gateway.sessions.formats.id_pattern import IdPattern
-from gateway.sessions.formats.keys import IdKey, PathKey, acl_pattern
+from gateway.sessions.formats.key_template import IdKey, PathKey, acl_pattern
 from gateway.sessions.formats.paths import ABSENT, Path, Places
 from gateway.sessions.formats.signatures import Verifier
 from gateway.sessions.timestamps import LATEST, parse_timestamp

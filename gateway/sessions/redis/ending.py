@@ -9,8 +9,12 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session, parse_record, serialise
 from gateway.sessions.redis.hold import Ask
-from gateway.sessions.redis.keys import COMPARE_AND_SET, ENDED_CHANNEL, record_key
 from gateway.sessions.redis.line import Command
+from gateway.sessions.redis.record_keys import (
+    COMPARE_AND_SET,
+    ENDED_CHANNEL,
+    record_key,
+)
 from gateway.sessions.store import KEPT_AFTER_END, ended_session
 
 ATTEMPTS: Final = 8

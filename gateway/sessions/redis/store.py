@@ -18,13 +18,13 @@ from gateway.sessions.redis.ending import (
 )
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
-from gateway.sessions.redis.keys import (
+from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
+from gateway.sessions.redis.record_keys import (
     ADD_TO_INDEX,
     identity_key,
     public_id_key,
     record_key,
 )
-from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.keys import ENDED_CHANNEL
+from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.store import OnEnded, OnGap
 
 # Pauses between attempts to subscribe, in seconds; the last one stays. With the

@@ -2,7 +2,7 @@
 
 import json
 
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import Stored, judge
 from gateway.sessions.formats.settings import FormatSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.sessions.cookie import Malformed, NoCookie
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import read_credential
 from gateway.sessions.formats.engine import Stored, Wanted, judge
 from gateway.sessions.formats.profile import Profile

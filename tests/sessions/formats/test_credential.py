@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.reasons import Reason
 from gateway.sessions.cookie import Malformed, NoCookie
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import (
     Credential,
     other_credential,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import (
     Stored,

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.sessions.cookie import Malformed
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import Stored
 from gateway.sessions.formats.settings import FormatSettings

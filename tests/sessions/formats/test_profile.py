@@ -5,7 +5,7 @@ import socket
 import hiredis
 import pytest
 
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.paths import parse_path
 from gateway.sessions.formats.profile import Moment, Unit

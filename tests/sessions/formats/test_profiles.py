@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sessions.formats.compile import PROFILE_KEYS, compile_format
+from gateway.sessions.formats.compile_profile import PROFILE_KEYS, compile_format
 from gateway.sessions.formats.profiles import LIBRARIES, Signed
 from gateway.sessions.formats.settings import FormatSettings
 from tests.sessions.formats.samples import SECRETS

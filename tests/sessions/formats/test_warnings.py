@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.warnings import find_warnings
 from tests.sessions.formats.samples import SECRETS, settings
 

@@ -10,8 +10,8 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, serialise
 from gateway.sessions.redis import store as redis_module
-from gateway.sessions.redis.keys import record_key
 from gateway.sessions.redis.lookup import MAX_KEYS
+from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from tests.servers import (
     PATIENCE,

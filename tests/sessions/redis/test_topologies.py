@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, serialise
-from gateway.sessions.redis.keys import record_key
+from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from tests.servers import (
     PATIENCE,
@@ -25,7 +25,7 @@ from tests.servers import (
     sentinel_server,
     valkey_server,
 )
-from tests.sessions import test_foreign as foreign
+from tests.sessions.foreign import test_store as foreign
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import NOW, a_key, a_session
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from gateway.sessions.formats.codecs import Codec
 from gateway.sessions.formats.id_pattern import IdPattern, compile_id_pattern
-from gateway.sessions.formats.keys import IdKey, parse_id_key, parse_path_key
+from gateway.sessions.formats.key_template import IdKey, parse_id_key, parse_path_key
 from gateway.sessions.formats.paths import Path, Places, parse_path
 from gateway.sessions.formats.profile import CookieValue, Moment, Profile, Then, Unit
 from gateway.sessions.formats.profiles import (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.demo import embedded
-from gateway.demo.embedded import EmbeddedRedis
+from gateway.embedded import redis as embedded
+from gateway.embedded.redis import EmbeddedRedis
 from gateway.errors import EmbeddedUnavailable
 from tests.servers import PATIENCE
 
@@ -83,7 +83,7 @@ def test_a_long_temporary_folder_is_no_obstacle(monkeypatch, tmp_path):
 def test_the_server_does_not_outlive_a_killed_parent():
     program = (
         "import sys, signal\n"
-        "from gateway.demo.embedded import EmbeddedRedis\n"
+        "from gateway.embedded.redis import EmbeddedRedis\n"
         "redis = EmbeddedRedis(); redis.start()\n"
         "print(redis._server.pid, redis.url, flush=True)\n"
         "signal.pause()\n"

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization as ser
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from gateway.tokens.jwks import jwks_document
-from gateway.tokens.keys import (
+from gateway.tokens.key_files import (
     Algorithm,
     KeysError,
     load_ring,

@@ -2,7 +2,11 @@
 
 import pytest
 
-from gateway.sessions.formats.keys import acl_pattern, parse_id_key, parse_path_key
+from gateway.sessions.formats.key_template import (
+    acl_pattern,
+    parse_id_key,
+    parse_path_key,
+)
 
 
 @pytest.mark.parametrize(

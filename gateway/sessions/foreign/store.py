@@ -18,15 +18,15 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.foreign_look import Answer, Look, fetch
-from gateway.sessions.foreign_seen import SeenSessions
+from gateway.sessions.foreign.look import Answer, Look, fetch
+from gateway.sessions.foreign.seen import SeenSessions
 from gateway.sessions.formats.credential import (
     Credential,
     credential_of_hash,
     credential_of_id,
 )
 from gateway.sessions.formats.engine import Judgement, Wanted
-from gateway.sessions.formats.keys import key_pattern
+from gateway.sessions.formats.key_template import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
     is_ahead,
@@ -42,8 +42,8 @@ from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Ask
-from gateway.sessions.redis.keys import ENDED_CHANNEL
 from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in

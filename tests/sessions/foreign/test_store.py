@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.foreign import AT_ONCE, ForeignStore, is_key
-from gateway.sessions.foreign_seen import SEEN_BYTES
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.foreign.seen import SEEN_BYTES
+from gateway.sessions.foreign.store import AT_ONCE, ForeignStore, is_key
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Corrupt, Guest, Session
@@ -22,7 +22,7 @@ from tests.servers import PATIENCE, Server, redis_binary, valkey_binary, valkey_
 NOW = 1_795_219_200.0
 SID = "0123456789abcdef0123456789abcdef"
 BINARIES = {"valkey": valkey_binary(), "redis": redis_binary()}
-DOCUMENT = Path(__file__).parents[2] / "docs" / "session-formats.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "session-formats.md"
 
 
 def profile_of(**words):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gateway.sessions.formats.codecs import Codec
-from gateway.sessions.formats.compile import compile_format
+from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.profile import CookieValue, Unit
 from gateway.sessions.formats.settings import FormatRefused, FormatSettings
 from gateway.sessions.formats.signatures import Signature

@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import BadAnswer, UpstreamError
-from gateway.proxy.connection import MAX_INTERIM, Connection
 from gateway.proxy.framing import MAX_FIELDS
 from gateway.proxy.head import MAX_HEAD_BYTES
 from gateway.proxy.health import Health
+from gateway.proxy.upstream_connection import MAX_INTERIM, Connection
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

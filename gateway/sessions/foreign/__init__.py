@@ -1,0 +1,1 @@
+"""Sessions that another program keeps in Redis: looked up, ended, never written."""
