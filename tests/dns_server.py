@@ -120,7 +120,7 @@ class _Udp(asyncio.DatagramProtocol):
         self.server = server
         self.tasks = tasks
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:

@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import hiredis
 
 PATIENCE = 60.0
 """Seconds for what must happen: the machine may be busy with other things."""
@@ -193,17 +196,21 @@ def sentinel_server(
         shutil.rmtree(place, ignore_errors=True)
 
 
-def ask(where: Path | int, *words: str | bytes) -> object:
-    """Send one command over a socket path or loopback port; the parsed answer."""
-    import hiredis
+def packed(*words: str | bytes) -> bytes:
+    """Return a command as Redis reads it."""
+    command: Any = words  # hiredis declares a tuple of one word
+    return bytes(hiredis.pack_command(command))
 
+
+def ask(where: Path | int, *words: str | bytes) -> Any:
+    """Send one command over a socket path or loopback port; the parsed answer."""
     family = socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET
     address = str(where) if isinstance(where, Path) else ("127.0.0.1", where)
     reader = hiredis.Reader()
     with socket.socket(family) as line:
         line.settimeout(PATIENCE)
         line.connect(address)
-        line.sendall(hiredis.pack_command(words))
+        line.sendall(packed(*words))
         while (answer := reader.gets()) is False:
             received = line.recv(65536)
             if not received:

@@ -26,9 +26,10 @@ from gateway.outbound import PRESETS
 from gateway.reasons import Reason
 from gateway.sessions.cookie import new_token
 from gateway.tokens.key_files import embedded_ring
+from gateway.tokens.minter import Minter
 from tests.http.heads import head
-from tests.server.parts import NOW, RING, a_runtime, loaded
-from tests.sessions.samples import a_session
+from tests.server.parts import RING, a_runtime, loaded
+from tests.sessions.samples import NOW, a_session
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -500,4 +501,5 @@ async def test_the_ring_that_is_given_signs_and_is_published() -> None:
 
     published = {key["kid"] for key in orjson.loads(runtime.jwks)["keys"]}
     assert published == {key.kid for key in ring.keys}
+    assert isinstance(runtime.rules.issuer, Minter)
     assert runtime.rules.issuer.ring is ring

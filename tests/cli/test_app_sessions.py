@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -29,13 +30,13 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory):
     with valkey_server(tmp_path_factory.mktemp("cli")) as running:
         yield running
 
 
 @pytest.fixture
-def run(server, tmp_path):
+def run(server, tmp_path: Path):
     server.command_line("FLUSHALL")
     record = {"user": {"id": "u_ada", "roles": ["admin"]}}
     server.command_line("SET", f"s:{SID}", json.dumps(record), "EX", "60")
@@ -49,7 +50,9 @@ def run(server, tmp_path):
 @pytest.mark.parametrize(
     "words", [("create", "--identity", "u"), ("list", "--identity", "u")]
 )
-def test_what_only_the_app_can_do_is_refused_with_the_reason(run, words):
+def test_what_only_the_app_can_do_is_refused_with_the_reason(
+    run, words: tuple[str, str, str]
+) -> None:
     answer = run("sessions", *words)
 
     assert answer.exit_code == 1
@@ -57,7 +60,7 @@ def test_what_only_the_app_can_do_is_refused_with_the_reason(run, words):
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
-def test_a_session_is_shown_and_ended_by_either_name(run, named):
+def test_a_session_is_shown_and_ended_by_either_name(run, named: str) -> None:
     shown = run("sessions", "show", named)
     ended = run("sessions", "revoke", named)
     after = run("sessions", "show", named)
@@ -77,14 +80,14 @@ def test_a_session_is_shown_and_ended_by_either_name(run, named):
         ("d" * 32, "the session cannot be read: not strict JSON"),
     ],
 )
-def test_what_is_no_session_is_told_apart(run, named, told):
+def test_what_is_no_session_is_told_apart(run, named: str, told: str) -> None:
     answer = run("sessions", "show", named)
 
     assert answer.exit_code == 1
     assert told in answer.output
 
 
-def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server):
+def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server) -> None:
     server.command_line("DEL", f"s:{SID}")
 
     ended = run("sessions", "revoke", HASH, "--json")
@@ -95,8 +98,8 @@ def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server):
 
 @pytest.mark.parametrize("long", ["a1" * 32, "session-of-express"])
 def test_a_public_id_that_could_be_an_id_ends_what_it_names(
-    run, server, tmp_path, long
-):
+    run, server, tmp_path: Path, long: str
+) -> None:
     key = hashlib.sha256(long.encode()).hexdigest()
     path = tmp_path / "gateway.yaml"
     path.write_text(path.read_text().replace("[0-9a-f]{32}", "[a-z0-9-]{16,64}"))
@@ -118,7 +121,9 @@ def test_a_public_id_that_could_be_an_id_ends_what_it_names(
 
 
 @pytest.mark.parametrize(("but", "active"), [((), False), (("--except", SID), True)])
-def test_all_sessions_of_somebody_end_but_one(run, but, active):
+def test_all_sessions_of_somebody_end_but_one(
+    run, but: tuple[str, ...], active: bool
+) -> None:
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
     shown = run("sessions", "show", SID)
     nobody = run("sessions", "revoke-all", "--identity", "u", "--except", "nobody")
@@ -129,7 +134,9 @@ def test_all_sessions_of_somebody_end_but_one(run, but, active):
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
-def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(run, named):
+def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(
+    run, named: str
+) -> None:
     answer = run("explain", "GET", "/admin", "--as", named)
 
     assert answer.exit_code == 0, answer.output
@@ -139,7 +146,7 @@ def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(run, na
     assert HASH[:12] in answer.output
 
 
-def test_a_guest_is_nobody_and_a_revoked_session_too(run):
+def test_a_guest_is_nobody_and_a_revoked_session_too(run) -> None:
     guest = run("explain", "GET", "/admin", "--as", "e" * 32)
     run("sessions", "revoke", SID)
     revoked = run("explain", "GET", "/admin", "--as", SID)
@@ -153,7 +160,9 @@ def test_a_guest_is_nobody_and_a_revoked_session_too(run):
     assert example.exit_code == 0, example.output
 
 
-def test_check_asks_redis_for_what_a_request_would_ask(run, server, tmp_path):
+def test_check_asks_redis_for_what_a_request_would_ask(
+    run, server, tmp_path: Path
+) -> None:
     right = run("check")
     rules = ("~gateway:*", "&*", "-@all", "+exists", "+mget", "+getrange", "+pttl")
     server.command_line("ACL", "SETUSER", "poor", "reset", "on", ">pw", *rules)
@@ -167,7 +176,7 @@ def test_check_asks_redis_for_what_a_request_would_ask(run, server, tmp_path):
     assert "permission" in wrong.output.lower()
 
 
-def test_a_mistake_in_the_format_is_told_by_every_command(tmp_path):
+def test_a_mistake_in_the_format_is_told_by_every_command(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG.replace("[0-9a-f]{32}", ".*") % "redis://127.0.0.1:1")
     for words in (

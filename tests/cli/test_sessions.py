@@ -27,13 +27,13 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory):
     with valkey_server(tmp_path_factory.mktemp("cli")) as running:
         yield running
 
 
 @pytest.fixture
-def run(server, tmp_path):
+def run(server, tmp_path: Path):
     server.command_line("FLUSHALL")
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG % server.url)
@@ -62,7 +62,7 @@ def made(run, *words):
         ["revoke-all"],
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(run, words):
+def test_what_cannot_be_meant_is_a_usage_error(run, words: list[str]) -> None:
     assert run(*words).exit_code == 2
 
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_meant_is_a_usage_error(run, words):
         ["list", "--identity", "u", "--redis", "redis://u:hunter2@127.0.0.1:{port}"],
     ],
 )
-def test_what_cannot_be_done_is_refused_in_one_line(run, words):
+def test_what_cannot_be_done_is_refused_in_one_line(run, words: list[str]) -> None:
     port = free_port()
     answer = run(*(word.replace("{port}", str(port)) for word in words))
 
@@ -106,14 +106,14 @@ def test_a_session_that_was_made_is_the_one_that_the_token_opens(run, server):
     assert answer["cookie"] == f"__Host-gateway_session={answer['token']}"
 
 
-def test_create_prints_a_ready_cookie_line(run):
+def test_create_prints_a_ready_cookie_line(run) -> None:
     answer = run("create", "--identity", "u_ada")
 
     assert "\nCookie: __Host-gateway_session=" in answer.output
     assert answer.exit_code == 0
 
 
-def test_list_and_show_never_print_a_token(run):
+def test_list_and_show_never_print_a_token(run) -> None:
     answer = made(run)
     shown = run("show", answer["session"]["id"]).output
     told = [
@@ -128,11 +128,11 @@ def test_list_and_show_never_print_a_token(run):
         assert SessionToken(answer["token"]).key not in output
 
 
-def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server):
+def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server) -> None:
     device = Device(ip_address="203.0.113.9", user_agent="\x1b[2Jx\r\n")
     session = a_session(devices=(device,), expires_at=4e9)
 
-    async def create():
+    async def create() -> None:
         async with opened(server.url) as store:
             await store.create(a_key(), session, session.issued_at)
 
@@ -143,7 +143,7 @@ def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server):
     assert "\x1b" not in told + run("show", session.id).output
 
 
-def test_revoke_ends_one_session_and_says_so_once(run):
+def test_revoke_ends_one_session_and_says_so_once(run) -> None:
     session_id = made(run)["session"]["id"]
 
     assert run("revoke", session_id).output == "ended the session of u_ada\n"
@@ -151,14 +151,14 @@ def test_revoke_ends_one_session_and_says_so_once(run):
     assert run("revoke", session_id).exit_code == 1
 
 
-def test_revoke_in_json_gives_the_ended_session(run):
+def test_revoke_in_json_gives_the_ended_session(run) -> None:
     session_id = made(run)["session"]["id"]
     ended = json.loads(run("revoke", session_id, "--json").output)
 
     assert (ended["active"], ended["ended_reason"]) == (False, "revoked")
 
 
-def test_revoke_all_spares_the_one_that_is_named(run):
+def test_revoke_all_spares_the_one_that_is_named(run) -> None:
     first, second = made(run)["session"]["id"], made(run)["session"]["id"]
 
     answer = run("revoke-all", "--identity", "u_ada", "--except", second)
@@ -169,7 +169,7 @@ def test_revoke_all_spares_the_one_that_is_named(run):
     assert run("revoke-all", "--identity", "u_ada").output == "ended 0 sessions\n"
 
 
-def test_the_oldest_end_at_the_limit_of_the_configuration(run):
+def test_the_oldest_end_at_the_limit_of_the_configuration(run) -> None:
     ended = [made(run)["ended"] for _ in range(3)]
 
     assert ended == [0, 0, 1]
@@ -177,7 +177,7 @@ def test_the_oldest_end_at_the_limit_of_the_configuration(run):
     assert "1 older ended" in last
 
 
-def test_the_configuration_is_told_when_it_is_not_there(tmp_path: Path):
+def test_the_configuration_is_told_when_it_is_not_there(tmp_path: Path) -> None:
     answer = CliRunner().invoke(
         cli, ["sessions", "show", "x", "-c", str(tmp_path / "none.yaml")]
     )

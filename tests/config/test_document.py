@@ -111,7 +111,7 @@ def test_a_value_means_what_it_looks_like(text: str, value: object) -> None:
     found = read(text)
 
     assert found == {"a": value}
-    assert type(found["a"]) is type(value)  # type: ignore[index]
+    assert type(found["a"]) is type(value)
 
 
 def test_a_file_is_put_in_without_its_last_newline(tmp_path: Path) -> None:

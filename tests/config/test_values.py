@@ -1,5 +1,6 @@
 """How durations, sizes, addresses and paths are spelled."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,11 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("read", "written", "meant"), GOOD)
-def test_a_spelling_is_read(read, written, meant) -> None:
+def test_a_spelling_is_read(
+    read: Callable[..., object],
+    written: dict[str, str | tuple[int, dict[str, tuple[str]]]] | int | str,
+    meant: dict[str, list[dict[str, list[str]] | int] | str] | float | str,
+) -> None:
     assert read(written) == meant
 
 
@@ -92,7 +97,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("read", "written"), BAD)
-def test_what_is_not_of_the_language_is_refused(read, written) -> None:
+def test_what_is_not_of_the_language_is_refused(
+    read: Callable[..., object], written: dict[str, str] | float | str | None
+) -> None:
     with pytest.raises(PydanticCustomError):
         read(written)
 

@@ -7,7 +7,8 @@ import redis.asyncio
 from tests.live.browser import Browser
 from tests.live.libraries import Library
 from tests.live.running import MO
-from tests.walk.harness import ADMIN_TOKEN, PATIENCE, Gateway, Reply, ask
+from tests.servers import PATIENCE
+from tests.walk.harness import ADMIN_TOKEN, Gateway, Reply, ask
 
 
 @dataclass

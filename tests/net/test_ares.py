@@ -7,19 +7,21 @@ from pathlib import Path
 import pytest
 
 from gateway.net.ares import Addresses, LookupFailed, NameNotFound, look_up
-from tests.dns_server import AAAA, A, How, dns_server
+from tests.dns_server import AAAA, A, DnsServer, How, dns_server
 from tests.servers import PATIENCE, SOON
 
 
-def descriptors():
+def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-async def looked_up(server, name, timeout=PATIENCE):
+async def looked_up(
+    server: DnsServer, name: str, timeout: float = PATIENCE
+) -> Addresses:
     return await look_up(name, servers=[server.address], timeout=timeout)
 
 
-async def test_a_name_has_all_its_addresses_ipv6_first_and_the_least_ttl():
+async def test_a_name_has_all_its_addresses_ipv6_first_and_the_least_ttl() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", "::1", "127.0.0.3", ttl=7)
 
@@ -30,7 +32,9 @@ async def test_a_name_has_all_its_addresses_ipv6_first_and_the_least_ttl():
 
 
 @pytest.mark.parametrize(("kind", "address"), [(A, "127.0.0.2"), (AAAA, "::1")])
-async def test_a_lost_answer_for_one_family_does_not_delay_the_other(kind, address):
+async def test_a_lost_answer_for_one_family_does_not_delay_the_other(
+    kind: int, address: str
+) -> None:
     async with dns_server() as server:
         server.put("app.test", address, only=(kind,))
         began = time.monotonic()
@@ -41,7 +45,7 @@ async def test_a_lost_answer_for_one_family_does_not_delay_the_other(kind, addre
         assert time.monotonic() - began < SOON
 
 
-async def test_a_truncated_answer_is_asked_for_over_tcp():
+async def test_a_truncated_answer_is_asked_for_over_tcp() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", how=How.TRUNCATE)
 
@@ -51,7 +55,7 @@ async def test_a_truncated_answer_is_asked_for_over_tcp():
         assert ("app.test", A, "tcp") in server.asked
 
 
-async def test_a_name_that_does_not_exist_is_not_a_failure_to_find_out():
+async def test_a_name_that_does_not_exist_is_not_a_failure_to_find_out() -> None:
     async with dns_server() as server:
         server.put("empty.test")
 
@@ -61,7 +65,7 @@ async def test_a_name_that_does_not_exist_is_not_a_failure_to_find_out():
 
 
 @pytest.mark.parametrize("how", [How.SERVFAIL, How.GARBAGE])
-async def test_a_server_that_fails_is_a_failure_to_find_out(how):
+async def test_a_server_that_fails_is_a_failure_to_find_out(how: How) -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", how=how)
 
@@ -75,13 +79,13 @@ async def test_a_server_that_fails_is_a_failure_to_find_out(how):
     "name",
     ["a..test", "x" * 64 + ".test", ".", "", "a b", "ä", "\0", "\ud800", "x" * 5000],
 )
-async def test_what_is_no_name_is_a_failure_and_nothing_else(name):
+async def test_what_is_no_name_is_a_failure_and_nothing_else(name: str) -> None:
     async with dns_server() as server:
         with pytest.raises(LookupFailed):
             await looked_up(server, name)
 
 
-async def test_a_look_up_ends_at_its_time_out_and_leaves_nothing_behind():
+async def test_a_look_up_ends_at_its_time_out_and_leaves_nothing_behind() -> None:
     loop = asyncio.get_running_loop()
     async with dns_server() as server:
         server.put("hang.test", how=How.HANG)
@@ -102,7 +106,7 @@ async def test_a_look_up_ends_at_its_time_out_and_leaves_nothing_behind():
         assert server.count("hang.test") == asked
 
 
-async def test_a_name_that_hangs_delays_no_other_name_at_the_same_server():
+async def test_a_name_that_hangs_delays_no_other_name_at_the_same_server() -> None:
     async with dns_server() as server:
         server.put("hang.test", how=How.HANG)
         server.put("app.test", "127.0.0.2")
@@ -123,7 +127,7 @@ async def test_a_name_that_hangs_delays_no_other_name_at_the_same_server():
         await asyncio.gather(*hanging, return_exceptions=True)
 
 
-async def test_a_server_that_is_down_gives_way_to_the_next():
+async def test_a_server_that_is_down_gives_way_to_the_next() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2")
 
@@ -134,7 +138,7 @@ async def test_a_server_that_is_down_gives_way_to_the_next():
         assert found.hosts == ("127.0.0.2",)
 
 
-async def test_localhost_needs_no_server():
+async def test_localhost_needs_no_server() -> None:
     found = await look_up("localhost", servers=["127.0.0.1:9"], timeout=PATIENCE)
 
     assert "127.0.0.1" in found.hosts

@@ -3,18 +3,19 @@
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway.net.connect import is_address, open_socket
 from gateway.net.resolver import DnsSettings, Resolver
-from tests.dns_server import How, dns_server
+from tests.dns_server import DnsServer, How, dns_server
 from tests.servers import PATIENCE, SOON, free_port
 
 
 @asynccontextmanager
-async def listening(*hosts):
+async def listening(*hosts: str) -> AsyncIterator[int]:
     port = free_port()
     servers = [
         await asyncio.start_server(lambda _, writer: writer.close(), host, port)
@@ -28,7 +29,7 @@ async def listening(*hosts):
 
 
 @asynccontextmanager
-async def black_hole(host, port):
+async def black_hole(host: str, port: int) -> AsyncIterator[None]:
     """An address that completes no handshake: its queue of connections is full."""
     with socket.socket() as hole:
         hole.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,7 +49,9 @@ async def black_hole(host, port):
 
 
 @asynccontextmanager
-async def resolving(**names):
+async def resolving(
+    **names: Sequence[str],
+) -> AsyncIterator[tuple[Resolver, DnsServer]]:
     async with dns_server() as server:
         for name, addresses in names.items():
             server.put(f"{name}.test", *addresses)
@@ -57,20 +60,23 @@ async def resolving(**names):
         await resolver.close()
 
 
-async def peer_of(resolver, name, port, timeout=PATIENCE):
+async def peer_of(
+    resolver: Resolver, name: str, port: int, timeout: float = PATIENCE
+) -> str:
     with await open_socket(resolver, name, port, timeout=timeout) as sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        return sock.getpeername()[0]
+        peer: str = sock.getpeername()[0]
+        return peer
 
 
-async def test_an_address_needs_no_resolver():
+async def test_an_address_needs_no_resolver() -> None:
     async with listening("127.0.0.1") as port, resolving() as (resolver, server):
         assert await peer_of(resolver, "127.0.0.1", port) == "127.0.0.1"
         assert server.asked == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-async def test_addresses_that_refuse_give_way_to_one_that_takes(count):
+async def test_addresses_that_refuse_give_way_to_one_that_takes(count: int) -> None:
     dead = [f"127.0.0.{9 + number}" for number in range(count)]
     async with (
         listening("127.0.0.2") as port,
@@ -80,7 +86,7 @@ async def test_addresses_that_refuse_give_way_to_one_that_takes(count):
             assert await peer_of(resolver, "app.test", port) == "127.0.0.2"
 
 
-async def test_an_address_that_hangs_costs_a_share_of_the_time_and_once():
+async def test_an_address_that_hangs_costs_a_share_of_the_time_and_once() -> None:
     async with (
         listening("127.0.0.2") as port,
         black_hole("127.0.0.9", port),
@@ -93,7 +99,7 @@ async def test_an_address_that_hangs_costs_a_share_of_the_time_and_once():
         assert time.monotonic() - began < SOON
 
 
-async def test_with_little_time_each_address_still_has_its_share():
+async def test_with_little_time_each_address_still_has_its_share() -> None:
     async with (
         listening("127.0.0.2") as port,
         black_hole("127.0.0.9", port),
@@ -104,7 +110,7 @@ async def test_with_little_time_each_address_still_has_its_share():
         assert await peer_of(resolver, "app.test", port, timeout=0.2) == "127.0.0.2"
 
 
-async def test_of_very_many_addresses_some_are_tried_and_then_others():
+async def test_of_very_many_addresses_some_are_tried_and_then_others() -> None:
     many = [f"127.0.1.{number}" for number in range(1, 100)]
     async with (
         listening("127.0.1.50") as port,
@@ -121,7 +127,7 @@ async def test_of_very_many_addresses_some_are_tried_and_then_others():
         assert failures < 100
 
 
-async def test_no_connection_within_the_time_is_a_time_out():
+async def test_no_connection_within_the_time_is_a_time_out() -> None:
     port = free_port()
     async with (
         black_hole("127.0.0.9", port),
@@ -133,7 +139,7 @@ async def test_no_connection_within_the_time_is_a_time_out():
                 await open_socket(resolver, name, port, timeout=0.2)
 
 
-async def test_where_all_refuse_it_is_an_os_error():
+async def test_where_all_refuse_it_is_an_os_error() -> None:
     async with resolving(app=("127.0.0.9", "::1")) as (resolver, _):
         with pytest.raises(OSError):
             await open_socket(resolver, "app.test", free_port(), timeout=PATIENCE)
@@ -151,5 +157,5 @@ async def test_where_all_refuse_it_is_an_os_error():
         ("", False),
     ],
 )
-def test_what_is_an_address(host, numeric):
+def test_what_is_an_address(host: str, numeric: bool) -> None:
     assert is_address(host) is numeric

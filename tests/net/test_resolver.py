@@ -2,35 +2,39 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from gateway.net import resolver as module
 from gateway.net.ares import LookupFailed, NameNotFound
 from gateway.net.resolver import AVOID, DnsSettings, Resolver
-from tests.dns_server import How, dns_server
+from tests.dns_server import DnsServer, How, dns_server
 from tests.servers import PATIENCE, SOON
 
 
 class Clock:
     now = 1000.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
-def resolver_of(server, clock=None, **settings):
+def resolver_of(
+    server: DnsServer, clock: Clock | None = None, **settings: float
+) -> Resolver:
     wanted = {"timeout": PATIENCE, **settings}
     return Resolver(DnsSettings(servers=(server.address,), **wanted), clock=clock)
 
 
-async def until(found):
+async def until(found: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not found():
             await asyncio.sleep(0.001)
 
 
-async def test_all_who_wait_for_a_name_share_one_look_up():
+async def test_all_who_wait_for_a_name_share_one_look_up() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2")
         resolver = resolver_of(server)
@@ -44,7 +48,9 @@ async def test_all_who_wait_for_a_name_share_one_look_up():
 @pytest.mark.parametrize(
     ("ttl", "kept"), [(0, 1), (1, 1), (7, 7), (30, 30), (86400, 30)]
 )
-async def test_addresses_are_kept_for_their_ttl_within_bounds(ttl, kept):
+async def test_addresses_are_kept_for_their_ttl_within_bounds(
+    ttl: int, kept: int
+) -> None:
     clock = Clock()
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=ttl)
@@ -66,7 +72,7 @@ async def test_addresses_are_kept_for_their_ttl_within_bounds(ttl, kept):
 
 
 @pytest.mark.parametrize("how", [How.HANG, How.SERVFAIL])
-async def test_old_addresses_are_used_while_a_look_up_hangs_or_fails(how):
+async def test_old_addresses_are_used_while_a_look_up_hangs_or_fails(how: How) -> None:
     clock = Clock()
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=5)
@@ -86,7 +92,7 @@ async def test_old_addresses_are_used_while_a_look_up_hangs_or_fails(how):
         await resolver.close()
 
 
-async def test_a_name_that_is_gone_has_no_old_addresses():
+async def test_a_name_that_is_gone_has_no_old_addresses() -> None:
     clock = Clock()
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=5)
@@ -101,7 +107,7 @@ async def test_a_name_that_is_gone_has_no_old_addresses():
             await resolver.resolve("app.test")
 
 
-async def test_what_is_not_found_is_remembered_for_a_moment():
+async def test_what_is_not_found_is_remembered_for_a_moment() -> None:
     clock = Clock()
     async with dns_server() as server:
         resolver = resolver_of(server, clock)
@@ -118,7 +124,7 @@ async def test_what_is_not_found_is_remembered_for_a_moment():
         assert found == ("127.0.0.2",)
 
 
-async def test_a_caller_that_leaves_does_not_end_the_look_up():
+async def test_a_caller_that_leaves_does_not_end_the_look_up() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2")
         server.held = asyncio.Event()
@@ -132,7 +138,9 @@ async def test_a_caller_that_leaves_does_not_end_the_look_up():
         assert server.count("app.test") == 1
 
 
-async def test_so_many_may_wait_for_one_name_and_no_more(monkeypatch):
+async def test_so_many_may_wait_for_one_name_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MOST_WAITING", 3)
     async with dns_server() as server:
         server.put("hang.test", how=How.HANG)
@@ -152,7 +160,9 @@ async def test_so_many_may_wait_for_one_name_and_no_more(monkeypatch):
             assert isinstance(each, LookupFailed)
 
 
-async def test_the_names_that_are_remembered_are_bounded(monkeypatch):
+async def test_the_names_that_are_remembered_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MOST_NAMES", 3)
     async with dns_server() as server:
         resolver = resolver_of(server)
@@ -163,7 +173,7 @@ async def test_the_names_that_are_remembered_are_bounded(monkeypatch):
         assert len(resolver._names) == 3
 
 
-async def test_addresses_take_turns_and_families_alternate():
+async def test_addresses_take_turns_and_families_alternate() -> None:
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", "127.0.0.3", "::1", "::2")
         resolver = resolver_of(server)
@@ -175,7 +185,9 @@ async def test_addresses_take_turns_and_families_alternate():
         assert all(len(each) == 4 for each in found)
 
 
-async def test_without_turns_the_order_is_the_same_whatever_the_server_shuffles():
+async def test_without_turns_the_order_is_the_same_whatever_the_server_shuffles() -> (
+    None
+):
     clock = Clock()
     async with dns_server() as server:
         settings = DnsSettings(servers=(server.address,), timeout=PATIENCE)
@@ -188,7 +200,7 @@ async def test_without_turns_the_order_is_the_same_whatever_the_server_shuffles(
         assert orders == {("127.0.0.2", "127.0.0.3")}
 
 
-async def test_an_address_to_avoid_is_tried_last_for_a_while():
+async def test_an_address_to_avoid_is_tried_last_for_a_while() -> None:
     clock = Clock()
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", "127.0.0.3", ttl=86400)
@@ -204,7 +216,7 @@ async def test_an_address_to_avoid_is_tried_last_for_a_while():
         assert after == {"127.0.0.2", "127.0.0.3"}
 
 
-async def test_a_name_whose_addresses_are_dead_is_looked_up_before_its_ttl():
+async def test_a_name_whose_addresses_are_dead_is_looked_up_before_its_ttl() -> None:
     clock = Clock()
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=3600)
@@ -218,7 +230,11 @@ async def test_a_name_whose_addresses_are_dead_is_looked_up_before_its_ttl():
         await until(lambda: resolver.refresh("app.test") == ("127.0.0.3",))
 
 
-async def test_a_name_that_fails_and_works_again_is_reported_once_each():
+def asked_again(server: DnsServer, before: int) -> bool:
+    return server.count("app.test") > before
+
+
+async def test_a_name_that_fails_and_works_again_is_reported_once_each() -> None:
     clock, heard = Clock(), []
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=1)
@@ -231,7 +247,7 @@ async def test_a_name_that_fails_and_works_again_is_reported_once_each():
             clock.now += 5
             asked = server.count("app.test")
             await resolver.resolve("app.test")
-            await until(lambda asked=asked: server.count("app.test") > asked)
+            await until(partial(asked_again, server, asked))
             await until(lambda: resolver._names["app.test"].task is None)
 
         assert heard == [
@@ -240,7 +256,7 @@ async def test_a_name_that_fails_and_works_again_is_reported_once_each():
         ]
 
 
-async def test_a_closed_resolver_looks_nothing_up():
+async def test_a_closed_resolver_looks_nothing_up() -> None:
     async with dns_server() as server:
         resolver = resolver_of(server)
         await resolver.close()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import orjson
 
@@ -12,7 +13,7 @@ from gateway.observe.logs import LogOutput, configure
 class Lines:
     """A log that writes into a pipe, and what came out of it."""
 
-    def __init__(self, **options) -> None:
+    def __init__(self, **options: Any) -> None:
         self._read, write = os.pipe()
         self.output: LogOutput = configure(**{"fmt": "json", **options}, fd=write)
         self._write = write
@@ -24,7 +25,7 @@ class Lines:
         with os.fdopen(self._read, "rb") as reader:
             return reader.read()
 
-    def events(self) -> list[dict]:
+    def events(self) -> list[dict[str, Any]]:
         return [orjson.loads(line) for line in self.raw().splitlines()]
 
 

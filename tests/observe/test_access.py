@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from gateway.reasons import Reason, Verdict
 from tests.observe.lines import Lines
 
 
-def record(**changes) -> AccessRecord:
+def record(**changes: Any) -> AccessRecord:
     base = AccessRecord(
         started_at=1790000000.25,
         duration=0.0125,
@@ -40,7 +41,7 @@ def record(**changes) -> AccessRecord:
     return dataclasses.replace(base, **changes)
 
 
-def test_no_field_can_hold_a_secret():
+def test_no_field_can_hold_a_secret() -> None:
     names = {field.name for field in dataclasses.fields(AccessRecord)}
 
     forbidden = ("cookie", "token", "query", "secret", "header", "authorization")
@@ -54,7 +55,9 @@ def test_no_field_can_hold_a_secret():
     user=st.text(st.characters(exclude_categories=()), max_size=20),
 )
 @pytest.mark.parametrize("fmt", ["json", "console"])
-def test_whatever_a_client_sends_is_one_line(fmt, method, path, agent, user):
+def test_whatever_a_client_sends_is_one_line(
+    fmt: str, method: str, path: str, agent: str, user: str
+) -> None:
     lines = Lines(fmt=fmt)
     log = AccessLog(lines.output)
     log.write(record(method=method, path=path, user_agent=agent, user_id=user))
@@ -65,7 +68,7 @@ def test_whatever_a_client_sends_is_one_line(fmt, method, path, agent, user):
     assert fmt == "json" or b"\r" not in raw
 
 
-def test_long_values_are_cut():
+def test_long_values_are_cut() -> None:
     lines = Lines()
     AccessLog(lines.output).write(record(path="/" + "a" * 9000, user_agent="b" * 9000))
 
@@ -75,7 +78,7 @@ def test_long_values_are_cut():
     assert len(event["message"]) < PATH_CHARACTERS + 20
 
 
-def test_a_line_has_the_fields_of_the_common_schemas():
+def test_a_line_has_the_fields_of_the_common_schemas() -> None:
     lines = Lines()
     AccessLog(lines.output).write(record())
 
@@ -108,7 +111,7 @@ def test_a_line_has_the_fields_of_the_common_schemas():
     }
 
 
-def test_what_a_request_did_not_have_is_left_out():
+def test_what_a_request_did_not_have_is_left_out() -> None:
     lines = Lines()
     AccessLog(lines.output).write(
         AccessRecord(
@@ -128,7 +131,7 @@ def test_what_a_request_did_not_have_is_left_out():
     assert not absent & set(event)
 
 
-def test_the_log_level_does_not_silence_requests():
+def test_the_log_level_does_not_silence_requests() -> None:
     """`log.access` decides that, not `log.level`."""
     lines = Lines(level="error")
     AccessLog(lines.output).write(record())
@@ -136,7 +139,7 @@ def test_the_log_level_does_not_silence_requests():
     assert len(lines.events()) == 1
 
 
-def test_a_terminal_shows_what_people_read():
+def test_a_terminal_shows_what_people_read() -> None:
     lines = Lines(fmt="console")
     AccessLog(lines.output).write(record(tenant_id=""))
 

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from gateway.observe.audit import Actor, Audit
@@ -77,7 +79,11 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("tell", "words", "extra"), EVENTS)
-def test_an_event_tells_who_did_what(tell, words, extra):
+def test_an_event_tells_who_did_what(
+    tell: Callable[..., object],
+    words: tuple[str, ...],
+    extra: dict[str, bool | list[str] | str],
+) -> None:
     lines = Lines(level="error")
     tell(Audit(lines.output))
 
@@ -94,7 +100,7 @@ def test_an_event_tells_who_did_what(tell, words, extra):
 
 
 @pytest.mark.parametrize(("problems", "outcome"), [(0, "success"), (2, "failure")])
-def test_a_reload_is_told_with_its_outcome(problems, outcome):
+def test_a_reload_is_told_with_its_outcome(problems: int, outcome: str) -> None:
     lines = Lines()
     Audit(lines.output).config_reloaded(NOW, problems=problems)
 
@@ -105,7 +111,7 @@ def test_a_reload_is_told_with_its_outcome(problems, outcome):
     assert "user.id" not in event
 
 
-def test_long_and_odd_values_stay_one_bounded_line():
+def test_long_and_odd_values_stay_one_bounded_line() -> None:
     lines = Lines()
     actor = Actor(user_id="\udc80\n" * 9000, user_agent="x" * 9000)
     Audit(lines.output).spoofed_headers(NOW, actor, names=["y" * 9000] * 100)
@@ -115,7 +121,7 @@ def test_long_and_odd_values_stay_one_bounded_line():
     assert len(raw) < 8192
 
 
-def test_a_terminal_shows_audit_events_too():
+def test_a_terminal_shows_audit_events_too() -> None:
     lines = Lines(fmt="console")
     Audit(lines.output).sign_in(NOW, ACTOR)
 

@@ -1,6 +1,7 @@
 import logging
 import os
 import pty
+from typing import cast
 
 import orjson
 import pytest
@@ -16,11 +17,13 @@ from tests.observe.lines import Lines
         {"message": "\udc80"},
         {"message": "a\nb\x00\x1b[31m"},
         {"n": 1 << 80},
-        {1: "key"},
+        cast("dict[str, object]", {1: "key"}),
         {"o": object},
     ],
 )
-def test_any_event_is_one_line_of_json(event):
+def test_any_event_is_one_line_of_json(
+    event: dict[str, object],
+) -> None:
     line = json_line(event)
 
     assert line.endswith(b"\n")
@@ -28,7 +31,7 @@ def test_any_event_is_one_line_of_json(event):
     assert isinstance(orjson.loads(line), dict)
 
 
-def test_a_line_has_time_level_and_message():
+def test_a_line_has_time_level_and_message() -> None:
     lines = Lines()
     structlog.get_logger().warning("key folder is empty", folder="/keys", tries=3)
 
@@ -43,7 +46,7 @@ def test_a_line_has_time_level_and_message():
     }
 
 
-def test_libraries_speak_through_the_same_log():
+def test_libraries_speak_through_the_same_log() -> None:
     lines = Lines()
     logging.getLogger("asyncio").warning("slow callback: %s", "x")
     logging.getLogger("asyncio").info("not told")
@@ -55,10 +58,10 @@ def test_libraries_speak_through_the_same_log():
     assert second["message"] == "%s %s"
 
 
-def test_an_exception_is_in_its_line():
+def test_an_exception_is_in_its_line() -> None:
     lines = Lines()
     try:
-        {}["no such thing"]
+        _ = dict[str, str]()["no such thing"]
     except LookupError:
         structlog.get_logger().exception("failed")
 
@@ -66,7 +69,7 @@ def test_an_exception_is_in_its_line():
     assert event["error.stack_trace"].endswith("KeyError")
 
 
-def test_the_level_holds_and_can_be_changed():
+def test_the_level_holds_and_can_be_changed() -> None:
     lines = Lines(level="warning")
     structlog.get_logger().info("not told")
     set_level("debug")
@@ -76,12 +79,12 @@ def test_the_level_holds_and_can_be_changed():
 
 
 @pytest.mark.parametrize(("level", "fmt"), [("loud", "json"), ("info", "xml")])
-def test_unknown_words_are_refused(level, fmt):
+def test_unknown_words_are_refused(level: str, fmt: str) -> None:
     with pytest.raises(ValueError):
         configure(level, fmt, fd=1)
 
 
-def test_a_terminal_gets_lines_for_people():
+def test_a_terminal_gets_lines_for_people() -> None:
     leader, follower = pty.openpty()
     output = configure("info", Format.AUTO, fd=follower)
     assert output.console
@@ -96,10 +99,10 @@ def test_a_terminal_gets_lines_for_people():
     assert "{" not in told
 
 
-def test_an_exception_on_a_console_has_its_lines():
+def test_an_exception_on_a_console_has_its_lines() -> None:
     lines = Lines(fmt="console")
     try:
-        {}["no such thing"]
+        _ = dict[str, str]()["no such thing"]
     except LookupError:
         structlog.get_logger().exception("failed")
 

@@ -1,17 +1,18 @@
 import math
 import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as parse_openmetrics,
-)
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from gateway.observe.metrics import Metrics, render_merged, retain_counters
-from gateway.observe.tally import FAMILIES, Kind, merged
+from gateway.observe.tally import FAMILIES, Family, Kind, merged
 from gateway.reasons import Reason
 
 
@@ -33,7 +34,14 @@ def metrics() -> Metrics:
     return made
 
 
-def samples(body: bytes) -> dict[tuple[str, frozenset], float]:
+# It has no annotations.
+parse_openmetrics: Callable[[str], Iterable[Metric]] = (
+    openmetrics.text_string_to_metric_families
+)
+Samples: TypeAlias = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(body: bytes) -> Samples:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in parse(body.decode())
@@ -46,13 +54,13 @@ def value(body: bytes, name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("garbage", [b"", b"[]", b"{}x", b'{"a": 1}', b'{"a": []}'])
-def test_what_is_no_snapshot_is_refused(garbage):
+def test_what_is_no_snapshot_is_refused(garbage: bytes) -> None:
     with pytest.raises(ValueError):
         merged([metrics().snapshot(), garbage])
 
 
 @pytest.mark.parametrize("code", [600, 999, 12345])
-def test_codes_out_of_range_share_one_label(code):
+def test_codes_out_of_range_share_one_label(code: int) -> None:
     made = Metrics(version="1")
     made.observe("r", "allow", "public", code, 0.1, 0.1)
 
@@ -69,14 +77,14 @@ def test_codes_out_of_range_share_one_label(code):
         ("whatever a store says", "other"),
     ],
 )
-def test_store_errors_have_three_kinds(name, kind):
+def test_store_errors_have_three_kinds(name: str, kind: str) -> None:
     made = Metrics(version="1")
     made.store_error(name)
 
     assert value(made.render()[0], "gateway_store_errors_total", kind=kind) == 1
 
 
-def test_odd_label_values_are_escaped():
+def test_odd_label_values_are_escaped() -> None:
     made = Metrics(version="1")
     made.upstream('we"b\n\\', 0.1)
 
@@ -84,7 +92,7 @@ def test_odd_label_values_are_escaped():
     assert value(made.render()[0], name, upstream='we"b\n\\') == 1
 
 
-def test_everything_counted_is_exposed():
+def test_everything_counted_is_exposed() -> None:
     body, content_type = metrics().render()
     signed_in = {
         "route": "web:/**",
@@ -116,7 +124,7 @@ def test_everything_counted_is_exposed():
     assert value(body, "gateway_build_info", version="1.2.3", python="3.11.7") == 1
 
 
-def test_a_bound_is_in_its_bucket():
+def test_a_bound_is_in_its_bucket() -> None:
     """`le` is less or equal."""
     made = Metrics(version="1")
     made.observe("r", "allow", "public", 200, 0.005, 0.0001)
@@ -127,7 +135,7 @@ def test_a_bound_is_in_its_bucket():
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_names_follow_the_conventions(family):
+def test_names_follow_the_conventions(family: Family) -> None:
     """One prefix, base units, and a suffix that tells the type."""
     assert re.fullmatch(r"gateway(_[a-z]+)+", family.name)
     assert family.name.endswith("_total") == (family.kind is Kind.COUNTER)
@@ -138,14 +146,14 @@ def test_names_follow_the_conventions(family):
     assert list(family.bounds) == sorted(set(family.bounds))
 
 
-def test_every_family_is_exposed():
+def test_every_family_is_exposed() -> None:
     exposed = {family.name for family in parse(metrics().render()[0].decode())}
 
     names = {family.name.removesuffix("_total") for family in FAMILIES}
     assert names <= {name.removesuffix("_total") for name in exposed}
 
 
-def test_openmetrics_is_served_to_who_asks():
+def test_openmetrics_is_served_to_who_asks() -> None:
     body, content_type = metrics().render(
         accept="application/openmetrics-text; version=1.0.0"
     )
@@ -155,14 +163,14 @@ def test_openmetrics_is_served_to_who_asks():
     assert list(parse_openmetrics(body.decode()))
 
 
-def test_a_refused_configuration_shows():
+def test_a_refused_configuration_shows() -> None:
     made = metrics()
     made.config_refused()
 
     assert value(made.render()[0], "gateway_config_last_reload_successful") == 0
 
 
-def test_several_processes_are_served_as_one():
+def test_several_processes_are_served_as_one() -> None:
     first, second = metrics(), metrics()
     second.config_refused()
     body, _ = first.render([second.snapshot()])
@@ -176,18 +184,18 @@ def test_several_processes_are_served_as_one():
     )
 
 
-def gateway_part(body: bytes) -> dict:
+def gateway_part(body: bytes) -> Samples:
     return {k: v for k, v in samples(body).items() if k[0].startswith("gateway_")}
 
 
-def test_rendering_counts_nothing_twice():
+def test_rendering_counts_nothing_twice() -> None:
     made = metrics()
     made.render([metrics().snapshot()])
 
     assert gateway_part(made.render()[0]) == gateway_part(metrics().render()[0])
 
 
-def test_a_dead_process_leaves_its_counts_and_not_its_gauges():
+def test_a_dead_process_leaves_its_counts_and_not_its_gauges() -> None:
     """Else the sum would shrink, and rates would jump."""
     left = retain_counters([metrics().snapshot()])
     body, _ = Metrics(version="1.2.3", python="3.11.7").render([left])
@@ -196,6 +204,8 @@ def test_a_dead_process_leaves_its_counts_and_not_its_gauges():
     assert value(body, "gateway_requests_in_flight") == 0
     assert value(body, "gateway_connections_open") == 0
 
+
+Observation: TypeAlias = tuple[str, str, str, int, float, float]
 
 observations = st.lists(
     st.tuples(
@@ -211,7 +221,9 @@ observations = st.lists(
 
 
 @given(observations, observations)
-def test_a_merge_is_what_one_process_would_have_counted(first, second):
+def test_a_merge_is_what_one_process_would_have_counted(
+    first: list[Observation], second: list[Observation]
+) -> None:
     one, two, both = (Metrics(version="1") for _ in range(3))
     for seen, into in ((first, one), (second, two), (first + second, both)):
         for observation in seen:
@@ -224,8 +236,8 @@ def test_a_merge_is_what_one_process_would_have_counted(first, second):
         assert math.isclose(number, flat(right)[key], rel_tol=1e-9, abs_tol=1e-9), key
 
 
-def flat(snapshot: dict) -> dict:
-    rows = {}
+def flat(snapshot: dict[str, list[list[Any]]]) -> dict[tuple[Any, ...], float]:
+    rows: dict[tuple[Any, ...], float] = {}
     for name, entries in snapshot.items():
         for *labels, cell in entries:
             numbers = cell if isinstance(cell, list) else [cell]

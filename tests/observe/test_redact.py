@@ -36,7 +36,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY--
         ("key -----BEGIN EC PRIVATE KEY-----\nMIGHAgEA", "MIGHAgEA"),
     ],
 )
-def test_what_has_the_form_of_a_secret_is_masked(text, secret):
+def test_what_has_the_form_of_a_secret_is_masked(text: str, secret: str) -> None:
     masked = Redactor().text(text)
 
     assert secret not in masked
@@ -55,17 +55,17 @@ def test_what_has_the_form_of_a_secret_is_masked(text, secret):
         "/srv/app/a_rather_long_module_name_that_goes_on_and_on_for_ever.py",
     ],
 )
-def test_ordinary_text_is_left_alone(text):
+def test_ordinary_text_is_left_alone(text: str) -> None:
     assert Redactor().text(text) == text
 
 
-def test_a_public_key_id_may_look_like_a_token():
+def test_a_public_key_id_may_look_like_a_token() -> None:
     event = Redactor()(None, "info", {"kid": TOKEN, "other": TOKEN})
 
     assert event == {"kid": TOKEN, "other": MASK}
 
 
-def test_a_secret_known_by_value_is_masked_in_any_form():
+def test_a_secret_known_by_value_is_masked_in_any_form() -> None:
     redactor = Redactor(["let-me-in", "ab"])
 
     assert redactor.text("admin said let-me-in, abc") == f"admin said {MASK}, abc"
@@ -95,7 +95,9 @@ def nest(value: object, depth: int) -> object:
     after=st.text(st.sampled_from(" ='\";:,/)\n\t"), min_size=1, max_size=5),
     depth=st.integers(min_value=0, max_value=9),
 )
-def test_a_session_token_never_reaches_the_log(secret, before, after, depth):
+def test_a_session_token_never_reaches_the_log(
+    secret: str, before: str, after: str, depth: int
+) -> None:
     """Wherever someone puts it: message, field, key, bytes, object, traceback."""
     lines = Lines(level="debug")
     log = structlog.get_logger()

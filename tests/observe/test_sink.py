@@ -3,6 +3,7 @@ import fcntl
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ def read_all(fd: int, into: list[bytes]) -> None:
         into.append(block)
 
 
-async def test_a_reader_that_stands_still_costs_lines_and_no_time():
+async def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
     """A full pipe drops beyond a ceiling, and what was kept comes out whole."""
     with pipe() as (read, write):
         sink = Sink(write)
@@ -40,7 +41,7 @@ async def test_a_reader_that_stands_still_costs_lines_and_no_time():
     assert len(lines) + sink.dropped == total
 
 
-async def test_a_reader_that_comes_back_gets_the_rest_without_a_new_line():
+async def test_a_reader_that_comes_back_gets_the_rest_without_a_new_line() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         for n in range(1000):
@@ -60,7 +61,7 @@ async def test_a_reader_that_comes_back_gets_the_rest_without_a_new_line():
 
 
 @pytest.mark.parametrize("lines", [1, 100, 1000])
-async def test_a_closed_reader_never_raises_and_is_counted(lines):
+async def test_a_closed_reader_never_raises_and_is_counted(lines: int) -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         os.close(read)
@@ -72,7 +73,7 @@ async def test_a_closed_reader_never_raises_and_is_counted(lines):
     assert sink.dropped == lines
 
 
-def test_a_descriptor_that_is_not_open_never_raises():
+def test_a_descriptor_that_is_not_open_never_raises() -> None:
     with pipe() as (_, write):
         os.close(write)
         sink = Sink(write)
@@ -82,7 +83,7 @@ def test_a_descriptor_that_is_not_open_never_raises():
     assert sink.dropped == 1
 
 
-def test_stdout_is_not_made_nonblocking():
+def test_stdout_is_not_made_nonblocking() -> None:
     """The flag belongs to all who share the pipe: the shell, other workers."""
     with pipe() as (_, write):
         sink = Sink(write)
@@ -92,7 +93,7 @@ def test_stdout_is_not_made_nonblocking():
         sink.close()
 
 
-async def test_lines_of_one_turn_go_out_together():
+async def test_lines_of_one_turn_go_out_together() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         sink.write(b"one\n")
@@ -106,7 +107,7 @@ async def test_lines_of_one_turn_go_out_together():
         sink.close()
 
 
-async def test_many_lines_do_not_wait_for_the_end_of_the_turn():
+async def test_many_lines_do_not_wait_for_the_end_of_the_turn() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         for n in range(EARLY_BYTES // len(LINE % 0) + 2):
@@ -116,7 +117,7 @@ async def test_many_lines_do_not_wait_for_the_end_of_the_turn():
         sink.close()
 
 
-def test_without_a_loop_a_line_is_written_at_once():
+def test_without_a_loop_a_line_is_written_at_once() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         sink.write(b"line\n")
@@ -125,7 +126,7 @@ def test_without_a_loop_a_line_is_written_at_once():
         sink.close()
 
 
-def test_no_line_is_lost_at_the_end():
+def test_no_line_is_lost_at_the_end() -> None:
     """What was written in a turn that never ended comes out at close."""
     with pipe() as (read, write):
         sink = Sink(write)
@@ -139,7 +140,7 @@ def test_no_line_is_lost_at_the_end():
         assert os.read(read, 100) == b"bye\n"
 
 
-def test_workers_that_share_a_pipe_do_not_mix_their_lines():
+def test_workers_that_share_a_pipe_do_not_mix_their_lines() -> None:
     with pipe() as (read, write):
         sinks = [Sink(write), Sink(write)]
         got: list[bytes] = []
@@ -172,7 +173,7 @@ def test_workers_that_share_a_pipe_do_not_mix_their_lines():
     assert all(set(line) in ({97}, {98}) for line in lines)
 
 
-def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path):
+def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path: Path) -> None:
     """The descriptor's number may be someone else's by then."""
     with pipe() as (_, write):
         sink = Sink(write)
@@ -184,7 +185,7 @@ def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path):
     assert (tmp_path / "innocent").read_bytes() == b""
 
 
-def test_a_line_longer_than_a_group_is_written_too():
+def test_a_line_longer_than_a_group_is_written_too() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
         line = b"x" * (2 * GROUP_BYTES) + b"\n"
@@ -195,7 +196,7 @@ def test_a_line_longer_than_a_group_is_written_too():
         sink.close()
 
 
-def test_a_file_is_appended_to(tmp_path):
+def test_a_file_is_appended_to(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"before\n")
     with path.open("ab") as file:
@@ -206,7 +207,7 @@ def test_a_file_is_appended_to(tmp_path):
     assert path.read_bytes() == b"before\nafter\n"
 
 
-def test_a_socket_is_written_to_and_never_waited_for():
+def test_a_socket_is_written_to_and_never_waited_for() -> None:
     """Standard output of a service may be a socket, which cannot be reopened."""
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -16,19 +16,19 @@ def counted() -> Tally:
 @pytest.mark.parametrize(
     "snapshot", [b"\xff", b"null", b'{"gateway_requests_total": 1}', b'{"x": []}']
 )
-def test_what_dump_did_not_write_is_refused(snapshot):
+def test_what_dump_did_not_write_is_refused(snapshot: bytes) -> None:
     with pytest.raises(ValueError):
         load(snapshot)
 
 
-def test_load_reads_what_dump_wrote():
+def test_load_reads_what_dump_wrote() -> None:
     again = load(counted().dump())
 
     assert again.numbers == counted().numbers
     assert again.cells == counted().cells
 
 
-def test_a_snapshot_with_other_buckets_is_refused():
+def test_a_snapshot_with_other_buckets_is_refused() -> None:
     """It is of another version."""
     other = counted()
     other.cells[OVERHEAD.name][()] = [0.5, 1]
@@ -37,7 +37,7 @@ def test_a_snapshot_with_other_buckets_is_refused():
         merged([counted().dump(), other.dump()])
 
 
-def test_adding_leaves_the_other_as_it_was():
+def test_adding_leaves_the_other_as_it_was() -> None:
     one, other = counted(), counted()
     one.add(other)
     one.add(other)

@@ -7,7 +7,7 @@ HIDING = [reason for reason in Reason if reason is not Reason.NO_ROUTE]
 
 
 @pytest.mark.parametrize("reason", HIDING, ids=str)
-def test_a_404_says_the_same_whatever_it_hides(reason):
+def test_a_404_says_the_same_whatever_it_hides(reason: Reason) -> None:
     """A route with `forbidden: "404"` tells nobody that it is there."""
     told = describe(404, reason, "the admin page")
 
@@ -15,7 +15,7 @@ def test_a_404_says_the_same_whatever_it_hides(reason):
 
 
 @pytest.mark.parametrize("reason", list(Reason), ids=str)
-def test_every_reason_has_a_title_a_heading_and_a_sentence(reason):
+def test_every_reason_has_a_title_a_heading_and_a_sentence(reason: Reason) -> None:
     row = ROWS[reason]
     told = describe(row.status, reason)
 
@@ -40,15 +40,15 @@ def test_every_reason_has_a_title_a_heading_and_a_sentence(reason):
         (Reason.UPSTREAM_TIMEOUT, Action.RETRY),
     ],
 )
-def test_the_next_step_fits_the_reason(reason, action):
+def test_the_next_step_fits_the_reason(reason: Reason, action: Action) -> None:
     assert describe(ROWS[reason].status, reason).action is action
 
 
-def test_a_detail_replaces_the_sentence():
+def test_a_detail_replaces_the_sentence() -> None:
     told = describe(400, Reason.BAD_TARGET, "The path holds an encoded slash.")
 
     assert told.sentence == "The path holds an encoded slash."
 
 
-def test_an_unusual_status_still_has_a_title():
+def test_an_unusual_status_still_has_a_title() -> None:
     assert describe(599, Reason.INTERNAL).title == "Error"

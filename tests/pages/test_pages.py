@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
+from typing import TypeAlias
 
 import orjson
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.pages.pages import Pages
+from gateway.pages.reply import Reply
 from gateway.reasons import ROWS, Reason
 
 ID = "0123456789abcdef0123456789abcdef"
 LOGIN = "/auth/login?return_to=%2Fdashboard&reason=no_session"
 PAGES = Pages(realm="app.example.com")
 CASES = [(row.status, reason) for reason, row in ROWS.items()]
+Attributes: TypeAlias = list[tuple[str, str | None]]
 VOID = {"meta", "link", "br", "hr", "img", "input", "circle", "path"}
 
 
@@ -28,27 +31,27 @@ class Outline(HTMLParser):
         self.text: list[str] = []
         self.style = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         self.seen.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
         self.seen.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "style":
             self.style += data
         else:
             self.text.append(data)
 
-    def tags(self):
+    def tags(self) -> list[str]:
         return [tag for tag, _ in self.seen]
 
-    def values(self, tag, attribute):
+    def values(self, tag: str, attribute: str) -> list[str | None]:
         return [attrs.get(attribute) for name, attrs in self.seen if name == tag]
 
 
@@ -60,7 +63,7 @@ def outline(body: bytes) -> Outline:
     return parsed
 
 
-def headers(reply) -> dict[str, str]:
+def headers(reply: Reply) -> dict[str, str]:
     named = {name.lower(): value for name, value in reply.headers}
     assert len(named) == len(reply.headers), "a header is sent twice"
     return named
@@ -80,7 +83,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_in_a_detail_is_only_text(text):
+def test_hostile_text_in_a_detail_is_only_text(text: str) -> None:
     reply = PAGES.problem(400, Reason.BAD_TARGET, html=True, request_id=ID, detail=text)
 
     assert not {"script", "img"} & set(outline(reply.body).tags())
@@ -88,7 +91,7 @@ def test_hostile_text_in_a_detail_is_only_text(text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_as_request_id_is_only_text(text):
+def test_hostile_text_as_request_id_is_only_text(text: str) -> None:
     reply = PAGES.problem(403, Reason.NOT_ADMIN, html=True, request_id=text)
 
     assert not {"script", "img"} & set(outline(reply.body).tags())
@@ -110,7 +113,7 @@ def test_hostile_text_as_request_id_is_only_text(text):
     ],
 )
 @pytest.mark.parametrize("html", [True, False])
-def test_a_login_url_that_is_no_plain_link_is_left_out(url, html):
+def test_a_login_url_that_is_no_plain_link_is_left_out(url: str, html: bool) -> None:
     reply = PAGES.problem(
         401, Reason.NO_SESSION, html=html, request_id=ID, login_url=url
     )
@@ -121,7 +124,7 @@ def test_a_login_url_that_is_no_plain_link_is_left_out(url, html):
         assert "login_url" not in orjson.loads(reply.body)
 
 
-def test_a_login_url_with_quotes_stays_inside_its_attribute():
+def test_a_login_url_with_quotes_stays_inside_its_attribute() -> None:
     url = "/auth/login?x=\"><script>alert(1)</script>&y='z'".replace(" ", "")
     reply = PAGES.problem(
         401, Reason.NO_SESSION, html=True, request_id=ID, login_url=url
@@ -140,7 +143,14 @@ def test_a_login_url_with_quotes_stays_inside_its_attribute():
     login=st.none() | st.text(st.characters(exclude_categories=()), max_size=40),
     detail=st.none() | st.text(st.characters(exclude_categories=()), max_size=40),
 )
-def test_any_input_gives_a_reply(reason, status, html, request_id, login, detail):
+def test_any_input_gives_a_reply(
+    reason: Reason,
+    status: int,
+    html: bool,
+    request_id: str,
+    login: str | None,
+    detail: str | None,
+) -> None:
     """No text from anywhere makes a page fail (law 7)."""
     reply = PAGES.problem(
         status, reason, html=html, request_id=request_id, login_url=login, detail=detail
@@ -155,7 +165,9 @@ def test_any_input_gives_a_reply(reason, status, html, request_id, login, detail
 
 @pytest.mark.parametrize(("status", "reason"), CASES, ids=str)
 @pytest.mark.parametrize("login", [None, LOGIN], ids=["", "login"])
-def test_every_page_is_whole_and_asks_for_nothing(status, reason, login):
+def test_every_page_is_whole_and_asks_for_nothing(
+    status: int, reason: Reason, login: str | None
+) -> None:
     reply = PAGES.problem(status, reason, html=True, request_id=ID, login_url=login)
     page = outline(reply.body)
 
@@ -178,7 +190,7 @@ def test_every_page_is_whole_and_asks_for_nothing(status, reason, login):
 
 
 @pytest.mark.parametrize(("status", "reason"), CASES, ids=str)
-def test_both_forms_say_the_same(status, reason):
+def test_both_forms_say_the_same(status: int, reason: Reason) -> None:
     """One description: the sentence of the page is the detail of the problem."""
     page = PAGES.problem(status, reason, html=True, request_id=ID)
     problem = orjson.loads(
@@ -190,7 +202,7 @@ def test_both_forms_say_the_same(status, reason):
     assert problem["reason"] == reason.value
 
 
-def test_the_policy_allows_exactly_the_style_of_the_page():
+def test_the_policy_allows_exactly_the_style_of_the_page() -> None:
     reply = PAGES.problem(403, Reason.NOT_ADMIN, html=True, request_id=ID)
     style = outline(reply.body).style
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -202,7 +214,7 @@ def test_the_policy_allows_exactly_the_style_of_the_page():
 
 
 @pytest.mark.parametrize("html", [True, False])
-def test_refusals_are_not_stored_sniffed_framed_or_referred(html):
+def test_refusals_are_not_stored_sniffed_framed_or_referred(html: bool) -> None:
     reply = PAGES.problem(403, Reason.NOT_ADMIN, html=html, request_id=ID)
     named = headers(reply)
 
@@ -213,7 +225,7 @@ def test_refusals_are_not_stored_sniffed_framed_or_referred(html):
     assert "default-src 'none'" in named["content-security-policy"]
 
 
-def test_a_problem_has_the_members_of_the_contract():
+def test_a_problem_has_the_members_of_the_contract() -> None:
     reply = PAGES.problem(
         401, Reason.SESSION_EXPIRED, html=False, request_id=ID, login_url=LOGIN
     )
@@ -249,13 +261,20 @@ def test_a_problem_has_the_members_of_the_contract():
         (405, Reason.METHOD_NOT_ALLOWED, (("Allow", "GET"),), "allow", "GET"),
     ],
 )
-def test_headers_that_a_status_needs(html, status, reason, extra, name, value):
+def test_headers_that_a_status_needs(
+    html: bool,
+    status: int,
+    reason: Reason,
+    extra: tuple[tuple[str, str], ...],
+    name: str,
+    value: str | None,
+) -> None:
     reply = PAGES.problem(status, reason, html=html, request_id=ID, extra_headers=extra)
 
     assert headers(reply).get(name) == value
 
 
-def test_a_realm_cannot_leave_its_quotes():
+def test_a_realm_cannot_leave_its_quotes() -> None:
     reply = Pages(realm='a"b\\c\r\nd').problem(
         401, Reason.NO_SESSION, html=False, request_id=ID
     )
@@ -276,7 +295,9 @@ def test_a_realm_cannot_leave_its_quotes():
         (504, Reason.UPSTREAM_TIMEOUT, None, ["", "/start"]),
     ],
 )
-def test_a_page_leads_on(status, reason, login, links):
+def test_a_page_leads_on(
+    status: int, reason: Reason, login: str | None, links: list[str]
+) -> None:
     """To sign in, to try again, or home."""
     pages = Pages(home="/start")
     reply = pages.problem(status, reason, html=True, request_id=ID, login_url=login)
@@ -284,7 +305,7 @@ def test_a_page_leads_on(status, reason, login, links):
     assert outline(reply.body).values("a", "href") == links
 
 
-def test_a_retry_is_not_told_to_sign_in():
+def test_a_retry_is_not_told_to_sign_in() -> None:
     reply = PAGES.problem(
         503, Reason.STORE_UNAVAILABLE, html=False, request_id=ID, login_url=LOGIN
     )
@@ -292,7 +313,7 @@ def test_a_retry_is_not_told_to_sign_in():
     assert "login_url" not in orjson.loads(reply.body)
 
 
-def test_pages_from_memory_differ_by_request_id_alone():
+def test_pages_from_memory_differ_by_request_id_alone() -> None:
     first = PAGES.problem(403, Reason.NOT_ADMIN, html=True, request_id="a" * 32)
     second = PAGES.problem(403, Reason.NOT_ADMIN, html=True, request_id="b" * 32)
 
@@ -308,7 +329,9 @@ def test_pages_from_memory_differ_by_request_id_alone():
         ("/\udc80", "/?"),
     ],
 )
-def test_a_redirect_has_one_plain_location_and_no_body(location, sent):
+def test_a_redirect_has_one_plain_location_and_no_body(
+    location: str, sent: str
+) -> None:
     reply = PAGES.redirect(303, location, (("Set-Cookie", "a=; Max-Age=0"),))
 
     assert reply.status == 303
@@ -342,7 +365,7 @@ def luminance(colour: str) -> float:
         ("ink", "tint"),
     ],
 )
-def test_contrast_is_wcag_aa(scheme, front, back):
+def test_contrast_is_wcag_aa(scheme: str, front: str, back: str) -> None:
     """WCAG 2.2, 1.4.3: at least 4.5 to 1, in light and in dark."""
     reply = PAGES.problem(403, Reason.NOT_ADMIN, html=True, request_id=ID)
     blocks = re.findall(r":root \{(.*?)\}", outline(reply.body).style, re.DOTALL)

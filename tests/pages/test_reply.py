@@ -1,7 +1,7 @@
 from gateway.pages.reply import Reply, no_body
 
 
-def test_no_body_is_a_status_and_headers_alone():
+def test_no_body_is_a_status_and_headers_alone() -> None:
     """A 304, a 204 or a redirect carries nothing."""
     reply = no_body(304, (("ETag", '"x"'),))
 

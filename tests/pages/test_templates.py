@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from gateway.errors import ConfigError
@@ -8,7 +10,12 @@ from gateway.reasons import Reason
 ID = "0123456789abcdef0123456789abcdef"
 
 
-def body_of(pages, reason=Reason.NOT_ADMIN, status=403, login=None):
+def body_of(
+    pages: Pages,
+    reason: Reason = Reason.NOT_ADMIN,
+    status: int = 403,
+    login: str | None = None,
+) -> str:
     return pages.problem(
         status, reason, html=True, request_id=ID, login_url=login
     ).body.decode()
@@ -31,8 +38,8 @@ def body_of(pages, reason=Reason.NOT_ADMIN, status=403, login=None):
     ],
 )  # fmt: skip
 def test_a_broken_replacement_is_told_with_file_and_line(
-    tmp_path, files, place, message
-):
+    tmp_path: Path, files: dict[str, str], place: str, message: str
+) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
 
@@ -46,28 +53,30 @@ def test_a_broken_replacement_is_told_with_file_and_line(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("reason", Reason)
-def test_our_own_pages_can_be_rendered_for_every_reason(status, reason):
+def test_our_own_pages_can_be_rendered_for_every_reason(
+    status: int, reason: Reason
+) -> None:
     for login in (None, "/auth/login"):
         assert "</html>" in body_of(Pages(), reason, status, login)
 
 
-def test_our_own_templates_are_compiled_once():
+def test_our_own_templates_are_compiled_once() -> None:
     assert Pages()._templates._builtin is Pages()._templates._builtin
 
 
-def test_a_replacement_that_is_not_utf8_is_refused(tmp_path):
+def test_a_replacement_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_bytes(b"\xff\xfe")
 
     with pytest.raises(ConfigError, match=r"error\.html"):
         Pages(tmp_path)
 
 
-def test_a_folder_that_is_missing_is_refused(tmp_path):
+def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         Pages(tmp_path / "gone")
 
 
-def test_two_broken_replacements_are_both_told(tmp_path):
+def test_two_broken_replacements_are_both_told(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_text("{% if %}")
     (tmp_path / "base.html").write_text("{{ }}")
 
@@ -77,7 +86,7 @@ def test_two_broken_replacements_are_both_told(tmp_path):
     assert len(caught.value.problems) == 2
 
 
-def test_a_page_that_fails_after_all_is_replaced_by_ours(tmp_path):
+def test_a_page_that_fails_after_all_is_replaced_by_ours(tmp_path: Path) -> None:
     """A template may break on what no sample had; the reader gets our page."""
     (tmp_path / "error.html").write_text(
         "{% if request_id != '5f0c8a2e9d4b4c6f8a1e7b3d2c9f0a61' %}"
@@ -87,7 +96,7 @@ def test_a_page_that_fails_after_all_is_replaced_by_ours(tmp_path):
     assert "You don" in body_of(Pages(tmp_path))
 
 
-def test_a_replacement_escapes_as_ours_do(tmp_path):
+def test_a_replacement_escapes_as_ours_do(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_text("<p>{{ login_url }}</p>{{ sentence }}")
 
     body = body_of(Pages(tmp_path), login="/login?<b>")
@@ -95,7 +104,7 @@ def test_a_replacement_escapes_as_ours_do(tmp_path):
     assert "<p>/login?&lt;b&gt;</p>" in body
 
 
-def test_a_style_of_ones_own_is_what_the_policy_allows(tmp_path):
+def test_a_style_of_ones_own_is_what_the_policy_allows(tmp_path: Path) -> None:
     (tmp_path / "style.css").write_text("main { color: teal }\n")
     reply = Pages(tmp_path).problem(403, Reason.NOT_ADMIN, html=True, request_id=ID)
 
@@ -104,7 +113,7 @@ def test_a_style_of_ones_own_is_what_the_policy_allows(tmp_path):
     assert policy == content_security_policy("<style>main { color: teal }</style>")
 
 
-def test_a_replacement_may_extend_what_it_replaces(tmp_path):
+def test_a_replacement_may_extend_what_it_replaces(tmp_path: Path) -> None:
     (tmp_path / "base.html").write_text(
         '{% extends "gateway/base.html" %}{% block mark %}<b>Acme</b>{% endblock %}'
     )
@@ -116,7 +125,7 @@ def test_a_replacement_may_extend_what_it_replaces(tmp_path):
     assert "You don" in body
 
 
-def test_a_replacement_may_do_more_than_print_the_request_id(tmp_path):
+def test_a_replacement_may_do_more_than_print_the_request_id(tmp_path: Path) -> None:
     """Then a page is made anew for each request."""
     (tmp_path / "error.html").write_text(
         "{{ request_id|upper }} {{ (login_url or '')|length }}"
@@ -125,7 +134,7 @@ def test_a_replacement_may_do_more_than_print_the_request_id(tmp_path):
     assert body_of(Pages(tmp_path), login="/login") == f"{ID.upper()} 6"
 
 
-def test_a_page_of_its_own_reuses_the_layout(tmp_path):
+def test_a_page_of_its_own_reuses_the_layout(tmp_path: Path) -> None:
     (tmp_path / "base.html").write_text('{% extends "gateway/base.html" %}')
     (tmp_path / "hello.html").write_text(
         '{% extends "base.html" %}{% block title %}Hi{% endblock %}'
@@ -139,5 +148,5 @@ def test_a_page_of_its_own_reuses_the_layout(tmp_path):
     assert dict(reply.headers)["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_a_page_without_style_allows_none():
+def test_a_page_without_style_allows_none() -> None:
     assert "style-src 'none'" in content_security_policy("<p>plain</p>")

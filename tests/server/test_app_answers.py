@@ -42,7 +42,9 @@ PROFILE = compile_format(
         pytest.param("", False, id="nothing"),
     ],
 )
-def test_a_cookie_is_taken_back_only_by_what_removes_it(line: str, taken_back: bool):
+def test_a_cookie_is_taken_back_only_by_what_removes_it(
+    line: str, taken_back: bool
+) -> None:
     changes = cookie_changes([(b"Set-Cookie", line.encode())], PROFILE)
 
     assert changes.taken_back is taken_back
@@ -59,7 +61,9 @@ def test_a_cookie_is_taken_back_only_by_what_removes_it(line: str, taken_back: b
         (f"other={SID}; sid={SID}", 0),
     ],
 )
-def test_a_session_is_set_by_what_the_gateway_would_take_back(line: str, keys: int):
+def test_a_session_is_set_by_what_the_gateway_would_take_back(
+    line: str, keys: int
+) -> None:
     changes = cookie_changes([(b"set-cookie", line.encode()), (b"X", b"sid")], PROFILE)
 
     assert len(changes.set) == keys

@@ -13,7 +13,6 @@ from gateway.sessions.store import MemoryStore
 from gateway.spine.credential import credential_of
 from tests.http.heads import head
 from tests.server.parts import (
-    NOW,
     Machine,
     a_context,
     cookie,
@@ -21,7 +20,7 @@ from tests.server.parts import (
     some_services,
     the_runtime,
 )
-from tests.sessions.samples import DAY
+from tests.sessions.samples import DAY, NOW
 
 RULES = the_runtime().rules
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.clock import DOUBTED, SINCE_BOOT, UNDONE, Clock
+from gateway.server.clock import SINCE_BOOT, UNDONE, Clock
+from gateway.sessions.authenticate import DOUBTED
 from tests.sessions.samples import NOW
 
 YEAR = 365 * 86_400.0

@@ -15,8 +15,8 @@ from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import NOW, a_context, a_runtime, signed_in, some_services
-from tests.sessions.samples import a_session
+from tests.server.parts import a_context, a_runtime, signed_in, some_services
+from tests.sessions.samples import NOW, a_session
 
 API = {"match": "/api/**", "rule": "protected", "upstream": "api"}
 MOVED = {"url": "http://127.0.0.1:2"}

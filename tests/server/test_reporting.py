@@ -28,8 +28,8 @@ from gateway.server.reporting import Reporter, gateway_version
 from gateway.sessions.record import Session
 from tests.http.heads import REQUEST_ID, head
 from tests.observe.lines import Lines
-from tests.server.parts import NOW, loaded
-from tests.sessions.samples import a_session
+from tests.server.parts import loaded
+from tests.sessions.samples import NOW, a_session
 
 ROUTE = Route(id="admin", path="/admin/**", rule=Rule.ADMIN_ONLY, upstream="web")
 TEXT = "text/plain; version=0.0.4"

@@ -12,14 +12,8 @@ from gateway.server.session_changes import sign_in
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import (
-    NOW,
-    a_context,
-    cookie,
-    signed_in,
-    some_services,
-)
-from tests.sessions.samples import a_session
+from tests.server.parts import a_context, cookie, signed_in, some_services
+from tests.sessions.samples import NOW, a_session
 
 WHO = a_session().identity.id
 

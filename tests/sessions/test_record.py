@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sessions.cookie import SessionToken, new_token, read_session_token
+from gateway.sessions.members import MAX_RECORD_DEPTH
 from gateway.sessions.record import (
     MAX_RECORD_BYTES,
-    MAX_RECORD_DEPTH,
     Corrupt,
     Identity,
     Session,

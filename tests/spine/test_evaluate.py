@@ -22,8 +22,8 @@ from gateway.spine.local_paths import Endpoint
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 from gateway.spine.ruleset import Ruleset
 from tests.http.heads import head
-from tests.server.parts import NOW, cookie, the_runtime
-from tests.sessions.samples import a_session
+from tests.server.parts import cookie, the_runtime
+from tests.sessions.samples import NOW, a_session
 
 RULES = the_runtime().rules
 TOKEN = new_token(bytes([1]) * 32)
@@ -228,3 +228,5 @@ def test_the_halves_are_total_repeatable_and_fail_closed(
             assert outcome.cookies == () or outcome.verdict is Verdict.CHALLENGE
         case Local():
             assert target.startswith("/.gateway")
+        case _:
+            raise AssertionError(outcome)

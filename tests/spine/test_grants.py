@@ -13,8 +13,8 @@ from gateway.spine.outcome import SessionWrite, TokenUse
 from gateway.spine.ruleset import Ruleset
 from gateway.tokens.minter import Minter
 from tests.http.heads import head
-from tests.server.parts import NOW, a_runtime, the_runtime
-from tests.sessions.samples import a_session
+from tests.server.parts import a_runtime, the_runtime
+from tests.sessions.samples import NOW, a_session
 
 DAY = 86_400.0
 SESSION = a_session()

@@ -1,7 +1,10 @@
 """Every rule, every kind of caller: what comes back, on the wire."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.servers import Server
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
@@ -133,7 +136,7 @@ async def test_the_answer_is_that_of_the_table(
 
 
 async def test_a_host_that_no_route_names_is_misdirected(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from tests.walk.harness import base_config, running_gateway
 

@@ -14,7 +14,7 @@ import yaml
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.foreign import (
     CUSTOM,
     MINE,
@@ -26,7 +26,6 @@ from tests.walk.foreign import (
 from tests.walk.harness import (
     ADMIN_TOKEN,
     BROWSER,
-    PATIENCE,
     PROGRAM,
     Gateway,
     RecordingUpstream,

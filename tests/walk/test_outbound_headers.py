@@ -1,8 +1,11 @@
 """What reaches an upstream, whatever the client says about itself."""
 
+from pathlib import Path
+
 import jwt
 import pytest
 
+from tests.servers import Server
 from tests.walk.harness import Gateway, RecordingUpstream, ask
 
 SPOOFS = [
@@ -131,7 +134,7 @@ async def test_the_database_token_is_scoped_to_one_tenant(
 
 
 async def test_who_is_in_no_tenant_gets_no_tenant_token(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from tests.walk.harness import base_config, running_gateway
 
@@ -169,7 +172,7 @@ async def test_a_preflight_passes_as_nobody(
 
 
 async def test_names_beyond_ascii_arrive_percent_encoded(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from gateway.sessions.record import Identity
     from tests.walk.harness import base_config, running_gateway
@@ -187,7 +190,7 @@ async def test_names_beyond_ascii_arrive_percent_encoded(
 
 
 async def test_a_token_cookie_is_handed_to_the_browser_and_to_its_upstream_alone(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from tests.walk.harness import base_config, running_gateway
 

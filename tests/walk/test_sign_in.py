@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.servers import Server
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
@@ -298,7 +300,7 @@ async def test_a_role_taken_away_shows_on_the_next_request(
 
 
 async def test_a_session_in_the_last_hours_of_its_life_is_extended(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from tests.walk.harness import a_session, base_config, running_gateway
 
@@ -329,7 +331,7 @@ async def test_a_slow_public_answer_does_not_clear_the_cookie_of_a_new_sign_in(
 
 
 async def test_a_sign_in_form_posted_by_another_site_is_refused_where_asked(
-    upstream: RecordingUpstream, redis, tmp_path
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     from tests.walk.harness import base_config, running_gateway
 

@@ -4,7 +4,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 
 class Quiet(WSGIRequestHandler):
-    def log_message(self, *_):
+    def log_message(self, *_) -> None:
         pass
 
 

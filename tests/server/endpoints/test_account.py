@@ -14,15 +14,8 @@ from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.record import Device, Identity, Session, Tenant
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import (
-    NOW,
-    call,
-    cookie,
-    signed_in,
-    some_services,
-    the_runtime,
-)
-from tests.sessions.samples import a_session
+from tests.server.parts import call, cookie, signed_in, some_services, the_runtime
+from tests.sessions.samples import NOW, a_session
 
 HTML = ("Accept", "text/html")
 RUNTIME = the_runtime()

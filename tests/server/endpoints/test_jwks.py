@@ -6,8 +6,8 @@ import orjson
 from gateway.server.endpoints.jwks import jwks
 from gateway.tokens.ring import JWKS_MAX_AGE
 from tests.http.heads import head
-from tests.server.parts import NOW, a_context, the_runtime
-from tests.sessions.samples import a_session
+from tests.server.parts import a_context, the_runtime
+from tests.sessions.samples import NOW, a_session
 
 
 async def test_a_token_is_verified_by_what_is_published() -> None:

@@ -14,7 +14,6 @@ from gateway.sessions.record import Identity
 from gateway.spine.local_paths import methods_of
 from tests.http.heads import head
 from tests.server.parts import (
-    NOW,
     Notes,
     a_runtime,
     call_path,
@@ -23,7 +22,7 @@ from tests.server.parts import (
     some_services,
     the_runtime,
 )
-from tests.sessions.samples import a_session
+from tests.sessions.samples import NOW, a_session
 
 RUNTIME = the_runtime()
 MINE = "5f0d2c3e-0000-4000-8000-000000000001"

@@ -18,15 +18,8 @@ from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.record import Method
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
-from tests.server.parts import (
-    NOW,
-    a_context,
-    cookie,
-    signed_in,
-    some_services,
-    the_runtime,
-)
-from tests.sessions.samples import DAY, a_session
+from tests.server.parts import a_context, cookie, signed_in, some_services, the_runtime
+from tests.sessions.samples import DAY, NOW, a_session
 
 RUNTIME = the_runtime()
 POLICY = LifetimePolicy(lifespan=DAY)
@@ -76,7 +69,9 @@ async def test_who_has_no_session_is_nobody(
         ({"expires_at": NOW}, Reason.SESSION_EXPIRED),
     ],
 )
-async def test_an_ended_session_is_nobodys(changes, reason: Reason) -> None:
+async def test_an_ended_session_is_nobodys(
+    changes: dict[str, bool | float], reason: Reason
+) -> None:
     services = some_services()
     token = await signed_in(services, replace(a_session(), **changes))
 

@@ -14,7 +14,6 @@ from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
 from tests.server.parts import (
-    NOW,
     a_context,
     call,
     cookie,
@@ -22,7 +21,7 @@ from tests.server.parts import (
     some_services,
     the_runtime,
 )
-from tests.sessions.samples import a_session
+from tests.sessions.samples import NOW, a_session
 
 RUNTIME = the_runtime()
 
