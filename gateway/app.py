@@ -33,6 +33,7 @@ from gateway.observe.logs import LogOutput, set_level
 from gateway.observe.shared import SharedCounts
 from gateway.reasons import Reason
 from gateway.server.accepting import Serve, serve_plain
+from gateway.server.active_listener import ActiveListener, start_listener
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
@@ -40,7 +41,6 @@ from gateway.server.admin.sessions import SessionApi
 from gateway.server.answer import own_answer
 from gateway.server.context import Services
 from gateway.server.descriptors import Shortage
-from gateway.server.doors import Door, open_door
 from gateway.server.edge import Edge
 from gateway.server.guessing import count_failed_admin
 from gateway.server.handshakes import serve_tls
@@ -117,8 +117,8 @@ class App:
         self._names = Resolver(dns, on_change=on_change)
         self._redis_names = Resolver(dns, on_change=on_change, in_turn=False)
         self._given, self._listeners = listeners, listeners
-        self._doors: list[Door] = []
-        self._admin_door: Door | None = None
+        self._client_listeners: list[ActiveListener] = []
+        self._admin_listener: ActiveListener | None = None
         self._tls: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -177,10 +177,10 @@ class App:
         self._listeners = listeners
         shortage = self._shortage = Shortage(self._reporter.shortage)
         for address in config.server.listen:
-            door = open_door(
+            listener = start_listener(
                 listeners[address], self._serve_clients(), shortage=shortage
             )
-            self._doors.append(door)
+            self._client_listeners.append(listener)
         if config.server.admin is not None:
             await self._open_admin(listeners[config.server.admin])
         self._spawn(self._rechecks.always())
@@ -196,8 +196,8 @@ class App:
         so running requests get that, but for the last tenth, which closing takes.
         """
         self._services.draining = True
-        for door in self._doors:
-            door.close()
+        for listener in self._client_listeners:
+            listener.close()
         self._services.streams.end_all(Reason.DRAINING)
         whole = self._loaded.config.server.timeouts.drain
         patience = whole - min(whole / 10, _CLOSING)
@@ -219,10 +219,10 @@ class App:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for door in self._doors:
-            door.abort()
-        if self._admin_door is not None:
-            self._admin_door.abort()
+        for listener in self._client_listeners:
+            listener.abort()
+        if self._admin_listener is not None:
+            self._admin_listener.abort()
         if self._listeners is not None and self._given is None:
             self._listeners.remove_files()
         await self._client_server.shutdown(0.1)
@@ -283,7 +283,9 @@ class App:
     @property
     def ports(self) -> tuple[int, ...]:
         """The TCP ports that are listened on, in the order of the file."""
-        return tuple(port for door in self._doors for port in door.ports)
+        return tuple(
+            port for listener in self._client_listeners for port in listener.ports
+        )
 
     @property
     def loaded(self) -> LoadedConfig:
@@ -341,7 +343,7 @@ class App:
         self._closing.append(runner.cleanup)
         server = runner.server
         assert server is not None  # noqa: S101 - made by setup()
-        self._admin_door = open_door(
+        self._admin_listener = start_listener(
             listening, serve_plain(server), shortage=self._shortage
         )
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.server.accepting import serve_plain
+from gateway.server.active_listener import ActiveListener, start_listener
 from gateway.server.descriptors import Shortage
-from gateway.server.doors import Door, open_door
 from gateway.server.sockets import ListeningSocket, bind
 
 
@@ -20,9 +20,9 @@ class Greeter(asyncio.Protocol):
         transport.close()
 
 
-def opened(listening: ListeningSocket) -> Door:
+def opened(listening: ListeningSocket) -> ActiveListener:
     shortage = Shortage(lambda *_: None)
-    return open_door(listening, serve_plain(Greeter), shortage=shortage)
+    return start_listener(listening, serve_plain(Greeter), shortage=shortage)
 
 
 @pytest.fixture
@@ -33,34 +33,34 @@ def short() -> Iterator[Path]:
 
 
 async def test_a_port_is_served_until_its_door_closes() -> None:
-    door = opened(bind("127.0.0.1:0"))
+    listener = opened(bind("127.0.0.1:0"))
 
-    (port,) = door.ports
+    (port,) = listener.ports
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     assert await reader.read() == b"hello"
     writer.close()
-    door.close()
+    listener.close()
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", port)
 
 
 async def test_a_unix_socket_is_served_and_has_no_port(short: Path) -> None:
-    door = opened(bind(f"unix:{short}/gw.sock"))
+    listener = opened(bind(f"unix:{short}/gw.sock"))
 
     reader, writer = await asyncio.open_unix_connection(f"{short}/gw.sock")
     assert await reader.read() == b"hello"
     writer.close()
-    assert door.ports == ()
-    door.close()
+    assert listener.ports == ()
+    listener.close()
 
 
 async def test_a_name_of_several_addresses_is_one_door() -> None:
     listening = bind("localhost:0")
     expected = len(listening.sockets)
-    door = opened(listening)
+    listener = opened(listening)
 
-    assert len(door.ports) == expected
-    for port in door.ports:
+    assert len(listener.ports) == expected
+    for port in listener.ports:
         with socket.create_connection(("localhost", port)):
             pass
-    door.close()
+    listener.close()

@@ -8,7 +8,7 @@ from gateway.server.sockets import ListeningSocket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class ActiveListener:
     """One address that is served."""
 
     acceptor: Acceptor
@@ -24,7 +24,9 @@ class Door:
         self.acceptor.abort()
 
 
-def open_door(listening: ListeningSocket, serve: Serve, *, shortage: Shortage) -> Door:
+def start_listener(
+    listening: ListeningSocket, serve: Serve, *, shortage: Shortage
+) -> ActiveListener:
     """Accept connections on sockets that listen; the door closes them.
 
     Args:
@@ -34,4 +36,4 @@ def open_door(listening: ListeningSocket, serve: Serve, *, shortage: Shortage) -
     """
     ports = listening.ports
     acceptor = Acceptor(listening.sockets, serve=serve, shortage=shortage)
-    return Door(acceptor=acceptor, ports=ports)
+    return ActiveListener(acceptor=acceptor, ports=ports)
