@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason, Verdict
 from gateway.server.admitted import Admitted
-from gateway.server.app_answers import heed_answer
+from gateway.server.app_cookies import track_app_cookies
 from gateway.server.apply_handoff import apply_handoff
 from gateway.server.body import ClientBody
 from gateway.server.context import RequestContext
@@ -108,7 +108,7 @@ async def _respond(
 ) -> ExchangeResult:
     runtime = context.runtime
     if context.rules.foreign is not None:
-        await heed_answer(response.headers, context)
+        await track_app_cookies(response.headers, context)
     hand_off = read_hand_off(response.headers)
     post = context.sign_in_post
     if post is not None:

@@ -19,7 +19,7 @@ from gateway.decision import AccessRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason
 from gateway.routes.model import Rule
-from gateway.server.app_answers import signs_in
+from gateway.server.app_cookies import signs_in
 from gateway.server.attempts import Kind
 from gateway.server.context import RequestContext, SignInPost
 from gateway.server.guessing import counted_source, refuse_beyond

@@ -49,7 +49,7 @@ def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
     )
 
 
-async def heed_answer(headers: Headers, context: RequestContext) -> None:
+async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     """Note what began and what ended, before the answer is sent.
 
     An outage of the store loses the note and not the answer: a session that was

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.server.app_answers import cookie_changes
+from gateway.server.app_cookies import cookie_changes
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.settings import FormatSettings
 
