@@ -120,7 +120,7 @@ ELSEWHERE = (
     Elsewhere(
         "an app, a store and a browser have to agree",
         "tests/walk/test_sign_in.py",
-        ("server/apply_handoff",),
+        ("server/apply_sign_in_headers",),
     ),
     Elsewhere(
         "the clock and the random numbers of a request",

@@ -53,7 +53,7 @@ class TenantSwitched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandOffRefused:
+class SignInHeaderRefused:
     """An upstream without `may_sign_in` sent a sign-in header."""
 
     upstream: str
@@ -77,7 +77,7 @@ AuditEvent: TypeAlias = (
     SignedIn
     | SignedOut
     | TenantSwitched
-    | HandOffRefused
+    | SignInHeaderRefused
     | SessionRevoked
     | SessionsRevoked
 )

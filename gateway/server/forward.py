@@ -6,14 +6,14 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason, Verdict
 from gateway.server.admitted import Admitted
 from gateway.server.app_cookies import track_app_cookies
-from gateway.server.apply_handoff import apply_handoff
+from gateway.server.apply_sign_in_headers import apply_sign_in_headers
 from gateway.server.body import ClientBody
 from gateway.server.context import RequestContext
 from gateway.server.exchange import ExchangeResult
-from gateway.server.hand_off import read_hand_off
 from gateway.server.runtime import Application
 from gateway.server.sending import relay, send_whole, wait_for
 from gateway.server.shares import share_key
+from gateway.server.sign_in_headers import read_sign_in_headers
 from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
 from gateway.server.streams import OpenStream
 from gateway.server.websocket import run_tunnel
@@ -109,12 +109,14 @@ async def _respond(
     runtime = context.runtime
     if context.rules.foreign is not None:
         await track_app_cookies(response.headers, context)
-    hand_off = read_hand_off(response.headers)
+    instruction = read_sign_in_headers(response.headers)
     post = context.sign_in_post
     if post is not None:
-        await settle_sign_in_post(post, response, hand_off, context)
-    if hand_off is not None:
-        cookies = await apply_handoff(hand_off, application, cookies, context)
+        await settle_sign_in_post(post, response, instruction, context)
+    if instruction is not None:
+        cookies = await apply_sign_in_headers(
+            instruction, application, cookies, context
+        )
     elif cookies and context.services.streams.was_revoked(context.session_key):
         # A user who signed in again while this response was awaited holds a new
         # cookie, which the longer life of the old one must not replace.

@@ -18,11 +18,11 @@ from gateway.observe.audit import (
     Actor,
     Audit,
     AuditEvent,
-    HandOffRefused,
     SessionRevoked,
     SessionsRevoked,
     SignedIn,
     SignedOut,
+    SignInHeaderRefused,
     TenantSwitched,
 )
 from gateway.observe.failure import describe
@@ -149,7 +149,7 @@ class Reporter:
             case TenantSwitched(before=before, after=after):
                 actor = replace(actor, tenant_id=before)
                 audit.tenant_switched(now, actor, to_tenant_id=after)
-            case HandOffRefused(upstream=upstream):
+            case SignInHeaderRefused(upstream=upstream):
                 names = ("X-Gateway-Sign-In", "X-Gateway-Sign-Out")
                 audit.spoofed_headers(now, actor, names=names, upstream=upstream)
             case SessionRevoked(session_id=session_id):

@@ -13,7 +13,7 @@ from gateway.reasons import Reason
 from gateway.server.caller import look_up
 from gateway.server.context import RequestContext
 from gateway.server.edge import Edge
-from gateway.server.hand_off import SignIn
+from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Device, Session
@@ -28,7 +28,7 @@ _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
 
 
 async def sign_in(
-    hand_off: SignIn, store: SessionStore, context: RequestContext
+    instruction: SignIn, store: SessionStore, context: RequestContext
 ) -> Sequence[str]:
     """Start a session, ending the one that the request came with.
 
@@ -42,7 +42,7 @@ async def sign_in(
     head, now, services = context.head, context.now, context.services
     token = new_token(services.edge.secret(32))
     session = session_of(
-        hand_off, device_of(head), context.rules, new_session_id(services.edge), now
+        instruction, device_of(head), context.rules, new_session_id(services.edge), now
     )
     held = credential_of(head, context.rules)
     try:
@@ -58,7 +58,7 @@ async def sign_in(
     context.acts_for(session)
     # From here on the answer is the new session's: the old one's end is its doing.
     context.session_key = token.key
-    context.audit(SignedIn(methods=hand_off.methods))
+    context.audit(SignedIn(methods=instruction.methods))
     return (
         context.rules.cookie.set_cookie(
             token, session.expires_at - now if session.persistent else None

@@ -23,8 +23,8 @@ from gateway.server.app_cookies import signs_in
 from gateway.server.attempts import Kind
 from gateway.server.context import RequestContext, SignInPost
 from gateway.server.guessing import counted_source, refuse_beyond
-from gateway.server.hand_off import HandOff, SignOut
 from gateway.server.runtime import Application, GuessRules
+from gateway.server.sign_in_headers import SessionInstruction, SignOut
 from gateway.sessions.authenticate import Anonymous
 
 _REFUSED: Final = frozenset((400, 401, 403, 422, 429))
@@ -67,7 +67,7 @@ def begin_sign_in_post(
 async def settle_sign_in_post(
     post: SignInPost,
     response: UpstreamResponse,
-    hand_off: HandOff | None,
+    instruction: SessionInstruction | None,
     context: RequestContext,
 ) -> None:
     """Count the POST if its answer signed nobody in; give it back otherwise."""
@@ -79,7 +79,7 @@ async def settle_sign_in_post(
         post.charged or status in _REFUSED or _leads_back(headers, rules)
     )
     if failed and context.rules.foreign is None:
-        failed = hand_off is None or isinstance(hand_off, SignOut)
+        failed = instruction is None or isinstance(instruction, SignOut)
     elif failed:
         failed = not await signs_in(headers, context)
     if not failed:

@@ -32,7 +32,7 @@ from tests.walk.harness import (
     answer_ok,
     ask,
     base_config,
-    hand_off,
+    sign_in_header,
 )
 
 pytestmark = [pytest.mark.walk, pytest.mark.asyncio(loop_scope="module")]
@@ -136,7 +136,7 @@ async def test_s5_a_sign_in_begins_a_session_with_a_new_id(house: Rig) -> None:
     planted = await house.gateway.sign_in()
     await house.get("/dashboard", {"Cookie": planted})
     old = public_id(house)
-    house.upstream.answer = saying(f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+    house.upstream.answer = saying(f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
 
     reply = await ask(
         house.port, "POST", "/auth/login?refresh=true", BROWSER | {"Cookie": planted}
@@ -359,7 +359,7 @@ async def test_s26_a_cookie_that_was_planted_is_worthless_after_the_sign_in(
     attackers = await house.gateway.sign_in(
         identity=Identity(id="u_mallory", traits={}, roles=("member",))
     )
-    house.upstream.answer = saying(f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+    house.upstream.answer = saying(f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
     reply = await ask(
         house.port, "POST", "/auth/login?refresh=true", BROWSER | {"Cookie": attackers}
     )

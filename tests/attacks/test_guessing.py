@@ -26,8 +26,8 @@ from tests.walk.harness import (
     Seen,
     ask,
     base_config,
-    hand_off,
     running_gateway,
+    sign_in_header,
     until,
 )
 
@@ -50,7 +50,7 @@ def answers(status: int, *fields: str) -> Answer:
     return answer
 
 
-SIGNS_IN = answers(200, f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+SIGNS_IN = answers(200, f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
 
 
 @pytest.fixture

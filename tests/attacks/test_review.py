@@ -27,8 +27,8 @@ from tests.walk.harness import (
     base_config,
     connected,
     gateway_process,
-    hand_off,
     running_gateway,
+    sign_in_header,
 )
 
 pytestmark = pytest.mark.walk
@@ -87,9 +87,9 @@ def deep(levels: int) -> str:
 @pytest.mark.parametrize(
     "field",
     [
-        pytest.param(hand_off(GRACE | {"aal": []}), id="aal is a list"),
+        pytest.param(sign_in_header(GRACE | {"aal": []}), id="aal is a list"),
         pytest.param(
-            hand_off(GRACE | {"active_tenant_id": {}}), id="tenant is an object"
+            sign_in_header(GRACE | {"active_tenant_id": {}}), id="tenant is an object"
         ),
         pytest.param(deep(400), id="deeper than a record"),
         pytest.param(deep(1000), id="deeper than the stack"),
@@ -220,7 +220,7 @@ async def test_a_request_that_ends_its_own_session_gets_its_answer(
 
 
 @pytest.mark.parametrize(
-    "field", [f"X-Gateway-Sign-In: {hand_off(GRACE)}", "X-Gateway-Sign-Out: this"]
+    "field", [f"X-Gateway-Sign-In: {sign_in_header(GRACE)}", "X-Gateway-Sign-Out: this"]
 )
 async def test_the_answer_that_ends_a_session_by_hand_off_is_whole(
     gateway: Gateway, upstream: RecordingUpstream, field: str

@@ -26,7 +26,12 @@ from gateway.proxy.chunks import Chunks
 from gateway.proxy.frames import FrameTracker
 from gateway.proxy.framing import read_framing
 from gateway.proxy.head import HeadBytes, read_answer_head
-from gateway.server.hand_off import BadHandOff, SignIn, SignOut, read_hand_off
+from gateway.server.sign_in_headers import (
+    InvalidSignIn,
+    SignIn,
+    SignOut,
+    read_sign_in_headers,
+)
 from gateway.sessions.cookie import NoCookie, read_session_token, strip_cookie
 from gateway.sessions.formats.codecs import Codec, Unreadable, decode
 from gateway.sessions.formats.credential import Credential, read_credential
@@ -270,15 +275,15 @@ def sign_in_header(data: bytes) -> None:
     """A hand-off is one that a session can be made of, or is not obeyed."""
     encoded = base64.urlsafe_b64encode(data).rstrip(b"=")
     for value in (data, encoded):
-        found = read_hand_off([(b"X-Gateway-Sign-In", value)])
-        assert isinstance(found, SignIn | BadHandOff)
+        found = read_sign_in_headers([(b"X-Gateway-Sign-In", value)])
+        assert isinstance(found, SignIn | InvalidSignIn)
         if isinstance(found, SignIn):
             assert found.identity.id
             assert found.active_tenant_id is None or (
                 found.active_tenant_id in found.tenants
             )
-    out = read_hand_off([(b"x-gateway-sign-out", data)])
-    assert isinstance(out, SignOut | BadHandOff)
+    out = read_sign_in_headers([(b"x-gateway-sign-out", data)])
+    assert isinstance(out, SignOut | InvalidSignIn)
 
 
 def response_head(data: bytes) -> None:

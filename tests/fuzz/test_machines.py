@@ -45,8 +45,8 @@ from tests.walk.harness import (
     answer_ok,
     ask,
     base_config,
-    hand_off,
     running_gateway,
+    sign_in_header,
 )
 
 pytestmark = pytest.mark.walk
@@ -321,7 +321,7 @@ class GatewayMachine(InLoop):
         async def signs_in(_seen: Any, writer: asyncio.StreamWriter) -> None:
             writer.write(
                 b"HTTP/1.1 200 OK\r\nX-Gateway-Sign-In: "
-                + hand_off(document).encode()
+                + sign_in_header(document).encode()
                 + b"\r\nContent-Length: 0\r\n\r\n"
             )
             await writer.drain()

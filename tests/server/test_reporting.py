@@ -12,11 +12,11 @@ import structlog
 from gateway.errors import BadAnswer, ConfigError, Problem, StoreUnavailable
 from gateway.observe.audit import (
     AuditEvent,
-    HandOffRefused,
     SessionRevoked,
     SessionsRevoked,
     SignedIn,
     SignedOut,
+    SignInHeaderRefused,
     TenantSwitched,
 )
 from gateway.observe.shared import SharedCounts
@@ -280,7 +280,7 @@ def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None
             {"organization.id": "t_old", "gateway.target.organization.id": "t_new"}, id="another tenant",
         ),
         pytest.param(
-            HandOffRefused(upstream="api"), "malicious_extraneous",
+            SignInHeaderRefused(upstream="api"), "malicious_extraneous",
             {"gateway.upstream": "api"}, id="a sign-in from an upstream that may not",
         ),
         pytest.param(

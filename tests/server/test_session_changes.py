@@ -7,8 +7,8 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.server import session_changes
 from gateway.server.context import Services
-from gateway.server.hand_off import SignIn, sign_in_of
 from gateway.server.session_changes import sign_in
+from gateway.server.sign_in_headers import SignIn, sign_in_of
 from gateway.sessions.record import Session
 from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
@@ -42,7 +42,7 @@ class Flickering(MemoryStore):
         return await super().end(key, now, reason)
 
 
-def hand_off() -> SignIn:
+def sign_in_header() -> SignIn:
     found = sign_in_of({"identity": {"id": WHO}})
     assert isinstance(found, SignIn)
     return found
@@ -52,7 +52,7 @@ async def signing_in(
     store: MemoryStore, services: Services, *fields: tuple[str, str]
 ) -> Sequence[str]:
     request = head(*fields, target="/auth/login")
-    return await sign_in(hand_off(), store, a_context(request, services=services))
+    return await sign_in(sign_in_header(), store, a_context(request, services=services))
 
 
 @pytest.mark.parametrize(

@@ -436,7 +436,7 @@ def parse(raw: bytes, method: str = "GET") -> Reply:
             raise AssertionError(f"not an answer: {event!r} in {raw[:200]!r}")
 
 
-def hand_off(document: Mapping[str, Any]) -> str:
+def sign_in_header(document: Mapping[str, Any]) -> str:
     """Write what X-Gateway-Sign-In carries."""
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 

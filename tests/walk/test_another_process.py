@@ -29,8 +29,8 @@ from tests.walk.harness import (
     base_config,
     connected,
     gateway_process,
-    hand_off,
     running_gateway,
+    sign_in_header,
     stage,
 )
 
@@ -42,7 +42,7 @@ EVENTS = (
 )
 SIGNED_IN = (
     "HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n"
-    f"X-Gateway-Sign-In: {hand_off(PERSON)}\r\n\r\n"
+    f"X-Gateway-Sign-In: {sign_in_header(PERSON)}\r\n\r\n"
 )
 SIGNED_OUT = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Gateway-Sign-Out: all\r\n\r\n"
 

@@ -28,9 +28,9 @@ from tests.walk.harness import (
     ask,
     base_config,
     connected,
-    hand_off,
     once_it_is_back,
     running_gateway,
+    sign_in_header,
     stage,
 )
 
@@ -514,22 +514,22 @@ HAND_OFFS = {
     "not base64": [("X-Gateway-Sign-In", "{}")],
     "not json": [("X-Gateway-Sign-In", "bm90IGpzb24")],
     "a list": [("X-Gateway-Sign-In", "W10")],
-    "nobody": [("X-Gateway-Sign-In", hand_off({}))],
-    "an id that is a number": [("X-Gateway-Sign-In", hand_off({"identity": {"id": 1}}))],
+    "nobody": [("X-Gateway-Sign-In", sign_in_header({}))],
+    "an id that is a number": [("X-Gateway-Sign-In", sign_in_header({"identity": {"id": 1}}))],
     "roles in one string": [
-        ("X-Gateway-Sign-In", hand_off({"identity": {"id": "u", "roles": "admin"}}))
+        ("X-Gateway-Sign-In", sign_in_header({"identity": {"id": "u", "roles": "admin"}}))
     ],
     "a tenant that is not his": [
-        ("X-Gateway-Sign-In", hand_off(GOOD | {"active_tenant_id": "t_acme"}))
+        ("X-Gateway-Sign-In", sign_in_header(GOOD | {"active_tenant_id": "t_acme"}))
     ],
-    "tenants in a list": [("X-Gateway-Sign-In", hand_off(GOOD | {"tenants": ["t"]}))],
-    "an aal of its own": [("X-Gateway-Sign-In", hand_off(GOOD | {"aal": "aal9"}))],
+    "tenants in a list": [("X-Gateway-Sign-In", sign_in_header(GOOD | {"tenants": ["t"]}))],
+    "an aal of its own": [("X-Gateway-Sign-In", sign_in_header(GOOD | {"aal": "aal9"}))],
     "too long": [
-        ("X-Gateway-Sign-In", hand_off(GOOD | {"extra": "x" * 20_000}))
+        ("X-Gateway-Sign-In", sign_in_header(GOOD | {"extra": "x" * 20_000}))
     ],
-    "twice": [("X-Gateway-Sign-In", hand_off(GOOD))] * 2,
+    "twice": [("X-Gateway-Sign-In", sign_in_header(GOOD))] * 2,
     "in and out": [
-        ("X-Gateway-Sign-In", hand_off(GOOD)), ("X-Gateway-Sign-Out", "this")
+        ("X-Gateway-Sign-In", sign_in_header(GOOD)), ("X-Gateway-Sign-Out", "this")
     ],
     "out of something": [("X-Gateway-Sign-Out", "everything")],
 }  # fmt: skip
@@ -572,7 +572,7 @@ async def test_a_hand_off_that_cannot_be_read_signs_nobody_in_or_out(
 
 @pytest.mark.parametrize(
     "fields",
-    [[("X-Gateway-Sign-In", hand_off(GOOD))], [("X-Gateway-Sign-Out", "all")]],
+    [[("X-Gateway-Sign-In", sign_in_header(GOOD))], [("X-Gateway-Sign-Out", "all")]],
     ids=["in", "out"],
 )
 async def test_a_hand_off_while_the_store_is_away_is_a_503_and_no_cookie(
@@ -599,7 +599,7 @@ async def test_a_hand_off_while_the_store_is_away_is_a_503_and_no_cookie(
 
 @pytest.mark.parametrize(
     "fields",
-    [[("X-Gateway-Sign-In", hand_off(GOOD))], [("X-Gateway-Sign-Out", "all")],
+    [[("X-Gateway-Sign-In", sign_in_header(GOOD))], [("X-Gateway-Sign-Out", "all")],
      [("x-gateway-sign-in", "junk")]],
 )  # fmt: skip
 async def test_a_hand_off_from_who_may_not_is_taken_off_and_logged(

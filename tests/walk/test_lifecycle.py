@@ -26,9 +26,9 @@ from tests.walk.harness import (
     answer_ok,
     ask,
     base_config,
-    hand_off,
     once_it_is_back,
     running_gateway,
+    sign_in_header,
 )
 
 HOUR = 3600.0
@@ -89,7 +89,7 @@ async def signed_in_by_the_app(
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(
             b"HTTP/1.1 303 See Other\r\nLocation: /dashboard\r\nContent-Length: 0\r\n"
-            b"X-Gateway-Sign-In: " + hand_off(document).encode() + b"\r\n\r\n"
+            b"X-Gateway-Sign-In: " + sign_in_header(document).encode() + b"\r\n\r\n"
         )
         await writer.drain()
 

@@ -25,8 +25,8 @@ from tests.walk.harness import (
     ask,
     base_config,
     connected,
-    hand_off,
     running_gateway,
+    sign_in_header,
     stage,
 )
 
@@ -483,7 +483,7 @@ async def signing_in(line: Line) -> None:
         extra = ""
         if seen.target == "/auth/login":
             who = {"identity": {"id": "u_grace", "traits": {}, "roles": []}}
-            extra = f"X-Gateway-Sign-In: {hand_off(who)}\r\n"
+            extra = f"X-Gateway-Sign-In: {sign_in_header(who)}\r\n"
         body = "\n".join(f"{name}: {value}" for name, value in seen.headers)
         await line.send(
             f"HTTP/1.1 200 OK\r\n{extra}Content-Length: {len(body)}\r\n\r\n{body}".encode()

@@ -15,7 +15,7 @@ from tests.walk.harness import (
     Seen,
     answer_ok,
     ask,
-    hand_off,
+    sign_in_header,
 )
 
 GRACE = {
@@ -45,7 +45,7 @@ def says(*fields: str):
 
 
 async def sign_in(gateway: Gateway, upstream: RecordingUpstream, **headers: str) -> str:
-    upstream.answer = says(f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+    upstream.answer = says(f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
     reply = await ask(gateway.port, "POST", "/auth/login", BROWSER | headers, b"a=b")
     upstream.answer = answer_ok
     assert reply.status == 303
@@ -70,7 +70,7 @@ async def test_a_sign_in_of_the_app_becomes_a_session(
 async def test_the_cookie_is_httponly_lax_and_for_the_whole_site(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
-    upstream.answer = says(f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+    upstream.answer = says(f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
 
     reply = await ask(gateway.port, "POST", "/auth/login", BROWSER)
 
@@ -89,7 +89,7 @@ async def test_a_token_known_before_sign_in_is_worth_nothing_after_it(
     planted = await gateway.sign_in()
 
     # Signed in already, so the step-up page is where a sign-in may happen.
-    upstream.answer = says(f"X-Gateway-Sign-In: {hand_off(GRACE)}")
+    upstream.answer = says(f"X-Gateway-Sign-In: {sign_in_header(GRACE)}")
     reply = await ask(
         gateway.port,
         "POST",
@@ -140,7 +140,7 @@ async def test_an_upstream_that_may_not_sign_in_is_not_obeyed(
 ) -> None:
     cookie = await gateway.sign_in()
     upstream.answer = says(
-        f"X-Gateway-Sign-In: {hand_off(GRACE)}", "X-Gateway-Secret: x"
+        f"X-Gateway-Sign-In: {sign_in_header(GRACE)}", "X-Gateway-Secret: x"
     )
 
     reply = await ask(gateway.port, "GET", "/api/x", PROGRAM | {"Cookie": cookie})
@@ -160,14 +160,15 @@ async def test_an_upstream_that_may_not_sign_in_is_not_obeyed(
     "field",
     [
         "X-Gateway-Sign-In: %%%",
-        "X-Gateway-Sign-In: " + hand_off({}),
-        "X-Gateway-Sign-In: " + hand_off({"identity": {"id": ""}}),
-        "X-Gateway-Sign-In: " + hand_off({"identity": {"id": "u", "roles": "admin"}}),
-        "X-Gateway-Sign-In: " + hand_off(GRACE | {"active_tenant_id": "t_other"}),
-        "X-Gateway-Sign-In: " + hand_off(GRACE | {"aal": "aal9"}),
+        "X-Gateway-Sign-In: " + sign_in_header({}),
+        "X-Gateway-Sign-In: " + sign_in_header({"identity": {"id": ""}}),
+        "X-Gateway-Sign-In: "
+        + sign_in_header({"identity": {"id": "u", "roles": "admin"}}),
+        "X-Gateway-Sign-In: " + sign_in_header(GRACE | {"active_tenant_id": "t_other"}),
+        "X-Gateway-Sign-In: " + sign_in_header(GRACE | {"aal": "aal9"}),
         "X-Gateway-Sign-In: " + "A" * 20000,
         "X-Gateway-Sign-Out: everything",
-        "X-Gateway-Sign-Out: this\r\nX-Gateway-Sign-In: " + hand_off(GRACE),
+        "X-Gateway-Sign-Out: this\r\nX-Gateway-Sign-In: " + sign_in_header(GRACE),
     ],
 )
 async def test_a_hand_off_that_cannot_be_read_signs_nobody_in(

@@ -12,8 +12,8 @@ from gateway.reasons import Reason
 from gateway.server.admin.named import named
 from gateway.server.admin.problem import problem
 from gateway.server.context import Services
-from gateway.server.hand_off import BadHandOff, sign_in_of
 from gateway.server.session_changes import new_session_id, session_of
+from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
 from gateway.sessions.cookie import new_token
 from gateway.sessions.foreign.store import ForeignStore, is_key
 from gateway.sessions.members import Refused, parse_json
@@ -55,7 +55,7 @@ class SessionApi:
         except Refused as refused:
             return _bad(f"the body: {refused}")
         wanted = sign_in_of(document)
-        if isinstance(wanted, BadHandOff):
+        if isinstance(wanted, InvalidSignIn):
             return _bad(wanted.why)
         services, rules = self._services, self._rules()
         now = services.edge.now()

@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 
 from gateway.errors import BadAnswer
-from gateway.observe.audit import HandOffRefused
+from gateway.observe.audit import SignInHeaderRefused
 from gateway.server.context import RequestContext
-from gateway.server.hand_off import BadHandOff, HandOff, SignIn, SignOut
 from gateway.server.runtime import Application
 from gateway.server.session_changes import sign_in, sign_out
+from gateway.server.sign_in_headers import (
+    InvalidSignIn,
+    SessionInstruction,
+    SignIn,
+    SignOut,
+)
 
 
-async def apply_handoff(
-    hand_off: HandOff,
+async def apply_sign_in_headers(
+    instruction: SessionInstruction,
     application: Application,
     cookies: Sequence[str],
     context: RequestContext,
@@ -25,14 +30,14 @@ async def apply_handoff(
     """
     store = context.services.own
     if not application.may_sign_in or store is None:
-        context.audit(HandOffRefused(upstream=application.view.name))
+        context.audit(SignInHeaderRefused(upstream=application.view.name))
         return cookies
     try:
-        match hand_off:
-            case BadHandOff(why=why):
+        match instruction:
+            case InvalidSignIn(why=why):
                 raise BadAnswer(why)
             case SignIn():
-                return await sign_in(hand_off, store, context)
+                return await sign_in(instruction, store, context)
             case SignOut(which=which):
                 return await sign_out(which, context)
     except ValueError as error:

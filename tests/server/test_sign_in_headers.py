@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.hand_off import (
-    BadHandOff,
+from gateway.server.sign_in_headers import (
+    InvalidSignIn,
     SignIn,
     SignOut,
-    read_hand_off,
+    read_sign_in_headers,
     sign_in_of,
 )
 from gateway.sessions.record import Identity, Tenant
@@ -28,8 +28,8 @@ def encoded(document: object, *, padded: bool = False) -> bytes:
 
 
 def why(*fields: tuple[bytes, bytes]) -> str:
-    found = read_hand_off(fields)
-    assert isinstance(found, BadHandOff), found
+    found = read_sign_in_headers(fields)
+    assert isinstance(found, InvalidSignIn), found
     return found.why
 
 
@@ -106,7 +106,7 @@ def test_a_malformed_field_is_obeyed_by_nobody(
 
 
 def test_a_whole_sign_in_is_read() -> None:
-    found = read_hand_off(
+    found = read_sign_in_headers(
         [
             (b"Content-Type", b"text/html"),
             (
@@ -154,7 +154,7 @@ def test_a_whole_sign_in_is_read() -> None:
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_an_id_is_enough(padded: bool) -> None:
-    found = read_hand_off([(NAME, encoded(ADA, padded=padded))])
+    found = read_sign_in_headers([(NAME, encoded(ADA, padded=padded))])
 
     assert found == SignIn(
         identity=Identity(id="u_ada"),
@@ -168,7 +168,7 @@ def test_an_id_is_enough(padded: bool) -> None:
 
 @pytest.mark.parametrize("which", ["this", "all"])
 def test_a_sign_out_is_read(which: Any) -> None:
-    assert read_hand_off([(OUT, f" {which} ".encode())]) == SignOut(which=which)
+    assert read_sign_in_headers([(OUT, f" {which} ".encode())]) == SignOut(which=which)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_sign_out_is_read(which: Any) -> None:
 def test_an_answer_without_the_field_says_nothing(
     fields: list[tuple[bytes, bytes]],
 ) -> None:
-    assert read_hand_off(fields) is None
+    assert read_sign_in_headers(fields) is None
 
 
 FIELD = st.tuples(
@@ -198,9 +198,9 @@ FIELD = st.tuples(
 @given(st.lists(FIELD, max_size=3))
 def test_any_bytes_give_a_value(fields: list[tuple[bytes, bytes]]) -> None:
     """Law 7."""
-    found = read_hand_off(fields)
+    found = read_sign_in_headers(fields)
 
-    assert found is None or isinstance(found, SignIn | SignOut | BadHandOff)
+    assert found is None or isinstance(found, SignIn | SignOut | InvalidSignIn)
 
 
 SCALARS = st.one_of(

@@ -49,16 +49,18 @@ class SignOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BadHandOff:
+class InvalidSignIn:
     """The field is there and cannot be obeyed; nobody is signed in or out."""
 
     why: str
 
 
-HandOff = SignIn | SignOut | BadHandOff
+SessionInstruction = SignIn | SignOut | InvalidSignIn
 
 
-def read_hand_off(headers: Sequence[tuple[bytes, bytes]]) -> HandOff | None:
+def read_sign_in_headers(
+    headers: Sequence[tuple[bytes, bytes]],
+) -> SessionInstruction | None:
     """Read the hand-off of an upstream's answer; None when there is none."""
     found = [
         (folded, value)
@@ -68,7 +70,7 @@ def read_hand_off(headers: Sequence[tuple[bytes, bytes]]) -> HandOff | None:
     if not found:
         return None
     if len(found) > 1:
-        return BadHandOff(why="more than one hand-off field")
+        return InvalidSignIn(why="more than one hand-off field")
     name, value = found[0]
     if name == SIGN_OUT:
         match value.strip():
@@ -77,46 +79,48 @@ def read_hand_off(headers: Sequence[tuple[bytes, bytes]]) -> HandOff | None:
             case b"all":
                 return SignOut(which="all")
             case _:
-                return BadHandOff(why="X-Gateway-Sign-Out is neither this nor all")
+                return InvalidSignIn(why="X-Gateway-Sign-Out is neither this nor all")
     return _read_sign_in(value.strip())
 
 
-def _read_sign_in(value: bytes) -> SignIn | BadHandOff:
+def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
     if len(value) > _MAX:
-        return BadHandOff(why="X-Gateway-Sign-In is longer than 16 KiB")
+        return InvalidSignIn(why="X-Gateway-Sign-In is longer than 16 KiB")
     try:
         padded = value + b"=" * (-len(value) % 4)
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        return BadHandOff(why="X-Gateway-Sign-In is not base64url JSON")
+        return InvalidSignIn(why="X-Gateway-Sign-In is not base64url JSON")
     try:
         return sign_in_of(parse_json(raw))
     except NotJson:
-        return BadHandOff(why="X-Gateway-Sign-In is not base64url JSON")
+        return InvalidSignIn(why="X-Gateway-Sign-In is not base64url JSON")
     except Refused as refused:
-        return BadHandOff(why=f"X-Gateway-Sign-In: {refused}")
+        return InvalidSignIn(why=f"X-Gateway-Sign-In: {refused}")
 
 
-def sign_in_of(decoded: object) -> SignIn | BadHandOff:
+def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
     """Read a sign-in from JSON that `parse_json` parsed; the admin API takes the same."""
     if not isinstance(decoded, dict):
-        return BadHandOff(why="a sign-in is a JSON object")
+        return InvalidSignIn(why="a sign-in is a JSON object")
     if deeper_than(decoded, MAX_RECORD_DEPTH):
-        return BadHandOff(why=f"a sign-in nests deeper than {MAX_RECORD_DEPTH}")
+        return InvalidSignIn(why=f"a sign-in nests deeper than {MAX_RECORD_DEPTH}")
     identity = _identity(decoded.get("identity"))
     if identity is None:
-        return BadHandOff(why="identity needs an id, an object traits, a list roles")
+        return InvalidSignIn(why="identity needs an id, an object traits, a list roles")
     tenants = _tenants(decoded.get("tenants", {}))
     if tenants is None:
-        return BadHandOff(why="tenants is not {id: {name, role}}")
+        return InvalidSignIn(why="tenants is not {id: {name, role}}")
     active = decoded.get("active_tenant_id")
     if active is not None and not (isinstance(active, str) and active in tenants):
-        return BadHandOff(why="active_tenant_id is not one of tenants")
+        return InvalidSignIn(why="active_tenant_id is not one of tenants")
     methods = decoded.get("authentication_methods", ["password"])
     aal = decoded.get("aal", "aal1")
     persistent = decoded.get("persistent", True)
     if not _texts(methods) or aal not in _LEVELS or not isinstance(persistent, bool):
-        return BadHandOff(why="authentication_methods, aal or persistent is malformed")
+        return InvalidSignIn(
+            why="authentication_methods, aal or persistent is malformed"
+        )
     return SignIn(
         identity=identity,
         tenants=tenants,
