@@ -46,7 +46,7 @@ from gateway.server.guessing import count_failed_admin
 from gateway.server.handshakes import serve_tls
 from gateway.server.listener import ClientServer, ListenerLimits
 from gateway.server.pipeline import Pipeline
-from gateway.server.rejudging import judge_open_streams
+from gateway.server.reevaluation import reevaluate_open_streams
 from gateway.server.reporting import Reporter
 from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
@@ -157,7 +157,7 @@ class App:
         runtime = self._build(self._loaded, self._ring)
         self._pipeline = Pipeline(runtime=runtime, services=self._services)
         self._services.streams.active = runtime
-        self._services.streams.on_stale = self._rejudge_soon
+        self._services.streams.on_stale = self._reevaluate_soon
         self._rechecks = Rechecks(
             self._services.streams, self._why_ended, every=_RECHECK_EVERY
         )
@@ -184,7 +184,7 @@ class App:
         if config.server.admin is not None:
             await self._open_admin(listeners[config.server.admin])
         self._spawn(self._rechecks.always())
-        self._spawn(self._rejudge_always())
+        self._spawn(self._reevaluate_periodically())
         self._spawn(self._log_store_warnings())
         self._spawn(self._share_always())
         self._reporter.serving(self._loaded)
@@ -259,7 +259,7 @@ class App:
         self._reporter.configure(loaded.config)
         self._pipeline.runtime = self._services.streams.active = runtime
         self._reporter.reloaded(loaded, waits)
-        self._rejudge_soon()
+        self._reevaluate_soon()
         for application in old.applications.values():
             # What is under way goes on to its end; nothing new begins there.
             application.upstream.retire()
@@ -407,8 +407,8 @@ class App:
     def _session_ended(self, key: str, _reason: str) -> None:
         self._services.streams.end(key, Reason.SESSION_REVOKED)
 
-    def _rejudge_soon(self) -> None:
-        self._spawn(judge_open_streams(self._pipeline.runtime, self._services))
+    def _reevaluate_soon(self) -> None:
+        self._spawn(reevaluate_open_streams(self._pipeline.runtime, self._services))
 
     async def _log_store_warnings(self) -> None:
         """Log what `gateway check` would find wrong with Redis, once it answers."""
@@ -424,11 +424,11 @@ class App:
                 )
             return
 
-    async def _rejudge_always(self) -> None:
+    async def _reevaluate_periodically(self) -> None:
         while True:
             await asyncio.sleep(_RECHECK_EVERY)
             # Those of an earlier configuration that could not be judged at its end.
-            await judge_open_streams(self._pipeline.runtime, self._services)
+            await reevaluate_open_streams(self._pipeline.runtime, self._services)
 
     async def _share_always(self) -> None:
         while True:

@@ -37,7 +37,7 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "how a stream was let in is what it is judged by again",
-        "tests/server/test_rejudging.py",
+        "tests/server/test_reevaluation.py",
         ("server/admitted",),
     ),
     Elsewhere(
@@ -109,7 +109,7 @@ ELSEWHERE = (
         "tests/attacks/test_guessing.py",
         ("server/guessing", "server/sign_in_posts"),
     ),
-    Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/endings",)),
+    Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/request_errors",)),
     Elsewhere(
         "what a client's connection may cost", "tests/walk/test_limits.py",
         ("server/listener", "server/client_connection", "server/exchange"),
@@ -142,7 +142,7 @@ ELSEWHERE = (
     ),
     Elsewhere("what an evaluation returns", "tests/spine/test_evaluate.py", ("spine/outcome",)),
     Elsewhere(
-        "what is open after a reload", "tests/server/test_rejudging.py", ("spine/reconsider",)
+        "what is open after a reload", "tests/server/test_reevaluation.py", ("spine/reconsider",)
     ),
     Elsewhere(
         "one suite for every store",

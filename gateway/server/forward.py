@@ -158,7 +158,7 @@ async def _upload(
         key=context.session_key,
         end=cut,
         admitted=Admitted(context=context),
-        judged_by=context.runtime,
+        evaluated_by=context.runtime,
     )
     streams.add(stream)
     try:
@@ -212,7 +212,7 @@ async def _while_allowed(
         key=context.session_key,
         end=cut,
         admitted=Admitted(context=context, reconnects=endless),
-        judged_by=context.runtime,
+        evaluated_by=context.runtime,
     )
     services.streams.add(stream)
     services.report.opened("stream")

@@ -13,12 +13,12 @@ from gateway.http.head import BadRequest
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import note_end, query_store
 from gateway.server.context import RequestContext, Services
-from gateway.server.endings import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.endpoints import answer_locally
 from gateway.server.exchange import Exchange, ExchangeResult
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request
+from gateway.server.request_errors import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
 from gateway.sessions.authenticate import Anonymous

@@ -26,14 +26,14 @@ class OpenStream:
     """One open WebSocket or streamed answer, and how to end it.
 
     `key` is the place of its session in the store; None where there is none.
-    `admitted` says how it was let in, for gateway.server.rejudging; `judged_by` is the
+    `admitted` says how it was let in, for gateway.server.reevaluation; `evaluated_by` is the
     configuration that did, or that judged it since.
     """
 
     key: str | None
     end: Callable[[Reason], None]
     admitted: object = None
-    judged_by: object = None
+    evaluated_by: object = None
     closed: bool = False
 
 
@@ -60,7 +60,7 @@ class OpenStreams:
             stream.end(Reason.SESSION_REVOKED)
         elif self._stopped is not None:
             stream.end(self._stopped)
-        elif stream.judged_by is not self.active and self.on_stale is not None:
+        elif stream.evaluated_by is not self.active and self.on_stale is not None:
             self.on_stale()
 
     def remove(self, stream: OpenStream) -> None:

@@ -39,7 +39,7 @@ async def run_tunnel(
         key=context.session_key,
         end=_ender(tunnel, context),
         admitted=Admitted(context=context, reconnects=True),
-        judged_by=context.runtime,
+        evaluated_by=context.runtime,
     )
     try:
         client.send(

@@ -11,7 +11,7 @@ from gateway.pages.pages import Pages
 from gateway.pages.reply import Reply
 from gateway.reasons import ROWS, Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
-from gateway.server.endings import _FAILURES as RAISED
+from gateway.server.request_errors import _FAILURES as RAISED
 from gateway.spine.answers import Answer, Answers, SignInPages
 from tests.http.heads import REQUEST_ID, head
 

@@ -225,5 +225,5 @@ async def test_a_reload_that_changes_nothing_ends_nothing(
         await opens.reload(config_for(web.port))
 
         serving = opens.gateway.app.runtime
-        await until(lambda: all(each.judged_by is serving for each in streams.all()))
+        await until(lambda: all(each.evaluated_by is serving for each in streams.all()))
         assert [ws.close_code for ws in sockets] == [None, None]

@@ -9,7 +9,7 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.routes.table import Match
 from gateway.server.admitted import Admitted
-from gateway.server.rejudging import judge_open_streams, why_not
+from gateway.server.reevaluation import reevaluate_open_streams, refusal_reason
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
@@ -75,14 +75,14 @@ async def test_a_stream_ends_when_it_would_not_be_let_in(
 ) -> None:
     before = runtime(API)
 
-    assert why_not(admitted(before), who, runtime(*routes, **upstream)) is reason
+    assert refusal_reason(admitted(before), who, runtime(*routes, **upstream)) is reason
 
 
 async def test_a_target_that_is_taken_away_ends_what_connects_again() -> None:
     before, after = runtime(API, **BOTH), runtime(API)
 
-    assert why_not(admitted(before), ADA, after) is Reason.UPSTREAM_CHANGED
-    assert why_not(admitted(before, reconnects=False), ADA, after) is None
+    assert refusal_reason(admitted(before), ADA, after) is Reason.UPSTREAM_CHANGED
+    assert refusal_reason(admitted(before, reconnects=False), ADA, after) is None
 
 
 async def test_a_sign_in_counts_as_old_as_it_was() -> None:
@@ -90,7 +90,7 @@ async def test_a_sign_in_counts_as_old_as_it_was() -> None:
     request = admitted(runtime(API))
     old = Authenticated(session=a_session(authenticated_at=NOW - 61), key="k")
 
-    assert why_not(request, old, strict) is Reason.STEP_UP
+    assert refusal_reason(request, old, strict) is Reason.STEP_UP
 
 
 class Away(MemoryStore):
@@ -109,38 +109,38 @@ async def test_what_cannot_be_judged_stays_and_is_judged_later() -> None:
     before, after = runtime(API), runtime(API | {"require": {"roles": ["editor"]}})
     ended: list[Reason] = []
     stream = OpenStream(
-        key=token.key, end=ended.append, admitted=admitted(before), judged_by=before
+        key=token.key, end=ended.append, admitted=admitted(before), evaluated_by=before
     )
     services.streams.add(stream)
 
     store.away = True
-    await judge_open_streams(after, services)
+    await reevaluate_open_streams(after, services)
     assert ended == []
     store.away = False
-    await judge_open_streams(after, services)
+    await reevaluate_open_streams(after, services)
     assert ended == [Reason.ROLE_MISSING]
 
 
 async def test_what_was_judged_is_not_judged_again() -> None:
     services, before, after = some_services(), runtime(API), runtime(API)
     request = admitted(before)
-    stream = OpenStream(key=None, end=print, admitted=request, judged_by=before)
+    stream = OpenStream(key=None, end=print, admitted=request, evaluated_by=before)
     opened = OpenStream(key=None, end=print)
     services.streams.add(stream)
     services.streams.add(opened)
     request.context.route = None  # passes
 
-    await judge_open_streams(after, services)
+    await reevaluate_open_streams(after, services)
 
-    assert stream.judged_by is after
-    assert opened.judged_by is None
+    assert stream.evaluated_by is after
+    assert opened.evaluated_by is None
 
 
 async def test_a_stream_that_opens_after_the_reload_is_told_of() -> None:
     services, told = some_services(), []
     services.streams.active, services.streams.on_stale = "now", lambda: told.append(1)
 
-    services.streams.add(OpenStream(key=None, end=print, judged_by="now"))
-    services.streams.add(OpenStream(key=None, end=print, judged_by="before"))
+    services.streams.add(OpenStream(key=None, end=print, evaluated_by="now"))
+    services.streams.add(OpenStream(key=None, end=print, evaluated_by="before"))
 
     assert told == [1]

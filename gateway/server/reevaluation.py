@@ -30,13 +30,15 @@ _AT_ONCE: Final = 100
 """Streams whose sessions are looked up in one round trip."""
 
 
-async def judge_open_streams(runtime: Runtime, services: Services) -> None:
+async def reevaluate_open_streams(runtime: Runtime, services: Services) -> None:
     """End the streams that `runtime` would not let in.
 
     A stream that cannot be judged while the store is away stays, and is judged the
     next time.
     """
-    stale = [each for each in services.streams.all() if each.judged_by is not runtime]
+    stale = [
+        each for each in services.streams.all() if each.evaluated_by is not runtime
+    ]
     for first in range(0, len(stale), _AT_ONCE):
         some = stale[first : first + _AT_ONCE]
         keys = {stream.key for stream in some if stream.key is not None}
@@ -51,14 +53,16 @@ async def judge_open_streams(runtime: Runtime, services: Services) -> None:
 def _judge(stream: OpenStream, who: Authentication | None, runtime: Runtime) -> None:
     if who is None or stream.closed or not isinstance(stream.admitted, Admitted):
         return
-    reason = why_not(stream.admitted, who, runtime)
+    reason = refusal_reason(stream.admitted, who, runtime)
     if reason is None:
-        stream.judged_by = runtime
+        stream.evaluated_by = runtime
     else:
         stream.end(reason)
 
 
-def why_not(admitted: Admitted, who: Authentication, runtime: Runtime) -> Reason | None:
+def refusal_reason(
+    admitted: Admitted, who: Authentication, runtime: Runtime
+) -> Reason | None:
     """Return why `runtime` would not let the request in, or None if it would; pure."""
     context = admitted.context
     head = context.received_head
