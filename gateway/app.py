@@ -38,7 +38,6 @@ from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
-from gateway.server.answer import own_answer
 from gateway.server.context import Services
 from gateway.server.descriptors import Shortage
 from gateway.server.edge import Edge
@@ -49,6 +48,7 @@ from gateway.server.pipeline import Pipeline
 from gateway.server.reevaluation import reevaluate_open_streams
 from gateway.server.reporting import Reporter
 from gateway.server.request_reader import require_c_parser
+from gateway.server.response_head import encode_local_response
 from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
 from gateway.server.sockets import Listeners, ListeningSocket, bind_all
@@ -387,7 +387,7 @@ class App:
         answer = runtime.rules.answers.to_bad_request(refusal)
         reply = runtime.pages.render(answer, request_id)
         self._reporter.turned_away(status, reason, request_id, now, peer)
-        return own_answer(
+        return encode_local_response(
             reply,
             head_only=False,
             keep_alive=False,

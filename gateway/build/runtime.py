@@ -22,8 +22,8 @@ from gateway.http.headers import is_reserved
 from gateway.net.resolver import Resolver
 from gateway.pages.pages import Pages
 from gateway.proxy.health import TargetChange
-from gateway.server.answer import AnswerRules
 from gateway.server.attempts import Allowance
+from gateway.server.response_head import ResponseHeaderFilter
 from gateway.server.runtime import GuessRules, Limits, Runtime
 from gateway.tokens.jwks import jwks_document
 from gateway.tokens.minter import Minter
@@ -90,11 +90,13 @@ def build_runtime(
             for name, upstream in config.upstreams.items()
         },
         # An app's session cookie is the app's to set.
-        responses=AnswerRules(
+        responses=ResponseHeaderFilter(
             own_cookies=token_names
             | (frozenset() if foreign is not None else {cookie.wire_name})
         ),
-        responses_unasked=AnswerRules(own_cookies=token_names | {cookie.wire_name}),
+        responses_unasked=ResponseHeaderFilter(
+            own_cookies=token_names | {cookie.wire_name}
+        ),
         jwks=jwks_document(ring),
     )
 

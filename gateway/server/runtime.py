@@ -12,8 +12,8 @@ from gateway.http.head import HeadRules
 from gateway.outbound import UpstreamView
 from gateway.pages.pages import Pages
 from gateway.proxy.upstream import Upstream
-from gateway.server.answer import AnswerRules
 from gateway.server.attempts import Allowance
+from gateway.server.response_head import ResponseHeaderFilter
 from gateway.server.shares import UpstreamShares
 from gateway.spine.ruleset import Ruleset
 
@@ -73,6 +73,6 @@ class Runtime:
     pages: Pages
     guessing: GuessRules | None
     applications: Mapping[str, Application]
-    responses: AnswerRules
-    responses_unasked: AnswerRules
+    responses: ResponseHeaderFilter
+    responses_unasked: ResponseHeaderFilter
     jwks: bytes

@@ -7,16 +7,16 @@ from typing import Final
 from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.proxy.response import UpstreamResponse
-from gateway.server.answer import (
+from gateway.server.context import RequestContext
+from gateway.server.exchange import Client, ExchangeResult
+from gateway.server.response_head import (
     CHUNKED,
     NO_BODY,
     UNTIL_CLOSE,
-    AnswerRules,
-    own_answer,
-    relayed_head,
+    ResponseHeaderFilter,
+    build_response_head,
+    encode_local_response,
 )
-from gateway.server.context import RequestContext
-from gateway.server.exchange import Client, ExchangeResult
 from gateway.spine.answers import Answer
 
 _PATIENCE: Final = 30.0
@@ -47,7 +47,7 @@ async def send_local(
     context.body_bytes = 0 if head_only else len(reply.body)
     client = context.exchange.client
     client.send(
-        own_answer(
+        encode_local_response(
             reply,
             head_only=head_only,
             keep_alive=keep_alive,
@@ -64,7 +64,7 @@ async def send_local(
 def send_whole(
     context: RequestContext,
     response: UpstreamResponse,
-    rules: AnswerRules,
+    rules: ResponseHeaderFilter,
     cookies: Sequence[str],
     content: bytes,
 ) -> ExchangeResult:
@@ -85,7 +85,7 @@ def send_whole(
 async def relay(
     context: RequestContext,
     response: UpstreamResponse,
-    rules: AnswerRules,
+    rules: ResponseHeaderFilter,
     cookies: Sequence[str],
     patience: float,
 ) -> ExchangeResult:
@@ -118,13 +118,13 @@ async def relay(
 def _relayed(
     context: RequestContext,
     response: UpstreamResponse,
-    rules: AnswerRules,
+    rules: ResponseHeaderFilter,
     cookies: Sequence[str],
     length: int,
     keep_alive: bool,
 ) -> bytes:
     """Return the head of a relayed response; from here on the request is responded."""
-    head = relayed_head(
+    head = build_response_head(
         status=response.status,
         headers=response.end_to_end(),
         rules=rules,

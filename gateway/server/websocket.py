@@ -10,9 +10,9 @@ from typing import Final
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
-from gateway.server.answer import NO_BODY, relayed_head
 from gateway.server.context import RequestContext
 from gateway.server.exchange import ExchangeResult
+from gateway.server.response_head import NO_BODY, build_response_head
 from gateway.server.streams import OpenStream
 
 _POLICY: Final = 1008
@@ -43,7 +43,7 @@ async def run_tunnel(
     )
     try:
         client.send(
-            relayed_head(
+            build_response_head(
                 status=101,
                 headers=(*tunnel.response_headers, *_SWITCHING),
                 rules=context.runtime.responses,

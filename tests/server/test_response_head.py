@@ -6,18 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.pages.reply import Reply
-from gateway.server.answer import (
+from gateway.server.response_head import (
     CHUNKED,
     NO_BODY,
     UNTIL_CLOSE,
-    AnswerRules,
-    own_answer,
-    relayed_head,
+    ResponseHeaderFilter,
+    build_response_head,
+    encode_local_response,
 )
 
 NOW = 1_800_000_000.9
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
-RULES = AnswerRules(own_cookies=frozenset({b"__Host-gateway_session", b"api_jwt"}))
+RULES = ResponseHeaderFilter(
+    own_cookies=frozenset({b"__Host-gateway_session", b"api_jwt"})
+)
 ID = "0123456789abcdef0123456789abcdef"
 Fields = list[tuple[bytes, bytes]]
 
@@ -30,7 +32,7 @@ def written(
     keep_alive: bool = True,
     set_cookies: tuple[str, ...] = (),
 ) -> bytes:
-    return relayed_head(
+    return build_response_head(
         status=status,
         headers=headers,
         rules=RULES,
@@ -225,7 +227,7 @@ def own(
     keep_alive: bool = True,
     cookies: tuple[str, ...] = (),
 ) -> bytes:
-    return own_answer(
+    return encode_local_response(
         reply,
         head_only=head_only,
         keep_alive=keep_alive,
@@ -271,7 +273,7 @@ def test_an_answer_without_a_body_has_no_length(status: int) -> None:
 def test_each_second_has_its_own_date() -> None:
     dates = [
         values(
-            own_answer(
+            encode_local_response(
                 PAGE,
                 head_only=False,
                 keep_alive=True,

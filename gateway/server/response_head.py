@@ -27,18 +27,18 @@ NO_BODY: Final = -3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRules:
+class ResponseHeaderFilter:
     """What the gateway takes off every upstream's answer."""
 
     own_cookies: frozenset[bytes]
     """Cookie names that only the gateway sets."""
 
 
-def relayed_head(
+def build_response_head(
     *,
     status: int,
     headers: Iterable[tuple[bytes, bytes]],
-    rules: AnswerRules,
+    rules: ResponseHeaderFilter,
     length: int,
     keep_alive: bool,
     request_id: str,
@@ -90,13 +90,13 @@ def _learn(name: bytes) -> str:
 _NAMED: Final = {b"set-cookie": _COOKIE, b"x-request-id": _OURS, b"date": _DATE}
 
 
-def _sets_own(value: bytes, rules: AnswerRules) -> bool:
+def _sets_own(value: bytes, rules: ResponseHeaderFilter) -> bool:
     # A browser keeps "=a=b" as a cookie without a name, and sends "a=b"
     # (RFC 6265bis, sections 5.6 and 5.8.3).
     return value.lstrip(b" \t=").partition(b"=")[0].strip() in rules.own_cookies
 
 
-def own_answer(
+def encode_local_response(
     reply: Reply,
     *,
     head_only: bool,
