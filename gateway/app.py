@@ -166,7 +166,7 @@ class App:
             self._pipeline,
             limits=_listener_limits(config),
             early_error_response=self._early_error_response,
-            report=self._reporter.crashed,
+            report=self._reporter.log_unhandled_exception,
             is_shared=self._is_shared,
             loop=loop,
         )
@@ -187,7 +187,7 @@ class App:
         self._spawn(self._reevaluate_periodically())
         self._spawn(self._log_store_warnings())
         self._spawn(self._share_always())
-        self._reporter.serving(self._loaded)
+        self._reporter.listening(self._loaded)
 
     async def drain(self) -> None:
         """Stop in order: not ready, last answers, WebSockets away, then closed.
@@ -312,14 +312,14 @@ class App:
                 address,
                 timeout=config.redis.timeout,
                 remember=remembered(config, foreign),
-                on_corrupt=self._reporter.corrupt_record,
+                on_corrupt=self._reporter.log_corrupt_record,
                 on_event=self._reporter.store_event,
             )
         return RedisStore(
             address,
             timeout=config.redis.timeout,
             max_per_identity=config.sessions.max_per_identity,
-            on_corrupt=self._reporter.corrupt_record,
+            on_corrupt=self._reporter.log_corrupt_record,
             on_event=self._reporter.store_event,
         )
 
@@ -335,7 +335,7 @@ class App:
         timeouts = self._loaded.config.server.timeouts
         runner = AdminRunner(
             application,
-            report=self._reporter.crashed,
+            report=self._reporter.log_unhandled_exception,
             request_headers=timeouts.request_headers,
             keepalive=timeouts.keepalive,
         )
@@ -386,7 +386,7 @@ class App:
         refusal = BadRequest(status=status, reason=reason, detail="")
         answer = runtime.rules.answers.to_bad_request(refusal)
         reply = runtime.pages.render(answer, request_id)
-        self._reporter.turned_away(status, reason, request_id, now, peer)
+        self._reporter.connection_rejected(status, reason, request_id, now, peer)
         return encode_local_response(
             reply,
             head_only=False,
@@ -458,7 +458,7 @@ class App:
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            self._reporter.crashed(task.exception())
+            self._reporter.log_unhandled_exception(task.exception())
 
 
 def addresses_of(config: Config) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
             context.session_key = None
             await apps.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
-        context.services.report.failed(context, error)
+        context.services.report.request_failed(context, error)
 
 
 async def signs_in(headers: Headers, context: RequestContext) -> bool:

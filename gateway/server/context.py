@@ -28,19 +28,19 @@ from gateway.spine.ruleset import Ruleset
 class Report(Protocol):
     """Records what happened; never fails and never blocks."""
 
-    def began(self) -> None:
+    def request_started(self) -> None:
         """Note that a request came."""
         ...
 
-    def ended(self, context: "RequestContext") -> None:
+    def request_ended(self, context: "RequestContext") -> None:
         """Note how a request ended: one line, one observation."""
         ...
 
-    def failed(self, context: "RequestContext", error: Exception) -> None:
+    def request_failed(self, context: "RequestContext", error: Exception) -> None:
         """Note a failure that has a name."""
         ...
 
-    def crashed(
+    def log_unhandled_exception(
         self, error: BaseException | None, context: "RequestContext | None" = None
     ) -> None:
         """Log an unexpected exception."""
@@ -50,7 +50,7 @@ class Report(Protocol):
         """Write an audit event."""
         ...
 
-    def token(self, profile: str, *, signed: bool) -> None:
+    def token_used(self, profile: str, *, signed: bool) -> None:
         """Note a token that was signed, or used again."""
         ...
 
@@ -62,15 +62,15 @@ class Report(Protocol):
         """Count a refused attempt; log `reached`, where there is something to log."""
         ...
 
-    def administered(self, event: str, session: Session) -> None:
+    def admin_action(self, event: str, session: Session) -> None:
         """Note that the admin API made or ended a session."""
         ...
 
-    def opened(self, kind: str) -> None:
+    def stream_opened(self, kind: str) -> None:
         """Note that a stream or tunnel opened."""
         ...
 
-    def closed(self, kind: str) -> None:
+    def stream_closed(self, kind: str) -> None:
         """Note that it closed."""
         ...
 

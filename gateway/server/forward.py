@@ -92,7 +92,7 @@ def _begin(context: RequestContext, outcome: Forward) -> None:
         tenant = access.known_tenant
         context.tenant_id = None if tenant is None else tenant.id
     for use in outcome.tokens:
-        services.report.token(use.profile, signed=use.signed)
+        services.report.token_used(use.profile, signed=use.signed)
     write = outcome.write
     if write is not None and services.own is not None:
         services.run_in_background(
@@ -215,12 +215,12 @@ async def _while_allowed(
         evaluated_by=context.runtime,
     )
     services.streams.add(stream)
-    services.report.opened("stream")
+    services.report.stream_opened("stream")
     try:
         return await relayed
     finally:
         services.streams.remove(stream)
-        services.report.closed("stream")
+        services.report.stream_closed("stream")
 
 
 def _is_endless(response: UpstreamResponse) -> bool:

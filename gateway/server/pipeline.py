@@ -50,7 +50,7 @@ class Pipeline:
             now=services.edge.now(),
             request_id=services.edge.hex(16),
         )
-        services.report.began()
+        services.report.request_started()
         try:
             return await _handle(context)
         except asyncio.CancelledError:
@@ -65,10 +65,10 @@ class Pipeline:
         except FAILURES as error:
             return await fail(context, error)
         except Exception as error:  # noqa: BLE001 - law 7: a response, whatever it is
-            services.report.crashed(error, context)
+            services.report.log_unhandled_exception(error, context)
             return await fail(context, error)
         finally:
-            services.report.ended(context)
+            services.report.request_ended(context)
 
 
 async def _handle(context: RequestContext) -> ExchangeResult:
@@ -131,7 +131,7 @@ async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond
     )
     if failure is not None and isinstance(step, Respond):
         context.ended_as(step.verdict, step.reason)
-        services.report.failed(context, failure)
+        services.report.request_failed(context, failure)
     return step
 
 

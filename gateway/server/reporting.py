@@ -86,11 +86,11 @@ class Reporter:
 
     # The way of a request
 
-    def began(self) -> None:
+    def request_started(self) -> None:
         """Count a request in."""
         self._metrics.requests_in_flight += 1
 
-    def ended(self, context: RequestContext) -> None:
+    def request_ended(self, context: RequestContext) -> None:
         """Write the access line and the observations of a request."""
         metrics, head = self._metrics, context.received_head
         metrics.requests_in_flight -= 1
@@ -115,7 +115,7 @@ class Reporter:
                 context.now, _actor(context), reason=context.reason, route=route
             )
 
-    def failed(self, context: RequestContext, error: Exception) -> None:
+    def request_failed(self, context: RequestContext, error: Exception) -> None:
         """Log a failure that has a name, and count it when it is the store's."""
         if isinstance(error, StoreUnavailable):
             cause = error.__cause__
@@ -128,7 +128,7 @@ class Reporter:
             upstream=context.upstream,
         )
 
-    def crashed(
+    def log_unhandled_exception(
         self, error: BaseException | None, context: RequestContext | None = None
     ) -> None:
         """Log an unexpected exception with its traceback."""
@@ -161,12 +161,12 @@ class Reporter:
             case _ as never:
                 assert_never(never)
 
-    def opened(self, kind: str) -> None:
+    def stream_opened(self, kind: str) -> None:
         """Count an open WebSocket."""
         if kind == "websocket":
             self._metrics.websockets_open += 1
 
-    def closed(self, kind: str) -> None:
+    def stream_closed(self, kind: str) -> None:
         """Count it off."""
         if kind == "websocket":
             self._metrics.websockets_open -= 1
@@ -181,7 +181,7 @@ class Reporter:
         """Log that something is used up, and how often it was missed."""
         self._log.error("out of " + what, missed=missed, limit=descriptor_limit())
 
-    def turned_away(
+    def connection_rejected(
         self, status: int, reason: Reason, request_id: str, now: float, peer: str
     ) -> None:
         """Note a connection that ended without a readable request."""
@@ -199,7 +199,7 @@ class Reporter:
                 )
             )
 
-    def corrupt_record(self, key: str, why: str) -> None:
+    def log_corrupt_record(self, key: str, why: str) -> None:
         """Log once for each key that holds what is no session."""
         self._log.warning("unreadable session record", key=key[:12], why=why)
 
@@ -244,7 +244,7 @@ class Reporter:
         log = self._log.error if event == "store_is_replica" else self._log.warning
         log(_STORE_EVENTS.get(event, event), **fields)
 
-    def administered(self, event: str, session: Session) -> None:
+    def admin_action(self, event: str, session: Session) -> None:
         """Write what was done by the admin API."""
         now, actor = self._edge.now(), Actor(user_id="admin")
         if event == "created":
@@ -260,7 +260,7 @@ class Reporter:
         """Write that a call to the admin API had a wrong token."""
         self._audit.admin_refused(self._edge.now(), Actor(client=client))
 
-    def token(self, profile: str, *, signed: bool) -> None:
+    def token_used(self, profile: str, *, signed: bool) -> None:
         """Count a token that was signed or reused."""
         self._metrics.token(profile, signed=signed)
 
@@ -289,7 +289,7 @@ class Reporter:
                 "upstream target returned", upstream=upstream, target=change.target
             )
 
-    def serving(self, loaded: LoadedConfig) -> None:
+    def listening(self, loaded: LoadedConfig) -> None:
         """Note that the gateway takes requests."""
         config = loaded.config
         self._metrics.config_loaded(self._edge.now())

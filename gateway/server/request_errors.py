@@ -72,7 +72,7 @@ async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
     if context.abort_reason is not None:
         context.reason = context.abort_reason
         return abort(context.exchange)
-    context.services.report.failed(context, error)
+    context.services.report.request_failed(context, error)
     head = context.received_head
     if context.responded or head is None:
         return abort(context.exchange)

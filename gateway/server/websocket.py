@@ -56,12 +56,12 @@ async def run_tunnel(
         )
         client.switch_to_tunnel(tunnel)
         services.streams.add(stream)
-        services.report.opened("websocket")
+        services.report.stream_opened("websocket")
         try:
             await tunnel.closed()
         finally:
             services.streams.remove(stream)
-            services.report.closed("websocket")
+            services.report.stream_closed("websocket")
         return ExchangeResult(keep_alive=False)
     except BaseException:
         tunnel.abort()

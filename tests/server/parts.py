@@ -87,24 +87,24 @@ class Notes:
     tokens: list[tuple[str, bool]] = field(default_factory=list)
     others: list[tuple[str, object]] = field(default_factory=list)
 
-    def began(self) -> None:
+    def request_started(self) -> None:
         self.others.append(("began", None))
 
-    def ended(self, context: RequestContext) -> None:
+    def request_ended(self, context: RequestContext) -> None:
         self.others.append(("ended", context))
 
-    def failed(self, _story: RequestContext, error: Exception) -> None:
+    def request_failed(self, _story: RequestContext, error: Exception) -> None:
         self.others.append(("failed", error))
 
-    def crashed(
+    def log_unhandled_exception(
         self, error: BaseException | None, _story: RequestContext | None = None
     ) -> None:
-        self.others.append(("crashed", error))
+        self.others.append(("log_unhandled_exception", error))
 
     def audit(self, event: AuditEvent, _context: RequestContext) -> None:
         self.audits.append(event)
 
-    def token(self, profile: str, *, signed: bool) -> None:
+    def token_used(self, profile: str, *, signed: bool) -> None:
         self.tokens.append((profile, signed))
 
     def attempt_failed(self, kind: Kind) -> None:
@@ -113,13 +113,13 @@ class Notes:
     def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
         self.others.append(("attempt_refused", (kind, reached)))
 
-    def administered(self, event: str, session: Session) -> None:
+    def admin_action(self, event: str, session: Session) -> None:
         self.others.append((event, session))
 
-    def opened(self, kind: str) -> None:
+    def stream_opened(self, kind: str) -> None:
         self.others.append(("opened", kind))
 
-    def closed(self, kind: str) -> None:
+    def stream_closed(self, kind: str) -> None:
         self.others.append(("closed", kind))
 
 

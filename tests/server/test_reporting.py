@@ -107,7 +107,7 @@ def counted(reporter: Reporter, line: str) -> bool:
 def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> None:
     context = a_context()
 
-    (line,) = told(lines, lambda reporter: reporter.ended(context))
+    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
 
     assert line["event.dataset"] == "gateway.access"
     assert line["url.path"] == "/admin/x"
@@ -126,7 +126,7 @@ def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> No
 def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
     context = unread(status=400)
 
-    (line,) = told(lines, lambda reporter: reporter.ended(context))
+    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
 
     assert (line["gateway.decision"], line["gateway.reason"]) == (
         "refuse",
@@ -139,17 +139,17 @@ def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
 def test_every_end_has_its_word(lines: Lines, verdict: Verdict) -> None:
     context = a_context(verdict=verdict, reason=Reason.NOT_SIGNED_IN)
 
-    (line,) = told(lines, lambda reporter: reporter.ended(context))
+    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
 
     assert line["gateway.decision"] == verdict.value
 
 
 def test_a_request_is_counted_by_route_decision_and_reason(lines: Lines) -> None:
     reporter = Reporter(lines.output)
-    reporter.began()
-    reporter.began()
+    reporter.request_started()
+    reporter.request_started()
 
-    reporter.ended(
+    reporter.request_ended(
         a_context(lookup_result="valid", lookup_time=0.001, upstream_time=0.002)
     )
 
@@ -166,8 +166,8 @@ def test_without_an_access_log_a_request_is_still_counted(lines: Lines) -> None:
     reporter = Reporter(lines.output)
     reporter.configure(loaded(log={"access": False}).config)
 
-    reporter.ended(a_context())
-    reporter.turned_away(408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9")
+    reporter.request_ended(a_context())
+    reporter.connection_rejected(408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9")
 
     text, _ = reporter.exposition(TEXT)
     assert 'reason="signed_in"' in text.decode()
@@ -192,7 +192,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 ) -> None:
     context = a_context(verdict=verdict, reason=reason, status=403)
 
-    events = told(lines, lambda reporter: reporter.ended(context))
+    events = told(lines, lambda reporter: reporter.request_ended(context))
 
     audits = [one for one in events if one["event.dataset"] == "gateway.audit"]
     assert [one["event.action"] for one in audits] == ["authz_fail"] * audited
@@ -202,7 +202,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 def test_a_connection_that_said_nothing_readable_is_a_line(lines: Lines) -> None:
     (line,) = told(
         lines,
-        lambda reporter: reporter.turned_away(
+        lambda reporter: reporter.connection_rejected(
             408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9"
         ),
     )
@@ -220,7 +220,8 @@ def test_a_failure_with_a_name_is_a_warning(lines: Lines) -> None:
     context = a_context(reason=Reason.UPSTREAM_BAD_ANSWER)
 
     (line,) = told(
-        lines, lambda reporter: reporter.failed(context, BadAnswer("two lengths"))
+        lines,
+        lambda reporter: reporter.request_failed(context, BadAnswer("two lengths")),
     )
 
     assert line["log.level"] == "warning"
@@ -234,7 +235,7 @@ def test_a_failure_of_the_store_is_counted_by_its_cause(lines: Lines) -> None:
     error = StoreUnavailable("no answer")
     error.__cause__ = TimeoutError()
 
-    reporter.failed(a_context(), error)
+    reporter.request_failed(a_context(), error)
 
     assert counted(reporter, 'gateway_store_errors_total{kind="timeout"} 1.0')
     assert counted(reporter, 'gateway_store_errors_total{kind="other"} 0.0')
@@ -248,7 +249,9 @@ def test_what_nobody_expected_is_told_with_its_place(
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 / 0
 
-    (line,) = told(lines, lambda reporter: reporter.crashed(caught.value, context))
+    (line,) = told(
+        lines, lambda reporter: reporter.log_unhandled_exception(caught.value, context)
+    )
 
     assert line["log.level"] == "error"
     assert "ZeroDivisionError" in str(line)
@@ -257,7 +260,7 @@ def test_what_nobody_expected_is_told_with_its_place(
 
 def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None:
     (line,) = told(
-        lines, lambda reporter: reporter.corrupt_record("ab" * 32, "not JSON")
+        lines, lambda reporter: reporter.log_corrupt_record("ab" * 32, "not JSON")
     )
 
     assert (line["key"], line["why"]) == ("abababababab", "not JSON")
@@ -335,7 +338,7 @@ def test_what_the_admin_api_does_is_audited(
 ) -> None:
     session: Session = a_session()
 
-    (line,) = told(lines, lambda reporter: reporter.administered(event, session))
+    (line,) = told(lines, lambda reporter: reporter.admin_action(event, session))
 
     assert line["event.action"] == action
     assert session.identity.id in line.values()
@@ -351,7 +354,7 @@ def test_a_wrong_admin_token_is_audited(lines: Lines) -> None:
 
 
 def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
-    doubt, line = told(lines, lambda reporter: reporter.serving(loaded()))
+    doubt, line = told(lines, lambda reporter: reporter.listening(loaded()))
 
     assert doubt["log.level"] == "warning"
     assert "gateway.yaml:16:3: embedded keys" in doubt["problem"]
@@ -395,11 +398,11 @@ def test_open_connections_and_websockets_are_counted(lines: Lines) -> None:
     reporter = Reporter(lines.output)
 
     reporter.connections(5)
-    reporter.opened("websocket")
-    reporter.opened("websocket")
-    reporter.opened("stream")
-    reporter.closed("stream")
-    reporter.closed("websocket")
+    reporter.stream_opened("websocket")
+    reporter.stream_opened("websocket")
+    reporter.stream_opened("stream")
+    reporter.stream_closed("stream")
+    reporter.stream_closed("websocket")
 
     assert counted(reporter, "gateway_connections_open 5.0")
     assert counted(reporter, "gateway_websockets_open 1.0")
@@ -409,8 +412,8 @@ def test_open_connections_and_websockets_are_counted(lines: Lines) -> None:
 def test_tokens_are_counted_by_profile(lines: Lines) -> None:
     reporter = Reporter(lines.output)
 
-    reporter.token("database", signed=True)
-    reporter.token("database", signed=False)
+    reporter.token_used("database", signed=True)
+    reporter.token_used("database", signed=False)
 
     text, _ = reporter.exposition(TEXT)
     assert 'profile="database"' in text.decode()

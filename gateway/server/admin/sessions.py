@@ -67,7 +67,7 @@ class SessionApi:
         except ValueError as error:
             return _bad(str(error))
         await store.create(token.key, session, now)
-        services.report.administered("created", session)
+        services.report.admin_action("created", session)
         age = session.expires_at - now if session.persistent else None
         return _json(
             201,
@@ -110,7 +110,7 @@ class SessionApi:
             await self._services.store.end(found[0], self._services.edge.now())
             is not None
         ):
-            self._services.report.administered("revoked", found[1])
+            self._services.report.admin_action("revoked", found[1])
         return web.Response(status=204)
 
     async def extend(self, request: web.Request) -> web.Response:
@@ -159,7 +159,7 @@ class SessionApi:
         found = await self._services.store.list_for(identity, now)
         count = await self._services.store.end_all(identity, now, None)
         for _, session in found:
-            self._services.report.administered("revoked", session)
+            self._services.report.admin_action("revoked", session)
         return _json(200, {"count": count})
 
     async def _end_by_hash(self, apps: ForeignStore, session_id: str) -> web.Response:
@@ -167,7 +167,7 @@ class SessionApi:
             return _unknown()
         ended = await apps.end(session_id, self._services.edge.now())
         if ended is not None:
-            self._services.report.administered("revoked", ended)
+            self._services.report.admin_action("revoked", ended)
         return web.Response(status=204)
 
 
