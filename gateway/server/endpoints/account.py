@@ -9,7 +9,7 @@ from gateway.observe.audit import SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of
 from gateway.server.context import RequestContext
-from gateway.server.endpoints.devices import ago, device_name, is_hand_held
+from gateway.server.endpoints.devices import ago, device_name, is_mobile
 from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.authenticate import (
     Anonymous,
@@ -42,7 +42,7 @@ async def account(context: RequestContext) -> LocalResponse:
     now = context.now
     found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, context)
+        return _challenge(found, context)
     listed = await context.services.store.list_for(found.session.identity.id, now)
     variables = _variables(found, listed, context)
     # Of an app's sessions there is no list, and what is in them is the app's to change.
@@ -67,7 +67,7 @@ async def end(context: RequestContext) -> LocalResponse:
     session_id = (await read_form(context)).get("session_id", "")
     found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, context)
+        return _challenge(found, context)
     if session_id == found.session.id:
         context.ended_as(Verdict.REFUSE, Reason.BAD_REQUEST)
         reply = context.rules.answers.problem(
@@ -94,7 +94,7 @@ async def end_others(context: RequestContext) -> LocalResponse:
         return _cross_site(context)
     found = await look_up(context)
     if isinstance(found, Anonymous):
-        return _turned_away(found, context)
+        return _challenge(found, context)
     now, owner = context.now, found.session.identity.id
     count = await context.services.store.end_all(owner, now, found.key)
     context.audit(SessionsRevoked(count=count))
@@ -113,7 +113,7 @@ async def look_up(context: RequestContext) -> Authentication:
     return found
 
 
-def _turned_away(found: Anonymous, context: RequestContext) -> LocalResponse:
+def _challenge(found: Anonymous, context: RequestContext) -> LocalResponse:
     """Send a person to sign in and back to the page; tell a program 401."""
     context.ended_as(Verdict.CHALLENGE, found.reason)
     cookies = context.rules.clear_cookies if found.ended else ()
@@ -196,7 +196,7 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
     return {
         "session_id": session.id,
         "name": device_name(device.user_agent),
-        "hand_held": is_hand_held(device.user_agent),
+        "hand_held": is_mobile(device.user_agent),
         "address": device.ip_address,
         "seen": "now" if mine else ago(now - session.last_seen_at),
         # Not every library says when.

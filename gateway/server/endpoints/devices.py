@@ -28,7 +28,7 @@ _SYSTEMS: Final = (
     ("Macintosh", "macOS"),
     ("Linux", "Linux"),
 )
-_HAND_HELD: Final = frozenset({"iPhone", "iPad", "Android"})
+_MOBILE: Final = frozenset({"iPhone", "iPad", "Android"})
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -41,9 +41,9 @@ def device_name(user_agent: str) -> str:
     return browser or system or "Unknown device"
 
 
-def is_hand_held(user_agent: str) -> bool:
+def is_mobile(user_agent: str) -> bool:
     """Tell whether it is a telephone or tablet, as far as it says so."""
-    return _first(_SYSTEMS, user_agent) in _HAND_HELD
+    return _first(_SYSTEMS, user_agent) in _MOBILE
 
 
 def ago(seconds: float) -> str:

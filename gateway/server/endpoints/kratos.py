@@ -22,10 +22,10 @@ from gateway.pages.reply import no_body
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.kratos_pages import BadPage, page_of
-from gateway.server.endpoints.kratos_reply import CSRF_VIOLATION, refused, told
+from gateway.server.endpoints.kratos_reply import CSRF_VIOLATION, json_response, refused
 from gateway.server.endpoints.kratos_session import (
     Caller,
-    Nobody,
+    NoSession,
     caller_of,
     not_signed_in,
     session_view,
@@ -45,14 +45,14 @@ async def whoami(context: RequestContext) -> LocalResponse:
         StoreUnavailable: it is not known who asks.
     """
     caller = await caller_of(context)
-    if isinstance(caller, Nobody):
+    if isinstance(caller, NoSession):
         return not_signed_in(caller, context)
     if "tokenize_as=" in (context.head.target.query or ""):
         why = "Sessions are not handed out as tokens here."
         return _refused(400, Reason.BAD_REQUEST, why, context)
     identity = encode_value(caller.session.identity.id).decode("ascii")
     return LocalResponse(
-        reply=told(
+        reply=json_response(
             session_view(caller.session, context.rules.lifetimes),
             extra=(("X-Kratos-Authenticated-Identity-Id", identity),),
         )
@@ -69,7 +69,7 @@ async def list_sessions(context: RequestContext) -> LocalResponse:
         StoreUnavailable: the sessions are not known.
     """
     caller = await caller_of(context)
-    if isinstance(caller, Nobody):
+    if isinstance(caller, NoSession):
         return not_signed_in(caller, context)
     others = await _others(caller, context)
     address = f"{context.rules.policy.public_origin}{SESSIONS}"
@@ -79,7 +79,7 @@ async def list_sessions(context: RequestContext) -> LocalResponse:
     views = [
         session_view(session, context.rules.lifetimes) for session in page.sessions
     ]
-    return LocalResponse(reply=told(views, extra=(("Link", page.link),)))
+    return LocalResponse(reply=json_response(views, extra=(("Link", page.link),)))
 
 
 async def end_other_sessions(context: RequestContext) -> LocalResponse:
@@ -94,7 +94,7 @@ async def end_other_sessions(context: RequestContext) -> LocalResponse:
     identity, key = caller.session.identity.id, caller.token.key
     count = await context.services.store.end_all(identity, context.now, key)
     context.audit(SessionsRevoked(count=count))
-    return LocalResponse(reply=told({"count": count}))
+    return LocalResponse(reply=json_response({"count": count}))
 
 
 async def end_session(context: RequestContext) -> LocalResponse:
@@ -132,7 +132,7 @@ async def _caller_from_here(context: RequestContext) -> Caller | LocalResponse:
         reply = refused(403, why, context.head, error_id=CSRF_VIOLATION)
         return LocalResponse(reply=reply)
     caller = await caller_of(context)
-    if isinstance(caller, Nobody):
+    if isinstance(caller, NoSession):
         return not_signed_in(caller, context)
     return caller
 

@@ -13,11 +13,11 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.kratos_reply import (
     RETURN_TO_FORBIDDEN,
+    json_response,
     refused,
-    told,
     wants_json,
 )
-from gateway.server.endpoints.kratos_session import Nobody, caller_of, not_signed_in
+from gateway.server.endpoints.kratos_session import NoSession, caller_of, not_signed_in
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.session_changes import sign_out
 from gateway.sessions.store import Held
@@ -47,7 +47,7 @@ async def create_logout_flow(context: RequestContext) -> LocalResponse:
         StoreUnavailable: it is not known who asks.
     """
     caller = await caller_of(context)
-    if isinstance(caller, Nobody):
+    if isinstance(caller, NoSession):
         return not_signed_in(caller, context, flow=True)
     wanted = _query(context.head).get("return_to")
     if wanted is not None and context.rules.answers.safe_return_to(wanted) is None:
@@ -55,7 +55,9 @@ async def create_logout_flow(context: RequestContext) -> LocalResponse:
     token = logout_token(caller.token)
     query = {"token": token} | ({} if wanted is None else {"return_to": wanted})
     url = f"{context.rules.policy.public_origin}{SUBMIT}?{urlencode(query)}"
-    return LocalResponse(reply=told({"logout_token": token, "logout_url": url}))
+    return LocalResponse(
+        reply=json_response({"logout_token": token, "logout_url": url})
+    )
 
 
 async def submit_logout(context: RequestContext) -> LocalResponse:
@@ -74,7 +76,7 @@ async def submit_logout(context: RequestContext) -> LocalResponse:
         why = "Please include a token in the URL query."
         return _no(400, Reason.BAD_REQUEST, why, context)
     caller = await caller_of(context)
-    if isinstance(caller, Nobody):
+    if isinstance(caller, NoSession):
         answer = not_signed_in(caller, context, flow=True)
         if wants_json(context.head):
             return answer

@@ -34,14 +34,16 @@ def page_of(sessions: Sequence[Session], query: str, address: str) -> Page | Bad
     meanwhile: none is left out and none comes twice. `per_page` is another word for
     `page_size`, and `page` counts from 1, as in Kratos' older pages.
     """
-    asked = dict(parse_qsl(query))
-    size = _count(asked.get("page_size") or asked.get("per_page"), DEFAULT_SIZE)
-    number = _count(asked.get("page"), 1)
+    parameters = dict(parse_qsl(query))
+    size = _count(
+        parameters.get("page_size") or parameters.get("per_page"), DEFAULT_SIZE
+    )
+    number = _count(parameters.get("page"), 1)
     if size is None or number is None:
         return BadPage("page sizes and pages are whole numbers from 1")
     size = min(size, LARGEST)
     ordered = sorted(sessions, key=_place, reverse=True)
-    if token := asked.get("page_token"):
+    if token := parameters.get("page_token"):
         last = _read_token(token)
         if last is None:
             return BadPage("page_token is none that was given out here")

@@ -31,7 +31,7 @@ _MESSAGES: Final = {
 _INACTIVE: Final = "request does not have a valid authentication session"
 
 
-def told(document: object, *, extra: Headers = ()) -> Reply:
+def json_response(document: object, *, extra: Headers = ()) -> Reply:
     """Answer 200 with a JSON document."""
     return Reply(status=200, headers=(*_JSON, *extra), body=orjson.dumps(document))
 

@@ -36,7 +36,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nobody:
+class NoSession:
     """No live session. `missing`: no credential came; `ended`: its cookie may go."""
 
     reason: Reason
@@ -44,7 +44,7 @@ class Nobody:
     ended: bool = False
 
 
-async def caller_of(context: RequestContext) -> Caller | Nobody:
+async def caller_of(context: RequestContext) -> Caller | NoSession:
     """Find the session of a request, by its session cookie and by nothing else.
 
     A request with X-Session-Token is nobody's: Kratos would let that header win
@@ -63,14 +63,14 @@ async def caller_of(context: RequestContext) -> Caller | Nobody:
 
 
 def not_signed_in(
-    nobody: Nobody, context: RequestContext, *, flow: bool = False
+    missing_session: NoSession, context: RequestContext, *, flow: bool = False
 ) -> LocalResponse:
     """Answer 401; an ended session takes its cookies with it.
 
     `flow`: in the words of Kratos' self-service flows, else of its session API.
     """
     challenge = session_challenge(context.rules.answers.realm)
-    details = {"reason": nobody.reason.value}
+    details = {"reason": missing_session.reason.value}
     reply: Reply
     if flow:
         reply = refused(
@@ -80,7 +80,7 @@ def not_signed_in(
             error_id=SESSION_INACTIVE,
             details=details,
             extra=(challenge,),
-            members={"CredentialsMissing": nobody.missing},
+            members={"CredentialsMissing": missing_session.missing},
         )
     else:
         reply = refused(
@@ -91,7 +91,8 @@ def not_signed_in(
             extra=(challenge,),
         )
     return LocalResponse(
-        reply=reply, cookies=context.rules.clear_cookies if nobody.ended else ()
+        reply=reply,
+        cookies=context.rules.clear_cookies if missing_session.ended else (),
     )
 
 
@@ -158,14 +159,14 @@ def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
     }
 
 
-async def _find(context: RequestContext) -> Caller | Nobody:
+async def _find(context: RequestContext) -> Caller | NoSession:
     if any(fold(name) == _SESSION_TOKEN for name, _ in context.head.headers):
-        return Nobody(reason=Reason.MALFORMED)
+        return NoSession(reason=Reason.MALFORMED)
     token = presented(context)
     if isinstance(token, Anonymous):
-        return Nobody(reason=token.reason, missing=token.reason is Reason.NO_SESSION)
+        return NoSession(reason=token.reason, missing=token.reason is Reason.NO_SESSION)
     match await look_up(token, context):
         case Authenticated(session=session):
             return Caller(session=session, token=token)
         case Anonymous(reason=reason, ended=ended):
-            return Nobody(reason=reason, ended=ended)
+            return NoSession(reason=reason, ended=ended)

@@ -22,8 +22,10 @@ _CACHED: Final = (("ETag", _ETAG), ("Cache-Control", "public, max-age=3600"))
 
 async def session_js(context: RequestContext) -> LocalResponse:
     """Answer with the script; 304 to who has it (RFC 9110, section 13.1.2)."""
-    asked = b",".join(v for n, v in context.head.headers if n.lower() == _IF_NONE_MATCH)
-    if _matches(asked.decode("latin-1")):
+    if_none_match = b",".join(
+        v for n, v in context.head.headers if n.lower() == _IF_NONE_MATCH
+    )
+    if _matches(if_none_match.decode("latin-1")):
         return LocalResponse(reply=Reply(status=304, headers=_CACHED))
     return LocalResponse(
         reply=Reply(
@@ -70,7 +72,7 @@ async def session(context: RequestContext) -> LocalResponse:
     return LocalResponse(reply=Reply(status=200, headers=headers, body=body))
 
 
-def _matches(asked: str) -> bool:
+def _matches(if_none_match: str) -> bool:
     # Weak comparison (RFC 9110, section 8.8.3.2); our tag holds no comma.
-    tags = (tag.strip(" \t").removeprefix("W/") for tag in asked.split(","))
+    tags = (tag.strip(" \t").removeprefix("W/") for tag in if_none_match.split(","))
     return any(tag in {"*", _ETAG} for tag in tags)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.endpoints.devices import ago, device_name, is_hand_held
+from gateway.server.endpoints.devices import ago, device_name, is_mobile
 
 MOZILLA = "Mozilla/5.0 "
 
@@ -31,7 +31,7 @@ def test_a_device_is_named_in_a_few_words(
     user_agent: str, name: str, hand_held: bool
 ) -> None:
     assert device_name(user_agent) == name
-    assert is_hand_held(user_agent) is hand_held
+    assert is_mobile(user_agent) is hand_held
 
 
 @given(st.text())

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from gateway.pages.reply import Reply
-from gateway.server.endpoints.kratos_reply import refused, told, wants_json
+from gateway.server.endpoints.kratos_reply import json_response, refused, wants_json
 from tests.http.heads import REQUEST_ID, head
 
 
@@ -42,7 +42,7 @@ def test_an_error_that_has_a_name_says_it() -> None:
     )
 
 
-@pytest.mark.parametrize("reply", [told({}), refused(400, "no", head())])
+@pytest.mark.parametrize("reply", [json_response({}), refused(400, "no", head())])
 def test_nobody_keeps_what_is_one_persons(reply: Reply) -> None:
     assert "no-store" in dict(reply.headers)["Cache-Control"]
     assert dict(reply.headers)["Content-Type"].startswith("application/json")

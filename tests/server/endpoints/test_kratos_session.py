@@ -9,7 +9,7 @@ from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason, Verdict
 from gateway.server.endpoints.kratos_session import (
     Caller,
-    Nobody,
+    NoSession,
     caller_of,
     not_signed_in,
     session_view,
@@ -33,28 +33,28 @@ async def test_another_credential_beside_the_cookie_is_refused(name: str) -> Non
     request = head(cookie(token), (name, "ory_st_x"))
     found = await caller_of(a_context(request, services=services))
 
-    assert found == Nobody(reason=Reason.MALFORMED)
+    assert found == NoSession(reason=Reason.MALFORMED)
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        pytest.param([], Nobody(reason=Reason.NO_SESSION, missing=True), id="none"),
+        pytest.param([], NoSession(reason=Reason.NO_SESSION, missing=True), id="none"),
         pytest.param(
             [("Authorization", f"Bearer {'A' * 43}")],
-            Nobody(reason=Reason.NO_SESSION, missing=True),
+            NoSession(reason=Reason.NO_SESSION, missing=True),
             id="a bearer token is no credential here",
         ),
-        pytest.param([cookie("short")], Nobody(reason=Reason.MALFORMED), id="shape"),
+        pytest.param([cookie("short")], NoSession(reason=Reason.MALFORMED), id="shape"),
         pytest.param(
             [cookie("A" * 43)],
-            Nobody(reason=Reason.UNKNOWN_SESSION, ended=True),
+            NoSession(reason=Reason.UNKNOWN_SESSION, ended=True),
             id="unknown",
         ),
     ],
 )
 async def test_who_has_no_session_is_nobody(
-    fields: list[tuple[str, str]], expected: Nobody
+    fields: list[tuple[str, str]], expected: NoSession
 ) -> None:
     context = a_context(head(*fields))
 
@@ -77,7 +77,7 @@ async def test_an_ended_session_is_nobodys(
 
     found = await caller_of(a_context(head(cookie(token)), services=services))
 
-    assert found == Nobody(reason=reason, ended=True)
+    assert found == NoSession(reason=reason, ended=True)
 
 
 async def test_a_live_session_is_its_owners() -> None:
@@ -109,9 +109,9 @@ async def test_an_outage_is_no_answer() -> None:
 async def test_only_an_ended_session_takes_its_cookies_along(
     flow: bool, ended: bool
 ) -> None:
-    nobody = Nobody(reason=Reason.SESSION_EXPIRED, ended=ended)
+    missing_session = NoSession(reason=Reason.SESSION_EXPIRED, ended=ended)
 
-    answer = not_signed_in(nobody, a_context(head()), flow=flow)
+    answer = not_signed_in(missing_session, a_context(head()), flow=flow)
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)
