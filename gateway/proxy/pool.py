@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.errors import SHORT_OF, ConnectFailed, UpstreamBusy
-from gateway.proxy.balance import Balance, Slot
+from gateway.proxy.balance import Backend, Balance
 from gateway.proxy.dial import Dialer
 from gateway.proxy.ejection import Ejection
 from gateway.proxy.health import TargetChange
@@ -66,14 +66,14 @@ class Pool:
         self._lifetime = lifetime
         self._dialer = dialer
         self._made = 0
-        self._slots = [Slot(address) for address in targets]
-        self._balance = Balance(self._slots)
+        self._backends = [Backend(address) for address in targets]
+        self._balance = Balance(self._backends)
         self._ejection = Ejection(
-            self._slots,
+            self._backends,
             self._balance,
             clock=self.clock,
             on_change=on_change,
-            avoid=lambda slot, host: dialer.avoid(slot.address, host),
+            avoid=lambda backend, host: dialer.avoid(backend.address, host),
         )
         self._open = 0  # counts connections that are being made, too
         self._idle = 0
@@ -91,8 +91,8 @@ class Pool:
 
     def take_idle(self) -> Connection | None:
         """Take an open connection at once, where there is no target to choose."""
-        slots = self._slots
-        return self._take_from(slots[0]) if len(slots) == 1 else None
+        backends = self._backends
+        return self._take_from(backends[0]) if len(backends) == 1 else None
 
     async def take(self, *, fresh: bool, safe: bool = True) -> Connection:
         """Take a connection, making one if need be; wait for a place for one.
@@ -104,16 +104,16 @@ class Pool:
             ConnectFailed: no target took a connection.
             UpstreamBusy: there was no place within the time for connecting.
         """
-        slot = self._balance.choose((), self.clock(), safe=safe)
+        backend = self._balance.choose((), self.clock(), safe=safe)
         while True:
-            if not fresh and (connection := self._take_from(slot)) is not None:
+            if not fresh and (connection := self._take_from(backend)) is not None:
                 return connection
             if self._open < self._max_connections or self._make_room():
                 self._open += 1
-                return await self._connect(slot, safe)
+                return await self._connect(backend, safe)
             given = await self._wait_for_place()
             if given is None:
-                return await self._connect(slot, safe)
+                return await self._connect(backend, safe)
             if not given.closed:
                 if not fresh:
                     return given
@@ -123,12 +123,12 @@ class Pool:
         """Return whether more than half of the connections are in use."""
         return 2 * (self._open - self._idle) > self._max_connections
 
-    def _take_from(self, slot: Slot) -> Connection | None:
+    def _take_from(self, backend: Backend) -> Connection | None:
         now = self.clock()
-        while slot.idle:
-            connection = slot.idle.pop()
+        while backend.idle:
+            connection = backend.idle.pop()
             self._idle -= 1
-            slot.in_use += 1
+            backend.in_use += 1
             self._busy.add(connection)
             if connection.expires > now:
                 if self._timer is None or self._timer_is_slow:
@@ -139,9 +139,9 @@ class Pool:
 
     def _make_room(self) -> bool:
         """Close an idle connection, if there is one that is of no use now."""
-        for slot in self._slots:
-            if slot.idle:
-                slot.idle[0].close()
+        for backend in self._backends:
+            if backend.idle:
+                backend.idle[0].close()
                 return self._open < self._max_connections
         return False
 
@@ -172,15 +172,15 @@ class Pool:
 
     # Making a connection
 
-    async def _connect(self, slot: Slot, safe: bool) -> Connection:
-        """Connect to `slot`, or the next best; a place is taken already."""
-        tried: list[Slot] = []
+    async def _connect(self, backend: Backend, safe: bool) -> Connection:
+        """Connect to `backend`, or the next best; a place is taken already."""
+        tried: list[Backend] = []
         failure: Exception | None = None
         try:
-            while slot not in tried:
-                tried.append(slot)
+            while backend not in tried:
+                tried.append(backend)
                 try:
-                    connection = await self._connect_to(slot)
+                    connection = await self._connect_to(backend)
                 except (OSError, UnicodeError) as error:
                     if isinstance(error, OSError) and error.errno in _OURS:
                         # It says nothing about the target, which is not left out.
@@ -188,10 +188,10 @@ class Pool:
                             "there is no free descriptor or port for a connection"
                         ) from error
                     failure = error
-                    self._ejection.refused(slot)
-                    slot = self._balance.choose(tried, self.clock(), safe=safe)
+                    self._ejection.refused(backend)
+                    backend = self._balance.choose(tried, self.clock(), safe=safe)
                 else:
-                    self._ejection.connected(slot)
+                    self._ejection.connected(backend)
                     return connection
         except BaseException:
             self._free_place()
@@ -200,13 +200,13 @@ class Pool:
         why = f": {failure}" if str(failure) else ""
         raise ConnectFailed(f"could not connect to any target{why}") from failure
 
-    async def _connect_to(self, slot: Slot) -> Connection:
-        slot.in_use += 1
-        connection = Connection(self, slot)
+    async def _connect_to(self, backend: Backend) -> Connection:
+        backend.in_use += 1
+        connection = Connection(self, backend)
         try:
-            await self._dialer.dial(connection, slot.address)
+            await self._dialer.dial(connection, backend.address)
         except BaseException:
-            slot.in_use -= 1
+            backend.in_use -= 1
             raise
         # Connections that were made together do not all end together.
         self._made += 1
@@ -223,10 +223,10 @@ class Pool:
     def reusable(self, connection: Connection) -> None:
         """Give a connection to who waits longest, or keep it, or close it."""
         now = self.clock()
-        slot = _slot_of(connection)
+        backend = _backend_of(connection)
         if (
             self._retired
-            or slot.ejected
+            or backend.ejected
             or min(connection.expires, connection.lives_until) <= now
         ):
             connection.close()
@@ -240,21 +240,21 @@ class Pool:
             connection.close()
             return
         self._busy.discard(connection)
-        slot.in_use -= 1
+        backend.in_use -= 1
         connection.expires = min(
             connection.expires, connection.lives_until, now + self._keepalive
         )
-        slot.idle.append(connection)
+        backend.idle.append(connection)
         self._idle += 1
 
     def gone(self, connection: Connection) -> None:
         """Free the place of a connection that is closing."""
-        slot = _slot_of(connection)
+        backend = _backend_of(connection)
         if connection in self._busy:
             self._busy.discard(connection)
-            slot.in_use -= 1
-        elif connection in slot.idle:
-            slot.idle.remove(connection)
+            backend.in_use -= 1
+        elif connection in backend.idle:
+            backend.idle.remove(connection)
             self._idle -= 1
         else:
             return
@@ -264,11 +264,11 @@ class Pool:
         """Keep the place until the tunnel is over; no deadline watches it."""
         self._busy.discard(connection)
         self._tunnels.add(tunnel)
-        slot = _slot_of(connection)
+        backend = _backend_of(connection)
 
         def over() -> None:
             self._tunnels.discard(tunnel)
-            slot.in_use -= 1
+            backend.in_use -= 1
             self._free_place()
             self.lost()
 
@@ -276,15 +276,15 @@ class Pool:
 
     def answered(self, connection: Connection, *, failed: bool) -> None:
         """See Owner."""
-        self._ejection.answered(_slot_of(connection), failed=failed)
+        self._ejection.answered(_backend_of(connection), failed=failed)
 
     def completed(self, connection: Connection) -> None:
         """See Owner."""
-        self._ejection.completed(_slot_of(connection))
+        self._ejection.completed(_backend_of(connection))
 
     def unanswered(self, connection: Connection) -> None:
         """See Owner."""
-        self._ejection.unanswered(_slot_of(connection), connection.host)
+        self._ejection.unanswered(_backend_of(connection), connection.host)
 
     def opened(self) -> None:
         """Hear that a socket is open."""
@@ -319,27 +319,27 @@ class Pool:
         now = self.clock()
         for connection in [c for c in self._busy if c.deadline < now]:
             connection.time_out()
-        for slot in self._slots:
-            for connection in [c for c in slot.idle if c.expires < now]:
+        for backend in self._backends:
+            for connection in [c for c in backend.idle if c.expires < now]:
                 connection.close()
             if not self._retired:
-                self._follow(slot)
+                self._follow(backend)
         if self._busy or self._idle:
             self._arm()
 
-    def _follow(self, slot: Slot) -> None:
+    def _follow(self, backend: Backend) -> None:
         """Leave the addresses that the target's name no longer has."""
-        hosts = self._dialer.addresses(slot.address)
-        if hosts == slot.hosts:
+        hosts = self._dialer.addresses(backend.address)
+        if hosts == backend.hosts:
             return
-        slot.hosts = hosts
-        self._ejection.forget_addresses(slot)
+        backend.hosts = hosts
+        self._ejection.forget_addresses(backend)
         if not hosts:  # nothing is known, so nothing is known to have changed
             return
-        for connection in [c for c in slot.idle if c.host not in hosts]:
+        for connection in [c for c in backend.idle if c.host not in hosts]:
             connection.close()
         for connection in self._busy:
-            if connection.slot is slot and connection.host not in hosts:
+            if connection.backend is backend and connection.host not in hosts:
                 connection.lives_until = 0.0
 
     # The end
@@ -348,8 +348,8 @@ class Pool:
         """Keep nothing from now on; what is going on goes on to its end."""
         self._retired = True
         self._ejection.silence()  # what takes requests now has targets of its own
-        for slot in self._slots:
-            for connection in list(slot.idle):
+        for backend in self._backends:
+            for connection in list(backend.idle):
                 connection.close()
 
     async def close(self) -> None:
@@ -373,18 +373,18 @@ class Pool:
         now = self.clock()
         return tuple(
             TargetStats(
-                target=str(slot.address),
-                open=slot.in_use + len(slot.idle),
-                idle=len(slot.idle),
-                in_use=slot.in_use,
-                down=slot.down_until > now,
+                target=str(backend.address),
+                open=backend.in_use + len(backend.idle),
+                idle=len(backend.idle),
+                in_use=backend.in_use,
+                down=backend.down_until > now,
             )
-            for slot in self._slots
+            for backend in self._backends
         )
 
 
-def _slot_of(connection: Connection) -> Slot:
-    slot = connection.slot
-    if not isinstance(slot, Slot):
+def _backend_of(connection: Connection) -> Backend:
+    backend = connection.backend
+    if not isinstance(backend, Backend):
         raise TypeError("a connection of another pool")
-    return slot
+    return backend

@@ -14,7 +14,7 @@ from gateway.proxy.pool import Pool, TargetStats
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
-from gateway.proxy.upstream_connection import Answer, Unanswered
+from gateway.proxy.upstream_connection import Unanswered, UpstreamResult
 
 
 class Upstream:
@@ -114,7 +114,7 @@ class Upstream:
         handshake: Handshake | None,
         *,
         retriable: bool,
-    ) -> Answer:
+    ) -> UpstreamResult:
         pool = self._pool
         safe = retriable and body is None
         connection = pool.take_idle() or await pool.take(fresh=False, safe=safe)

@@ -27,7 +27,7 @@ _SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _FIRST_SERVER_ERROR = 101, 200, 400, 500
 _HEALTHY_ERRORS = frozenset({501, 505})
 
 
-class Backend(Protocol):
+class FailureCounter(Protocol):
     """The target of a connection; `strikes` counts failures since the last success."""
 
     strikes: int
@@ -90,7 +90,7 @@ class _Phase(Enum):
 # Looking a member up in its class is slow (CPython 3.11), and this is the hot path.
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE, _CLOSED = _Phase
 
-Answer = UpstreamResponse | Tunnel
+UpstreamResult = UpstreamResponse | Tunnel
 
 
 class Connection(asyncio.Protocol):
@@ -113,18 +113,18 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_upload",
         "_used",
+        "backend",
         "deadline",
         "expires",
         "host",
         "lives_until",
         "loop",
-        "slot",
         "write_paused",
     )
 
-    def __init__(self, owner: Owner, slot: Backend) -> None:
+    def __init__(self, owner: Owner, backend: FailureCounter) -> None:
         self.loop = owner.loop
-        self.slot = slot  # the pool's: which target this counts for
+        self.backend = backend  # the pool's: which target this counts for
         self.host = ""  # the address that a name was resolved to
         self.lives_until = inf  # the time after which it is not kept
         self.deadline = inf  # the time by which something has to happen
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         self._head = HeadBytes()
         self._upload: Upload | None = None
         self._response: UpstreamResponse | None = None
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[UpstreamResult] | None = None
 
     # The exchange
 
@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
         method: str,
         body: RequestBody | None,
         handshake: Handshake | None,
-    ) -> asyncio.Future[Answer]:
+    ) -> asyncio.Future[UpstreamResult]:
         """Send a request; the future is the head of the answer, or an UpstreamError.
 
         Whoever stops waiting for it calls `abort`.
@@ -280,7 +280,7 @@ class Connection(asyncio.Protocol):
         )
         failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
         self._failing = failing
-        if failing or self.slot.strikes:
+        if failing or self.backend.strikes:
             self._owner.answered(self, failed=failing)
         if status == _SWITCHING:
             self._switch(framing, fields, rest)
@@ -331,7 +331,7 @@ class Connection(asyncio.Protocol):
         self._phase = _CLOSED
         tunnel = Tunnel(self._transport, framing.end_to_end, early=rest)
         self._transport.set_protocol(tunnel)
-        if self.slot.strikes:
+        if self.backend.strikes:
             self._owner.completed(self)
         self._owner.tunneled(self, tunnel)
         if answer is not None and not answer.done():
@@ -365,7 +365,7 @@ class Connection(asyncio.Protocol):
         if response is not None:
             self._response = None
             response.finish(None)
-        if self.slot.strikes and not self._failing:
+        if self.backend.strikes and not self._failing:
             self._owner.completed(self)
         if clean and self._keep_alive and self._upload is None:
             self._phase = _IDLE

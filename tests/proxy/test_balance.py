@@ -1,17 +1,17 @@
-from gateway.proxy.balance import Balance, Slot
+from gateway.proxy.balance import Backend, Balance
 from gateway.proxy.health import Cause
 from gateway.proxy.target import TargetAddress
 
 
-def slots(count):
+def backends(count):
     return [
-        Slot(TargetAddress(scheme="http", host=f"app{n}", port=80))
+        Backend(TargetAddress(scheme="http", host=f"app{n}", port=80))
         for n in range(count)
     ]
 
 
 def test_a_target_that_failed_is_left_out_for_longer_each_time():
-    bad, good = both = slots(2)
+    bad, good = both = backends(2)
     balance = Balance(both)
 
     for pause in (1, 2, 4, 8, 16, 30, 30):
@@ -21,7 +21,7 @@ def test_a_target_that_failed_is_left_out_for_longer_each_time():
 
 
 def test_it_is_offered_to_one_request_when_its_pause_is_over():
-    bad, good = both = slots(2)
+    bad, good = both = backends(2)
     balance = Balance(both)
     bad.eject(Cause.CONNECT, 0.0)
     good.in_use = 5
@@ -34,7 +34,7 @@ def test_it_is_offered_to_one_request_when_its_pause_is_over():
 
 
 def test_the_least_in_use_is_next_and_equals_take_turns():
-    one, two, three = all_three = slots(3)
+    one, two, three = all_three = backends(3)
     balance = Balance(all_three)
 
     assert {balance.choose((), 0.0) for _ in range(3)} == {one, two, three}
@@ -43,7 +43,7 @@ def test_the_least_in_use_is_next_and_equals_take_turns():
 
 
 def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
-    one, two = both = slots(2)
+    one, two = both = backends(2)
     balance = Balance(both)
     two.eject(Cause.CONNECT, 0.0)
     one.eject(Cause.CONNECT, 0.5)
@@ -53,7 +53,7 @@ def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
 
 
 def test_a_single_target_is_always_it():
-    [only] = one = slots(1)
+    [only] = one = backends(1)
     only.eject(Cause.CONNECT, 0.0)
 
     assert Balance(one).choose((only,), 0.0) is only

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.balance import Balance, Slot
+from gateway.proxy.balance import Backend, Balance
 from gateway.proxy.health import IN_A_ROW, Cause, Health
 from gateway.proxy.target import TargetAddress
 
 
-def slots(count):
+def backends(count):
     return [
-        Slot(TargetAddress(scheme="http", host=f"app{n}", port=80))
+        Backend(TargetAddress(scheme="http", host=f"app{n}", port=80))
         for n in range(count)
     ]
 
@@ -52,30 +52,30 @@ def test_an_unsafe_request_probes_only_what_no_safe_one_has_probed():
 
 
 def test_the_last_target_is_never_ejected():
-    one, two = both = slots(2)
+    one, two = both = backends(2)
     balance = Balance(both)
 
     assert balance.may_eject(one, Cause.NO_RESPONSE)
     one.eject(Cause.NO_RESPONSE, 0.0)
     assert not balance.may_eject(two, Cause.NO_RESPONSE)
-    [only] = one = slots(1)
+    [only] = one = backends(1)
     assert not Balance(one).may_eject(only, Cause.NO_RESPONSE)
 
 
 def test_errors_take_out_half_of_the_targets_at_most():
-    some = slots(5)
+    some = backends(5)
     balance = Balance(some)
 
-    for slot in some:
-        if balance.may_eject(slot, Cause.SERVER_ERROR):
-            slot.eject(Cause.SERVER_ERROR, 0.0)
+    for backend in some:
+        if balance.may_eject(backend, Cause.SERVER_ERROR):
+            backend.eject(Cause.SERVER_ERROR, 0.0)
 
-    assert sum(slot.ejected for slot in some) == 2
+    assert sum(backend.ejected for backend in some) == 2
     assert balance.may_eject(some[3], Cause.NO_RESPONSE)
 
 
 def test_where_none_is_healthy_one_that_takes_connections_comes_first():
-    refusing, failing = both = slots(2)
+    refusing, failing = both = backends(2)
     balance = Balance(both)
     failing.eject(Cause.SERVER_ERROR, 5.0)
     refusing.eject(Cause.CONNECT, 0.0)
@@ -90,7 +90,7 @@ def test_where_none_is_healthy_one_that_takes_connections_comes_first():
     st.booleans(),
 )
 def test_there_is_always_a_target_and_it_is_healthy_if_one_is(events, safe):
-    some = slots(4)
+    some = backends(4)
     balance, now = Balance(some), 0.0
     for which, cause, passed in events:
         now += passed
@@ -100,5 +100,5 @@ def test_there_is_always_a_target_and_it_is_healthy_if_one_is(events, safe):
         chosen = balance.choose((), now, safe=safe)
 
         assert not chosen.ejected or chosen.probing
-        if any(not slot.ejected for slot in some) and chosen.ejected:
+        if any(not backend.ejected for backend in some) and chosen.ejected:
             assert chosen.down_until > now  # the next request goes elsewhere

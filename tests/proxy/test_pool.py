@@ -101,13 +101,13 @@ async def test_only_one_request_finds_out_whether_a_target_is_back():
         for _ in range(4):
             await get(client)
         now += 2
-        slot = client._pool._slots[0]
+        backend = client._pool._backends[0]
         assert not client.stats()[0].down
-        assert slot.failures == 1
+        assert backend.failures == 1
 
         await asyncio.gather(*(get(client) for _ in range(8)))
 
-        assert slot.failures == 2
+        assert backend.failures == 2
 
 
 async def test_a_target_that_is_back_is_used_again():
