@@ -262,7 +262,7 @@ class App:
         self._reevaluate_soon()
         for application in old.applications.values():
             # What is under way goes on to its end; nothing new begins there.
-            application.upstream.retire()
+            application.upstream.drain()
         return True
 
     @property

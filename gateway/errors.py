@@ -11,7 +11,7 @@ GatewayError
     ├── ConnectFailed    no connection; the request was not acted on
     ├── UpstreamBusy     no free connection in time; the request was not sent
     ├── UpstreamTimeout  no answer in time
-    └── BadAnswer        the answer broke HTTP, or ended in the middle
+    └── InvalidUpstreamResponse        the answer broke HTTP, or ended in the middle
 """
 
 import errno
@@ -109,5 +109,5 @@ class UpstreamTimeout(UpstreamError):  # noqa: N818 - as above
     """The upstream was too slow: to take the request, to answer, or to go on."""
 
 
-class BadAnswer(UpstreamError):  # noqa: N818 - as above
+class InvalidUpstreamResponse(UpstreamError):  # noqa: N818 - as above
     """The upstream's answer cannot be passed on."""

@@ -6,10 +6,10 @@ import pytest
 
 from gateway import errors
 from gateway.errors import (
-    BadAnswer,
     ConfigError,
     ConnectFailed,
     GatewayError,
+    InvalidUpstreamResponse,
     Problem,
     StoreUnavailable,
     UpstreamBusy,
@@ -37,7 +37,7 @@ def test_whoever_catches_the_family_catches_all_of_it() -> None:
     [
         pytest.param(UpstreamError, True, id="in doubt it may have acted"),
         pytest.param(UpstreamTimeout, True, id="timeout"),
-        pytest.param(BadAnswer, True, id="bad answer"),
+        pytest.param(InvalidUpstreamResponse, True, id="bad answer"),
         pytest.param(ConnectFailed, False, id="no connection"),
         pytest.param(UpstreamBusy, False, id="busy"),
     ],
@@ -48,7 +48,7 @@ def test_an_upstream_error_tells_whether_the_request_may_be_sent_again(
     assert kind("x").sent is sent
 
 
-@pytest.mark.parametrize("kind", [UpstreamError, BadAnswer, ConfigError])
+@pytest.mark.parametrize("kind", [UpstreamError, InvalidUpstreamResponse, ConfigError])
 def test_an_outage_of_the_store_is_no_other_failure(kind: type[Exception]) -> None:
     """Law 4: "could not find out" is caught by its own name."""
     assert not issubclass(StoreUnavailable, kind)

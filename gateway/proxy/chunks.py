@@ -4,7 +4,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpResponseParser
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.head import HEAD_END, MAX_HEAD_BYTES
 
 _BEFORE: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -14,7 +14,7 @@ _MAX_STALLED: Final = MAX_HEAD_BYTES
 """Bytes of chunk extensions and trailers without any content."""
 
 
-class Chunks:
+class ChunkedDecoder:
     """One chunked body.
 
     ended  the last chunk and its trailers are over; trailers are dropped
@@ -23,7 +23,7 @@ class Chunks:
     """
 
     __slots__ = (
-        "_over",
+        "_next_message_begun",
         "_parser",
         "_pieces",
         "_stalled",
@@ -39,10 +39,10 @@ class Chunks:
         self._tail = b""
         self.ended = False
         self.clean = False
-        self.error: BadAnswer | None = None
+        self.error: InvalidUpstreamResponse | None = None
         self._parser = HttpResponseParser(self)
         self._parser.feed_data(_BEFORE)
-        self._over = False  # another message has begun
+        self._next_message_begun = False  # another message has begun
 
     def read(self, data: bytes) -> bytes:
         """Give the content in these bytes; `ended` and `error` tell of the rest."""
@@ -51,7 +51,7 @@ class Chunks:
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
-            self.error = BadAnswer(f"the answer is not HTTP: {error}")
+            self.error = InvalidUpstreamResponse(f"the answer is not HTTP: {error}")
             self.error.__cause__ = error
         pieces, self._pieces = self._pieces, []
         self._stalled = 0 if pieces else self._stalled + len(data)
@@ -60,16 +60,18 @@ class Chunks:
             # after the end, like any other.
             tail = self._tail
             whole = tail.endswith(HEAD_END) and tail != _SUSPICIOUS_END
-            self.clean = whole and not self._over and self.error is None
+            self.clean = whole and not self._next_message_begun and self.error is None
         elif self._stalled > _MAX_STALLED and self.error is None:
-            self.error = BadAnswer("chunk extensions or trailers without end")
+            self.error = InvalidUpstreamResponse(
+                "chunk extensions or trailers without end"
+            )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     # What llhttp tells
 
     def on_message_begin(self) -> None:
         """Hear that bytes came after the end."""
-        self._over = True
+        self._next_message_begun = True
 
     def on_body(self, data: bytes) -> None:
         """Take content out of a chunk; not that of a next message."""

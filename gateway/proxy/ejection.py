@@ -41,19 +41,19 @@ class Ejection:
         if backend.ejected and backend.cause is Cause.CONNECT:
             self._readmit(backend)
 
-    def answered(self, backend: Backend, *, failed: bool) -> None:
+    def response_started(self, backend: Backend, *, failed: bool) -> None:
         """Count a response head of a target that fails, or has failed before."""
         if failed:
             self._strike(backend, Cause.SERVER_ERROR)
         elif backend.ejected and backend.probing:
             self._readmit(backend)
 
-    def completed(self, backend: Backend) -> None:
+    def response_completed(self, backend: Backend) -> None:
         """Forget what has failed before: a whole response has come."""
         if not backend.ejected:
             backend.forget()
 
-    def unanswered(self, backend: Backend, host: str) -> None:
+    def request_failed(self, backend: Backend, host: str) -> None:
         """Count a request without a response, or without its end.
 
         Args:

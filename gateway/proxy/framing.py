@@ -9,7 +9,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 
 MAX_FIELDS = 200
 _LONGEST_NUMBER = 18  # digits: below 2**63, whatever is done with it later
@@ -62,10 +62,10 @@ def read_framing(
     """Read the framing of an answer to `method`, in HTTP/1.`minor`.
 
     Raises:
-        BadAnswer: two readers could differ about where this answer ends.
+        InvalidUpstreamResponse: two readers could differ about where this answer ends.
     """
     if len(fields) > MAX_FIELDS:
-        raise BadAnswer(f"more than {MAX_FIELDS} header fields")
+        raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
     end_to_end: list[tuple[bytes, bytes]] = []
     ours: dict[bytes, list[bytes]] = {}  # what is not passed on, but says something
     for field in fields:
@@ -78,7 +78,9 @@ def read_framing(
     chunked = _is_chunked(ours.get(b"transfer-encoding"))
     if chunked and (length is not None or minor == 0):
         # RFC 9112 section 6.1: to be treated as faulty framing.
-        raise BadAnswer("Transfer-Encoding beside Content-Length or in HTTP/1.0")
+        raise InvalidUpstreamResponse(
+            "Transfer-Encoding beside Content-Length or in HTTP/1.0"
+        )
     options = connection_options(ours.get(b"connection"))
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if options and (named := options - _KNOWN_OPTIONS):
@@ -113,10 +115,10 @@ def _length_of(values: list[bytes] | None) -> int | None:
     if values is None:
         return None
     if len(values) > 1:
-        raise BadAnswer("more than one Content-Length")
+        raise InvalidUpstreamResponse("more than one Content-Length")
     value = values[0]
     if not _is_number(value):
-        raise BadAnswer("a Content-Length that is not a length")
+        raise InvalidUpstreamResponse("a Content-Length that is not a length")
     return int(value)
 
 
@@ -126,7 +128,7 @@ def _is_chunked(values: list[bytes] | None) -> bool:
     if values is None:
         return False
     if len(values) > 1 or values[0].lower() != b"chunked":
-        raise BadAnswer("a Transfer-Encoding that is not chunked")
+        raise InvalidUpstreamResponse("a Transfer-Encoding that is not chunked")
     return True
 
 

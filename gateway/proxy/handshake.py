@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.framing import connection_options
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
@@ -24,17 +24,19 @@ class Handshake:
         Extensions are left to the client, who alone knows what he offered.
 
         Raises:
-            BadAnswer: the upstream did not switch to this WebSocket.
+            InvalidUpstreamResponse: the upstream did not switch to this WebSocket.
         """
         if [value.lower() for value in _all(fields, b"upgrade")] != [b"websocket"]:
-            raise BadAnswer("a 101 that does not upgrade to websocket")
+            raise InvalidUpstreamResponse("a 101 that does not upgrade to websocket")
         if b"upgrade" not in connection_options(_all(fields, b"connection")):
-            raise BadAnswer("a 101 without Connection: upgrade")
+            raise InvalidUpstreamResponse("a 101 without Connection: upgrade")
         if _all(fields, b"sec-websocket-accept") != [accept_for(self.key)]:
-            raise BadAnswer("a 101 for some other WebSocket key")
+            raise InvalidUpstreamResponse("a 101 for some other WebSocket key")
         protocols = _all(fields, b"sec-websocket-protocol")
         if len(protocols) > 1 or not set(protocols) <= set(self.offered_protocols):
-            raise BadAnswer("a 101 with a subprotocol that was not offered")
+            raise InvalidUpstreamResponse(
+                "a 101 with a subprotocol that was not offered"
+            )
 
 
 def accept_for(key: bytes) -> bytes:

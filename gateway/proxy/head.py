@@ -8,7 +8,7 @@ answer; nothing is mended.
 import re
 from typing import Final
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 HEAD_END: Final = b"\r\n\r\n"
@@ -21,15 +21,15 @@ _FIELDS: Final = re.compile(rb"([^:\r\n]++):[\t ]*+([^\r]*+)\r\n").findall
 _SPACE_AT_END: Final = (b" \r\n", b"\t\r\n")
 
 
-def read_answer_head(head: bytes) -> tuple[int, int, list[tuple[bytes, bytes]]]:
+def read_response_head(head: bytes) -> tuple[int, int, list[tuple[bytes, bytes]]]:
     """Read a whole head: the status, the minor version of HTTP/1, the fields.
 
     Raises:
-        BadAnswer: it is not one.
+        InvalidUpstreamResponse: it is not one.
     """
     shape = _HEAD(head)
     if shape is None:
-        raise BadAnswer("the answer is not HTTP/1.1 or HTTP/1.0")
+        raise InvalidUpstreamResponse("the answer is not HTTP/1.1 or HTTP/1.0")
     fields: list[tuple[bytes, bytes]] = _FIELDS(head, head.index(b"\r\n") + 2)
     if any(space in head for space in _SPACE_AT_END):
         fields = [(name, value.rstrip(b" \t")) for name, value in fields]
@@ -49,7 +49,7 @@ class HeadBytes:
         """Give a head and what follows it, or None while its end has not come.
 
         Raises:
-            BadAnswer: it has too many bytes.
+            InvalidUpstreamResponse: it has too many bytes.
         """
         held = self._held
         if not held:
@@ -62,7 +62,9 @@ class HeadBytes:
         end = held.find(HEAD_END, searched)
         size = len(held) if end < 0 else end + len(HEAD_END)
         if size > MAX_HEAD_BYTES:
-            raise BadAnswer(f"the head of the answer is over {MAX_HEAD_BYTES} bytes")
+            raise InvalidUpstreamResponse(
+                f"the head of the answer is over {MAX_HEAD_BYTES} bytes"
+            )
         if end < 0:
             return None
         whole = bytes(held)

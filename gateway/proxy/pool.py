@@ -84,7 +84,7 @@ class Pool:
         self._tick = min(_TICK, response_timeout / 4, idle_timeout / 4)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_is_slow = False
-        self._retired = False
+        self._draining = False
         self._all_closed = asyncio.Event()
 
     # Taking a connection
@@ -168,7 +168,7 @@ class Pool:
         if connection is None:
             self._free_place()
         elif not connection.closed:
-            self.reusable(connection)
+            self.connection_reusable(connection)
 
     # Making a connection
 
@@ -220,12 +220,12 @@ class Pool:
 
     # What connections tell
 
-    def reusable(self, connection: Connection) -> None:
+    def connection_reusable(self, connection: Connection) -> None:
         """Give a connection to who waits longest, or keep it, or close it."""
         now = self.clock()
         backend = _backend_of(connection)
         if (
-            self._retired
+            self._draining
             or backend.ejected
             or min(connection.expires, connection.lives_until) <= now
         ):
@@ -247,7 +247,7 @@ class Pool:
         backend.idle.append(connection)
         self._idle += 1
 
-    def gone(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Free the place of a connection that is closing."""
         backend = _backend_of(connection)
         if connection in self._busy:
@@ -260,7 +260,7 @@ class Pool:
             return
         self._free_place()
 
-    def tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
+    def connection_tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
         """Keep the place until the tunnel is over; no deadline watches it."""
         self._busy.discard(connection)
         self._tunnels.add(tunnel)
@@ -270,27 +270,27 @@ class Pool:
             self._tunnels.discard(tunnel)
             backend.in_use -= 1
             self._free_place()
-            self.lost()
+            self.socket_closed()
 
         tunnel.add_closed_callback(over)
 
-    def answered(self, connection: Connection, *, failed: bool) -> None:
+    def response_started(self, connection: Connection, *, failed: bool) -> None:
         """See Owner."""
-        self._ejection.answered(_backend_of(connection), failed=failed)
+        self._ejection.response_started(_backend_of(connection), failed=failed)
 
-    def completed(self, connection: Connection) -> None:
+    def response_completed(self, connection: Connection) -> None:
         """See Owner."""
-        self._ejection.completed(_backend_of(connection))
+        self._ejection.response_completed(_backend_of(connection))
 
-    def unanswered(self, connection: Connection) -> None:
+    def request_failed(self, connection: Connection) -> None:
         """See Owner."""
-        self._ejection.unanswered(_backend_of(connection), connection.host)
+        self._ejection.request_failed(_backend_of(connection), connection.host)
 
-    def opened(self) -> None:
+    def socket_opened(self) -> None:
         """Hear that a socket is open."""
         self._sockets += 1
 
-    def lost(self) -> None:
+    def socket_closed(self) -> None:
         """Hear that a socket is closed."""
         self._sockets -= 1
         if self._sockets == 0:
@@ -322,7 +322,7 @@ class Pool:
         for backend in self._backends:
             for connection in [c for c in backend.idle if c.expires < now]:
                 connection.close()
-            if not self._retired:
+            if not self._draining:
                 self._follow(backend)
         if self._busy or self._idle:
             self._arm()
@@ -344,9 +344,9 @@ class Pool:
 
     # The end
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Keep nothing from now on; what is going on goes on to its end."""
-        self._retired = True
+        self._draining = True
         self._ejection.silence()  # what takes requests now has targets of its own
         for backend in self._backends:
             for connection in list(backend.idle):
@@ -354,7 +354,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close everything at once, and wait until the sockets are closed."""
-        self.retire()
+        self.drain()
         for connection in list(self._busy):
             connection.shut_down()
         for tunnel in list(self._tunnels):

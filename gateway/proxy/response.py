@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.framing import BodyKind, Framing
 
 HIGH_WATER = 256 * 1024  # queued bytes above which the upstream is not read
@@ -83,7 +83,7 @@ class UpstreamResponse:
         """Return the next bytes as soon as there are any; b"" at the end.
 
         Raises:
-            BadAnswer: the body ended in the middle, or broke its framing.
+            InvalidUpstreamResponse: the body ended in the middle, or broke its framing.
             UpstreamTimeout: nothing came in time.
             Exception: what reading the request's body raised meanwhile.
         """
@@ -109,7 +109,9 @@ class UpstreamResponse:
         source = self._source
         if source is not None:
             self._source = None
-            self._error = BadAnswer("the answer was given up before its end")
+            self._error = InvalidUpstreamResponse(
+                "the answer was given up before its end"
+            )
             self._pieces.clear()
             source.abort()
             self._wake()

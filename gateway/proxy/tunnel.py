@@ -24,17 +24,17 @@ class Tunnel(asyncio.Protocol):
         "_client_full",
         "_client_pause",
         "_client_resume",
+        "_close_timer",
         "_closed",
-        "_cut",
         "_down",
         "_early",
         "_linger",
         "_loop",
-        "_lost",
         "_on_closed",
         "_up",
         "_upstream",
         "_upstream_full",
+        "_upstream_lost",
         "bytes_down",
         "bytes_up",
         "response_headers",
@@ -55,15 +55,17 @@ class Tunnel(asyncio.Protocol):
         self._client: asyncio.Transport | None = None
         self._client_pause: Callable[[], None] | None = None
         self._client_resume: Callable[[], None] | None = None
-        self._up = _Way(upstream.write, masked=True)
-        self._down: _Way | None = None
+        self._up = _TunnelDirection(upstream.write, masked=True)
+        self._down: _TunnelDirection | None = None
         self._early = [early] if early else []
         self._client_full = False
         self._upstream_full = False
-        self._lost = False
+        self._upstream_lost = False
         self._on_closed: list[Callable[[], None]] = []
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._cut: asyncio.TimerHandle | None = None  # set: a close of ours is on
+        self._close_timer: asyncio.TimerHandle | None = (
+            None  # set: a close of ours is on
+        )
         self._linger: asyncio.TimerHandle | None = None
 
     # The client's side, called by the server
@@ -79,16 +81,16 @@ class Tunnel(asyncio.Protocol):
         not take more.
         """
         self._client = client
-        self._down = _Way(client.write, masked=False)
+        self._down = _TunnelDirection(client.write, masked=False)
         if self._client_pause is None:
             self._client_pause = client.pause_reading
             self._client_resume = client.resume_reading
         early, self._early = self._early, []
         for data in early:
-            self._pass_down(self._down, data)
+            self._forward_down(self._down, data)
         if on_closed is not None:
             self._on_closed.append(on_closed)
-        if self._lost:
+        if self._upstream_lost:
             self._finish()
         elif not self._client_full:
             self.resume_upstream_reading()
@@ -102,18 +104,18 @@ class Tunnel(asyncio.Protocol):
 
     def feed(self, data: bytes) -> None:
         """Pass the client's bytes on to the upstream."""
-        if not self._lost and not self._upstream.is_closing():
-            self.bytes_up += self._up.pass_on(data)
+        if not self._upstream_lost and not self._upstream.is_closing():
+            self.bytes_up += self._up.forward(data)
             if self._up.rest:
                 self._pause_client()
                 self._loop.call_soon(self._continue_up)
-        elif self._cut is not None:
+        elif self._close_timer is not None:
             self._up.tracker.feed(data)
         self._end_if_answered()
 
     def feed_eof(self) -> None:
         """End both sides in order, because the client's has ended."""
-        if self._lost:
+        if self._upstream_lost:
             self._finish()
         elif self._linger is None:
             self._upstream.close()
@@ -124,13 +126,13 @@ class Tunnel(asyncio.Protocol):
         self._upstream.abort()
         if self._client is not None:
             self._client.abort()
-        if self._lost:
+        if self._upstream_lost:
             self._finish()
 
     def pause_upstream_reading(self) -> None:
         """Stop reading the upstream: the client does not take more."""
         self._client_full = True
-        if not self._lost:
+        if not self._upstream_lost:
             self._upstream.pause_reading()
 
     def resume_upstream_reading(self) -> None:
@@ -138,7 +140,7 @@ class Tunnel(asyncio.Protocol):
         self._client_full = False
         if self._down is not None and self._down.rest:
             return
-        if not self._lost and not self._upstream.is_closing():
+        if not self._upstream_lost and not self._upstream.is_closing():
             self._upstream.resume_reading()
 
     def close(self, code: int, reason: str) -> None:
@@ -147,9 +149,9 @@ class Tunnel(asyncio.Protocol):
         What is in the middle of a frame, or does not answer the Close, is cut off
         after `CLOSE_TIMEOUT`.
         """
-        if self._lost or self._cut is not None:
+        if self._upstream_lost or self._close_timer is not None:
             return
-        self._cut = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
+        self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self.abort)
         self._up.close(code, reason)
         if self._down is not None:
             self._down.close(code, reason)
@@ -173,7 +175,7 @@ class Tunnel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass the upstream's bytes on, or keep them until there is a client."""
         if self._down is not None:
-            self._pass_down(self._down, data)
+            self._forward_down(self._down, data)
             self._end_if_answered()
             return
         self._early.append(data)
@@ -199,15 +201,15 @@ class Tunnel(asyncio.Protocol):
         A client who has just got a Close of ours may still answer it: closing before
         would reset the connection under it.
         """
-        self._lost = True
+        self._upstream_lost = True
         down = self._down
-        if self._cut is None or down is None or not down.ended:
+        if self._close_timer is None or down is None or not down.ended:
             self._finish()
 
     # Inside
 
     def _finish(self) -> None:
-        for timer in (self._cut, self._linger):
+        for timer in (self._close_timer, self._linger):
             if timer is not None:
                 timer.cancel()
         if self._client is not None:
@@ -221,10 +223,10 @@ class Tunnel(asyncio.Protocol):
     def _client_closing(self) -> bool:
         return self._client is None or self._client.is_closing()
 
-    def _pass_down(self, down: "_Way", data: bytes) -> None:
+    def _forward_down(self, down: "_TunnelDirection", data: bytes) -> None:
         if not self._client_closing():
-            self.bytes_down += down.pass_on(data)
-            if down.rest and not self._lost:
+            self.bytes_down += down.forward(data)
+            if down.rest and not self._upstream_lost:
                 self._upstream.pause_reading()
                 self._loop.call_soon(self._continue_down, down)
 
@@ -234,9 +236,9 @@ class Tunnel(asyncio.Protocol):
             self.feed(b"")
         self._resume_client()
 
-    def _continue_down(self, down: "_Way") -> None:
+    def _continue_down(self, down: "_TunnelDirection") -> None:
         if down.rest:
-            self._pass_down(down, b"")
+            self._forward_down(down, b"")
             self._end_if_answered()
         if not down.rest and not self._client_full:
             self.resume_upstream_reading()
@@ -254,18 +256,18 @@ class Tunnel(asyncio.Protocol):
     def _end_if_answered(self) -> None:
         """Once a close of ours is out and answered on a side, close that side."""
         down = self._down
-        if self._cut is None or down is None:
+        if self._close_timer is None or down is None:
             return
         # RFC 6455 section 5.5.1: after a Close both ways the connection is closed.
         if down.ended and self._up.tracker.closed and self._client is not None:
             self._client.close()
-            if self._lost:
+            if self._upstream_lost:
                 self._finish()
         if self._up.ended and down.tracker.closed:
             self._upstream.close()
 
 
-class _Way:
+class _TunnelDirection:
     """One direction: passes bytes on, and puts in a Close where one may stand."""
 
     __slots__ = ("_frame", "_masked", "_write", "ended", "rest", "tracker")
@@ -278,7 +280,7 @@ class _Way:
         self._masked = masked
         self._frame: bytes | None = None  # a Close of ours, waiting for its place
 
-    def pass_on(self, data: bytes) -> int:
+    def forward(self, data: bytes) -> int:
         """Pass `data` on, up to where our Close stands; return how much.
 
         Of very many frames some are left in `rest`; the next call goes on with them.
@@ -295,7 +297,7 @@ class _Way:
         if not self.ended:
             passed = self.tracker.finish_frame(data)
             self._write(data[:passed])
-            self._put_in_close()
+            self._write_close()
         self.tracker.feed(data[passed:])
         return passed
 
@@ -303,9 +305,9 @@ class _Way:
         """Put in a Close now, or at the end of the frame that is on its way."""
         mask = secrets.token_bytes(4) if self._masked else None
         self._frame = close_frame(code, reason, mask=mask)
-        self._put_in_close()
+        self._write_close()
 
-    def _put_in_close(self) -> None:
+    def _write_close(self) -> None:
         if not self.tracker.at_boundary or self._frame is None:
             return
         if not self.tracker.closed:

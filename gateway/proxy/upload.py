@@ -3,11 +3,11 @@
 import asyncio
 from typing import Protocol
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.body import BodyLengthError, RequestBody, declared_length
 
 
-class Outlet(Protocol):
+class BodyWriter(Protocol):
     """The connection that a body is written to."""
 
     loop: asyncio.AbstractEventLoop
@@ -20,28 +20,28 @@ class Outlet(Protocol):
     def rearm(self) -> None:
         """Set the time by which something has to happen."""
 
-    def sent(self) -> None:
+    def upload_finished(self) -> None:
         """Hear that the whole body is written."""
 
-    def not_sent(self, error: Exception) -> None:
+    def upload_failed(self, error: Exception) -> None:
         """Hear that there will be no more of it."""
 
 
 class Upload:
     """Sends one body, in a task of its own."""
 
-    __slots__ = ("_outlet", "_room", "_stopped", "_task")
+    __slots__ = ("_drain_waiter", "_stopped", "_task", "_writer")
 
-    def __init__(self, body: RequestBody, head: bytes, outlet: Outlet) -> None:
-        self._outlet = outlet
-        self._room: asyncio.Future[None] | None = None
+    def __init__(self, body: RequestBody, head: bytes, writer: BodyWriter) -> None:
+        self._writer = writer
+        self._drain_waiter: asyncio.Future[None] | None = None
         self._stopped = False
-        self._task = outlet.loop.create_task(self._send(body, head))
+        self._task = writer.loop.create_task(self._send(body, head))
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Hear that the upstream takes more, or is gone."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
 
     def stop(self) -> None:
         """Send no more, and tell nobody."""
@@ -55,41 +55,43 @@ class Upload:
             else:
                 await self._send_length(body, declared_length(head))
         except asyncio.CancelledError:
-            self._fail(BadAnswer("the sending of the request was cancelled"))
+            self._fail(
+                InvalidUpstreamResponse("the sending of the request was cancelled")
+            )
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the waiter gets it
             self._fail(error)
         else:
             if not self._stopped:
-                self._outlet.sent()
+                self._writer.upload_finished()
 
     def _fail(self, error: Exception) -> None:
         if not self._stopped:
-            self._outlet.not_sent(error)
+            self._writer.upload_failed(error)
 
     async def _send_chunks(self, body: RequestBody) -> None:
         while data := await body.read():
-            self._outlet.write(b"%x\r\n" % len(data), data, b"\r\n")
-            if self._outlet.write_paused:
+            self._writer.write(b"%x\r\n" % len(data), data, b"\r\n")
+            if self._writer.write_paused:
                 await self._drain()
-        self._outlet.write(b"0\r\n\r\n")
+        self._writer.write(b"0\r\n\r\n")
 
     async def _send_length(self, body: RequestBody, length: int) -> None:
         while length and (data := await body.read()):
             length -= len(data)
             if length < 0:
                 raise BodyLengthError("more body than the head said")
-            self._outlet.write(data)
-            if self._outlet.write_paused:
+            self._writer.write(data)
+            if self._writer.write_paused:
                 await self._drain()
         if length:
             raise BodyLengthError("less body than the head said")
 
     async def _drain(self) -> None:
-        self._room = self._outlet.loop.create_future()
-        self._outlet.rearm()
+        self._drain_waiter = self._writer.loop.create_future()
+        self._writer.rearm()
         try:
-            await self._room
+            await self._drain_waiter
         finally:
-            self._room = None
-        self._outlet.rearm()
+            self._drain_waiter = None
+        self._writer.rearm()

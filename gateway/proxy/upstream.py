@@ -14,7 +14,10 @@ from gateway.proxy.pool import Pool, TargetStats
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
-from gateway.proxy.upstream_connection import Unanswered, UpstreamResult
+from gateway.proxy.upstream_connection import (
+    ConnectionClosedBeforeResponse,
+    UpstreamResult,
+)
 
 
 class Upstream:
@@ -85,7 +88,7 @@ class Upstream:
             ConnectFailed: no target took a connection; nothing was sent.
             UpstreamBusy: all connections are in use; nothing was sent.
             UpstreamTimeout: no answer in time.
-            BadAnswer: the answer cannot be passed on, or there was none.
+            InvalidUpstreamResponse: the answer cannot be passed on, or there was none.
             Exception: what `body.read` raised; the upstream saw the request cut off.
         """
         answer = self._exchange(head, method, body, None, retriable=retriable)
@@ -97,7 +100,7 @@ class Upstream:
     ) -> Tunnel | UpstreamResponse:
         """Send a WebSocket handshake: the tunnel, or the answer that refused it.
 
-        Raises as `send` does; BadAnswer also for a 101 that does not fit the handshake.
+        Raises as `send` does; InvalidUpstreamResponse also for a 101 that does not fit the handshake.
         """
         offered = frozenset(
             name.encode() if isinstance(name, str) else name
@@ -126,7 +129,7 @@ class Upstream:
             except asyncio.CancelledError:
                 connection.abort()
                 raise
-            except Unanswered as unanswered:
+            except ConnectionClosedBeforeResponse as unanswered:
                 # RFC 9110 section 9.2.2: only what cannot have been acted on, or may
                 # be acted on twice, is sent again by a proxy.
                 if not (safe and unanswered.reused):
@@ -138,9 +141,9 @@ class Upstream:
         """Return whether more than half of the connections are in use."""
         return self._pool.is_crowded()
 
-    def retire(self) -> None:
+    def drain(self) -> None:
         """Keep no connection from now on; exchanges and tunnels go on to their end."""
-        self._pool.retire()
+        self._pool.drain()
 
     async def close(self) -> None:
         """Close every connection at once, whatever is going on."""

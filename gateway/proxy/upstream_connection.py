@@ -11,12 +11,12 @@ from enum import Enum
 from math import inf
 from typing import Protocol, assert_never
 
-from gateway.errors import BadAnswer, UpstreamError, UpstreamTimeout
+from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
 from gateway.proxy.body import RequestBody
-from gateway.proxy.chunks import Chunks
+from gateway.proxy.chunks import ChunkedDecoder
 from gateway.proxy.framing import BodyKind, Framing, read_framing
 from gateway.proxy.handshake import Handshake
-from gateway.proxy.head import HeadBytes, read_answer_head
+from gateway.proxy.head import HeadBytes, read_response_head
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
@@ -33,7 +33,7 @@ class FailureCounter(Protocol):
     strikes: int
 
 
-class Owner(Protocol):
+class ConnectionManager(Protocol):
     """What a connection needs to know from, and tell, the pool it is of."""
 
     loop: asyncio.AbstractEventLoop
@@ -41,32 +41,32 @@ class Owner(Protocol):
     response_timeout: float
     idle_timeout: float
 
-    def reusable(self, connection: "Connection") -> None:
+    def connection_reusable(self, connection: "Connection") -> None:
         """Take back a connection that is ready for the next request."""
 
-    def gone(self, connection: "Connection") -> None:
+    def connection_closed(self, connection: "Connection") -> None:
         """Forget a connection that takes no further request."""
 
-    def tunneled(self, connection: "Connection", tunnel: Tunnel) -> None:
+    def connection_tunneled(self, connection: "Connection", tunnel: Tunnel) -> None:
         """Count a connection that became a tunnel until the tunnel ends."""
 
-    def answered(self, connection: "Connection", *, failed: bool) -> None:
+    def response_started(self, connection: "Connection", *, failed: bool) -> None:
         """Count a response head; `failed`: its status says that the server fails."""
 
-    def completed(self, connection: "Connection") -> None:
+    def response_completed(self, connection: "Connection") -> None:
         """Count a whole response of a target that had failed before."""
 
-    def unanswered(self, connection: "Connection") -> None:
+    def request_failed(self, connection: "Connection") -> None:
         """Count a request that got no response, or not the whole of it."""
 
-    def opened(self) -> None:
+    def socket_opened(self) -> None:
         """Hear that a socket is open."""
 
-    def lost(self) -> None:
+    def socket_closed(self) -> None:
         """Hear that a socket is closed."""
 
 
-class Unanswered(BadAnswer):
+class ConnectionClosedBeforeResponse(InvalidUpstreamResponse):
     """The upstream closed before a byte of an answer.
 
     `reused`: on a connection that had served before, so that it may have been closing
@@ -97,19 +97,19 @@ class Connection(asyncio.Protocol):
     """A connection and the exchange that is on it."""
 
     __slots__ = (
-        "_answer",
-        "_chunks",
+        "_decoder",
         "_failing",
         "_handshake",
         "_head",
-        "_heard",
         "_interim",
         "_keep_alive",
+        "_manager",
         "_method",
-        "_owner",
         "_phase",
+        "_received_any",
         "_remaining",
         "_response",
+        "_result_future",
         "_transport",
         "_upload",
         "_used",
@@ -122,22 +122,22 @@ class Connection(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, owner: Owner, backend: FailureCounter) -> None:
-        self.loop = owner.loop
+    def __init__(self, manager: ConnectionManager, backend: FailureCounter) -> None:
+        self.loop = manager.loop
         self.backend = backend  # the pool's: which target this counts for
         self.host = ""  # the address that a name was resolved to
         self.lives_until = inf  # the time after which it is not kept
         self.deadline = inf  # the time by which something has to happen
         self.expires = inf  # the time after which it is not used again
         self.write_paused = False
-        self._owner = owner
+        self._manager = manager
         self._phase = _IDLE
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._used = False
         self._head = HeadBytes()
         self._upload: Upload | None = None
         self._response: UpstreamResponse | None = None
-        self._answer: asyncio.Future[UpstreamResult] | None = None
+        self._result_future: asyncio.Future[UpstreamResult] | None = None
 
     # The exchange
 
@@ -158,21 +158,21 @@ class Connection(asyncio.Protocol):
 
         Whoever stops waiting for it calls `abort`.
         """
-        self._answer = answer = self.loop.create_future()
+        self._result_future = result_future = self.loop.create_future()
         self._response = None
         self._method = method
         self._handshake = handshake
-        self._heard = False
+        self._received_any = False
         self._failing = False
         self._interim = 0
         self._phase = _HEAD
         self._transport.write(head)
         if body is None:
-            self.deadline = self._owner.clock() + self._owner.response_timeout
+            self.deadline = self._manager.clock() + self._manager.response_timeout
         else:
             self.deadline = inf
             self._upload = Upload(body, head, self)
-        return answer
+        return result_future
 
     def abort(self) -> None:
         """Close at once: the upstream sees a request, or an answer, cut off."""
@@ -182,23 +182,23 @@ class Connection(asyncio.Protocol):
         self.deadline = inf
         self._stop_upload()
         self._transport.abort()
-        self._owner.gone(self)
+        self._manager.connection_closed(self)
 
     def shut_down(self) -> None:
         """Close at once, and tell whoever waits for the answer."""
-        self._fail(BadAnswer("the gateway closed the connection"))
+        self._fail(InvalidUpstreamResponse("the gateway closed the connection"))
 
     def close(self) -> None:
         """Close a connection that has no exchange."""
         if self._phase is not _CLOSED:
             self._phase = _CLOSED
             self._transport.close()
-            self._owner.gone(self)
+            self._manager.connection_closed(self)
 
     def time_out(self) -> None:
         """End the exchange because its deadline has passed."""
         if self._phase is _HEAD:
-            self._owner.unanswered(self)
+            self._manager.request_failed(self)
         if self._phase is not _HEAD:
             what = "the upstream went silent in the middle of its answer"
         elif self._upload is not None:
@@ -209,15 +209,17 @@ class Connection(asyncio.Protocol):
 
     def rearm(self) -> None:
         """Set the deadline from what is being waited for right now."""
-        owner = self._owner
+        manager = self._manager
         if self.write_paused and self._upload is not None:
-            self.deadline = owner.clock() + owner.idle_timeout
+            self.deadline = manager.clock() + manager.idle_timeout
         elif self._phase is _HEAD:
             # As long as the request comes in, the client is waited for.
             waiting = self._upload is None
-            self.deadline = owner.clock() + owner.response_timeout if waiting else inf
+            self.deadline = (
+                manager.clock() + manager.response_timeout if waiting else inf
+            )
         elif self._response is not None and self._response.waiting:
-            self.deadline = owner.clock() + owner.idle_timeout
+            self.deadline = manager.clock() + manager.idle_timeout
         else:
             self.deadline = inf
 
@@ -231,21 +233,21 @@ class Connection(asyncio.Protocol):
         if self._phase is not _CLOSED:
             self._transport.resume_reading()
 
-    # The request's body: the Outlet of its upload
+    # The request's body: the BodyWriter of its upload
 
     def write(self, *pieces: bytes) -> None:
-        """See Outlet."""
+        """See BodyWriter."""
         # Not writelines: asyncio's own, in Python 3.12 and 3.13, never says that the
         # buffer is full (CVE-2024-12254).
         self._transport.write(b"".join(pieces))
 
-    def sent(self) -> None:
-        """See Outlet."""
+    def upload_finished(self) -> None:
+        """See BodyWriter."""
         self._upload = None
         self.rearm()
 
-    def not_sent(self, error: Exception) -> None:
-        """See Outlet."""
+    def upload_failed(self, error: Exception) -> None:
+        """See BodyWriter."""
         self._upload = None
         self._fail(error)
 
@@ -262,7 +264,7 @@ class Connection(asyncio.Protocol):
             if found is None:
                 return
             head, data = found
-            status, minor, fields = read_answer_head(head)
+            status, minor, fields = read_response_head(head)
             if status >= _FIRST_FINAL or status == _SWITCHING:
                 self._take_head(status, minor, fields, data)
                 return
@@ -270,7 +272,7 @@ class Connection(asyncio.Protocol):
             # We answer Expect ourselves, and 103 is advice that we do not pass on.
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise BadAnswer("too many interim answers")
+                raise InvalidUpstreamResponse("too many interim answers")
 
     def _take_head(
         self, status: int, minor: int, fields: list[tuple[bytes, bytes]], rest: bytes
@@ -281,7 +283,7 @@ class Connection(asyncio.Protocol):
         failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
         self._failing = failing
         if failing or self.backend.strikes:
-            self._owner.answered(self, failed=failing)
+            self._manager.response_started(self, failed=failing)
         if status == _SWITCHING:
             self._switch(framing, fields, rest)
             return
@@ -305,37 +307,37 @@ class Connection(asyncio.Protocol):
             self._phase = _phase_for(framing.kind)
             self._remaining = length
             if self._phase is _CHUNKED:
-                self._chunks = Chunks()
+                self._decoder = ChunkedDecoder()
             if rest:
                 self._read_body(rest)
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            answer.set_result(response)
+        result_future, self._result_future = self._result_future, None
+        if result_future is not None and not result_future.done():
+            result_future.set_result(response)
 
     def _expiry(self, seconds: int) -> float:
         """Keep the connection for less than the upstream says it will.
 
         What we send must arrive before the upstream closes.
         """
-        return self._owner.clock() + max(seconds - 1, seconds / 2)
+        return self._manager.clock() + max(seconds - 1, seconds / 2)
 
     def _switch(
         self, framing: Framing, fields: list[tuple[bytes, bytes]], rest: bytes
     ) -> None:
         handshake = self._handshake
         if handshake is None:
-            raise BadAnswer("a 101 that nobody asked for")
+            raise InvalidUpstreamResponse("a 101 that nobody asked for")
         handshake.check(fields)
-        answer, self._answer = self._answer, None
+        result_future, self._result_future = self._result_future, None
         self.deadline = inf
         self._phase = _CLOSED
         tunnel = Tunnel(self._transport, framing.end_to_end, early=rest)
         self._transport.set_protocol(tunnel)
         if self.backend.strikes:
-            self._owner.completed(self)
-        self._owner.tunneled(self, tunnel)
-        if answer is not None and not answer.done():
-            answer.set_result(tunnel)
+            self._manager.response_completed(self)
+        self._manager.connection_tunneled(self, tunnel)
+        if result_future is not None and not result_future.done():
+            result_future.set_result(tunnel)
 
     def _read_body(self, data: bytes) -> None:
         response = self._response
@@ -348,14 +350,14 @@ class Connection(asyncio.Protocol):
             if over >= 0:
                 self._end(clean=over == 0)
         elif self._phase is _CHUNKED:
-            chunks = self._chunks
-            content = chunks.read(data)
+            decoder = self._decoder
+            content = decoder.read(data)
             if content:
                 response.feed(content)
-            if chunks.ended:
-                self._end(clean=chunks.clean)
-            elif chunks.error is not None:
-                raise chunks.error
+            if decoder.ended:
+                self._end(clean=decoder.clean)
+            elif decoder.error is not None:
+                raise decoder.error
         else:
             response.feed(data)
 
@@ -366,36 +368,36 @@ class Connection(asyncio.Protocol):
             self._response = None
             response.finish(None)
         if self.backend.strikes and not self._failing:
-            self._owner.completed(self)
+            self._manager.response_completed(self)
         if clean and self._keep_alive and self._upload is None:
             self._phase = _IDLE
             self._used = True
             self.deadline = inf
-            self._owner.reusable(self)
+            self._manager.connection_reusable(self)
         else:
             self.abort()
 
     def _fail(self, error: Exception) -> None:
-        answer, response = self._answer, self._response
-        self._answer = self._response = None
+        result_future, response = self._result_future, self._response
+        self._result_future = self._response = None
         self.abort()
         if response is not None:
             response.finish(error)
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
+        if result_future is not None and not result_future.done():
+            result_future.set_exception(error)
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._owner.opened()
+        self._manager.socket_opened()
         self._transport = transport  # type: ignore[assignment] # a stream's
 
     def data_received(self, data: bytes) -> None:
         """Read on in the answer; bytes that nobody asked for end the connection."""
         try:
             if self._phase is _HEAD:
-                self._heard = True
+                self._received_any = True
                 self._read_head(data)
             elif self._phase is _IDLE:
                 self.abort()
@@ -404,7 +406,7 @@ class Connection(asyncio.Protocol):
                 if self._response is not None:
                     self.rearm()
         except UpstreamError as error:
-            self._owner.unanswered(self)
+            self._manager.request_failed(self)
             self._fail(error)
 
     def eof_received(self) -> None:
@@ -416,8 +418,8 @@ class Connection(asyncio.Protocol):
         upload = self._upload
         self._upstream_closed(exc)
         if upload is not None:
-            upload.go_on()
-        self._owner.lost()
+            upload.resume()
+        self._manager.socket_closed()
 
     def _upstream_closed(self, exc: Exception | None) -> None:
         failure: UpstreamError
@@ -429,13 +431,15 @@ class Connection(asyncio.Protocol):
         if self._phase is _UNTIL_CLOSE and exc is None:
             self._end(clean=False)
             return
-        if self._phase is _HEAD and not self._heard:
-            failure = Unanswered(self._used)
+        if self._phase is _HEAD and not self._received_any:
+            failure = ConnectionClosedBeforeResponse(self._used)
         else:
-            failure = BadAnswer("the upstream closed in the middle of its answer")
+            failure = InvalidUpstreamResponse(
+                "the upstream closed in the middle of its answer"
+            )
         # A kept connection that turns out to be closed says nothing of the target.
-        if not (isinstance(failure, Unanswered) and failure.reused):
-            self._owner.unanswered(self)
+        if not (isinstance(failure, ConnectionClosedBeforeResponse) and failure.reused):
+            self._manager.request_failed(self)
         failure.__cause__ = exc
         self._fail(failure)
 
@@ -447,7 +451,7 @@ class Connection(asyncio.Protocol):
         """Let the upload go on."""
         self.write_paused = False
         if self._upload is not None:
-            self._upload.go_on()
+            self._upload.resume()
 
 
 def _phase_for(kind: BodyKind) -> _Phase:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.observe.audit import SignInHeaderRefused
 from gateway.server.context import RequestContext
 from gateway.server.runtime import Application
@@ -24,7 +24,7 @@ async def apply_sign_in_headers(
     """Apply a sign-in or sign-out of a response; return the cookies to set.
 
     Raises:
-        BadAnswer: it is invalid.
+        InvalidUpstreamResponse: it is invalid.
         StoreUnavailable: the app believes that the user is signed in (or out), and
             the store does not have it. The response would be wrong, and is not sent.
     """
@@ -35,10 +35,10 @@ async def apply_sign_in_headers(
     try:
         match instruction:
             case InvalidSignIn(why=why):
-                raise BadAnswer(why)
+                raise InvalidUpstreamResponse(why)
             case SignIn():
                 return await sign_in(instruction, store, context)
             case SignOut(which=which):
                 return await sign_out(which, context)
     except ValueError as error:
-        raise BadAnswer(str(error)) from error
+        raise InvalidUpstreamResponse(str(error)) from error

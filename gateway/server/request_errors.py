@@ -10,9 +10,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web import RequestPayloadError
 
 from gateway.errors import (
-    BadAnswer,
     ClientLimit,
     ConnectFailed,
+    InvalidUpstreamResponse,
     StoreUnavailable,
     TooManyAttempts,
     UpstreamBusy,
@@ -31,7 +31,7 @@ _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (UpstreamBusy, Reason.UPSTREAM_BUSY),
     (ClientLimit, Reason.CLIENT_LIMIT),
     (UpstreamTimeout, Reason.UPSTREAM_TIMEOUT),
-    (BadAnswer, Reason.UPSTREAM_BAD_ANSWER),
+    (InvalidUpstreamResponse, Reason.UPSTREAM_BAD_ANSWER),
     (BodyTooLarge, Reason.BODY_TOO_LARGE),
     (BodyStalled, Reason.REQUEST_TIMEOUT),
     (RequestPayloadError, Reason.BAD_FRAMING),

@@ -227,7 +227,7 @@ async def test_never_all_targets_are_ejected(script):
         pair = Pair(client, one, two, clock, changes)
         for _ in range(20):
             await pair.one()
-            assert not all(each.ejected for each in client._pool._slots)
+            assert not all(each.ejected for each in client._pool._backends)
 
     assert len(one.peers) + len(two.peers) + len(three.peers) > 0
 

@@ -15,17 +15,17 @@ from typing import Any, Final
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from gateway.config.load import parse_config
-from gateway.errors import BadAnswer, ConfigError, Problem
+from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
 from gateway.http.forwarded import Sender, read_sender
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import is_token
 from gateway.http.refusal import BadRequest
 from gateway.http.return_to import safe_return_to
 from gateway.http.target import BadTarget, Target, parse_target, strip_prefix
-from gateway.proxy.chunks import Chunks
+from gateway.proxy.chunks import ChunkedDecoder
 from gateway.proxy.frames import FrameTracker
 from gateway.proxy.framing import read_framing
-from gateway.proxy.head import HeadBytes, read_answer_head
+from gateway.proxy.head import HeadBytes, read_response_head
 from gateway.server.sign_in_headers import (
     InvalidSignIn,
     SignIn,
@@ -297,9 +297,9 @@ def response_head(data: bytes) -> None:
         assert one == two
         if one is None:
             return
-        status, minor, fields = read_answer_head(one[0])
+        status, minor, fields = read_response_head(one[0])
         framing = read_framing(method="GET", status=status, minor=minor, fields=fields)
-    except BadAnswer:
+    except InvalidUpstreamResponse:
         return
     for name, value in framing.end_to_end:
         assert is_token(name)
@@ -309,7 +309,7 @@ def response_head(data: bytes) -> None:
 
 def chunks(data: bytes) -> None:
     """A chunked body has the same content in whatever pieces it comes."""
-    whole, split = Chunks(), Chunks()
+    whole, split = ChunkedDecoder(), ChunkedDecoder()
     content = whole.read(data)
     pieces = [split.read(data[at : at + 1]) for at in range(len(data))]
     assert split.ended == whole.ended

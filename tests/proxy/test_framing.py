@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.framing import MAX_FIELDS, BodyKind, read_framing
 
 
@@ -27,7 +27,7 @@ def framing(*fields, method="GET", status=200, minor=1):
     ],
 )
 def test_framing_that_can_be_read_in_two_ways_is_refused(fields, minor):
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidUpstreamResponse):
         framing(*fields, minor=minor)
 
 

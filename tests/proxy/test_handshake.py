@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.errors import BadAnswer
+from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.handshake import Handshake, accept_for
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -39,7 +39,7 @@ def test_the_example_of_rfc_6455():
 def test_a_101_that_does_not_fit_is_refused(changed):
     fields = {**GOOD, **changed}
 
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidUpstreamResponse):
         OFFER.check([(n, v) for n, v in fields.items() if v is not None])
 
 
@@ -60,5 +60,5 @@ def test_a_101_that_fits_is_taken(changed):
 def test_two_subprotocols_are_refused():
     fields = [*GOOD.items(), *[(b"Sec-WebSocket-Protocol", b"chat")] * 2]
 
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidUpstreamResponse):
         OFFER.check(fields)

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.errors import BadAnswer
-from gateway.proxy.head import MAX_HEAD_BYTES, HeadBytes, read_answer_head
+from gateway.errors import InvalidUpstreamResponse
+from gateway.proxy.head import MAX_HEAD_BYTES, HeadBytes, read_response_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -39,8 +39,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
     ],
 )
 def test_what_is_not_a_head_to_the_letter_is_refused(head):
-    with pytest.raises(BadAnswer):
-        read_answer_head(head)
+    with pytest.raises(InvalidUpstreamResponse):
+        read_response_head(head)
 
 
 def test_a_head_is_read_as_it_was_sent():
@@ -49,7 +49,7 @@ def test_a_head_is_read_as_it_was_sent():
         b"X-Colon: a:b\r\nX-Twice: 1\r\nX-Twice: 2\r\n!#$%&'*+-.^_`|~9: y\r\n\r\n"
     )
 
-    assert read_answer_head(head) == (
+    assert read_response_head(head) == (
         404,
         0,
         [
@@ -68,7 +68,7 @@ def test_a_head_is_read_as_it_was_sent():
     "head", [b"HTTP/1.1 200 \r\n\r\n", OK + b"\r\n", b"HTTP/1.1 200\r\n\r\n"]
 )
 def test_there_need_be_no_reason_and_no_field(head):
-    assert read_answer_head(head) == (200, 1, [])
+    assert read_response_head(head) == (200, 1, [])
 
 
 @pytest.mark.parametrize("at", range(1, 24))
@@ -83,7 +83,7 @@ def test_a_head_may_come_in_pieces(at):
 def test_a_head_is_not_collected_without_end(size):
     held = HeadBytes()
 
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidUpstreamResponse):
         for _ in range(MAX_HEAD_BYTES // size + 1):
             held.take(b"x" * size)
 
@@ -98,5 +98,5 @@ def test_the_end_counts(size, fits, together):
     if fits:
         assert [held.take(piece) for piece in pieces][-1] == (head, b"")
     else:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             [held.take(piece) for piece in pieces]

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from gateway.errors import BadAnswer, ConnectFailed
+from gateway.errors import ConnectFailed, InvalidUpstreamResponse
 from gateway.proxy.tls import client_ssl_context
 from tests.proxy.certificates import Authority
 from tests.proxy.support import GET, OK, client_of, get, scripted, whole
@@ -100,7 +100,7 @@ async def test_a_wrong_certificate_of_ours_is_refused(authority, stranger):
         client_of(upstream, ssl_context=ours) as client,
     ):
         # TLS 1.3: the client learns of it after its own handshake is over.
-        with pytest.raises((ConnectFailed, BadAnswer)):
+        with pytest.raises((ConnectFailed, InvalidUpstreamResponse)):
             await get(client)
 
         assert upstream.received in ([], [b""])

@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-from gateway.errors import BadAnswer, UpstreamTimeout
+from gateway.errors import InvalidUpstreamResponse, UpstreamTimeout
 from gateway.proxy.frames import close_frame
 from gateway.proxy.handshake import accept_for
 from gateway.proxy.response import UpstreamResponse
@@ -132,7 +132,7 @@ async def test_a_101_that_does_not_fit_opens_no_tunnel(answer):
         await peer.answer(answer + b"\x81\x01x")
 
     async with scripted(script) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=["v2"])
 
         assert client.stats()[0].open == 0

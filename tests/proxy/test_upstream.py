@@ -5,7 +5,12 @@ import socket
 
 import pytest
 
-from gateway.errors import BadAnswer, ConnectFailed, UpstreamBusy, UpstreamTimeout
+from gateway.errors import (
+    ConnectFailed,
+    InvalidUpstreamResponse,
+    UpstreamBusy,
+    UpstreamTimeout,
+)
 from gateway.proxy.body import BodyLengthError
 from gateway.proxy.target import TargetAddress
 from tests.proxy.support import (
@@ -201,7 +206,7 @@ async def test_closing_in_the_middle_of_the_head(where):
         scripted(once(b"HTTP/1.1 200 OK\r\nX"), **where) as upstream,
         client_of(upstream) as client,
     ):
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert upstream.received == [GET]
@@ -209,7 +214,7 @@ async def test_closing_in_the_middle_of_the_head(where):
 
 async def test_closing_on_a_new_connection_without_an_answer(where):
     async with scripted(once(b""), **where) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert upstream.received == [GET]
@@ -221,7 +226,7 @@ async def test_a_reset_without_an_answer():
         peer.reset()
 
     async with scripted(script) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert upstream.received == [GET]
@@ -245,9 +250,9 @@ async def test_an_end_in_the_middle_of_the_body_is_never_clean(start, ending, wh
         assert await response.read() == b"abc"
         sent.set()
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await response.read()
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await response.read()
 
         assert client.stats()[0].open == 0
@@ -278,7 +283,7 @@ async def test_a_body_until_close_does_not_end_with_a_reset():
         assert await response.read() == b"some"
         sent.set()
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await response.read()
 
 
@@ -288,7 +293,7 @@ async def test_an_unsolicited_101_is_refused():
         b"GET /evil HTTP/1.1\r\n\r\n"
     )
     async with scripted(once(switch)) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert client.stats()[0].open == 0
@@ -351,7 +356,7 @@ async def test_bytes_without_content_do_not_count_as_progress_for_ever():
             await peer.writer.drain()
 
     async with scripted(script) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await whole(await get(client))
 
 
@@ -646,7 +651,7 @@ async def test_it_is_not_sent_a_third_time():
     async with scripted(script) as upstream, client_of(upstream) as client:
         await get(client)
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert upstream.received == [GET * 2, GET]
@@ -656,7 +661,7 @@ async def test_an_unsafe_request_is_sent_once():
     async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
         await get(client)
 
-        with pytest.raises(BadAnswer) as failure:
+        with pytest.raises(InvalidUpstreamResponse) as failure:
             await get(client, method="DELETE", retriable=False)
 
         assert failure.value.sent is True
@@ -667,7 +672,7 @@ async def test_a_request_with_a_body_is_sent_once():
     async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
         await get(client)
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await client.send(
                 POST, method="POST", body=Pieces(b"abcdef"), retriable=True
             )
@@ -684,7 +689,7 @@ async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard):
     async with scripted(script) as upstream, client_of(upstream) as client:
         await get(client)
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await get(client)
 
         assert upstream.received == [GET * 2]
@@ -863,7 +868,7 @@ async def test_a_body_that_is_cancelled_fails_the_request():
             raise asyncio.CancelledError
 
     async with scripted(script) as upstream, client_of(upstream) as client:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await client.send(STREAM, method="POST", body=Cancelled(), retriable=False)
 
 
@@ -985,7 +990,7 @@ async def test_who_stops_reading_closes_the_connection(how):
             getattr(response, how)()
 
         await closed.wait()
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await response.read()
         assert response.complete_body() is None
         assert client.stats()[0].open == 0
@@ -1019,9 +1024,9 @@ async def test_closing_ends_what_is_going_on():
         await both.wait()
         await client.close()
 
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await unanswered
-        with pytest.raises(BadAnswer):
+        with pytest.raises(InvalidUpstreamResponse):
             await reading
         assert client.stats()[0].open == 0
 
@@ -1039,7 +1044,7 @@ async def test_a_retired_upstream_lets_what_is_going_on_end():
     async with scripted(script) as upstream, client_of(upstream) as client:
         await get(client)
         response = await get(client)
-        client.retire()
+        client.drain()
         go_on.set()
 
         assert await whole(response) == b"end"
@@ -1050,6 +1055,6 @@ async def test_small_packets_are_not_held_back():
     async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
         await get(client)
 
-        (connection,) = client._pool._slots[0].idle
+        (connection,) = client._pool._backends[0].idle
         sock = connection._transport.get_extra_info("socket")
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

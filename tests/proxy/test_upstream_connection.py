@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.errors import BadAnswer, UpstreamError
+from gateway.errors import InvalidUpstreamResponse, UpstreamError
 from gateway.proxy.framing import MAX_FIELDS
 from gateway.proxy.head import MAX_HEAD_BYTES
 from gateway.proxy.health import Health
@@ -55,22 +55,22 @@ class Keeper:
     def clock(self):
         return 0.0
 
-    def reusable(self, connection):
+    def connection_reusable(self, connection):
         self.kept = True
 
-    def gone(self, connection):
+    def connection_closed(self, connection):
         self.kept = False
 
-    def unanswered(self, connection):
+    def request_failed(self, connection):
         self.failures += 1
 
-    def answered(self, connection, *, failed):
+    def response_started(self, connection, *, failed):
         self.failures += failed
 
-    def opened(self):
+    def socket_opened(self):
         pass
 
-    lost = opened
+    socket_closed = socket_opened
 
 
 @pytest.fixture(scope="module")
@@ -95,18 +95,20 @@ def outcome(loop, pieces, method="GET", *, eof=True):
     keeper = Keeper(loop)
     connection = Connection(keeper, Health())
     connection.connection_made(Wire())
-    answer = connection.exchange(REQUEST, method=method, body=None, handshake=None)
+    result_future = connection.exchange(
+        REQUEST, method=method, body=None, handshake=None
+    )
     for piece in pieces:
         connection.data_received(piece)
     kept = keeper.kept
     if eof:
         connection.eof_received()
         connection.connection_lost(None)
-    if not answer.done():
+    if not result_future.done():
         return ("waiting", connection)
-    if answer.exception() is not None:
-        return ("refused", type(answer.exception()), kept)
-    response = answer.result()
+    if result_future.exception() is not None:
+        return ("refused", type(result_future.exception()), kept)
+    response = result_future.result()
     if not (eof or response._error or response._source is None):
         return ("reading", connection)
     body, error = loop.run_until_complete(body_of(response))
@@ -176,7 +178,7 @@ def test_an_answer_that_cannot_be_passed_on_is_a_bad_answer(wire_loop, name):
     result = outcome(wire_loop, [REFUSED[name]])
 
     assert result[0] == "refused"
-    assert issubclass(result[1], BadAnswer)
+    assert issubclass(result[1], InvalidUpstreamResponse)
     assert result[2] is False
 
 
@@ -187,7 +189,7 @@ def test_it_is_refused_in_the_same_way_byte_by_byte(wire_loop, name):
     result = outcome(wire_loop, [data[at : at + 1] for at in range(len(data))])
 
     if result[0] != "refused":  # the head was fine, and gone, before its body failed
-        assert result[3] is BadAnswer
+        assert result[3] is InvalidUpstreamResponse
     assert result[-1] is False
 
 
@@ -239,7 +241,7 @@ def test_a_broken_body_never_has_a_clean_end(wire_loop, name, size):
     result = outcome(wire_loop, pieces)
 
     error = result[1] if result[0] == "refused" else result[3]
-    assert error is BadAnswer
+    assert error is InvalidUpstreamResponse
     assert result[-1] is False
 
 
@@ -250,7 +252,7 @@ def test_what_is_no_content_is_not_taken_without_end(wire_loop, start, size):
 
     result = outcome(wire_loop, [CHUNKED + start, *[piece] * 200], eof=False)
 
-    assert result[3:] == (BadAnswer, False)
+    assert result[3:] == (InvalidUpstreamResponse, False)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ def test_what_is_no_content_is_not_taken_without_end(wire_loop, start, size):
     ids=["junk", "LF", "CRLF", "CRLFCRLF", "a first byte", "an answer"],
 )
 @pytest.mark.parametrize(
-    ("method", "answer", "body"),
+    ("method", "result_future", "body"),
     [
         ("GET", PLAIN, b"abc"),
         ("GET", CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
@@ -277,10 +279,10 @@ def test_what_is_no_content_is_not_taken_without_end(wire_loop, start, size):
 )
 @pytest.mark.parametrize("together", [True, False])
 def test_bytes_after_the_end_never_reach_anyone(
-    wire_loop, method, answer, body, extra, together
+    wire_loop, method, result_future, body, extra, together
 ):
-    clean = outcome(wire_loop, [answer], method, eof=False)
-    pieces = [answer + extra] if together else [answer, extra]
+    clean = outcome(wire_loop, [result_future], method, eof=False)
+    pieces = [result_future + extra] if together else [result_future, extra]
 
     soiled = outcome(wire_loop, pieces, method, eof=False)
 
@@ -417,4 +419,4 @@ def test_any_bytes_give_an_answer_or_an_upstream_error(pieces, joined, start, me
         assert issubclass(result[1], UpstreamError)
     else:
         assert 200 <= result[0] <= 599
-        assert result[3] in {None, BadAnswer}
+        assert result[3] in {None, InvalidUpstreamResponse}

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.errors import BadAnswer, ConfigError, Problem, StoreUnavailable
+from gateway.errors import (
+    ConfigError,
+    InvalidUpstreamResponse,
+    Problem,
+    StoreUnavailable,
+)
 from gateway.observe.audit import (
     AuditEvent,
     SessionRevoked,
@@ -221,12 +226,14 @@ def test_a_failure_with_a_name_is_a_warning(lines: Lines) -> None:
 
     (line,) = told(
         lines,
-        lambda reporter: reporter.request_failed(context, BadAnswer("two lengths")),
+        lambda reporter: reporter.request_failed(
+            context, InvalidUpstreamResponse("two lengths")
+        ),
     )
 
     assert line["log.level"] == "warning"
     assert line["reason"] == "upstream_bad_answer"
-    assert line["error"] == "BadAnswer: two lengths"
+    assert line["error"] == "InvalidUpstreamResponse: two lengths"
     assert line["request_id"] == "r_1"
 
 
