@@ -26,7 +26,7 @@ ELSEWHERE = (
     Elsewhere(
         "they are the process, which is seen from outside",
         "tests/walk/test_process.py",
-        ("__main__", "app", "server/admin/health", "workers/__init__")
+        ("__main__", "app", "server/admin/health", "server/admin/server", "workers/__init__")
         + ("workers/failure", "workers/parent", "workers/supervisor")
         + ("workers/watching", "workers/worker"),
     ),
@@ -112,7 +112,7 @@ ELSEWHERE = (
     Elsewhere("what goes wrong on the way", "tests/walk/test_faults.py", ("server/request_errors",)),
     Elsewhere(
         "what a client's connection may cost", "tests/walk/test_limits.py",
-        ("server/listener", "server/client_connection", "server/exchange"),
+        ("server/early_response", "server/listener", "server/client_connection", "server/exchange"),
     ),
     Elsewhere(
         "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)

@@ -15,6 +15,7 @@ other body has an end of its own, and goes on to it.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import StoreUnavailable
@@ -22,12 +23,67 @@ from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.context import Services
 from gateway.server.runtime import Runtime
-from gateway.server.streams import OpenStream
+from gateway.server.streams import OpenStream, Rechecks
 from gateway.sessions.authenticate import Anonymous, Authentication, authenticate
+from gateway.sessions.store import NotSeen
 from gateway.spine.reconsider import reconsider
 
 _AT_ONCE: Final = 100
 """Streams whose sessions are looked up in one round trip."""
+_CHECK_EVERY: Final = 20.0
+"""Seconds until a lost push is caught: how long a stream may outlive its session."""
+
+
+class StreamChecks:
+    """Ends the open streams of one process when they must not go on.
+
+    `runtime` returns the active configuration.
+    """
+
+    def __init__(self, runtime: Callable[[], Runtime], services: Services) -> None:
+        self._runtime = runtime
+        self._services = services
+        self._sessions = Rechecks(services.streams, self.why_ended, every=_CHECK_EVERY)
+
+    def session_ended(self, key: str, _reason: str) -> None:
+        """End the streams of a session, after a push from the store."""
+        self._services.streams.end(key, Reason.SESSION_REVOKED)
+
+    def check_sessions_soon(self) -> None:
+        """Look up the sessions of all streams at once: a push may have been lost."""
+        self._sessions.soon()
+
+    async def why_ended(self, key: str) -> Reason | None:
+        """Return why a session is over, or None if it is not, or was not looked up here.
+
+        Raises:
+            StoreUnavailable: the store does not respond.
+        """
+        now = self._services.edge.now()
+        try:
+            record = await self._services.store.look_again(key, now)
+        except NotSeen:  # another look-up would have the same result
+            return None
+        policy = self._runtime().rules.lifetimes
+        found = authenticate(record, key=key, now=now, policy=policy)
+        return found.reason if isinstance(found, Anonymous) else None
+
+    async def reevaluate(self) -> None:
+        """End the streams that the active configuration would not let in."""
+        await reevaluate_open_streams(self._runtime(), self._services)
+
+    async def check_sessions(self) -> None:
+        """Look up the sessions of all streams every 20 s, until cancelled."""
+        await self._sessions.always()
+
+    async def reevaluate_periodically(self) -> None:
+        """Evaluate again every 20 s, until cancelled.
+
+        The store may have been away when an earlier configuration was replaced.
+        """
+        while True:
+            await asyncio.sleep(_CHECK_EVERY)
+            await self.reevaluate()
 
 
 async def reevaluate_open_streams(runtime: Runtime, services: Services) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import uvloop
 
-from gateway.app import addresses_of
+from gateway.build.listeners import addresses_of
 from gateway.build.ring import build_ring
 from gateway.config.secrecy import secrets_of
 from gateway.observe.logs import configure

@@ -580,7 +580,7 @@ async def test_a_session_that_expires_meanwhile_is_noticed(talking: Open) -> Non
             past = replace(session, expires_at=time.time() - 1)
             assert await gateway.app.store.replace(key, session, past)
 
-            gateway.app._rechecks.soon()
+            gateway.app.stream_checks.check_sessions_soon()
 
             assert await closed_with(ws) == (1008, "session_expired")
             for open_one in (other, anonymous):
@@ -595,7 +595,7 @@ async def test_an_outage_of_the_store_ends_no_websocket(
         redis.freeze()
         try:
             app = gateway.app
-            assert not await recheck(app.services.streams, app._why_ended)
+            assert not await recheck(app.services.streams, app.stream_checks.why_ended)
         finally:
             redis.thaw()
         await ws.send("still here")

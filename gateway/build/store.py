@@ -1,0 +1,54 @@
+"""The session store of a configuration."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.build.session_format import format_from, remembered
+from gateway.config.load import LoadedConfig
+from gateway.net.resolver import Resolver
+from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.supervisor import OnEvent
+from gateway.sessions.redis.url import parse_redis_url
+
+
+def build_store(
+    loaded: LoadedConfig,
+    *,
+    redis_url: str | None,
+    resolver: Resolver,
+    on_corrupt: Callable[[str, str], None],
+    on_event: OnEvent,
+) -> RedisStore | ForeignStore:
+    """Return the store, which connects when it is first used.
+
+    Args:
+        loaded: the configuration.
+        redis_url: replaces `redis.url` where that is `embedded`.
+        resolver: looks up the names of Redis servers.
+        on_corrupt: called for each session that cannot be read.
+        on_event: called when the server changes.
+
+    Raises:
+        ConfigError: the session format cannot be compiled.
+    """
+    config = loaded.config
+    found = parse_redis_url(redis_url) if redis_url else config.redis.address
+    assert found is not None  # noqa: S101 - None only for `embedded`, with a redis_url
+    address = replace(found, resolver=resolver)
+    foreign = format_from(loaded)
+    if foreign is not None:
+        return ForeignStore(
+            address,
+            timeout=config.redis.timeout,
+            remember=remembered(config, foreign),
+            on_corrupt=on_corrupt,
+            on_event=on_event,
+        )
+    return RedisStore(
+        address,
+        timeout=config.redis.timeout,
+        max_per_identity=config.sessions.max_per_identity,
+        on_corrupt=on_corrupt,
+        on_event=on_event,
+    )
