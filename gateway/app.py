@@ -47,7 +47,7 @@ from gateway.server.shares import Shares
 from gateway.server.sockets import Listeners, bind_all
 from gateway.server.streams import OpenStreams
 from gateway.server.tls import renew_certificate, server_tls
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.store import SessionSource
@@ -149,8 +149,8 @@ class App:
         )
         self._services = Services(
             store=store,
-            own=store if isinstance(store, RedisStore) else None,
-            apps=store if isinstance(store, ForeignStore) else None,
+            gateway_managed=store if isinstance(store, RedisStore) else None,
+            app_managed=store if isinstance(store, ExternalStore) else None,
             edge=self._edge,
             streams=OpenStreams(),
             report=self._reporter,

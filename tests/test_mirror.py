@@ -47,8 +47,8 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
-        "tests/sessions/foreign/test_store.py",
-        ("sessions/foreign/look", "sessions/foreign/seen"),
+        "tests/sessions/external/test_store.py",
+        ("sessions/external/query", "sessions/external/cache"),
     ),
     Elsewhere(
         "they start other programs, and are seen in a whole demo",

@@ -24,13 +24,13 @@ _STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
 
 
 def build_rules(
-    loaded: LoadedConfig, *, foreign: Profile | None, issuer: TokenIssuer
+    loaded: LoadedConfig, *, external: Profile | None, issuer: TokenIssuer
 ) -> Ruleset:
     """Compile what decides about requests; opens nothing and needs no key.
 
     Args:
         loaded: the configuration.
-        foreign: the compiled session format, where an app writes the sessions.
+        external: compiled session format; None if the gateway writes the sessions.
         issuer: signs the tokens.
 
     Raises:
@@ -38,7 +38,7 @@ def build_rules(
     """
     config = loaded.config
     routes = routes_from(loaded)
-    cookie = build_cookie(config, foreign)
+    cookie = build_cookie(config, external)
     token_cookies = build_token_cookies(config)
     views = {
         name: build_view(config, name, upstream, cookie)
@@ -56,7 +56,7 @@ def build_rules(
         tenant_sources=build_tenant_sources(config),
         cookie=cookie,
         cookie_name=cookie.wire_name,
-        foreign=foreign,
+        external=external,
         lifetimes=build_lifetimes(config),
         issuer=issuer,
         answers=Answers(sign_in=_sign_in(config), realm=public_host(config)),
@@ -84,7 +84,7 @@ def build_policy(config: Config) -> Policy:
 def build_lifetimes(config: Config) -> LifetimePolicy:
     """Compile how long sessions live."""
     sessions = config.sessions
-    if sessions.foreign:
+    if sessions.external:
         return LifetimePolicy(lifespan=inf, by_app=True)
     return LifetimePolicy(
         lifespan=sessions.lifespan,
@@ -93,14 +93,14 @@ def build_lifetimes(config: Config) -> LifetimePolicy:
     )
 
 
-def build_cookie(config: Config, foreign: Profile | None) -> CookieSpec:
+def build_cookie(config: Config, external: Profile | None) -> CookieSpec:
     """Compile how the session cookie is called, and set or cleared.
 
     An app's cookie has exactly the name that its profile says.
     """
     cookie = config.sessions.cookie
-    if foreign is not None:
-        name = foreign.cookie_name.decode("ascii")
+    if external is not None:
+        name = external.cookie_name.decode("ascii")
         return CookieSpec(
             name=name,
             # Browsers ignore a Set-Cookie of such a name without it.

@@ -54,14 +54,14 @@ def build_runtime(
     """
     config = loaded.config
     _check_tenant_headers(loaded)
-    foreign = format_from(loaded)
+    external = format_from(loaded)
     profiles = profiles_from(loaded)
-    cookie = build_cookie(config, foreign)
+    cookie = build_cookie(config, external)
     token_cookies = build_token_cookies(config)
     token_names = frozenset(each.name for each in token_cookies.values())
     rules = build_rules(
         loaded,
-        foreign=foreign,
+        external=external,
         issuer=Minter(
             ring=ring,
             profiles=profiles,
@@ -92,7 +92,7 @@ def build_runtime(
         # An app's session cookie is the app's to set.
         responses=ResponseHeaderFilter(
             own_cookies=token_names
-            | (frozenset() if foreign is not None else {cookie.wire_name})
+            | (frozenset() if external is not None else {cookie.wire_name})
         ),
         responses_unasked=ResponseHeaderFilter(
             own_cookies=token_names | {cookie.wire_name}

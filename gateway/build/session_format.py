@@ -20,7 +20,7 @@ def format_from(loaded: LoadedConfig) -> Profile | None:
     Raises:
         ConfigError: a setting cannot be used; all of them, each at its place.
     """
-    if not loaded.config.sessions.foreign:
+    if not loaded.config.sessions.external:
         return None
     try:
         return compile_format(_settings(loaded.config))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig
 from gateway.net.resolver import Resolver
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import parse_redis_url
@@ -19,7 +19,7 @@ def build_store(
     resolver: Resolver,
     on_corrupt: Callable[[str, str], None],
     on_event: OnEvent,
-) -> RedisStore | ForeignStore:
+) -> RedisStore | ExternalStore:
     """Return the store, which connects when it is first used.
 
     Args:
@@ -36,12 +36,12 @@ def build_store(
     found = parse_redis_url(redis_url) if redis_url else config.redis.address
     assert found is not None  # noqa: S101 - None only for `embedded`, with a redis_url
     address = replace(found, resolver=resolver)
-    foreign = format_from(loaded)
-    if foreign is not None:
-        return ForeignStore(
+    external = format_from(loaded)
+    if external is not None:
+        return ExternalStore(
             address,
             timeout=config.redis.timeout,
-            remember=remembered(config, foreign),
+            remember=remembered(config, external),
             on_corrupt=on_corrupt,
             on_event=on_event,
         )

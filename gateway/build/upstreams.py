@@ -110,7 +110,7 @@ def build_application(
         may_sign_in=upstream.may_sign_in,
         targets=frozenset(str(target) for target in targets),
         signs_in=upstream.may_sign_in
-        or (loaded.config.sessions.foreign and upstream.session_cookie == "forward"),
+        or (loaded.config.sessions.external and upstream.session_cookie == "forward"),
         idle=timeouts.idle,
         body_idle=timeouts.request_body,
         body_rate=upstream.body_rate,

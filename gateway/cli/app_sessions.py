@@ -10,7 +10,7 @@ import click
 
 from gateway.cli.stores import run_with_app_s, unknown
 from gateway.config.load import LoadedConfig
-from gateway.sessions.foreign.store import ForeignStore, is_key
+from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Corrupt, Guest, Session
@@ -26,7 +26,7 @@ def look_up(
         click.ClickException: there is none, it cannot be read, or it is nobody's.
     """
 
-    async def ask(store: ForeignStore) -> Found:
+    async def ask(store: ExternalStore) -> Found:
         credential = await store.search(profile, named)
         if credential is None:
             return None
@@ -53,7 +53,7 @@ def revoke(
     """
     keys = _keys_of(profile, named)
 
-    async def end(store: ForeignStore) -> str:
+    async def end(store: ExternalStore) -> str:
         meant = await _meant(store, profile, named, keys)
         for key in keys:
             await store.end(key, time.time())
@@ -72,7 +72,7 @@ def revoke_all(
     """End every session of an identity that began before now, but one."""
     keys = () if but is None else _keys_of(profile, but)
 
-    async def end(store: ForeignStore) -> int:
+    async def end(store: ExternalStore) -> int:
         spared = but and await _meant(store, profile, but, keys)
         return await store.end_all(identity, time.time(), spared)
 
@@ -90,7 +90,7 @@ def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:
 
 
 async def _meant(
-    store: ForeignStore, profile: Profile, named: str, keys: tuple[str, ...]
+    store: ExternalStore, profile: Profile, named: str, keys: tuple[str, ...]
 ) -> str:
     """Tell which one is meant: an id has a record, the hash of an id has none."""
     as_id = credential_of_id(profile, named)

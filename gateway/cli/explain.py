@@ -115,11 +115,11 @@ class _Explanation:
         self._loaded = loaded
         self._now = time.time()
         self._profiles = profiles_from(loaded)
-        foreign = format_from(loaded)
+        external = format_from(loaded)
         self._rules = build_rules(
-            loaded, foreign=foreign, issuer=_Preview(self._profiles)
+            loaded, external=external, issuer=_Preview(self._profiles)
         )
-        self._subject = Subject(loaded, foreign, who, self._now)
+        self._subject = Subject(loaded, external, who, self._now)
         self._request = (method, target)
         self._head = _head(method, target, loaded, host, address, headers)
 

@@ -16,7 +16,7 @@ from gateway.net.resolver import Resolver
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, NoRoute, RouteTable
 from gateway.server.tls import server_tls
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
 
 
@@ -45,8 +45,8 @@ async def findings(loaded: LoadedConfig) -> Findings:
     try:
         ring = build_ring(loaded, now=time.time())
         runtime = build_runtime(loaded, ring=ring, ticks=time.monotonic)
-        if runtime.rules.foreign is not None:
-            warnings += format_warnings(loaded, runtime.rules.foreign)
+        if runtime.rules.external is not None:
+            warnings += format_warnings(loaded, runtime.rules.external)
         for application in runtime.applications.values():
             await application.upstream.close()
     except ConfigError as error:
@@ -65,14 +65,14 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
         profile = format_from(loaded)
     except ConfigError:
         profile = None  # told already
-    store: RedisStore | ForeignStore
+    store: RedisStore | ExternalStore
     if profile is None:
         store = RedisStore(address, timeout=timeout)
     else:
-        store = ForeignStore(address, timeout=timeout, remember=0)
+        store = ExternalStore(address, timeout=timeout, remember=0)
     try:
         await store.ping()
-        if isinstance(store, ForeignStore) and profile is not None:
+        if isinstance(store, ExternalStore) and profile is not None:
             await store.probe(profile)
         store_warnings = await store.warnings()
     except StoreUnavailable as error:

@@ -13,7 +13,7 @@ from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.net.resolver import Resolver
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import RedisAddress, parse_redis_url
@@ -43,7 +43,7 @@ def run_with_store(
         click.ClickException: Redis cannot be asked; or an app keeps the sessions.
     """
     config = loaded.config
-    if config.sessions.foreign:
+    if config.sessions.external:
         raise click.ClickException(
             f"sessions.format is {config.sessions.format}: the app makes these sessions"
             " and keeps no list of them; show, revoke and revoke-all work"
@@ -61,7 +61,7 @@ def run_with_app_s(
     loaded: LoadedConfig,
     profile: Profile,
     redis_url: str | None,
-    work: Callable[[ForeignStore], Awaitable[_T]],
+    work: Callable[[ExternalStore], Awaitable[_T]],
 ) -> _T:
     """Run `work` with the sessions that an app keeps.
 
@@ -71,7 +71,7 @@ def run_with_app_s(
     config = loaded.config
     address = _address(config, redis_url)
     remember = remembered(config, profile)
-    store = ForeignStore(address, timeout=_patience(config), remember=remember)
+    store = ExternalStore(address, timeout=_patience(config), remember=remember)
     return _run(address, store, lambda: work(store))
 
 
@@ -86,7 +86,7 @@ def _patience(config: Config) -> float:
 
 def _run(
     address: RedisAddress,
-    store: RedisStore | ForeignStore,
+    store: RedisStore | ExternalStore,
     work: Callable[[], Awaitable[_T]],
 ) -> _T:
     async def with_store() -> _T:

@@ -13,7 +13,7 @@ from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
-from gateway.sessions.foreign.store import ForeignStore, is_key
+from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
@@ -32,18 +32,18 @@ class Subject:
     """The value of `--as`."""
 
     def __init__(
-        self, loaded: LoadedConfig, foreign: Profile | None, who: str, now: float
+        self, loaded: LoadedConfig, external: Profile | None, who: str, now: float
     ) -> None:
         """Hold what resolves `who`; nothing is looked up yet.
 
         Args:
             loaded: the configuration.
-            foreign: the format of the sessions, where an app writes them.
+            external: session format; None if the gateway writes the sessions.
             who: admin, member, anonymous, or the id of a session.
             now: epoch seconds.
         """
         self._loaded = loaded
-        self._foreign = foreign
+        self._external = external
         self._who = who
         self._now = now
 
@@ -70,7 +70,7 @@ class Subject:
     def name(self) -> str:
         """A printable name; the id of an app's session is a secret, so its hash."""
         known = (*_EXAMPLES, _ANONYMOUS)
-        if self._foreign is None or self._who in known or is_key(self._who):
+        if self._external is None or self._who in known or is_key(self._who):
             return self._who
         return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
 
@@ -106,18 +106,18 @@ class Subject:
         address = replace(
             known, resolver=Resolver(build_dns(self._loaded.config), in_turn=False)
         )
-        if self._foreign is None:
-            own = RedisStore(address, timeout=redis.timeout)
+        if self._external is None:
+            gateway_managed = RedisStore(address, timeout=redis.timeout)
             try:
-                found = await own.find(session_id)
+                found = await gateway_managed.find(session_id)
                 return None if found is None else found[1]
             finally:
-                await own.close()
-        apps = ForeignStore(address, timeout=redis.timeout, remember=0)
+                await gateway_managed.close()
+        app_managed = ExternalStore(address, timeout=redis.timeout, remember=0)
         try:
-            credential = await apps.search(self._foreign, session_id)
+            credential = await app_managed.search(self._external, session_id)
             if credential is None:
                 return None
-            return await apps.look_up(credential, self._now)
+            return await app_managed.look_up(credential, self._now)
         finally:
-            await apps.close()
+            await app_managed.close()

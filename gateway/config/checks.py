@@ -121,7 +121,7 @@ def _cookie(partial: PartialConfig) -> None:
             "same_site: none needs a secure cookie",
             "set secure: true, or an https public_url",
         )
-    ours = not partial.config.sessions.foreign
+    ours = not partial.config.sessions.external
     if ours and cookie.name.startswith(("__Host-", "__Secure-")) and not secure:
         partial.add_problem(
             (*loc, "name"),

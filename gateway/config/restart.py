@@ -11,7 +11,7 @@ def check_same_kind(started: Config, loaded: LoadedConfig) -> None:
     Raises:
         ConfigError: the sessions are now the gateway's own, or no longer.
     """
-    if started.sessions.foreign is not loaded.config.sessions.foreign:
+    if started.sessions.external is not loaded.config.sessions.external:
         told = "the change to or from format: gateway needs a restart"
         raise ConfigError([loaded.problem(told, "sessions", "format")])
 

@@ -363,7 +363,7 @@ class Sessions(Model):
     )
 
     @property
-    def foreign(self) -> bool:
+    def external(self) -> bool:
         """Whether another program writes the sessions."""
         return self.format != "gateway"
 

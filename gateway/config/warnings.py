@@ -104,7 +104,7 @@ def _trying_out(partial: PartialConfig) -> None:
 def _app_without_its_cookie(partial: PartialConfig) -> None:
     """An app that keeps sessions and never sees its cookie signs everybody out."""
     sessions = partial.config.sessions
-    if not sessions.foreign:
+    if not sessions.external:
         return
     for name, upstream in partial.config.upstreams.items():
         if "session_cookie" not in upstream.model_fields_set:

@@ -18,7 +18,7 @@ from gateway.errors import StoreUnavailable
 from gateway.observe.audit import SignedOut
 from gateway.server.context import RequestContext
 from gateway.sessions.authenticate import Anonymous
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Session
@@ -55,8 +55,8 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     An outage of the store loses the note and not the answer: a session that was
     not seen to begin counts as old, and one that the app ended is gone by its word.
     """
-    profile, apps = context.rules.foreign, context.services.apps
-    if profile is None or apps is None:
+    profile, app_managed = context.rules.external, context.services.app_managed
+    if profile is None or app_managed is None:
         return
     changes = cookie_changes(headers, profile)
     visitor = context.session_key is None and context.head.method not in _SAFE
@@ -67,7 +67,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     now = context.now
     try:
         if profile.created is None:
-            await _note_beginnings(changes.set, held, apps, now, visitor=visitor)
+            await _note_beginnings(changes.set, held, app_managed, now, visitor=visitor)
         # Only of who was let in with it: nobody else's word ends a session.
         if (
             changes.taken_back
@@ -78,7 +78,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
             context.audit(SignedOut(everywhere=False))
             # The answer says goodbye: that the session ends must not break it off.
             context.session_key = None
-            await apps.end(held.key, now, "signed_out")
+            await app_managed.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
         context.services.report.request_failed(context, error)
 
@@ -89,15 +89,15 @@ async def signs_in(headers: Headers, context: RequestContext) -> bool:
     By a session that it sets, or by the one of the request, where the library goes on
     under the same id. True where the store cannot be asked: nobody is blamed for that.
     """
-    profile, apps = context.rules.foreign, context.services.apps
-    if profile is None or apps is None:
+    profile, app_managed = context.rules.external, context.services.app_managed
+    if profile is None or app_managed is None:
         return False
     held = credential_of(context.head, context.rules)
     begun = cookie_changes(headers, profile).set
     now = context.now
     try:
         for each in (*begun, *(() if isinstance(held, Anonymous) else (held,))):
-            if isinstance(await apps.look_up(each, now), Session):
+            if isinstance(await app_managed.look_up(each, now), Session):
                 return True
     except StoreUnavailable:
         return True
@@ -107,7 +107,7 @@ async def signs_in(headers: Headers, context: RequestContext) -> bool:
 async def _note_beginnings(
     begun: Sequence[Credential],
     held: Held | None,
-    apps: ForeignStore,
+    app_managed: ExternalStore,
     now: float,
     *,
     visitor: bool,
@@ -119,13 +119,13 @@ async def _note_beginnings(
     """
     for credential in begun:
         if held is None or credential.key != held.key:
-            somebody = isinstance(await apps.look_up(credential, now), Session)
-            await apps.began(credential.key, now, brief=not somebody)
+            somebody = isinstance(await app_managed.look_up(credential, now), Session)
+            await app_managed.began(credential.key, now, brief=not somebody)
     # A sign-in under the id that the visitor had: the time stays that of the id.
     if visitor and held is not None:
-        found = await apps.look_up(held, now)
+        found = await app_managed.look_up(held, now)
         if isinstance(found, Session):
-            await apps.keep_beginning(held.key)
+            await app_managed.keep_beginning(held.key)
 
 
 def _session_cookies(

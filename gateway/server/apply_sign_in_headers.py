@@ -28,7 +28,7 @@ async def apply_sign_in_headers(
         StoreUnavailable: the app believes that the user is signed in (or out), and
             the store does not have it. The response would be wrong, and is not sent.
     """
-    store = context.services.own
+    store = context.services.gateway_managed
     if not application.may_sign_in or store is None:
         context.audit(SignInHeaderRefused(upstream=application.view.name))
         return cookies

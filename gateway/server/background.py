@@ -7,7 +7,7 @@ from typing import Any, Final
 from gateway.errors import StoreUnavailable
 from gateway.server.listener import ClientServer
 from gateway.server.reporting import Reporter
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
 
 _PUBLISH_EVERY: Final = 1.0
@@ -42,7 +42,7 @@ class BackgroundTasks:
 
 
 async def log_store_warnings(
-    store: RedisStore | ForeignStore, reporter: Reporter
+    store: RedisStore | ExternalStore, reporter: Reporter
 ) -> None:
     """Log what `gateway check` would report about Redis, once it responds."""
     while True:

@@ -18,7 +18,7 @@ from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
 from gateway.server.streams import OpenStreams
 from gateway.sessions.ended import EndedSessions
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.record import Session
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.store import SessionSource, SessionStore
@@ -79,13 +79,13 @@ class Report(Protocol):
 class Services:
     """The parts that outlive a configuration; the same through every reload.
 
-    `store` has the sessions. It is also `own` where the gateway writes them, and
-    `apps` where an app does; the other one is None.
+    `store` has the sessions. It is also `gateway_managed` where the gateway writes them, and
+    `app_managed` where an app does; the other one is None.
     """
 
     store: SessionSource
-    own: SessionStore | None
-    apps: ForeignStore | None
+    gateway_managed: SessionStore | None
+    app_managed: ExternalStore | None
     edge: Edge
     streams: OpenStreams
     report: Report

@@ -94,9 +94,9 @@ def _begin(context: RequestContext, outcome: Forward) -> None:
     for use in outcome.tokens:
         services.report.token_used(use.profile, signed=use.signed)
     write = outcome.write
-    if write is not None and services.own is not None:
+    if write is not None and services.gateway_managed is not None:
         services.run_in_background(
-            services.own.replace(write.key, write.old, write.new)
+            services.gateway_managed.replace(write.key, write.old, write.new)
         )
 
 
@@ -107,7 +107,7 @@ async def _respond(
     cookies: Sequence[str],
 ) -> ExchangeResult:
     runtime = context.runtime
-    if context.rules.foreign is not None:
+    if context.rules.external is not None:
         await track_app_cookies(response.headers, context)
     instruction = read_sign_in_headers(response.headers)
     post = context.sign_in_post

@@ -109,7 +109,7 @@ async def sign_out(
     store, now = context.services.store, context.now
     held = credential_of(context.head, context.rules)
     if not isinstance(held, Anonymous):
-        if context.rules.foreign is not None and await _is_guest(held, context):
+        if context.rules.external is not None and await _is_guest(held, context):
             # A session of nobody may be somebody's later, under the same id.
             return ()
         ended = await store.end(held.key, now, "signed_out")

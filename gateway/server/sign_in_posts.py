@@ -78,7 +78,7 @@ async def settle_sign_in_post(
     failed = status < 500 and (
         post.charged or status in _REFUSED or _leads_back(headers, rules)
     )
-    if failed and context.rules.foreign is None:
+    if failed and context.rules.external is None:
         failed = instruction is None or isinstance(instruction, SignOut)
     elif failed:
         failed = not await signs_in(headers, context)

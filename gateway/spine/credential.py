@@ -34,11 +34,11 @@ def credential_of(head: RequestHead, rules: Ruleset) -> Held | Anonymous:
     for another session leaves the request unauthenticated: two readers would see
     two users.
     """
-    foreign = rules.foreign
+    external = rules.external
     found = (
         read_session_token(head.cookies, rules.cookie_name)
-        if foreign is None
-        else read_credential(foreign, head.cookies)
+        if external is None
+        else read_credential(external, head.cookies)
     )
     match found:
         case SessionToken() as token:
@@ -61,7 +61,7 @@ def cookies_to_forward(
     An app that reads its own session cookie must not find a user there where the
     gateway found none. A cookie that the app would not accept either may pass.
     """
-    if rules.foreign is None or isinstance(authentication, Authenticated):
+    if rules.external is None or isinstance(authentication, Authenticated):
         return head.cookies
     match _WITHHELD.get(authentication.reason):
         case None:

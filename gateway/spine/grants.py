@@ -83,7 +83,7 @@ def grants_for(
         if not any(minted in each for each in head.cookies):
             set_cookies.append(cookie.set(issued.token))
     write = None
-    if rules.foreign is None:
+    if rules.external is None:
         touched = touch(session, now, rules.lifetimes, doubted=doubted)
         if touched is not None:
             write = SessionWrite(key=who.key, old=session, new=touched)

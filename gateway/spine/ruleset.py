@@ -62,7 +62,7 @@ class Ruleset:
     """Everything that decides about a request.
 
     plans         by route id
-    foreign       how the sessions of an app are read; None: the gateway writes them
+    external      session format of the app; None if the gateway writes the sessions
     token_cookies by token profile
     clear_cookies Set-Cookie values that remove every credential from a browser
     owns_jwks     no route claims /.well-known/jwks.json
@@ -74,7 +74,7 @@ class Ruleset:
     tenant_sources: tuple[Source, ...]
     cookie: CookieSpec
     cookie_name: bytes
-    foreign: Profile | None
+    external: Profile | None
     lifetimes: LifetimePolicy
     issuer: TokenIssuer
     answers: Answers

@@ -13,7 +13,7 @@ import yaml
 
 from gateway.sessions.cookie import new_token
 from tests.servers import Server, free_port
-from tests.walk.foreign import MINE, SID, custom_config, written
+from tests.walk.external import MINE, SID, custom_config, written
 from tests.walk.harness import (
     ADMIN_TOKEN,
     BROWSER,

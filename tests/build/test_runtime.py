@@ -51,8 +51,8 @@ async def test_a_configuration_for_the_sessions_of_an_app_is_compiled(
 
     runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
-    assert runtime.rules.foreign is not None
-    assert runtime.rules.cookie_name == runtime.rules.foreign.cookie_name == cookie
+    assert runtime.rules.external is not None
+    assert runtime.rules.cookie_name == runtime.rules.external.cookie_name == cookie
     # The app sets its cookie, and sees it where it is forwarded.
     assert cookie not in runtime.responses.own_cookies
     assert cookie in runtime.responses_unasked.own_cookies

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.build.store import build_store
 from gateway.net.resolver import Resolver
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
 from tests.config.told import load, whole
 
@@ -13,7 +13,7 @@ from tests.config.told import load, whole
     ("lines", "kind"),
     [
         ((), RedisStore),
-        (("sessions: {format: flask-session}",), ForeignStore),
+        (("sessions: {format: flask-session}",), ExternalStore),
     ],
 )
 async def test_the_format_of_the_sessions_selects_the_store(

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import new_token
-from gateway.sessions.foreign.store import ForeignStore
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
@@ -68,7 +68,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
         await store.close()
         return
     assert server is not None
-    apps = ForeignStore(parse_redis_url(server.url), timeout=30, remember=3600)
+    apps = ExternalStore(parse_redis_url(server.url), timeout=30, remember=3600)
 
     async def write(number: int) -> Held:
         sid = f"{number:032x}"

@@ -31,7 +31,7 @@ from tests.faults.redis_fleet import (
     soon,
 )
 from tests.servers import PATIENCE, valkey_binary
-from tests.sessions.foreign import test_store as foreign
+from tests.sessions.external import test_store as external
 from tests.sessions.samples import DAY, a_key, a_session
 
 pytestmark = pytest.mark.walk
@@ -389,7 +389,7 @@ async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions():
             stores = []
             for source in (HERE, THERE):
                 SOURCE.set(source)
-                store = foreign.opened(fleet.url, timeout=0.25)
+                store = external.opened(fleet.url, timeout=0.25)
                 stores.append(await stack.enter_async_context(store))
                 listening = asyncio.Event()
                 stores[-1].watch(lambda key, why: None, listening.set)
@@ -401,7 +401,7 @@ async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions():
             let_in, ended = [], []
 
             async def end(number: int) -> None:
-                credential = foreign.a_credential(sid=ids[number])
+                credential = external.a_credential(sid=ids[number])
                 try:
                     if number % 8 == 0:
                         name = f"u_{ids[number][-2:]}"

@@ -247,7 +247,7 @@ def _signed(kind: Signature, secret: str, session_id: str) -> str:
     return encoded.rstrip("=") if kind is Signature.EXPRESS else encoded
 
 
-def foreign(data: bytes) -> None:
+def external(data: bytes) -> None:
     """Cookie and record of any library: somebody with a name, or nobody."""
     which, cookies, raw, then = (data.split(b"\0\n", 3) + [b"", b"", b"", b""])[:4]
     profile: Profile = _PROFILES[sum(which) % len(_PROFILES)]
@@ -336,6 +336,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     each.__name__: each
     for each in (
         target, head, cookie, forwarded, return_to, configuration, record, codec,
-        signature, foreign, sign_in_header, response_head, chunks, frames,
+        signature, external, sign_in_header, response_head, chunks, frames,
     )
 }  # fmt: skip

@@ -239,8 +239,8 @@ def some_services(store: Any = None, report: Any = None) -> Services:
     store = MemoryStore() if store is None else store
     return Services(
         store=store,
-        own=store,
-        apps=None,
+        gateway_managed=store,
+        app_managed=None,
         edge=Clockwork(),
         streams=OpenStreams(),
         report=Notes() if report is None else report,

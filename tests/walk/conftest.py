@@ -6,7 +6,7 @@ import pytest
 import uvloop
 
 from tests.servers import Server, valkey_server
-from tests.walk.foreign import custom_config
+from tests.walk.external import custom_config
 from tests.walk.harness import (
     Gateway,
     RecordingUpstream,

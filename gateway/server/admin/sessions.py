@@ -15,7 +15,7 @@ from gateway.server.context import Services
 from gateway.server.session_changes import new_session_id, session_of
 from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
 from gateway.sessions.cookie import new_token
-from gateway.sessions.foreign.store import ForeignStore, is_key
+from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.members import Refused, parse_json
 from gateway.sessions.record import Session, serialise
 from gateway.spine.ruleset import Ruleset
@@ -47,7 +47,7 @@ class SessionApi:
         Answers 201 with the record, the token and a ready Set-Cookie value; 400
         names what is wrong with the object; 409 where an app writes the sessions.
         """
-        store = self._services.own
+        store = self._services.gateway_managed
         if store is None:
             return _read_only()
         try:
@@ -87,10 +87,10 @@ class SessionApi:
         found = await self._services.store.find(session_id)
         if found is None:
             return _unknown()
-        apps = self._services.apps
-        if apps is None:
+        app_managed = self._services.app_managed
+        if app_managed is None:
             return _json(200, _view(found[1]))
-        session = await apps.look_again(session_id, self._services.edge.now())
+        session = await app_managed.look_again(session_id, self._services.edge.now())
         return (
             _json(200, _view(session)) if isinstance(session, Session) else _unknown()
         )
@@ -100,9 +100,9 @@ class SessionApi:
 
         An app's session need not be known: that its id is over is noted all the same.
         """
-        apps = self._services.apps
-        if apps is not None:
-            return await self._end_by_hash(apps, named(request))
+        app_managed = self._services.app_managed
+        if app_managed is not None:
+            return await self._end_by_hash(app_managed, named(request))
         found = await self._services.store.find(named(request))
         if found is None:
             return _unknown()
@@ -115,7 +115,7 @@ class SessionApi:
 
     async def extend(self, request: web.Request) -> web.Response:
         """Give a session a new life from now; 409 when it has ended."""
-        store = self._services.own
+        store = self._services.gateway_managed
         if store is None:
             return _read_only()
         for _ in range(_TRIES):
@@ -146,7 +146,7 @@ class SessionApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """List the live sessions of an identity; 409 where nobody keeps a list."""
-        if self._services.own is None:
+        if self._services.gateway_managed is None:
             return _read_only()
         found = await self._services.store.list_for(
             named(request), self._services.edge.now()
@@ -162,10 +162,12 @@ class SessionApi:
             self._services.report.admin_action("revoked", session)
         return _json(200, {"count": count})
 
-    async def _end_by_hash(self, apps: ForeignStore, session_id: str) -> web.Response:
+    async def _end_by_hash(
+        self, app_managed: ExternalStore, session_id: str
+    ) -> web.Response:
         if not is_key(session_id):
             return _unknown()
-        ended = await apps.end(session_id, self._services.edge.now())
+        ended = await app_managed.end(session_id, self._services.edge.now())
         if ended is not None:
             self._services.report.admin_action("revoked", ended)
         return web.Response(status=204)

@@ -46,8 +46,8 @@ async def account(context: RequestContext) -> LocalResponse:
     listed = await context.services.store.list_for(found.session.identity.id, now)
     variables = _variables(found, listed, context)
     # Of an app's sessions there is no list, and what is in them is the app's to change.
-    variables["may_switch"] = context.services.own is not None
-    variables["unlisted"] = context.services.own is None
+    variables["may_switch"] = context.services.gateway_managed is not None
+    variables["unlisted"] = context.services.gateway_managed is None
     variables["notice"] = _notice(context.head.target.query, found.session)
     return LocalResponse(reply=context.runtime.pages.page("account.html", variables))
 

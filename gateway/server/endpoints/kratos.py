@@ -32,7 +32,7 @@ from gateway.server.endpoints.kratos_session import (
 )
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Authenticated, authenticate
-from gateway.sessions.foreign.store import is_key
+from gateway.sessions.external.store import is_key
 from gateway.sessions.record import Session
 
 SESSIONS: Final = "/.gateway/sessions"

@@ -43,7 +43,7 @@ async def tenant(context: RequestContext) -> LocalResponse:
         return LocalResponse(
             reply=answers.problem(403, Reason.CROSS_SITE, context.head)
         )
-    if context.services.own is None:
+    if context.services.gateway_managed is None:
         context.ended_as(Verdict.REFUSE, Reason.SESSION_READ_ONLY)
         return LocalResponse(
             reply=answers.problem(409, Reason.SESSION_READ_ONLY, context.head)
@@ -56,7 +56,7 @@ async def tenant(context: RequestContext) -> LocalResponse:
             reply=answers.problem(400, Reason.BAD_RETURN_TO, context.head)
         )
     wanted = form.get("tenant_id", "")
-    reason = await _switch(wanted, context.services.own, context)
+    reason = await _switch(wanted, context.services.gateway_managed, context)
     if reason is Reason.NOT_A_MEMBER:
         context.ended_as(Verdict.DENY, reason)
         return LocalResponse(reply=answers.problem(403, reason, context.head))

@@ -25,7 +25,7 @@ from tests.servers import (
     sentinel_server,
     valkey_server,
 )
-from tests.sessions.foreign import test_store as foreign
+from tests.sessions.external import test_store as external
 from tests.sessions.opened import documented_acl, opened
 from tests.sessions.samples import NOW, a_key, a_session
 
@@ -115,7 +115,7 @@ async def test_the_documented_acl_user_can_use_a_cluster(cluster):
 
 async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluster):
     """As the documented user; a record and the notes on it lie on several nodes."""
-    plain, also = foreign.documented_acl()
+    plain, also = external.documented_acl()
     ids = [f"{number:032x}" for number in range(20)]
     for node in cluster:
         node.command_line("ACL", "SETUSER", "app", "reset", "on", ">pw", *plain, *also)
@@ -125,15 +125,15 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluste
             await writer._client.call("SET", f"s:{sid}", record, "EX", 60)
         await writer._client.call("RPUSH", f"s:{'f' * 32}", "x")
     url = cluster_url(*cluster).replace("://", "://app:pw@")
-    async with foreign.opened(url) as store:
+    async with external.opened(url) as store:
         listening, heard = asyncio.Event(), asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
-        credentials = [foreign.a_credential(sid=sid) for sid in ids]
+        credentials = [external.a_credential(sid=sid) for sid in ids]
 
         found = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
-        odd = await store.look_up(foreign.a_credential(sid="f" * 32), NOW)
-        none = await store.look_up(foreign.a_credential(sid="e" * 32), NOW)
+        odd = await store.look_up(external.a_credential(sid="f" * 32), NOW)
+        none = await store.look_up(external.a_credential(sid="e" * 32), NOW)
         await store.end(credentials[0].key, NOW)
         await store.end_all("u_1", NOW, None)
         again = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
@@ -319,9 +319,9 @@ async def test_tls_is_verified_and_client_certificates_are_shown(tls_folder):
             await store.create(KEY, a_session(), NOW)
             assert await store.load(KEY) == a_session()
             record = b'{"user": {"id": "u"}}'
-            await store._client.call("SET", f"s:{foreign.SID}", record, "EX", 60)
-        async with foreign.opened(trusted + shown) as store:
-            found = await store.look_up(foreign.a_credential(), NOW)
+            await store._client.call("SET", f"s:{external.SID}", record, "EX", 60)
+        async with external.opened(trusted + shown) as store:
+            found = await store.look_up(external.a_credential(), NOW)
             assert isinstance(found, Session)
 
         for url in (

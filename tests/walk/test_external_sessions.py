@@ -12,7 +12,7 @@ import pytest
 from tests.servers import Server
 from tests.sessions.formats.scenarios import SCENARIOS, Scenario
 from tests.sessions.formats.test_fixtures import STRICTER
-from tests.walk.foreign import (
+from tests.walk.external import (
     MINE,
     SID,
     cookie,

@@ -18,8 +18,8 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.foreign.look import Answer, Look, fetch
-from gateway.sessions.foreign.seen import SeenSessions
+from gateway.sessions.external.cache import SeenSessions
+from gateway.sessions.external.query import Answer, Look, fetch
 from gateway.sessions.formats.credential import (
     Credential,
     credential_of_hash,
@@ -76,7 +76,7 @@ class Note:
     limit: bool = False
 
 
-class ForeignStore:
+class ExternalStore:
     """The SessionSource for sessions that another program writes.
 
     `timeout` bounds each question to Redis, in seconds. What was ended is remembered

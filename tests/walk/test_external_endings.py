@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.servers import PATIENCE, Server
-from tests.walk.foreign import (
+from tests.walk.external import (
     CUSTOM,
     MINE,
     SID,

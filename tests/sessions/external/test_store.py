@@ -1,4 +1,4 @@
-"""ForeignStore on a real server: what it asks, what it remembers, what it may."""
+"""ExternalStore on a real server: what it asks, what it remembers, what it may."""
 
 import asyncio
 import hashlib
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.foreign.seen import SEEN_BYTES
-from gateway.sessions.foreign.store import AT_ONCE, ForeignStore, is_key
+from gateway.sessions.external.cache import SEEN_BYTES
+from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
@@ -57,9 +57,9 @@ def server(request, tmp_path_factory) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def opened(url: str, **options) -> AsyncIterator[ForeignStore]:
+async def opened(url: str, **options) -> AsyncIterator[ExternalStore]:
     options = {"timeout": 5, "remember": 3600.0, **options}
-    store = ForeignStore(parse_redis_url(url), **options)
+    store = ExternalStore(parse_redis_url(url), **options)
     try:
         yield store
     finally:
@@ -67,7 +67,7 @@ async def opened(url: str, **options) -> AsyncIterator[ForeignStore]:
 
 
 @pytest.fixture
-async def store(server: Server) -> AsyncIterator[ForeignStore]:
+async def store(server: Server) -> AsyncIterator[ExternalStore]:
     server.command_line("FLUSHALL")
     async with opened(server.url) as store:
         yield store

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.sessions.foreign.look import Answer
+from gateway.sessions.external.query import Answer
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import (
     Judgement,
