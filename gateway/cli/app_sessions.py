@@ -13,7 +13,7 @@ from gateway.config.load import LoadedConfig
 from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.profile import Profile
-from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.sessions.store import Found
 
 
@@ -37,7 +37,7 @@ def look_up(
             return session
         case Corrupt(why=why):
             raise click.ClickException(f"the session cannot be read: {why}")
-        case Guest():
+        case AnonymousSession():
             raise click.ClickException("nobody is signed in to this session")
         case None:
             raise unknown()

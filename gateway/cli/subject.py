@@ -18,7 +18,7 @@ from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.service import new_session
-from gateway.sessions.store import Found, Held
+from gateway.sessions.store import Found, SessionCredential
 
 _ANONYMOUS: Final = "anonymous"
 _EXAMPLES: Final = ("admin", "member")
@@ -47,7 +47,7 @@ class Subject:
         self._who = who
         self._now = now
 
-    def credential(self) -> Held | Anonymous:
+    def credential(self) -> SessionCredential | Anonymous:
         """Return what stands for the session cookie of the request."""
         if self._who == _ANONYMOUS:
             return Anonymous(reason=Reason.NO_SESSION)

@@ -22,7 +22,7 @@ from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Session
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.spine.credential import credential_of
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -106,7 +106,7 @@ async def signs_in(headers: Headers, context: RequestContext) -> bool:
 
 async def _note_beginnings(
     begun: Sequence[Credential],
-    held: Held | None,
+    held: SessionCredential | None,
     app_managed: ExternalStore,
     now: float,
     *,

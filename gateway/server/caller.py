@@ -10,7 +10,7 @@ from gateway.sessions.authenticate import (
     Authentication,
     authenticate,
 )
-from gateway.sessions.store import Found, Held
+from gateway.sessions.store import Found, SessionCredential
 from gateway.spine.credential import credential_of
 
 
@@ -27,7 +27,7 @@ async def caller_of(context: RequestContext) -> Authentication:
     return await look_up(held, context)
 
 
-def presented(context: RequestContext) -> Held | Anonymous:
+def presented(context: RequestContext) -> SessionCredential | Anonymous:
     """Return the session credential of a request, and count a forged one.
 
     Raises:
@@ -39,7 +39,7 @@ def presented(context: RequestContext) -> Held | Anonymous:
     return found
 
 
-async def query_store(held: Held, context: RequestContext) -> Found:
+async def query_store(held: SessionCredential, context: RequestContext) -> Found:
     """Return what the store holds for a credential.
 
     Raises:
@@ -56,7 +56,7 @@ async def query_store(held: Held, context: RequestContext) -> Found:
             services.lookups.give_back(client)
 
 
-async def look_up(held: Held, context: RequestContext) -> Authentication:
+async def look_up(held: SessionCredential, context: RequestContext) -> Authentication:
     """Return what a credential stands for now.
 
     Raises:

@@ -61,7 +61,7 @@ class StreamChecks:
         """
         now = self._services.edge.now()
         try:
-            record = await self._services.store.look_again(key, now)
+            record = await self._services.store.refresh(key, now)
         except NotSeen:  # another look-up would have the same result
             return None
         policy = self._runtime().rules.lifetimes
@@ -137,7 +137,7 @@ def refusal_reason(
 async def _who(key: str, runtime: Runtime, services: Services) -> Authentication | None:
     now = services.edge.now()
     try:
-        record = await services.store.look_again(key, now)
+        record = await services.store.refresh(key, now)
     except StoreUnavailable:
         return None
     return authenticate(record, key=key, now=now, policy=runtime.rules.lifetimes)

@@ -18,7 +18,7 @@ from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
-from gateway.sessions.store import Held, SessionStore
+from gateway.sessions.store import SessionCredential, SessionStore
 from gateway.spine.credential import credential_of
 from gateway.spine.ruleset import Ruleset
 
@@ -125,7 +125,7 @@ async def sign_out(
     return context.rules.clear_cookies
 
 
-async def _is_guest(held: Held, context: RequestContext) -> bool:
+async def _is_guest(held: SessionCredential, context: RequestContext) -> bool:
     found = await look_up(held, context)
     return isinstance(found, Anonymous) and found.reason is Reason.NO_SESSION
 

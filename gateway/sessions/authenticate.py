@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 from gateway.http.value import value
 from gateway.reasons import Reason
-from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
 # and keeps a busy session from writing at every request.
@@ -63,7 +63,7 @@ Authentication: TypeAlias = Authenticated | Anonymous
 
 
 def authenticate(
-    record: Session | Guest | Corrupt | None,
+    record: Session | AnonymousSession | Corrupt | None,
     *,
     key: str,
     now: float,
@@ -78,7 +78,7 @@ def authenticate(
     match record:
         case Corrupt():
             return Anonymous(reason=Reason.SESSION_UNREADABLE)
-        case Guest():
+        case AnonymousSession():
             return Anonymous(reason=Reason.NO_SESSION)
         case None:
             return Anonymous(reason=Reason.UNKNOWN_SESSION, ended=not policy.by_app)

@@ -6,7 +6,7 @@
 | Identity | who signed in |
 | Tenant | a membership: an organization, and the role in it |
 | Corrupt | bytes that are not a session, and why |
-| Guest | a session that nobody is signed in to; only other programs write such |
+| AnonymousSession | a session that nobody is signed in to; only other programs write such |
 """
 
 from collections.abc import Callable, Mapping
@@ -110,7 +110,7 @@ class Corrupt:
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class AnonymousSession:
     """A session of nobody: never signed in, or signed out again."""
 
 

@@ -16,7 +16,13 @@ from typing import Final, Protocol, TypeAlias
 from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
-from gateway.sessions.record import Corrupt, Guest, Session, parse_record, serialise
+from gateway.sessions.record import (
+    AnonymousSession,
+    Corrupt,
+    Session,
+    parse_record,
+    serialise,
+)
 
 # A record outlives its session, so that "expired" can be told from "unknown".
 KEPT_AFTER_END: Final = 86_400.0
@@ -25,12 +31,12 @@ KEPT_AFTER_END: Final = 86_400.0
 OnEnded: TypeAlias = Callable[[str, str], None]
 # Called when listening begins, and begins anew: what ended before that was told to
 # nobody here, so whoever holds streams asks again.
-OnGap: TypeAlias = Callable[[], None]
+OnResubscribe: TypeAlias = Callable[[], None]
 
 
 # The secret of a session cookie, read and checked for its shape and signature.
-Held: TypeAlias = SessionToken | Credential
-Found: TypeAlias = Session | Guest | Corrupt | None
+SessionCredential: TypeAlias = SessionToken | Credential
+Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 
 class NotSeen(StoreUnavailable):
@@ -43,11 +49,11 @@ class SessionSource(Protocol):
     Every method may raise StoreUnavailable.
     """
 
-    def look_up(self, held: Held, now: float) -> Awaitable[Found]:
+    def look_up(self, held: SessionCredential, now: float) -> Awaitable[Found]:
         """Ask for the session of a cookie; what was known before is no answer."""
         ...
 
-    def look_again(self, key: str, now: float) -> Awaitable[Found]:
+    def refresh(self, key: str, now: float) -> Awaitable[Found]:
         """Ask for a session that was looked up before, by its key."""
         ...
 
@@ -75,7 +81,9 @@ class SessionSource(Protocol):
         """Give a session by its public id, ended or not, while it is kept."""
         ...
 
-    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+    def watch(
+        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+    ) -> None:
         """Call back for each session that ends, here or in another process."""
         ...
 
@@ -127,11 +135,11 @@ class MemoryStore:
         raw = self._records.get(key)
         return None if raw is None else parse_record(raw)
 
-    async def look_up(self, held: Held, now: float) -> Found:  # noqa: ARG002
+    async def look_up(self, held: SessionCredential, now: float) -> Found:  # noqa: ARG002
         """Load it: a record says itself until when it lives."""
         return await self.load(held.key)
 
-    async def look_again(self, key: str, now: float) -> Found:  # noqa: ARG002
+    async def refresh(self, key: str, now: float) -> Found:  # noqa: ARG002
         """Load it again."""
         return await self.load(key)
 
@@ -198,11 +206,13 @@ class MemoryStore:
                 return key, session
         return None
 
-    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+    def watch(
+        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+    ) -> None:
         """Keep the callback; nothing is missed from here on."""
         self._watchers.append(on_ended)
-        if on_gap is not None:
-            on_gap()
+        if on_resubscribe is not None:
+            on_resubscribe()
 
     async def ping(self) -> None:
         """Do nothing: memory is there."""

@@ -23,11 +23,11 @@ from gateway.sessions.formats.credential import (
     other_credential,
     read_credential,
 )
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.spine.ruleset import Ruleset
 
 
-def credential_of(head: RequestHead, rules: Ruleset) -> Held | Anonymous:
+def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anonymous:
     """Return the session credential of a request, or why it has none.
 
     With the sessions of an app, a header beside the cookie that the app would take

@@ -23,7 +23,7 @@ from gateway.sessions.authenticate import (
     Authentication,
     authenticate,
 )
-from gateway.sessions.store import Found, Held
+from gateway.sessions.store import Found, SessionCredential
 from gateway.spine.credential import cookies_to_forward, credential_of
 from gateway.spine.grants import NO_GRANTS, grants_for
 from gateway.spine.local_paths import (
@@ -50,7 +50,7 @@ def before_lookup(
     rules: Ruleset,
     *,
     now: float,
-    credential: Held | Anonymous | None = None,
+    credential: SessionCredential | Anonymous | None = None,
 ) -> Lookup | Outcome:
     """Evaluate a request as far as it goes without its session.
 
@@ -171,7 +171,7 @@ def _conclude(
     plan: RoutePlan,
     rules: Ruleset,
     who: Authentication,
-    credential: Held | None,
+    credential: SessionCredential | None,
     *,
     now: float,
     nonce: str,

@@ -9,7 +9,7 @@ from gateway.outbound import UpstreamView
 from gateway.sessions.authenticate import Authenticated, touch
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Tenant
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.spine.outcome import SessionWrite, TokenUse
 from gateway.spine.ruleset import Ruleset
 
@@ -38,7 +38,7 @@ def grants_for(
     view: UpstreamView,
     who: Authenticated,
     tenant: Tenant | None,
-    credential: Held,
+    credential: SessionCredential,
     head: RequestHead,
     rules: Ruleset,
     *,

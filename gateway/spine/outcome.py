@@ -20,7 +20,7 @@ from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
 from gateway.sessions.authenticate import Authenticated
 from gateway.sessions.record import Session
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.spine.answers import Answer
 from gateway.spine.local_paths import Endpoint
 
@@ -31,7 +31,7 @@ class Lookup:
 
     head: RequestHead
     route: Route
-    credential: Held
+    credential: SessionCredential
 
 
 @value

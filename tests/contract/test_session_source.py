@@ -16,7 +16,12 @@ from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
-from gateway.sessions.store import Held, MemoryStore, SessionSource, SessionStore
+from gateway.sessions.store import (
+    MemoryStore,
+    SessionCredential,
+    SessionSource,
+    SessionStore,
+)
 from tests.contract.conftest import STORES
 from tests.servers import PATIENCE, Server
 from tests.sessions.samples import NOW, a_session
@@ -45,7 +50,7 @@ class Subject:
     """A source, and how somebody signs in: gives what the cookie would hold."""
 
     source: SessionSource
-    sign_in: Callable[[int], Awaitable[Held]]
+    sign_in: Callable[[int], Awaitable[SessionCredential]]
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
             else RedisStore(parse_redis_url(server.url), timeout=30)
         )
 
-        async def sign_in(number: int) -> Held:
+        async def sign_in(number: int) -> SessionCredential:
             token = new_token(number.to_bytes(32, "big"))
             await store.create(token.key, a_session(id=f"s{number}"), NOW)
             return token
@@ -70,7 +75,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
     assert server is not None
     apps = ExternalStore(parse_redis_url(server.url), timeout=30, remember=3600)
 
-    async def write(number: int) -> Held:
+    async def write(number: int) -> SessionCredential:
         sid = f"{number:032x}"
         record = json.dumps({"id": "u_ada"})
         await asyncio.to_thread(
@@ -84,7 +89,7 @@ async def subject(server: "Server | None", kind: str) -> AsyncIterator[Subject]:
     await apps.close()
 
 
-async def alive(subject: Subject, held: Held) -> bool:
+async def alive(subject: Subject, held: SessionCredential) -> bool:
     found = await subject.source.look_up(held, NOW)
     return isinstance(found, Session) and found.active
 
@@ -102,7 +107,7 @@ async def test_a_session_is_looked_up_and_asked_for_again(subject: Subject) -> N
     held = await subject.sign_in(1)
 
     found = await subject.source.look_up(held, NOW)
-    again = await subject.source.look_again(held.key, NOW)
+    again = await subject.source.refresh(held.key, NOW)
 
     assert isinstance(found, Session)
     assert isinstance(again, Session)

@@ -35,7 +35,7 @@ from gateway.server.sign_in_headers import (
 from gateway.sessions.cookie import NoCookie, read_session_token, strip_cookie
 from gateway.sessions.formats.codecs import Codec, Unreadable, decode
 from gateway.sessions.formats.credential import Credential, read_credential
-from gateway.sessions.formats.engine import Stored, Wanted, judge
+from gateway.sessions.formats.engine import NeedsLookup, Stored, interpret_record
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.signatures import BadSignature, Signature, verifier
 from gateway.sessions.members import deeper_than
@@ -259,16 +259,16 @@ def external(data: bytes) -> None:
     assert isinstance(credential, Credential)
     assert credential.value not in repr(credential)
     stored = Stored(value=raw, pttl=60_000)
-    judged = judge(profile, credential, stored, NOW)
-    if isinstance(judged, Wanted):
-        judged = judge(
+    interpreted = interpret_record(profile, credential, stored, NOW)
+    if isinstance(interpreted, NeedsLookup):
+        interpreted = interpret_record(
             profile, credential, stored, NOW, Stored(value=then, pttl=60_000)
         )
-    if isinstance(judged, Session):
-        assert isinstance(judged.identity.id, str)
-        assert judged.identity.id
-        assert judged.id == credential.key
-        assert judged.expires_at <= NOW + 60
+    if isinstance(interpreted, Session):
+        assert isinstance(interpreted.identity.id, str)
+        assert interpreted.identity.id
+        assert interpreted.id == credential.key
+        assert interpreted.expires_at <= NOW + 60
 
 
 def sign_in_header(data: bytes) -> None:

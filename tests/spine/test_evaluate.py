@@ -10,7 +10,7 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Rule
 from gateway.sessions.cookie import new_token
-from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.spine.answers import Problem, Redirect
 from gateway.spine.evaluate import (
     LookupResult,
@@ -118,7 +118,7 @@ def test_a_cookie_has_to_be_looked_up_where_the_session_decides() -> None:
     [
         pytest.param(None, Reason.UNKNOWN_SESSION, True, id="unknown"),
         pytest.param(Corrupt(why="x"), Reason.SESSION_UNREADABLE, False, id="unreadable"),
-        pytest.param(Guest(), Reason.NO_SESSION, False, id="a visitor's"),
+        pytest.param(AnonymousSession(), Reason.NO_SESSION, False, id="a visitor's"),
         pytest.param(replace(SESSION, active=False), Reason.SESSION_REVOKED, True, id="revoked"),
         pytest.param(replace(SESSION, expires_at=NOW), Reason.SESSION_EXPIRED, True, id="expired"),
     ],
@@ -181,7 +181,7 @@ TARGETS = st.sampled_from(
 )
 COOKIES = st.sampled_from([(), (cookie(TOKEN),), (cookie("x"),), (cookie(TOKEN),) * 2])
 RECORDS: st.SearchStrategy[LookupResult] = st.one_of(
-    st.sampled_from([None, Unavailable(), Guest(), Corrupt(why="?")]),
+    st.sampled_from([None, Unavailable(), AnonymousSession(), Corrupt(why="?")]),
     st.builds(
         lambda changes: replace(SESSION, **changes),
         st.fixed_dictionaries(

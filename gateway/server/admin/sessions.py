@@ -90,7 +90,7 @@ class SessionApi:
         app_managed = self._services.app_managed
         if app_managed is None:
             return _json(200, _view(found[1]))
-        session = await app_managed.look_again(session_id, self._services.edge.now())
+        session = await app_managed.refresh(session_id, self._services.edge.now())
         return (
             _json(200, _view(session)) if isinstance(session, Session) else _unknown()
         )

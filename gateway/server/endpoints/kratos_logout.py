@@ -20,7 +20,7 @@ from gateway.server.endpoints.kratos_reply import (
 from gateway.server.endpoints.kratos_session import NoSession, caller_of, not_signed_in
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.session_changes import sign_out
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.spine.answers import Redirect
 
 SUBMIT: Final = "/.gateway/self-service/logout"
@@ -28,7 +28,7 @@ PREFIX: Final = "ory_lo_"
 _LABEL: Final = b"gateway logout token v1"
 
 
-def logout_token(token: Held) -> str:
+def logout_token(token: SessionCredential) -> str:
     """Give the one logout token of a session.
 
     It follows from the secret in the cookie, which other sites cannot read, so

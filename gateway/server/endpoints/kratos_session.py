@@ -19,7 +19,7 @@ from gateway.sessions.authenticate import (
     end_of_life,
 )
 from gateway.sessions.record import Identity, Session
-from gateway.sessions.store import Held
+from gateway.sessions.store import SessionCredential
 from gateway.sessions.timestamps import format_timestamp
 
 _SESSION_TOKEN: Final = b"x-session-token"
@@ -32,7 +32,7 @@ class Caller:
     """Who asks: the live session, and the secret that opened it."""
 
     session: Session
-    token: Held = field(repr=False)
+    token: SessionCredential = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

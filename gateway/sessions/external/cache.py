@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.sessions.external.query import Answer
+from gateway.sessions.external.query import QueryResult
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import (
-    Judgement,
+    Interpretation,
+    NeedsLookup,
     Stored,
-    Wanted,
-    judge,
+    interpret_record,
     read_session,
 )
 from gateway.sessions.formats.profile import Profile
@@ -29,7 +29,7 @@ CORRUPT_KEYS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class CacheEntry:
     """A session as it was read last, from which bytes, and what was asked for it.
 
     `raw` is None where the bytes were too many to be kept: they are parsed each time.
@@ -39,12 +39,12 @@ class Seen:
     credential: Credential
     raw: bytes | None = field(repr=False)
     then: tuple[bytes | None] | None = field(repr=False)
-    judgement: Judgement
+    interpretation: Interpretation
     identity_id: str | None
     second: tuple[str, ...] = field(repr=False)
 
 
-class SeenSessions:
+class SessionCache:
     """The sessions that were read here, by the hex SHA-256 of their ids.
 
     `on_corrupt(key, why)` is called once for each session that cannot be read.
@@ -52,14 +52,14 @@ class SeenSessions:
 
     def __init__(self, on_corrupt: Callable[[str, str], None] | None) -> None:
         self._on_corrupt = on_corrupt
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._seen: OrderedDict[str, CacheEntry] = OrderedDict()
         self._corrupt: OrderedDict[str, None] = OrderedDict()
 
-    def get(self, key: str) -> Seen | None:
+    def get(self, key: str) -> CacheEntry | None:
         """Give what was read last for the hash of an id."""
         return self._seen.get(key)
 
-    def as_read_for(self, credential: Credential) -> Seen | None:
+    def as_read_for(self, credential: Credential) -> CacheEntry | None:
         """Give what was read for a credential by the profile that it is of."""
         seen = self._seen.get(credential.key)
         if seen is None or seen.credential.profile is not credential.profile:
@@ -73,7 +73,9 @@ class SeenSessions:
             if seen.identity_id == identity_id and key != but:
                 yield key
 
-    def judge(self, credential: Credential, found: Answer, now: float) -> Judgement:
+    def interpret(
+        self, credential: Credential, found: QueryResult, now: float
+    ) -> Interpretation:
         """Tell what was found means at `now`; parse only what was not parsed before."""
         profile, read = credential.profile, self._read
         stored = found.records[credential.record_key]
@@ -87,56 +89,58 @@ class SeenSessions:
         ):
             # The same bytes name the same second record.
             then = found.records.get(seen.second[0])
-        judged = judge(profile, credential, stored, now, then, read=read)
-        if isinstance(judged, Wanted) and judged.key in found.records:
-            then = found.records[judged.key]
-            return judge(profile, credential, stored, now, then, read=read)
-        return judged
+        interpreted = interpret_record(
+            profile, credential, stored, now, then, read=read
+        )
+        if isinstance(interpreted, NeedsLookup) and interpreted.key in found.records:
+            then = found.records[interpreted.key]
+            return interpret_record(profile, credential, stored, now, then, read=read)
+        return interpreted
 
     def _read(
         self, profile: Profile, credential: Credential, raw: bytes, then: Stored | None
-    ) -> Judgement:
+    ) -> Interpretation:
         asked = None if then is None else (then.value,)
         seen = self.as_read_for(credential)
         if seen is not None and seen.raw == raw and seen.then == asked:
-            return seen.judgement
-        judgement = read_session(profile, credential, raw, then)
-        self._note(credential, raw, asked, judgement)
-        return judgement
+            return seen.interpretation
+        interpretation = read_session(profile, credential, raw, then)
+        self._note(credential, raw, asked, interpretation)
+        return interpretation
 
     def _note(
         self,
         credential: Credential,
         raw: bytes,
         then: tuple[bytes | None] | None,
-        judgement: Judgement,
+        interpretation: Interpretation,
     ) -> None:
         key = credential.key
         before = self.as_read_for(credential)
         second: tuple[str, ...] = ()
         identity_id = None
-        if isinstance(judgement, Wanted):
-            second, identity_id = (judgement.key,), judgement.identity_id
+        if isinstance(interpretation, NeedsLookup):
+            second, identity_id = (interpretation.key,), interpretation.identity_id
         else:
             if before is not None and before.raw == raw:
                 second = before.second
-            if isinstance(judgement, Session):
-                identity_id = judgement.identity.id
+            if isinstance(interpretation, Session):
+                identity_id = interpretation.identity.id
         short = len(raw) + len((then and then[0]) or b"") <= SEEN_BYTES
-        self._seen[key] = Seen(
+        self._seen[key] = CacheEntry(
             credential=credential,
             raw=raw if short else None,
             then=then if short else None,
-            judgement=judgement,
+            interpretation=interpretation,
             identity_id=identity_id,
             second=second,
         )
         self._seen.move_to_end(key)
         if len(self._seen) > SEEN_MOST:
             self._seen.popitem(last=False)
-        if isinstance(judgement, Corrupt) and key not in self._corrupt:
+        if isinstance(interpretation, Corrupt) and key not in self._corrupt:
             self._corrupt[key] = None
             if len(self._corrupt) > CORRUPT_KEYS:
                 self._corrupt.popitem(last=False)
             if self._on_corrupt is not None:
-                self._on_corrupt(key, judgement.why)
+                self._on_corrupt(key, interpretation.why)

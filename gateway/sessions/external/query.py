@@ -10,7 +10,7 @@ from gateway.sessions.redis.client import RedisClient, WrongType
 from gateway.sessions.redis.line import Command
 
 
-class Look(NamedTuple):
+class Query(NamedTuple):
     """One question: records with their TTL, and short notes of the gateway's own."""
 
     records: tuple[str, ...]
@@ -19,31 +19,33 @@ class Look(NamedTuple):
 
     def __repr__(self) -> str:
         """Tell how much is asked for; the names of records are secrets."""
-        return f"Look({len(self.records)} records, {len(self.notes)} notes)"
+        return f"Query({len(self.records)} records, {len(self.notes)} notes)"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What stands under the keys that were asked for."""
 
     records: Mapping[str, Stored] = field(repr=False)
     notes: Mapping[str, bytes | None]
 
-    def __or__(self, other: "Answer") -> "Answer":
+    def __or__(self, other: "QueryResult") -> "QueryResult":
         """Join two answers."""
-        return Answer({**self.records, **other.records}, {**self.notes, **other.notes})
+        return QueryResult(
+            {**self.records, **other.records}, {**self.notes, **other.notes}
+        )
 
 
 async def fetch(
-    client: RedisClient, looks: Sequence[Look]
-) -> list[Answer | StoreUnavailable]:
+    client: RedisClient, queries: Sequence[Query]
+) -> list[QueryResult | StoreUnavailable]:
     """Ask several questions in one round trip; each has an answer or a failure.
 
     Raises:
         StoreUnavailable: none of them has an answer.
     """
-    records = {key: look.most for look in looks for key in look.records}
-    notes = list(dict.fromkeys(note for look in looks for note in look.notes))
+    records = {key: query.most for query in queries for key in query.records}
+    notes = list(dict.fromkeys(note for query in queries for note in query.notes))
     commands: list[Command] = []
     for key, most in records.items():
         # One byte more than is allowed tells what is too large, and no more
@@ -55,7 +57,7 @@ async def fetch(
         for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
     }
     said = dict(zip(notes, written, strict=True))
-    return [_answer_to(look, stored, said) for look in looks]
+    return [_answer_to(query, stored, said) for query in queries]
 
 
 def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
@@ -70,20 +72,20 @@ def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
 
 
 def _answer_to(
-    look: Look,
+    query: Query,
     stored: Mapping[str, Stored | StoreUnavailable],
     said: Mapping[str, bytes | StoreUnavailable | None],
-) -> Answer | StoreUnavailable:
+) -> QueryResult | StoreUnavailable:
     records: dict[str, Stored] = {}
     notes: dict[str, bytes | None] = {}
-    for key in look.records:
+    for key in query.records:
         record = stored[key]
         if isinstance(record, StoreUnavailable):
             return record
         records[key] = record
-    for key in look.notes:
+    for key in query.notes:
         note = said[key]
         if isinstance(note, StoreUnavailable):
             return note
         notes[key] = note
-    return Answer(records, notes)
+    return QueryResult(records, notes)

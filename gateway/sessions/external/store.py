@@ -18,14 +18,14 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.external.cache import SeenSessions
-from gateway.sessions.external.query import Answer, Look, fetch
+from gateway.sessions.external.cache import SessionCache
+from gateway.sessions.external.query import Query, QueryResult, fetch
 from gateway.sessions.formats.credential import (
     Credential,
     credential_of_hash,
     credential_of_id,
 )
-from gateway.sessions.formats.engine import Judgement, Wanted
+from gateway.sessions.formats.engine import Interpretation, NeedsLookup
 from gateway.sessions.formats.key_template import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
@@ -47,7 +47,14 @@ from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
-from gateway.sessions.store import Found, Held, NotSeen, OnEnded, OnGap, ended_session
+from gateway.sessions.store import (
+    Found,
+    NotSeen,
+    OnEnded,
+    OnResubscribe,
+    SessionCredential,
+    ended_session,
+)
 
 # Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
 # the profile says otherwise: so a burst of the largest ones brings 8 MiB.
@@ -97,17 +104,19 @@ class ExternalStore:
         self._client = RedisClient(address, timeout=timeout, on_event=on_event)
         self._client.replay = self._replay
         self._endings: Endings[Note] = Endings(self._write_held, on_event)
-        self._lookups: Lookups[Look, Answer, Answer]
+        self._lookups: Lookups[Query, QueryResult, QueryResult]
         self._lookups = Lookups(
-            lambda looks: fetch(self._client, looks), lambda _, answer: answer, AT_ONCE
+            lambda queries: fetch(self._client, queries),
+            lambda _, answer: answer,
+            AT_ONCE,
         )
         self._watch = Watch(self._client, self._keys_in)
         self._remember = remember
-        self._seen = SeenSessions(on_corrupt)
+        self._seen = SessionCache(on_corrupt)
 
     # looking up
 
-    async def look_up(self, held: Held, now: float) -> Found:
+    async def look_up(self, held: SessionCredential, now: float) -> Found:
         """Ask for the record and for our own word on it, and judge both."""
         assert isinstance(held, Credential)  # noqa: S101 - nobody else makes tokens
         credential, key = held, held.key
@@ -120,16 +129,18 @@ class ExternalStore:
             records += seen.second
             if seen.identity_id is not None:
                 notes += (not_before_key(seen.identity_id),)
-        found = await self._lookups.ask(Look(records, notes, most))
-        judged = self._seen.judge(credential, found, now)
-        while (missing := _missing(judged, found, most)) is not None:
+        found = await self._lookups.ask(Query(records, notes, most))
+        interpreted = self._seen.interpret(credential, found, now)
+        while (missing := _missing(interpreted, found, most)) is not None:
             found |= await self._lookups.ask(missing)
-            judged = self._seen.judge(credential, found, now)
-        if isinstance(judged, Wanted):  # pragma: no cover - asked for until it is there
+            interpreted = self._seen.interpret(credential, found, now)
+        if isinstance(
+            interpreted, NeedsLookup
+        ):  # pragma: no cover - asked for until it is there
             raise StoreUnavailable("a second record was asked for and is not there")
-        if not isinstance(judged, Session):
-            return judged
-        since = not_before_key(judged.identity.id)
+        if not isinstance(interpreted, Session):
+            return interpreted
+        since = not_before_key(interpreted.identity.id)
         said, limit = found.notes[tombstone], found.notes[since]
         if self._endings:
             # Redis may not have them yet, or not any more.
@@ -138,18 +149,20 @@ class ExternalStore:
             if (here := self._endings.get(since)) is not None:
                 limit = later_of(limit, here.value)
         session = with_revocation(
-            judged,
+            interpreted,
             tombstone=said,
             not_before=limit,
             issued=found.notes[issued],
             now=now,
         )
-        if is_ahead(judged, now) and judged.active and not session.active:
+        if is_ahead(interpreted, now) and interpreted.active and not session.active:
             # Its time will come: by then it must not look as if it began afterwards.
-            await self._entomb(key, now, "revoked", judged.expires_at - now)
+            await self._write_tombstone(
+                key, now, "revoked", interpreted.expires_at - now
+            )
         return session
 
-    async def look_again(self, key: str, now: float) -> Found:
+    async def refresh(self, key: str, now: float) -> Found:
         """Ask again for a session that was looked up here; else it is not known."""
         seen = self._seen.get(key)
         if seen is None:
@@ -167,7 +180,7 @@ class ExternalStore:
         records = [profile.key.of("gateway-check", key)]
         if profile.then is not None:
             records.append(profile.then.key.of("gateway-check"))
-        await self._lookups.ask(Look(tuple(records), notes, 0))
+        await self._lookups.ask(Query(tuple(records), notes, 0))
 
     async def search(self, profile: Profile, named: str) -> Credential | None:
         """Find the session that an operator names, by its id or by its public id.
@@ -193,9 +206,9 @@ class ExternalStore:
     async def find(self, session_id: str) -> tuple[str, Session] | None:
         """Give a session that was looked up here; there is no index of the others."""
         seen = self._seen.get(session_id)
-        if seen is None or not isinstance(seen.judgement, Session):
+        if seen is None or not isinstance(seen.interpretation, Session):
             return None
-        return session_id, seen.judgement
+        return session_id, seen.interpretation
 
     async def list_for(
         self,
@@ -219,7 +232,7 @@ class ExternalStore:
             session = await self.look_up(seen.credential, now)
         live = session if isinstance(session, Session) and session.active else None
         life = live.expires_at - now if live is not None else 0.0
-        await self._entomb(key, now, reason, life)
+        await self._write_tombstone(key, now, reason, life)
         await self._tell({"key": key, "reason": reason, "at": now})
         if live is None or live.expires_at <= now:
             return None
@@ -248,7 +261,10 @@ class ExternalStore:
             if isinstance(session, Session)
         }
         await asyncio.gather(
-            *(self._entomb(key, now, "revoked", life) for key, life in lives.items())
+            *(
+                self._write_tombstone(key, now, "revoked", life)
+                for key, life in lives.items()
+            )
         )
         count = sum(life > 0 for life in lives.values())
         await self._tell(
@@ -271,9 +287,11 @@ class ExternalStore:
         if said is not None:
             await self._client.call("SET", note, said, "XX", "PX", self._keep(0.0))
 
-    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+    def watch(
+        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+    ) -> None:
         """Subscribe, and subscribe again whenever that is lost."""
-        self._watch.add(on_ended, on_gap)
+        self._watch.add(on_ended, on_resubscribe)
 
     async def ping(self) -> None:
         """Return if Redis answers in time."""
@@ -295,7 +313,9 @@ class ExternalStore:
     def _keep(self, life: float) -> int:
         return max(1, round(min(max(life, self._remember), LONGEST) * 1000))
 
-    async def _entomb(self, key: str, now: float, reason: str, life: float) -> None:
+    async def _write_tombstone(
+        self, key: str, now: float, reason: str, life: float
+    ) -> None:
         word = f"{now:.6f} {reason}".encode()
         await self._write(tombstone_key(key), Note(word, self._keep(life)))
 
@@ -356,12 +376,16 @@ async def _put(ask: Ask, name: str, note: Note) -> None:
     await ask("SET", name, value, "PX", note.keep)
 
 
-def _missing(judged: Judgement, found: Answer, most: int) -> Look | None:
+def _missing(
+    interpreted: Interpretation, found: QueryResult, most: int
+) -> Query | None:
     """Tell what has to be asked yet; None where all that counts is known."""
-    if isinstance(judged, Wanted):
-        return Look((judged.key,), (not_before_key(judged.identity_id),), most)
-    if isinstance(judged, Session):
-        note = not_before_key(judged.identity.id)
+    if isinstance(interpreted, NeedsLookup):
+        return Query(
+            (interpreted.key,), (not_before_key(interpreted.identity_id),), most
+        )
+    if isinstance(interpreted, Session):
+        note = not_before_key(interpreted.identity.id)
         if note not in found.notes:
-            return Look((), (note,), most)
+            return Query((), (note,), most)
     return None

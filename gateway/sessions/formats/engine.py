@@ -3,7 +3,7 @@
 | noun | meaning |
 | --- | --- |
 | Stored | what Redis holds under a key, and how long yet |
-| Wanted | a second record has to be looked up first |
+| NeedsLookup | a second record is needed first |
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from gateway.sessions.formats.facts import (
 )
 from gateway.sessions.formats.paths import ABSENT
 from gateway.sessions.formats.profile import Profile, Then
-from gateway.sessions.record import Corrupt, Guest, Identity, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Identity, Session
 from gateway.sessions.timestamps import LATEST
 
 NO_TTL: Final = -1
@@ -40,20 +40,20 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class NeedsLookup:
     """Ask for this key too, then judge again. `identity_id` is whose it is."""
 
     key: str = field(repr=False)
     identity_id: str
 
 
-Judgement: TypeAlias = Session | Corrupt | Guest | Wanted | None
-Read: TypeAlias = Callable[[Profile, Credential, bytes, Stored | None], Judgement]
+Interpretation: TypeAlias = Session | Corrupt | AnonymousSession | NeedsLookup | None
+Read: TypeAlias = Callable[[Profile, Credential, bytes, Stored | None], Interpretation]
 
 
 def read_session(
     profile: Profile, credential: Credential, raw: bytes, then: Stored | None = None
-) -> Judgement:
+) -> Interpretation:
     """Read a session out of its bytes, all but what the clock and the TTL say.
 
     The same bytes give the same answer, so a caller may keep it.
@@ -64,7 +64,7 @@ def read_session(
         return Corrupt(str(unreadable))
 
 
-def judge(
+def interpret_record(
     profile: Profile,
     credential: Credential,
     stored: Stored,
@@ -72,12 +72,12 @@ def judge(
     then: Stored | None = None,
     *,
     read: Read = read_session,
-) -> Judgement:
-    """Tell what the stored value means now.
+) -> Interpretation:
+    """Interpret a stored value at `now`.
 
-    Gives the session (which may have expired: `authenticate` tells), Guest, Corrupt
-    with a reason, None where there is no such session, or Wanted where `then` has to
-    be looked up. `read` may be a `read_session` that remembers.
+    Returns a Session (possibly expired: `authenticate` checks), AnonymousSession,
+    Corrupt with a reason, None if there is no such session, or NeedsLookup if `then`
+    must be looked up. `read` may be a caching `read_session`.
     """
     if stored.wrong_type or (then is not None and then.wrong_type):
         return Corrupt("a Redis key that holds no string")
@@ -96,7 +96,7 @@ def judge(
 
 def _read(
     profile: Profile, credential: Credential, raw: bytes, stored: Stored | None
-) -> Judgement:
+) -> Interpretation:
     record = decode(raw, profile.codecs, profile.max_bytes)
     if profile.echo is not None:
         wanted = credential.key if profile.key.hashed else credential.value
@@ -110,20 +110,20 @@ def _read(
         then = found
     identity_id = read_name(*profile.identity.find(record, then))
     if identity_id is None:
-        return Guest()
+        return AnonymousSession()
     return _session(profile, credential, record, then, identity_id)
 
 
 def _then(
     profile: Profile, rule: Then, record: dict[str, Any], stored: Stored | None
-) -> dict[str, Any] | Guest | Wanted | None:
+) -> dict[str, Any] | AnonymousSession | NeedsLookup | None:
     value = read_name(rule.key.path.find(record), rule.key.path.text)
     if value is None:
-        return Guest()
+        return AnonymousSession()
     if not rule.id.matches(value):
         raise Unreadable(f"{rule.key.path.text} is not an id that a key may be made of")
     if stored is None:
-        return Wanted(key=rule.key.of(value), identity_id=value)
+        return NeedsLookup(key=rule.key.of(value), identity_id=value)
     if stored.value is None:
         return None if rule.required else {}
     second = decode(stored.value, profile.codecs, profile.max_bytes)

@@ -30,9 +30,9 @@ from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
-    Held,
     OnEnded,
-    OnGap,
+    OnResubscribe,
+    SessionCredential,
     ended_session,
     lives,
     newest_first,
@@ -82,13 +82,13 @@ class RedisStore:
 
     def look_up(
         self,
-        held: Held,
+        held: SessionCredential,
         now: float,  # noqa: ARG002 - a record says itself until when it lives
     ) -> asyncio.Future[Session | Corrupt | None]:
         """Load the record of a token."""
         return self._lookups.ask(held.key)
 
-    def look_again(
+    def refresh(
         self,
         key: str,
         now: float,  # noqa: ARG002 - as above
@@ -216,9 +216,11 @@ class RedisStore:
             return None
         return key, session
 
-    def watch(self, on_ended: OnEnded, on_gap: OnGap | None = None) -> None:
+    def watch(
+        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+    ) -> None:
         """Subscribe, and subscribe again whenever that is lost."""
-        self._watch.add(on_ended, on_gap)
+        self._watch.add(on_ended, on_resubscribe)
 
     async def ping(self) -> None:
         """Return if Redis answers in time."""

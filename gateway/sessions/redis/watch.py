@@ -9,7 +9,7 @@ import orjson
 
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
-from gateway.sessions.store import OnEnded, OnGap
+from gateway.sessions.store import OnEnded, OnResubscribe
 
 # Pauses between attempts to subscribe, in seconds; the last one stays. With the
 # time-out of an attempt it is how long after an outage nothing is heard yet.
@@ -33,17 +33,17 @@ class Watch:
         self._client = client
         self._keys_in = keys_in
         self._on_ended: list[OnEnded] = []
-        self._on_gap: list[OnGap] = []
+        self._on_resubscribe: list[OnResubscribe] = []
         self._task: asyncio.Task[None] | None = None
         self._listening = False
 
-    def add(self, on_ended: OnEnded, on_gap: OnGap | None) -> None:
+    def add(self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None) -> None:
         """Add callbacks; the first one starts the listening."""
         self._on_ended.append(on_ended)
-        if on_gap is not None:
-            self._on_gap.append(on_gap)
+        if on_resubscribe is not None:
+            self._on_resubscribe.append(on_resubscribe)
             if self._listening:
-                _shielded(on_gap)
+                _shielded(on_resubscribe)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._listen())
 
@@ -60,8 +60,8 @@ class Watch:
             try:
                 async with self._client.subscription(ENDED_CHANNEL) as next_message:
                     # What ended until now was told to nobody here.
-                    for on_gap in self._on_gap:
-                        _shielded(on_gap)
+                    for on_resubscribe in self._on_resubscribe:
+                        _shielded(on_resubscribe)
                     failures = 0
                     self._listening = True
                     while True:

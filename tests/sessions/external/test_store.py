@@ -15,7 +15,7 @@ from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.sessions.redis.url import parse_redis_url
 from tests.servers import PATIENCE, Server, redis_binary, valkey_binary, valkey_server
 
@@ -182,10 +182,10 @@ async def test_those_who_ask_in_one_turn_ask_together(store, server):
 async def test_the_same_bytes_are_parsed_once(store, server):
     put(server, {"user": {"id": "u"}})
     await store.look_up(a_credential(), NOW)
-    first = store._seen.get(KEY).judgement
+    first = store._seen.get(KEY).interpretation
     await store.look_up(a_credential(), NOW)
 
-    assert store._seen.get(KEY).judgement is first
+    assert store._seen.get(KEY).interpretation is first
 
 
 async def test_a_long_record_is_read_and_not_kept(store, server):
@@ -226,7 +226,7 @@ async def test_the_ttl_of_the_key_is_the_end_of_the_session(store, server):
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(b"", Corrupt), (b"{}", Guest), (b"\x80", Corrupt)],
+    [(b"", Corrupt), (b"{}", AnonymousSession), (b"\x80", Corrupt)],
     ids=["empty", "guest", "broken"],
 )
 async def test_what_is_no_session_is_told_apart(store, server, value, kind):
@@ -254,7 +254,7 @@ async def test_an_unreadable_session_is_told_once(server):
 
 async def test_who_was_not_looked_up_cannot_be_asked_again(store):
     with pytest.raises(StoreUnavailable):
-        await store.look_again(KEY, NOW)
+        await store.refresh(KEY, NOW)
 
 
 # --- what an operator names

@@ -4,7 +4,7 @@ import json
 
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
-from gateway.sessions.formats.engine import Stored, judge
+from gateway.sessions.formats.engine import Stored, interpret_record
 from gateway.sessions.formats.settings import FormatSettings
 
 NOW = 1_795_219_200.0
@@ -25,12 +25,14 @@ def compiled(name="json", *, secrets=(), pickled=False, **profile):
     )
 
 
-def judged(profile, value, *, pttl=60_000, then=None):
+def interpreted(profile, value, *, pttl=60_000, then=None):
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
-    return judge(profile, credential, Stored(value=raw, pttl=pttl), NOW, then)
+    return interpret_record(
+        profile, credential, Stored(value=raw, pttl=pttl), NOW, then
+    )
 
 
 def read(value, *, pttl=60_000, **profile):
-    return judged(compiled(**profile), value, pttl=pttl)
+    return interpreted(compiled(**profile), value, pttl=pttl)

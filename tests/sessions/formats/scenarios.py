@@ -11,14 +11,14 @@ from typing import Any
 from gateway.sessions.cookie import Malformed, NoCookie
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import read_credential
-from gateway.sessions.formats.engine import Stored, Wanted, judge
+from gateway.sessions.formats.engine import NeedsLookup, Stored, interpret_record
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Corrupt, Guest, Session
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "sessions"
 
-Outcome = Session | Corrupt | Guest | NoCookie | Malformed | None
+Outcome = Session | Corrupt | AnonymousSession | NoCookie | Malformed | None
 
 _FORMATS = {
     "aiohttp_session": "aiohttp-session",
@@ -156,11 +156,13 @@ def ask(
     if isinstance(credential, NoCookie | Malformed):
         return credential
     stored = redis.ask(credential.record_key)
-    judged = judge(profile, credential, stored, now)
-    if isinstance(judged, Wanted):
-        judged = judge(profile, credential, stored, now, redis.ask(judged.key))
-    assert not isinstance(judged, Wanted)
-    return judged
+    interpreted = interpret_record(profile, credential, stored, now)
+    if isinstance(interpreted, NeedsLookup):
+        interpreted = interpret_record(
+            profile, credential, stored, now, redis.ask(interpreted.key)
+        )
+    assert not isinstance(interpreted, NeedsLookup)
+    return interpreted
 
 
 def signed_in(outcome: Outcome, now: float) -> bool:

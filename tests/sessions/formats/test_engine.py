@@ -13,14 +13,20 @@ from hypothesis import strategies as st
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import (
+    NeedsLookup,
     Stored,
-    Wanted,
-    judge,
+    interpret_record,
     read_session,
 )
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Corrupt, Device, Guest, Session, serialise
-from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, judged, read
+from gateway.sessions.record import (
+    AnonymousSession,
+    Corrupt,
+    Device,
+    Session,
+    serialise,
+)
+from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, interpreted, read
 from tests.sessions.formats.scenarios import SCENARIOS, Redis, ask
 
 SCENARIO = {scenario.id: scenario for scenario in SCENARIOS}
@@ -72,9 +78,9 @@ def test_a_key_is_not_a_login(name, sid, value):
     assert isinstance(credential, Credential)
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
 
-    told = judge(profile, credential, Stored(value=raw, pttl=60_000), NOW)
+    told = interpret_record(profile, credential, Stored(value=raw, pttl=60_000), NOW)
 
-    assert told == Guest()
+    assert told == AnonymousSession()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_express_sessions_of_nobody(value):
 
     told = read_session(profile, credential, json.dumps(value).encode())
 
-    assert told == Guest()
+    assert told == AnonymousSession()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +235,9 @@ def test_a_key_of_another_type_is_corrupt():
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
 
-    told = judge(profile, credential, Stored(value=None, wrong_type=True), NOW)
+    told = interpret_record(
+        profile, credential, Stored(value=None, wrong_type=True), NOW
+    )
 
     assert isinstance(told, Corrupt)
 
@@ -248,9 +256,11 @@ def test_no_key_is_no_session():
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
 
-    assert judge(profile, credential, Stored(value=None), NOW) is None
+    assert interpret_record(profile, credential, Stored(value=None), NOW) is None
     # It went between GET and PTTL.
-    assert judge(profile, credential, Stored(value=b"{}", pttl=-2), NOW) is None
+    assert (
+        interpret_record(profile, credential, Stored(value=b"{}", pttl=-2), NOW) is None
+    )
 
 
 # What is read.
@@ -288,7 +298,7 @@ def test_a_stale_date_in_the_record_does_not_end_an_express_session():
     )
     stored = Stored(value=json.dumps(value).encode(), pttl=60_000)
 
-    told = judge(profile, credential, stored, NOW)
+    told = interpret_record(profile, credential, stored, NOW)
 
     assert isinstance(told, Session)
     assert told.expires_at == NOW + 60
@@ -367,7 +377,7 @@ def test_a_lone_surrogate_in_a_pickle_is_no_identity():
     )
     raw = b"\x80\x04}\x8c\x0d_auth_user_id\x8c\x03\xed\xa0\x80s."
 
-    assert isinstance(judged(profile, raw), Corrupt)
+    assert isinstance(interpreted(profile, raw), Corrupt)
 
 
 def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once():
@@ -380,7 +390,7 @@ def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once():
     raw = pickle.dumps({"_auth_user_id": "1", "x": value}, 4)
 
     tracemalloc.start()
-    told = judged(profile, raw)
+    told = interpreted(profile, raw)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -398,10 +408,10 @@ def test_authjs_asks_for_the_user_and_believes_only_the_right_one():
     credential = read_credential(profile, [scenario.cookie])
     assert isinstance(credential, Credential)
     stored = scenario.redis.ask(credential.record_key)
-    wanted = judge(profile, credential, stored, now)
+    wanted = interpret_record(profile, credential, stored, now)
     other = json.dumps({"id": "somebody-else", "role": "admin"}).encode()
 
-    assert isinstance(wanted, Wanted)
+    assert isinstance(wanted, NeedsLookup)
     assert wanted.key == scenario.expected["user_key"]
     assert wanted.identity_id == scenario.expected["user_id"]
     for answer, judgement in (
@@ -411,22 +421,24 @@ def test_authjs_asks_for_the_user_and_believes_only_the_right_one():
         (Stored(value=b"text", pttl=-1), Corrupt),
         (Stored(value=None, wrong_type=True), Corrupt),
     ):
-        assert isinstance(judge(profile, credential, stored, now, answer), judgement)
+        assert isinstance(
+            interpret_record(profile, credential, stored, now, answer), judgement
+        )
 
 
 @pytest.mark.parametrize(
     ("user_id", "judgement"),
     [
         pytest.param("session:x", Corrupt, id="names-another-kind"),
-        pytest.param("", Guest, id="empty"),
-        pytest.param(None, Guest, id="null"),
+        pytest.param("", AnonymousSession, id="empty"),
+        pytest.param(None, AnonymousSession, id="null"),
         pytest.param(["u"], Corrupt, id="a-list"),
     ],
 )
 def test_the_second_key_is_made_of_an_id_only(user_id, judgement):
     profile = compiled(then={"key": "user:{$.userId}"}, identity="$then.id")
 
-    assert isinstance(judged(profile, {"userId": user_id}), judgement)
+    assert isinstance(interpreted(profile, {"userId": user_id}), judgement)
 
 
 def test_memberships_may_be_kept_in_a_second_record():
@@ -438,8 +450,8 @@ def test_memberships_may_be_kept_in_a_second_record():
     value = {"id": "u", "org": "t_1"}
     members = json.dumps({"tenants": {"t_1": {"role": "owner"}}}).encode()
 
-    member = judged(profile, value, then=Stored(value=members, pttl=-1))
-    removed = judged(profile, value, then=Stored(value=None))
+    member = interpreted(profile, value, then=Stored(value=members, pttl=-1))
+    removed = interpreted(profile, value, then=Stored(value=None))
 
     assert isinstance(member, Session)
     assert member.tenants["t_1"].role == "owner"
@@ -485,8 +497,12 @@ CREDENTIAL = Credential(
 def test_any_bytes_give_a_judgement(raw, then, pttl):
     for profile in KINDS:
         second = None if then is None else Stored(value=then, pttl=-1)
-        told = judge(profile, CREDENTIAL, Stored(value=raw, pttl=pttl), NOW, second)
-        assert told is None or isinstance(told, Session | Corrupt | Guest | Wanted)
+        told = interpret_record(
+            profile, CREDENTIAL, Stored(value=raw, pttl=pttl), NOW, second
+        )
+        assert told is None or isinstance(
+            told, Session | Corrupt | AnonymousSession | NeedsLookup
+        )
 
 
 @given(
@@ -525,7 +541,7 @@ _VALUES = st.recursive(
 def test_any_shape_gives_a_judgement(value):
     profile = KINDS[-1]
     raw = json.dumps(value).encode()
-    told = judge(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)
+    told = interpret_record(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)
 
     if isinstance(told, Session):
         serialise(told)

@@ -4,7 +4,7 @@ import msgpack
 import pytest
 
 from gateway.sessions.record import Corrupt, Session
-from tests.sessions.formats.judging import compiled, judged, read
+from tests.sessions.formats.judging import compiled, interpreted, read
 
 
 def test_memberships_come_as_a_mapping_or_a_list():
@@ -56,8 +56,8 @@ def test_numbers_that_are_none_are_left_out(value):
     profile = compiled(values=["msgpack"], traits={"n": "$.n"})
     timed = compiled(values=["msgpack"], expires={"path": "$.exp", "unit": "s"})
 
-    told = judged(profile, raw)
+    told = interpreted(profile, raw)
 
     assert isinstance(told, Session)
     assert told.identity.traits == {}
-    assert isinstance(judged(timed, raw), Corrupt)
+    assert isinstance(interpreted(timed, raw), Corrupt)

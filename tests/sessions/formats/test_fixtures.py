@@ -9,7 +9,7 @@ from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import Stored
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import Guest, Session
+from gateway.sessions.record import AnonymousSession, Session
 from tests.sessions.formats.scenarios import SCENARIOS, Redis, Scenario, ask, signed_in
 
 # Where the library accepts and we do not; docs/session-formats.md says why.
@@ -118,7 +118,7 @@ def test_the_library_s_anonymous_sessions_are_guests():
         cookie, _ = scenario.tampered["anonymous_session"]
         outcome = ask(profile, [cookie], scenario.redis, scenario.now)
         if outcome is not None:  # Django's was flushed to an empty record
-            assert isinstance(outcome, Guest), scenario.id
+            assert isinstance(outcome, AnonymousSession), scenario.id
             seen.add(scenario.library)
 
     assert {"aiohttp_session", "starsessions"} <= seen
