@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gateway.errors import StoreUnavailable
 from gateway.sessions.formats.engine import NO_KEY, Stored
 from gateway.sessions.redis.client import RedisClient, WrongType
-from gateway.sessions.redis.line import Command
+from gateway.sessions.redis.redis_connection import Command
 
 
 class Query(NamedTuple):

@@ -41,7 +41,7 @@ from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.endings import Endings
-from gateway.sessions.redis.hold import Ask
+from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.supervisor import OnEvent
@@ -129,10 +129,10 @@ class ExternalStore:
             records += seen.second
             if seen.identity_id is not None:
                 notes += (not_before_key(seen.identity_id),)
-        found = await self._lookups.ask(Query(records, notes, most))
+        found = await self._lookups.load(Query(records, notes, most))
         interpreted = self._seen.interpret(credential, found, now)
         while (missing := _missing(interpreted, found, most)) is not None:
-            found |= await self._lookups.ask(missing)
+            found |= await self._lookups.load(missing)
             interpreted = self._seen.interpret(credential, found, now)
         if isinstance(
             interpreted, NeedsLookup
@@ -180,7 +180,7 @@ class ExternalStore:
         records = [profile.key.of("gateway-check", key)]
         if profile.then is not None:
             records.append(profile.then.key.of("gateway-check"))
-        await self._lookups.ask(Query(tuple(records), notes, 0))
+        await self._lookups.load(Query(tuple(records), notes, 0))
 
     async def search(self, profile: Profile, named: str) -> Credential | None:
         """Find the session that an operator names, by its id or by its public id.
@@ -329,19 +329,19 @@ class ExternalStore:
         await self._write_held(name, note)
 
     async def _write_held(self, name: str, note: Note) -> None:
-        async def write(ask: Ask) -> None:
-            await _put(ask, name, note)
+        async def write(execute: Execute) -> None:
+            await _put(execute, name, note)
 
         await self._client.hold(name, write)
         self._endings.settle(name)
 
-    async def _replay(self, ask: Ask | None) -> None:
+    async def _replay(self, execute: Execute | None) -> None:
         """Write on a new master what ended in the last minute and it does not have."""
         for name, note in self._endings.all():
-            if ask is None:
+            if execute is None:
                 await self._write_held(name, note)
             else:
-                await _put(ask, name, note)
+                await _put(execute, name, note)
 
     async def _tell(self, message: Mapping[str, Any]) -> None:
         with suppress(StoreUnavailable):  # what is written is the truth
@@ -367,13 +367,13 @@ class ExternalStore:
         return keys
 
 
-async def _put(ask: Ask, name: str, note: Note) -> None:
+async def _put(execute: Execute, name: str, note: Note) -> None:
     """Write a note; of two limits for one identity the later stays."""
     value = note.value
     if note.limit:
-        (there,) = await ask("MGET", name)
+        (there,) = await execute("MGET", name)
         value = later_of(there, value) or value
-    await ask("SET", name, value, "PX", note.keep)
+    await execute("SET", name, value, "PX", note.keep)
 
 
 def _missing(

@@ -13,8 +13,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import (
     Place,
     Replication,
@@ -35,7 +35,7 @@ class AddressSupervisor(Supervisor):
     """Compares what answers at a host and port, or at a Unix socket."""
 
     run_id: str | None = None
-    may_ask = True
+    info_allowed = True
 
     def _start(self) -> None:
         self._lease_until = _LONG
@@ -57,7 +57,7 @@ class AddressSupervisor(Supervisor):
 
     async def confirm(self, connections: Connections) -> None:
         """Open one more connection: it may lead to another server than the others."""
-        if self.may_ask:
+        if self.info_allowed:
             (await connections.open()).close()
 
     def _reopen(self) -> None:
@@ -67,15 +67,15 @@ class AddressSupervisor(Supervisor):
     def _renew(self) -> None:
         """Do nothing: what answers at the address is what is read."""
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, connection: RedisConnection) -> None:
         """Refuse a connection that has reached another run than the others."""
-        if not self.may_ask:
+        if not self.info_allowed:
             return
         try:
-            fields = read_info(await line.ask("INFO", "server"))
+            fields = read_info(await connection.execute("INFO", "server"))
         except NoPermissionError:
             # Told by `check`; then nothing can be compared.
-            self.may_ask = False
+            self.info_allowed = False
             self.tell("store_info_denied")
             return
         except ResponseError:
@@ -100,17 +100,19 @@ class AddressSupervisor(Supervisor):
         while True:
             await asyncio.sleep(EVERY)
             connections = self._connections
-            if connections is None or not self.may_ask:
+            if connections is None or not self.info_allowed:
                 continue
             try:
                 async with Patience(max(self._timeout, EVERY)):
-                    line = await connections.open()
+                    connection = await connections.open()
                     try:
                         self._judge(
-                            read_replication(await line.ask("INFO", "replication"))
+                            read_replication(
+                                await connection.execute("INFO", "replication")
+                            )
                         )
                     finally:
-                        line.close()
+                        connection.close()
             except Exception as error:  # noqa: BLE001 - a look-up finds out, too
                 self.failure = told(error)
 

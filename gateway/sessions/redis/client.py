@@ -37,10 +37,10 @@ from gateway.sessions.redis.diagnosis import (
     cluster_warnings,
     server_warnings,
 )
-from gateway.sessions.redis.hold import Ask, NotHeld, Write, hold
-from gateway.sessions.redis.line import Command, Line
+from gateway.sessions.redis.hold import Execute, NotHeld, Write, hold
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import Command, RedisConnection
 from gateway.sessions.redis.sentinel import SentinelSupervisor
 from gateway.sessions.redis.subscription import next_of, subscribe, unless
 from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
@@ -81,7 +81,7 @@ class RedisClient:
         self._on_event = on_event
         self._closed = False
         # Awaited with what asks a new master, before anything else is asked there.
-        self.replay: Callable[[Ask | None], Awaitable[None]] | None = None
+        self.replay: Callable[[Execute | None], Awaitable[None]] | None = None
 
     async def fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
         """Give the values of distinct keys, in one round trip (one per node)."""
@@ -92,7 +92,9 @@ class RedisClient:
             )
         supervisor = self._supervise()
         return await self._within(
-            lambda: self._look(supervisor, lambda line: line.ask("MGET", *keys))
+            lambda: self._look(
+                supervisor, lambda connection: connection.execute("MGET", *keys)
+            )
         )
 
     async def read_with(
@@ -116,7 +118,8 @@ class RedisClient:
             mget: list[Command] = [("MGET", *keys)] if keys else []
             answers = await self._within(
                 lambda: self._look(
-                    supervisor, lambda line: _all_on(line, [*commands, *mget])
+                    supervisor,
+                    lambda connection: _all_on(connection, [*commands, *mget]),
                 )
             )
             for each in answers:
@@ -131,13 +134,13 @@ class RedisClient:
         return [_answer(each) for each in answers[: len(commands)]], values
 
     async def _look(
-        self, supervisor: Supervisor, ask: Callable[[Line], Awaitable[T]]
+        self, supervisor: Supervisor, work: Callable[[RedisConnection], Awaitable[T]]
     ) -> T:
         """Ask on the shared line; on that of another server where it has changed."""
         while True:
             connections = supervisor.usable() or await supervisor.wait_usable()
             try:
-                answer = await connections.shared(ask)
+                answer = await connections.shared(work)
             except NOT_THE_MASTER as error:
                 supervisor.suspect(told(error))
                 raise
@@ -165,7 +168,9 @@ class RedisClient:
         async def on_its_own() -> Any:
             connections = supervisor.usable() or await supervisor.wait_usable()
             try:
-                answer = await connections.call(lambda line: line.ask(*command))
+                answer = await connections.call(
+                    lambda connection: connection.execute(*command)
+                )
             except NOT_THE_MASTER as error:
                 supervisor.suspect(told(error))
                 raise
@@ -330,8 +335,8 @@ class RedisClient:
 
     async def _replay_on(self, connections: Connections) -> None:
         if self.replay is not None:
-            async with connections.lend() as line:
-                await self.replay(line.ask)
+            async with connections.lend() as connection:
+                await self.replay(connection.execute)
 
     async def _replay_anywhere(self) -> None:
         self._say("store_switched")
@@ -366,11 +371,13 @@ class RedisClient:
             raise StoreUnavailable(told(error)) from error
 
 
-async def _all_on(line: Line, commands: Sequence[Command]) -> list[Any]:
-    answers = await line.ask_all(commands)
+async def _all_on(
+    connection: RedisConnection, commands: Sequence[Command]
+) -> list[Any]:
+    answers = await connection.execute_all(commands)
     if any(isinstance(each, Exception) and not _is_meant(each) for each in answers):
         # As above: what no healthy Redis says. What it did answer is good.
-        line.close()
+        connection.close()
     return answers
 
 

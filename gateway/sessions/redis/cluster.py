@@ -14,8 +14,8 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.line import Command
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import Command
 
 # Of the time for a look-up, what one node may use before it is given up: room for
 # a second attempt at it.
@@ -47,18 +47,18 @@ async def send_to_cluster(
     found: dict[Command, Any] = {}
     try:
         async with Patience(patience * WITHIN):
-            await _ask(client, commands, found)
+            await _query(client, commands, found)
             lost = [each for each in commands if isinstance(found[each], _LOST)]
             if lost:
                 await _heal(client, [str(each[1]) for each in lost])
-                await _ask(client, lost, found)
+                await _query(client, lost, found)
     except TimeoutError:
         pass  # `found` has what came in time
     silent = RedisTimeoutError("no answer in time")
     return [found.get(each, silent) for each in commands]
 
 
-async def _ask(
+async def _query(
     client: RedisCluster, commands: Sequence[Command], found: dict[Command, Any]
 ) -> None:
     _ = await client.initialize()

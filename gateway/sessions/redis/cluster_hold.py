@@ -16,10 +16,10 @@ from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
-from gateway.sessions.redis.connect import open_line, refuses
+from gateway.sessions.redis.connect import open_connection, refuses
 from gateway.sessions.redis.hold import AGAIN, LONGEST, WAIT, NotHeld, Write
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Place, read_replication
 
 # Seconds between two looks at which node has which slots.
@@ -73,11 +73,11 @@ class ClusterWatch:
     async def _owners(self) -> dict[int, str]:
         _ = await self._cluster.initialize()
         node = self._cluster.get_random_node()
-        line = await open_line(self.server((node.host, int(node.port))))
+        connection = await open_connection(self.server((node.host, int(node.port))))
         try:
-            slots = await line.ask("CLUSTER", "SLOTS")
+            slots = await connection.execute("CLUSTER", "SLOTS")
         finally:
-            line.close()
+            connection.close()
         return {
             int(each[0]): f"{each[1]} {each[2][1]}"
             for each in sorted(slots, key=lambda each: int(each[0]))
@@ -128,10 +128,10 @@ async def hold_on_cluster(
 async def _once(
     watch: ClusterWatch, place: Place, key: str, write: Write[T], *, asking: bool
 ) -> T:
-    line = await open_line(watch.server(place))
+    connection = await open_connection(watch.server(place))
     try:
-        answer = await write(_asking(line) if asking else line.ask)
-        info, slots = await line.ask_all(
+        answer = await write(_asking(connection) if asking else connection.execute)
+        info, slots = await connection.execute_all(
             [("INFO", "replication"), ("CLUSTER", "SLOTS")]
         )
         for each in (info, slots):
@@ -144,9 +144,9 @@ async def _once(
             if await refuses(watch.server(each)):
                 known.discard(each)
         needed = max(len(known - seen.syncing), len(seen.online))
-        have = await line.ask("WAIT", needed, WAIT) if needed else 0
+        have = await connection.execute("WAIT", needed, WAIT) if needed else 0
     finally:
-        line.close()
+        connection.close()
     if seen.role != "master":
         raise NotHeld("the node is no master any more")
     if have < needed:
@@ -154,16 +154,16 @@ async def _once(
     return answer
 
 
-def _asking(line: Line) -> Callable[..., Awaitable[Any]]:
+def _asking(connection: RedisConnection) -> Callable[..., Awaitable[Any]]:
     """Give what asks for keys of a slot that is on its way here."""
 
-    async def ask(*command: str | bytes | float) -> Any:
-        _, answer = await line.ask_all([("ASKING",), command])
+    async def execute(*command: str | bytes | float) -> Any:
+        _, answer = await connection.execute_all([("ASKING",), command])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return ask
+    return execute
 
 
 def _replicas(slots: Any, slot: int) -> set[Place]:

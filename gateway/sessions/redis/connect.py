@@ -19,9 +19,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.sessions.redis.cluster import NODE_SHARE
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 # Seconds in which a port must answer; that it refuses is an answer.
@@ -113,7 +113,7 @@ def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
     return common
 
 
-async def open_line(client: Redis) -> Line:
+async def open_connection(client: Redis) -> RedisConnection:
     """Have the library open a connection, with TLS and password; take it."""
     pool: Any = client.connection_pool
     connection = pool.make_connection()
@@ -127,20 +127,20 @@ async def open_line(client: Redis) -> Line:
         raise
     # Left with it, the connection would be closed as lost by its own finaliser.
     writer, connection._writer = connection._writer, None  # noqa: SLF001
-    return Line(writer, BaseParser.parse_error)
+    return RedisConnection(writer, BaseParser.parse_error)
 
 
 async def refuses(client: Redis) -> bool:
     """Tell whether nobody listens there; that there is no answer proves nothing."""
     try:
         async with Patience(KNOCK):
-            line = await open_line(client)
+            connection = await open_connection(client)
     except Exception as error:  # noqa: BLE001 - the library wraps what connecting raised
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, ConnectionRefusedError):
             cause = cause.__cause__ or cause.__context__
         return cause is not None
-    line.close()
+    connection.close()
     return False
 
 

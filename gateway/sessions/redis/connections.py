@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.connect import open_line
-from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.connect import open_connection
+from gateway.sessions.redis.redis_connection import RedisConnection
 
 # Seconds after which a connection is replaced: a name or a balancer that leads
 # elsewhere now is followed, even where the old server says nothing.
@@ -34,24 +34,30 @@ class Connections:
     `greet` is awaited with each new line before anything else is asked on it.
     """
 
-    def __init__(self, client: Redis, greet: Callable[[Line], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: Redis, greet: Callable[[RedisConnection], Awaitable[None]]
+    ) -> None:
         self.client = client
         self.closed = False
         self.gone = asyncio.Event()
         self._greet = greet
-        self._line: Line | None = None
+        self._shared: RedisConnection | None = None
         self._opening = asyncio.Lock()
-        self._idle: deque[Line] = deque()
-        self._lent: set[Line] = set()
+        self._idle: deque[RedisConnection] = deque()
+        self._lent: set[RedisConnection] = set()
 
-    async def shared(self, ask: Callable[[Line], Awaitable[T]]) -> T:
+    async def shared(self, work: Callable[[RedisConnection], Awaitable[T]]) -> T:
         """Ask on the line that all look-ups share; on a new one if that has ended."""
         for last in (False, True):
-            line = self._line
-            if line is None or line.closed or (line.age > LIFE and not line.busy):
-                line = await self._renewed()
+            connection = self._shared
+            if (
+                connection is None
+                or connection.closed
+                or (connection.age > LIFE and not connection.busy)
+            ):
+                connection = await self._renewed()
             try:
-                return await ask(line)
+                return await work(connection)
             except ConnectionError:
                 # Redis may have closed it while nobody asked; a look-up may be
                 # repeated, as it changes nothing.
@@ -60,90 +66,94 @@ class Connections:
             except BaseException:
                 # No answer in time, or one that no healthy Redis gives: the next
                 # look-up finds out anew where Redis is.
-                line.close()
+                connection.close()
                 raise
         raise AssertionError
 
     @contextlib.asynccontextmanager
-    async def lend(self) -> AsyncIterator[Line]:
+    async def lend(self) -> AsyncIterator[RedisConnection]:
         """Lend a line to one caller; it is kept for the next if it is still good."""
-        line = self._take()
-        if line is None:
-            line = await self.open()
-        self._lent.add(line)
+        connection = self._take()
+        if connection is None:
+            connection = await self.open()
+        self._lent.add(connection)
         try:
-            yield line
+            yield connection
         except BaseException:
-            line.close()
+            connection.close()
             raise
         finally:
-            self._lent.discard(line)
-            if line.busy or self.closed or len(self._idle) >= MOST_IDLE:
-                line.close()
-            elif not line.closed:
-                self._idle.append(line)
+            self._lent.discard(connection)
+            if connection.busy or self.closed or len(self._idle) >= MOST_IDLE:
+                connection.close()
+            elif not connection.closed:
+                self._idle.append(connection)
 
-    async def call(self, work: Callable[[Line], Awaitable[T]]) -> T:
+    async def call(self, work: Callable[[RedisConnection], Awaitable[T]]) -> T:
         """Work on a line of one's own; once more where a kept one was dead."""
         for last in (False, True):
             fresh = not self._idle
             try:
-                async with self.lend() as line:
-                    return await work(line)
+                async with self.lend() as connection:
+                    return await work(connection)
             except ConnectionError:
                 if last or fresh:
                     raise
                 self._drop_idle()
         raise AssertionError
 
-    async def open(self) -> Line:
+    async def open(self) -> RedisConnection:
         """Open one more connection to the server.
 
         Raises:
             StoreUnavailable: all of them were closed meanwhile.
         """
-        line = await open_line(self.client)
+        connection = await open_connection(self.client)
         try:
-            await self._greet(line)
+            await self._greet(connection)
         except BaseException:
-            line.close()
+            connection.close()
             raise
         if self.closed:
-            line.close()
+            connection.close()
             raise StoreUnavailable(CHANGED)
-        return line
+        return connection
 
     def close(self) -> None:
         """Close every line at once; who waits on one hears that it has ended."""
         self.closed = True
         self.gone.set()
-        if self._line is not None:
-            self._line.close()
+        if self._shared is not None:
+            self._shared.close()
         self._drop_idle()
-        for line in tuple(self._lent):
-            line.close()
+        for connection in tuple(self._lent):
+            connection.close()
 
     async def disconnect(self) -> None:
         """Let go of what the library holds for this server."""
         with contextlib.suppress(RedisError, OSError):
             await self.client.aclose()
 
-    async def _renewed(self) -> Line:
+    async def _renewed(self) -> RedisConnection:
         async with self._opening:
-            line = self._line
-            if line is None or line.closed or (line.age > LIFE and not line.busy):
+            connection = self._shared
+            if (
+                connection is None
+                or connection.closed
+                or (connection.age > LIFE and not connection.busy)
+            ):
                 new = await self.open()
-                if line is not None:
-                    line.close()
-                self._line = line = new
-            return line
+                if connection is not None:
+                    connection.close()
+                self._shared = connection = new
+            return connection
 
-    def _take(self) -> Line | None:
+    def _take(self) -> RedisConnection | None:
         while self._idle:
-            line = self._idle.pop()
-            if not line.closed and line.age <= LIFE:
-                return line
-            line.close()
+            connection = self._idle.pop()
+            if not connection.closed and connection.age <= LIFE:
+                return connection
+            connection.close()
         return None
 
     def _drop_idle(self) -> None:

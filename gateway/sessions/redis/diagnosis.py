@@ -7,10 +7,10 @@ from typing import Final
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, ResponseError
 
-from gateway.sessions.redis.connect import make_server, open_line
+from gateway.sessions.redis.connect import make_server, open_connection
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.sentinel import LEAST_DOWN_AFTER, SentinelSupervisor
-from gateway.sessions.redis.supervisor import Supervisor, ask_replication
+from gateway.sessions.redis.supervisor import Supervisor, query_replication
 from gateway.sessions.redis.url import RedisAddress
 
 READS_WHEN_DOWN: Final = "cluster-allow-reads-when-down"
@@ -37,10 +37,10 @@ async def server_warnings(
     by_sentinel = sentinel is not None
     async with Patience(patience):
         connections = await supervisor.wait_usable()
-        async with connections.lend() as line:
-            seen = await ask_replication(line)
+        async with connections.lend() as connection:
+            seen = await query_replication(connection)
             # A replica refuses it for another reason.
-            (waited,) = await line.ask_all([("WAIT", 0, 1)])
+            (waited,) = await connection.execute_all([("WAIT", 0, 1)])
             may_wait = not isinstance(waited, NoPermissionError)
     if seen is None:
         yield StoreWarning(
@@ -83,13 +83,13 @@ async def cluster_warnings(
         place = (node.host, int(node.port))
         name = f"{node.host}:{node.port}"
         async with Patience(patience):
-            line = await open_line(make_server(address, patience, place))
+            connection = await open_connection(make_server(address, patience, place))
             try:
-                answers = await line.ask_all(
+                answers = await connection.execute_all(
                     [("CONFIG", "GET", READS_WHEN_DOWN), ("WAIT", 0, 1)]
                 )
             finally:
-                line.close()
+                connection.close()
         setting, waited = answers
         if isinstance(setting, ResponseError):
             yield StoreWarning(

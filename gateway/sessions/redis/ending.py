@@ -8,13 +8,13 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session, parse_record, serialise
-from gateway.sessions.redis.hold import Ask
-from gateway.sessions.redis.line import Command
+from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.record_keys import (
     COMPARE_AND_SET,
     ENDED_CHANNEL,
     record_key,
 )
+from gateway.sessions.redis.redis_connection import Command
 from gateway.sessions.store import KEPT_AFTER_END, ended_session
 
 ATTEMPTS: Final = 8
@@ -32,19 +32,19 @@ class Ending:
         return session.last_seen_at if self.moment is None else self.moment
 
 
-async def end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
+async def end_on(execute: Execute, key: str, ending: Ending) -> Session | None:
     """End a session whatever others write to it meanwhile; give what was there.
 
     One that has ended is written again as it is: so what waits for the replicas waits
     for whoever ended it.
     """
     for _ in range(ATTEMPTS):
-        (raw,) = await ask("MGET", record_key(key))
+        (raw,) = await execute("MGET", record_key(key))
         session = None if raw is None else parse_record(raw)
         if raw is None or not isinstance(session, Session):
             return None
         if not session.active:
-            await ask(*compare_and_set(key, raw, raw, 0, b""))
+            await execute(*compare_and_set(key, raw, raw, 0, b""))
             return session
         now = ending.at(session)
         try:
@@ -54,13 +54,13 @@ async def end_on(ask: Ask, key: str, ending: Ending) -> Session | None:
         keep = milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
         message = orjson.dumps({"key": key, "reason": ending.reason, "at": now})
         try:
-            done = await ask(*compare_and_set(key, raw, written, keep, message))
+            done = await execute(*compare_and_set(key, raw, written, keep, message))
         except ResponseError as error:
             # Redis before 7 reports it in the words of the script.
             if not (isinstance(error, OutOfMemoryError) or "OOM" in str(error)):
                 raise
             # Redis has no memory left for it. It may still delete.
-            done = await ask(*compare_and_set(key, raw, b"", 0, message))
+            done = await execute(*compare_and_set(key, raw, b"", 0, message))
         if done:
             return session
     raise StoreUnavailable("the session kept changing while it was to be ended")

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Replication
-from gateway.sessions.redis.supervisor import Supervisor, ask_replication
+from gateway.sessions.redis.supervisor import Supervisor, query_replication
 
 # Seconds for which a write is held at most while a switch is under way: longer than
 # a planned one takes to be named, and what a person waits for at a button.
@@ -30,9 +30,9 @@ SETTLE: Final = 0.3
 ALONE: Final = Replication(role="master", replid="")
 
 # Sends one command on one connection, and gives its answer.
-Ask: TypeAlias = Callable[..., Awaitable[Any]]
+Execute: TypeAlias = Callable[..., Awaitable[Any]]
 T = TypeVar("T")
-Write: TypeAlias = Callable[[Ask], Awaitable[T]]
+Write: TypeAlias = Callable[[Execute], Awaitable[T]]
 
 
 class NotHeld(StoreUnavailable):
@@ -71,12 +71,12 @@ async def hold(supervisor: Supervisor, write: Write[T], *, patience: float) -> T
 async def _once(supervisor: Supervisor, write: Write[T]) -> T:
     connections = await supervisor.wait_usable()
 
-    async def on(line: Line) -> T:
-        answer = await write(line.ask)
-        seen = await ask_replication(line) or ALONE
+    async def on(connection: RedisConnection) -> T:
+        answer = await write(connection.execute)
+        seen = await query_replication(connection) or ALONE
         needed = supervisor.needed(seen)
         # It says how many have all that this connection has written.
-        have = await line.ask("WAIT", needed, WAIT) if needed else 0
+        have = await connection.execute("WAIT", needed, WAIT) if needed else 0
         await supervisor.confirm(connections)
         _judge(supervisor, connections, seen, needed, have)
         return answer

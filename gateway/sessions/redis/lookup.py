@@ -49,7 +49,7 @@ class Lookups(Generic[K, R, T]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._overdue: asyncio.TimerHandle | None = None
 
-    def ask(self, key: K) -> asyncio.Future[T]:
+    def load(self, key: K) -> asyncio.Future[T]:
         """Give a future of the answer; it fails with StoreUnavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()

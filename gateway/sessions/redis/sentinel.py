@@ -13,11 +13,11 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connect import make_sentinel, make_server, refuses
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Opinion, Place, Replication
 from gateway.sessions.redis.sentinel_link import POLL, SentinelLink
-from gateway.sessions.redis.supervisor import LEASE, Supervisor, ask_replication
+from gateway.sessions.redis.supervisor import LEASE, Supervisor, query_replication
 
 # Seconds. A master that was just named has the word of who made it one: the failover
 # had a majority, and the next one cannot follow at once.
@@ -184,7 +184,7 @@ class SentinelSupervisor(Supervisor):
 
     # the master
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, connection: RedisConnection) -> None:
         """Take every line: which server it leads to is by the Sentinels' word."""
 
     async def _watch_master(self) -> None:
@@ -198,8 +198,8 @@ class SentinelSupervisor(Supervisor):
                 replid, watched = "", connections
             asked = asyncio.get_running_loop().time()
             try:
-                async with Patience(LEASE), connections.lend() as line:
-                    seen = await ask_replication(line)
+                async with Patience(LEASE), connections.lend() as connection:
+                    seen = await query_replication(connection)
             except Exception as error:  # noqa: BLE001 - no lease by replicas then
                 self.failure, seen = told(error), None
             if seen is None or not self.is_current(connections):

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
-from gateway.sessions.redis.connect import open_line
-from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.connect import open_connection
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Opinion, Place, read_opinion
 
 # Seconds between two questions. A lease lasts five times as long.
@@ -56,27 +56,27 @@ class SentinelLink:
 
     async def poll_always(self) -> None:
         """Ask until it is cancelled."""
-        line: Line | None = None
+        connection: RedisConnection | None = None
         turn = 0
         try:
             while True:
                 try:
                     async with Patience(ANSWER):
-                        if line is None or line.closed:
-                            line = await self._connected()
-                        await self._ask(line, turn)
+                        if connection is None or connection.closed:
+                            connection = await self._connected()
+                        await self._query(connection, turn)
                         turn += 1
                 except Exception as error:  # noqa: BLE001 - asked until it answers
-                    if line is not None:
-                        line.close()
+                    if connection is not None:
+                        connection.close()
                     self.failure = told(error)
                     if isinstance(error, StoreUnavailable):
                         self.failure = str(error)
                     self._on_failure()
                 await self._pause()
         finally:
-            if line is not None:
-                line.close()
+            if connection is not None:
+                connection.close()
             with contextlib.suppress(RedisError, OSError):
                 await self._client.aclose()
 
@@ -107,28 +107,28 @@ class SentinelLink:
             self._on_selected()
         self.poke()
 
-    async def _connected(self) -> Line:
-        line = await open_line(self._client)
+    async def _connected(self) -> RedisConnection:
+        connection = await open_connection(self._client)
         try:
-            self.who = (await line.ask("SENTINEL", "MYID")).decode()
+            self.who = (await connection.execute("SENTINEL", "MYID")).decode()
         except ResponseError:  # an old one, or we may not ask
             self.who = f"{id(self)}"
         except BaseException:
-            line.close()
+            connection.close()
             raise
-        return line
+        return connection
 
-    async def _ask(self, line: Line, turn: int) -> None:
+    async def _query(self, connection: RedisConnection, turn: int) -> None:
         asked = asyncio.get_running_loop().time()
         name = self._service
-        questions = [
+        commands = [
             ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name),
             ("SENTINEL", "MASTER", name),
             ("SENTINEL", "REPLICAS", name),
         ]
         if turn % OTHERS_EVERY == 0:
-            questions.append(("SENTINEL", "SENTINELS", name))
-        named, master, replicas, *rest = await line.ask_all(questions)
+            commands.append(("SENTINEL", "SENTINELS", name))
+        named, master, replicas, *rest = await connection.execute_all(commands)
         opinion = read_opinion(asked, named, master, replicas)
         if opinion is None:
             why = f": {told(master)}" if isinstance(master, Exception) else ""

@@ -17,7 +17,7 @@ from gateway.sessions.redis.ending import (
     milliseconds,
 )
 from gateway.sessions.redis.endings import Endings
-from gateway.sessions.redis.hold import Ask
+from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.record_keys import (
     ADD_TO_INDEX,
@@ -78,7 +78,7 @@ class RedisStore:
 
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
         """Ask with everybody who asks in this turn of the event loop."""
-        return self._lookups.ask(key)
+        return self._lookups.load(key)
 
     def look_up(
         self,
@@ -86,7 +86,7 @@ class RedisStore:
         now: float,  # noqa: ARG002 - a record says itself until when it lives
     ) -> asyncio.Future[Session | Corrupt | None]:
         """Load the record of a token."""
-        return self._lookups.ask(held.key)
+        return self._lookups.load(held.key)
 
     def refresh(
         self,
@@ -94,7 +94,7 @@ class RedisStore:
         now: float,  # noqa: ARG002 - as above
     ) -> asyncio.Future[Session | Corrupt | None]:
         """Load the record again."""
-        return self._lookups.ask(key)
+        return self._lookups.load(key)
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:
         """Index first: a session that exists can always be found and ended.
@@ -105,11 +105,11 @@ class RedisStore:
         keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
         await self._index(key, session, now)
 
-        async def write(ask: Ask) -> bool:
-            if await ask("SET", record_key(key), raw, "NX", "PX", keep):
+        async def write(execute: Execute) -> bool:
+            if await execute("SET", record_key(key), raw, "NX", "PX", keep):
                 return True
             # Written before, on this server or on one that this one followed?
-            (there,) = await ask("MGET", record_key(key))
+            (there,) = await execute("MGET", record_key(key))
             return bool(there == raw)
 
         if not await self._client.hold(record_key(key), write):
@@ -157,9 +157,9 @@ class RedisStore:
         ended: Session | None = None
         known = False
 
-        async def write(ask: Ask) -> None:
+        async def write(execute: Execute) -> None:
             nonlocal ended, known
-            session = await end_on(ask, key, ending)
+            session = await end_on(execute, key, ending)
             if session is not None:
                 known = True
                 if session.active:
@@ -292,8 +292,8 @@ class RedisStore:
         index = identity_key(session.identity.id)
         score, oldest = session.expires_at, now - KEPT_AFTER_END
 
-        async def write(ask: Ask) -> None:
-            await ask("EVAL", ADD_TO_INDEX, 1, index, key, score, keep, oldest)
+        async def write(execute: Execute) -> None:
+            await execute("EVAL", ADD_TO_INDEX, 1, index, key, score, keep, oldest)
 
         await self._client.hold(index, write)
         await self._client.call("SET", public_id_key(session.id), key, "PX", keep)
@@ -307,7 +307,7 @@ class RedisStore:
                 self._endings.hear(key, Ending(moment, reason))
         return keys
 
-    async def _replay(self, ask: Ask | None) -> None:
+    async def _replay(self, execute: Execute | None) -> None:
         """Write on a new master what ended in the last minute and it does not have."""
         endings = self._endings.all()
         for start in range(0, len(endings), MAX_KEYS):
@@ -315,8 +315,8 @@ class RedisStore:
             names = [record_key(key) for key in batch]
             values = (
                 await self._client.fetch(names)
-                if ask is None
-                else await ask("MGET", *names)
+                if execute is None
+                else await execute("MGET", *names)
             )
             for (key, ending), raw in zip(batch.items(), values, strict=True):
                 if isinstance(raw, StoreUnavailable):
@@ -324,10 +324,10 @@ class RedisStore:
                 session = None if raw is None else parse_record(raw)
                 if not (isinstance(session, Session) and session.active):
                     continue
-                if ask is None:
+                if execute is None:
                     await self._end_held(key, ending)
                 else:
-                    await end_on(ask, key, ending)
+                    await end_on(execute, key, ending)
 
 
 def _key_in(member: bytes) -> str | None:

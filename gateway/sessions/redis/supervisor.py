@@ -27,8 +27,8 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connect import make_server
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.line import Line
 from gateway.sessions.redis.patience import Patience
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Place, Replication, read_replication
 from gateway.sessions.redis.url import RedisAddress
 
@@ -172,7 +172,7 @@ class Supervisor(abc.ABC):
     def _reopen(self) -> None: ...
 
     @abc.abstractmethod
-    async def _greet(self, line: Line) -> None: ...
+    async def _greet(self, connection: RedisConnection) -> None: ...
 
     def _adopt(self, place: Place | None, *, master: bool) -> None:
         """Take another server, or the same one anew; all connections are new.
@@ -224,8 +224,8 @@ class Supervisor(abc.ABC):
             self._wake()
 
     async def _demand_master(self, connections: Connections) -> None:
-        async with connections.lend() as line:
-            seen = await ask_replication(line)
+        async with connections.lend() as connection:
+            seen = await query_replication(connection)
         if seen is not None and seen.role != "master":
             raise StoreUnavailable(f"the server is a {seen.role}, not the master yet")
 
@@ -247,9 +247,9 @@ class Supervisor(abc.ABC):
         return task
 
 
-async def ask_replication(line: Line) -> Replication | None:
+async def query_replication(connection: RedisConnection) -> Replication | None:
     """Ask a server how it stands to others; None where we may not ask."""
     try:
-        return read_replication(await line.ask("INFO", "replication"))
+        return read_replication(await connection.execute("INFO", "replication"))
     except NoPermissionError:
         return None

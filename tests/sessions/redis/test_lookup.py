@@ -61,7 +61,7 @@ async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody():
 
 
 async def _wait(asked, key):
-    return await asked.ask(key)
+    return await asked.load(key)
 
 
 async def test_whoever_asks_later_is_asked_for_anew():
@@ -69,10 +69,10 @@ async def test_whoever_asks_later_is_asked_for_anew():
     fetch = Fetch()
     fetch.let.clear()
     asked = lookups(fetch)
-    first = asked.ask("a")
+    first = asked.load("a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    second = asked.ask("a")
+    second = asked.load("a")
     fetch.let.set()
 
     assert await first == await second == ("a", b"a")
@@ -85,7 +85,7 @@ async def test_a_failure_reaches_each_asker_as_an_error_of_his_own():
     asked = lookups(fetch)
 
     failures = await asyncio.gather(
-        asked.ask("a"), asked.ask("a"), asked.ask("b"), return_exceptions=True
+        asked.load("a"), asked.load("a"), asked.load("b"), return_exceptions=True
     )
 
     assert [str(failure) for failure in failures] == ["away"] * 3
@@ -95,7 +95,7 @@ async def test_a_failure_reaches_each_asker_as_an_error_of_his_own():
 async def test_one_bad_key_fails_alone():
     asked = lookups(Fetch())
     bad, good = await asyncio.gather(
-        asked.ask("bad"), asked.ask("a"), return_exceptions=True
+        asked.load("bad"), asked.load("a"), return_exceptions=True
     )
 
     assert isinstance(bad, StoreUnavailable)
@@ -105,22 +105,22 @@ async def test_one_bad_key_fails_alone():
 async def test_who_comes_after_too_many_is_told_at_once(monkeypatch):
     monkeypatch.setattr(redis_lookup, "MAX_WAITING", 2)
     asked = lookups(Fetch())
-    first, second, third = (asked.ask("a") for _ in range(3))
+    first, second, third = (asked.load("a") for _ in range(3))
 
     with pytest.raises(StoreUnavailable, match="too many"):
         await third
     assert await first == await second
-    assert await asked.ask("a") == ("a", b"a")
+    assert await asked.load("a") == ("a", b"a")
 
 
 async def test_closing_fails_who_waits():
     fetch = Fetch()
     fetch.let.clear()
     asked = lookups(fetch)
-    sent = asked.ask("a")
+    sent = asked.load("a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    unsent = asked.ask("b")
+    unsent = asked.load("b")
     await asked.close()
 
     for future in (sent, unsent):

@@ -9,7 +9,7 @@ import pytest
 from redis._parsers import BaseParser
 
 from gateway.sessions.redis.client import _all_on
-from gateway.sessions.redis.line import Line
+from gateway.sessions.redis.redis_connection import RedisConnection
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -21,7 +21,7 @@ class RefusedError(Exception):
 @asynccontextmanager
 async def line_to(
     script: Script, refusal: Callable[[str], Exception] = RefusedError
-) -> AsyncIterator[Line]:
+) -> AsyncIterator[RedisConnection]:
     """Open a line to a server that does as the script says, then waits."""
     over = asyncio.Event()
     served: list[asyncio.Task[None]] = []
@@ -37,12 +37,12 @@ async def line_to(
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     _, writer = await asyncio.open_connection("127.0.0.1", port)
-    line = Line(writer, refusal)
+    connection = RedisConnection(writer, refusal)
     del writer  # the line is all that keeps the connection
     try:
-        yield line
+        yield connection
     finally:
-        line.close()
+        connection.close()
         over.set()
         server.close()
         await asyncio.gather(*served)
@@ -83,26 +83,26 @@ async def within(answer: Awaitable[Any]) -> Any:
     ],
 )
 async def test_what_is_no_answer_ends_the_line_for_all(script: Script) -> None:
-    async with line_to(script) as line:
-        answers = [line.ask("GET", "key") for _ in range(3)]
+    async with line_to(script) as connection:
+        answers = [connection.execute("GET", "key") for _ in range(3)]
 
         for answer in answers:
             with pytest.raises(ConnectionError):
                 await within(answer)
 
-        assert line.closed
+        assert connection.closed
         with pytest.raises(ConnectionError):
-            await within(line.ask("GET", "key"))
+            await within(connection.execute("GET", "key"))
 
 
 async def test_an_answer_that_nobody_asked_for_ends_the_line() -> None:
-    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as line:
-        assert await within(line.ask("GET", "key")) == b"a"
+    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as connection:
+        assert await within(connection.execute("GET", "key")) == b"a"
 
         # The second came with the first, or comes before this one's.
         with pytest.raises(ConnectionError):
-            await within(line.ask("GET", "key"))
-            await within(line.ask("GET", "key"))
+            await within(connection.execute("GET", "key"))
+            await within(connection.execute("GET", "key"))
 
 
 async def test_each_question_gets_its_own_answer() -> None:
@@ -114,28 +114,30 @@ async def test_each_question_gets_its_own_answer() -> None:
             writer.write(piece)
             await writer.drain()
 
-    async with line_to(script) as line:
-        one, two, three = (line.ask("GET", name) for name in ("one", "two", "three"))
+    async with line_to(script) as connection:
+        one, two, three = (
+            connection.execute("GET", name) for name in ("one", "two", "three")
+        )
 
         assert await within(one) == b"a"
         with pytest.raises(RefusedError, match="ERR no"):
             await within(two)
         assert await within(three) == [b"c", None]
-        assert not line.closed
+        assert not connection.closed
 
 
 async def test_who_stops_waiting_takes_nobody_elses_answer() -> None:
-    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as line:
-        left, stays = line.ask("GET", "x"), line.ask("GET", "key")
+    async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as connection:
+        left, stays = connection.execute("GET", "x"), connection.execute("GET", "key")
         left.cancel()
 
         assert await within(stays) == b"b"
 
 
 async def test_closing_tells_who_waits() -> None:
-    async with line_to(saying()) as line:
-        answer = line.ask("GET", "key")
-        line.close()
+    async with line_to(saying()) as connection:
+        answer = connection.execute("GET", "key")
+        connection.close()
 
         with pytest.raises(ConnectionError):
             await within(answer)
@@ -156,41 +158,41 @@ THREE = [("GET", "one"), ("GETRANGE", "two", 0, 16), ("PTTL", "key")]
 async def test_several_questions_have_all_their_answers_or_none(
     script: Script,
 ) -> None:
-    async with line_to(script) as line:
+    async with line_to(script) as connection:
         with pytest.raises(ConnectionError):
-            await within(line.ask_all(THREE))
+            await within(connection.execute_all(THREE))
 
-        assert line.closed
+        assert connection.closed
         with pytest.raises(ConnectionError):
-            await within(line.ask_all(THREE))
+            await within(connection.execute_all(THREE))
 
 
 async def test_a_refusal_is_the_answer_to_its_own_question() -> None:
     pieces = (b"$1\r\na\r\n-ERR", b" no\r\n", b":-2\r\n$1\r\nb\r\n")
-    async with line_to(saying(*pieces)) as line:
-        several, alone = line.ask_all(THREE), line.ask("GET", "key")
+    async with line_to(saying(*pieces)) as connection:
+        several, alone = connection.execute_all(THREE), connection.execute("GET", "key")
 
         one, refusal, ttl = await within(several)
 
         assert (one, ttl) == (b"a", -2)
         assert isinstance(refusal, RefusedError)
         assert await within(alone) == b"b"
-        assert not line.closed
+        assert not connection.closed
 
 
 async def test_who_stops_waiting_for_several_takes_nobody_elses_answers() -> None:
     pieces = (b":1\r\n:2\r\n", b":3\r\n$1\r\nb\r\n")
-    async with line_to(saying(*pieces)) as line:
-        left, stays = line.ask_all(THREE), line.ask("GET", "key")
+    async with line_to(saying(*pieces)) as connection:
+        left, stays = connection.execute_all(THREE), connection.execute("GET", "key")
         left.cancel()
 
         assert await within(stays) == b"b"
 
 
 async def test_closing_tells_who_waits_for_several() -> None:
-    async with line_to(saying()) as line:
-        answers = line.ask_all(THREE)
-        line.close()
+    async with line_to(saying()) as connection:
+        answers = connection.execute_all(THREE)
+        connection.close()
 
         with pytest.raises(ConnectionError):
             await within(answers)
@@ -210,9 +212,9 @@ async def test_a_line_on_which_no_healthy_redis_answers_is_given_up(
     said: bytes, kept: bool
 ) -> None:
     script = saying(said + b"\r\n:1\r\n:2\r\n")
-    async with line_to(script, BaseParser.parse_error) as line:
-        refusal, *others = await within(_all_on(line, THREE))
+    async with line_to(script, BaseParser.parse_error) as connection:
+        refusal, *others = await within(_all_on(connection, THREE))
 
         assert isinstance(refusal, Exception)
         assert others == [1, 2]
-        assert line.closed is not kept
+        assert connection.closed is not kept

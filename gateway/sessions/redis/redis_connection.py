@@ -17,7 +17,7 @@ Command: TypeAlias = tuple[str | bytes | float, ...]
 """A command and its arguments; the first of them is the key."""
 
 
-class Line(asyncio.Protocol):
+class RedisConnection(asyncio.Protocol):
     """A connection that is open; made of its writer, whose transport the line takes."""
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Line(asyncio.Protocol):
         """Whether an answer is still to come."""
         return bool(self._waiting)
 
-    def ask(self, *command: str | bytes | float) -> asyncio.Future[Any]:
+    def execute(self, *command: str | bytes | float) -> asyncio.Future[Any]:
         """Send a command; the future is its answer.
 
         Fails with ConnectionError when the connection ends before, and with a
@@ -71,11 +71,11 @@ class Line(asyncio.Protocol):
         self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type] # its stub takes one word
         return answer
 
-    def ask_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+    def execute_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
         """Send one or more commands in one write; the future is all their answers.
 
         A refusal is the answer to its command and fails no other; the connection's
-        end fails them all, as with `ask`.
+        end fails them all, as with `execute`.
         """
         answers = self._loop.create_future()
         if self.closed:
