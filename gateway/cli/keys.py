@@ -22,13 +22,13 @@ from gateway.tokens.key_files import (
 from gateway.tokens.key_files import retire as retire_key
 from gateway.tokens.ring import (
     ClockBehind,
+    InUse,
     KeyState,
-    MayGo,
-    NotYet,
+    NotYetInUse,
+    NotYetRetirable,
     OnlyKey,
+    Retirable,
     Retirement,
-    Signs,
-    Waits,
     plan_retirement,
     signs_from,
 )
@@ -144,23 +144,23 @@ def retire(
 
 def _refuse_unless_safe(plan: Retirement, *, force: bool, leaked: bool) -> None:
     match plan:
-        case MayGo():
+        case Retirable():
             return
         case OnlyKey():
             raise KeysError(["it is the only key; first run: gateway keys new"])
         case _ if leaked:
             return
-        case NotYet() if force:
+        case NotYetRetirable() if force:
             return
-        case NotYet(safe_at=safe_at):
+        case NotYetRetirable(safe_at=safe_at):
             why = f"tokens that it signed may live; safe from {_utc(safe_at)}"
             raise KeysError([f"{why} (--force: now)"])
-        case Signs(until=None):
+        case InUse(until=None):
             raise KeysError(["it signs; first run: gateway keys new"])
-        case Signs(until=until):
+        case InUse(until=until):
             why = f"it signs; its successor takes over at {_utc(until or 0.0)}"
             raise KeysError([f"{why} (--leaked: now)"])
-        case Waits():
+        case NotYetInUse():
             why = "it waits to sign; a gateway whose clock is ahead signs with it now"
             raise KeysError([f"{why} (--leaked: all the same)"])
         case ClockBehind():

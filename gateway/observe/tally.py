@@ -28,7 +28,7 @@ class Across(StrEnum):
     """How the values of several processes become one."""
 
     SUM = "sum"
-    LEAST = "least"
+    MIN = "min"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +151,20 @@ RELOAD_OK: Final = Family(
     "gateway_config_last_reload_successful",
     "Whether the last configuration that was read is the one that serves.",
     Kind.GAUGE,
-    across=Across.LEAST,
+    across=Across.MIN,
 )
 RELOAD_TIME: Final = Family(
     "gateway_config_last_reload_success_timestamp_seconds",
     "When the configuration that serves was loaded.",
     Kind.GAUGE,
-    across=Across.LEAST,
+    across=Across.MIN,
 )
 BUILD: Final = Family(
     "gateway_build_info",
     "The version that runs; always 1.",
     Kind.GAUGE,
     ("version", "python"),
-    across=Across.LEAST,
+    across=Across.MIN,
 )
 FAMILIES: Final = (
     REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS,
@@ -198,7 +198,7 @@ class Tally:
                 match family.across:
                     case Across.SUM:
                         numbers[labels] = numbers.get(labels, 0) + value
-                    case Across.LEAST:
+                    case Across.MIN:
                         numbers[labels] = min(numbers.get(labels, value), value)
 
     def forget_gauges(self) -> None:

@@ -91,7 +91,7 @@ class RouteTable:
                 break
         else:
             return _NO_ROUTE
-        entry = leaf.pick(method, preflight_method)
+        entry = leaf.select(method, preflight_method)
         if entry is None:
             return MethodNotAllowed(allowed=leaf.allowed())
         answer = self._answers.get(entry.route.id)
@@ -115,7 +115,7 @@ class RouteTable:
         ]
         if not leaves:
             return ()
-        winner = leaves[0].pick(method, preflight_method)
+        winner = leaves[0].select(method, preflight_method)
         nearest = leaves[0].entries()
         rivals = [entry for leaf in leaves for entry in leaf.entries()]
         if winner is not None:

@@ -53,7 +53,7 @@ class Leaf:
                 self.passing[method] = entry
         return None
 
-    def pick(self, method: str, preflight_method: str | None) -> Entry | None:
+    def select(self, method: str, preflight_method: str | None) -> Entry | None:
         """Find who takes a method: who names it, else who takes any.
 
         HEAD is taken by who takes GET (RFC 9110, section 9.3.2). OPTIONS that

@@ -20,7 +20,7 @@ from gateway.tokens.material import BadMaterial, generate, read_pem, read_secret
 from gateway.tokens.ring import (
     Algorithm,
     KeyRing,
-    MayGo,
+    Retirable,
     SigningKey,
     plan_retirement,
 )
@@ -220,7 +220,7 @@ def _still_needed(
     for key in gone:
         ring = KeyRing((*keys, key), chosen)
         plan = plan_retirement(ring, key.kid, now=now, lifetime=lifetime)
-        if key.kid in retired and plan != MayGo():
+        if key.kid in retired and plan != Retirable():
             kept.append(key)
     return kept
 

@@ -128,26 +128,26 @@ def signs_from(key: SigningKey) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class MayGo:
+class Retirable:
     """No living token needs the key."""
 
 
 @dataclass(frozen=True, slots=True)
-class NotYet:
+class NotYetRetirable:
     """The key no longer signs; its tokens may live until `safe_at` (epoch seconds)."""
 
     safe_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class InUse:
     """The key signs. `until`: when a younger one takes over; None: there is none."""
 
     until: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class NotYetInUse:
     """The key is published and signs later; by a clock further ahead, already now."""
 
 
@@ -161,7 +161,9 @@ class ClockBehind:
     """A key was made later than `now`: this clock cannot say which key signs."""
 
 
-Retirement: TypeAlias = MayGo | NotYet | Signs | Waits | OnlyKey | ClockBehind
+Retirement: TypeAlias = (
+    Retirable | NotYetRetirable | InUse | NotYetInUse | OnlyKey | ClockBehind
+)
 
 
 def plan_retirement(
@@ -194,12 +196,12 @@ def plan_retirement(
         successors = mine[: mine.index(key)]
         match ring.state(kid, now):
             case KeyState.SIGNING:
-                return Signs(until=min(map(signs_from, successors), default=None))
+                return InUse(until=min(map(signs_from, successors), default=None))
             case KeyState.NEXT:
-                return Waits()
+                return NotYetInUse()
             case KeyState.PUBLISHED:
                 pass
             case never:
                 assert_never(never)
     safe_at = min(map(signs_from, successors)) + lifetime + CLOCK_LEEWAY
-    return MayGo() if now >= safe_at else NotYet(safe_at)
+    return Retirable() if now >= safe_at else NotYetRetirable(safe_at)

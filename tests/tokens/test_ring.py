@@ -16,12 +16,12 @@ from gateway.tokens.ring import (
     JWKS_MAX_AGE,
     PUBLICATION_DELAY,
     ClockBehind,
+    InUse,
     KeyState,
-    MayGo,
-    NotYet,
+    NotYetInUse,
+    NotYetRetirable,
     OnlyKey,
-    Signs,
-    Waits,
+    Retirable,
     plan_retirement,
 )
 from tests.tokens.subjects import make_session, minted, numbered
@@ -115,11 +115,11 @@ SAFE = T + PUBLICATION_DELAY + LIFETIME + CLOCK_LEEWAY
 @pytest.mark.parametrize(
     ("number", "now", "plan"),
     [
-        pytest.param(0, T + 1, Signs(T + PUBLICATION_DELAY), id="it still signs"),
-        pytest.param(0, SAFE - 1, NotYet(SAFE), id="its tokens live"),
-        pytest.param(0, SAFE, MayGo(), id="its tokens are over"),
-        pytest.param(1, T + 1, Waits(), id="it waits to sign"),
-        pytest.param(1, SAFE, Signs(None), id="it signs"),
+        pytest.param(0, T + 1, InUse(T + PUBLICATION_DELAY), id="it still signs"),
+        pytest.param(0, SAFE - 1, NotYetRetirable(SAFE), id="its tokens live"),
+        pytest.param(0, SAFE, Retirable(), id="its tokens are over"),
+        pytest.param(1, T + 1, NotYetInUse(), id="it waits to sign"),
+        pytest.param(1, SAFE, InUse(None), id="it signs"),
         pytest.param(0, T - 61, ClockBehind(), id="an old key by a clock set back"),
         pytest.param(1, T - 61, ClockBehind(), id="a new key by a clock set back"),
     ],
@@ -145,8 +145,8 @@ def test_a_key_of_another_algorithm_goes_once_the_change_is_over() -> None:
 
     early = plan_retirement(both, _OTHER.kid, now=SAFE - 1, lifetime=60)
 
-    assert early == NotYet(SAFE)
-    assert plan_retirement(both, _OTHER.kid, now=SAFE, lifetime=60) == MayGo()
+    assert early == NotYetRetirable(SAFE)
+    assert plan_retirement(both, _OTHER.kid, now=SAFE, lifetime=60) == Retirable()
 
 
 @given(
@@ -164,7 +164,7 @@ def test_no_clock_that_was_set_back_lets_the_signing_key_go(
 
     plan = plan_retirement(made, signing, now=now - behind, lifetime=60)
 
-    assert not isinstance(plan, MayGo | NotYet)
+    assert not isinstance(plan, Retirable | NotYetRetirable)
 
 
 # The whole of it, in simulated time
@@ -229,7 +229,7 @@ def test_no_request_is_refused_during_a_rotation(
                 replicas[index].ring = ring(old, young)
         if now >= gone_at and len(replicas[0].ring.keys) == 2:
             plan = plan_retirement(replicas[0].ring, old.kid, now=now, lifetime=60)
-            assert plan == MayGo()
+            assert plan == Retirable()
             for minter in replicas:
                 minter.ring = ring(young)
         for minter in replicas:

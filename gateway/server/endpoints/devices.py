@@ -42,7 +42,7 @@ def device_name(user_agent: str) -> str:
 
 
 def is_mobile(user_agent: str) -> bool:
-    """Tell whether it is a telephone or tablet, as far as it says so."""
+    """Return whether the User-Agent names a phone or tablet."""
     return _first(_SYSTEMS, user_agent) in _MOBILE
 
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 from gateway.sessions.formats.codecs import Codec
 from gateway.sessions.formats.id_pattern import IdPattern, compile_id_pattern
 from gateway.sessions.formats.key_template import IdKey, parse_id_key, parse_path_key
-from gateway.sessions.formats.paths import Path, Places, parse_path
-from gateway.sessions.formats.profile import CookieValue, Moment, Profile, Then, Unit
+from gateway.sessions.formats.paths import FallbackPaths, Path, parse_path
+from gateway.sessions.formats.profile import CookieValue, Profile, Then, TimeField, Unit
 from gateway.sessions.formats.profiles import (
     DEFAULTS,
     LIBRARIES,
@@ -80,8 +80,8 @@ class _Compiler:
             "max_bytes": self._max_bytes(),
             "identity": self._identity(),
             "traits": self._traits(),
-            **{name: self._places(name) for name in _PLACES},
-            "deny": self._places("deny").paths,
+            **{name: self._paths(name) for name in _PLACES},
+            "deny": self._paths("deny").paths,
             "expires": self._expires(),
             "created": self._created(),
             "allow_no_ttl": self._findings.flag(
@@ -239,53 +239,53 @@ class _Compiler:
 
     # what it says
 
-    def _identity(self) -> Places:
+    def _identity(self) -> FallbackPaths:
         where = ("profile", "identity")
         if self._said.get("identity") is None:
             told = "missing: say where the session names who is signed in"
             self._findings.refuse(where, told)
-        return self._places("identity")
+        return self._paths("identity")
 
-    def _traits(self) -> tuple[tuple[str, Places], ...]:
+    def _traits(self) -> tuple[tuple[str, FallbackPaths], ...]:
         where: Where = ("profile", "traits")
         said = self._said.get("traits") or {}
         if not isinstance(said, Mapping):
             self._findings.refuse(where, "expected a mapping from names to paths")
             return ()
-        found = [(name, self._places(name)) for name in ("email", "name")]
+        found = [(name, self._paths(name)) for name in ("email", "name")]
         found += [
-            (str(name), self._places_in((*where, str(name)), paths))
+            (str(name), self._paths_in((*where, str(name)), paths))
             for name, paths in said.items()
         ]
-        return tuple((name, places) for name, places in found if places)
+        return tuple((name, paths) for name, paths in found if paths)
 
-    def _places(self, name: str) -> Places:
-        return self._places_in(("profile", name), self._said.get(name))
+    def _paths(self, name: str) -> FallbackPaths:
+        return self._paths_in(("profile", name), self._said.get(name))
 
-    def _places_in(self, where: Where, said: object) -> Places:
+    def _paths_in(self, where: Where, said: object) -> FallbackPaths:
         texts = several(said)
         if len(texts) > MAX_PLACES:
             self._findings.refuse(where, f"at most {MAX_PLACES} paths")
         found = [self._findings.read(where, each, text(parse_path)) for each in texts]
-        return Places(tuple(path for path in found if path is not None))
+        return FallbackPaths(tuple(path for path in found if path is not None))
 
     # how long
 
-    def _expires(self) -> Moment | None:
+    def _expires(self) -> TimeField | None:
         said = self._said["expires"]
         if said == "ttl":
             return None
         if isinstance(said, Mapping):
-            return self._moment(("profile", "expires"), said)
+            return self._time_field(("profile", "expires"), said)
         told = "expected ttl, or a mapping of path and unit"
         self._findings.refuse(("profile", "expires"), told)
         return None
 
-    def _created(self) -> Moment | None:
+    def _created(self) -> TimeField | None:
         said = self._said.get("created")
-        return None if said is None else self._moment(("profile", "created"), said)
+        return None if said is None else self._time_field(("profile", "created"), said)
 
-    def _moment(self, where: Where, said: Any) -> Moment | None:
+    def _time_field(self, where: Where, said: Any) -> TimeField | None:
         if not self._findings.mapping(where, said, ("path", "unit", "plus")):
             return None
         read = self._findings.read
@@ -297,7 +297,7 @@ class _Compiler:
             return None
         if path is None or unit is None:
             return None
-        return Moment(path=path, unit=unit, plus=float(min(plus, LATEST)))
+        return TimeField(path=path, unit=unit, plus=float(min(plus, LATEST)))
 
 
 _PLACES: Final = ("roles", "tenants", "active_tenant", "ip_address", "user_agent")

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any, Final
 
 from gateway.sessions.formats.codecs import Unreadable
-from gateway.sessions.formats.paths import ABSENT, Places
+from gateway.sessions.formats.paths import ABSENT, FallbackPaths
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.members import MAX_ID_CHARS
 from gateway.sessions.record import Device, Tenant
@@ -35,7 +35,7 @@ def read_name(value: object, where: str) -> str | None:
 
 
 def read_traits(
-    wanted: Sequence[tuple[str, Places]], record: object, then: object
+    wanted: Sequence[tuple[str, FallbackPaths]], record: object, then: object
 ) -> dict[str, Any]:
     """Take what can be said in a header; what cannot is left out, not refused."""
     found: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def read_traits(
     return found
 
 
-def read_roles(where: Places, record: object, then: object) -> tuple[str, ...]:
+def read_roles(where: FallbackPaths, record: object, then: object) -> tuple[str, ...]:
     """Take a list of names, or text with commas; each once, in its order."""
     value, path = where.find(record, then)
     if value is ABSENT:
@@ -70,7 +70,9 @@ def read_roles(where: Places, record: object, then: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(role for role in roles if role is not None))
 
 
-def read_tenants(where: Places, record: object, then: object) -> dict[str, Tenant]:
+def read_tenants(
+    where: FallbackPaths, record: object, then: object
+) -> dict[str, Tenant]:
     """Take memberships: {id: {name, role}}, or a list of {id, name, role}."""
     value, path = where.find(record, then)
     if value is ABSENT:

@@ -51,7 +51,7 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class FallbackPaths:
     """Where one fact may be: the first place whose top member exists decides.
 
     So `$.passport.user` before `$.user.id` never falls through to the second
@@ -96,9 +96,9 @@ def parse_path(text: str) -> Path:
     return Path(text, found["root"] == "$then", steps)
 
 
-def places(*texts: str) -> Places:
+def fallback_paths(*texts: str) -> FallbackPaths:
     """Read paths, the one that is to be asked first in front."""
-    return Places(tuple(parse_path(text) for text in texts))
+    return FallbackPaths(tuple(parse_path(text) for text in texts))
 
 
 def _has_top(root: object, step: Step) -> bool:

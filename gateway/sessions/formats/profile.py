@@ -11,7 +11,7 @@ from enum import StrEnum
 from gateway.sessions.formats.codecs import Codec
 from gateway.sessions.formats.id_pattern import IdPattern
 from gateway.sessions.formats.key_template import IdKey, PathKey, acl_pattern
-from gateway.sessions.formats.paths import ABSENT, Path, Places
+from gateway.sessions.formats.paths import ABSENT, FallbackPaths, Path
 from gateway.sessions.formats.signatures import Verifier
 from gateway.sessions.timestamps import LATEST, parse_timestamp
 
@@ -33,7 +33,7 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class TimeField:
     """A time in the record, and seconds to add to it."""
 
     path: Path
@@ -90,18 +90,18 @@ class Profile:
     max_bytes: int
 
     # what it says
-    identity: Places
-    traits: tuple[tuple[str, Places], ...]
-    roles: Places
-    tenants: Places
-    active_tenant: Places
-    ip_address: Places
-    user_agent: Places
+    identity: FallbackPaths
+    traits: tuple[tuple[str, FallbackPaths], ...]
+    roles: FallbackPaths
+    tenants: FallbackPaths
+    active_tenant: FallbackPaths
+    ip_address: FallbackPaths
+    user_agent: FallbackPaths
     deny: tuple[Path, ...]
 
     # how long it lives; `expires` None: as long as the key does
-    expires: Moment | None
-    created: Moment | None
+    expires: TimeField | None
+    created: TimeField | None
     allow_no_ttl: bool
 
     # headers, folded, by which the library would take another session than the cookie's

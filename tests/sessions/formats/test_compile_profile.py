@@ -285,13 +285,13 @@ def test_everything_wrong_is_told_at_once_and_near_names_are_given():
     with pytest.raises(FormatRefused) as refused:
         compile_format(settings(profile={"role": "$.r", "id": ".*", "identity": "x"}))
 
-    places = {finding.where: finding for finding in refused.value.findings}
-    assert set(places) == {
+    fallback_paths = {finding.where: finding for finding in refused.value.findings}
+    assert set(fallback_paths) == {
         ("profile", "role"),
         ("profile", "id"),
         ("profile", "identity"),
     }
-    assert places["profile", "role"].hint == 'did you mean "roles"?'
+    assert fallback_paths["profile", "role"].hint == 'did you mean "roles"?'
 
 
 def test_secrets_print_nowhere():

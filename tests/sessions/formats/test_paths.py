@@ -2,7 +2,12 @@
 
 import pytest
 
-from gateway.sessions.formats.paths import ABSENT, Places, parse_path, places
+from gateway.sessions.formats.paths import (
+    ABSENT,
+    FallbackPaths,
+    fallback_paths,
+    parse_path,
+)
 
 RECORD = {"a": {"b": [{"c": "d"}, None]}, "n": None, "list": ["x"]}
 
@@ -58,7 +63,7 @@ def test_a_path_leads_to_one_place(text, found):
 
 
 def test_the_first_place_whose_top_is_there_decides():
-    where = places("$.passport.user.id", "$.passport.user", "$.user.id")
+    where = fallback_paths("$.passport.user.id", "$.passport.user", "$.user.id")
 
     assert where.find({"passport": {"user": "p"}, "user": {"id": "u"}}) == (
         "p",
@@ -71,12 +76,12 @@ def test_the_first_place_whose_top_is_there_decides():
 
 
 def test_no_place_finds_nothing():
-    assert not Places()
-    assert Places().find({"a": 1}) == (ABSENT, "")
+    assert not FallbackPaths()
+    assert FallbackPaths().find({"a": 1}) == (ABSENT, "")
     assert repr(ABSENT) == "ABSENT"
     assert not ABSENT
 
 
 def test_a_list_has_a_top_too():
-    assert places("$[1]", "$[0]").find(["a"]) == ("a", "$[0]")
-    assert places("$[0]").find([None])[0] is ABSENT
+    assert fallback_paths("$[1]", "$[0]").find(["a"]) == ("a", "$[0]")
+    assert fallback_paths("$[0]").find([None])[0] is ABSENT

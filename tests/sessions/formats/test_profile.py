@@ -8,7 +8,7 @@ import pytest
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.paths import parse_path
-from gateway.sessions.formats.profile import Moment, Unit
+from gateway.sessions.formats.profile import TimeField, Unit
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.timestamps import LATEST
 from tests.servers import PATIENCE, valkey_server
@@ -35,8 +35,8 @@ from tests.sessions.formats.scenarios import SCENARIOS
     ],
 )
 def test_a_time_is_one_or_none(value, unit, found):
-    moment = Moment(path=parse_path("$.t"), unit=unit)
-    later = Moment(path=parse_path("$.t"), unit=unit, plus=1e12)
+    moment = TimeField(path=parse_path("$.t"), unit=unit)
+    later = TimeField(path=parse_path("$.t"), unit=unit, plus=1e12)
 
     assert moment.find({"t": value}) == found
     assert later.find({"t": value}) == (None if found is None else LATEST)
