@@ -35,13 +35,16 @@ class Shares:
         self.size = size
         self.total = 0
         undivided = share >= 1 or size < _TOO_SMALL
-        self._alpha = size if undivided else share / (1 - share)
+        self._alpha = None if undivided else share / (1 - share)
         self._held: dict[str, int] = {}
 
     def take(self, client: str) -> bool:
         """Take a place for `client`; return False when it has its share."""
         held = self._held.get(client, 0)
-        if held and held >= self._alpha * (self.size - self.total):
+        alpha = self._alpha
+        # Requests that wait for a connection count too, so more than all places may be
+        # taken: an undivided pool refuses none of them here.
+        if held and alpha is not None and held >= alpha * (self.size - self.total):
             return False
         self._held[client] = held + 1
         self.total += 1

@@ -26,6 +26,12 @@ def test_a_small_pool_or_a_whole_share_is_not_divided(size: int, share: float) -
     assert taken(Shares(size, share), "a", size) == size
 
 
+def test_a_pool_that_is_not_divided_refuses_no_request_that_waits() -> None:
+    """Requests that wait count too; the pool of connections has its own limit."""
+    assert taken(Shares(8, 0.5), "a", 100) == 100
+    assert taken(Shares(100, 1.0), "a", 300) == 300
+
+
 @pytest.mark.parametrize("greedy", [1, 2, 5, 9])
 def test_however_many_are_greedy_another_finds_a_place(greedy: int) -> None:
     shares = Shares(1000, 0.5)
