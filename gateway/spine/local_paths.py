@@ -44,7 +44,7 @@ class Endpoint(Enum):
 
 Methods = Mapping[str, Endpoint]
 
-_TABLE: Final[Mapping[str, Methods]] = {
+TABLE: Final[Mapping[str, Methods]] = {
     "/.gateway/jwks.json": {"GET": Endpoint.JWKS},
     WELL_KNOWN_JWKS: {"GET": Endpoint.JWKS},
     "/.gateway/logout": {"POST": Endpoint.LOGOUT},
@@ -62,7 +62,7 @@ _TABLE: Final[Mapping[str, Methods]] = {
     "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
     "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
 }
-_MEMBERS: Final[Mapping[str, Methods]] = {
+MEMBERS: Final[Mapping[str, Methods]] = {
     "/.gateway/sessions": {"DELETE": Endpoint.END_SESSION},
 }
 """Methods of one member of a collection; the last segment is its id."""
@@ -87,8 +87,8 @@ def methods_of(path: str) -> tuple[str, ...]:
 
 
 def _methods(path: str) -> Methods:
-    methods = _TABLE.get(path)
+    methods = TABLE.get(path)
     if methods is not None:
         return methods
     collection, _, member = path.rpartition("/")
-    return _MEMBERS.get(collection, _NOTHING) if member else _NOTHING
+    return MEMBERS.get(collection, _NOTHING) if member else _NOTHING

@@ -51,7 +51,7 @@ def allowed() -> dict[tuple[str, str], bool]:
     """Return the exceptions, none of them used yet."""
     lines = ALLOWED.read_text(encoding="utf-8").splitlines()
     entries = (line.split("\t", 1) for line in lines if line and line[0] != "#")
-    return {(name, text): False for name, text in entries}
+    return dict.fromkeys(entries, False)
 
 
 def main(arguments: list[str]) -> int:

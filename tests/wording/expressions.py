@@ -11,7 +11,10 @@ START: Final = r"(?:\A|\n[ ]*\n[ ]*|\n?[ ]*[*|][ ]+|\"\"\")"
 
 _TABLE: Final = (
     (r"\b(tells?|told|telling)\b", "return, log, report, send, show"),
-    (r"\b(nobody|somebody|anybody|everybody)\b", "unauthenticated, or name the subject"),
+    (
+        r"\b(nobody|somebody|anybody|everybody)\b",
+        "unauthenticated, or name the subject",
+    ),
     (r"\bwhoever\b", "anyone who"),
     (
         r"(?:START|[.;,(] ?|\b(for|to|by|lets|sends|from) )"

@@ -12,7 +12,9 @@ _FENCE = re.compile(r"^([ ]*)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?<=\n\n)(?:[ ]{4,}(?![*-] |\d+\. ).*\n)+")
 _SPAN = re.compile(r"`[^`\n]*(?:\n[^`\n]+)?`")
 _TARGET = re.compile(r"(?<=\])\([^)\s]+\)")
-_TAG = re.compile(r"<(script|style|pre|code)\b.*?</\1>|<[^>]*>|\{[{%#].*?[}%#]\}", re.DOTALL)
+_TAG = re.compile(
+    r"<(script|style|pre|code)\b.*?</\1>|<[^>]*>|\{[{%#].*?[}%#]\}", re.DOTALL
+)
 _COMMENT = re.compile(r"(?:^|(?<=\s))#+(?!!)(.*)$", re.MULTILINE)
 _LINE_START = re.compile(r"^[ ]*#+ ?", re.MULTILINE)
 _STRING = re.compile(r"[rRbBuUfF]*(\"\"\"|'''|\"|')(.*)\1\Z", re.DOTALL)

@@ -1,0 +1,114 @@
+"""What a user or an operator can do about each reason, and what each endpoint does."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.reasons import Reason
+from gateway.spine.local_paths import Endpoint
+
+ADVICE: Final[Mapping[Reason, str]] = {
+    Reason.PUBLIC: "Nothing: the route is `public`.",
+    Reason.SIGNED_IN: "Nothing: the session is valid and every requirement is met.",
+    Reason.NOT_SIGNED_IN: "Nothing: `auth-redirect` allows unauthenticated requests.",
+    Reason.PREFLIGHT: "Nothing: a CORS preflight on a route with `preflight: pass`.",
+    Reason.GATEWAY: "Nothing: an endpoint below `/.gateway` responded.",
+    Reason.NO_SESSION: "Sign in. If the user is signed in: check `sessions.cookie` (name, "
+    "domain, `Secure` over plain HTTP) and whether the browser sends the cookie.",
+    Reason.MALFORMED: "The cookie is not a session token, or is sent twice. Delete the "
+    "cookies of the site; check for a second cookie of the same name on a parent domain.",
+    Reason.BAD_SIGNATURE: "`sessions.secrets` differs from the secret of the app, or a "
+    "secret was rotated. Compare both, in the order of the library.",
+    Reason.TWO_CREDENTIALS: "Send either the session cookie or `Authorization`, not both.",
+    Reason.UNKNOWN_SESSION: "Sign in. The record was deleted, evicted, or is in another "
+    "Redis database: check `redis.url`, `maxmemory-policy` and persistence.",
+    Reason.SESSION_UNREADABLE: "The record does not match the session format. The log names "
+    "the member; fix the program that writes it.",
+    Reason.SESSION_EXPIRED: "Sign in. To change the duration: `sessions.lifespan`, "
+    "`sessions.extend_within`.",
+    Reason.SESSION_IDLE: "Sign in. To change the duration: `sessions.idle_timeout`.",
+    Reason.SESSION_REVOKED: "Sign in. The audit log has who revoked the session.",
+    Reason.NOT_ADMIN: "Give the identity a role of `roles.admin`.",
+    Reason.ROLE_MISSING: "Give the identity one of the roles in `require.roles`.",
+    Reason.TENANT_MISSING: "Choose a tenant: `POST /.gateway/tenant`, or set "
+    "`sign_in.no_tenant` to a page that offers one.",
+    Reason.TENANT_CONFLICT: "Host, path and header name different tenants; send one.",
+    Reason.TENANT_ROLE_MISSING: "Give the identity one of the roles in "
+    "`require.tenant_roles` in this tenant.",
+    Reason.NOT_A_MEMBER: "Add the identity to the tenant, or choose another tenant.",
+    Reason.STEP_UP: "Sign in again: the route requires a sign-in within "
+    "`require.authenticated_within`.",
+    Reason.AAL_TOO_LOW: "Sign in with a second factor: the route requires `require.aal`.",
+    Reason.ALREADY_SIGNED_IN: "Sign out first, or open the home page.",
+    Reason.CROSS_SITE: "Send the form from a page of the same origin.",
+    Reason.NETWORK_NOT_ALLOWED: "Add the network to `require.networks`; behind a proxy, "
+    "check `server.trusted_proxies`.",
+    Reason.SESSION_READ_ONLY: "Change the session in the app that manages it.",
+    Reason.NO_ROUTE: 'Add a route, or check `forbidden: "404"` of the route: a 404 hides '
+    "the reason from the client. `gateway explain` shows it.",
+    Reason.METHOD_NOT_ALLOWED: "Use a method of the `Allow` header, or add it to "
+    "`match.methods`. CONNECT and TRACE are never allowed.",
+    Reason.MISDIRECTED: "Use a host of a route; on the admin listener, add it to "
+    "`server.admin_hosts`.",
+    Reason.BAD_REQUEST: "Fix the request; the access line has details.",
+    Reason.BAD_TARGET: "Send the path without ambiguous characters, or list the spelling in "
+    "`path_allows` of the route.",
+    Reason.BAD_HOST: "Send exactly one valid `Host`.",
+    Reason.BAD_HEADER: "Fix the header that the access line describes.",
+    Reason.BAD_FRAMING: "Send one valid `Content-Length` or `Transfer-Encoding: chunked`.",
+    Reason.BAD_UPGRADE: "Only WebSocket upgrades are supported.",
+    Reason.BAD_VERSION: "Use HTTP/1.1; put a proxy in front for HTTP/2.",
+    Reason.BAD_EXPECTATION: "Only `Expect: 100-continue` is supported.",
+    Reason.METHOD_UNKNOWN: "Reserved; not used by this version.",
+    Reason.TARGET_TOO_LONG: "Shorten the URL.",
+    Reason.HEADERS_TOO_LARGE: "Send fewer or smaller headers and cookies, or raise "
+    "`server.limits.header_bytes`.",
+    Reason.BODY_TOO_LARGE: "Raise `server.limits.body_bytes`.",
+    Reason.TOO_MANY_ATTEMPTS: "Wait. If users share an address, check "
+    "`server.trusted_proxies` and `server.guessing`.",
+    Reason.REQUEST_TIMEOUT: "Retry. For slow clients: `server.timeouts.request_headers`, "
+    "`upstreams.NAME.timeouts.request_body`, `body_rate`.",
+    Reason.BAD_RETURN_TO: "Use a path, or list the origin in "
+    "`sign_in.allowed_return_urls`.",
+    Reason.TLS_REQUIRED: "Use `https://` on this port.",
+    Reason.CLIENT_LIMIT: "Open fewer connections, or raise "
+    "`server.limits.address_percent` or `identity_percent`.",
+    Reason.STORE_UNAVAILABLE: "Check Redis and the ACL user; the log has the error. "
+    "Sessions are kept.",
+    Reason.UPSTREAM_UNREACHABLE: "Check that the app runs and `upstreams.NAME.url` is right.",
+    Reason.UPSTREAM_BAD_ANSWER: "Fix the response of the app, or its sign-in header; the "
+    "access line describes the error.",
+    Reason.UPSTREAM_TIMEOUT: "Check the app, or raise "
+    "`upstreams.NAME.timeouts.response_headers`.",
+    Reason.UPSTREAM_BUSY: "Raise `upstreams.NAME.max_connections` or "
+    "`server.limits.connections`, or add targets.",
+    Reason.DRAINING: "Retry: the gateway is stopping and another instance responds.",
+    Reason.UPSTREAM_CHANGED: "Connect again: a reload moved the upstream.",
+    Reason.CLIENT_GONE: "Only in logs: the client closed the connection.",
+    Reason.INTERNAL: "A bug: report the log line with its stack trace.",
+}
+"""Total: a test compares it with `Reason`."""
+
+ENDPOINTS: Final[Mapping[Endpoint, str]] = {
+    Endpoint.JWKS: "public keys of the [tokens](tokens.md), as a JWK Set (RFC 7517)",
+    Endpoint.LOGOUT: "ends the session and clears the cookies; form field `return_to` "
+    "([signing out](upstreams.md#signing-out))",
+    Endpoint.SWITCH_TENANT: "changes the active tenant; form fields `tenant_id`, "
+    "`return_to` ([switching the tenant](upstreams.md#switching-the-tenant))",
+    Endpoint.ACCOUNT: "page: identity, tenants and devices "
+    "([account page](front-ends.md#the-account-page))",
+    Endpoint.END_SESSION_BY_FORM: "ends another session of the same identity; form field "
+    "`session_id`",
+    Endpoint.END_OTHER_SESSIONS_BY_FORM: "ends all other sessions of the identity",
+    Endpoint.SESSION_SCRIPT: "script: notifies a page when its session ends "
+    "([session.js](front-ends.md#sessionjs))",
+    Endpoint.SESSION_STATUS: "200 with `session_id`, `tenant_id`, `expires_at`, or 401 with "
+    "the reason",
+    Endpoint.LIST_SESSIONS: "the other active sessions, as Ory Kratos "
+    "([Ory SDK](front-ends.md#the-ory-sdk))",
+    Endpoint.END_OTHER_SESSIONS: "ends all other sessions, as Ory Kratos",
+    Endpoint.END_SESSION: "ends another session, as Ory Kratos",
+    Endpoint.WHOAMI: "the current session, as Ory Kratos",
+    Endpoint.SUBMIT_LOGOUT: "signs out, as Ory Kratos; `token`, `return_to`",
+    Endpoint.CREATE_LOGOUT_FLOW: "logout token and URL, as Ory Kratos",
+}
+"""Total: a test compares it with `Endpoint`."""
