@@ -38,7 +38,7 @@ test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST
 install: $(DEV) ## create the virtual environment and install the locked versions
 
 .PHONY: check
-check: lint types layers schema ## static checks: lint, types, layers, schema
+check: lint types layers schema reference ## static checks: lint, types, layers, generated files
 
 .PHONY: lint
 lint: $(DEV) ## ruff: rules and format
@@ -64,6 +64,14 @@ layers: $(DEV) ## imports go down the layers only
 schema: $(DEV) ## config/gateway.schema.json is what `gateway schema` prints
 	@$(BIN)/gateway schema | diff -u config/gateway.schema.json - \
 	|| { echo 'fix: $(BIN)/gateway schema > config/gateway.schema.json' >&2; exit 1; }
+
+.PHONY: reference
+reference: $(DEV) ## docs/ has the reference pages that `python -m tests.reference` writes
+	@$(BIN)/python -m tests.reference --check
+
+.PHONY: words
+words: $(DEV) ## no odd expressions in documentation, comments and pages (tests/wording)
+	@$(BIN)/python -m tests.wording
 
 .PHONY: bench
 bench: $(DEV) ## CPU per request, compared with nginx and a first draft, on this machine

@@ -1,6 +1,18 @@
-"""`python -m tests.reference`: write the reference pages that follow from the code."""
+"""`python -m tests.reference`: write the reference pages that follow from the code.
+
+With `--check` nothing is written; exit code 1 if a page is not up to date.
+"""
+
+import sys
 
 from tests.reference.pages import PAGES, ROOT
 
+stale = []
 for name, page in PAGES.items():
-    (ROOT / "docs" / name).write_text(page(), encoding="utf-8")
+    path, text = ROOT / "docs" / name, page()
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        stale.append(name)
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+if stale and "--check" in sys.argv:
+    sys.exit(f"fix: python -m tests.reference ({', '.join(stale)} not up to date)")

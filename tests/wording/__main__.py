@@ -23,12 +23,18 @@ PATTERNS = (
     "Dockerfile",
     "gateway/**/*.html",
 )
+GENERATED = {"advisories.md", "cli.md", "configuration.md"}
+"""Pages of which the sources are in code."""
 
 
 def files() -> list[Path]:
     """Return the files that are checked."""
     found = {path for pattern in PATTERNS for path in ROOT.glob(pattern)}
-    return sorted(path for path in found if path.is_file() and path.suffix != ".sql")
+    return sorted(path for path in found if path.is_file() and not _excluded(path))
+
+
+def _excluded(path: Path) -> bool:
+    return path.suffix == ".sql" or path.name in GENERATED
 
 
 def findings(path: Path) -> Iterator[tuple[int, str, str, str]]:
