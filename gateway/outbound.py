@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from gateway.http.head import RequestHead
-from gateway.http.headers import Stripper, encode_value
+from gateway.http.headers import HeaderFilter, encode_value
 from gateway.http.target import BadTarget, strip_prefix
 from gateway.http.value import value
 from gateway.sessions.cookie import strip_cookie
@@ -106,7 +106,7 @@ class UpstreamView:
     strip_prefix: str | None
     token_header: bytes | None
     token_profile: str | None
-    stripper: Stripper
+    header_filter: HeaderFilter
     stripped_cookies: frozenset[bytes]
     """Cookies that do not reach it: minted tokens, and the session cookie too
     unless `session_cookie: forward` says so (law 12)."""
@@ -171,7 +171,7 @@ def plan_outbound(
             head.authority.encode("ascii") if view.preserve_host else view.own_host,
         )
     ]
-    headers += view.stripper.strip(head.headers)
+    headers += view.header_filter.strip(head.headers)
     if cookies is None:
         cookies = head.cookies
     cookie = _cookie(head, view, cookies, token_cookies)

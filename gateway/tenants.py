@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.errors import ConfigError, Problem
 from gateway.http.head import RequestHead
-from gateway.http.headers import fold
+from gateway.http.headers import normalize_name
 from gateway.http.target import segment_key
 from gateway.reasons import Reason
 from gateway.routes.pattern import BadPattern, parse_path_pattern
@@ -114,10 +114,10 @@ def from_header(name: str) -> Source:
     Every spelling counts that an application may fold into this name: none of them
     reaches an upstream with a tenant that was not checked.
     """
-    wanted = fold(name.encode("ascii"))
+    wanted = normalize_name(name.encode("ascii"))
 
     def source(_session: Session, head: RequestHead) -> str | None:
-        values = [v for n, v in head.headers if fold(n) == wanted]
+        values = [v for n, v in head.headers if normalize_name(n) == wanted]
         if not values:
             return None
         return b",".join(values).decode("utf-8", "replace")

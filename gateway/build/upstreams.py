@@ -8,7 +8,7 @@ from gateway.config.schema import Config
 from gateway.config.schema import Profile as TokenProfile
 from gateway.config.schema import Upstream as UpstreamConfig
 from gateway.errors import ConfigError
-from gateway.http.headers import Stripper
+from gateway.http.headers import HeaderFilter
 from gateway.net.resolver import Resolver
 from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
 from gateway.proxy.health import TargetChange
@@ -36,7 +36,7 @@ def build_view(
         strip_prefix=upstream.strip_prefix,
         token_header=_token_header(profile),
         token_profile=upstream.token,
-        stripper=Stripper(
+        header_filter=HeaderFilter(
             {header.decode("ascii") for header, _ in identity.fields}
             | {each.header for each in profiles.values() if each.header is not None}
             # It only selects; what was checked is told by the identity headers.

@@ -33,7 +33,7 @@ def read_upgrade(
     WebSocket is spoken; asked for with anything but a GET without a body
     (`plain_get`) it is ignored, as RFC 9110, section 7.8, lets us.
     """
-    wanted = fields.said.get("upgrade")
+    wanted = fields.values.get("upgrade")
     if wanted is None or "upgrade" not in options:
         return None
     if wanted.lower() != "websocket":
@@ -42,12 +42,12 @@ def read_upgrade(
             reason=Reason.BAD_UPGRADE,
             detail="only WebSocket upgrades are offered",
         )
-    return read_offer(fields.said, fields.repeated) if plain_get else None
+    return read_offer(fields.values, fields.repeated) if plain_get else None
 
 
-def read_expectation(said: Mapping[str, str]) -> bool | BadRequest:
+def read_expectation(values: Mapping[str, str]) -> bool | BadRequest:
     """Tell whether an HTTP/1.1 client waits for a 100 before it sends its body."""
-    expected = said.get("expect")
+    expected = values.get("expect")
     if expected is None:
         return False
     if expected.lower() == "100-continue":

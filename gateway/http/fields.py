@@ -21,13 +21,13 @@ from gateway.reasons import Reason
 class Fields:
     """The fields of one request, sorted.
 
-    `kept` may be forwarded. `said` holds, by lower-case name, the fields that we
+    `kept` may be forwarded. `values` holds, by lower-case name, the fields that we
     read; what came several times is joined by ", " (RFC 9110, section 5.3) and
     named in `repeated`. `cookies` are the Cookie values as they came.
     """
 
     kept: list[Field]
-    said: dict[str, str]
+    values: dict[str, str]
     repeated: set[str]
     cookies: list[bytes]
 
@@ -35,7 +35,7 @@ class Fields:
 def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
     """Sort the fields, or refuse names that are no tokens and unclean values."""
     kept: list[Field] = []
-    said: dict[str, str] = {}
+    values: dict[str, str] = {}
     repeated: set[str] = set()
     cookies: list[bytes] = []
     kinds = _KINDS
@@ -53,10 +53,10 @@ def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
             cookies.append(value)
             continue
         text = value.strip(b" \t").decode("latin-1")
-        if noted in said:
+        if noted in values:
             repeated.add(noted)
-            text = f"{said[noted]}, {text}"
-        said[noted] = text
+            text = f"{values[noted]}, {text}"
+        values[noted] = text
     blob = b"".join([value for _, value in raw_headers])
     if len(blob.translate(None, CONTROLS)) != len(blob):
         return _bad("a header value has a control character")
@@ -64,7 +64,7 @@ def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
         is_clean_value(value) for _, value in raw_headers
     ):
         return _bad("a header value is not UTF-8")
-    return Fields(kept=kept, said=said, repeated=repeated, cookies=cookies)
+    return Fields(kept=kept, values=values, repeated=repeated, cookies=cookies)
 
 
 class _Kind(NamedTuple):

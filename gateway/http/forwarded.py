@@ -26,7 +26,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class ClientAddress:
     """The client as far as we know it.
 
     `client` is an address, or "" behind a unix socket. `chain` is what our
@@ -45,31 +45,31 @@ class Sender:
 
 
 @lru_cache(maxsize=4096)
-def direct_sender(peer: str) -> Sender:
+def direct_client_address(peer: str) -> ClientAddress:
     """Take the peer for the client."""
     address = parse_address(peer)
     client = peer if address is None else str(address)
-    return Sender(client=client, chain=client)
+    return ClientAddress(client=client, chain=client)
 
 
-def read_sender(  # noqa: C901 - one field after another, each may be refused
+def read_client_address(  # noqa: C901 - one field after another, each may be refused
     peer: str,
-    said: Mapping[str, str],
+    values: Mapping[str, str],
     repeated: Iterable[str],
     trusted: Sequence[Network],
-) -> Sender | BadRequest:
+) -> ClientAddress | BadRequest:
     """Read what a trusted peer says of the client.
 
-    `said` maps lower-case field names to their joined values. X-Forwarded-For
+    `values` maps lower-case field names to their joined values. X-Forwarded-For
     goes before Forwarded (RFC 7239). A single-valued field that is repeated or
     malformed is refused: the proxy and we would disagree about the client.
     """
     if not _SINGLE.isdisjoint(repeated):
         return _bad("a forwarding header is repeated")
     elements: list[dict[str, str]] = []
-    if (chain := said.get("x-forwarded-for")) is not None:
+    if (chain := values.get("x-forwarded-for")) is not None:
         hops = [_node(hop.strip(" \t")) for hop in chain.split(",")[-_MAX_HOPS:]]
-    elif (forwarded := said.get("forwarded")) is not None:
+    elif (forwarded := values.get("forwarded")) is not None:
         read = _parse_forwarded(forwarded)
         if read is None:
             return _bad("the Forwarded header is malformed")
@@ -81,23 +81,23 @@ def read_sender(  # noqa: C901 - one field after another, each may be refused
     # The element that names the client was written by the proxy that saw it.
     there = elements[-max(1, len(trail) - 1)] if elements else {}
     scheme = authority = port = None
-    if (text := said.get("x-forwarded-proto", there.get("proto"))) is not None:
+    if (text := values.get("x-forwarded-proto", there.get("proto"))) is not None:
         scheme = _SCHEMES.get(text.lower())
         if scheme is None:
             return _bad("the forwarded scheme is malformed")
-    if (text := said.get("x-forwarded-host", there.get("host"))) is not None:
+    if (text := values.get("x-forwarded-host", there.get("host"))) is not None:
         authority = parse_authority(text)
         if authority is None:
             return _bad("the forwarded host is malformed")
-    if (text := said.get("x-forwarded-port")) is not None:
+    if (text := values.get("x-forwarded-port")) is not None:
         port = _parse_port(text)
         if port is None:
             return _bad("the forwarded port is malformed")
-    return Sender(
+    return ClientAddress(
         client=trail[0],
         chain=", ".join(filter(None, trail)),
         # Forwarded, and not for the proxy itself, by a proxy that named no client.
-        known=known and (bool(hops) or _FORWARDS.isdisjoint(said)),
+        known=known and (bool(hops) or _FORWARDS.isdisjoint(values)),
         scheme=scheme,
         authority=authority,
         port=port,
@@ -157,7 +157,7 @@ def _walk(
     Where a hop cannot be read, who came before is unknown, and the proxy that
     named it is as far as we know: the second value is then False.
     """
-    trail = [direct_sender(peer).client]
+    trail = [direct_client_address(peer).client]
     known = True
     for hop in reversed(hops):
         if hop is None:

@@ -21,14 +21,14 @@ class Framing:
         return self.chunked or bool(self.length)
 
 
-def read_framing(said: Mapping[str, str], *, modern: bool) -> Framing | BadRequest:
-    """Read the framing fields; `modern` is HTTP/1.1. Whatever is odd is refused."""
-    length = said.get("content-length")
-    coding = said.get("transfer-encoding")
+def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | BadRequest:
+    """Read the framing fields; `is_http11` is HTTP/1.1. Whatever is odd is refused."""
+    length = values.get("content-length")
+    coding = values.get("transfer-encoding")
     if coding is not None:
         if length is not None:
             return _bad("both Transfer-Encoding and Content-Length are given")
-        if not modern:
+        if not is_http11:
             return _bad("HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != "chunked":
             return _bad("the only transfer coding is chunked")

@@ -19,10 +19,10 @@ from gateway.http.connection_options import (
 from gateway.http.fields import sort_fields
 from gateway.http.forwarded import (
     Network,
-    direct_sender,
+    direct_client_address,
     is_trusted,
     parse_address,
-    read_sender,
+    read_client_address,
 )
 from gateway.http.framing import read_framing
 from gateway.http.headers import Field
@@ -127,8 +127,8 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
     `peer` is the address of the other end of the connection, "" for a unix
     socket; `tls` tells whether the connection itself is encrypted.
     """
-    modern = version == (1, 1)
-    if not modern and version != (1, 0):
+    is_http11 = version == (1, 1)
+    if not is_http11 and version != (1, 0):
         return _bad(505, Reason.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken")
     if method not in _KNOWN_METHODS and (refused := _check_method(method)):
         return refused
@@ -138,38 +138,38 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
     fields = sort_fields(raw_headers)
     if isinstance(fields, BadRequest):
         return fields
-    said = fields.said
+    values = fields.values
     # Hosts that came several times are joined by a comma, which no host has.
-    authority = parse_authority(said.get("host", ""))
+    authority = parse_authority(values.get("host", ""))
     if authority is None:
         return _bad(400, Reason.BAD_HOST, "there must be one Host, and no more")
-    framing = read_framing(said, modern=modern)
+    framing = read_framing(values, is_http11=is_http11)
     if isinstance(framing, BadRequest):
         return framing
 
     trusted = rules.trusts(peer)
-    sender = (
-        read_sender(peer, said, fields.repeated, rules.trusted_proxies)
+    client_address = (
+        read_client_address(peer, values, fields.repeated, rules.trusted_proxies)
         if trusted
-        else direct_sender(peer)
+        else direct_client_address(peer)
     )
-    if isinstance(sender, BadRequest):
-        return sender
-    authority = sender.authority or authority
-    scheme = sender.scheme or ("https" if tls else "http")
+    if isinstance(client_address, BadRequest):
+        return client_address
+    authority = client_address.authority or authority
+    scheme = client_address.scheme or ("https" if tls else "http")
 
-    connection = said.get("connection")
+    connection = values.get("connection")
     options = NO_OPTIONS if connection is None else connection_options(connection)
     kept = drop_named(fields.kept, options)
     offer = None
     expects = False
     # HTTP/1.0 has neither (RFC 9110, sections 7.8 and 10.1.1): both are ignored.
-    if modern and ("upgrade" in said or "expect" in said):
+    if is_http11 and ("upgrade" in values or "expect" in values):
         plain_get = method == "GET" and not framing.has_body
         upgrade = read_upgrade(fields, options, plain_get=plain_get)
         if isinstance(upgrade, BadRequest):
             return upgrade
-        expectation = read_expectation(said)
+        expectation = read_expectation(values)
         if isinstance(expectation, BadRequest):
             return expectation
         offer = upgrade
@@ -178,11 +178,11 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
     trace_id = request_id
     traceparent = None
     if trusted:
-        if _REQUEST_ID(said.get("x-request-id", "")):
-            request_id = said["x-request-id"]
-        traceparent = _continue_trace(said.get("traceparent", ""), span_id)
-        if traceparent is not None and "tracestate" in said:
-            kept.append((b"tracestate", said["tracestate"].encode("latin-1")))
+        if _REQUEST_ID(values.get("x-request-id", "")):
+            request_id = values["x-request-id"]
+        traceparent = _continue_trace(values.get("traceparent", ""), span_id)
+        if traceparent is not None and "tracestate" in values:
+            kept.append((b"tracestate", values["tracestate"].encode("latin-1")))
     return RequestHead(
         request_id=request_id,
         method=method,
@@ -192,28 +192,28 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
         scheme=scheme,
         # Who names no port used the default one, whatever a port mapping in front
         # of us made of it.
-        port=sender.port or authority.port or DEFAULT_PORTS[scheme],
-        client=sender.client,
-        client_known=sender.known,
-        forwarded_for=sender.chain,
+        port=client_address.port or authority.port or DEFAULT_PORTS[scheme],
+        client=client_address.client,
+        client_known=client_address.known,
+        forwarded_for=client_address.chain,
         headers=tuple(kept),
         cookies=tuple(fields.cookies),
         cookie_hop="cookie" in options,
-        accept=said.get("accept", ""),
-        sec_fetch_mode=said.get("sec-fetch-mode"),
-        sec_fetch_dest=said.get("sec-fetch-dest"),
-        sec_fetch_site=said.get("sec-fetch-site"),
-        origin=said.get("origin"),
-        requested_with=said.get("x-requested-with"),
-        preflight_method=said.get("access-control-request-method")
-        if method == "OPTIONS" and "origin" in said
+        accept=values.get("accept", ""),
+        sec_fetch_mode=values.get("sec-fetch-mode"),
+        sec_fetch_dest=values.get("sec-fetch-dest"),
+        sec_fetch_site=values.get("sec-fetch-site"),
+        origin=values.get("origin"),
+        requested_with=values.get("x-requested-with"),
+        preflight_method=values.get("access-control-request-method")
+        if method == "OPTIONS" and "origin" in values
         else None,
         websocket=offer,
         content_length=framing.length,
         chunked=framing.chunked,
         expect_continue=expects and framing.has_body,
         # RFC 9112, section 9.3: no persistence with a client of HTTP/1.0.
-        keep_alive=modern and "close" not in options,
+        keep_alive=is_http11 and "close" not in options,
         http_version=version,
         traceparent=traceparent or f"00-{trace_id}-{span_id}-01",
     )

@@ -1,7 +1,7 @@
 """Headers that a client may not send to any upstream, by family, with their source.
 
 Each family is a convention of a product or protocol: a proxy sets these headers, and
-an application behind it trusts them. All names are normalised: lower case, with "-"
+an application behind it trusts them. All names are normalized: lower case, with "-"
 for every character that is not a letter or a digit. A prefix ends where the part that
 the family leaves open begins.
 
@@ -334,16 +334,16 @@ IDENTITY: Final = (
 ORDINARY: Final = frozenset((b"x-user-agent",))
 
 
-def speaks_identity(normalised: bytes) -> bool:
+def is_identity_name(normalized: bytes) -> bool:
     """Return whether the name belongs to a family of `IDENTITY`."""
-    if normalised in _IDENTITY_NAMES:
+    if normalized in _IDENTITY_NAMES:
         return True
-    return normalised.startswith(_IDENTITY_PREFIXES) and normalised not in ORDINARY
+    return normalized.startswith(_IDENTITY_PREFIXES) and normalized not in ORDINARY
 
 
-def speaks_of_the_connection(normalised: bytes) -> bool:
+def is_forwarding_name(normalized: bytes) -> bool:
     """Return whether the name belongs to a family of `FORWARDING`."""
-    return normalised in _FORWARDING_NAMES or normalised.startswith(
+    return normalized in _FORWARDING_NAMES or normalized.startswith(
         _FORWARDING_PREFIXES
     )
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from gateway.http.header_families import speaks_identity, speaks_of_the_connection
+from gateway.http.header_families import is_forwarding_name, is_identity_name
 
 Field = tuple[bytes, bytes]
 
@@ -29,15 +29,17 @@ HOP_BY_HOP: Final = frozenset(
 OURS: Final = frozenset((b"content-length", b"cookie", b"expect", b"host"))
 
 
-def fold(name: bytes) -> bytes:
+def normalize_name(name: bytes) -> bytes:
     """Give the one name that all spellings of a header name share."""
-    return name.translate(_FOLD)
+    return name.translate(_NORMAL_FORM)
 
 
 def is_reserved(name: bytes) -> bool:
     """Tell whether no client may send this header on, in whatever spelling."""
-    folded = fold(name)
-    return folded in HOP_BY_HOP or folded in OURS or speaks_of_the_connection(folded)
+    normalized = normalize_name(name)
+    return (
+        normalized in HOP_BY_HOP or normalized in OURS or is_forwarding_name(normalized)
+    )
 
 
 def is_token(text: bytes) -> bool:
@@ -78,20 +80,20 @@ def encode_value(value: str) -> bytes:
     )
 
 
-class Stripper:
+class HeaderFilter:
     """Removes the identity families, and what an upstream's configuration adds.
 
     `names` and `prefixes` are removed in every spelling. A memo answers for names
     seen before, so an ordinary request costs one look-up per field.
     """
 
-    __slots__ = ("_folded", "_known", "_prefixes")
+    __slots__ = ("_known", "_normalized", "_prefixes")
 
     def __init__(
         self, names: Iterable[bytes | str], prefixes: Iterable[bytes | str] = ()
     ) -> None:
-        self._folded = frozenset(map(_folded, names))
-        self._prefixes = tuple(map(_folded, prefixes))
+        self._normalized = frozenset(map(_normalized, names))
+        self._prefixes = tuple(map(_normalized, prefixes))
         self._known: dict[bytes, bool] = {}
 
     def strip(self, headers: Sequence[Field]) -> list[Field]:
@@ -108,11 +110,11 @@ class Stripper:
         return kept
 
     def _learn(self, name: bytes) -> bool:
-        folded = fold(name)
+        normalized = normalize_name(name)
         ours = (
-            folded in self._folded
-            or folded.startswith(self._prefixes)
-            or speaks_identity(folded)
+            normalized in self._normalized
+            or normalized.startswith(self._prefixes)
+            or is_identity_name(normalized)
         )
         if len(name) <= MEMO_NAME_BYTES:
             if len(self._known) >= MEMO_NAMES:
@@ -126,7 +128,7 @@ MEMO_NAMES: Final = 2048
 MEMO_NAME_BYTES: Final = 64
 
 CONTROLS: Final = bytes(octet for octet in (*range(0x20), 0x7F) if octet != 0x09)
-_FOLD: Final = bytes(
+_NORMAL_FORM: Final = bytes(
     ord(chr(octet).lower()) if chr(octet).isascii() and chr(octet).isalnum() else 0x2D
     for octet in range(256)
 )
@@ -134,8 +136,8 @@ _ENCODED: Final = frozenset((*range(0x20), 0x25, *range(0x7F, 0x100)))
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 
 
-def _folded(name: bytes | str) -> bytes:
-    return fold(name.encode() if isinstance(name, str) else name)
+def _normalized(name: bytes | str) -> bytes:
+    return normalize_name(name.encode() if isinstance(name, str) else name)
 
 
 def _is_utf8(value: bytes) -> bool:

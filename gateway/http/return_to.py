@@ -44,7 +44,7 @@ def login_location(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Address:
     scheme: str
     authority: Authority
     target: Target
@@ -79,7 +79,7 @@ def _safe_path(raw: str) -> Target | None:
 
 
 @lru_cache(maxsize=256)
-def _parse_url(value: str) -> _Place | None:
+def _parse_url(value: str) -> _Address | None:
     found = _URL(value)
     if found is None:
         return None
@@ -89,10 +89,10 @@ def _parse_url(value: str) -> _Place | None:
     target = _safe_path(rest if rest.startswith("/") else f"/{rest}")
     if scheme not in DEFAULT_PORTS or authority is None or target is None:
         return None
-    return _Place(scheme=scheme, authority=authority, target=target)
+    return _Address(scheme=scheme, authority=authority, target=target)
 
 
-def _covers(entry: str, place: _Place) -> bool:
+def _covers(entry: str, place: _Address) -> bool:
     known = _parse_url(entry)
     if known is None:
         return False

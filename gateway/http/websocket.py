@@ -27,12 +27,12 @@ class WebSocketOffer:
 
 
 def read_offer(
-    said: Mapping[str, str], repeated: AbstractSet[str]
+    values: Mapping[str, str], repeated: AbstractSet[str]
 ) -> WebSocketOffer | BadRequest:
     """Check the handshake of a request that upgrades to "websocket"."""
     if not repeated.isdisjoint(("sec-websocket-key", "sec-websocket-version")):
         return _bad("a handshake field is repeated")
-    version = said.get("sec-websocket-version")
+    version = values.get("sec-websocket-version")
     if version is None:
         return _bad("the handshake names no version")
     if version != VERSION:
@@ -43,7 +43,7 @@ def read_offer(
             # RFC 6455, section 4.2.2; RFC 9110, section 15.5.22.
             headers=(("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket")),
         )
-    key = said.get("sec-websocket-key", "").encode("latin-1")
+    key = values.get("sec-websocket-key", "").encode("latin-1")
     try:
         nonce = a2b_base64(key, strict_mode=True)
     except Base64Error:
@@ -52,8 +52,8 @@ def read_offer(
         return _bad("the handshake key is not 16 bytes in base64")
     return WebSocketOffer(
         key=key,
-        protocols=said.get("sec-websocket-protocol"),
-        extensions=said.get("sec-websocket-extensions"),
+        protocols=values.get("sec-websocket-protocol"),
+        extensions=values.get("sec-websocket-extensions"),
     )
 
 

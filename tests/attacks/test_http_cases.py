@@ -131,7 +131,7 @@ async def test_what_can_be_read_in_one_way_arrives_once_and_the_marker_after_it(
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", of("normalise"))
+@pytest.mark.parametrize("name", of("normalize"))
 async def test_what_is_odd_arrives_canonical_or_not_at_all(
     house: Rig, name: str, way: str
 ) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
-from gateway.http.forwarded import Sender, read_sender
+from gateway.http.forwarded import ClientAddress, read_client_address
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import is_token
 from gateway.http.refusal import BadRequest
@@ -136,9 +136,9 @@ def forwarded(data: bytes) -> None:
         "x-forwarded-port",
     )  # fmt: skip
     values = data.decode("latin-1").split("\n")
-    said = {name: text for name, text in zip(names, values, strict=False) if text}
-    found = read_sender("10.0.0.1", said, (), PROXIES)
-    if not isinstance(found, Sender):
+    values = {name: text for name, text in zip(names, values, strict=False) if text}
+    found = read_client_address("10.0.0.1", values, (), PROXIES)
+    if not isinstance(found, ClientAddress):
         return
     chain = [ip_address(hop) for hop in found.chain.split(", ")]
     assert str(chain[-1]) == "10.0.0.1"

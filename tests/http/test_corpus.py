@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.http.head import BadRequest, RequestHead
-from gateway.http.headers import Stripper
+from gateway.http.headers import HeaderFilter
 from tests.http.heads import names, read
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "http_cases.json"
@@ -125,7 +125,7 @@ def test_no_one_speaks_for_himself(name: str) -> None:
     found = _read(name)
 
     assert isinstance(found, RequestHead)
-    assert Stripper(["X-Auth-User"]).strip(found.headers) == []
+    assert HeaderFilter(["X-Auth-User"]).strip(found.headers) == []
 
 
 def test_an_upgrade_with_a_body_is_a_request_with_a_body() -> None:

@@ -19,7 +19,7 @@ def test_repeated_fields_are_joined_and_named() -> None:
     )
 
     assert not isinstance(found, BadRequest)
-    assert found.said == {"accept": "a, b"}
+    assert found.values == {"accept": "a, b"}
     assert found.repeated == {"accept"}
     assert found.cookies == [b"c"]
     assert [name for name, _ in found.kept] == [b"Accept", b"ACCEPT", b"X"]
@@ -29,4 +29,4 @@ def test_another_spelling_of_a_name_that_is_read_is_not_read() -> None:
     found = fields.sort_fields([(b"Content_Length", b"5"), (b"Host.", b"b")])
 
     assert not isinstance(found, BadRequest)
-    assert (found.said, found.kept) == ({}, [(b"Host.", b"b")])
+    assert (found.values, found.kept) == ({}, [(b"Host.", b"b")])

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.forwarded import (
-    Sender,
-    direct_sender,
+    ClientAddress,
+    direct_client_address,
     is_trusted,
     parse_address,
-    read_sender,
+    read_client_address,
 )
 from gateway.http.head import HeadRules
 from gateway.http.refusal import BadRequest
@@ -58,9 +58,9 @@ CHAINS = [
 def test_the_chain_is_walked_from_the_right(
     value: str, client: str, chain: str | None
 ) -> None:
-    found = read_sender(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-for": value}, (), TRUSTED)
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert found.client == client
     assert found.chain == (chain or found.chain)
 
@@ -105,19 +105,19 @@ FORWARDED = [
 def test_forwarded_is_read_where_x_forwarded_for_is_absent(
     value: str, client: str, scheme: str | None, host: str | None
 ) -> None:
-    found = read_sender(PEER, {"forwarded": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"forwarded": value}, (), TRUSTED)
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert (found.client, found.scheme) == (client, scheme)
     assert (found.authority.text if found.authority else None) == host
 
 
 def test_x_forwarded_for_goes_before_forwarded() -> None:
-    said = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=1.1.1.1;proto=https"}
+    values = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=1.1.1.1;proto=https"}
 
-    found = read_sender(PEER, said, (), TRUSTED)
+    found = read_client_address(PEER, values, (), TRUSTED)
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert (found.client, found.scheme) == ("203.0.113.9", None)
 
 
@@ -145,51 +145,51 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_a_malformed_field_of_a_trusted_proxy_is_refused(name: str, value: str) -> None:
-    found = read_sender(PEER, {name: value}, (), TRUSTED)
+    found = read_client_address(PEER, {name: value}, (), TRUSTED)
 
     assert isinstance(found, BadRequest)
     assert (found.status, found.reason) == (400, Reason.BAD_HEADER)
 
 
 def test_a_repeated_single_valued_field_is_refused() -> None:
-    said = {"x-forwarded-proto": "https, https"}
+    values = {"x-forwarded-proto": "https, https"}
 
-    found = read_sender(PEER, said, {"x-forwarded-proto"}, TRUSTED)
+    found = read_client_address(PEER, values, {"x-forwarded-proto"}, TRUSTED)
 
     assert isinstance(found, BadRequest)
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [("HTTPS", "https"), ("wss", "https"), ("ws", "http")]
+    ("values", "meant"), [("HTTPS", "https"), ("wss", "https"), ("ws", "http")]
 )
 def test_schemes_are_read_without_case_and_web_sockets_are_http(
-    said: str, meant: str
+    values: str, meant: str
 ) -> None:
-    found = read_sender(PEER, {"x-forwarded-proto": said}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-proto": values}, (), TRUSTED)
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert found.scheme == meant
 
 
 def test_very_long_chains_are_read_in_part() -> None:
     value = ", ".join(["10.0.0.2"] * 5000)
 
-    found = read_sender(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-for": value}, (), TRUSTED)
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert found.chain.count(",") == 32
 
 
 @given(st.text(), st.sampled_from(["x-forwarded-for", "forwarded", "x-forwarded-host"]))
 def test_any_text_gives_a_value(text: str, name: str) -> None:
-    found = read_sender(PEER, {name: text}, (), TRUSTED)
+    found = read_client_address(PEER, {name: text}, (), TRUSTED)
 
     assert isinstance(found, BadRequest) or found.chain.endswith(PEER)
 
 
 def test_a_peer_is_known_by_one_address() -> None:
-    assert direct_sender("::ffff:192.0.2.1").client == "192.0.2.1"
-    assert direct_sender("").chain == ""
+    assert direct_client_address("::ffff:192.0.2.1").client == "192.0.2.1"
+    assert direct_client_address("").chain == ""
     assert str(parse_address("::FFFF:10.0.0.1")) == "10.0.0.1"
     assert parse_address("a") is None
 
@@ -209,7 +209,7 @@ def test_trust_is_only_what_is_configured() -> None:
 
 
 def test_behind_a_unix_socket_the_chain_holds_only_addresses() -> None:
-    found = read_sender("", {"x-forwarded-for": "203.0.113.9"}, (), ())
+    found = read_client_address("", {"x-forwarded-for": "203.0.113.9"}, (), ())
 
-    assert isinstance(found, Sender)
+    assert isinstance(found, ClientAddress)
     assert (found.client, found.chain) == ("203.0.113.9", "203.0.113.9")

@@ -83,7 +83,7 @@ def test_a_length_is_read_once(
 
 
 def test_framing_tells_of_a_body_by_itself() -> None:
-    found = read_framing({"content-length": "3"}, modern=False)
+    found = read_framing({"content-length": "3"}, is_http11=False)
 
     assert not isinstance(found, BadRequest)
     assert found.has_body

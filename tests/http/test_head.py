@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
-from gateway.http.headers import fold, is_reserved
+from gateway.http.headers import is_reserved, normalize_name
 from gateway.reasons import Reason
 from tests.http.heads import (
     BEHIND_PROXY,
@@ -440,4 +440,4 @@ def test_read_head_takes_fields_as_a_tuple_too() -> None:
     )
 
     assert isinstance(found, RequestHead)
-    assert fold(b"Host") == b"host"
+    assert normalize_name(b"Host") == b"host"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.header_families import FORWARDING, IDENTITY, Family
-from gateway.http.headers import Stripper, fold, is_reserved
+from gateway.http.headers import HeaderFilter, is_reserved, normalize_name
 from gateway.outbound import PRESETS
 from tests.http.ordinary import ORDINARY
 
@@ -16,7 +16,7 @@ FAMILIES = (*FORWARDING, *IDENTITY)
 
 
 def reaches_an_upstream(name: bytes) -> bool:
-    return not is_reserved(name) and Stripper(()).strip([(name, b"v")]) != []
+    return not is_reserved(name) and HeaderFilter(()).strip([(name, b"v")]) != []
 
 
 @st.composite
@@ -50,7 +50,7 @@ def test_the_table_is_in_one_spelling_without_doubles(family: Family) -> None:
     assert family.source
     assert family.names or family.prefixes
     for name in (*family.names, *family.prefixes):
-        assert fold(name.encode()) == name.encode()
+        assert normalize_name(name.encode()) == name.encode()
     for name in family.names:
         assert not name.startswith(family.prefixes or ("\0",))
 

@@ -35,7 +35,7 @@ HALF_CLOSED = {"cl-short-then-eof", "chunk-no-last"}
 
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
-# What `normalise` leaves open, as the gateway decides it: the targets that reach the
+# What `normalize` leaves open, as the gateway decides it: the targets that reach the
 # upstream, in their order. Nothing: it refuses.
 DECIDED: dict[str, list[str]] = {
     "te-tab-before": ["/"],
@@ -236,7 +236,7 @@ async def test_a_request_that_can_be_read_in_one_way_arrives_once(
     assert_sound(outcome)
 
 
-@pytest.mark.parametrize("name", of("normalise"))
+@pytest.mark.parametrize("name", of("normalize"))
 async def test_what_is_passed_on_of_an_odd_request_is_in_one_spelling(
     name: str, upstream: RecordingUpstream, tmp_path: Path, redis: Server
 ) -> None:
@@ -269,8 +269,8 @@ async def test_without_a_session_no_byte_of_it_reaches_a_protected_upstream(
 
 
 def test_every_case_is_judged_by_one_of_the_tests() -> None:
-    judged = of("reject_400", "no_forward", "single_request", "normalise")
+    judged = of("reject_400", "no_forward", "single_request", "normalize")
 
     assert sorted(judged) == sorted(CASES)
-    assert sorted(DECIDED) == sorted(of("normalise"))
+    assert sorted(DECIDED) == sorted(of("normalize"))
     assert len(CASES) == 115

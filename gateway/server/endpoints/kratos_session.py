@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from gateway.http.challenge import session_challenge
-from gateway.http.headers import fold
+from gateway.http.headers import normalize_name
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up, presented
@@ -160,7 +160,7 @@ def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
 
 
 async def _find(context: RequestContext) -> Caller | NoSession:
-    if any(fold(name) == _SESSION_TOKEN for name, _ in context.head.headers):
+    if any(normalize_name(name) == _SESSION_TOKEN for name, _ in context.head.headers):
         return NoSession(reason=Reason.MALFORMED)
     token = presented(context)
     if isinstance(token, Anonymous):

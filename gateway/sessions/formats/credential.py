@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final, assert_never
 from urllib.parse import unquote_to_bytes
 
-from gateway.http.headers import fold
+from gateway.http.headers import normalize_name
 from gateway.reasons import Reason
 from gateway.sessions.cookie import Malformed, NoCookie
 from gateway.sessions.formats.profile import CookieValue, Profile
@@ -103,9 +103,9 @@ def other_credential(
     """
     if profile.other_credentials:
         for name, _ in headers:
-            folded = fold(name)
-            if folded in profile.other_credentials:
-                return folded
+            normalized = normalize_name(name)
+            if normalized in profile.other_credentials:
+                return normalized
     return None
 
 
