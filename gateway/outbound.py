@@ -124,8 +124,8 @@ class OutboundRequest:
     def encode(self) -> bytes:
         """Write the head as HTTP/1.1, with the empty line that ends it."""
         lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
-        for name, said in self.headers:
-            lines += (name, b": ", said, b"\r\n")
+        for name, text in self.headers:
+            lines += (name, b": ", text, b"\r\n")
         lines.append(b"\r\n")
         return b"".join(lines)
 

@@ -87,9 +87,9 @@ def from_path(pattern: str) -> Source:
     """
     parsed = parse_path_pattern(pattern)
     if isinstance(parsed, BadPattern):
-        told = f"{pattern}: {parsed.message}"
+        message = f"{pattern}: {parsed.message}"
         raise ConfigError(
-            [Problem(file="tenants.resolve", line=0, column=0, message=told)]
+            [Problem(file="tenants.resolve", line=0, column=0, message=message)]
         )
     wanted, rest = parsed.segments, parsed.rest
     at = next(at for at, name in parsed.params if name == "tenant")

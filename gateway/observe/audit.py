@@ -182,8 +182,8 @@ class Audit:
             "http.request.id": _short(actor.request_id),
         }
         fields.update(extra or {})
-        told = {key: value for key, value in fields.items() if value not in ("", [])}
-        self._info("", fields=told)
+        present = {key: value for key, value in fields.items() if value not in ("", [])}
+        self._info("", fields=present)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway.observe import tally
-from gateway.observe.tally import FAMILIES, Cells, Family, Kind, Labels, Tally
+from gateway.observe.tally import FAMILIES, Family, Histograms, Kind, Labels, Tally
 
 _DURATION_BOUNDS: Final = tally.DURATION.bounds
 _OVERHEAD_BOUNDS: Final = tally.OVERHEAD.bounds
@@ -44,12 +44,14 @@ class Metrics:
         self.connections_open = 0
         self.log_lines_dropped = 0
         self._tally = Tally()
-        numbers, cells = self._tally.numbers, self._tally.cells
+        numbers, histograms = self._tally.numbers, self._tally.histograms
         self._requests: dict[tuple[str, str, str, int], int] = {}
         self._durations: dict[str, list[float]] = {}
-        self._overhead = cells[tally.OVERHEAD.name][()] = _cell(tally.OVERHEAD)
-        self._upstreams = cells[tally.UPSTREAM.name]
-        self._lookups = cells[tally.LOOKUP.name]
+        self._overhead = histograms[tally.OVERHEAD.name][()] = _new_histogram(
+            tally.OVERHEAD
+        )
+        self._upstreams = histograms[tally.UPSTREAM.name]
+        self._lookups = histograms[tally.LOOKUP.name]
         self._tokens = numbers[tally.TOKENS.name]
         numbers[tally.BUILD.name][version, python] = 1
         for kind in ("timeout", "connection", "other"):
@@ -75,15 +77,17 @@ class Metrics:
         requests, key = self._requests, (route, decision, reason, code)
         try:
             requests[key] += 1
-            cell = self._durations[route]
+            histogram = self._durations[route]
         except KeyError:
             requests.setdefault(key, 1)
-            cell = self._durations.setdefault(route, _cell(tally.DURATION))
-        cell[0] += duration
-        cell[1 + bisect_left(_DURATION_BOUNDS, duration)] += 1
-        cell = self._overhead
-        cell[0] += overhead
-        cell[1 + bisect_left(_OVERHEAD_BOUNDS, overhead)] += 1
+            histogram = self._durations.setdefault(
+                route, _new_histogram(tally.DURATION)
+            )
+        histogram[0] += duration
+        histogram[1 + bisect_left(_DURATION_BOUNDS, duration)] += 1
+        histogram = self._overhead
+        histogram[0] += overhead
+        histogram[1 + bisect_left(_OVERHEAD_BOUNDS, overhead)] += 1
 
     def upstream(self, upstream: str, seconds: float) -> None:
         """Count an upstream's answer, by the time to its head."""
@@ -170,8 +174,8 @@ class Metrics:
             (route, decision, reason, str(code) if code <= _LAST_CODE else "other"): n
             for (route, decision, reason, code), n in self._requests.items()
         }
-        self._tally.cells[tally.DURATION.name] = {
-            (route,): cell for route, cell in self._durations.items()
+        self._tally.histograms[tally.DURATION.name] = {
+            (route,): histogram for route, histogram in self._durations.items()
         }
         numbers[tally.IN_FLIGHT.name][()] = self.requests_in_flight
         numbers[tally.WEBSOCKETS.name][()] = self.websockets_open
@@ -227,7 +231,7 @@ def _exposed(family: Family, total: Tally) -> Metric:
         case Kind.HISTOGRAM:
             histogram = HistogramMetricFamily(name, family.help, labels=labels)
             bounds = [*map(str, family.bounds), "+Inf"]
-            for key, (seconds, *counts) in total.cells[name].items():
+            for key, (seconds, *counts) in total.histograms[name].items():
                 buckets = list(zip(bounds, accumulate(counts), strict=True))
                 histogram.add_metric(key, buckets, seconds)
             return histogram
@@ -243,13 +247,15 @@ def _exposed(family: Family, total: Tally) -> Metric:
             return gauge
 
 
-def _cell(family: Family) -> list[float]:
+def _new_histogram(family: Family) -> list[float]:
     return [0.0] + [0] * (len(family.bounds) + 1)
 
 
-def _observe(cells: Cells, family: Family, labels: Labels, value: float) -> None:
-    cell = cells.get(labels)
-    if cell is None:
-        cell = cells[labels] = _cell(family)
-    cell[0] += value
-    cell[1 + bisect_left(family.bounds, value)] += 1
+def _observe(
+    histograms: Histograms, family: Family, labels: Labels, value: float
+) -> None:
+    histogram = histograms.get(labels)
+    if histogram is None:
+        histogram = histograms[labels] = _new_histogram(family)
+    histogram[0] += value
+    histogram[1 + bisect_left(family.bounds, value)] += 1

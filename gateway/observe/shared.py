@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
-LEFT: Final = 0
+RETAINED: Final = 0
 """The place of what ended processes have counted; the supervisor writes it."""
 
 _HEADER: Final = struct.Struct("<QQL")  # generation, length, CRC-32 of the payload
@@ -81,8 +81,8 @@ class SharedCounts:
 
         `merged` makes one snapshot of several, without what is open now.
         """
-        ended = [one for at in (LEFT, place) if (one := self.read(at)) is not None]
-        if not ended or self.write(LEFT, merged(ended)):
+        ended = [one for at in (RETAINED, place) if (one := self.read(at)) is not None]
+        if not ended or self.write(RETAINED, merged(ended)):
             for half in range(2):
                 os.pwrite(self._fd, bytes(_HEADER.size), self._start(place, half))
 

@@ -13,7 +13,7 @@ import orjson
 
 Labels = tuple[str, ...]
 Numbers = dict[Labels, float]
-Cells = dict[Labels, list[float]]
+Histograms = dict[Labels, list[float]]
 
 
 class Kind(StrEnum):
@@ -180,7 +180,7 @@ class Tally:
         self.numbers: dict[str, Numbers] = {
             family.name: {} for family in FAMILIES if family.kind is not Kind.HISTOGRAM
         }
-        self.cells: dict[str, Cells] = {
+        self.histograms: dict[str, Histograms] = {
             family.name: {} for family in FAMILIES if family.kind is Kind.HISTOGRAM
         }
 
@@ -188,10 +188,10 @@ class Tally:
         """Take another process's values into this one."""
         for family in FAMILIES:
             if family.kind is Kind.HISTOGRAM:
-                mine = self.cells[family.name]
-                for labels, cell in other.cells[family.name].items():
-                    own = mine.get(labels, [0.0] * len(cell))
-                    mine[labels] = [a + b for a, b in zip(own, cell, strict=True)]
+                mine = self.histograms[family.name]
+                for labels, histogram in other.histograms[family.name].items():
+                    own = mine.get(labels, [0.0] * len(histogram))
+                    mine[labels] = [a + b for a, b in zip(own, histogram, strict=True)]
                 continue
             numbers = self.numbers[family.name]
             for labels, value in other.numbers[family.name].items():
@@ -209,7 +209,7 @@ class Tally:
 
     def dump(self) -> bytes:
         """Serialise; `load` is the inverse."""
-        both: dict[str, Numbers | Cells] = {**self.numbers, **self.cells}
+        both: dict[str, Numbers | Histograms] = {**self.numbers, **self.histograms}
         rows = {name: [[*key, val] for key, val in both[name].items()] for name in both}
         return orjson.dumps(rows)
 
@@ -223,7 +223,7 @@ def load(snapshot: bytes) -> Tally:
     tally = Tally()
     try:
         for name, rows in orjson.loads(snapshot).items():
-            known = tally.numbers if name in tally.numbers else tally.cells
+            known = tally.numbers if name in tally.numbers else tally.histograms
             into = cast("dict[Labels, Any]", known[name])
             for *labels, value in rows:
                 into[tuple(labels)] = value

@@ -107,10 +107,10 @@ class Pages:
             page, body = self._page(status, reason, request_id, login, detail)
             return Reply(status=status, headers=page + headers, body=body)
         if detail is None:
-            told = _described(status, reason)
+            description = _described(status, reason)
         else:
-            told = describe(status, reason, detail)
-        body = _problem_json(told, request_id, login)
+            description = describe(status, reason, detail)
+        body = _problem_json(description, request_id, login)
         return Reply(status=status, headers=_JSON + _COMMON + headers, body=body)
 
     def redirect(
@@ -172,18 +172,20 @@ class Pages:
         A replacement may do more with the two than print them: where marks and
         true values give different pages, the page is rendered each time.
         """
-        told = describe(status, reason)
-        headers, marked = self._rendered(told, _ID_MARK, _LOGIN_MARK if login else None)
+        description = describe(status, reason)
+        headers, marked = self._rendered(
+            description, _ID_MARK, _LOGIN_MARK if login else None
+        )
         sample_login = _SAMPLE_LOGIN if login else None
-        _, plain = self._rendered(told, _SAMPLE_ID, sample_login)
+        _, plain = self._rendered(description, _SAMPLE_ID, sample_login)
         pieces = _cut(marked)
         same = _spliced(pieces, _SAMPLE_ID, sample_login) == plain
         return headers, pieces if same else None
 
     def _rendered(
-        self, told: Description, request_id: str, login: str | None
+        self, description: Description, request_id: str, login: str | None
     ) -> tuple[Headers, bytes]:
-        variables = self._variables(told, request_id, login)
+        variables = self._variables(description, request_id, login)
         text = self._templates.render("error.html", variables)
         headers = (
             _HTML,
@@ -193,16 +195,16 @@ class Pages:
         return headers, text.encode("utf-8", "replace")
 
     def _variables(
-        self, told: Description, request_id: str, login: str | None
+        self, description: Description, request_id: str, login: str | None
     ) -> dict[str, object]:
         return {
-            "status": told.status,
-            "title": told.title,
-            "reason": told.reason.value,
-            "heading": told.heading,
-            "sentence": told.sentence,
-            "hint": told.hint,
-            "action": told.action.value,
+            "status": description.status,
+            "title": description.title,
+            "reason": description.reason.value,
+            "heading": description.heading,
+            "sentence": description.sentence,
+            "hint": description.hint,
+            "action": description.action.value,
             "login_url": login,
             "home": self._home,
             "request_id": request_id,
@@ -224,22 +226,24 @@ def _described(status: int, reason: Reason) -> Description:
     return describe(status, reason)
 
 
-def _problem_json(told: Description, request_id: str, login: str | None) -> bytes:
+def _problem_json(
+    description: Description, request_id: str, login: str | None
+) -> bytes:
     """RFC 9457, section 4.2.1: "about:blank" says no more than the status."""
     members: dict[str, object] = {
         "type": "about:blank",
-        "title": told.title,
-        "status": told.status,
-        "reason": told.reason.value,
-        "detail": told.sentence,
+        "title": description.title,
+        "status": description.status,
+        "reason": description.reason.value,
+        "detail": description.sentence,
     }
-    if login is not None and told.action in _LOGIN_HELPS:
+    if login is not None and description.action in _LOGIN_HELPS:
         members["login_url"] = login
     members["request_id"] = request_id
     try:
         return orjson.dumps(members)
     except TypeError:  # a lone surrogate is not UTF-8
-        members["detail"] = told.sentence.encode("utf-8", "replace").decode()
+        members["detail"] = description.sentence.encode("utf-8", "replace").decode()
         members["request_id"] = request_id.encode("ascii", "replace").decode()
         return orjson.dumps(members)
 

@@ -145,15 +145,19 @@ def _takes_back(pair: bytes, attributes: bytes) -> bool:
     Another path or domain is another cookie (RFC 6265, section 5.3, step 11): what
     an app tidies up there is not the one that the request came with.
     """
-    said = {}
+    attribute_values = {}
     for attribute in attributes.lower().split(b";"):
         key, _, value = attribute.partition(b"=")
-        said[key.strip(b" \t")] = value.strip(b" \t")
-    if said.get(b"path") != b"/":
+        attribute_values[key.strip(b" \t")] = value.strip(b" \t")
+    if attribute_values.get(b"path") != b"/":
         return False
-    gone = said.get(b"max-age", b"").lstrip(b"-")
-    if b"max-age" in said:
-        return gone.isdigit() and (int(gone[:12]) == 0 or said[b"max-age"][:1] == b"-")
+    gone = attribute_values.get(b"max-age", b"").lstrip(b"-")
+    if b"max-age" in attribute_values:
+        return gone.isdigit() and (
+            int(gone[:12]) == 0 or attribute_values[b"max-age"][:1] == b"-"
+        )
     empty = pair.partition(b"=")[2].strip(b' \t"') == b""
     # Every library writes the epoch, or the second after it.
-    return b"1970" in said.get(b"expires", b"") or (empty and b"expires" in said)
+    return b"1970" in attribute_values.get(b"expires", b"") or (
+        empty and b"expires" in attribute_values
+    )

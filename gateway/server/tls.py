@@ -41,5 +41,5 @@ def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -
         context.load_cert_chain(tls.certificate, tls.key, password="")
     except OSError as error:
         why = error.strerror or "unreadable"
-        told = f"the certificate or its key cannot be used: {why}"
-        raise ConfigError([loaded.problem(told, "server", "tls")]) from error
+        message = f"the certificate or its key cannot be used: {why}"
+        raise ConfigError([loaded.problem(message, "server", "tls")]) from error

@@ -239,8 +239,8 @@ def test_a_merge_is_what_one_process_would_have_counted(
 def flat(snapshot: dict[str, list[list[Any]]]) -> dict[tuple[Any, ...], float]:
     rows: dict[tuple[Any, ...], float] = {}
     for name, entries in snapshot.items():
-        for *labels, cell in entries:
-            numbers = cell if isinstance(cell, list) else [cell]
+        for *labels, histogram in entries:
+            numbers = histogram if isinstance(histogram, list) else [histogram]
             for place, number in enumerate(numbers):
                 rows[name, *labels, place] = number
     return rows

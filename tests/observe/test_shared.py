@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.observe.shared import LEFT, SharedCounts
+from gateway.observe.shared import RETAINED, SharedCounts
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_an_ended_process_counted_stays_and_its_place_is_free(
         shared.write(1, counted)
         shared.retire(1, b"+".join)
 
-    assert shared.read(LEFT) == b"a+b"
+    assert shared.read(RETAINED) == b"a+b"
     assert shared.read(1) is None
 
 

@@ -9,7 +9,7 @@ def counted() -> Tally:
     tally = Tally()
     tally.numbers[REQUESTS.name][KEY] = 3
     tally.numbers[RELOAD_OK.name][()] = 1
-    tally.cells[OVERHEAD.name][()] = [0.5] + [1] * (len(OVERHEAD.bounds) + 1)
+    tally.histograms[OVERHEAD.name][()] = [0.5] + [1] * (len(OVERHEAD.bounds) + 1)
     return tally
 
 
@@ -25,13 +25,13 @@ def test_load_reads_what_dump_wrote() -> None:
     again = load(counted().dump())
 
     assert again.numbers == counted().numbers
-    assert again.cells == counted().cells
+    assert again.histograms == counted().histograms
 
 
 def test_a_snapshot_with_other_buckets_is_refused() -> None:
     """It is of another version."""
     other = counted()
-    other.cells[OVERHEAD.name][()] = [0.5, 1]
+    other.histograms[OVERHEAD.name][()] = [0.5, 1]
 
     with pytest.raises(ValueError):
         merged([counted().dump(), other.dump()])
@@ -44,4 +44,4 @@ def test_adding_leaves_the_other_as_it_was() -> None:
 
     assert one.numbers[REQUESTS.name][KEY] == 9
     assert one.numbers[RELOAD_OK.name][()] == 1
-    assert other.cells == counted().cells
+    assert other.histograms == counted().histograms

@@ -89,8 +89,10 @@ def _guard(
                 403, Reason.NOT_ADMIN, "server.admin_token is not set: there is no API"
             )
         # Two of them are two callers, equal or not: which one counts is a guess.
-        said = request.headers.getall("Authorization", [])
-        scheme, _, given = (said[0] if len(said) == 1 else "").partition(" ")
+        credentials = request.headers.getall("Authorization", [])
+        scheme, _, given = (credentials[0] if len(credentials) == 1 else "").partition(
+            " "
+        )
         # A comparison that stops at the first difference tells where it is.
         same = hmac.compare_digest(
             given.strip().encode("utf-8", "surrogateescape"), expected.encode()
