@@ -70,7 +70,6 @@ class Visitor:
     email: str
     roles: str
     tenant_id: str
-    tenant_role: str
 
     @property
     def account(self) -> accounts.Account | None:
@@ -85,7 +84,6 @@ def visitor_of(headers: Mapping[str, str]) -> Visitor:
         email=unquote(headers.get("X-Auth-Email", "")),
         roles=unquote(headers.get("X-Auth-Role", "")),
         tenant_id=unquote(headers.get("X-Auth-Tenant-Id", "")),
-        tenant_role=unquote(headers.get("X-Auth-Tenant-Role", "")),
     )
 
 

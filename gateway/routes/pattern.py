@@ -27,7 +27,6 @@ class HostPattern:
 
     kind: HostKind
     name: str = ""
-    param: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +54,14 @@ def parse_host_pattern(text: str | None) -> HostPattern | BadPattern:
     if text is None:
         return HostPattern(kind=HostKind.ANY)
     wildcard = _WILDCARD(text)
-    authority = parse_authority(wildcard[2] if wildcard else text)
+    authority = parse_authority(wildcard[1] if wildcard else text)
     if authority is None or authority.port is not None:
         return BadPattern(
             message="the host is not a host name",
             hint="write app.example.com, *.example.com or {tenant}.example.com, no port",
         )
     if wildcard:
-        name, param = authority.host, wildcard[1]
-        return HostPattern(kind=HostKind.WILDCARD, name=name, param=param)
+        return HostPattern(kind=HostKind.WILDCARD, name=authority.host)
     return HostPattern(kind=HostKind.EXACT, name=authority.host)
 
 
@@ -107,5 +105,5 @@ def parse_path_pattern(
     )
 
 
-_WILDCARD: Final = re.compile(r"(?:\*|\{([A-Za-z_][A-Za-z0-9_]*)\})\.(.+)").fullmatch
+_WILDCARD: Final = re.compile(r"(?:\*|\{[A-Za-z_][A-Za-z0-9_]*\})\.(.+)").fullmatch
 _PARAM: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}").fullmatch

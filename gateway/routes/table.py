@@ -6,7 +6,7 @@ Host and path decide first: where they have routes, but none for the method, tha
 is a 405, and no less specific route is asked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +23,9 @@ OWN_SEGMENT: Final = ".gateway"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The route of a request, and what its {names} stand for."""
+    """The route of a request."""
 
     route: Route
-    params: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class RouteTable:
         ConfigError: two routes tie or share an id, or a pattern can match nothing.
     """
 
-    __slots__ = ("_answers", "_index", "routes")
+    __slots__ = ("_index", "_matches", "routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._index = build_index(routes)
@@ -69,12 +68,7 @@ class RouteTable:
             )
         entries = sorted(self._index.entries, key=_specificity)
         self.routes = tuple(entry.route for entry in entries)
-        # Most routes have no {names}: their answer is always the same.
-        self._answers = {
-            entry.route.id: Match(route=entry.route, params={})
-            for entry in entries
-            if not entry.path.params and entry.host.param is None
-        }
+        self._matches = {route.id: Match(route=route) for route in self.routes}
 
     def match(
         self, method: str, host: str, path: str, preflight_method: str | None = None
@@ -94,10 +88,7 @@ class RouteTable:
         entry = leaf.select(method, preflight_method)
         if entry is None:
             return MethodNotAllowed(allowed=leaf.allowed())
-        answer = self._answers.get(entry.route.id)
-        if answer is not None:
-            return answer
-        return Match(route=entry.route, params=entry.params(host, segments))
+        return self._matches[entry.route.id]
 
     def knows(self, host: str) -> bool:
         """Tell whether any route could take a request for this host."""

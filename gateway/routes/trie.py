@@ -20,13 +20,6 @@ class Entry:
     host: HostPattern
     path: PathPattern
 
-    def params(self, host: str, segments: Sequence[str]) -> dict[str, str]:
-        """Give what the named parts of the patterns stand for, as spelled."""
-        found = {name: segments[at] for at, name in self.path.params}
-        if self.host.param is not None:
-            found[self.host.param] = host.partition(".")[0]
-        return found
-
 
 @dataclass(slots=True)
 class Leaf:

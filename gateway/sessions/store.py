@@ -1,4 +1,4 @@
-"""The session store: what it promises, and the smallest one that keeps it.
+"""The session store: its promises, and what every store does alike.
 
 | promise | who keeps it |
 | --- | --- |
@@ -16,13 +16,7 @@ from typing import Final, Protocol, TypeAlias
 from gateway.errors import StoreUnavailable
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
-from gateway.sessions.record import (
-    AnonymousSession,
-    Corrupt,
-    Session,
-    parse_record,
-    serialise,
-)
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # A record outlives its session, so that "expired" can be told from "unknown".
 KEPT_AFTER_END: Final = 86_400.0
@@ -116,111 +110,6 @@ class SessionStore(SessionSource, Protocol):
         So a session that was ended in between stays ended.
         """
         ...
-
-
-class MemoryStore:
-    """Sessions in this process, as the bytes that another store would hold."""
-
-    def __init__(self, *, max_per_identity: int | None = None) -> None:
-        self._max_per_identity = max_per_identity
-        self._records: dict[str, bytes] = {}
-        self._watchers: list[OnEnded] = []
-
-    def put_raw(self, key: str, raw: bytes) -> None:
-        """Store any bytes, as another program might."""
-        self._records[key] = raw
-
-    async def load(self, key: str) -> Session | Corrupt | None:
-        """Parse what is stored."""
-        raw = self._records.get(key)
-        return None if raw is None else parse_record(raw)
-
-    async def look_up(self, held: SessionCredential, now: float) -> Found:  # noqa: ARG002
-        """Load it: a record says itself until when it lives."""
-        return await self.load(held.key)
-
-    async def refresh(self, key: str, now: float) -> Found:  # noqa: ARG002
-        """Load it again."""
-        return await self.load(key)
-
-    async def create(self, key: str, session: Session, now: float) -> list[str]:
-        """Store a new session; the oldest beyond the limit end."""
-        raw = serialise(session)
-        if key in self._records:
-            raise ValueError("the session key is taken")
-        self._records[key] = raw
-        surplus = surplus_keys(
-            await self.list_for(session.identity.id, now), self._max_per_identity, key
-        )
-        for old in surplus:
-            await self.end(old, now, "max_per_identity")
-        return surplus
-
-    async def replace(self, key: str, old: Session, new: Session) -> bool:
-        """Compare the parsed record, then set."""
-        if await self.load(key) != old:
-            return False
-        self._records[key] = serialise(new)
-        return True
-
-    async def end(
-        self, key: str, now: float, reason: str = "revoked"
-    ) -> Session | None:
-        """Mark the record and call the watchers."""
-        session = await self.load(key)
-        if not isinstance(session, Session) or not session.active:
-            return None
-        ended = ended_session(session, now, reason)
-        try:
-            self._records[key] = serialise(ended)
-        except ValueError:  # no room to say so: then without a trace
-            del self._records[key]
-        for watcher in self._watchers:
-            watcher(key, reason)
-        return ended
-
-    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
-        """End what is active; count what lived."""
-        listed = await self.list_for(identity_id, 0.0)
-        ended = [
-            await self.end(key, now) is not None and session.expires_at > now
-            for key, session in listed
-            if key != but
-        ]
-        return sum(ended)
-
-    async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
-        """Look through everything."""
-        pairs = [(key, parse_record(raw)) for key, raw in self._records.items()]
-        return newest_first(
-            (key, session)
-            for key, session in pairs
-            if isinstance(session, Session) and lives(session, identity_id, now)
-        )
-
-    async def find(self, session_id: str) -> tuple[str, Session] | None:
-        """Look through everything."""
-        for key, raw in self._records.items():
-            session = parse_record(raw)
-            if isinstance(session, Session) and session.id == session_id:
-                return key, session
-        return None
-
-    def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
-    ) -> None:
-        """Keep the callback; nothing is missed from here on."""
-        self._watchers.append(on_ended)
-        if on_resubscribe is not None:
-            on_resubscribe()
-
-    async def ping(self) -> None:
-        """Do nothing: memory is there."""
-
-    async def close(self) -> None:
-        """Forget everything."""
-        self._records.clear()
-        self._watchers.clear()
 
 
 def ended_session(session: Session, now: float, reason: str) -> Session:

@@ -10,7 +10,8 @@ import pytest
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
-from gateway.sessions.store import MemoryStore, SessionStore
+from gateway.sessions.store import SessionStore
+from tests.memory_store import MemoryStore
 from tests.servers import Server, redis_binary, valkey_binary, valkey_server
 
 BINARIES = {"valkey": valkey_binary(), "redis": redis_binary()}

@@ -17,12 +17,12 @@ from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
 from gateway.sessions.store import (
-    MemoryStore,
     SessionCredential,
     SessionSource,
     SessionStore,
 )
 from tests.contract.conftest import STORES
+from tests.memory_store import MemoryStore
 from tests.servers import PATIENCE, Server
 from tests.sessions.samples import NOW, a_session
 

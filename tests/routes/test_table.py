@@ -125,20 +125,6 @@ def test_the_most_specific_route_wins(
     assert matched(TABLE, method, host, path) == expected
 
 
-def test_names_stand_for_what_was_in_their_place() -> None:
-    found = TABLE.match("GET", "acme.example.net", "/x/%40b/z")
-
-    assert isinstance(found, Match)
-    assert found.params == {"name": "acme", "y": "%40b"}
-
-
-def test_a_route_without_names_has_none() -> None:
-    found = TABLE.match("GET", "a", "/static/x")
-
-    assert isinstance(found, Match)
-    assert found.params == {}
-
-
 def test_without_a_route_there_is_none() -> None:
     table = RouteTable([route("/a"), route("/b/{x}")])
 

@@ -30,10 +30,10 @@ from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStreams
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.record import Session
-from gateway.sessions.store import MemoryStore
 from gateway.spine.evaluate import before_lookup
 from gateway.spine.outcome import Local, Respond
 from gateway.tokens.key_files import embedded_ring
+from tests.memory_store import MemoryStore
 from tests.sessions.samples import NOW, a_session
 
 RING = embedded_ring("EdDSA", now=NOW - 1e6)

@@ -9,9 +9,9 @@ from gateway.server.context import Services
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import SessionToken
-from gateway.sessions.store import MemoryStore
 from gateway.spine.credential import credential_of
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Machine,
     a_context,

@@ -13,8 +13,8 @@ from gateway.server.reevaluation import reevaluate_open_streams, refusal_reason
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, a_runtime, signed_in, some_services
 from tests.sessions.samples import NOW, a_session
 

@@ -10,8 +10,8 @@ from gateway.server.context import Services
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn, sign_in_of
 from gateway.sessions.record import Session
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, cookie, signed_in, some_services
 from tests.sessions.samples import NOW, a_session
 

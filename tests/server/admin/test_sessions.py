@@ -23,7 +23,7 @@ from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.context import Services
-from gateway.sessions.store import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.server.parts import a_runtime, signed_in, some_services
 from tests.sessions.samples import NOW, a_session
 

@@ -12,8 +12,8 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.account import NOTICES, account, end, end_others
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.record import Device, Identity, Session, Tenant
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import call, cookie, signed_in, some_services, the_runtime
 from tests.sessions.samples import NOW, a_session
 

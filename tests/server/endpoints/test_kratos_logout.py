@@ -17,8 +17,8 @@ from gateway.server.endpoints.kratos_logout import (
 )
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.cookie import SessionToken, new_token
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
     call,

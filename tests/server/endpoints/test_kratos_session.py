@@ -16,8 +16,8 @@ from gateway.server.endpoints.kratos_session import (
 )
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.record import Method
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, cookie, signed_in, some_services, the_runtime
 from tests.sessions.samples import DAY, NOW, a_session
 

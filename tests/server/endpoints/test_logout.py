@@ -10,8 +10,8 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.logout import logout
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
     call,

@@ -11,8 +11,8 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.session_js import session, session_js
 from gateway.sessions.record import Session
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import (
     a_context,
     call,

@@ -12,8 +12,8 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.tenant import tenant
 from gateway.sessions.record import Session
-from gateway.sessions.store import MemoryStore
 from tests.http.heads import head
+from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
     call,
