@@ -34,7 +34,7 @@ def free_port() -> int:
     outgoing connections take theirs, so any of them could have it a moment later.
     """
     first, last = _outgoing_ports()
-    ports = [*range(10_000, first), *range(last + 1, 65_536)]
+    ports: list[int] = [*range(10_000, first), *range(last + 1, 65_536)]
     for port in random.sample(ports, 200):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

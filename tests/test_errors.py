@@ -1,6 +1,7 @@
 """What is raised on purpose: one family, each with what its catcher needs."""
 
 import inspect
+from typing import Any
 
 import pytest
 
@@ -64,10 +65,10 @@ def test_an_outage_of_the_store_is_no_other_failure(kind: type[Exception]) -> No
     ],
 )  # fmt: skip
 def test_a_problem_is_told_as_compilers_tell_it(
-    fields: dict[str, int], text: str
+    fields: dict[str, Any], text: str
 ) -> None:
     problem = Problem(
-        **{"file": "g.yaml", "line": 3, "column": 5, "message": "wrong"} | fields
+        **{"file": "g.yaml", "line": 3, "column": 5, "message": "wrong", **fields}
     )
 
     assert str(problem) == text

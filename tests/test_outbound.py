@@ -166,7 +166,7 @@ def test_no_client_speaks_under_a_reserved_name_and_we_speak_once(
         bearer = b"Bearer " if to.token_header == b"Authorization" else b""
         expected[normalize_name(to.token_header)] = bearer + b"T.O.K"
     expected[b"host"] = b"app.example" if to.preserve_host else b"10.1.2.3:3000"
-    ours = {name: [] for name in expected}
+    ours: dict[bytes, list[bytes]] = {name: [] for name in expected}
     for name, value in sent.headers:
         normalized = normalize_name(name)
         if normalized in ours:

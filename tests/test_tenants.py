@@ -10,7 +10,6 @@ from gateway.errors import ConfigError
 from gateway.http.head import RequestHead
 from gateway.http.target import Target
 from gateway.reasons import Reason
-from gateway.sessions.record import Tenant
 from gateway.tenants import (
     Source,
     TenantRefused,
@@ -188,5 +187,5 @@ def test_whatever_is_named_only_a_membership_is_given(
     assert (
         found is None
         or isinstance(found, TenantRefused)
-        or (isinstance(found, Tenant) and session.tenants[found.id] is found)
+        or session.tenants[found.id] is found
     )

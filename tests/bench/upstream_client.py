@@ -29,10 +29,10 @@ HEAD = (
 
 
 class _Answering(asyncio.Protocol):
-    def connection_made(self, transport):
+    def connection_made(self, transport) -> None:
         self.transport = transport
 
-    def data_received(self, data):
+    def data_received(self, data) -> None:
         self.transport.write(ANSWER)
 
 
@@ -46,13 +46,13 @@ async def _serve() -> None:
 class _RawClient(asyncio.Protocol):
     """The floor: write, await a future, no HTTP at all."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
 
-    def connection_made(self, transport):
+    def connection_made(self, transport) -> None:
         self.transport = transport
 
-    def data_received(self, data):
+    def data_received(self, data) -> None:
         self.future.set_result(data)
 
     def send(self):
@@ -62,7 +62,7 @@ class _RawClient(asyncio.Protocol):
 
 
 async def _floor(port: int, count: int, concurrency: int) -> None:
-    async def one():
+    async def one() -> None:
         _, client = await asyncio.get_running_loop().create_connection(
             _RawClient, "127.0.0.1", port
         )
@@ -83,7 +83,7 @@ async def _upstream(port: int, count: int, concurrency: int) -> None:
         idle_timeout=10,
     )
 
-    async def one():
+    async def one() -> None:
         for _ in range(count // concurrency):
             answer = await upstream.send(HEAD, method="GET", body=None, retriable=True)
             assert answer.status == 200

@@ -105,7 +105,7 @@ def chromium() -> Iterator:
 
 
 @pytest.fixture
-def page(chromium, demo) -> Iterator:
+def page(chromium: Iterator, demo: Demo) -> Iterator:
     context = chromium.new_context(base_url=demo.url)
     context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()

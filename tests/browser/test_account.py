@@ -1,11 +1,13 @@
 """A person looks at the account page, without script, and ends another device."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Demo
 from tests.servers import PATIENCE
 
 pytestmark = [
@@ -23,7 +25,7 @@ FIREFOX = (
 
 
 @pytest.fixture
-def device(chromium, demo):
+def device(chromium: Iterator, demo: Demo):
     """Make a browser of a person, script switched off."""
     made = []
 
@@ -64,7 +66,7 @@ def devices(page: Page):
     return page.get_by_role("region", name="Devices").get_by_role("listitem")
 
 
-def test_without_a_session_it_sends_to_sign_in_and_back(device):
+def test_without_a_session_it_sends_to_sign_in_and_back(device) -> None:
     page = device()
     page.goto("/.gateway/account")
 
@@ -73,7 +75,7 @@ def test_without_a_session_it_sends_to_sign_in_and_back(device):
     assert asked["return_to"] == ["/.gateway/account"]
 
 
-def test_another_device_is_seen_and_ended(device):
+def test_another_device_is_seen_and_ended(device) -> None:
     mine, other = device(FIREFOX), device(IPHONE)
     alone(mine)
     sign_in(other)
@@ -94,7 +96,7 @@ def test_another_device_is_seen_and_ended(device):
     assert urlsplit(mine.url).path == "/dashboard"
 
 
-def test_all_others_are_ended_at_once(device):
+def test_all_others_are_ended_at_once(device) -> None:
     mine, phone, tablet = device(), device(IPHONE), device()
     alone(mine)
     sign_in(phone)
@@ -110,7 +112,7 @@ def test_all_others_are_ended_at_once(device):
         assert urlsplit(other.url).path == "/auth/login"
 
 
-def test_the_organization_is_switched(device):
+def test_the_organization_is_switched(device) -> None:
     page = device()
     alone(page)
     tenants = page.get_by_role("region", name="Organizations")
@@ -126,7 +128,7 @@ def test_the_organization_is_switched(device):
     )
 
 
-def test_one_signs_out_from_it(device):
+def test_one_signs_out_from_it(device) -> None:
     page = device()
     alone(page)
 
@@ -138,7 +140,7 @@ def test_one_signs_out_from_it(device):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 360, 1280])
-def test_it_fits_the_screen(device, scheme, width):
+def test_it_fits_the_screen(device, scheme: str, width: int) -> None:
     page = device(color_scheme=scheme, viewport={"width": width, "height": 740})
     alone(page)
 

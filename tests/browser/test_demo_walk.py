@@ -4,11 +4,13 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Demo
 from tests.servers import PATIENCE
 
 pytestmark = [
@@ -27,7 +29,9 @@ def path_of(page: Page) -> str:
     return urlsplit(page.url).path
 
 
-def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(page):
+def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(
+    page: Iterator,
+) -> None:
     page.goto("/dashboard?tab=2")
 
     asked = parse_qs(urlsplit(page.url).query)
@@ -41,7 +45,7 @@ def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Grace")
 
 
-def test_a_wrong_password_signs_nobody_in(page):
+def test_a_wrong_password_signs_nobody_in(page: Iterator) -> None:
     page.goto("/auth/login")
     page.get_by_label("E-mail").fill("grace@example.com")
     page.get_by_label("Password").fill("guess")
@@ -51,7 +55,7 @@ def test_a_wrong_password_signs_nobody_in(page):
     assert page.context.cookies() == []
 
 
-def test_the_session_cookie_is_out_of_reach_of_scripts(page):
+def test_the_session_cookie_is_out_of_reach_of_scripts(page: Iterator) -> None:
     sign_in(page, "Grace Hopper")
 
     (cookie,) = page.context.cookies()
@@ -65,7 +69,9 @@ def test_the_session_cookie_is_out_of_reach_of_scripts(page):
     assert page.evaluate("document.cookie") == ""
 
 
-def test_the_dashboard_shows_the_headers_and_the_token(page, demo):
+def test_the_dashboard_shows_the_headers_and_the_token(
+    page: Iterator, demo: Demo
+) -> None:
     sign_in(page, "Grace Hopper")
 
     told = page.locator("#told")
@@ -82,7 +88,7 @@ def test_the_dashboard_shows_the_headers_and_the_token(page, demo):
     assert 0 < claims["exp"] - claims["iat"] <= 60
 
 
-def test_a_client_cannot_speak_for_itself(page):
+def test_a_client_cannot_speak_for_itself(page: Iterator) -> None:
     page.context.set_extra_http_headers(
         {"X-Auth-User-Id": "u_ada", "X_Auth_Role": "admin"}
     )
@@ -93,7 +99,7 @@ def test_a_client_cannot_speak_for_itself(page):
     ).to_be_visible()
 
 
-def test_another_tenant_shows_other_rows(page, demo):
+def test_another_tenant_shows_other_rows(page: Iterator, demo: Demo) -> None:
     assert demo.has_notes
     sign_in(page, "Grace Hopper")
     tenants = page.frame_locator("iframe[name=notes]").locator("#notes td:nth-child(3)")
@@ -108,7 +114,9 @@ def test_another_tenant_shows_other_rows(page, demo):
     assert path_of(page) == "/dashboard"
 
 
-def test_a_note_is_written_for_the_active_tenant_only(page, demo):
+def test_a_note_is_written_for_the_active_tenant_only(
+    page: Iterator, demo: Demo
+) -> None:
     assert demo.has_notes
     sign_in(page, "Grace Hopper")
     notes = page.frame_locator("iframe[name=notes]")
@@ -123,7 +131,7 @@ def test_a_note_is_written_for_the_active_tenant_only(page, demo):
     expect(notes.locator("#notes")).not_to_contain_text("The moth is out")
 
 
-def test_a_member_is_refused_the_admin_page(page):
+def test_a_member_is_refused_the_admin_page(page: Iterator) -> None:
     sign_in(page, "Grace Hopper")
 
     answer = page.goto("/admin")
@@ -133,7 +141,7 @@ def test_a_member_is_refused_the_admin_page(page):
     expect(page.get_by_role("heading", name="Accounts")).to_have_count(0)
 
 
-def test_an_administrator_sees_the_admin_page(page):
+def test_an_administrator_sees_the_admin_page(page: Iterator) -> None:
     sign_in(page, "Ada Lovelace")
 
     answer = page.goto("/admin")
@@ -142,7 +150,7 @@ def test_an_administrator_sees_the_admin_page(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("Administration")
 
 
-def test_who_is_signed_in_does_not_see_the_sign_in_page(page):
+def test_who_is_signed_in_does_not_see_the_sign_in_page(page: Iterator) -> None:
     sign_in(page, "Ada Lovelace")
 
     page.goto("/auth/login")
@@ -150,7 +158,7 @@ def test_who_is_signed_in_does_not_see_the_sign_in_page(page):
     assert path_of(page) == "/dashboard"
 
 
-def test_who_belongs_to_no_organization_gets_no_rows(page):
+def test_who_belongs_to_no_organization_gets_no_rows(page: Iterator) -> None:
     sign_in(page, "Linus Berg")
     expect(page.locator("iframe[name=notes]")).to_have_count(0)
 
@@ -162,7 +170,7 @@ def test_who_belongs_to_no_organization_gets_no_rows(page):
     )
 
 
-def test_the_clock_ticks_and_ends_with_the_session(page):
+def test_the_clock_ticks_and_ends_with_the_session(page: Iterator) -> None:
     sign_in(page, "Grace Hopper")
     clock = page.locator("#clock")
     expect(clock).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
@@ -179,7 +187,9 @@ def test_the_clock_ticks_and_ends_with_the_session(page):
 @pytest.mark.parametrize(
     "button", ["Sign out through the gateway", "Sign out through this app's response"]
 )
-def test_after_signing_out_the_dashboard_asks_again(page, button):
+def test_after_signing_out_the_dashboard_asks_again(
+    page: Iterator, button: str
+) -> None:
     sign_in(page, "Grace Hopper")
     (before,) = page.context.cookies()
 
@@ -195,7 +205,7 @@ def test_after_signing_out_the_dashboard_asks_again(page, button):
     assert path_of(page) == "/auth/login"
 
 
-def test_the_pages_work_without_script(chromium, demo):
+def test_the_pages_work_without_script(chromium: Iterator, demo: Demo) -> None:
     context = chromium.new_context(base_url=demo.url, java_script_enabled=False)
     page = context.new_page()
     sign_in(page, "Grace Hopper")
@@ -207,7 +217,7 @@ def test_the_pages_work_without_script(chromium, demo):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_a_telephone(chromium, demo, scheme):
+def test_a_page_fits_a_telephone(chromium: Iterator, demo: Demo, scheme: str) -> None:
     context = chromium.new_context(
         base_url=demo.url, color_scheme=scheme, viewport={"width": 360, "height": 740}
     )
@@ -220,7 +230,9 @@ def test_a_page_fits_a_telephone(chromium, demo, scheme):
     context.close()
 
 
-def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(demo) -> None:
+def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(
+    demo: Demo,
+) -> None:
     (token,) = re.findall(r"Admin token +(\S+)", "".join(demo.said))
 
     def asked(token: str, host: str) -> int:

@@ -46,7 +46,7 @@ async def app(seen: Seen, writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory) -> Iterator[Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("gateway")
     with (
         valkey_server(tmp_path_factory.mktemp("valkey")) as redis,
@@ -56,7 +56,7 @@ def running(tmp_path_factory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def tabs(chromium, running) -> Iterator[tuple[Page, Page, str]]:
+def tabs(chromium: Iterator, running: Running) -> Iterator[tuple[Page, Page, str]]:
     """Two tabs that have a session, and the key of the session in the store."""
     context = chromium.new_context(base_url=running.url)
     context.set_default_timeout(PATIENCE * 1000)
@@ -84,7 +84,9 @@ def tabs(chromium, running) -> Iterator[tuple[Page, Page, str]]:
     assert wrong == []
 
 
-def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(tabs):
+def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(
+    tabs: tuple[Page, Page, str],
+) -> None:
     here, there, _ = tabs
 
     here.get_by_role("button", name="Sign out").click()
@@ -95,7 +97,9 @@ def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(tabs):
     expect(there.locator("#ended")).to_have_text("signed_out;")
 
 
-def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(tabs, running):
+def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(
+    tabs: tuple[Page, Page, str], running: Running
+) -> None:
     """The other tab may ask after the session ended and before the cookie went."""
     here, there, key = tabs
     running.do(running.gateway.app.store.end, key, time.time(), "signed_out")
@@ -106,7 +110,9 @@ def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(tabs, running):
     expect(there.locator("#ended")).to_have_text("signed_out;")
 
 
-def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(tabs, running):
+def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(
+    tabs: tuple[Page, Page, str], running: Running
+) -> None:
     here, there, key = tabs
     running.do(running.gateway.app.store.end, key, time.time())
 
@@ -116,7 +122,9 @@ def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(tabs, running
         expect(tab.locator("#ended")).to_have_text("revoked;")
 
 
-def test_an_expired_session_is_told_as_expired(tabs, running):
+def test_an_expired_session_is_told_as_expired(
+    tabs: tuple[Page, Page, str], running: Running
+) -> None:
     here, _, key = tabs
     store = running.gateway.app.store
     session = running.do(store.load, key)
@@ -128,7 +136,7 @@ def test_an_expired_session_is_told_as_expired(tabs, running):
     expect(here.locator("#ended")).to_have_text("expired;")
 
 
-def test_another_tenant_is_told_to_the_other_tab(tabs):
+def test_another_tenant_is_told_to_the_other_tab(tabs: tuple[Page, Page, str]) -> None:
     here, there, _ = tabs
 
     here.get_by_role("button", name="Blue").click()
@@ -137,7 +145,7 @@ def test_another_tenant_is_told_to_the_other_tab(tabs):
     expect(there.locator("#ended")).to_have_text("")
 
 
-def test_what_cannot_be_found_out_ends_nothing(tabs):
+def test_what_cannot_be_found_out_ends_nothing(tabs: tuple[Page, Page, str]) -> None:
     here, _, _ = tabs
     here.route("**/.gateway/session", lambda route: route.fulfill(status=503, json={}))
     here.evaluate("gatewaySession.check()")
@@ -148,7 +156,9 @@ def test_what_cannot_be_found_out_ends_nothing(tabs):
     expect(here.locator("#ended")).to_have_text("")
 
 
-def test_who_never_was_signed_in_hears_of_no_end(chromium, running):
+def test_who_never_was_signed_in_hears_of_no_end(
+    chromium: Iterator, running: Running
+) -> None:
     context = chromium.new_context(base_url=running.url)
     page = context.new_page()
     with page.expect_response("**/.gateway/session") as asked:

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from gateway.cli import cli
-from tests.servers import valkey_server
+from tests.servers import Server, valkey_server
 
 SID = "5e55105e" * 4
 HASH = hashlib.sha256(SID.encode()).hexdigest()
+Run: TypeAlias = Callable[..., Result]
 CONFIG = """\
 version: 1
 redis: {url: "%s"}
@@ -30,13 +33,13 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with valkey_server(tmp_path_factory.mktemp("cli")) as running:
         yield running
 
 
 @pytest.fixture
-def run(server, tmp_path: Path):
+def run(server: Server, tmp_path: Path) -> Run:
     server.command_line("FLUSHALL")
     record = {"user": {"id": "u_ada", "roles": ["admin"]}}
     server.command_line("SET", f"s:{SID}", json.dumps(record), "EX", "60")
@@ -51,7 +54,7 @@ def run(server, tmp_path: Path):
     "words", [("create", "--identity", "u"), ("list", "--identity", "u")]
 )
 def test_what_only_the_app_can_do_is_refused_with_the_reason(
-    run, words: tuple[str, str, str]
+    run: Run, words: tuple[str, str, str]
 ) -> None:
     answer = run("sessions", *words)
 
@@ -60,7 +63,7 @@ def test_what_only_the_app_can_do_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
-def test_a_session_is_shown_and_ended_by_either_name(run, named: str) -> None:
+def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> None:
     shown = run("sessions", "show", named)
     ended = run("sessions", "revoke", named)
     after = run("sessions", "show", named)
@@ -80,14 +83,16 @@ def test_a_session_is_shown_and_ended_by_either_name(run, named: str) -> None:
         ("d" * 32, "the session cannot be read: not strict JSON"),
     ],
 )
-def test_what_is_no_session_is_told_apart(run, named: str, told: str) -> None:
+def test_what_is_no_session_is_told_apart(run: Run, named: str, told: str) -> None:
     answer = run("sessions", "show", named)
 
     assert answer.exit_code == 1
     assert told in answer.output
 
 
-def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server) -> None:
+def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(
+    run: Run, server: Server
+) -> None:
     server.command_line("DEL", f"s:{SID}")
 
     ended = run("sessions", "revoke", HASH, "--json")
@@ -98,7 +103,7 @@ def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(run, server) -
 
 @pytest.mark.parametrize("long", ["a1" * 32, "session-of-express"])
 def test_a_public_id_that_could_be_an_id_ends_what_it_names(
-    run, server, tmp_path: Path, long: str
+    run: Run, server: Server, tmp_path: Path, long: str
 ) -> None:
     key = hashlib.sha256(long.encode()).hexdigest()
     path = tmp_path / "gateway.yaml"
@@ -122,7 +127,7 @@ def test_a_public_id_that_could_be_an_id_ends_what_it_names(
 
 @pytest.mark.parametrize(("but", "active"), [((), False), (("--except", SID), True)])
 def test_all_sessions_of_somebody_end_but_one(
-    run, but: tuple[str, ...], active: bool
+    run: Run, but: tuple[str, ...], active: bool
 ) -> None:
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
     shown = run("sessions", "show", SID)
@@ -135,7 +140,7 @@ def test_all_sessions_of_somebody_end_but_one(
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
 def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(
-    run, named: str
+    run: Run, named: str
 ) -> None:
     answer = run("explain", "GET", "/admin", "--as", named)
 
@@ -146,7 +151,7 @@ def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(
     assert HASH[:12] in answer.output
 
 
-def test_a_guest_is_nobody_and_a_revoked_session_too(run) -> None:
+def test_a_guest_is_nobody_and_a_revoked_session_too(run: Run) -> None:
     guest = run("explain", "GET", "/admin", "--as", "e" * 32)
     run("sessions", "revoke", SID)
     revoked = run("explain", "GET", "/admin", "--as", SID)
@@ -161,7 +166,7 @@ def test_a_guest_is_nobody_and_a_revoked_session_too(run) -> None:
 
 
 def test_check_asks_redis_for_what_a_request_would_ask(
-    run, server, tmp_path: Path
+    run: Run, server: Server, tmp_path: Path
 ) -> None:
     right = run("check")
     rules = ("~gateway:*", "&*", "-@all", "+exists", "+mget", "+getrange", "+pttl")

@@ -315,7 +315,9 @@ def test_it_passes_exactly_where_nothing_fails(
 def test_a_place_in_the_file_is_named() -> None:
     text = explain("GET", "/admin/x").stdout
 
-    line = int(re.search(r"^route .*gateway\.yaml:(\d+)$", text, re.MULTILINE)[1])
+    found = re.search(r"^route .*gateway\.yaml:(\d+)$", text, re.MULTILINE)
+    assert found
+    line = int(found[1])
     assert REFERENCE.read_text().splitlines()[line - 1] == "  - match: /admin/**"
 
 

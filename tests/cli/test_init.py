@@ -30,7 +30,7 @@ def test_force_replaces_the_file(tmp_path: Path) -> None:
     file.write_text("mine")
 
     assert CliRunner().invoke(cli, ["init", "-c", str(file), "--force"]).exit_code == 0
-    assert load_config(file, env={})
+    assert load_config(file, env={}).config.upstreams
 
 
 def test_an_upstream_that_is_no_url_is_a_usage_error(tmp_path: Path) -> None:

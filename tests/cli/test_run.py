@@ -113,6 +113,8 @@ def test_it_brings_its_own_store_and_stops_with_zero(
             text=True,
             env=os.environ | {"TMPDIR": short},
         ) as process:
+            assert process.stdout
+            assert process.stderr
             address = process.stderr.readline().split()[-1]
             message = ""
             while message != "gateway is serving":

@@ -2,18 +2,21 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from gateway.cli import cli
 from gateway.sessions.cookie import SessionToken
-from gateway.sessions.record import Device
-from tests.servers import free_port, valkey_server
+from gateway.sessions.record import Device, Session
+from tests.servers import Server, free_port, valkey_server
 from tests.sessions.opened import opened
 from tests.sessions.samples import a_key, a_session
 
+Run: TypeAlias = Callable[..., Result]
 CONFIG = """\
 version: 1
 server: {public_url: https://app.example.com}
@@ -27,23 +30,24 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with valkey_server(tmp_path_factory.mktemp("cli")) as running:
         yield running
 
 
 @pytest.fixture
-def run(server, tmp_path: Path):
+def run(server: Server, tmp_path: Path) -> Run:
     server.command_line("FLUSHALL")
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG % server.url)
     return lambda *words: CliRunner().invoke(cli, ["sessions", *words, "-c", str(path)])
 
 
-def made(run, *words):
+def made(run: Run, *words: str) -> dict[str, Any]:
     answer = run("create", "--identity", "u_ada", "--json", *words)
     assert answer.exit_code == 0, answer.output
-    return json.loads(answer.output)
+    made: dict[str, Any] = json.loads(answer.output)
+    return made
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def made(run, *words):
         ["revoke-all"],
     ],
 )
-def test_what_cannot_be_meant_is_a_usage_error(run, words: list[str]) -> None:
+def test_what_cannot_be_meant_is_a_usage_error(run: Run, words: list[str]) -> None:
     assert run(*words).exit_code == 2
 
 
@@ -77,7 +81,7 @@ def test_what_cannot_be_meant_is_a_usage_error(run, words: list[str]) -> None:
         ["list", "--identity", "u", "--redis", "redis://u:hunter2@127.0.0.1:{port}"],
     ],
 )
-def test_what_cannot_be_done_is_refused_in_one_line(run, words: list[str]) -> None:
+def test_what_cannot_be_done_is_refused_in_one_line(run: Run, words: list[str]) -> None:
     port = free_port()
     answer = run(*(word.replace("{port}", str(port)) for word in words))
 
@@ -86,16 +90,20 @@ def test_what_cannot_be_done_is_refused_in_one_line(run, words: list[str]) -> No
     assert "hunter2" not in answer.output
 
 
-def test_a_session_that_was_made_is_the_one_that_the_token_opens(run, server):
+def test_a_session_that_was_made_is_the_one_that_the_token_opens(
+    run: Run, server: Server
+) -> None:
     answer = made(
         run,
         *("--trait", "email=ada@example.com", "--role", "admin"),
         *("--tenant", "t_acme=owner=Acme", "--aal", "aal2"),
     )
 
-    async def load():
+    async def load() -> Session:
         async with opened(server.url) as store:
-            return await store.load(SessionToken(answer["token"]).key)
+            found = await store.load(SessionToken(answer["token"]).key)
+            assert isinstance(found, Session)
+            return found
 
     session = asyncio.run(load())
     assert session.id == answer["session"]["id"]
@@ -106,14 +114,14 @@ def test_a_session_that_was_made_is_the_one_that_the_token_opens(run, server):
     assert answer["cookie"] == f"__Host-gateway_session={answer['token']}"
 
 
-def test_create_prints_a_ready_cookie_line(run) -> None:
+def test_create_prints_a_ready_cookie_line(run: Run) -> None:
     answer = run("create", "--identity", "u_ada")
 
     assert "\nCookie: __Host-gateway_session=" in answer.output
     assert answer.exit_code == 0
 
 
-def test_list_and_show_never_print_a_token(run) -> None:
+def test_list_and_show_never_print_a_token(run: Run) -> None:
     answer = made(run)
     shown = run("show", answer["session"]["id"]).output
     told = [
@@ -128,7 +136,9 @@ def test_list_and_show_never_print_a_token(run) -> None:
         assert SessionToken(answer["token"]).key not in output
 
 
-def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server) -> None:
+def test_what_a_browser_called_itself_does_not_steer_the_terminal(
+    run: Run, server: Server
+) -> None:
     device = Device(ip_address="203.0.113.9", user_agent="\x1b[2Jx\r\n")
     session = a_session(devices=(device,), expires_at=4e9)
 
@@ -143,7 +153,7 @@ def test_what_a_browser_called_itself_does_not_steer_the_terminal(run, server) -
     assert "\x1b" not in told + run("show", session.id).output
 
 
-def test_revoke_ends_one_session_and_says_so_once(run) -> None:
+def test_revoke_ends_one_session_and_says_so_once(run: Run) -> None:
     session_id = made(run)["session"]["id"]
 
     assert run("revoke", session_id).output == "ended the session of u_ada\n"
@@ -151,14 +161,14 @@ def test_revoke_ends_one_session_and_says_so_once(run) -> None:
     assert run("revoke", session_id).exit_code == 1
 
 
-def test_revoke_in_json_gives_the_ended_session(run) -> None:
+def test_revoke_in_json_gives_the_ended_session(run: Run) -> None:
     session_id = made(run)["session"]["id"]
     ended = json.loads(run("revoke", session_id, "--json").output)
 
     assert (ended["active"], ended["ended_reason"]) == (False, "revoked")
 
 
-def test_revoke_all_spares_the_one_that_is_named(run) -> None:
+def test_revoke_all_spares_the_one_that_is_named(run: Run) -> None:
     first, second = made(run)["session"]["id"], made(run)["session"]["id"]
 
     answer = run("revoke-all", "--identity", "u_ada", "--except", second)
@@ -169,7 +179,7 @@ def test_revoke_all_spares_the_one_that_is_named(run) -> None:
     assert run("revoke-all", "--identity", "u_ada").output == "ended 0 sessions\n"
 
 
-def test_the_oldest_end_at_the_limit_of_the_configuration(run) -> None:
+def test_the_oldest_end_at_the_limit_of_the_configuration(run: Run) -> None:
     ended = [made(run)["ended"] for _ in range(3)]
 
     assert ended == [0, 0, 1]

@@ -20,7 +20,7 @@ from tests.sessions.samples import DAY, NOW, a_key, a_session
 KEY = a_key()
 
 
-def of(identity_id, **changes):
+def of(identity_id: str, **changes: str) -> Session:
     return a_session(identity=Identity(id=identity_id), **changes)
 
 
@@ -37,7 +37,9 @@ def of(identity_id, **changes):
         pytest.param(b" " * (MAX_RECORD_BYTES + 1), id="huge"),
     ],
 )
-async def test_bytes_that_are_no_session_are_corrupt(subject: Subject, raw):
+async def test_bytes_that_are_no_session_are_corrupt(
+    subject: Subject, raw: bytes
+) -> None:
     await subject.put(KEY, raw)
 
     assert isinstance(await subject.store.load(KEY), Corrupt)
@@ -45,7 +47,9 @@ async def test_bytes_that_are_no_session_are_corrupt(subject: Subject, raw):
     assert await subject.store.replace(KEY, a_session(), a_session()) is False
 
 
-async def test_an_ended_session_is_not_resurrected_by_a_late_write(subject: Subject):
+async def test_an_ended_session_is_not_resurrected_by_a_late_write(
+    subject: Subject,
+) -> None:
     await subject.store.create(KEY, a_session(), NOW)
     seen = await subject.store.load(KEY)
     await subject.store.end(KEY, NOW + 1)
@@ -56,18 +60,18 @@ async def test_an_ended_session_is_not_resurrected_by_a_late_write(subject: Subj
     assert (await subject.store.load(KEY)).active is False
 
 
-async def test_a_deleted_session_is_not_resurrected(subject: Subject):
+async def test_a_deleted_session_is_not_resurrected(subject: Subject) -> None:
     absent = a_session()
 
     assert await subject.store.replace(KEY, absent, absent) is False
     assert await subject.store.load(KEY) is None
 
 
-async def test_an_end_wins_over_writes_that_race_with_it(subject: Subject):
+async def test_an_end_wins_over_writes_that_race_with_it(subject: Subject) -> None:
     session = a_session()
     await subject.store.create(KEY, session, NOW)
 
-    async def keep_touching():
+    async def keep_touching() -> None:
         for second in range(60, 600, 60):
             seen = await subject.store.load(KEY)
             await subject.store.replace(
@@ -82,7 +86,7 @@ async def test_an_end_wins_over_writes_that_race_with_it(subject: Subject):
     assert (await subject.store.load(KEY)).active is False
 
 
-async def test_a_taken_key_is_not_overwritten(subject: Subject):
+async def test_a_taken_key_is_not_overwritten(subject: Subject) -> None:
     await subject.store.create(KEY, a_session(), NOW)
 
     with pytest.raises(ValueError, match="taken"):
@@ -91,7 +95,9 @@ async def test_a_taken_key_is_not_overwritten(subject: Subject):
     assert (await subject.store.load(KEY)).identity.id == "u_ada"
 
 
-async def test_a_record_too_large_to_be_read_again_is_not_written(subject: Subject):
+async def test_a_record_too_large_to_be_read_again_is_not_written(
+    subject: Subject,
+) -> None:
     traits = {"note": "x" * MAX_RECORD_BYTES}
     session = a_session(identity=Identity(id="u_ada", traits=traits))
 
@@ -101,7 +107,7 @@ async def test_a_record_too_large_to_be_read_again_is_not_written(subject: Subje
     assert await subject.store.load(KEY) is None
 
 
-async def test_a_record_without_room_for_its_end_still_ends(subject: Subject):
+async def test_a_record_without_room_for_its_end_still_ends(subject: Subject) -> None:
     spare = MAX_RECORD_BYTES - len(serialise(a_session(extra={"x": ""})))
     session = a_session(extra={"x": "x" * spare})
     await subject.store.create(KEY, session, NOW)
@@ -111,7 +117,7 @@ async def test_a_record_without_room_for_its_end_still_ends(subject: Subject):
     assert await subject.store.load(KEY) is None
 
 
-async def test_what_is_created_is_loaded(subject: Subject):
+async def test_what_is_created_is_loaded(subject: Subject) -> None:
     session = a_session()
 
     ended = await subject.store.create(KEY, session, NOW)
@@ -121,13 +127,15 @@ async def test_what_is_created_is_loaded(subject: Subject):
     assert await subject.store.load(a_key("other")) is None
 
 
-async def test_a_record_written_by_another_program_is_loaded(subject: Subject):
+async def test_a_record_written_by_another_program_is_loaded(subject: Subject) -> None:
     await subject.put(KEY, serialise(a_session()))
 
     assert await subject.store.load(KEY) == a_session()
 
 
-async def test_a_change_by_another_program_shows_in_the_next_load(subject: Subject):
+async def test_a_change_by_another_program_shows_in_the_next_load(
+    subject: Subject,
+) -> None:
     await subject.store.create(KEY, a_session(), NOW)
     await subject.store.load(KEY)
 
@@ -136,7 +144,9 @@ async def test_a_change_by_another_program_shows_in_the_next_load(subject: Subje
     assert (await subject.store.load(KEY)).active is False
 
 
-async def test_an_end_shows_in_the_next_load_and_says_when_and_why(subject: Subject):
+async def test_an_end_shows_in_the_next_load_and_says_when_and_why(
+    subject: Subject,
+) -> None:
     await subject.store.create(KEY, a_session(), NOW)
     await subject.store.load(KEY)
 
@@ -150,7 +160,7 @@ async def test_an_end_shows_in_the_next_load_and_says_when_and_why(subject: Subj
     )
 
 
-async def test_what_has_ended_cannot_end_again(subject: Subject):
+async def test_what_has_ended_cannot_end_again(subject: Subject) -> None:
     await subject.store.create(KEY, a_session(), NOW)
     await subject.store.end(KEY, NOW)
 
@@ -158,7 +168,7 @@ async def test_what_has_ended_cannot_end_again(subject: Subject):
     assert await subject.store.end(a_key("unknown"), NOW) is None
 
 
-async def test_replace_writes_what_is_still_as_it_was(subject: Subject):
+async def test_replace_writes_what_is_still_as_it_was(subject: Subject) -> None:
     await subject.store.create(KEY, a_session(), NOW)
     seen = await subject.store.load(KEY)
     policy = LifetimePolicy(lifespan=DAY, extend_within=DAY / 4)
@@ -172,7 +182,7 @@ async def test_replace_writes_what_is_still_as_it_was(subject: Subject):
     assert live == [(KEY, touched)]
 
 
-async def test_replace_works_for_one_who_has_not_loaded(subject: Subject):
+async def test_replace_works_for_one_who_has_not_loaded(subject: Subject) -> None:
     await subject.store.create(KEY, a_session(), NOW)
 
     done = await subject.limited.replace(
@@ -183,7 +193,7 @@ async def test_replace_works_for_one_who_has_not_loaded(subject: Subject):
     assert (await subject.store.load(KEY)).last_seen_at == NOW + 60
 
 
-async def test_sessions_are_listed_by_identity_newest_first(subject: Subject):
+async def test_sessions_are_listed_by_identity_newest_first(subject: Subject) -> None:
     for number in range(3):
         session = a_session(id=f"s{number}", authenticated_at=NOW + number)
         await subject.store.create(a_key(f"k{number}"), session, NOW)
@@ -199,7 +209,9 @@ async def test_sessions_are_listed_by_identity_newest_first(subject: Subject):
 
 
 @pytest.mark.parametrize("identity_id", ["a:sessions", "*", "é", "a b", "%3A", "{x}"])
-async def test_identities_with_odd_names_are_kept_apart(subject: Subject, identity_id):
+async def test_identities_with_odd_names_are_kept_apart(
+    subject: Subject, identity_id: str
+) -> None:
     await subject.store.create(KEY, of(identity_id), NOW)
     await subject.store.create(a_key("a"), of("a", id="s2"), NOW)
 
@@ -207,7 +219,7 @@ async def test_identities_with_odd_names_are_kept_apart(subject: Subject, identi
     assert [k for k, _ in await subject.store.list_for("a", NOW)] == [a_key("a")]
 
 
-async def test_all_but_one_end(subject: Subject):
+async def test_all_but_one_end(subject: Subject) -> None:
     for number in range(3):
         session = a_session(id=f"s{number}")
         await subject.store.create(a_key(f"k{number}"), session, NOW)
@@ -221,7 +233,9 @@ async def test_all_but_one_end(subject: Subject):
     assert len(await subject.store.list_for("u_eve", NOW)) == 1
 
 
-async def test_what_has_only_expired_ends_too_and_is_not_counted(subject: Subject):
+async def test_what_has_only_expired_ends_too_and_is_not_counted(
+    subject: Subject,
+) -> None:
     """By the clock of another process, or by a clock that is set back, it lives."""
     session = a_session(expires_at=NOW + 60)
     await subject.store.create(KEY, session, NOW)
@@ -233,7 +247,7 @@ async def test_what_has_only_expired_ends_too_and_is_not_counted(subject: Subjec
     assert not found.active
 
 
-async def test_the_oldest_end_when_there_are_too_many(subject: Subject):
+async def test_the_oldest_end_when_there_are_too_many(subject: Subject) -> None:
     for number in range(3):
         session = a_session(id=f"s{number}", authenticated_at=NOW + number)
         assert (
@@ -251,7 +265,7 @@ async def test_the_oldest_end_when_there_are_too_many(subject: Subject):
     assert [session.id for _, session in live] == ["s3", "s2", "s1"]
 
 
-async def test_the_new_session_never_ends_for_the_limit(subject: Subject):
+async def test_the_new_session_never_ends_for_the_limit(subject: Subject) -> None:
     for number in range(6):
         session = a_session(id=f"s{number}")
         await subject.limited.create(a_key(f"k{number}"), session, NOW)
@@ -260,7 +274,7 @@ async def test_the_new_session_never_ends_for_the_limit(subject: Subject):
     assert len(await subject.store.list_for("u_ada", NOW)) == 3
 
 
-async def test_a_session_is_found_by_its_public_id(subject: Subject):
+async def test_a_session_is_found_by_its_public_id(subject: Subject) -> None:
     session = a_session(id="odd id:*")
     await subject.store.create(KEY, session, NOW)
 
@@ -270,7 +284,7 @@ async def test_a_session_is_found_by_its_public_id(subject: Subject):
     assert (await subject.store.find("odd id:*"))[1].active is False
 
 
-async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject):
+async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject) -> None:
     listening, heard, second = asyncio.Event(), [], asyncio.Event()
 
     def on_ended(key: str, reason: str) -> None:
@@ -290,5 +304,5 @@ async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject):
     assert heard == [(KEY, "signed_out"), (a_key("two"), "revoked")]
 
 
-async def test_it_answers_that_it_is_there(subject: Subject):
+async def test_it_answers_that_it_is_there(subject: Subject) -> None:
     await subject.store.ping()

@@ -57,7 +57,7 @@ async def keys(aiohttp_server) -> GatewayKeys:
 
 
 @pytest.fixture
-async def api(database, keys, aiohttp_client):
+async def api(database, keys: GatewayKeys, aiohttp_client):
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=keys)
     return await aiohttp_client(notes.app())
 
@@ -77,7 +77,9 @@ async def tenants_seen(api, headers) -> set[str]:
         pytest.param(bearer("t_acme", exp=1), id="expired"),
     ],
 )
-async def test_without_a_token_of_the_gateway_there_are_no_notes(api, headers):
+async def test_without_a_token_of_the_gateway_there_are_no_notes(
+    api, headers: dict[str, str]
+) -> None:
     answer = await api.get("/notes", headers=headers)
 
     assert answer.status == 401
@@ -87,26 +89,28 @@ async def test_without_a_token_of_the_gateway_there_are_no_notes(api, headers):
 @pytest.mark.parametrize(
     "role", ["postgres", "nobody_knows", 'a"; drop role x; --', "", "none", 7]
 )
-async def test_a_role_that_the_api_may_not_take_is_refused(api, role):
+async def test_a_role_that_the_api_may_not_take_is_refused(
+    api, role: int | str
+) -> None:
     answer = await api.get("/notes", headers=bearer("t_acme", role=role))
 
     assert answer.status == 403
 
 
-async def test_without_a_tenant_no_row_is_seen(api):
+async def test_without_a_tenant_no_row_is_seen(api) -> None:
     assert await tenants_seen(api, bearer(None)) == set()
 
 
-async def test_a_tenant_that_does_not_exist_sees_no_row(api):
+async def test_a_tenant_that_does_not_exist_sees_no_row(api) -> None:
     assert await tenants_seen(api, bearer("t_' or '1'='1")) == set()
 
 
 @pytest.mark.parametrize("tenant_id", ["t_acme", "t_globex"])
-async def test_a_tenant_sees_its_own_rows_only(api, tenant_id):
+async def test_a_tenant_sees_its_own_rows_only(api, tenant_id: str) -> None:
     assert await tenants_seen(api, bearer(tenant_id)) == {tenant_id}
 
 
-async def test_a_note_belongs_to_the_tenant_of_the_token(api):
+async def test_a_note_belongs_to_the_tenant_of_the_token(api) -> None:
     answer = await api.post(
         "/notes",
         json={"body": "only for Globex", "tenant_id": "t_acme"},
@@ -120,7 +124,7 @@ async def test_a_note_belongs_to_the_tenant_of_the_token(api):
     assert "only for Globex" not in acme
 
 
-async def test_without_a_tenant_no_note_is_written(api):
+async def test_without_a_tenant_no_note_is_written(api) -> None:
     answer = await api.post("/notes", json={"body": "x"}, headers=bearer(None))
 
     assert answer.status == 403
@@ -130,7 +134,7 @@ async def test_without_a_tenant_no_note_is_written(api):
     "body",
     [b"", b"{", b"[]", b"{}", b'{"body": ""}', b'{"body": 1}', b'{"body": "\\u0000"}'],
 )
-async def test_what_is_no_note_is_refused(api, body):
+async def test_what_is_no_note_is_refused(api, body: bytes) -> None:
     headers = {**bearer("t_acme"), "Content-Type": "application/json"}
 
     answer = await api.post("/notes", data=body, headers=headers)
@@ -138,7 +142,7 @@ async def test_what_is_no_note_is_refused(api, body):
     assert answer.status == 400
 
 
-async def test_a_form_comes_back_to_the_page(api):
+async def test_a_form_comes_back_to_the_page(api) -> None:
     answer = await api.post(
         "/notes",
         data={"body": "<b>by form</b>"},
@@ -151,13 +155,13 @@ async def test_a_form_comes_back_to_the_page(api):
     assert "&lt;b&gt;by form&lt;/b&gt;" in page
 
 
-async def test_one_request_leaves_nothing_to_the_next(api):
+async def test_one_request_leaves_nothing_to_the_next(api) -> None:
     assert await tenants_seen(api, bearer("t_globex")) == {"t_globex"}
 
     assert await tenants_seen(api, bearer(None)) == set()
 
 
-async def test_without_a_database_every_answer_says_why(aiohttp_client):
+async def test_without_a_database_every_answer_says_why(aiohttp_client) -> None:
     keys = GatewayKeys("http://127.0.0.1:1/")
     api = NotesApi(dsn=None, keys=keys, unavailable="no PostgreSQL is installed")
     client = await aiohttp_client(api.app())
@@ -172,7 +176,9 @@ async def test_without_a_database_every_answer_says_why(aiohttp_client):
     assert (page.status, page.content_type) == (503, "text/html")
 
 
-async def test_a_database_that_is_away_is_a_503(keys, aiohttp_client):
+async def test_a_database_that_is_away_is_a_503(
+    keys: GatewayKeys, aiohttp_client
+) -> None:
     client = await aiohttp_client(NotesApi(dsn="host=/nowhere", keys=keys).app())
 
     answer = await client.get("/notes", headers=bearer("t_acme"))
@@ -180,7 +186,7 @@ async def test_a_database_that_is_away_is_a_503(keys, aiohttp_client):
     assert answer.status == 503
 
 
-async def test_a_gateway_that_is_away_is_a_503(database, aiohttp_client):
+async def test_a_gateway_that_is_away_is_a_503(database, aiohttp_client) -> None:
     nobody = GatewayKeys("http://127.0.0.1:1/")
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=nobody)
     client = await aiohttp_client(notes.app())

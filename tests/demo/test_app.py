@@ -38,12 +38,12 @@ async def client(aiohttp_client) -> TestClient:
         "/é",
     ],
 )
-def test_a_way_back_that_leaves_the_site_becomes_the_dashboard(value):
+def test_a_way_back_that_leaves_the_site_becomes_the_dashboard(value: str) -> None:
     assert safe_way_back(value) == "/dashboard"
 
 
 @pytest.mark.parametrize("value", ["/", "/admin", "/reports/1?q=a%20b&c=d"])
-def test_a_way_back_on_the_site_stays(value):
+def test_a_way_back_on_the_site_stays(value: str) -> None:
     assert safe_way_back(value) == value
 
 
@@ -51,11 +51,11 @@ def test_a_way_back_on_the_site_stays(value):
     "token",
     ["", "a.b", "a.b.c", "!.!.!", "e30.e30.x", "bnVsbA.bnVsbA.x", "W10.W10.x", "é.é.é"],
 )
-def test_what_is_no_token_is_shown_as_none(token):
+def test_what_is_no_token_is_shown_as_none(token: str) -> None:
     assert peek(token, now=0.0) is None
 
 
-def test_a_token_is_taken_apart_with_the_life_that_is_left():
+def test_a_token_is_taken_apart_with_the_life_that_is_left() -> None:
     token = jwt.encode({"iat": 1000, "exp": 1060, "aud": "web"}, "k" * 32)
 
     shown = peek(token, now=1048.0)
@@ -75,18 +75,18 @@ def test_a_token_is_taken_apart_with_the_life_that_is_left():
         ("ada@example.com", "é"),
     ],
 )
-def test_a_wrong_password_is_nobody(email, password):
+def test_a_wrong_password_is_nobody(email: str, password: str) -> None:
     assert check_password(email, password) is None
 
 
-def test_a_header_is_decoded_as_the_gateway_documents():
+def test_a_header_is_decoded_as_the_gateway_documents() -> None:
     assert (
         visitor_of({"X-Auth-Email": "zo%C3%AB%40example.com"}).email
         == "zoë@example.com"
     )
 
 
-async def test_a_wrong_password_signs_nobody_in(client):
+async def test_a_wrong_password_signs_nobody_in(client: TestClient) -> None:
     answer = await client.post(
         "/auth/login", data={"email": "ada@example.com", "password": "guess"}
     )
@@ -96,7 +96,9 @@ async def test_a_wrong_password_signs_nobody_in(client):
     assert "do not belong together" in await answer.text()
 
 
-async def test_a_right_password_tells_the_gateway_who_signed_in(client):
+async def test_a_right_password_tells_the_gateway_who_signed_in(
+    client: TestClient,
+) -> None:
     answer = await client.post(
         "/auth/login",
         data={
@@ -119,7 +121,9 @@ async def test_a_right_password_tells_the_gateway_who_signed_in(client):
     assert "first-compiler" not in json.dumps(statement)
 
 
-async def test_who_belongs_to_no_organization_has_no_active_one(client):
+async def test_who_belongs_to_no_organization_has_no_active_one(
+    client: TestClient,
+) -> None:
     answer = await client.post(
         "/auth/login",
         data={"email": "linus@example.com", "password": "just-for-fun", "keep": "on"},
@@ -133,14 +137,16 @@ async def test_who_belongs_to_no_organization_has_no_active_one(client):
     assert statement["persistent"] is True
 
 
-async def test_leaving_tells_the_gateway(client):
+async def test_leaving_tells_the_gateway(client: TestClient) -> None:
     answer = await client.post("/sign-out", allow_redirects=False)
 
     assert answer.headers["X-Gateway-Sign-Out"] == "this"
     assert (answer.status, answer.headers["Location"]) == (303, "/")
 
 
-async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(client):
+async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(
+    client: TestClient,
+) -> None:
     answer = await client.get(
         "/auth/login?reason=session_expired&return_to=//evil.example"
     )
@@ -151,7 +157,7 @@ async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(cl
     assert "evil.example" not in text
 
 
-async def test_the_dashboard_shows_the_headers_escaped(client):
+async def test_the_dashboard_shows_the_headers_escaped(client: TestClient) -> None:
     answer = await client.get(
         "/dashboard", headers={**GRACE, "X-Auth-Note": "<script>alert(1)</script>"}
     )
@@ -163,13 +169,13 @@ async def test_the_dashboard_shows_the_headers_escaped(client):
     assert "&lt;script&gt;alert" in text
 
 
-async def test_the_dashboard_says_when_nobody_vouches(client):
+async def test_the_dashboard_says_when_nobody_vouches(client: TestClient) -> None:
     text = await (await client.get("/dashboard")).text()
 
     assert "bypassed the gateway" in text
 
 
-async def test_scripts_run_by_nonce_only(client):
+async def test_scripts_run_by_nonce_only(client: TestClient) -> None:
     answer = await client.get("/dashboard", headers=GRACE)
 
     policy = answer.headers["Content-Security-Policy"]
@@ -190,7 +196,9 @@ async def test_scripts_run_by_nonce_only(client):
         "/static/style.css",
     ],
 )
-async def test_a_page_asks_for_nothing_from_elsewhere(client, path):
+async def test_a_page_asks_for_nothing_from_elsewhere(
+    client: TestClient, path: str
+) -> None:
     answer = await client.get(path, headers=GRACE)
     text = await answer.text()
 
@@ -198,7 +206,7 @@ async def test_a_page_asks_for_nothing_from_elsewhere(client, path):
     assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
 
 
-async def test_the_clock_ticks_and_lets_itself_be_closed(client):
+async def test_the_clock_ticks_and_lets_itself_be_closed(client: TestClient) -> None:
     socket = await client.ws_connect("/ws/clock")
 
     ticks = [(await socket.receive_json())["now"] for _ in range(2)]
@@ -208,7 +216,7 @@ async def test_the_clock_ticks_and_lets_itself_be_closed(client):
     assert socket.close_code == 1000
 
 
-async def test_events_come_one_by_one(client):
+async def test_events_come_one_by_one(client: TestClient) -> None:
     answer = await client.get("/events")
 
     first = await answer.content.readuntil(b"\n\n")

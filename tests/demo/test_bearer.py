@@ -77,7 +77,7 @@ def hmac_with_the_public_key(signed: bytes) -> bytes:
         pytest.param(token()[:-4] + "AAAA", "signature", id="broken-signature"),
     ],
 )
-def test_a_token_that_postgrest_would_refuse_is_refused(bad, why):
+def test_a_token_that_postgrest_would_refuse_is_refused(bad: str, why: str) -> None:
     with pytest.raises(BadToken, match=why):
         claims_of(bad, PUBLIC, NOW)
 
@@ -91,7 +91,7 @@ def test_a_token_that_postgrest_would_refuse_is_refused(bad, why):
         pytest.param(token(aud=["web", "postgrest"]), id="two-audiences"),
     ],
 )
-def test_a_good_token_gives_its_claims(good):
+def test_a_good_token_gives_its_claims(good: str) -> None:
     assert claims_of(good, PUBLIC, NOW)["tenant_id"] == "t_acme"
 
 
@@ -116,12 +116,12 @@ async def published(aiohttp_server):
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer x", "Bearer a.b.c"]
 )
-async def test_what_is_no_bearer_token_is_refused(published, header):
+async def test_what_is_no_bearer_token_is_refused(published, header: str) -> None:
     with pytest.raises(BadToken):
         await verify(header, GatewayKeys(published["url"]), NOW)
 
 
-async def test_the_keys_are_asked_for_once(published):
+async def test_the_keys_are_asked_for_once(published) -> None:
     keys = GatewayKeys(published["url"])
 
     for _ in range(3):
@@ -130,7 +130,7 @@ async def test_the_keys_are_asked_for_once(published):
     assert published["asked"] == 1
 
 
-async def test_invented_key_ids_do_not_make_us_ask_again(published):
+async def test_invented_key_ids_do_not_make_us_ask_again(published) -> None:
     keys = GatewayKeys(published["url"])
 
     for kid in ("k1", "made-up", "made-up-too"):
@@ -143,7 +143,9 @@ async def test_invented_key_ids_do_not_make_us_ask_again(published):
     assert published["asked"] == 1
 
 
-async def test_a_new_key_is_found_after_a_rotation(published, monkeypatch):
+async def test_a_new_key_is_found_after_a_rotation(
+    published, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = GatewayKeys(published["url"])
     await verify(f"Bearer {token()}", keys, NOW)
     published["keys"] = [public(OTHER, "k2"), public(KEY, "k1")]

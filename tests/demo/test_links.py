@@ -7,7 +7,7 @@ from gateway.demo.app import TEMPLATES, sample_app
 from gateway.spine.local_paths import methods_of
 
 
-def test_every_path_that_a_page_names_is_answered():
+def test_every_path_that_a_page_names_is_answered() -> None:
     text = "".join(path.read_text() for path in Path(TEMPLATES).glob("*.html"))
     named = set(re.findall(r'(?:href|action|src)="(/[^"{]*)"', text))
     served = {

@@ -22,7 +22,9 @@ def one(dsn: str, query: str):
     return row[0]
 
 
-def test_without_any_server_the_error_names_the_command(monkeypatch, tmp_path):
+def test_without_any_server_the_error_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(postgres.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(postgres, "Path", lambda _: tmp_path)
 
@@ -30,7 +32,7 @@ def test_without_any_server_the_error_names_the_command(monkeypatch, tmp_path):
         postgres._programs()
 
 
-def test_sql_that_is_refused_is_told_and_leaves_nothing_behind(tmp_path):
+def test_sql_that_is_refused_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.sql"
     wrong.write_text("create table;\n")
     server = EmbeddedPostgres([wrong])
@@ -41,7 +43,7 @@ def test_sql_that_is_refused_is_told_and_leaves_nothing_behind(tmp_path):
     assert not server.socket_folder.exists()
 
 
-def test_it_loads_the_files_and_listens_on_no_port(tmp_path):
+def test_it_loads_the_files_and_listens_on_no_port(tmp_path: Path) -> None:
     first, second = tmp_path / "1.sql", tmp_path / "2.sql"
     first.write_text("create role reader login; create table things (name text);")
     second.write_text(
@@ -58,7 +60,9 @@ def test_it_loads_the_files_and_listens_on_no_port(tmp_path):
 
 if os.geteuid() == 0:  # only root is refused by PostgreSQL
 
-    def test_root_runs_it_as_nobody_even_from_a_folder_nobody_may_enter(monkeypatch):
+    def test_root_runs_it_as_nobody_even_from_a_folder_nobody_may_enter(
+        monkeypatch,
+    ) -> None:
         monkeypatch.setattr(postgres, "_runs", lambda *_: False)
 
         with EmbeddedPostgres() as server:

@@ -21,7 +21,7 @@ def listening() -> socket.socket:
     return taken
 
 
-def test_a_port_that_is_taken_is_replaced_by_a_free_one():
+def test_a_port_that_is_taken_is_replaced_by_a_free_one() -> None:
     with closing(listening()) as taken:
         port = taken.getsockname()[1]
 
@@ -32,18 +32,20 @@ def test_a_port_that_is_taken_is_replaced_by_a_free_one():
     assert port not in chosen
 
 
-def test_a_port_that_is_free_is_kept():
+def test_a_port_that_is_free_is_kept() -> None:
     port = free_port()
 
     assert free_ports(Ports(gateway=port, admin=0, app=0, api=0)).gateway == port
 
 
-def test_the_demo_finds_its_files_in_a_checkout():
+def test_the_demo_finds_its_files_in_a_checkout() -> None:
     assert demo_file("demo.yaml", "config/demo.yaml").is_file()
     assert list(demo_file("sql", "deploy/postgres").glob("*.sql"))
 
 
-def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(monkeypatch):
+def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
     folder = private_folder("gateway-test-")
 
@@ -53,13 +55,15 @@ def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(monkeypatch):
     assert not folder.exists()
 
 
-def test_without_setpriv_a_command_runs_as_it_is(monkeypatch):
+def test_without_setpriv_a_command_runs_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
 
     assert dying_with_us(["true", "x"], sent=2) == ["true", "x"]
 
 
-def test_a_part_by_itself_tells_whether_something_listens():
+def test_a_part_by_itself_tells_whether_something_listens() -> None:
     with closing(listening()) as taken:
         port = str(taken.getsockname()[1])
         ping = [sys.executable, "-m", "gateway.demo", "ping", "--port", port]
@@ -72,13 +76,13 @@ def test_a_part_by_itself_tells_whether_something_listens():
 @pytest.mark.parametrize(
     "address", [("192.0.2.1", 80), ("2001:db8::1", 80), ("198.51.100.7", 443)]
 )
-def test_no_test_leaves_the_machine(address):
+def test_no_test_leaves_the_machine(address: tuple[str, int]) -> None:
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
     with socket.socket(family) as client, pytest.raises(LeftTheMachine):
         client.connect(address)
 
 
-def test_no_test_asks_for_a_name_elsewhere():
+def test_no_test_asks_for_a_name_elsewhere() -> None:
     with pytest.raises(LeftTheMachine):
         socket.getaddrinfo("www.example.com", 443)

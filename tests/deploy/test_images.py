@@ -24,14 +24,14 @@ def compose() -> dict[str, Any]:
 
 
 @pytest.mark.needs("hadolint")
-def test_hadolint_finds_nothing_in_the_dockerfile():
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
     done = run(str(TOOLS / "hadolint"), "Dockerfile")
 
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.needs("hadolint")
-def test_hadolint_would_find_something(tmp_path):
+def test_hadolint_would_find_something(tmp_path: Path) -> None:
     bad = tmp_path / "Dockerfile"
     bad.write_text("FROM python:latest\nRUN cd /tmp && pip install x\n")
 
@@ -39,7 +39,7 @@ def test_hadolint_would_find_something(tmp_path):
 
 
 @pytest.mark.needs("check-jsonschema")
-def test_the_compose_file_is_what_the_compose_schema_describes():
+def test_the_compose_file_is_what_the_compose_schema_describes() -> None:
     schema = ("--builtin-schema", "vendor.compose-spec")
 
     done = run(str(TOOLS / "check-jsonschema"), *schema, "deploy/compose.yaml")
@@ -48,7 +48,7 @@ def test_the_compose_file_is_what_the_compose_schema_describes():
 
 
 @pytest.mark.needs("check-jsonschema")
-def test_the_compose_schema_would_find_a_misspelt_key(tmp_path):
+def test_the_compose_schema_would_find_a_misspelt_key(tmp_path: Path) -> None:
     bad = tmp_path / "compose.yaml"
     bad.write_text("services: {a: {image: b, heathcheck: {}}}\n")
     schema = ("--builtin-schema", "vendor.compose-spec")
@@ -56,7 +56,7 @@ def test_the_compose_schema_would_find_a_misspelt_key(tmp_path):
     assert run(str(TOOLS / "check-jsonschema"), *schema, str(bad)).returncode != 0
 
 
-def test_the_image_runs_as_a_number_that_is_not_root():
+def test_the_image_runs_as_a_number_that_is_not_root() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
 
     users = [line.split()[1] for line in lines if line.startswith("USER ")]
@@ -64,7 +64,7 @@ def test_the_image_runs_as_a_number_that_is_not_root():
     assert users == ["65532:65532"]
 
 
-def test_the_image_holds_no_secret_and_asks_the_gateway_itself_for_its_health():
+def test_the_image_holds_no_secret_and_asks_the_gateway_itself_for_its_health() -> None:
     text = (ROOT / "Dockerfile").read_text()
 
     assert 'CMD ["gateway", "healthcheck"]' in text
@@ -72,7 +72,7 @@ def test_the_image_holds_no_secret_and_asks_the_gateway_itself_for_its_health():
     assert not any(word in text.lower() for word in ("password", "token", "secret"))
 
 
-def test_what_the_image_copies_is_let_in_and_is_there():
+def test_what_the_image_copies_is_let_in_and_is_there() -> None:
     let_in = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -90,7 +90,7 @@ def test_what_the_image_copies_is_let_in_and_is_there():
 
 
 @pytest.mark.parametrize("name", ["gateway", "valkey", "app", "api", "postgres"])
-def test_a_service_is_hardened_and_tells_its_health(name):
+def test_a_service_is_hardened_and_tells_its_health(name: str) -> None:
     service = compose()["services"][name]
 
     assert service["read_only"] is True
@@ -101,7 +101,7 @@ def test_a_service_is_hardened_and_tells_its_health(name):
     assert name == "gateway" or "healthcheck" in service
 
 
-def test_only_the_gateway_is_reachable_and_only_from_this_machine():
+def test_only_the_gateway_is_reachable_and_only_from_this_machine() -> None:
     published = {
         name: service["ports"]
         for name, service in compose()["services"].items()
@@ -111,14 +111,14 @@ def test_only_the_gateway_is_reachable_and_only_from_this_machine():
     assert published == {"gateway": ["127.0.0.1:8080:8080"]}
 
 
-def test_secrets_are_files_and_in_no_environment():
+def test_secrets_are_files_and_in_no_environment() -> None:
     for name, service in compose()["services"].items():
         for variable in service.get("environment", {}):
             secret = "PASSWORD" in variable or "TOKEN" in variable
             assert not secret or variable.endswith("_FILE"), (name, variable)
 
 
-def test_no_secret_file_of_compose_can_be_read_by_everyone():
+def test_no_secret_file_of_compose_can_be_read_by_everyone() -> None:
     text = (ROOT / "deploy/compose.yaml").read_text()
 
     modes = dict(re.findall(r"^#   secret (\w+) (0[0-7]{3}) ", text, re.MULTILINE))
@@ -128,12 +128,12 @@ def test_no_secret_file_of_compose_can_be_read_by_everyone():
     assert "install -d -m 0700 deploy/secrets" in text
 
 
-def test_what_compose_mounts_is_there():
+def test_what_compose_mounts_is_there() -> None:
     assert (ROOT / "deploy/compose-gateway.yaml").is_file()
     assert list((ROOT / "deploy/postgres").glob("*.sql"))
 
 
-def test_the_gateway_of_compose_is_a_configuration(tmp_path):
+def test_the_gateway_of_compose_is_a_configuration(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("only-a-test-secret-of-more-than-32-characters")
     text = (ROOT / "deploy/compose-gateway.yaml").read_text()
@@ -148,7 +148,7 @@ def test_the_gateway_of_compose_is_a_configuration(tmp_path):
     assert {"app", "api", "valkey"} <= set(services)
 
 
-def test_every_image_is_pinned_by_its_digest():
+def test_every_image_is_pinned_by_its_digest() -> None:
     text = (ROOT / "Dockerfile").read_text()
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
     bases = [

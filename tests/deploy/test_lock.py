@@ -71,7 +71,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_what_the_project_asks_for_is_in_its_lock(lock):
+def test_what_the_project_asks_for_is_in_its_lock(lock: str) -> None:
     found = up_to(lock)
 
     for text in ASKED[lock]:
@@ -82,7 +82,7 @@ def test_what_the_project_asks_for_is_in_its_lock(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_every_version_has_its_checksums_and_no_file_an_address(lock):
+def test_every_version_has_its_checksums_and_no_file_an_address(lock: str) -> None:
     text = (ROOT / f"requirements/{lock}.lock").read_text()
 
     assert "://" not in text
@@ -93,13 +93,13 @@ def test_every_version_has_its_checksums_and_no_file_an_address(lock):
         assert all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in pin.hashes)
 
 
-def test_no_package_is_locked_twice():
+def test_no_package_is_locked_twice() -> None:
     names = [name for lock in LOCKS for name in PINS[lock]]
 
     assert len(names) == len(set(names))
 
 
-def test_what_the_locked_need_themselves_is_locked_and_fits():
+def test_what_the_locked_need_themselves_is_locked_and_fits() -> None:
     """So pip, which takes nothing without a checksum here, finds all of it."""
     found = up_to("dev")
     seen = 0
@@ -125,12 +125,12 @@ def needs_of(name: str) -> list[str]:
     return metadata.requires(name) or []
 
 
-def test_what_is_installed_here_is_what_is_locked():
+def test_what_is_installed_here_is_what_is_locked() -> None:
     for name, pin in up_to("dev").items():
         assert Version(metadata.version(name)) == pin.version, f"{name}: make check"
 
 
-def test_the_image_and_the_makefile_install_from_every_lock():
+def test_the_image_and_the_makefile_install_from_every_lock() -> None:
     image = (ROOT / "Dockerfile").read_text()
     makefile = (ROOT / "Makefile").read_text()
 

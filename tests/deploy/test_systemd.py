@@ -17,7 +17,7 @@ def analyze(*argv: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_understands_every_line(tmp_path):
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
     # The program itself is not installed here; anything else is a complaint.
     unit = tmp_path / "gateway.service"
     unit.write_text(UNIT.read_text().replace("/opt/gateway/bin/gateway", "/bin/true"))
@@ -25,7 +25,7 @@ def test_systemd_understands_every_line(tmp_path):
     assert analyze("verify", "--man=no", str(unit)) == ""
 
 
-def test_systemd_calls_its_exposure_ok():
+def test_systemd_calls_its_exposure_ok() -> None:
     said = analyze("security", "--offline=yes", "--no-pager", str(UNIT))
 
     found = re.search(r"exposure level for gateway\.service: ([\d.]+)", said)
@@ -34,7 +34,7 @@ def test_systemd_calls_its_exposure_ok():
     assert float(found[1]) < 2.0
 
 
-def test_a_bare_unit_would_be_called_exposed(tmp_path):
+def test_a_bare_unit_would_be_called_exposed(tmp_path: Path) -> None:
     unit = tmp_path / "bare.service"
     unit.write_text("[Service]\nExecStart=/bin/true\n")
 

@@ -27,7 +27,9 @@ def ask(url: str, command: bytes) -> bytes:
         return client.recv(4096)
 
 
-def test_without_any_server_the_error_names_the_command(monkeypatch):
+def test_without_any_server_the_error_names_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(embedded.shutil, "which", lambda _: None)
 
@@ -35,7 +37,9 @@ def test_without_any_server_the_error_names_the_command(monkeypatch):
         EmbeddedRedis().start()
 
 
-def test_a_server_that_dies_at_once_is_told_with_its_last_words(monkeypatch, tmp_path):
+def test_a_server_that_dies_at_once_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     program = tmp_path / "valkey-server"
     program.write_text("#!/bin/sh\necho 'Fatal: out of luck' >&2\nexit 1\n")
     program.chmod(0o755)
@@ -48,7 +52,7 @@ def test_a_server_that_dies_at_once_is_told_with_its_last_words(monkeypatch, tmp
     assert not Path(redis.url.removeprefix("unix://")).parent.exists()
 
 
-def test_it_answers_on_a_private_socket_and_on_no_port():
+def test_it_answers_on_a_private_socket_and_on_no_port() -> None:
     with EmbeddedRedis() as redis:
         path = Path(redis.url.removeprefix("unix://"))
 
@@ -59,7 +63,7 @@ def test_it_answers_on_a_private_socket_and_on_no_port():
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
-def test_nothing_is_left_when_it_stops():
+def test_nothing_is_left_when_it_stops() -> None:
     with EmbeddedRedis() as redis:
         folder = Path(redis.url.removeprefix("unix://")).parent
         assert folder.is_dir()
@@ -69,7 +73,9 @@ def test_nothing_is_left_when_it_stops():
     assert not folder.exists()
 
 
-def test_a_long_temporary_folder_is_no_obstacle(monkeypatch, tmp_path):
+def test_a_long_temporary_folder_is_no_obstacle(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     deep = tmp_path / ("d" * 90)
     deep.mkdir()
     monkeypatch.setattr(
@@ -80,7 +86,7 @@ def test_a_long_temporary_folder_is_no_obstacle(monkeypatch, tmp_path):
         assert ask(redis.url, b"PING") == b"+PONG\r\n"
 
 
-def test_the_server_does_not_outlive_a_killed_parent():
+def test_the_server_does_not_outlive_a_killed_parent() -> None:
     program = (
         "import sys, signal\n"
         "from gateway.embedded.redis import EmbeddedRedis\n"

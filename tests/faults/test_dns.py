@@ -5,6 +5,7 @@ import ssl
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.walk
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory):
+def redis(tmp_path_factory: pytest.TempPathFactory):
     with valkey_server(tmp_path_factory.mktemp("valkey"), port=free_port()) as server:
         yield server
 
@@ -31,11 +32,11 @@ def redis(tmp_path_factory):
 class Backend:
     """Answers on one address and port; counts requests and connections."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.requests = 0
         self.writers = set()
 
-    async def serve(self, reader, writer):
+    async def serve(self, reader, writer) -> None:
         self.writers.add(writer)
         try:
             while True:
@@ -48,7 +49,7 @@ class Backend:
             self.writers.discard(writer)
             writer.close()
 
-    def stop(self):
+    def stop(self) -> None:
         self.server.close()
         for writer in list(self.writers):
             writer.transport.abort()
@@ -86,8 +87,8 @@ async def gateway_with(server, folder, redis_url, port, *, names=("app",), **dns
 
 
 async def test_a_name_that_hangs_takes_no_other_name_and_no_session_with_it(
-    redis, tmp_path
-):
+    redis, tmp_path: Path
+) -> None:
     url = f"redis://redis.test:{redis.port}/0"
     async with backends("127.0.0.1") as (port, _), dns_server() as server:
         server.put("app.test", "127.0.0.1", ttl=1)
@@ -123,8 +124,8 @@ async def test_a_name_that_hangs_takes_no_other_name_and_no_session_with_it(
 
 
 async def test_a_name_that_moves_is_followed_while_the_old_server_still_answers(
-    redis, tmp_path
-):
+    redis, tmp_path: Path
+) -> None:
     async with (
         backends("127.0.0.1", "127.0.0.2") as (port, old, new),
         dns_server() as server,
@@ -147,8 +148,8 @@ async def test_a_name_that_moves_is_followed_while_the_old_server_still_answers(
 
 
 async def test_a_name_that_moves_from_a_dead_server_loses_a_second_of_requests(
-    redis, tmp_path
-):
+    redis, tmp_path: Path
+) -> None:
     """Though its TTL is an hour: who refuses is looked up before."""
     async with (
         backends("127.0.0.1", "127.0.0.2") as (port, old, new),
@@ -172,7 +173,9 @@ async def test_a_name_that_moves_from_a_dead_server_loses_a_second_of_requests(
 
 
 @pytest.mark.parametrize("how", [How.HANG, How.SERVFAIL, How.GARBAGE])
-async def test_without_dns_what_was_known_goes_on(redis, tmp_path, how):
+async def test_without_dns_what_was_known_goes_on(
+    redis, tmp_path: Path, how: How
+) -> None:
     """New connections, too, to the upstream and to Redis, beyond the TTL."""
     url = f"redis://redis.test:{redis.port}/0"
     async with backends("127.0.0.1") as (port, app), dns_server() as server:
@@ -196,7 +199,9 @@ async def test_without_dns_what_was_known_goes_on(redis, tmp_path, how):
             assert statuses == {200}
 
 
-async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(redis, tmp_path):
+async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(
+    redis, tmp_path: Path
+) -> None:
     async with (
         backends("127.0.0.1") as (port, _),
         dns_server() as server,
@@ -213,7 +218,9 @@ async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(redis, tmp
         assert asked == 1
 
 
-async def test_a_dead_address_before_a_good_one_loses_nothing(redis, tmp_path):
+async def test_a_dead_address_before_a_good_one_loses_nothing(
+    redis, tmp_path: Path
+) -> None:
     """For an upstream and for Redis, whose time-out is short."""
     url = f"redis://redis.test:{redis.port}/0"
     async with backends("127.0.0.1") as (port, _), dns_server() as server:
@@ -227,14 +234,16 @@ async def test_a_dead_address_before_a_good_one_loses_nothing(redis, tmp_path):
                 assert reply.status == 200
 
 
-async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_one():
+async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_one() -> (
+    None
+):
     """One name, two addresses: the upstream has one target, which stays."""
 
-    async def closing(reader, writer):
+    async def closing(reader, writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-    async def answering(reader, writer):
+    async def answering(reader, writer) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK.replace(b"Content", b"Connection: close\r\nContent"))
         writer.close()
@@ -260,7 +269,9 @@ async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_
     assert outcomes[-20:] == [200] * 20
 
 
-async def test_a_sentinel_and_the_name_that_it_announces_are_looked_up(tmp_path):
+async def test_a_sentinel_and_the_name_that_it_announces_are_looked_up(
+    tmp_path: Path,
+) -> None:
     """The name of the Sentinel exists only at our server; `localhost` in no DNS."""
     with (
         valkey_server(tmp_path, port=free_port()) as master,
@@ -280,7 +291,9 @@ async def test_a_sentinel_and_the_name_that_it_announces_are_looked_up(tmp_path)
             assert server.count("sentinel.test")
 
 
-async def test_the_names_that_nodes_of_a_cluster_announce_are_looked_up(tmp_path):
+async def test_the_names_that_nodes_of_a_cluster_announce_are_looked_up(
+    tmp_path: Path,
+) -> None:
     port = free_port()
     options = (
         *("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
@@ -303,12 +316,14 @@ async def test_the_names_that_nodes_of_a_cluster_announce_are_looked_up(tmp_path
             assert server.count("node.test")
 
 
-async def test_an_https_upstream_is_verified_by_its_name_not_its_address(tmp_path):
+async def test_an_https_upstream_is_verified_by_its_name_not_its_address(
+    tmp_path: Path,
+) -> None:
     authority = Authority(tmp_path, "ours")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server", "app.test"))
 
-    async def answering(peer):
+    async def answering(peer) -> None:
         await peer.answer(OK)
 
     async with scripted(answering, ssl=context) as upstream, dns_server() as server:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ RECOVERED = 2.0
 
 
 @pytest.fixture
-def pair(tmp_path) -> Iterator[tuple[Server, Server, Wires, tuple[str, int]]]:
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server, Wires, tuple[str, int]]]:
     """Two servers, the second a replica of the first, and an address in front."""
     with ExitStack() as stack:
         between = stack.enter_context(wires())
@@ -78,7 +79,9 @@ async def ended(store, key: str) -> float:
 
 
 @pytest.mark.parametrize("demote", [True, False], ids=["replica", "master"])
-async def test_sign_out_here_holds_though_the_address_leads_elsewhere(pair, demote):
+async def test_sign_out_here_holds_though_the_address_leads_elsewhere(
+    pair: tuple[Server, Server, Wires, tuple[str, int]], demote: bool
+) -> None:
     """Old connections stay at a server that is a replica now, or thinks it is none."""
     url = f"redis://{pair[3][0]}:{pair[3][1]}"
     async with gateways(url, HERE) as (store,):
@@ -97,7 +100,9 @@ async def test_sign_out_here_holds_though_the_address_leads_elsewhere(pair, demo
 
 
 @pytest.mark.parametrize("demote", [True, False], ids=["replica", "master"])
-async def test_sign_out_by_another_gateway_is_seen_within_two_seconds(pair, demote):
+async def test_sign_out_by_another_gateway_is_seen_within_two_seconds(
+    pair: tuple[Server, Server, Wires, tuple[str, int]], demote: bool
+) -> None:
     url = f"redis://{pair[3][0]}:{pair[3][1]}"
     async with gateways(url, HERE) as (old,):
         keys = await filled(old, 20)
@@ -112,7 +117,9 @@ async def test_sign_out_by_another_gateway_is_seen_within_two_seconds(pair, demo
                 assert not (await old.load(key)).active
 
 
-async def test_an_ending_is_written_on_the_server_that_lacks_it(tmp_path, pair):
+async def test_an_ending_is_written_on_the_server_that_lacks_it(
+    tmp_path: Path, pair: tuple[Server, Server, Wires, tuple[str, int]]
+) -> None:
     """The other server never was a replica: it has an older copy of the sessions."""
     one, two, between, public = pair
     async with gateways(f"redis://{public[0]}:{public[1]}", HERE) as (store,):

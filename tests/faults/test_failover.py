@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -186,7 +187,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("binary", "how"), KINDS)
-async def test_a_planned_switch_brings_no_ended_session_back(binary, how):
+async def test_a_planned_switch_brings_no_ended_session_back(
+    binary: Path | None, how: tuple[str, ...]
+) -> None:
     with sentinel_fleet(binary=binary) as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
             crowd = Crowd(*stores)
@@ -205,7 +208,9 @@ async def test_a_planned_switch_brings_no_ended_session_back(binary, how):
             assert len(crowd.counts.begun) > 0
 
 
-async def test_a_gateway_that_slept_through_a_switch_does_not_read_the_old_master():
+async def test_a_gateway_that_slept_through_a_switch_does_not_read_the_old_master() -> (
+    None
+):
     """Frozen for longer than the failover, the old master wakes as "master"."""
     with sentinel_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE) as (awake, idle):
@@ -227,7 +232,7 @@ async def test_a_gateway_that_slept_through_a_switch_does_not_read_the_old_maste
             assert len(crowd.counts.ended) > 8
 
 
-async def test_a_master_that_is_cut_off_is_neither_read_nor_written():
+async def test_a_master_that_is_cut_off_is_neither_read_nor_written() -> None:
     """One gateway and one Sentinel are on its side of the partition."""
     with sentinel_fleet(down_after=3000) as fleet:
         async with gateways(fleet.url, HERE, THERE) as (here, there):
@@ -252,7 +257,7 @@ async def test_a_master_that_is_cut_off_is_neither_read_nor_written():
             assert len(crowd.counts.ended) > 0
 
 
-async def test_a_gateway_that_reaches_the_cut_off_master_follows_the_others():
+async def test_a_gateway_that_reaches_the_cut_off_master_follows_the_others() -> None:
     """Only the servers are cut from each other; both gateways reach all of them."""
     with sentinel_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
@@ -271,7 +276,7 @@ async def test_a_gateway_that_reaches_the_cut_off_master_follows_the_others():
             assert len(crowd.counts.begun) > 0
 
 
-async def test_the_leader_alone_is_enough_to_follow_a_switch():
+async def test_the_leader_alone_is_enough_to_follow_a_switch() -> None:
     """Two Sentinels cannot be reached, and the events of the third are lost."""
     with sentinel_fleet(down_after=3000) as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
@@ -291,7 +296,7 @@ async def test_the_leader_alone_is_enough_to_follow_a_switch():
             assert len(crowd.counts.ended) > 8
 
 
-async def test_two_dead_sentinels_refuse_nobody():
+async def test_two_dead_sentinels_refuse_nobody() -> None:
     """The replicas vouch for their master."""
     with sentinel_fleet(down_after=3000) as fleet:
         async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:
@@ -308,7 +313,7 @@ async def test_two_dead_sentinels_refuse_nobody():
             assert len(crowd.counts.ended) > 8
 
 
-async def test_a_dead_replica_refuses_nobody():
+async def test_a_dead_replica_refuses_nobody() -> None:
     """It is known to exist, but its port refuses: it cannot have been promoted."""
     with sentinel_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:
@@ -326,7 +331,7 @@ async def test_a_dead_replica_refuses_nobody():
             assert len(crowd.counts.ended) > 8
 
 
-async def test_what_was_answered_holds_though_the_gateway_and_the_master_die():
+async def test_what_was_answered_holds_though_the_gateway_and_the_master_die() -> None:
     """Nothing replays what it had answered: the replicas have it."""
     with sentinel_fleet() as fleet:
         async with gateways(fleet.url, HERE) as (first,):
@@ -346,7 +351,7 @@ async def test_what_was_answered_holds_though_the_gateway_and_the_master_die():
             assert len(crowd.counts.ended) > 8
 
 
-async def test_a_cluster_master_that_is_cut_off_confirms_nothing():
+async def test_a_cluster_master_that_is_cut_off_confirms_nothing() -> None:
     with cluster_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
             crowd = Crowd(*stores)
@@ -365,7 +370,7 @@ async def test_a_cluster_master_that_is_cut_off_confirms_nothing():
             assert len(crowd.counts.ended) > 8
 
 
-async def test_a_planned_switch_of_a_cluster_brings_no_ended_session_back():
+async def test_a_planned_switch_of_a_cluster_brings_no_ended_session_back() -> None:
     with cluster_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE) as stores:
             crowd = Crowd(*stores)
@@ -381,7 +386,7 @@ async def test_a_planned_switch_of_a_cluster_brings_no_ended_session_back():
             assert len(crowd.counts.ended) > 15
 
 
-async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions():
+async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions() -> None:
     """The app's records stay as they are; what ends them is the gateway's word."""
     ids = [f"{number:032x}" for number in range(80)]
     with sentinel_fleet() as fleet:

@@ -75,7 +75,9 @@ async def closed_after(ws: ClientConnection, since: float) -> float:
     return time.monotonic() - since
 
 
-async def test_it_ends_within_a_second_of_a_sign_out_during_a_switch(tmp_path):
+async def test_it_ends_within_a_second_of_a_sign_out_during_a_switch(
+    tmp_path: Path,
+) -> None:
     """The session ends at one gateway, the WebSocket is open at the other."""
     with sentinel_fleet() as fleet:
         async with (
@@ -108,7 +110,7 @@ async def test_it_ends_within_a_second_of_a_sign_out_during_a_switch(tmp_path):
             assert max(took) < AT_MOST
 
 
-async def test_it_ends_within_a_second_of_the_end_of_an_outage(tmp_path):
+async def test_it_ends_within_a_second_of_the_end_of_an_outage(tmp_path: Path) -> None:
     """The session ended while its gateway could not reach Redis."""
     with wires() as between, valkey_server(tmp_path, port=free_port()) as server:
         public = ("127.0.1.8", free_port())

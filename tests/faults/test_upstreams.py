@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,53 +16,53 @@ from tests.walk.harness import ask, base_config, running_gateway
 pytestmark = pytest.mark.walk
 
 
-async def closes(peer):
+async def closes(peer) -> None:
     await peer.head()
 
 
-async def closes_at_once(peer):
+async def closes_at_once(peer) -> None:
     pass
 
 
-async def resets(peer):
+async def resets(peer) -> None:
     await peer.head()
     peer.reset()
 
 
-async def hangs(peer):
+async def hangs(peer) -> None:
     await peer.head()
     await peer.rest()
 
 
-async def garbles(peer):
+async def garbles(peer) -> None:
     await peer.answer(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
 
 
-async def never_ends_its_head(peer):
+async def never_ends_its_head(peer) -> None:
     await peer.head()
     peer.write(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: 0123456789\r\n" * 40_000)
     await peer.rest()
 
 
-async def resets_in_its_body(peer):
+async def resets_in_its_body(peer) -> None:
     await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 9)
     await peer.writer.drain()
     peer.close()
 
 
-async def ends_in_a_chunk(peer):
+async def ends_in_a_chunk(peer) -> None:
     await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx")
 
 
 def fails(status):
-    async def script(peer):
+    async def script(peer) -> None:
         while True:
             await peer.answer(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
 
     return script
 
 
-async def works(peer):
+async def works(peer) -> None:
     while True:
         await peer.answer(OK)
 
@@ -68,7 +70,7 @@ async def works(peer):
 class Clock:
     """The pool's clock; a request that hangs moves it on."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self):
@@ -88,7 +90,7 @@ NAMES = [
 class Pair:
     """A target that plays `script`, and one that works, behind one upstream."""
 
-    def __init__(self, client, bad, good, clock, changes):
+    def __init__(self, client, bad, good, clock, changes) -> None:
         self.client, self.bad, self.good = client, bad, good
         self.clock, self.changes = clock, changes
         self.sent = 0
@@ -125,11 +127,11 @@ class Pair:
 
 
 @pytest.fixture
-async def pair(request):
+async def pair(request: pytest.FixtureRequest):
     clock, changes = Clock(), []
     script = [request.param]
 
-    async def bad_script(peer):
+    async def bad_script(peer) -> None:
         await script[0](peer)
 
     async with (
@@ -150,7 +152,9 @@ async def pair(request):
 
 
 @pytest.mark.parametrize("pair", BAD, ids=NAMES, indirect=True)
-async def test_a_bad_target_fails_five_requests_and_no_more(pair):
+async def test_a_bad_target_fails_five_requests_and_no_more(
+    pair: Callable[..., object],
+) -> None:
     failed = await pair.until_ejected()
     asked = len(pair.bad.peers)
 
@@ -165,7 +169,9 @@ async def test_a_bad_target_fails_five_requests_and_no_more(pair):
 
 
 @pytest.mark.parametrize("pair", BAD, ids=NAMES, indirect=True)
-async def test_one_request_probes_it_and_one_success_takes_it_back(pair):
+async def test_one_request_probes_it_and_one_success_takes_it_back(
+    pair: Callable[..., object],
+) -> None:
     await pair.until_ejected()
 
     pair.clock.now += 1.5
@@ -187,7 +193,9 @@ async def test_one_request_probes_it_and_one_success_takes_it_back(pair):
 @pytest.mark.parametrize(
     "pair", [closes, fails(503)], ids=["closes", "503"], indirect=True
 )
-async def test_no_post_probes_and_none_is_sent_twice(pair):
+async def test_no_post_probes_and_none_is_sent_twice(
+    pair: Callable[..., object],
+) -> None:
     failed = await pair.until_ejected("POST")
     asked = pair.bad.received
 
@@ -204,7 +212,9 @@ async def test_no_post_probes_and_none_is_sent_twice(pair):
 @pytest.mark.parametrize(
     "pair", [fails(404), fails(501)], ids=["404", "501"], indirect=True
 )
-async def test_what_is_the_fault_of_the_request_ejects_nobody(pair):
+async def test_what_is_the_fault_of_the_request_ejects_nobody(
+    pair: Callable[..., object],
+) -> None:
     for _ in range(40):
         await pair.one()
 
@@ -214,7 +224,7 @@ async def test_what_is_the_fault_of_the_request_ejects_nobody(pair):
 @pytest.mark.parametrize(
     "script", [closes, hangs, fails(500)], ids=["closes", "hangs", "500"]
 )
-async def test_never_all_targets_are_ejected(script):
+async def test_never_all_targets_are_ejected(script: Callable[..., object]) -> None:
     clock, changes = Clock(), []
     async with (
         scripted(script) as one,
@@ -232,13 +242,15 @@ async def test_never_all_targets_are_ejected(script):
     assert len(one.peers) + len(two.peers) + len(three.peers) > 0
 
 
-async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once():
-    async def closes_early(peer):
+async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once() -> (
+    None
+):
+    async def closes_early(peer) -> None:
         await peer.head()
         await peer.exactly(1000)
         peer.reset()
 
-    async def takes_all(peer):
+    async def takes_all(peer) -> None:
         while True:
             await peer.head()
             await peer.exactly(200_000)
@@ -269,10 +281,10 @@ async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once
     assert len(arrived) == len(set(arrived)) == 40
 
 
-async def test_a_target_that_fails_now_and_then_stays():
+async def test_a_target_that_fails_now_and_then_stays() -> None:
     turn = 0
 
-    async def sometimes(peer):
+    async def sometimes(peer) -> None:
         nonlocal turn
         while True:
             turn += 1
@@ -294,7 +306,7 @@ async def test_a_target_that_fails_now_and_then_stays():
     assert changes == []
 
 
-async def test_a_client_that_leaves_is_no_failure_of_the_target():
+async def test_a_client_that_leaves_is_no_failure_of_the_target() -> None:
     changes = []
     async with (
         scripted(hangs) as one,
@@ -312,7 +324,7 @@ async def test_a_client_that_leaves_is_no_failure_of_the_target():
     assert changes == []
 
 
-async def test_a_kept_connection_ends_with_its_life():
+async def test_a_kept_connection_ends_with_its_life() -> None:
     clock = Clock()
     async with (
         scripted(works) as upstream,
@@ -329,7 +341,7 @@ async def test_a_kept_connection_ends_with_its_life():
         assert len(upstream.peers) == 2
 
 
-async def test_ejections_are_logged_and_counted(tmp_path):
+async def test_ejections_are_logged_and_counted(tmp_path: Path) -> None:
     refusing = f"http://127.0.0.1:{free_port()}"
     with valkey_server(tmp_path) as redis:
         async with scripted(closes) as bad, scripted(works) as good:

@@ -1,6 +1,7 @@
 """Each library's own sign-in, through a gateway configured as its example says."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -172,7 +173,7 @@ async def test_the_gateway_may_read_the_sessions_and_change_nothing(
 @pytest.mark.parametrize(
     "path", sorted(EXAMPLES.glob("*/gateway.yaml")), ids=lambda path: path.parent.name
 )
-def test_every_example_is_accepted(path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_example_is_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SESSION_SECRET", SECRET)
     monkeypatch.setenv("BETTER_AUTH_SECRET", SECRET)
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,7 +16,7 @@ _END = dt.datetime(2090, 1, 1, tzinfo=dt.UTC)
 class Authority:
     """Signs certificates and writes them, with their keys, into a folder."""
 
-    def __init__(self, folder, name):
+    def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = _name(name)
@@ -28,7 +29,7 @@ class Authority:
         )
         self.path = _write(folder / f"{name}.pem", _pem(self.certificate))
 
-    def issue(self, name, *names):
+    def issue(self, name: str, *names: str) -> tuple[str, str]:
         """Return the paths of a certificate for `names` and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
@@ -57,7 +58,9 @@ class Authority:
         )
 
 
-def _builder(subject, issuer, key):
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -69,15 +72,15 @@ def _builder(subject, issuer, key):
     )
 
 
-def _name(text):
+def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _identifier(key):
+def _identifier(key: ec.EllipticCurvePrivateKey) -> x509.SubjectKeyIdentifier:
     return x509.SubjectKeyIdentifier.from_public_key(key.public_key())
 
 
-def _usage(*, sign):
+def _usage(*, sign: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=sign,
@@ -91,17 +94,17 @@ def _usage(*, sign):
     )
 
 
-def _alternative(name):
+def _alternative(name: str) -> x509.DNSName | x509.IPAddress:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
 
 
-def _pem(certificate):
+def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _write(path, data):
+def _write(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     return str(path)

@@ -3,8 +3,12 @@
 import asyncio
 import socket
 import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ssl import SSLContext
+from typing import Any, TypeAlias
 
+from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.upstream import Upstream
 from tests.servers import PATIENCE
@@ -17,23 +21,25 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 class Peer:
     """One connection that the scripted upstream has accepted."""
 
-    def __init__(self, reader, writer, number):
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
         self.reader = reader
         self.writer = writer
         self.number = number  # 0 for the first connection
         self.received = b""
 
-    async def head(self):
+    async def head(self) -> bytes:
         head = await self.reader.readuntil(b"\r\n\r\n")
         self.received += head
         return head
 
-    async def exactly(self, size):
+    async def exactly(self, size: int) -> bytes:
         data = await self.reader.readexactly(size)
         self.received += data
         return data
 
-    async def rest(self):
+    async def rest(self) -> bytes:
         """Everything until the other side closes, in order or not."""
         parts = []
         try:
@@ -45,35 +51,43 @@ class Peer:
         self.received += rest
         return rest
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, data):
+    async def answer(self, data: bytes) -> None:
         await self.head()
         self.write(data)
 
-    def close(self):
+    def close(self) -> None:
         self.writer.close()
 
-    def reset(self):
+    def reset(self) -> None:
         sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
 
+Script: TypeAlias = Callable[[Peer], Awaitable[object]]
+
+
 class ScriptedUpstream:
     """Runs `script(peer)` for each connection; remembers the peers and failures."""
 
-    def __init__(self, script):
-        self.script = script
-        self.peers = []
-        self.tasks = set()
-        self.failures = []
+    address: TargetAddress
 
-    async def accept(self, reader, writer):
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.peers: list[Peer] = []
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.failures: list[Exception] = []
+
+    async def accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         peer = Peer(reader, writer, len(self.peers))
         self.peers.append(peer)
         task = asyncio.current_task()
+        assert task
         self.tasks.add(task)
         try:
             await self.script(peer)
@@ -88,12 +102,17 @@ class ScriptedUpstream:
             writer.close()
 
     @property
-    def received(self):
+    def received(self) -> list[bytes]:
         return [peer.received for peer in self.peers]
 
 
 @asynccontextmanager
-async def scripted(script, *, path=None, ssl=None):
+async def scripted(
+    script: Script,
+    *,
+    path: str | None = None,
+    ssl: SSLContext | None = None,
+) -> AsyncIterator[ScriptedUpstream]:
     """Serve `script` on a free port, or on a unix socket at `path`."""
     upstream = ScriptedUpstream(script)
     if path is not None:
@@ -118,9 +137,12 @@ async def scripted(script, *, path=None, ssl=None):
 
 
 @asynccontextmanager
-async def client_of(*targets, **options):
+async def client_of(
+    *targets: TargetAddress | ScriptedUpstream,
+    **options: Any,
+) -> AsyncIterator[Upstream]:
     """An Upstream, patient unless told otherwise, closed at the end."""
-    settings = {
+    settings: dict[str, Any] = {
         "name": "app",
         "connect_timeout": PATIENCE,
         "response_timeout": PATIENCE,
@@ -136,11 +158,13 @@ async def client_of(*targets, **options):
         await upstream.close()
 
 
-async def get(client, head=GET, method="GET", *, retriable=True):
+async def get(
+    client: Upstream, head: bytes = GET, method: str = "GET", *, retriable: bool = True
+) -> UpstreamResponse:
     return await client.send(head, method=method, body=None, retriable=retriable)
 
 
-async def whole(response):
+async def whole(response: UpstreamResponse) -> bytes:
     parts = []
     while data := await response.read():
         parts.append(data)
@@ -150,11 +174,13 @@ async def whole(response):
 class Pieces:
     """A request body of pieces; an exception among them is raised."""
 
-    def __init__(self, *pieces, chunked=False):
+    def __init__(
+        self, *pieces: asyncio.Event | bytes | Exception, chunked: bool = False
+    ) -> None:
         self.pieces = list(pieces)
         self.chunked = chunked
 
-    async def read(self):
+    async def read(self) -> bytes:
         if not self.pieces:
             return b""
         piece = self.pieces.pop(0)

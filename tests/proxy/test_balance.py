@@ -3,14 +3,14 @@ from gateway.proxy.health import Cause
 from gateway.proxy.target import TargetAddress
 
 
-def backends(count):
+def backends(count: int) -> list[Backend]:
     return [
         Backend(TargetAddress(scheme="http", host=f"app{n}", port=80))
         for n in range(count)
     ]
 
 
-def test_a_target_that_failed_is_left_out_for_longer_each_time():
+def test_a_target_that_failed_is_left_out_for_longer_each_time() -> None:
     bad, good = both = backends(2)
     balance = Balance(both)
 
@@ -20,7 +20,7 @@ def test_a_target_that_failed_is_left_out_for_longer_each_time():
         assert {balance.choose((), 100.0) for _ in range(4)} == {good}
 
 
-def test_it_is_offered_to_one_request_when_its_pause_is_over():
+def test_it_is_offered_to_one_request_when_its_pause_is_over() -> None:
     bad, good = both = backends(2)
     balance = Balance(both)
     bad.eject(Cause.CONNECT, 0.0)
@@ -33,7 +33,7 @@ def test_it_is_offered_to_one_request_when_its_pause_is_over():
     assert balance.choose((), 1.5) is bad
 
 
-def test_the_least_in_use_is_next_and_equals_take_turns():
+def test_the_least_in_use_is_next_and_equals_take_turns() -> None:
     one, two, three = all_three = backends(3)
     balance = Balance(all_three)
 
@@ -42,7 +42,7 @@ def test_the_least_in_use_is_next_and_equals_take_turns():
     assert balance.choose((), 0.0) is two
 
 
-def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
+def test_where_none_is_healthy_it_is_the_one_that_is_down_longest() -> None:
     one, two = both = backends(2)
     balance = Balance(both)
     two.eject(Cause.CONNECT, 0.0)
@@ -52,7 +52,7 @@ def test_where_none_is_healthy_it_is_the_one_that_is_down_longest():
     assert balance.choose((two,), 0.6) is two
 
 
-def test_a_single_target_is_always_it():
+def test_a_single_target_is_always_it() -> None:
     [only] = one = backends(1)
     only.eject(Cause.CONNECT, 0.0)
 

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from gateway.proxy.frames import FrameTracker, close_frame
 
 
-def frame(payload, *, opcode=2, final=True, mask=False, width=0):
+def frame(
+    payload: bytes,
+    *,
+    opcode: int = 2,
+    final: bool = True,
+    mask: bool = False,
+    width: int = 0,
+) -> bytes:
     """One frame; `width` forces a longer length field than needed."""
     first = opcode | (0x80 if final else 0)
     size = len(payload)
@@ -30,7 +37,7 @@ FRAMES = st.builds(
 
 
 @given(data=st.binary(), cut=st.integers(0, 50))
-def test_any_bytes_are_followed(data, cut):
+def test_any_bytes_are_followed(data: bytes, cut: int) -> None:
     tracker = FrameTracker()
 
     tracker.feed(data[:cut])
@@ -40,7 +47,7 @@ def test_any_bytes_are_followed(data, cut):
 
 
 @given(frames=st.lists(FRAMES, min_size=1, max_size=5), data=st.data())
-def test_boundaries_are_where_frames_end(frames, data):
+def test_boundaries_are_where_frames_end(frames: list[bytes], data) -> None:
     wire = b"".join(frames)
     ends = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
     cut = data.draw(st.one_of(st.sampled_from(sorted(ends)), st.integers(0, len(wire))))
@@ -60,7 +67,7 @@ def test_boundaries_are_where_frames_end(frames, data):
 
 
 @given(frames=st.lists(FRAMES, max_size=4))
-def test_byte_by_byte_is_the_same(frames):
+def test_byte_by_byte_is_the_same(frames: list[bytes]) -> None:
     wire = b"".join(frames)[:2000]
     single, whole = FrameTracker(), FrameTracker()
 
@@ -71,7 +78,7 @@ def test_byte_by_byte_is_the_same(frames):
     assert single.at_boundary is whole.at_boundary
 
 
-def test_a_frame_without_an_end_has_no_boundary():
+def test_a_frame_without_an_end_has_no_boundary() -> None:
     tracker = FrameTracker()
     tracker.feed(b"\x82\x7f" + b"\xff" * 8)
 
@@ -80,7 +87,7 @@ def test_a_frame_without_an_end_has_no_boundary():
 
 
 @pytest.mark.parametrize("mask", [None, b"abcd"])
-def test_a_close_frame_is_seen(mask):
+def test_a_close_frame_is_seen(mask: bytes | None) -> None:
     tracker = FrameTracker()
 
     tracker.feed(frame(b"x") + close_frame(1000, "", mask=mask))
@@ -89,14 +96,14 @@ def test_a_close_frame_is_seen(mask):
     assert tracker.at_boundary
 
 
-def test_a_close_frame_holds_code_and_reason():
+def test_a_close_frame_holds_code_and_reason() -> None:
     assert close_frame(1001, "over", mask=None) == b"\x88\x06\x03\xe9over"
     masked = close_frame(1001, "over", mask=b"\x01\x02\x03\x04")
     assert masked[:6] == b"\x88\x86\x01\x02\x03\x04"
     assert bytes(b ^ (1 + at % 4) for at, b in enumerate(masked[6:])) == b"\x03\xe9over"
 
 
-def test_a_long_reason_is_cut_between_characters():
+def test_a_long_reason_is_cut_between_characters() -> None:
     close = close_frame(1008, "ä" * 100, mask=None)
 
     assert close[1] <= 125

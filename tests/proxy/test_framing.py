@@ -1,10 +1,12 @@
 import pytest
 
 from gateway.errors import InvalidUpstreamResponse
-from gateway.proxy.framing import MAX_FIELDS, BodyKind, read_framing
+from gateway.proxy.framing import MAX_FIELDS, BodyKind, Framing, read_framing
 
 
-def framing(*fields, method="GET", status=200, minor=1):
+def framing(
+    *fields: tuple[bytes, bytes], method: str = "GET", status: int = 200, minor: int = 1
+) -> Framing:
     return read_framing(method=method, status=status, minor=minor, fields=fields)
 
 
@@ -26,7 +28,9 @@ def framing(*fields, method="GET", status=200, minor=1):
         ([(b"X", b"y")] * (MAX_FIELDS + 1), 1),
     ],
 )
-def test_framing_that_can_be_read_in_two_ways_is_refused(fields, minor):
+def test_framing_that_can_be_read_in_two_ways_is_refused(
+    fields: list[tuple[bytes, bytes]], minor: int
+) -> None:
     with pytest.raises(InvalidUpstreamResponse):
         framing(*fields, minor=minor)
 
@@ -47,8 +51,12 @@ def test_framing_that_can_be_read_in_two_ways_is_refused(fields, minor):
     ],
 )
 def test_the_end_of_a_body_is_told_as_rfc_9112_says(
-    fields, method, status, kind, length
-):
+    fields: list[tuple[bytes, bytes]],
+    method: str,
+    status: int,
+    kind: BodyKind,
+    length: int | None,
+) -> None:
     read = framing(*fields, method=method, status=status)
 
     assert (read.kind, read.content_length) == (kind, length)
@@ -68,7 +76,9 @@ def test_the_end_of_a_body_is_told_as_rfc_9112_says(
         (b"keep-alive, close", 0, False),
     ],
 )
-def test_a_connection_is_kept_when_both_versions_agree(connection, minor, kept):
+def test_a_connection_is_kept_when_both_versions_agree(
+    connection: bytes | None, minor: int, kept: bool
+) -> None:
     fields = [(b"Content-Length", b"0")]
     if connection is not None:
         fields.append((b"connection", connection))
@@ -76,11 +86,11 @@ def test_a_connection_is_kept_when_both_versions_agree(connection, minor, kept):
     assert framing(*fields, minor=minor).keep_alive is kept
 
 
-def test_an_answer_without_a_length_ends_the_connection():
+def test_an_answer_without_a_length_ends_the_connection() -> None:
     assert framing((b"Connection", b"keep-alive")).keep_alive is False
 
 
-def test_hop_by_hop_and_framing_fields_do_not_go_on():
+def test_hop_by_hop_and_framing_fields_do_not_go_on() -> None:
     read = framing(
         (b"Content-Length", b"0"),
         (b"Keep-Alive", b"timeout=5"),
@@ -109,7 +119,7 @@ def test_hop_by_hop_and_framing_fields_do_not_go_on():
         (b"", None),
     ],
 )
-def test_the_patience_of_an_upstream_is_read(value, seconds):
+def test_the_patience_of_an_upstream_is_read(value: bytes, seconds: int | None) -> None:
     read = framing((b"Content-Length", b"0"), (b"Keep-Alive", value))
 
     assert read.keep_alive_seconds == seconds

@@ -13,7 +13,7 @@ GOOD = {
 OFFER = Handshake(key=KEY, offered_protocols=frozenset({b"chat", b"v2"}))
 
 
-def test_the_example_of_rfc_6455():
+def test_the_example_of_rfc_6455() -> None:
     assert accept_for(KEY) == ACCEPT
 
 
@@ -36,7 +36,7 @@ def test_the_example_of_rfc_6455():
         {b"upgrade": b"websocket"},
     ],
 )
-def test_a_101_that_does_not_fit_is_refused(changed):
+def test_a_101_that_does_not_fit_is_refused(changed: dict[bytes, bytes | None]) -> None:
     fields = {**GOOD, **changed}
 
     with pytest.raises(InvalidUpstreamResponse):
@@ -53,11 +53,11 @@ def test_a_101_that_does_not_fit_is_refused(changed):
         {b"Sec-WebSocket-Extensions": b"permessage-deflate"},
     ],
 )
-def test_a_101_that_fits_is_taken(changed):
+def test_a_101_that_fits_is_taken(changed: dict[bytes, bytes]) -> None:
     OFFER.check(list({**GOOD, **changed}.items()))
 
 
-def test_two_subprotocols_are_refused():
+def test_two_subprotocols_are_refused() -> None:
     fields = [*GOOD.items(), *[(b"Sec-WebSocket-Protocol", b"chat")] * 2]
 
     with pytest.raises(InvalidUpstreamResponse):

@@ -38,12 +38,12 @@ OK = b"HTTP/1.1 200 OK\r\n"
         OK + b"X: a\r\n\r\nY: b\r\n\r\n",
     ],
 )
-def test_what_is_not_a_head_to_the_letter_is_refused(head):
+def test_what_is_not_a_head_to_the_letter_is_refused(head: bytes) -> None:
     with pytest.raises(InvalidUpstreamResponse):
         read_response_head(head)
 
 
-def test_a_head_is_read_as_it_was_sent():
+def test_a_head_is_read_as_it_was_sent() -> None:
     head = (
         b"HTTP/1.0 404\r\nX-Empty:\r\nx-space:\t a b \t\r\nX-High: \xe4\xff\r\n"
         b"X-Colon: a:b\r\nX-Twice: 1\r\nX-Twice: 2\r\n!#$%&'*+-.^_`|~9: y\r\n\r\n"
@@ -67,12 +67,12 @@ def test_a_head_is_read_as_it_was_sent():
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 \r\n\r\n", OK + b"\r\n", b"HTTP/1.1 200\r\n\r\n"]
 )
-def test_there_need_be_no_reason_and_no_field(head):
+def test_there_need_be_no_reason_and_no_field(head: bytes) -> None:
     assert read_response_head(head) == (200, 1, [])
 
 
 @pytest.mark.parametrize("at", range(1, 24))
-def test_a_head_may_come_in_pieces(at):
+def test_a_head_may_come_in_pieces(at: int) -> None:
     wire, held = OK + b"X: y\r\n\r\nbody", HeadBytes()
 
     assert held.take(wire[:at]) in {None, (wire[:25], wire[25:at])}
@@ -80,7 +80,7 @@ def test_a_head_may_come_in_pieces(at):
 
 
 @pytest.mark.parametrize("size", [1, 100, MAX_HEAD_BYTES])
-def test_a_head_is_not_collected_without_end(size):
+def test_a_head_is_not_collected_without_end(size: int) -> None:
     held = HeadBytes()
 
     with pytest.raises(InvalidUpstreamResponse):
@@ -90,7 +90,7 @@ def test_a_head_is_not_collected_without_end(size):
 
 @pytest.mark.parametrize(("size", "fits"), [(0, True), (1, False)])
 @pytest.mark.parametrize("together", [True, False])
-def test_the_end_counts(size, fits, together):
+def test_the_end_counts(size: int, fits: bool, together: bool) -> None:
     head = OK + b"X: " + b"y" * (MAX_HEAD_BYTES - len(OK) - 7 + size) + b"\r\n\r\n"
     held = HeadBytes()
     pieces = [head] if together else [head[:30], head[30:]]

@@ -8,14 +8,14 @@ from gateway.proxy.health import IN_A_ROW, Cause, Health
 from gateway.proxy.target import TargetAddress
 
 
-def backends(count):
+def backends(count: int) -> list[Backend]:
     return [
         Backend(TargetAddress(scheme="http", host=f"app{n}", port=80))
         for n in range(count)
     ]
 
 
-def test_the_pause_doubles_up_to_half_a_minute_and_starts_over_when_forgotten():
+def test_the_pause_doubles_up_to_half_a_minute_and_starts_over_when_forgotten() -> None:
     health = Health()
 
     pauses = []
@@ -30,7 +30,7 @@ def test_the_pause_doubles_up_to_half_a_minute_and_starts_over_when_forgotten():
     assert health.down_until == 101.0
 
 
-def test_a_target_that_is_back_is_ejected_by_its_next_failure():
+def test_a_target_that_is_back_is_ejected_by_its_next_failure() -> None:
     health = Health()
     health.eject(Cause.SERVER_ERROR, 0.0)
 
@@ -40,7 +40,7 @@ def test_a_target_that_is_back_is_ejected_by_its_next_failure():
     assert health.strikes == IN_A_ROW - 1
 
 
-def test_an_unsafe_request_probes_only_what_no_safe_one_has_probed():
+def test_an_unsafe_request_probes_only_what_no_safe_one_has_probed() -> None:
     for cause, at_once in ((Cause.CONNECT, True), (Cause.NO_RESPONSE, False)):
         health = Health()
         health.eject(cause, 0.0)
@@ -51,7 +51,7 @@ def test_an_unsafe_request_probes_only_what_no_safe_one_has_probed():
         assert health.is_open(2.0, safe=False)
 
 
-def test_the_last_target_is_never_ejected():
+def test_the_last_target_is_never_ejected() -> None:
     one, two = both = backends(2)
     balance = Balance(both)
 
@@ -62,7 +62,7 @@ def test_the_last_target_is_never_ejected():
     assert not Balance(one).may_eject(only, Cause.NO_RESPONSE)
 
 
-def test_errors_take_out_half_of_the_targets_at_most():
+def test_errors_take_out_half_of_the_targets_at_most() -> None:
     some = backends(5)
     balance = Balance(some)
 
@@ -74,7 +74,7 @@ def test_errors_take_out_half_of_the_targets_at_most():
     assert balance.may_eject(some[3], Cause.NO_RESPONSE)
 
 
-def test_where_none_is_healthy_one_that_takes_connections_comes_first():
+def test_where_none_is_healthy_one_that_takes_connections_comes_first() -> None:
     refusing, failing = both = backends(2)
     balance = Balance(both)
     failing.eject(Cause.SERVER_ERROR, 5.0)
@@ -89,7 +89,9 @@ def test_where_none_is_healthy_one_that_takes_connections_comes_first():
     st.lists(st.tuples(st.integers(0, 3), st.sampled_from(Cause), st.floats(0, 40))),
     st.booleans(),
 )
-def test_there_is_always_a_target_and_it_is_healthy_if_one_is(events, safe):
+def test_there_is_always_a_target_and_it_is_healthy_if_one_is(
+    events: list[tuple[int, Cause, float]], safe: bool
+) -> None:
     some = backends(4)
     balance, now = Balance(some), 0.0
     for which, cause, passed in events:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +36,9 @@ http {{
 
 
 @pytest.fixture(scope="module")
-def nginx(tmp_path_factory):
+def nginx(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, int, subprocess.Popen[bytes]]]:
     folder = tmp_path_factory.mktemp("nginx")
     port = free_port()
     user = "" if os.geteuid() else "user root;"  # the folder is nobody else's
@@ -53,7 +57,9 @@ def nginx(tmp_path_factory):
 
 
 @pytest.fixture(params=["tcp", "unix"])
-async def target(request, nginx):
+async def target(
+    request: pytest.FixtureRequest, nginx: tuple[Path, int, subprocess.Popen[bytes]]
+) -> TargetAddress:
     folder, port, process = nginx
     while True:
         assert process.poll() is None
@@ -69,15 +75,15 @@ async def target(request, nginx):
     return TargetAddress(scheme="http", host="127.0.0.1", port=port)
 
 
-def head(method, path, *fields):
+def head(method: bytes, path: bytes, *fields: bytes) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: app", *fields, b"", b""]
     return b"\r\n".join(lines)
 
 
-async def test_hundreds_of_requests_share_a_few_connections(target):
+async def test_hundreds_of_requests_share_a_few_connections(target: str) -> None:
     async with client_of(target) as client:
 
-        async def one():
+        async def one() -> None:
             for _ in range(50):
                 response = await get(client)
                 assert (response.status, await whole(response)) == (200, b"small\n")
@@ -88,7 +94,7 @@ async def test_hundreds_of_requests_share_a_few_connections(target):
         assert client.stats()[0].in_use == 0
 
 
-async def test_kinds_of_answers_share_one_connection(target):
+async def test_kinds_of_answers_share_one_connection(target: str) -> None:
     async with client_of(target) as client:
         for _ in range(3):
             assert (await get(client, HEAD, "HEAD")).content_length == 6
@@ -106,7 +112,9 @@ async def test_kinds_of_answers_share_one_connection(target):
         assert client.stats()[0].open == 1
 
 
-async def test_a_download_that_is_given_up_closes_only_its_connection(target):
+async def test_a_download_that_is_given_up_closes_only_its_connection(
+    target: str,
+) -> None:
     async with client_of(target) as client:
         big = await get(client, head(b"GET", b"/big"))
         await big.read()
@@ -116,7 +124,9 @@ async def test_a_download_that_is_given_up_closes_only_its_connection(target):
         assert client.stats()[0].open == 1
 
 
-async def test_uploads(target, nginx):
+async def test_uploads(
+    target: str, nginx: tuple[Path, int, subprocess.Popen[bytes]]
+) -> None:
     pieces = [b"abc" * 10_000] * 100
     async with client_of(target) as client:
         for number, chunked in enumerate((False, True)):

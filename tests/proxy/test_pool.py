@@ -6,30 +6,31 @@ import pytest
 
 from gateway.errors import ConnectFailed
 from gateway.proxy.target import TargetAddress
-from tests.proxy.support import OK, client_of, get, scripted
+from gateway.proxy.upstream import Upstream
+from tests.proxy.support import OK, Peer, client_of, get, scripted
 from tests.servers import free_port
 
 
-def closed_address():
+def closed_address() -> TargetAddress:
     return TargetAddress(scheme="http", host="127.0.0.1", port=free_port())
 
 
-async def answering(peer):
+async def answering(peer: Peer) -> None:
     while True:
         await peer.answer(OK)
 
 
-async def closing(peer):
+async def closing(peer: Peer) -> None:
     await peer.answer(OK.replace(b"Content", b"Connection: close\r\nContent"))
 
 
-async def test_an_upstream_without_targets_is_a_mistake():
+async def test_an_upstream_without_targets_is_a_mistake() -> None:
     with pytest.raises(ValueError):
         async with client_of():
             pass
 
 
-async def test_targets_take_turns():
+async def test_targets_take_turns() -> None:
     async with (
         scripted(closing) as first,
         scripted(closing) as second,
@@ -42,10 +43,10 @@ async def test_targets_take_turns():
         assert [len(one.peers) for one in (first, second, third)] == [3, 3, 3]
 
 
-async def test_who_has_least_to_do_is_asked():
+async def test_who_has_least_to_do_is_asked() -> None:
     slow_asked = asyncio.Event()
 
-    async def slow(peer):
+    async def slow(peer: Peer) -> None:
         slow_asked.set()
         await peer.rest()
 
@@ -66,7 +67,9 @@ async def test_who_has_least_to_do_is_asked():
         await asyncio.gather(asked, return_exceptions=True)
 
 
-async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_longer():
+async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_longer() -> (
+    None
+):
     now = 1000.0
     down = closed_address()
     async with (
@@ -74,7 +77,7 @@ async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_lon
         client_of(down, up, clock=lambda: now) as client,
     ):
 
-        async def down_after_a_few():
+        async def down_after_a_few() -> bool:
             for _ in range(4):
                 assert (await get(client)).status == 200
             return client.stats()[0].down
@@ -92,7 +95,7 @@ async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_lon
         assert len(up.peers) == 4 + 7 * 4
 
 
-async def test_only_one_request_finds_out_whether_a_target_is_back():
+async def test_only_one_request_finds_out_whether_a_target_is_back() -> None:
     now = 1000.0
     async with (
         scripted(closing) as up,
@@ -110,7 +113,7 @@ async def test_only_one_request_finds_out_whether_a_target_is_back():
         assert backend.failures == 2
 
 
-async def test_a_target_that_is_back_is_used_again():
+async def test_a_target_that_is_back_is_used_again() -> None:
     now = 1000.0
     address = closed_address()
     async with (
@@ -121,7 +124,9 @@ async def test_a_target_that_is_back_is_used_again():
             await get(client)
         seen = []
 
-        async def accept(reader, writer):
+        async def accept(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
             seen.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(OK)
             writer.close()
@@ -138,7 +143,7 @@ async def test_a_target_that_is_back_is_used_again():
         assert not client.stats()[0].down
 
 
-async def test_when_all_are_down_one_is_tried_all_the_same():
+async def test_when_all_are_down_one_is_tried_all_the_same() -> None:
     now = 1000.0
     addresses = [closed_address(), closed_address()]
     async with client_of(*addresses, clock=lambda: now) as client:
@@ -149,7 +154,9 @@ async def test_when_all_are_down_one_is_tried_all_the_same():
         assert [one.down for one in client.stats()] == [True, True]
         served = []
 
-        async def accept(reader, writer):
+        async def accept(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
             served.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(OK)
             writer.close()
@@ -164,14 +171,14 @@ async def test_when_all_are_down_one_is_tried_all_the_same():
         assert served
 
 
-async def answer_or_failure(client):
+async def answer_or_failure(client: Upstream) -> int:
     try:
         return (await get(client)).status
     except ConnectFailed:
         return None
 
 
-async def test_one_idle_connection_makes_room_for_one_to_another_target():
+async def test_one_idle_connection_makes_room_for_one_to_another_target() -> None:
     async with (
         scripted(answering) as first,
         scripted(answering) as second,

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import tracemalloc
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.proxy.support import GET, OK, client_of, get, scripted, whole
+from tests.proxy.support import GET, OK, Peer, client_of, get, scripted, whole
 
 MIB = 1024 * 1024
 SIZE = 64 * MIB
@@ -16,20 +17,22 @@ UPLOAD = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % SIZE
 
 
 @pytest.fixture
-def memory():
+def memory() -> Iterator[Callable[..., object]]:
     tracemalloc.start(1)
     yield tracemalloc.get_traced_memory
     tracemalloc.stop()
 
 
-async def send_blocks(peer, size):
+async def send_blocks(peer: Peer, size: int) -> None:
     for _ in range(size // len(BLOCK)):
         peer.write(BLOCK)
         await peer.writer.drain()
 
 
-async def test_a_large_download_takes_little_memory(memory):
-    async def script(peer):
+async def test_a_large_download_takes_little_memory(
+    memory: Callable[..., object],
+) -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
         await send_blocks(peer, SIZE)
         await peer.answer(OK)
@@ -47,7 +50,9 @@ async def test_a_large_download_takes_little_memory(memory):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-async def test_a_reader_that_stops_stops_the_writer(framing, memory):
+async def test_a_reader_that_stops_stops_the_writer(
+    framing: str, memory: Callable[..., object]
+) -> None:
     size = 32 * MIB
     written = 0
     heads = {
@@ -56,7 +61,7 @@ async def test_a_reader_that_stops_stops_the_writer(framing, memory):
         "close": b"",
     }
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         nonlocal written
         await peer.answer(b"HTTP/1.1 200 OK\r\n%b\r\n" % heads[framing])
         for _ in range(size // len(BLOCK)):
@@ -81,19 +86,21 @@ async def test_a_reader_that_stops_stops_the_writer(framing, memory):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_large_upload_takes_little_memory(chunked, memory):
+async def test_a_large_upload_takes_little_memory(
+    chunked: bool, memory: Callable[..., object]
+) -> None:
     class Blocks:
-        def __init__(self):
+        def __init__(self) -> None:
             self.chunked = chunked
             self.left = SIZE
 
-        async def read(self):
+        async def read(self) -> bytes:
             if not self.left:
                 return b""
             self.left -= len(BLOCK)
             return BLOCK
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         received = 0
         tail = b""
@@ -118,10 +125,12 @@ async def test_a_large_upload_takes_little_memory(chunked, memory):
         assert upstream.received[0].endswith(GET)
 
 
-async def test_chunks_of_one_byte_do_not_fill_the_memory(memory):
+async def test_chunks_of_one_byte_do_not_fill_the_memory(
+    memory: Callable[..., object],
+) -> None:
     count = 500_000
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(count // 5000):
             peer.write(b"1\r\nx\r\n" * 5000)

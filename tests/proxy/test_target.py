@@ -30,7 +30,7 @@ from gateway.proxy.target import TargetAddress, parse_target_url
         "unix:/a\0b",
     ],
 )
-def test_what_is_not_a_place_to_connect_to_is_refused(url):
+def test_what_is_not_a_place_to_connect_to_is_refused(url: str) -> None:
     with pytest.raises(ValueError) as refusal:
         parse_target_url(url)
 
@@ -48,7 +48,9 @@ def test_what_is_not_a_place_to_connect_to_is_refused(url):
         ("http://[::1]:8080", "http", "::1", 8080, "[::1]:8080"),
     ],
 )
-def test_a_url_names_scheme_host_and_port(url, scheme, host, port, authority):
+def test_a_url_names_scheme_host_and_port(
+    url: str, scheme: str, host: str, port: int, authority: str
+) -> None:
     target = parse_target_url(url)
 
     assert target == TargetAddress(scheme=scheme, host=host, port=port)
@@ -56,7 +58,7 @@ def test_a_url_names_scheme_host_and_port(url, scheme, host, port, authority):
 
 
 @pytest.mark.parametrize("url", ["unix:/run/app.sock", "unix:///run/app.sock"])
-def test_a_unix_socket_is_a_path(url):
+def test_a_unix_socket_is_a_path(url: str) -> None:
     target = parse_target_url(url)
 
     assert target.path == "/run/app.sock"

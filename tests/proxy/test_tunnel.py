@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from uvloop.loop import TCPTransport
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamTimeout
@@ -15,7 +17,8 @@ from gateway.proxy.handshake import accept_for
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
-from tests.proxy.support import OK, client_of, get, scripted, whole
+from gateway.proxy.upstream import Upstream
+from tests.proxy.support import OK, Peer, client_of, get, scripted, whole
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = (
@@ -31,7 +34,7 @@ SWITCH = (
 class Gate(asyncio.Protocol):
     """The smallest server that plugs a client into a tunnel."""
 
-    def __init__(self, upstream, gates):
+    def __init__(self, upstream: Upstream, gates: list[object]) -> None:
         self.upstream = upstream
         self.head = b""
         self.tunnel = None
@@ -39,10 +42,10 @@ class Gate(asyncio.Protocol):
         self.gone = asyncio.Event()
         gates.append(self)
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.Transport | TCPTransport) -> None:
         self.transport = transport
 
-    def data_received(self, data):
+    def data_received(self, data: bytes) -> None:
         if self.tunnel is not None:
             self.tunnel.feed(data)
             return
@@ -50,7 +53,7 @@ class Gate(asyncio.Protocol):
         if self.head.endswith(b"\r\n\r\n"):
             self.task = asyncio.get_running_loop().create_task(self.open())
 
-    async def open(self):
+    async def open(self) -> None:
         fields = dict(
             line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:] if line
         )
@@ -63,23 +66,23 @@ class Gate(asyncio.Protocol):
         self.transport.write(b"\r\n".join([*lines, b"", b""]))
         self.tunnel.attach(self.transport, self.on_closed.set)
 
-    def pause_writing(self):
+    def pause_writing(self) -> None:
         self.tunnel.pause_upstream_reading()
 
-    def resume_writing(self):
+    def resume_writing(self) -> None:
         self.tunnel.resume_upstream_reading()
 
-    def eof_received(self):
+    def eof_received(self) -> None:
         self.tunnel.feed_eof()
 
-    def connection_lost(self, exc):
+    def connection_lost(self, exc: None) -> None:
         self.gone.set()
         if self.tunnel is not None:
             self.tunnel.feed_eof()
 
 
 @asynccontextmanager
-async def gate_to(port):
+async def gate_to(port: int):
     """A gateway in front of `port`: its address, its gates, the client behind."""
     gates = []
     address = TargetAddress(scheme="http", host="127.0.0.1", port=port)
@@ -94,7 +97,7 @@ async def gate_to(port):
 
 
 @asynccontextmanager
-async def walk(handler, **options):
+async def walk(handler: Callable[..., object], **options: list[str] | None):
     """A gateway in front of a websockets server that runs `handler`."""
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -102,13 +105,13 @@ async def walk(handler, **options):
             yield f"ws://127.0.0.1:{gate_port}/ws", gates, upstream
 
 
-async def until_closed(socket):
+async def until_closed(socket: ClientConnection):
     with suppress(ConnectionClosed):
         async for message in socket:
             yield message
 
 
-async def echo(socket):
+async def echo(socket: ServerConnection) -> None:
     async for message in socket:
         await socket.send(message)
 
@@ -127,8 +130,8 @@ async def echo(socket):
         b"",
     ],
 )
-async def test_a_101_that_does_not_fit_opens_no_tunnel(answer):
-    async def script(peer):
+async def test_a_101_that_does_not_fit_opens_no_tunnel(answer: bytes) -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(answer + b"\x81\x01x")
 
     async with scripted(script) as upstream, client_of(upstream) as client:
@@ -139,8 +142,8 @@ async def test_a_101_that_does_not_fit_opens_no_tunnel(answer):
 
 
 @pytest.mark.parametrize("status", [b"200 OK", b"403 No", b"426 Upgrade Required"])
-async def test_any_other_answer_is_an_ordinary_one(status):
-    async def script(peer):
+async def test_any_other_answer_is_an_ordinary_one(status: bytes) -> None:
+    async def script(peer: Peer) -> None:
         while True:
             await peer.answer(
                 b"HTTP/1.1 %b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -158,8 +161,8 @@ async def test_any_other_answer_is_an_ordinary_one(status):
         assert len(upstream.peers) == 1
 
 
-async def test_no_answer_to_a_handshake_in_time():
-    async def script(peer):
+async def test_no_answer_to_a_handshake_in_time() -> None:
+    async def script(peer: Peer) -> None:
         await peer.rest()
 
     async with (
@@ -170,8 +173,8 @@ async def test_no_answer_to_a_handshake_in_time():
             await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
 
 
-async def test_a_tunnel_counts_until_it_is_closed():
-    async def script(peer):
+async def test_a_tunnel_counts_until_it_is_closed() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH)
         await peer.rest()
 
@@ -187,8 +190,8 @@ async def test_a_tunnel_counts_until_it_is_closed():
         assert client.stats()[0].open == 0
 
 
-async def test_a_kept_connection_may_become_a_tunnel():
-    async def script(peer):
+async def test_a_kept_connection_may_become_a_tunnel() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(OK)
         await peer.answer(SWITCH)
         await peer.rest()
@@ -204,7 +207,7 @@ async def test_a_kept_connection_may_become_a_tunnel():
 # Messages
 
 
-async def test_messages_pass_both_ways():
+async def test_messages_pass_both_ways() -> None:
     messages = [
         "hello",
         "äöü",
@@ -225,10 +228,10 @@ async def test_messages_pass_both_ways():
         assert gates[0].tunnel.bytes_down > 3_000_000
 
 
-async def test_many_small_messages_pass_in_order():
+async def test_many_small_messages_pass_in_order() -> None:
     async with walk(echo) as (url, _, _), connect(url) as socket:
 
-        async def send():
+        async def send() -> None:
             for number in range(5000):
                 await socket.send(str(number))
 
@@ -239,8 +242,8 @@ async def test_many_small_messages_pass_in_order():
         assert received == [str(number) for number in range(5000)]
 
 
-async def test_fragments_stay_fragments():
-    async def handler(socket):
+async def test_fragments_stay_fragments() -> None:
+    async def handler(socket: ServerConnection) -> None:
         pieces = [piece async for piece in socket.recv_streaming()]
         await socket.send([piece.upper() for piece in pieces])
 
@@ -254,7 +257,7 @@ async def test_fragments_stay_fragments():
         assert pieces[:3] == ["ONE", "TWO", "THREE"]
 
 
-async def test_pings_reach_the_other_end():
+async def test_pings_reach_the_other_end() -> None:
     async with (
         walk(echo, ping_interval=None) as (url, _, _),
         connect(url, ping_interval=None) as socket,
@@ -262,7 +265,7 @@ async def test_pings_reach_the_other_end():
         await (await socket.ping(b"are you there"))
 
 
-async def test_the_subprotocol_is_the_upstreams_choice():
+async def test_the_subprotocol_is_the_upstreams_choice() -> None:
     async with (
         walk(echo, subprotocols=["v2", "v1"]) as (url, _, _),
         connect(url, subprotocols=["v1", "v2"]) as socket,
@@ -273,8 +276,8 @@ async def test_the_subprotocol_is_the_upstreams_choice():
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, "bye"), (1001, ""), (3000, "ä"), (4999, "x")]
 )
-async def test_the_upstreams_close_code_passes(code, reason):
-    async def handler(socket):
+async def test_the_upstreams_close_code_passes(code: int, reason: str) -> None:
+    async def handler(socket: ServerConnection) -> None:
         await socket.close(code, reason)
 
     async with walk(handler) as (url, gates, upstream), connect(url) as socket:
@@ -287,10 +290,10 @@ async def test_the_upstreams_close_code_passes(code, reason):
 
 
 @pytest.mark.parametrize("code", [1000, 1011, 4000])
-async def test_the_clients_close_code_passes(code):
+async def test_the_clients_close_code_passes(code: int) -> None:
     codes = asyncio.Queue()
 
-    async def handler(socket):
+    async def handler(socket: ServerConnection) -> None:
         await socket.wait_closed()
         codes.put_nowait(socket.close_code)
 
@@ -305,8 +308,8 @@ async def test_the_clients_close_code_passes(code):
 # Ends
 
 
-async def test_the_upstreams_death_ends_the_client():
-    async def handler(socket):
+async def test_the_upstreams_death_ends_the_client() -> None:
+    async def handler(socket: ServerConnection) -> None:
         socket.transport.abort()
 
     async with walk(handler) as (url, gates, _), connect(url) as socket:
@@ -317,10 +320,10 @@ async def test_the_upstreams_death_ends_the_client():
         await gates[0].on_closed.wait()
 
 
-async def test_the_clients_death_ends_the_upstream():
+async def test_the_clients_death_ends_the_upstream() -> None:
     ended = asyncio.Event()
 
-    async def handler(socket):
+    async def handler(socket: ServerConnection) -> None:
         await socket.wait_closed()
         ended.set()
 
@@ -336,10 +339,10 @@ async def test_the_clients_death_ends_the_upstream():
 @pytest.mark.parametrize(
     ("code", "reason"), [(1001, "restart"), (1008, "session ended")]
 )
-async def test_a_close_of_ours_reaches_both_ends(code, reason):
+async def test_a_close_of_ours_reaches_both_ends(code: int, reason: str) -> None:
     seen = asyncio.Queue()
 
-    async def handler(socket):
+    async def handler(socket: ServerConnection) -> None:
         await socket.wait_closed()
         seen.put_nowait((socket.close_code, socket.close_reason))
 
@@ -354,8 +357,8 @@ async def test_a_close_of_ours_reaches_both_ends(code, reason):
         await gates[0].gone.wait()
 
 
-async def test_a_close_of_ours_in_the_middle_of_traffic_breaks_no_frame():
-    async def handler(socket):
+async def test_a_close_of_ours_in_the_middle_of_traffic_breaks_no_frame() -> None:
+    async def handler(socket: ServerConnection) -> None:
         while True:
             await socket.send(b"x" * 100_000)
 
@@ -378,7 +381,7 @@ class Outside:
 
     @asynccontextmanager
     @staticmethod
-    async def of(script):
+    async def of(script: Callable[..., object]):
         async with (
             scripted(script) as upstream,
             gate_to(upstream.address.port) as (port, gates, _),
@@ -392,8 +395,8 @@ class Outside:
                 writer.close()
 
 
-async def test_bytes_that_came_with_the_101_come_first():
-    async def script(peer):
+async def test_bytes_that_came_with_the_101_come_first() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH + b"\x81\x03one")
         peer.write(b"\x81\x03two")
         await peer.rest()
@@ -402,10 +405,10 @@ async def test_bytes_that_came_with_the_101_come_first():
         assert await reader.readexactly(10) == b"\x81\x03one\x81\x03two"
 
 
-async def test_a_close_of_ours_waits_for_the_end_of_a_frame():
+async def test_a_close_of_ours_waits_for_the_end_of_a_frame() -> None:
     half, rest = asyncio.Event(), asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH + b"\x81\x06abc")
         half.set()
         await rest.wait()
@@ -421,8 +424,8 @@ async def test_a_close_of_ours_waits_for_the_end_of_a_frame():
         assert await reader.readexactly(3 + len(ours)) == b"def" + ours
 
 
-async def test_who_never_ends_his_frame_is_cut_off():
-    async def script(peer):
+async def test_who_never_ends_his_frame_is_cut_off() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH + b"\x81\x06abc")
         await peer.rest()
 
@@ -434,8 +437,8 @@ async def test_who_never_ends_his_frame_is_cut_off():
         await gate.tunnel.closed()
 
 
-async def test_who_never_answers_our_close_is_cut_off():
-    async def script(peer):
+async def test_who_never_answers_our_close_is_cut_off() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH)
         await peer.rest()
 
@@ -448,10 +451,10 @@ async def test_who_never_answers_our_close_is_cut_off():
         assert received[len(HANDSHAKE) :][:2] == b"\x88\x86"
 
 
-async def test_nothing_is_sent_after_a_close_that_passed():
+async def test_nothing_is_sent_after_a_close_that_passed() -> None:
     theirs = close_frame(1000, "bye", mask=None)
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH + theirs)
         await peer.rest()
 
@@ -463,8 +466,8 @@ async def test_nothing_is_sent_after_a_close_that_passed():
         assert await reader.read() == b""
 
 
-async def test_a_close_of_ours_before_there_is_a_client():
-    async def script(peer):
+async def test_a_close_of_ours_before_there_is_a_client() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH)
         await peer.rest()
 
@@ -477,10 +480,10 @@ async def test_a_close_of_ours_before_there_is_a_client():
 
 
 @pytest.mark.parametrize("side", ["client", "upstream"])
-async def test_a_half_close_ends_both(side):
+async def test_a_half_close_ends_both(side: str) -> None:
     closed = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH)
         if side == "upstream":
             peer.writer.write_eof()
@@ -496,10 +499,10 @@ async def test_a_half_close_ends_both(side):
         await gate.on_closed.wait()
 
 
-async def test_much_that_comes_before_the_client_waits_for_him():
+async def test_much_that_comes_before_the_client_waits_for_him() -> None:
     total = 4 * 1024 * 1024
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH + b"\x82\x7f" + total.to_bytes(8))
         peer.write(bytes(total))
         await peer.rest()
@@ -507,13 +510,13 @@ async def test_much_that_comes_before_the_client_waits_for_him():
     received = bytearray()
 
     class Client(asyncio.Transport):
-        def write(self, data):
+        def write(self, data: bytes) -> None:
             received.extend(data)
 
-        def is_closing(self):
+        def is_closing(self) -> bool:
             return False
 
-        def close(self):
+        def close(self) -> None:
             pass
 
         abort = close
@@ -529,10 +532,10 @@ async def test_much_that_comes_before_the_client_waits_for_him():
         assert tunnel.bytes_down == total + 10
 
 
-async def test_a_reader_that_stops_stops_the_upstream():
+async def test_a_reader_that_stops_stops_the_upstream() -> None:
     written = 0
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         nonlocal written
         await peer.answer(SWITCH)
         for _ in range(1000):
@@ -554,11 +557,11 @@ async def test_a_reader_that_stops_stops_the_upstream():
         assert total == 1000 * (65536 + 10)
 
 
-async def test_an_upstream_that_stops_stops_the_client():
+async def test_an_upstream_that_stops_stops_the_client() -> None:
     read_on = asyncio.Event()
     total = 1000 * 65536
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(SWITCH)
         await read_on.wait()
         left = total + 14

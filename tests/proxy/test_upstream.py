@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +15,12 @@ from gateway.errors import (
 )
 from gateway.proxy.body import BodyLengthError
 from gateway.proxy.target import TargetAddress
+from gateway.proxy.upstream import Upstream
 from tests.proxy.support import (
     GET,
     HEAD,
     OK,
+    Peer,
     Pieces,
     client_of,
     get,
@@ -31,26 +35,26 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def where(request, tmp_path):
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str | None]:
     return {"path": None if request.param == "tcp" else str(tmp_path / "s")}
 
 
-def forever(answer):
-    async def script(peer):
+def forever(answer: bytes) -> Callable[..., object]:
+    async def script(peer: Peer) -> None:
         while True:
             await peer.answer(answer)
 
     return script
 
 
-def once(answer):
-    async def script(peer):
+def once(answer: bytes) -> Callable[..., object]:
+    async def script(peer: Peer) -> None:
         await peer.answer(answer)
 
     return script
 
 
-async def idle_again(client):
+async def idle_again(client: Upstream) -> None:
     """Wait until the answer's end has reached the pool."""
     async with asyncio.timeout(PATIENCE):
         while client.stats()[0].in_use:
@@ -60,7 +64,7 @@ async def idle_again(client):
 # Connecting
 
 
-async def test_nothing_listens():
+async def test_nothing_listens() -> None:
     address = TargetAddress(scheme="http", host="127.0.0.1", port=free_port())
 
     async with client_of(address) as client:
@@ -71,7 +75,7 @@ async def test_nothing_listens():
     assert client.stats()[0].open == 0
 
 
-async def test_no_such_socket(tmp_path):
+async def test_no_such_socket(tmp_path: Path) -> None:
     address = TargetAddress(scheme="http", host="x", port=0, path=str(tmp_path / "no"))
 
     async with client_of(address) as client:
@@ -79,7 +83,7 @@ async def test_no_such_socket(tmp_path):
             await get(client)
 
 
-async def test_a_name_that_does_not_resolve():
+async def test_a_name_that_does_not_resolve() -> None:
     address = TargetAddress(scheme="http", host="app.invalid", port=80)
 
     async with client_of(address) as client:
@@ -87,7 +91,7 @@ async def test_a_name_that_does_not_resolve():
             await get(client)
 
 
-async def test_a_listener_that_accepts_nobody():
+async def test_a_listener_that_accepts_nobody() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -112,7 +116,7 @@ async def test_a_listener_that_accepts_nobody():
 # The answer
 
 
-async def test_request_and_answer_pass_as_they_are(where):
+async def test_request_and_answer_pass_as_they_are(where: str) -> None:
     answer = (
         b"HTTP/1.1 201 Made up\r\nX-A: 1\r\nx-a: \xe4\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -135,7 +139,7 @@ async def test_request_and_answer_pass_as_they_are(where):
         assert upstream.received == [GET]
 
 
-async def test_a_body_that_came_with_the_head_is_there_at_once(where):
+async def test_a_body_that_came_with_the_head_is_there_at_once(where: str) -> None:
     async with (
         scripted(forever(OK), **where) as upstream,
         client_of(upstream) as client,
@@ -157,8 +161,8 @@ async def test_a_body_that_came_with_the_head_is_there_at_once(where):
     ],
 )
 async def test_an_answer_without_a_body_keeps_the_connection(
-    method, head, answer, length
-):
+    method: str, head: bytes, answer: bytes, length: int | None
+) -> None:
     async with scripted(forever(answer)) as upstream, client_of(upstream) as client:
         for _ in range(3):
             response = await get(client, head, method)
@@ -170,7 +174,7 @@ async def test_an_answer_without_a_body_keeps_the_connection(
         assert len(upstream.peers) == 1
 
 
-async def test_interim_answers_are_dropped(where):
+async def test_interim_answers_are_dropped(where: str) -> None:
     interim = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: </a>\r\n\r\n"
     async with (
         scripted(forever(interim + OK), **where) as upstream,
@@ -182,10 +186,10 @@ async def test_interim_answers_are_dropped(where):
         assert response.headers == [(b"Content-Length", b"2")]
 
 
-async def test_pieces_are_given_as_they_arrive():
+async def test_pieces_are_given_as_they_arrive() -> None:
     go_on = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED + b"3\r\none\r\n")
         await go_on.wait()
         peer.write(b"3\r\ntwo\r\n")
@@ -201,7 +205,7 @@ async def test_pieces_are_given_as_they_arrive():
         response.abort()
 
 
-async def test_closing_in_the_middle_of_the_head(where):
+async def test_closing_in_the_middle_of_the_head(where: str) -> None:
     async with (
         scripted(once(b"HTTP/1.1 200 OK\r\nX"), **where) as upstream,
         client_of(upstream) as client,
@@ -212,7 +216,7 @@ async def test_closing_in_the_middle_of_the_head(where):
         assert upstream.received == [GET]
 
 
-async def test_closing_on_a_new_connection_without_an_answer(where):
+async def test_closing_on_a_new_connection_without_an_answer(where: str) -> None:
     async with scripted(once(b""), **where) as upstream, client_of(upstream) as client:
         with pytest.raises(InvalidUpstreamResponse):
             await get(client)
@@ -220,8 +224,8 @@ async def test_closing_on_a_new_connection_without_an_answer(where):
         assert upstream.received == [GET]
 
 
-async def test_a_reset_without_an_answer():
-    async def script(peer):
+async def test_a_reset_without_an_answer() -> None:
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.reset()
 
@@ -237,10 +241,12 @@ async def test_a_reset_without_an_answer():
     [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", CHUNKED + b"9\r\nabc"],
 )
 @pytest.mark.parametrize("ending", ["close", "reset"])
-async def test_an_end_in_the_middle_of_the_body_is_never_clean(start, ending, where):
+async def test_an_end_in_the_middle_of_the_body_is_never_clean(
+    start: bytes, ending: str, where: str
+) -> None:
     sent = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(start)
         await sent.wait()
         getattr(peer, ending)()
@@ -258,7 +264,7 @@ async def test_an_end_in_the_middle_of_the_body_is_never_clean(start, ending, wh
         assert client.stats()[0].open == 0
 
 
-async def test_a_body_until_close_ends_when_the_upstream_closes(where):
+async def test_a_body_until_close_ends_when_the_upstream_closes(where: str) -> None:
     async with (
         scripted(once(b"HTTP/1.0 200 OK\r\n\r\nall of it"), **where) as upstream,
         client_of(upstream) as client,
@@ -270,10 +276,10 @@ async def test_a_body_until_close_ends_when_the_upstream_closes(where):
         assert client.stats()[0].open == 0
 
 
-async def test_a_body_until_close_does_not_end_with_a_reset():
+async def test_a_body_until_close_does_not_end_with_a_reset() -> None:
     sent = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\n\r\nsome")
         await sent.wait()
         peer.reset()
@@ -287,7 +293,7 @@ async def test_a_body_until_close_does_not_end_with_a_reset():
             await response.read()
 
 
-async def test_an_unsolicited_101_is_refused():
+async def test_an_unsolicited_101_is_refused() -> None:
     switch = (
         b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
         b"GET /evil HTTP/1.1\r\n\r\n"
@@ -302,8 +308,8 @@ async def test_an_unsolicited_101_is_refused():
 # Time
 
 
-async def test_no_answer_in_time():
-    async def script(peer):
+async def test_no_answer_in_time() -> None:
+    async def script(peer: Peer) -> None:
         await peer.rest()
 
     async with (
@@ -316,8 +322,8 @@ async def test_no_answer_in_time():
         assert client.stats()[0].open == 0
 
 
-async def test_a_head_that_dribbles_is_not_waited_for():
-    async def script(peer):
+async def test_a_head_that_dribbles_is_not_waited_for() -> None:
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.write(b"HTTP/1.1 200 OK\r\n")
         for number in range(1000):
@@ -332,8 +338,8 @@ async def test_a_head_that_dribbles_is_not_waited_for():
             await get(client)
 
 
-async def test_silence_in_the_middle_of_a_body():
-    async def script(peer):
+async def test_silence_in_the_middle_of_a_body() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED + b"3\r\none\r\n")
         await peer.rest()
 
@@ -348,8 +354,8 @@ async def test_silence_in_the_middle_of_a_body():
             await response.read()
 
 
-async def test_bytes_without_content_do_not_count_as_progress_for_ever():
-    async def script(peer):
+async def test_bytes_without_content_do_not_count_as_progress_for_ever() -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED + b"3;")
         while not peer.writer.is_closing():
             peer.write(b"x" * 1024)
@@ -360,10 +366,10 @@ async def test_bytes_without_content_do_not_count_as_progress_for_ever():
             await whole(await get(client))
 
 
-async def test_a_reader_that_takes_his_time_is_not_timed_out():
+async def test_a_reader_that_takes_his_time_is_not_timed_out() -> None:
     reading = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED + b"3\r\none\r\n")
         await reading.wait()
         peer.write(b"3\r\ntwo\r\n")
@@ -386,7 +392,7 @@ async def test_a_reader_that_takes_his_time_is_not_timed_out():
 # Keeping connections
 
 
-async def test_connections_are_kept_and_used_again(where):
+async def test_connections_are_kept_and_used_again(where: str) -> None:
     async with (
         scripted(forever(OK), **where) as upstream,
         client_of(upstream) as client,
@@ -408,7 +414,7 @@ async def test_connections_are_kept_and_used_again(where):
         b"HTTP/1.1 204 N\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
-async def test_a_connection_that_is_not_clean_is_not_used_again(answer):
+async def test_a_connection_that_is_not_clean_is_not_used_again(answer: bytes) -> None:
     async with scripted(forever(answer)) as upstream, client_of(upstream) as client:
         for _ in range(3):
             await whole(await get(client))
@@ -418,10 +424,10 @@ async def test_a_connection_that_is_not_clean_is_not_used_again(answer):
 
 
 @pytest.mark.parametrize("junk", [b"HTTP/1.1 200 OK\r\n", OK, b"\r\n", b"", None])
-async def test_what_an_idle_connection_says_ends_it(junk):
+async def test_what_an_idle_connection_says_ends_it(junk: bytes | None) -> None:
     quiet = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(OK)
         await quiet.wait()
         if junk:
@@ -443,7 +449,7 @@ async def test_what_an_idle_connection_says_ends_it(junk):
         assert len(upstream.peers) == 2
 
 
-async def test_an_idle_connection_is_used_for_a_time_only():
+async def test_an_idle_connection_is_used_for_a_time_only() -> None:
     now = 1000.0
     async with (
         scripted(forever(OK)) as upstream,
@@ -458,7 +464,7 @@ async def test_an_idle_connection_is_used_for_a_time_only():
         assert len(upstream.peers) == 2
 
 
-async def test_the_upstreams_own_patience_is_kept_to():
+async def test_the_upstreams_own_patience_is_kept_to() -> None:
     now = 1000.0
     answer = OK.replace(b"Content", b"Keep-Alive: timeout=5\r\nContent")
     async with (
@@ -474,10 +480,10 @@ async def test_the_upstreams_own_patience_is_kept_to():
         assert len(upstream.peers) == 2
 
 
-async def test_no_more_connections_are_kept_than_allowed():
+async def test_no_more_connections_are_kept_than_allowed() -> None:
     arrived = asyncio.Barrier(5)
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         await arrived.wait()
         peer.write(OK)
@@ -490,7 +496,7 @@ async def test_no_more_connections_are_kept_than_allowed():
         assert client.stats()[0].open == 2
 
 
-async def test_a_place_is_waited_for():
+async def test_a_place_is_waited_for() -> None:
     async with (
         scripted(forever(OK)) as upstream,
         client_of(upstream, max_connections=2) as client,
@@ -502,7 +508,7 @@ async def test_a_place_is_waited_for():
         assert client.stats()[0].in_use == 0
 
 
-async def test_a_place_is_made_by_a_connection_that_closes():
+async def test_a_place_is_made_by_a_connection_that_closes() -> None:
     answer = OK.replace(b"Content", b"Connection: close\r\nContent")
     async with (
         scripted(forever(answer)) as upstream,
@@ -514,8 +520,8 @@ async def test_a_place_is_made_by_a_connection_that_closes():
         assert client.stats()[0].open == 0
 
 
-async def test_no_place_in_time():
-    async def script(peer):
+async def test_no_place_in_time() -> None:
+    async def script(peer: Peer) -> None:
         await peer.rest()
 
     async with (
@@ -536,10 +542,10 @@ async def test_no_place_in_time():
         assert client.stats()[0].open == 0
 
 
-async def test_who_gives_up_waiting_loses_no_place():
+async def test_who_gives_up_waiting_loses_no_place() -> None:
     release = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         while True:
             await peer.head()
             await release.wait()
@@ -567,8 +573,10 @@ async def test_who_gives_up_waiting_loses_no_place():
 
 
 @pytest.mark.parametrize("ending", [b"0\r\n\r\n", None], ids=["kept", "closed"])
-async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next(ending):
-    async def script(peer):
+async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next(
+    ending: bytes | None,
+) -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED if not peer.number else OK)
         await peer.answer(OK)
         await peer.rest()
@@ -595,10 +603,10 @@ async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next(ending):
 # Sending again
 
 
-def closing_after(count):
+def closing_after(count: int) -> Callable[..., object]:
     """Answer `count` requests on the first connection, close it at the next."""
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         if peer.number:
             while True:
                 await peer.answer(OK)
@@ -609,7 +617,9 @@ def closing_after(count):
     return script
 
 
-async def test_a_safe_request_on_a_kept_connection_is_sent_again_once(where):
+async def test_a_safe_request_on_a_kept_connection_is_sent_again_once(
+    where: str,
+) -> None:
     async with (
         scripted(closing_after(1), **where) as upstream,
         client_of(upstream) as client,
@@ -622,10 +632,10 @@ async def test_a_safe_request_on_a_kept_connection_is_sent_again_once(where):
         assert upstream.received == [GET * 2, GET]
 
 
-async def test_it_is_sent_again_on_a_new_connection():
+async def test_it_is_sent_again_on_a_new_connection() -> None:
     both = asyncio.Barrier(2)
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         if peer.number < 2:
             await peer.head()
             await both.wait()
@@ -642,8 +652,8 @@ async def test_it_is_sent_again_on_a_new_connection():
         assert upstream.received[2] == GET
 
 
-async def test_it_is_not_sent_a_third_time():
-    async def script(peer):
+async def test_it_is_not_sent_a_third_time() -> None:
+    async def script(peer: Peer) -> None:
         if not peer.number:
             await peer.answer(OK)
         await peer.head()
@@ -657,7 +667,7 @@ async def test_it_is_not_sent_a_third_time():
         assert upstream.received == [GET * 2, GET]
 
 
-async def test_an_unsafe_request_is_sent_once():
+async def test_an_unsafe_request_is_sent_once() -> None:
     async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
         await get(client)
 
@@ -668,7 +678,7 @@ async def test_an_unsafe_request_is_sent_once():
         assert upstream.received == [GET * 2]
 
 
-async def test_a_request_with_a_body_is_sent_once():
+async def test_a_request_with_a_body_is_sent_once() -> None:
     async with scripted(closing_after(1)) as upstream, client_of(upstream) as client:
         await get(client)
 
@@ -681,8 +691,8 @@ async def test_a_request_with_a_body_is_sent_once():
 
 
 @pytest.mark.parametrize("heard", [b"H", b"HTTP/1.1 100 C\r\n\r\n"])
-async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard):
-    async def script(peer):
+async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard: bytes) -> None:
+    async def script(peer: Peer) -> None:
         await peer.answer(OK)
         await peer.answer(heard)
 
@@ -698,8 +708,8 @@ async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard):
 # Bodies of requests
 
 
-async def test_a_body_with_a_length(where):
-    async def script(peer):
+async def test_a_body_with_a_length(where: str) -> None:
+    async def script(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(6)
         peer.write(OK)
@@ -715,10 +725,10 @@ async def test_a_body_with_a_length(where):
         assert upstream.received == [POST + b"abcdef" + GET]
 
 
-async def test_a_body_in_chunks(where):
+async def test_a_body_in_chunks(where: str) -> None:
     wire = b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(len(wire))
         peer.write(OK)
@@ -739,10 +749,12 @@ class ClientGone(Exception):  # noqa: N818 - the server's word
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_a_client_that_fails_leaves_an_incomplete_request(chunked, where):
+async def test_a_client_that_fails_leaves_an_incomplete_request(
+    chunked: bool, where: str
+) -> None:
     seen = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.rest()
         seen.set()
 
@@ -762,8 +774,10 @@ async def test_a_client_that_fails_leaves_an_incomplete_request(chunked, where):
 
 
 @pytest.mark.parametrize("pieces", [[b"abc"], [b"abcdefg"], [b"abc", b"defghi"], []])
-async def test_a_body_of_another_length_than_declared_is_cut_off(pieces):
-    async def script(peer):
+async def test_a_body_of_another_length_than_declared_is_cut_off(
+    pieces: list[bytes],
+) -> None:
+    async def script(peer: Peer) -> None:
         await peer.rest()
 
     async with scripted(script) as upstream, client_of(upstream) as client:
@@ -775,10 +789,10 @@ async def test_a_body_of_another_length_than_declared_is_cut_off(pieces):
         assert client.stats()[0].open == 0
 
 
-async def test_an_answer_before_the_end_of_the_request():
+async def test_an_answer_before_the_end_of_the_request() -> None:
     more = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.write(CHUNKED + b"5\r\nearly\r\n")
         await peer.exactly(len(b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"))
@@ -796,11 +810,11 @@ async def test_an_answer_before_the_end_of_the_request():
         assert client.stats()[0].idle == 1
 
 
-async def test_an_answer_that_ends_before_the_request_ends_the_connection():
+async def test_an_answer_that_ends_before_the_request_ends_the_connection() -> None:
     never = asyncio.Event()
     cut = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.write(OK)
         await peer.rest()
@@ -816,12 +830,12 @@ async def test_an_answer_that_ends_before_the_request_ends_the_connection():
         assert upstream.received == [POST + b"abc"]
 
 
-async def test_a_refusal_that_closes_stops_the_request():
+async def test_a_refusal_that_closes_stops_the_request() -> None:
     never = asyncio.Event()
     refused = asyncio.Event()
     answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.write(answer)
         await refused.wait()
@@ -839,10 +853,10 @@ async def test_a_refusal_that_closes_stops_the_request():
         assert upstream.received[0] == POST
 
 
-async def test_the_client_fails_while_the_answer_is_read():
+async def test_the_client_fails_while_the_answer_is_read() -> None:
     failing = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         peer.write(CHUNKED + b"5\r\nearly\r\n")
         await peer.rest()
@@ -857,14 +871,14 @@ async def test_the_client_fails_while_the_answer_is_read():
             await response.read()
 
 
-async def test_a_body_that_is_cancelled_fails_the_request():
-    async def script(peer):
+async def test_a_body_that_is_cancelled_fails_the_request() -> None:
+    async def script(peer: Peer) -> None:
         await peer.rest()
 
     class Cancelled:
         chunked = True
 
-        async def read(self):
+        async def read(self) -> None:
             raise asyncio.CancelledError
 
     async with scripted(script) as upstream, client_of(upstream) as client:
@@ -872,11 +886,11 @@ async def test_a_body_that_is_cancelled_fails_the_request():
             await client.send(STREAM, method="POST", body=Cancelled(), retriable=False)
 
 
-async def test_a_body_that_fails_while_it_is_stopped_harms_nobody():
+async def test_a_body_that_fails_while_it_is_stopped_harms_nobody() -> None:
     stopped = asyncio.Event()
     answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(answer)
         await stopped.wait()
         peer.write(b"big")
@@ -885,7 +899,7 @@ async def test_a_body_that_fails_while_it_is_stopped_harms_nobody():
     class Stubborn:
         chunked = True
 
-        async def read(self):
+        async def read(self) -> None:
             try:
                 await asyncio.Event().wait()
             finally:
@@ -900,8 +914,8 @@ async def test_a_body_that_fails_while_it_is_stopped_harms_nobody():
         assert await whole(response) == b"big"
 
 
-async def test_an_upstream_that_does_not_take_the_body():
-    async def script(peer):
+async def test_an_upstream_that_does_not_take_the_body() -> None:
+    async def script(peer: Peer) -> None:
         await peer.head()
         await asyncio.Event().wait()
 
@@ -909,7 +923,7 @@ async def test_an_upstream_that_does_not_take_the_body():
         chunked = True
         count = 0
 
-        async def read(self):
+        async def read(self) -> bytes:
             self.count += 1
             return b"x" * 65536
 
@@ -924,10 +938,10 @@ async def test_an_upstream_that_does_not_take_the_body():
         assert body.count < 1000
 
 
-async def test_a_slow_upload_is_not_timed_out():
+async def test_a_slow_upload_is_not_timed_out() -> None:
     more = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(6)
         peer.write(OK)
@@ -947,11 +961,11 @@ async def test_a_slow_upload_is_not_timed_out():
 # Giving up
 
 
-async def test_who_stops_waiting_closes_the_connection(where):
+async def test_who_stops_waiting_closes_the_connection(where: str) -> None:
     closed = asyncio.Event()
     asked = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.head()
         asked.set()
         await peer.rest()
@@ -969,10 +983,10 @@ async def test_who_stops_waiting_closes_the_connection(where):
 
 
 @pytest.mark.parametrize("how", ["abort", "cancel"])
-async def test_who_stops_reading_closes_the_connection(how):
+async def test_who_stops_reading_closes_the_connection(how: str) -> None:
     closed = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED + b"3\r\none\r\n")
         await peer.rest()
         closed.set()
@@ -996,7 +1010,7 @@ async def test_who_stops_reading_closes_the_connection(how):
         assert client.stats()[0].open == 0
 
 
-async def test_giving_up_an_answer_that_is_over_harms_nobody():
+async def test_giving_up_an_answer_that_is_over_harms_nobody() -> None:
     async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
         response = await get(client)
         response.abort()
@@ -1007,10 +1021,10 @@ async def test_giving_up_an_answer_that_is_over_harms_nobody():
         assert len(upstream.peers) == 1
 
 
-async def test_closing_ends_what_is_going_on():
+async def test_closing_ends_what_is_going_on() -> None:
     both = asyncio.Barrier(3)
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(CHUNKED if peer.number else b"")
         await both.wait()
         await peer.rest()
@@ -1031,10 +1045,10 @@ async def test_closing_ends_what_is_going_on():
         assert client.stats()[0].open == 0
 
 
-async def test_a_retired_upstream_lets_what_is_going_on_end():
+async def test_a_retired_upstream_lets_what_is_going_on_end() -> None:
     go_on = asyncio.Event()
 
-    async def script(peer):
+    async def script(peer: Peer) -> None:
         await peer.answer(OK)
         await peer.answer(CHUNKED)
         await go_on.wait()
@@ -1051,7 +1065,7 @@ async def test_a_retired_upstream_lets_what_is_going_on_end():
         assert client.stats()[0].open == 0
 
 
-async def test_small_packets_are_not_held_back():
+async def test_small_packets_are_not_held_back() -> None:
     async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
         await get(client)
 

@@ -1,6 +1,7 @@
 """Any bytes, in any chopping, against one connection without a socket."""
 
 import asyncio
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -21,24 +22,24 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
 class Wire(asyncio.Transport):
     """A transport that keeps what it is told."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.written = b""
         self.open = True
         self.reading = True
 
-    def write(self, data):
+    def write(self, data) -> None:
         self.written += bytes(data)
 
-    def abort(self):
+    def abort(self) -> None:
         self.open = False
 
     close = abort
 
-    def pause_reading(self):
+    def pause_reading(self) -> None:
         self.reading = False
 
-    def resume_reading(self):
+    def resume_reading(self) -> None:
         self.reading = True
 
 
@@ -47,34 +48,34 @@ class Keeper:
 
     response_timeout = idle_timeout = 5.0
 
-    def __init__(self, loop):
+    def __init__(self, loop) -> None:
         self.loop = loop
         self.kept = False
         self.failures = 0
 
-    def clock(self):
+    def clock(self) -> float:
         return 0.0
 
-    def connection_reusable(self, connection):
+    def connection_reusable(self, connection: Connection) -> None:
         self.kept = True
 
-    def connection_closed(self, connection):
+    def connection_closed(self, connection: Connection) -> None:
         self.kept = False
 
-    def request_failed(self, connection):
+    def request_failed(self, connection: Connection) -> None:
         self.failures += 1
 
-    def response_started(self, connection, *, failed):
+    def response_started(self, connection, *, failed) -> None:
         self.failures += failed
 
-    def socket_opened(self):
+    def socket_opened(self) -> None:
         pass
 
     socket_closed = socket_opened
 
 
 @pytest.fixture(scope="module")
-def wire_loop():
+def wire_loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop = asyncio.new_event_loop()
     yield loop
     loop.close()
@@ -90,7 +91,13 @@ async def body_of(response):
     return b"".join(parts), None
 
 
-def outcome(loop, pieces, method="GET", *, eof=True):
+def outcome(
+    loop: asyncio.AbstractEventLoop,
+    pieces: list[bytes],
+    method: str = "GET",
+    *,
+    eof: bool = True,
+) -> tuple[object, ...]:
     """What comes of an answer in these pieces, then closed in order."""
     keeper = Keeper(loop)
     connection = Connection(keeper, Health())
@@ -174,7 +181,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_answer_that_cannot_be_passed_on_is_a_bad_answer(wire_loop, name):
+def test_an_answer_that_cannot_be_passed_on_is_a_bad_answer(
+    wire_loop: asyncio.AbstractEventLoop, name: str
+) -> None:
     result = outcome(wire_loop, [REFUSED[name]])
 
     assert result[0] == "refused"
@@ -183,7 +192,9 @@ def test_an_answer_that_cannot_be_passed_on_is_a_bad_answer(wire_loop, name):
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_it_is_refused_in_the_same_way_byte_by_byte(wire_loop, name):
+def test_it_is_refused_in_the_same_way_byte_by_byte(
+    wire_loop: asyncio.AbstractEventLoop, name: str
+) -> None:
     data = REFUSED[name]
 
     result = outcome(wire_loop, [data[at : at + 1] for at in range(len(data))])
@@ -204,7 +215,9 @@ def test_it_is_refused_in_the_same_way_byte_by_byte(wire_loop, name):
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * MAX_HEAD_BYTES,
     ],
 )
-def test_a_bad_head_is_refused_before_it_ends(wire_loop, data):
+def test_a_bad_head_is_refused_before_it_ends(
+    wire_loop: asyncio.AbstractEventLoop, data: bytes
+) -> None:
     result = outcome(wire_loop, [data, b"\r\n\r\n"], eof=False)
 
     assert result[0] == "refused"
@@ -232,7 +245,9 @@ BROKEN_BODIES = {
 
 @pytest.mark.parametrize("size", [1, 7, 16_384, 1_000_000])
 @pytest.mark.parametrize("name", BROKEN_BODIES)
-def test_a_broken_body_never_has_a_clean_end(wire_loop, name, size):
+def test_a_broken_body_never_has_a_clean_end(
+    wire_loop: asyncio.AbstractEventLoop, name: str, size: int
+) -> None:
     data = BROKEN_BODIES[name]
     if size == 1:
         data = data[:70_000]
@@ -247,7 +262,9 @@ def test_a_broken_body_never_has_a_clean_end(wire_loop, name, size):
 
 @pytest.mark.parametrize("start", [b"3;", b"0\r\nX: ", b"0\r\nX", b"3;x="])
 @pytest.mark.parametrize("size", [1000, 100_000])
-def test_what_is_no_content_is_not_taken_without_end(wire_loop, start, size):
+def test_what_is_no_content_is_not_taken_without_end(
+    wire_loop: asyncio.AbstractEventLoop, start: bytes, size: int
+) -> None:
     piece = b"y" * size
 
     result = outcome(wire_loop, [CHUNKED + start, *[piece] * 200], eof=False)
@@ -279,8 +296,13 @@ def test_what_is_no_content_is_not_taken_without_end(wire_loop, start, size):
 )
 @pytest.mark.parametrize("together", [True, False])
 def test_bytes_after_the_end_never_reach_anyone(
-    wire_loop, method, result_future, body, extra, together
-):
+    wire_loop: asyncio.AbstractEventLoop,
+    method: str,
+    result_future: bytes,
+    body: bytes,
+    extra: bytes,
+    together: bool,
+) -> None:
     clean = outcome(wire_loop, [result_future], method, eof=False)
     pieces = [result_future + extra] if together else [result_future, extra]
 
@@ -321,7 +343,7 @@ VALID = {
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(VALID)))
-def test_however_it_is_chopped_an_answer_is_the_same(data, name):
+def test_however_it_is_chopped_an_answer_is_the_same(data, name: str) -> None:
     wire, body = VALID[name]
     cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=12))
     edges = [0, *sorted(cuts), len(wire)]
@@ -340,7 +362,7 @@ def test_however_it_is_chopped_an_answer_is_the_same(data, name):
     assert single == whole
 
 
-def test_fields_arrive_as_they_were_sent(wire_loop):
+def test_fields_arrive_as_they_were_sent(wire_loop: asyncio.AbstractEventLoop) -> None:
     _, headers, *_ = outcome(wire_loop, [VALID["fields"][0]])
 
     assert headers == [
@@ -351,7 +373,9 @@ def test_fields_arrive_as_they_were_sent(wire_loop):
     ]
 
 
-def test_a_connection_is_kept_ready_to_read(wire_loop):
+def test_a_connection_is_kept_ready_to_read(
+    wire_loop: asyncio.AbstractEventLoop,
+) -> None:
     """Even when its last answer was large, came at once, and is not read yet."""
     keeper, wire = Keeper(wire_loop), Wire()
     connection = Connection(keeper, Health())
@@ -368,7 +392,7 @@ def test_a_connection_is_kept_ready_to_read(wire_loop):
     assert keeper.kept
 
 
-def test_trailers_are_dropped(wire_loop):
+def test_trailers_are_dropped(wire_loop: asyncio.AbstractEventLoop) -> None:
     _, headers, *_ = outcome(wire_loop, [VALID["trailers"][0]])
 
     assert headers == [(b"Transfer-Encoding", b"chunked")]
@@ -407,7 +431,9 @@ TOKENS = st.sampled_from(
     method=st.sampled_from(["GET", "HEAD", "POST"]),
 )
 @example(pieces=[b"\r\n\r\n"], joined=True, start=b"", method="GET")
-def test_any_bytes_give_an_answer_or_an_upstream_error(pieces, joined, start, method):
+def test_any_bytes_give_an_answer_or_an_upstream_error(
+    pieces: list[bytes], joined: bool, start: bytes, method: str
+) -> None:
     pieces = [piece for piece in (start, *pieces) if piece]
     loop = asyncio.new_event_loop()
     try:

@@ -172,12 +172,20 @@ def a_context(
     )
 
 
-def rendered(answer: LocalResponse, context: RequestContext) -> LocalResponse:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A response as it is sent: of the forms of a reply only the last is left."""
+
+    reply: Reply
+    cookies: tuple[str, ...]
+
+
+def rendered(answer: LocalResponse, context: RequestContext) -> Rendered:
     """The response as it is sent: a problem becomes a page or JSON."""
     reply = answer.reply
     if not isinstance(reply, Reply):
         reply = context.runtime.pages.render(reply, context.request_id)
-    return LocalResponse(reply=reply, cookies=answer.cookies)
+    return Rendered(reply=reply, cookies=tuple(answer.cookies))
 
 
 def a_config(**changes: Any) -> dict[str, Any]:
@@ -252,8 +260,17 @@ async def signed_in(
 ) -> SessionToken:
     """Put a session into the store; gives its token."""
     token = new_token(bytes([number]) * 32)
-    await services.store.create(token.key, session or a_session(), NOW)
+    assert services.gateway_managed is not None
+    await services.gateway_managed.create(token.key, session or a_session(), NOW)
     return token
+
+
+async def stored(services: Services, key: str) -> Session:
+    """Return the session that the store has now."""
+    assert services.gateway_managed is not None
+    found = await services.gateway_managed.load(key)
+    assert isinstance(found, Session)
+    return found
 
 
 def cookie(token: SessionToken | str) -> tuple[str, str]:
@@ -270,7 +287,7 @@ async def call(
     *pieces: bytes,
     services: Services | None = None,
     runtime: Runtime | None = None,
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     """Call one endpoint; the response as it is sent, and what was recorded."""
     context = a_context(head, *pieces, services=services, runtime=runtime)
     return rendered(await endpoint(context), context), context
@@ -281,7 +298,7 @@ async def call_path(
     *pieces: bytes,
     services: Services | None = None,
     runtime: Runtime | None = None,
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     """Call whatever answers at a path of the gateway's own."""
     context = a_context(head, *pieces, services=services, runtime=runtime)
     outcome = before_lookup(head, context.rules, now=NOW)

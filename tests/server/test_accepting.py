@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -26,7 +27,7 @@ class Running(socket.socket):
 
 class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(b"hi")
+        cast("asyncio.Transport", transport).write(b"hi")
         transport.close()
 
 

@@ -5,6 +5,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,7 +17,7 @@ from gateway.server.sockets import ListeningSocket, bind
 
 class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(b"hello")
+        cast("asyncio.Transport", transport).write(b"hello")
         transport.close()
 
 

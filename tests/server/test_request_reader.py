@@ -30,12 +30,13 @@ class Reading:
 def a_reader(header_bytes: int = 32_768) -> RequestReader:
     client: Any = Reading()
     loop = asyncio.get_running_loop()
-    client.reader = RequestReader(client, header_bytes=header_bytes, loop=loop)
-    return client.reader
+    reader = RequestReader(client, header_bytes=header_bytes, loop=loop)
+    client.reader = reader
+    return reader
 
 
 def read(reader: RequestReader, *pieces: bytes) -> list[Exchange]:
-    found = []
+    found: list[Exchange] = []
     for piece in pieces:
         found += reader.read(piece)[0]
         if reader.broken:
@@ -75,8 +76,9 @@ async def test_another_protocol_is_not_taken_for_http(raw: bytes) -> None:
         found = read(reader, raw[:at], raw[at:])
 
         assert reader.broken
-        [(status, _)] = told(found)
-        assert status in {400, 505}
+        [refused] = told(found)
+        assert isinstance(refused, tuple)
+        assert refused[0] in {400, 505}
 
 
 @pytest.mark.parametrize("raw", FOREIGN, ids=lambda raw: raw[:20].decode())

@@ -241,7 +241,8 @@ def test_any_json_gives_a_value_and_a_sign_in_holds_what_it_says(
 
     if isinstance(found, SignIn):
         assert found.identity.id
-        assert all(isinstance(role, str) and role for role in found.identity.roles)
+        roles: tuple[object, ...] = found.identity.roles
+        assert all(isinstance(role, str) and role for role in roles)
         assert found.active_tenant_id is None or found.active_tenant_id in found.tenants
         assert found.aal in {"aal1", "aal2", "aal3"}
     else:

@@ -187,6 +187,8 @@ def test_after_a_revocation_no_stream_of_the_session_is_left_untold(
                 revoked.add(key)
             case "expire":
                 streams.end(key, EXPIRED)
+            case _:
+                raise AssertionError(step)
 
         for stream, ends in open_ones:
             if stream.key in revoked:

@@ -6,7 +6,7 @@ import socket
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def link(path: Path) -> None:
 @pytest.mark.parametrize("make", [file, folder, link, os.mkfifo])
 @pytest.mark.parametrize("take_over", [False, True])
 def test_another_kind_of_file_is_not_replaced(
-    short: Path, make: object, take_over: bool
+    short: Path, make: Callable[[Path], None], take_over: bool
 ) -> None:
     make(short / "gw.sock")
     before = (short / "gw.sock").lstat().st_ino

@@ -15,7 +15,7 @@ from gateway.sessions.authenticate import (
     end_of_life,
     touch,
 )
-from gateway.sessions.record import Corrupt
+from gateway.sessions.record import Corrupt, Session
 from tests.sessions.samples import DAY, NOW, a_key, a_session
 
 HOUR = 3600.0
@@ -54,7 +54,13 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("record", "after", "policy", "reason", "ended"), REFUSALS)
-def test_what_is_no_valid_session_is_anonymous(record, after, policy, reason, ended):
+def test_what_is_no_valid_session_is_anonymous(
+    record: Corrupt | Session | None,
+    after: float,
+    policy: LifetimePolicy,
+    reason: Reason,
+    ended: bool,
+) -> None:
     judged = authenticate(record, key=a_key(), now=NOW + after, policy=policy)
 
     assert judged == Anonymous(reason=reason, ended=ended)
@@ -71,7 +77,9 @@ def test_what_is_no_valid_session_is_anonymous(record, after, policy, reason, en
         ),
     ],
 )
-def test_a_session_in_its_time_is_authenticated(session, after, policy):
+def test_a_session_in_its_time_is_authenticated(
+    session: Session, after: float, policy: LifetimePolicy
+) -> None:
     judged = authenticate(session, key=a_key(), now=NOW + after, policy=policy)
 
     assert judged == Authenticated(session=session, key=a_key())
@@ -103,7 +111,9 @@ def test_a_session_in_its_time_is_authenticated(session, after, policy):
         ),
     ],
 )
-def test_a_use_is_written_back_when_it_tells_something(after, policy, expires, seen):
+def test_a_use_is_written_back_when_it_tells_something(
+    after: float, policy: LifetimePolicy, expires: float | None, seen: float | None
+) -> None:
     written = touch(a_session(), NOW + after, policy)
 
     if seen is None:
@@ -118,7 +128,9 @@ def test_a_use_is_written_back_when_it_tells_something(after, policy, expires, s
     idle=st.none() | st.floats(1, DAY),
     within=st.none() | st.floats(1, DAY),
 )
-def test_a_touch_never_shortens_a_life_and_settles(now, idle, within):
+def test_a_touch_never_shortens_a_life_and_settles(
+    now: float, idle: float | None, within: float | None
+) -> None:
     policy = LifetimePolicy(lifespan=DAY, idle_timeout=idle, extend_within=within)
     written = touch(a_session(), now, policy)
 
@@ -128,7 +140,7 @@ def test_a_touch_never_shortens_a_life_and_settles(now, idle, within):
         assert touch(written, now, policy) is None
 
 
-def test_the_end_of_life_is_what_the_policy_and_the_record_allow():
+def test_the_end_of_life_is_what_the_policy_and_the_record_allow() -> None:
     long = replace(a_session(), expires_at=NOW + 9 * DAY)
 
     assert end_of_life(long, PLAIN) == NOW + DAY

@@ -45,7 +45,7 @@ PAIR = NAME + b"=" + VALUE
         pytest.param([PAIR + b"\x00"], id="nul"),
     ],
 )
-def test_a_cookie_that_we_did_not_set_is_malformed(fields):
+def test_a_cookie_that_we_did_not_set_is_malformed(fields: list[bytes]) -> None:
     read = read_session_token(fields, NAME)
 
     assert isinstance(read, Malformed)
@@ -71,7 +71,7 @@ def test_a_cookie_that_we_did_not_set_is_malformed(fields):
         pytest.param([b"x=" + PAIR], id="as-a-value"),
     ],
 )
-def test_what_only_looks_like_the_cookie_is_none(fields):
+def test_what_only_looks_like_the_cookie_is_none(fields: list[bytes]) -> None:
     assert read_session_token(fields, NAME) == NoCookie()
 
 
@@ -86,12 +86,12 @@ def test_what_only_looks_like_the_cookie_is_none(fields):
         pytest.param([b'a="x; ' + PAIR + b'; y"'], id="quotes-quote-nothing"),
     ],
 )
-def test_the_one_token_is_found(fields):
+def test_the_one_token_is_found(fields: list[bytes]) -> None:
     assert read_session_token(fields, NAME) == TOKEN
 
 
 @given(st.lists(st.binary(max_size=200), max_size=3))
-def test_any_bytes_give_a_value(fields):
+def test_any_bytes_give_a_value(fields: list[bytes]) -> None:
     read = read_session_token(fields, b"a")
 
     assert isinstance(read, SessionToken | NoCookie | Malformed)
@@ -99,7 +99,7 @@ def test_any_bytes_give_a_value(fields):
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_a_token_is_the_base64url_of_its_bytes_and_reads_back(random):
+def test_a_token_is_the_base64url_of_its_bytes_and_reads_back(random: bytes) -> None:
     token = new_token(random)
 
     assert token.value == base64.urlsafe_b64encode(random).rstrip(b"=").decode()
@@ -108,12 +108,12 @@ def test_a_token_is_the_base64url_of_its_bytes_and_reads_back(random):
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
-def test_a_token_is_made_of_32_bytes(length):
+def test_a_token_is_made_of_32_bytes(length: int) -> None:
     with pytest.raises(ValueError, match="32"):
         new_token(bytes(length))
 
 
-def test_a_token_does_not_print():
+def test_a_token_does_not_print() -> None:
     said = f"{TOKEN} {TOKEN!r} {[TOKEN]}"
 
     assert TOKEN.value not in said
@@ -137,7 +137,9 @@ def test_a_token_does_not_print():
         ([b"a=1; old=x; x" + PAIR], b"a=1; x" + PAIR),
     ],
 )
-def test_the_named_cookies_do_not_go_upstream(fields, left):
+def test_the_named_cookies_do_not_go_upstream(
+    fields: list[bytes], left: bytes | None
+) -> None:
     assert strip_cookie(fields, frozenset({NAME, b"old"})) == left
 
 
@@ -146,7 +148,7 @@ def test_the_named_cookies_do_not_go_upstream(fields, left):
         st.sampled_from([PAIR, b"a=1", b"; ", b";", b" ", b"\t", NAME + b"=", b'"'])
     ).map(b"".join)
 )
-def test_nothing_that_we_would_read_is_left(cookie_field):
+def test_nothing_that_we_would_read_is_left(cookie_field: bytes) -> None:
     left = strip_cookie([cookie_field], frozenset({NAME}))
 
     assert left is None or read_session_token([left], NAME) == NoCookie()
@@ -173,8 +175,8 @@ SPECS = [
 
 @pytest.mark.parametrize(("options", "name", "attributes"), SPECS)
 def test_the_cookie_is_set_and_cleared_with_the_same_attributes(
-    options, name, attributes
-):
+    options: dict[str, bool | str | None], name: str, attributes: str
+) -> None:
     spec = cookie_spec(name="s", persistent=True, **options)
 
     assert spec.wire_name == name.encode()
@@ -187,7 +189,7 @@ def test_the_cookie_is_set_and_cleared_with_the_same_attributes(
 
 
 @pytest.mark.parametrize("name", ["__Host-s", "__Secure-s", "__host-s"])
-def test_a_name_with_a_prefix_gets_no_second_one(name):
+def test_a_name_with_a_prefix_gets_no_second_one(name: str) -> None:
     spec = cookie_spec(
         name=name, secure=True, same_site="lax", domain=None, persistent=True
     )

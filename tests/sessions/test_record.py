@@ -4,6 +4,7 @@ import base64
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import orjson
 import pytest
@@ -30,17 +31,22 @@ VECTORS = json.loads(
 )
 
 
-def named(rows):
+Row: TypeAlias = dict[str, Any]
+
+
+def named(rows: list[Row]) -> list[object]:
     return [pytest.param(row, id=row["name"]) for row in rows]
 
 
 @pytest.mark.parametrize("row", named(VECTORS["raw"]))
-def test_bytes_that_are_no_record_are_corrupt(row):
+def test_bytes_that_are_no_record_are_corrupt(row: Row) -> None:
     assert isinstance(parse_record(base64.b64decode(row["base64"])), Corrupt)
 
 
 @pytest.mark.parametrize("row", named(VECTORS["records"]))
-def test_records_mean_what_the_vectors_say(row):
+def test_records_mean_what_the_vectors_say(
+    row: Row,
+) -> None:
     read = parse_record(orjson.dumps(row["record"]))
 
     if row["session"] is None:
@@ -64,13 +70,13 @@ def test_records_mean_what_the_vectors_say(row):
     assert parse_record(serialise(read)) == read
 
 
-def test_the_full_record_is_written_as_it_was_read():
+def test_the_full_record_is_written_as_it_was_read() -> None:
     full = VECTORS["records"][0]["record"]
 
     assert orjson.loads(serialise(parse_record(orjson.dumps(full)))) == full
 
 
-def test_unknown_members_survive_a_rewrite():
+def test_unknown_members_survive_a_rewrite() -> None:
     record = next(row for row in VECTORS["records"] if "unknown" in row["name"])
     written = orjson.loads(serialise(parse_record(orjson.dumps(record["record"]))))
 
@@ -78,7 +84,7 @@ def test_unknown_members_survive_a_rewrite():
 
 
 @pytest.mark.parametrize("row", VECTORS["tokens"])
-def test_tokens_and_their_keys(row):
+def test_tokens_and_their_keys(row: Row) -> None:
     token = new_token(bytes.fromhex(row["random"]))
 
     assert token.value == row["token"]
@@ -87,13 +93,13 @@ def test_tokens_and_their_keys(row):
 
 
 @pytest.mark.parametrize("text", VECTORS["not_tokens"])
-def test_what_is_no_token(text):
+def test_what_is_no_token(text: str) -> None:
     read = read_session_token([b"s=" + text.encode()], b"s")
 
     assert not isinstance(read, SessionToken)
 
 
-def test_names_of_indexes_and_hints():
+def test_names_of_indexes_and_hints() -> None:
     for row in VECTORS["indexes"]:
         assert identity_key(row["identity_id"]) == row["key"]
     for row in VECTORS["hints"]:
@@ -101,14 +107,14 @@ def test_names_of_indexes_and_hints():
 
 
 @given(st.text(), st.text())
-def test_two_identities_never_share_an_index(one, other):
+def test_two_identities_never_share_an_index(one: str, other: str) -> None:
     assert (identity_key(one) == identity_key(other)) == (one == other)
     assert identity_key(one).count(":") == 3
     assert identity_key(one).isprintable()
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_give_a_value(raw):
+def test_any_bytes_give_a_value(raw: bytes) -> None:
     assert isinstance(parse_record(raw), Session | Corrupt)
 
 
@@ -120,7 +126,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(list(VECTORS["records"][0]["record"])), JSON)
-def test_any_json_in_any_member_gives_a_value(member, value):
+def test_any_json_in_any_member_gives_a_value(member: str, value: object) -> None:
     record = {**VECTORS["records"][0]["record"], member: value}
 
     read = parse_record(orjson.dumps(record))
@@ -130,7 +136,7 @@ def test_any_json_in_any_member_gives_a_value(member, value):
         assert parse_record(serialise(read)) == read
 
 
-def test_a_reason_for_corruption_repeats_no_content():
+def test_a_reason_for_corruption_repeats_no_content() -> None:
     for row in VECTORS["records"]:
         if row["session"] is None:
             read = parse_record(orjson.dumps(row["record"]))
@@ -138,7 +144,7 @@ def test_a_reason_for_corruption_repeats_no_content():
             assert read.why.isascii()
 
 
-def test_limits_are_to_the_byte_and_the_level():
+def test_limits_are_to_the_byte_and_the_level() -> None:
     raw = serialise(a_session(extra={"x": ""}))
     full = serialise(a_session(extra={"x": "x" * (MAX_RECORD_BYTES - len(raw))}))
 
@@ -161,7 +167,9 @@ def test_limits_are_to_the_byte_and_the_level():
         pytest.param({1: "x"}, id="a-key-that-is-no-string"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_when_written(traits):
+def test_what_json_cannot_hold_is_refused_when_written(
+    traits: dict[int | str, object | int | str],
+) -> None:
     session = a_session(identity=Identity(id="u", traits=traits))
 
     with pytest.raises(ValueError, match="JSON"):
@@ -181,23 +189,25 @@ def test_what_json_cannot_hold_is_refused_when_written(traits):
         {"aal": "aal2"},
     ],
 )
-def test_the_version_moves_with_what_upstreams_are_told(changes):
+def test_the_version_moves_with_what_upstreams_are_told(
+    changes: dict[str, dict[str, Tenant] | Identity | str | None],
+) -> None:
     assert a_session(**changes).version != a_session().version
 
 
-def test_the_version_stays_when_only_times_move():
+def test_the_version_stays_when_only_times_move() -> None:
     later = a_session(last_seen_at=NOW + 60, expires_at=NOW + 2 * DAY, devices=())
 
     assert later.version == a_session().version
     assert parse_record(serialise(later)).version == later.version
 
 
-def test_traits_do_not_print():
+def test_traits_do_not_print() -> None:
     assert "ada@example.com" not in repr(a_session())
 
 
 @given(st.floats(0, 253_402_300_799))
-def test_a_written_time_reads_back_to_the_microsecond(moment):
+def test_a_written_time_reads_back_to_the_microsecond(moment: float) -> None:
     text = format_timestamp(moment)
 
     assert abs(parse_timestamp(text) - moment) < 1e-4
@@ -213,11 +223,13 @@ def test_a_written_time_reads_back_to_the_microsecond(moment):
         (1e300, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_times_are_written_in_utc_within_four_digits_of_year(moment, text):
+def test_times_are_written_in_utc_within_four_digits_of_year(
+    moment: float, text: str
+) -> None:
     assert format_timestamp(moment) == text
 
 
-def test_a_leap_second_is_the_second_before():
+def test_a_leap_second_is_the_second_before() -> None:
     assert parse_timestamp("2016-12-31T23:59:60Z") == parse_timestamp(
         "2016-12-31T23:59:59Z"
     )

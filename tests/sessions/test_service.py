@@ -3,14 +3,14 @@
 import pytest
 
 from gateway.sessions.authenticate import LifetimePolicy
-from gateway.sessions.record import Identity, parse_record, serialise
+from gateway.sessions.record import Identity, Session, parse_record, serialise
 from gateway.sessions.service import new_session, switch_tenant
 from tests.sessions.samples import DAY, NOW, a_session
 
 SAMPLE = a_session()
 
 
-def made(**changes):
+def made(**changes: object) -> Session:
     options = {
         "identity": SAMPLE.identity,
         "tenants": SAMPLE.tenants,
@@ -26,7 +26,7 @@ def made(**changes):
     return new_session(**{**options, **changes})
 
 
-def test_a_tenant_without_membership_cannot_be_active():
+def test_a_tenant_without_membership_cannot_be_active() -> None:
     with pytest.raises(ValueError, match="not among"):
         made(active_tenant="t_other")
     assert switch_tenant(SAMPLE, "t_other") is None
@@ -45,19 +45,21 @@ def test_a_tenant_without_membership_cannot_be_active():
         ),
     ],
 )
-def test_what_would_not_read_back_is_not_made(changes):
+def test_what_would_not_read_back_is_not_made(
+    changes: dict[str, Identity | list[str] | str],
+) -> None:
     with pytest.raises(ValueError, match=r"."):
         made(**changes)
 
 
-def test_a_session_begins_now_and_reads_back():
+def test_a_session_begins_now_and_reads_back() -> None:
     session = made()
 
     assert session == SAMPLE
     assert parse_record(serialise(session)) == session
 
 
-def test_the_only_tenant_is_active_and_of_several_none():
+def test_the_only_tenant_is_active_and_of_several_none() -> None:
     acme = {"t_acme": SAMPLE.tenants["t_acme"]}
 
     assert made(tenants=acme, active_tenant=None).active_tenant_id == "t_acme"
@@ -66,7 +68,7 @@ def test_the_only_tenant_is_active_and_of_several_none():
     assert made(device=None).devices == ()
 
 
-def test_switching_moves_the_version_and_nothing_else():
+def test_switching_moves_the_version_and_nothing_else() -> None:
     switched = switch_tenant(SAMPLE, "t_beta")
 
     assert switched == a_session(active_tenant_id="t_beta")

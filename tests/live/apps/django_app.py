@@ -82,7 +82,7 @@ STORE = redis.Redis.from_url(os.environ["REDIS_URL"])
 
 
 @receiver(user_logged_in)
-def tell_the_gateway(request, user, **_):
+def tell_the_gateway(request, user, **_) -> None:
     """Put into the session what the gateway is to know besides the id."""
     request.session["email"] = user.email
     request.session["roles"] = ["admin"] if user.is_superuser else ["member"]

@@ -33,7 +33,7 @@ login = LoginManager(app)
 
 
 class User(UserMixin):
-    def __init__(self, known):
+    def __init__(self, known) -> None:
         self.id = known["id"]
 
 

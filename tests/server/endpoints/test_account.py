@@ -6,15 +6,23 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import SessionRevoked, SessionsRevoked
+from gateway.observe.audit import AuditEvent, SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.account import NOTICES, account, end, end_others
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.record import Device, Identity, Session, Tenant
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
-from tests.server.parts import call, cookie, signed_in, some_services, the_runtime
+from tests.server.parts import (
+    Notes,
+    Rendered,
+    call,
+    cookie,
+    signed_in,
+    some_services,
+    stored,
+    the_runtime,
+)
 from tests.sessions.samples import NOW, a_session
 
 HTML = ("Accept", "text/html")
@@ -25,13 +33,13 @@ STRANGER = a_session(id="s_stranger", identity=Identity(id="u_eve"))
 
 async def shown(
     *fields: tuple[str, str], services: Services, target: str = "/.gateway/account"
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     return await call(account, head(*fields, target=target), services=services)
 
 
 async def asked(
     endpoint: Any, *fields: tuple[str, str], services: Services, form: str = ""
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     request = head(
         *fields,
         ("Transfer-Encoding", "chunked"),
@@ -42,12 +50,17 @@ async def asked(
 
 
 async def lives(services: Services, key: str) -> bool:
-    session = await services.store.load(key)
+    session = await stored(services, key)
     assert isinstance(session, Session)
     return session.active
 
 
-def to(answer: LocalResponse) -> str | None:
+def audits(services: Services) -> list[AuditEvent]:
+    assert isinstance(services.report, Notes)
+    return services.report.audits
+
+
+def to(answer: Rendered) -> str | None:
     return dict(answer.reply.headers).get("Location")
 
 
@@ -264,7 +277,7 @@ async def test_what_is_not_a_live_session_of_ones_own_is_not_ended(form: str) ->
 
     assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=gone")
     assert [await lives(services, token.key) for token in tokens] == [True] * 3
-    assert services.report.audits == []
+    assert audits(services) == []
 
 
 async def test_the_session_in_use_is_not_ended() -> None:
@@ -291,7 +304,7 @@ async def test_another_session_of_ones_own_is_ended_and_audited() -> None:
     assert (answer.reply.status, to(answer)) == (303, "/.gateway/account?notice=ended")
     assert not await lives(services, other.key)
     assert await lives(services, token.key)
-    assert services.report.audits == [SessionRevoked(session_id="s_second")]
+    assert audits(services) == [SessionRevoked(session_id="s_second")]
 
 
 async def test_all_others_are_ended_and_nobody_elses() -> None:
@@ -308,7 +321,7 @@ async def test_all_others_are_ended_and_nobody_elses() -> None:
     assert not any([await lives(services, other.key) for other in others])
     assert await lives(services, token.key)
     assert await lives(services, stranger.key)
-    assert services.report.audits == [SessionsRevoked(count=3)]
+    assert audits(services) == [SessionsRevoked(count=3)]
 
 
 class Racing(MemoryStore):
@@ -331,4 +344,4 @@ async def test_what_ended_meanwhile_is_not_audited_twice() -> None:
     )
 
     assert to(answer) == "/.gateway/account?notice=gone"
-    assert services.report.audits == []
+    assert audits(services) == []

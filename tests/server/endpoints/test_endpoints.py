@@ -6,10 +6,9 @@ import orjson
 import pytest
 
 from gateway.reasons import Reason
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.spine.local_paths import WELL_KNOWN_JWKS, is_local, methods_of
 from tests.http.heads import head
-from tests.server.parts import call_path
+from tests.server.parts import Rendered, call_path
 
 
 @pytest.mark.parametrize(
@@ -30,9 +29,7 @@ def test_ours_is_what_is_below_our_segment(path: str, ours: bool) -> None:
     assert is_local(path) is ours
 
 
-async def answered(
-    method: str, target: str, **fields: Any
-) -> tuple[LocalResponse, Reason]:
+async def answered(method: str, target: str, **fields: Any) -> tuple[Rendered, Reason]:
     answer, context = await call_path(head(method=method, target=target, **fields))
     return answer, context.reason
 

@@ -6,7 +6,7 @@ import orjson
 from gateway.server.endpoints.jwks import jwks
 from gateway.tokens.ring import JWKS_MAX_AGE
 from tests.http.heads import head
-from tests.server.parts import a_context, the_runtime
+from tests.server.parts import call, the_runtime
 from tests.sessions.samples import NOW, a_session
 
 
@@ -17,7 +17,7 @@ async def test_a_token_is_verified_by_what_is_published() -> None:
     assert issued is not None
     token = issued.token
 
-    answer = await jwks(a_context(head(), runtime=runtime))
+    answer, _ = await call(jwks, head(), runtime=runtime)
 
     keys = jwt.PyJWKSet.from_dict(orjson.loads(answer.reply.body))
     key = keys[jwt.get_unverified_header(token)["kid"]]
@@ -32,14 +32,14 @@ async def test_a_token_is_verified_by_what_is_published() -> None:
 
 
 async def test_no_private_part_is_published() -> None:
-    answer = await jwks(a_context(head()))
+    answer, _ = await call(jwks, head())
 
     for key in orjson.loads(answer.reply.body)["keys"]:
         assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
 
 
 async def test_it_may_be_kept_for_less_than_a_new_key_waits() -> None:
-    answer = await jwks(a_context(head()))
+    answer, _ = await call(jwks, head())
 
     assert dict(answer.reply.headers) == {
         "Content-Type": "application/jwk-set+json",

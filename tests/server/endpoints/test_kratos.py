@@ -8,13 +8,13 @@ import pytest
 from gateway.observe.audit import SessionRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Identity
 from gateway.spine.local_paths import methods_of
 from tests.http.heads import head
 from tests.server.parts import (
     Notes,
+    Rendered,
     a_runtime,
     call_path,
     cookie,
@@ -48,7 +48,7 @@ async def asked(
     *fields: tuple[str, str],
     services: Services | None = None,
     runtime: Any = RUNTIME,
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     request = head(*fields, method=method, target=f"/.gateway/sessions{below}")
     return await call_path(request, services=services, runtime=runtime)
 
@@ -61,7 +61,7 @@ async def live(services: Services) -> set[str]:
     }
 
 
-def body(answer: LocalResponse) -> Any:
+def body(answer: Rendered) -> Any:
     return orjson.loads(answer.reply.body)
 
 

@@ -15,16 +15,17 @@ from gateway.server.endpoints.kratos_logout import (
     logout_token,
     submit_logout,
 )
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.cookie import SessionToken, new_token
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
+    Rendered,
     call,
     cookie,
     signed_in,
     some_services,
+    stored,
     the_runtime,
 )
 
@@ -38,18 +39,19 @@ OTHER = logout_token(new_token(bytes([2]) * 32))
 
 async def asked(
     endpoint: Any, query: str, *fields: tuple[str, str], services: Services
-) -> LocalResponse:
+) -> Rendered:
     request = head(*fields, target=f"/.gateway/x{query}")
     answer, _ = await call(endpoint, request, services=services)
     return answer
 
 
-def error(answer: LocalResponse) -> dict[str, Any]:
-    return orjson.loads(answer.reply.body)["error"]
+def error(answer: Rendered) -> dict[str, Any]:
+    problem: dict[str, Any] = orjson.loads(answer.reply.body)["error"]
+    return problem
 
 
 async def lives(services: Services, token: SessionToken = TOKEN) -> bool:
-    session = await services.store.load(token.key)
+    session = await stored(services, token.key)
     return session.active
 
 

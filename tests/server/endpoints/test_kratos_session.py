@@ -1,6 +1,7 @@
 """Whose request it is, and what Kratos' JSON says of the session."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -18,7 +19,14 @@ from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.record import Method
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
-from tests.server.parts import a_context, cookie, signed_in, some_services, the_runtime
+from tests.server.parts import (
+    a_context,
+    cookie,
+    rendered,
+    signed_in,
+    some_services,
+    the_runtime,
+)
 from tests.sessions.samples import DAY, NOW, a_session
 
 RUNTIME = the_runtime()
@@ -70,7 +78,7 @@ async def test_who_has_no_session_is_nobody(
     ],
 )
 async def test_an_ended_session_is_nobodys(
-    changes: dict[str, bool | float], reason: Reason
+    changes: dict[str, Any], reason: Reason
 ) -> None:
     services = some_services()
     token = await signed_in(services, replace(a_session(), **changes))
@@ -111,7 +119,8 @@ async def test_only_an_ended_session_takes_its_cookies_along(
 ) -> None:
     missing_session = NoSession(reason=Reason.SESSION_EXPIRED, ended=ended)
 
-    answer = not_signed_in(missing_session, a_context(head()), flow=flow)
+    context = a_context(head())
+    answer = rendered(not_signed_in(missing_session, context, flow=flow), context)
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gateway.server.body import BodyTooLarge
 from gateway.server.endpoints.local_response import read_form
 from tests.http.heads import head
-from tests.server.parts import a_context
+from tests.server.parts import Listening, a_context
 
 CHUNKED = head(("Transfer-Encoding", "chunked"), method="POST")
 
@@ -54,7 +54,9 @@ async def test_who_waits_to_send_is_told_to() -> None:
     context = a_context(asks, b"a=1")
 
     assert await read_form(context) == {"a": "1"}
-    assert context.exchange.client.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+    client: object = context.exchange.client
+    assert isinstance(client, Listening)
+    assert client.pieces == [b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 @given(sent=st.binary(max_size=64))

@@ -8,16 +8,17 @@ from gateway.errors import StoreUnavailable
 from gateway.observe.audit import SignedOut
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.logout import logout
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
+    Rendered,
     call,
     cookie,
     signed_in,
     some_services,
+    stored,
     the_runtime,
 )
 
@@ -28,12 +29,12 @@ RUNTIME = the_runtime()
 
 async def pressed(
     *fields: tuple[str, str], form: str = "", services: Services | None = None
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     request = head(*fields, ("Transfer-Encoding", "chunked"), method="POST")
     return await call(logout, request, form.encode(), services=services)
 
 
-def location(answer: LocalResponse) -> str | None:
+def location(answer: Rendered) -> str | None:
     return dict(answer.reply.headers).get("Location")
 
 
@@ -55,7 +56,7 @@ async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
 
     assert (answer.reply.status, answer.cookies) == (403, ())
     assert (context.verdict, context.reason) == (Verdict.DENY, Reason.CROSS_SITE)
-    assert (await services.store.load(token.key)).active
+    assert (await stored(services, token.key)).active
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ async def test_nobody_is_sent_elsewhere_and_then_nothing_ends(wanted: str) -> No
 
     assert (answer.reply.status, answer.cookies) == (400, ())
     assert (context.verdict, context.reason) == (Verdict.REFUSE, Reason.BAD_RETURN_TO)
-    assert (await services.store.load(token.key)).active
+    assert (await stored(services, token.key)).active
 
 
 async def test_without_the_store_nothing_is_said_to_have_ended() -> None:
@@ -110,7 +111,7 @@ async def test_the_session_ends_and_every_cookie_of_ours_goes(
         "__Host-gateway_session",
         "api_jwt",
     ]
-    ended = await services.store.load(token.key)
+    ended = await stored(services, token.key)
     assert (ended.active, ended.ended_reason) == (False, "signed_out")
     assert context.identity_id == "u_ada"
     assert isinstance(services.report, Notes)

@@ -8,17 +8,17 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.context import RequestContext, Services
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.session_js import session, session_js
 from gateway.sessions.record import Session
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import (
-    a_context,
+    Rendered,
     call,
     cookie,
     signed_in,
     some_services,
+    stored,
     the_runtime,
 )
 from tests.sessions.samples import NOW, a_session
@@ -26,13 +26,14 @@ from tests.sessions.samples import NOW, a_session
 RUNTIME = the_runtime()
 
 
-async def script(*fields: tuple[str, str]) -> LocalResponse:
-    return await session_js(a_context(head(*fields)))
+async def script(*fields: tuple[str, str]) -> Rendered:
+    answer, _ = await call(session_js, head(*fields))
+    return answer
 
 
 async def asked(
     *fields: tuple[str, str], services: Services
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     return await call(session, head(*fields), services=services)
 
 
@@ -116,7 +117,7 @@ async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> N
     assert (told["session_id"], told["tenant_id"]) == (old.id, "t_acme")
     assert told["expires_at"].endswith("Z")
     assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
-    assert await services.store.load(token.key) == old
+    assert await stored(services, token.key) == old
     assert context.identity_id == "u_ada"
 
 

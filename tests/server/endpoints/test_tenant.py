@@ -9,17 +9,18 @@ from gateway.errors import StoreUnavailable
 from gateway.observe.audit import TenantSwitched
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
-from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.tenant import tenant
 from gateway.sessions.record import Session
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import (
     Notes,
+    Rendered,
     call,
     cookie,
     signed_in,
     some_services,
+    stored,
     the_runtime,
 )
 from tests.sessions.samples import NOW, a_session
@@ -30,13 +31,13 @@ RUNTIME = the_runtime()
 
 async def chosen(
     *fields: tuple[str, str], form: str, services: Services | None = None
-) -> tuple[LocalResponse, RequestContext]:
+) -> tuple[Rendered, RequestContext]:
     request = head(*fields, ("Transfer-Encoding", "chunked"), method="POST")
     return await call(tenant, request, form.encode(), services=services)
 
 
 async def active(services: Services, key: str) -> str | None:
-    session = await services.store.load(key)
+    session = await stored(services, key)
     assert isinstance(session, Session)
     return session.active_tenant_id
 
@@ -173,7 +174,7 @@ async def test_a_note_of_another_request_in_between_is_not_overwritten(
 
     assert answer.reply.status == status
     assert await active(services, token.key) == now_active
-    assert (await services.store.load(token.key)).last_seen_at == NOW + losses
+    assert (await stored(services, token.key)).last_seen_at == NOW + losses
 
 
 async def test_a_session_that_changes_at_every_try_is_no_sign_out() -> None:
@@ -203,7 +204,7 @@ async def test_a_session_that_ends_meanwhile_stays_ended() -> None:
     )
 
     assert (answer.reply.status, context.reason) == (401, Reason.SESSION_REVOKED)
-    assert not (await services.store.load(token.key)).active
+    assert not (await stored(services, token.key)).active
 
 
 class Away(MemoryStore):

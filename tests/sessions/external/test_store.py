@@ -13,7 +13,8 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SEEN_BYTES
 from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
 from gateway.sessions.formats.compile_profile import compile_format
-from gateway.sessions.formats.credential import credential_of_id
+from gateway.sessions.formats.credential import Credential, credential_of_id
+from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.sessions.redis.url import parse_redis_url
@@ -25,7 +26,7 @@ BINARIES = {"valkey": valkey_binary(), "redis": redis_binary()}
 DOCUMENT = Path(__file__).parents[3] / "docs" / "session-formats.md"
 
 
-def profile_of(**words):
+def profile_of(**words: dict[str, bool | str] | str) -> Profile:
     said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.user.id", **words}
     return compile_format(
         FormatSettings(format="json", cookie_name="sid", profile=said)
@@ -38,7 +39,7 @@ MEMBERS = profile_of(
 )
 
 
-def a_credential(profile=PLAIN, sid=SID):
+def a_credential(profile: Profile = PLAIN, sid: str = SID) -> Credential:
     credential = credential_of_id(profile, sid)
     assert credential is not None
     return credential
@@ -50,7 +51,9 @@ KEY = a_credential().key
 @pytest.fixture(
     scope="module", params=[name for name, path in BINARIES.items() if path]
 )
-def server(request, tmp_path_factory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp(request.param)
     with valkey_server(folder, binary=BINARIES[request.param]) as running:
         yield running
@@ -97,7 +100,9 @@ def served(server: Server, before: dict[str, int], name: str) -> int:
 # --- what is asked
 
 
-async def test_a_session_seen_before_costs_one_question(store, server):
+async def test_a_session_seen_before_costs_one_question(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     before = calls(server)
     cold = await store.look_up(a_credential(), NOW)
@@ -114,8 +119,8 @@ async def test_a_session_seen_before_costs_one_question(store, server):
 
 
 async def test_a_second_record_is_asked_for_with_the_first_once_it_is_known(
-    store, server
-):
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     put(server, {"tenants": {"t": {"name": "T"}}}, "m:u")
     credential = a_credential(MEMBERS)
@@ -130,7 +135,9 @@ async def test_a_second_record_is_asked_for_with_the_first_once_it_is_known(
     assert served(server, before, "mget") == 1
 
 
-async def test_a_guess_that_is_wrong_lets_nobody_have_what_is_another_s(store, server):
+async def test_a_guess_that_is_wrong_lets_nobody_have_what_is_another_s(
+    store: ExternalStore, server: Server
+) -> None:
     """The same session is somebody else's now: other memberships, another end."""
     put(server, {"user": {"id": "u"}})
     put(server, {"tenants": {"t_u": {"name": "U"}}}, "m:u")
@@ -149,7 +156,9 @@ async def test_a_guess_that_is_wrong_lets_nobody_have_what_is_another_s(store, s
     assert not ended.active
 
 
-async def test_memberships_that_change_are_seen_at_the_next_look(store, server):
+async def test_memberships_that_change_are_seen_at_the_next_look(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     put(server, {"tenants": {"t": {"name": "T"}}}, "m:u")
     credential = a_credential(MEMBERS)
@@ -163,7 +172,9 @@ async def test_memberships_that_change_are_seen_at_the_next_look(store, server):
     assert (len(before.tenants), len(after.tenants)) == (1, 0)
 
 
-async def test_those_who_ask_in_one_turn_ask_together(store, server):
+async def test_those_who_ask_in_one_turn_ask_together(
+    store: ExternalStore, server: Server
+) -> None:
     ids = [f"{number:032x}" for number in range(AT_ONCE * 2)]
     for sid in ids:
         put(server, {"user": {"id": "u"}}, f"s:{sid}")
@@ -179,7 +190,9 @@ async def test_those_who_ask_in_one_turn_ask_together(store, server):
     assert served(server, before, "mget") <= 4
 
 
-async def test_the_same_bytes_are_parsed_once(store, server):
+async def test_the_same_bytes_are_parsed_once(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     await store.look_up(a_credential(), NOW)
     first = store._seen.get(KEY).interpretation
@@ -188,7 +201,9 @@ async def test_the_same_bytes_are_parsed_once(store, server):
     assert store._seen.get(KEY).interpretation is first
 
 
-async def test_a_long_record_is_read_and_not_kept(store, server):
+async def test_a_long_record_is_read_and_not_kept(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}, "more": "x" * SEEN_BYTES})
 
     for _ in range(2):
@@ -196,7 +211,9 @@ async def test_a_long_record_is_read_and_not_kept(store, server):
     assert store._seen.get(KEY).raw is None
 
 
-async def test_a_long_record_that_was_emptied_is_nobodys(store, server):
+async def test_a_long_record_that_was_emptied_is_nobodys(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}, "more": "x" * SEEN_BYTES})
     assert isinstance(await store.look_up(a_credential(), NOW), Session)
 
@@ -205,7 +222,9 @@ async def test_a_long_record_that_was_emptied_is_nobodys(store, server):
     assert isinstance(await store.look_up(a_credential(), NOW), Corrupt)
 
 
-async def test_another_profile_reads_the_same_bytes_anew(store, server):
+async def test_another_profile_reads_the_same_bytes_anew(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}, "other": "v"})
     one = await store.look_up(a_credential(), NOW)
     two = await store.look_up(a_credential(profile_of(identity="$.other")), NOW)
@@ -215,7 +234,9 @@ async def test_another_profile_reads_the_same_bytes_anew(store, server):
     assert (one.identity.id, two.identity.id) == ("u", "v")
 
 
-async def test_the_ttl_of_the_key_is_the_end_of_the_session(store, server):
+async def test_the_ttl_of_the_key_is_the_end_of_the_session(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}}, life=100)
 
     found = await store.look_up(a_credential(), NOW)
@@ -229,19 +250,26 @@ async def test_the_ttl_of_the_key_is_the_end_of_the_session(store, server):
     [(b"", Corrupt), (b"{}", AnonymousSession), (b"\x80", Corrupt)],
     ids=["empty", "guest", "broken"],
 )
-async def test_what_is_no_session_is_told_apart(store, server, value, kind):
+async def test_what_is_no_session_is_told_apart(
+    store: ExternalStore,
+    server: Server,
+    value: bytes,
+    kind: type[Corrupt | AnonymousSession],
+) -> None:
     put(server, value)
 
     assert isinstance(await store.look_up(a_credential(), NOW), kind)
 
 
-async def test_no_key_is_no_session_and_an_empty_one_is_another_thing(store, server):
+async def test_no_key_is_no_session_and_an_empty_one_is_another_thing(
+    store: ExternalStore, server: Server
+) -> None:
     assert await store.look_up(a_credential(), NOW) is None
     server.command_line("LPUSH", f"s:{SID}", "x")
     assert isinstance(await store.look_up(a_credential(), NOW), Corrupt)
 
 
-async def test_an_unreadable_session_is_told_once(server):
+async def test_an_unreadable_session_is_told_once(server: Server) -> None:
     told = []
     server.command_line("FLUSHALL")
     put(server, b"{")
@@ -252,7 +280,9 @@ async def test_an_unreadable_session_is_told_once(server):
     assert told == [(KEY, "not strict JSON")]
 
 
-async def test_who_was_not_looked_up_cannot_be_asked_again(store):
+async def test_who_was_not_looked_up_cannot_be_asked_again(
+    store: ExternalStore,
+) -> None:
     with pytest.raises(StoreUnavailable):
         await store.refresh(KEY, NOW)
 
@@ -260,7 +290,9 @@ async def test_who_was_not_looked_up_cannot_be_asked_again(store):
 # --- what an operator names
 
 
-async def test_a_session_is_found_by_its_id_and_by_its_public_one(store, server):
+async def test_a_session_is_found_by_its_id_and_by_its_public_one(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     put(server, {"user": {"id": "u"}}, "s:not-an-id")
     hashed = profile_of(key="s:{sha256:id}")
@@ -283,7 +315,9 @@ async def test_a_session_is_found_by_its_id_and_by_its_public_one(store, server)
 # --- how it ends
 
 
-async def test_an_end_is_remembered_as_long_as_the_session_could_live(store, server):
+async def test_an_end_is_remembered_as_long_as_the_session_could_live(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}}, life=7200)
     await store.look_up(a_credential(), NOW)
     ended = await store.end(KEY, NOW)
@@ -300,7 +334,9 @@ async def test_an_end_is_remembered_as_long_as_the_session_could_live(store, ser
     assert least <= 3_600_000
 
 
-async def test_to_end_what_has_ended_gives_nobody(store, server):
+async def test_to_end_what_has_ended_gives_nobody(
+    store: ExternalStore, server: Server
+) -> None:
     put(server, {"user": {"id": "u"}})
     await store.look_up(a_credential(), NOW)
 
@@ -308,7 +344,9 @@ async def test_to_end_what_has_ended_gives_nobody(store, server):
     assert await store.end(KEY, NOW) is None
 
 
-async def test_all_but_one_end_and_those_seen_are_counted(store, server):
+async def test_all_but_one_end_and_those_seen_are_counted(
+    store: ExternalStore, server: Server
+) -> None:
     other = "f" * 32
     for sid in (SID, other):
         put(server, {"user": {"id": "u"}}, f"s:{sid}")
@@ -324,7 +362,9 @@ async def test_all_but_one_end_and_those_seen_are_counted(store, server):
     assert (spared.active, ended.active) == (True, False)
 
 
-async def test_a_session_of_the_future_is_ended_with_the_others_for_good(store, server):
+async def test_a_session_of_the_future_is_ended_with_the_others_for_good(
+    store: ExternalStore, server: Server
+) -> None:
     """The clock of the app is an hour ahead: it began before they were ended."""
     profile = profile_of(created={"path": "$.at", "unit": "s"})
     put(server, {"user": {"id": "u"}, "at": NOW + 3600}, life=9_000)
@@ -339,7 +379,9 @@ async def test_a_session_of_the_future_is_ended_with_the_others_for_good(store, 
 
 
 @pytest.mark.parametrize("value", ["", "1", "nonsense"])
-async def test_whatever_a_tombstone_holds_counts(store, server, value):
+async def test_whatever_a_tombstone_holds_counts(
+    store: ExternalStore, server: Server, value: str
+) -> None:
     put(server, {"user": {"id": "u"}})
     server.command_line("SET", f"gateway:revoked:{KEY}", value)
 
@@ -360,7 +402,7 @@ def documented_acl() -> tuple[list[str], list[str]]:
     return plain.replace("better-auth:", "s:").split(), cluster.split()
 
 
-async def test_the_documented_acl_user_can_do_all_and_no_more(server):
+async def test_the_documented_acl_user_can_do_all_and_no_more(server: Server) -> None:
     server.command_line("FLUSHALL")
     plain, _ = documented_acl()
     server.command_line("ACL", "SETUSER", "gw", "reset", "on", ">pw", *plain)
@@ -396,7 +438,7 @@ async def test_the_documented_acl_user_can_do_all_and_no_more(server):
             await store.search(PLAIN, KEY)
 
 
-async def test_what_redis_forbids_is_an_outage_and_not_a_no(server):
+async def test_what_redis_forbids_is_an_outage_and_not_a_no(server: Server) -> None:
     server.command_line("FLUSHALL")
     put(server, {"user": {"id": "u"}})
     plain, _ = documented_acl()

@@ -5,14 +5,22 @@ import json
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.engine import Stored, interpret_record
+from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
+from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 NOW = 1_795_219_200.0
 SID = "0123456789abcdef0123456789abcdef"
 SECRET = ("a secret of our own making",)
 
 
-def compiled(name="json", *, secrets=(), pickled=False, **profile):
+def compiled(
+    name: str = "json",
+    *,
+    secrets: tuple[str, ...] = (),
+    pickled: bool = False,
+    **profile: bool | dict[str, int | str] | list[str] | str,
+) -> Profile:
     said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"}
     return compile_format(
         FormatSettings(
@@ -25,7 +33,13 @@ def compiled(name="json", *, secrets=(), pickled=False, **profile):
     )
 
 
-def interpreted(profile, value, *, pttl=60_000, then=None):
+def interpreted(
+    profile: Profile,
+    value: bytes | dict[str, object],
+    *,
+    pttl: int = 60_000,
+    then: Stored | None = None,
+) -> Corrupt | AnonymousSession | Session:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
@@ -34,5 +48,10 @@ def interpreted(profile, value, *, pttl=60_000, then=None):
     )
 
 
-def read(value, *, pttl=60_000, **profile):
+def read(
+    value: bytes | dict[str, object],
+    *,
+    pttl: int = 60_000,
+    **profile: bool | dict[str, int | str] | list[str] | str,
+) -> Corrupt | Session:
     return interpreted(compiled(**profile), value, pttl=pttl)

@@ -19,7 +19,9 @@ CUSTOM = {
 }
 
 
-def settings(name="json", **said):
+def settings(
+    name: str = "json", **said: bool | dict[str, object] | str | tuple[str, ...]
+) -> FormatSettings:
     if name == "json":
         said.setdefault("cookie_name", "sid")
         said["profile"] = {**CUSTOM, **said.get("profile", {})}

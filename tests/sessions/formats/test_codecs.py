@@ -5,6 +5,7 @@ import json
 import pickle
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgpack
@@ -68,12 +69,12 @@ DEEP = 100_000
         pytest.param(b"\xfd7zXZ\x00", "lzma", id="lzma"),
     ],
 )
-def test_what_cannot_be_read_for_certain_is_refused(raw, why):
+def test_what_cannot_be_read_for_certain_is_refused(raw: bytes, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         decode(raw, EVERY, LIMIT)
 
 
-def test_a_pickle_needs_the_switch_and_is_told_of_it():
+def test_a_pickle_needs_the_switch_and_is_told_of_it() -> None:
     with pytest.raises(Unreadable, match=r"allow_pickle.*SESSION_SERIALIZATION_FORMAT"):
         decode(pickle.dumps({}, 4), {Codec.JSON, Codec.MSGPACK}, LIMIT)
 
@@ -86,7 +87,9 @@ def test_a_pickle_needs_the_switch_and_is_told_of_it():
         pytest.param(b"\x80", {Codec.PICKLE}, "msgpack", id="empty-map"),
     ],
 )
-def test_a_codec_that_was_not_named_is_refused(raw, codecs, why):
+def test_a_codec_that_was_not_named_is_refused(
+    raw: bytes, codecs: set[Codec], why: str
+) -> None:
     with pytest.raises(Unreadable, match=why):
         decode(raw, codecs, LIMIT)
 
@@ -103,13 +106,13 @@ def test_a_codec_that_was_not_named_is_refused(raw, codecs, why):
         pytest.param(lambda v: zlib.compress(pickle.dumps(v, 4), 0), id="zlib-0"),
     ],
 )
-def test_a_value_comes_out_as_it_went_in(write):
+def test_a_value_comes_out_as_it_went_in(write: Callable[..., object]) -> None:
     value = {"_user_id": "42", "roles": ["a", "b"], "n": -3, "f": 1.5, "ok": True}
 
     assert decode(write(value), EVERY, LIMIT) == value
 
 
-def test_msgpack_extensions_are_opaque():
+def test_msgpack_extensions_are_opaque() -> None:
     raw = msgpack.packb({"x": msgpack.ExtType(5, b"abc"), "y": 1})
 
     assert decode(raw, EVERY, LIMIT) == {"x": OPAQUE, "y": 1}
@@ -127,7 +130,7 @@ def test_msgpack_extensions_are_opaque():
         pytest.param(b'{"a":' * 12_000, id="json-objects"),
     ],
 )
-def test_nothing_takes_more_memory_than_a_few_times_the_limit(raw):
+def test_nothing_takes_more_memory_than_a_few_times_the_limit(raw: bytes) -> None:
     tracemalloc.start()
     try:
         decode(raw, EVERY, LIMIT)
@@ -142,7 +145,7 @@ def test_nothing_takes_more_memory_than_a_few_times_the_limit(raw):
 
 @example(raw=b"\r0")
 @given(raw=st.binary(max_size=400))
-def test_any_bytes_give_a_mapping_or_a_refusal(raw):
+def test_any_bytes_give_a_mapping_or_a_refusal(raw: bytes) -> None:
     for start in (b"", b"{", b"\x80\x04", b"\x81", b"\xdf", b"\x78\x9c"):
         with suppress(Unreadable):
             assert isinstance(decode(start + raw, EVERY, LIMIT), dict)
@@ -156,7 +159,7 @@ _JSON = st.recursive(
 
 
 @given(value=st.dictionaries(st.text(), _JSON))
-def test_any_json_comes_out_as_it_went_in(value):
+def test_any_json_comes_out_as_it_went_in(value: dict[str, object]) -> None:
     try:
         raw = json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:

@@ -273,7 +273,9 @@ from tests.sessions.formats.samples import CUSTOM, SECRETS, settings
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_place(said, where, why):
+def test_what_cannot_be_used_is_refused_with_its_place(
+    said: FormatSettings, where: tuple[str, ...], why: str
+) -> None:
     with pytest.raises(FormatRefused) as refused:
         compile_format(said)
 
@@ -281,7 +283,7 @@ def test_what_cannot_be_used_is_refused_with_its_place(said, where, why):
     assert why in finding.message
 
 
-def test_everything_wrong_is_told_at_once_and_near_names_are_given():
+def test_everything_wrong_is_told_at_once_and_near_names_are_given() -> None:
     with pytest.raises(FormatRefused) as refused:
         compile_format(settings(profile={"role": "$.r", "id": ".*", "identity": "x"}))
 
@@ -294,7 +296,7 @@ def test_everything_wrong_is_told_at_once_and_near_names_are_given():
     assert fallback_paths["profile", "role"].hint == 'did you mean "roles"?'
 
 
-def test_secrets_print_nowhere():
+def test_secrets_print_nowhere() -> None:
     said = settings("flask-session", secrets=("dev!",))
 
     with pytest.raises(FormatRefused) as refused:
@@ -303,7 +305,7 @@ def test_secrets_print_nowhere():
     assert "dev!" not in repr(said) + str(refused.value) + repr(refused.value.findings)
 
 
-def test_the_words_of_a_format_of_one_s_own():
+def test_the_words_of_a_format_of_one_s_own() -> None:
     profile = compile_format(settings(cookie_value="percent"))
 
     assert profile.cookie_name == b"sid"
@@ -315,7 +317,7 @@ def test_the_words_of_a_format_of_one_s_own():
     assert profile.acl() == ("%R~sess:*",)
 
 
-def test_the_cookie_s_name_follows_https_where_the_library_s_does():
+def test_the_cookie_s_name_follows_https_where_the_library_s_does() -> None:
     plain = FormatSettings(format="better-auth", secrets=SECRETS)
     secure = FormatSettings(format="better-auth", secrets=SECRETS, secure=True)
     named = FormatSettings(
@@ -331,7 +333,7 @@ def test_the_cookie_s_name_follows_https_where_the_library_s_does():
     ]
 
 
-def test_the_key_of_aiohttp_session_follows_the_cookie():
+def test_the_key_of_aiohttp_session_follows_the_cookie() -> None:
     profile = compile_format(
         FormatSettings(format="aiohttp-session", cookie_name="MY_SESSION")
     )
@@ -339,7 +341,7 @@ def test_the_key_of_aiohttp_session_follows_the_cookie():
     assert profile.key.of("ID", "") == "MY_SESSION_ID"
 
 
-def test_what_a_profile_says_takes_the_place_of_the_library_s():
+def test_what_a_profile_says_takes_the_place_of_the_library_s() -> None:
     profile = compile_format(
         FormatSettings(
             format="starsessions",
@@ -357,13 +359,13 @@ def test_what_a_profile_says_takes_the_place_of_the_library_s():
     assert profile.expires.unit is Unit.SECONDS
 
 
-def test_authjs_may_be_read_by_an_acl_of_two_rules():
+def test_authjs_may_be_read_by_an_acl_of_two_rules() -> None:
     profile = compile_format(FormatSettings(format="authjs", key_prefix="app1:"))
 
     assert profile.acl() == ("%R~app1:user:session:*", "%R~app1:user:*")
 
 
-def _examples():
+def _examples() -> list[object]:
     text = (Path(__file__).parents[3] / "docs" / "session-formats.md").read_text()
     blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
     said = [yaml.safe_load(textwrap.dedent(block))["sessions"] for block in blocks]
@@ -373,7 +375,9 @@ def _examples():
 
 
 @pytest.mark.parametrize("said", _examples())
-def test_the_examples_of_the_docs_compile(said):
+def test_the_examples_of_the_docs_compile(
+    said: dict[str, dict[str, dict[str, bool | str] | str] | list[str] | str],
+) -> None:
     compile_format(
         FormatSettings(
             format=said["format"],

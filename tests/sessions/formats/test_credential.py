@@ -16,6 +16,7 @@ from gateway.sessions.formats.credential import (
     other_credential,
     read_credential,
 )
+from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
 from tests.sessions.formats.scenarios import SCENARIOS
 
@@ -28,12 +29,12 @@ BETTER_AUTH = compile_format(FormatSettings(format="better-auth", secrets=SECRET
 PROFILES = [STARSESSIONS, AUTHJS, EXPRESS, BETTER_AUTH]
 
 
-def signature(value, secret=SECRETS[0]):
+def signature(value: str, secret: str = SECRETS[0]) -> str:
     digest = hmac.digest(secret.encode(), value.encode(), "sha256")
     return base64.b64encode(digest).decode()
 
 
-def custom(value="plain", **profile):
+def custom(value: str = "plain", **profile: str) -> Profile:
     said = {"id": "[A-Za-z0-9_-]{8,64}", "key": "s:{id}", "identity": "$.id"}
     return compile_format(
         FormatSettings(
@@ -69,7 +70,7 @@ def custom(value="plain", **profile):
         pytest.param(["session=" + "٠" * 32], id="other-digits"),
     ],
 )
-def test_a_cookie_that_is_no_id_is_malformed(fields):
+def test_a_cookie_that_is_no_id_is_malformed(fields: list[str]) -> None:
     told = read_credential(STARSESSIONS, [field.encode() for field in fields])
 
     assert isinstance(told, Malformed)
@@ -88,13 +89,13 @@ def test_a_cookie_that_is_no_id_is_malformed(fields):
         pytest.param(["t=xsession=1"], id="inside-a-value"),
     ],
 )
-def test_no_cookie_of_the_name_is_no_session(fields):
+def test_no_cookie_of_the_name_is_no_session(fields: list[str]) -> None:
     told = read_credential(STARSESSIONS, [field.encode() for field in fields])
 
     assert isinstance(told, NoCookie)
 
 
-def test_a_key_of_another_kind_cannot_be_named():
+def test_a_key_of_another_kind_cannot_be_named() -> None:
     cookie = b"authjs.session-token=by-user-id:d1d0dbfb-f0d8-4b17-a5a7-cbe5f4f14860"
 
     assert isinstance(read_credential(AUTHJS, [cookie]), Malformed)
@@ -120,7 +121,9 @@ def test_a_key_of_another_kind_cannot_be_named():
         pytest.param(f"a:b.{signature('a:b')}", "malformed", id="signed-but-no-id"),
     ],
 )
-def test_better_auth_takes_what_its_first_secret_signed(value, reason):
+def test_better_auth_takes_what_its_first_secret_signed(
+    value: str, reason: str | None
+) -> None:
     told = read_credential(
         BETTER_AUTH, [b"better-auth.session_token=" + value.encode()]
     )
@@ -129,7 +132,7 @@ def test_better_auth_takes_what_its_first_secret_signed(value, reason):
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_every_secret_of_express_verifies(secret):
+def test_every_secret_of_express_verifies(secret: str) -> None:
     value = quote(f"s:{ID}.{signature(ID, secret).rstrip('=')}", safe="")
 
     told = read_credential(EXPRESS, [b"connect.sid=" + value.encode()])
@@ -138,7 +141,7 @@ def test_every_secret_of_express_verifies(secret):
     assert told.record_key == f"sess:{ID}"
 
 
-def test_flask_session_verifies_when_a_secret_is_given():
+def test_flask_session_verifies_when_a_secret_is_given() -> None:
     """The signature follows the formula that itsdangerous publishes."""
     profile = compile_format(
         FormatSettings(
@@ -170,13 +173,13 @@ def test_flask_session_verifies_when_a_secret_is_given():
         pytest.param(base64.b64encode(b"\xff" * 9), False, id="bytes"),
     ],
 )
-def test_base64_cookies_are_read_canonically(encoded, found):
+def test_base64_cookies_are_read_canonically(encoded: bytes, found: bool) -> None:
     told = read_credential(custom("base64"), [b"sid=" + encoded])
 
     assert isinstance(told, Credential) == found
 
 
-def test_a_hashed_key_holds_no_id():
+def test_a_hashed_key_holds_no_id() -> None:
     told = read_credential(custom(key="s:{sha256:id}"), [b"sid=12345678"])
 
     assert isinstance(told, Credential)
@@ -184,7 +187,7 @@ def test_a_hashed_key_holds_no_id():
     assert told.fingerprint == told.key[:12]
 
 
-def test_another_credential_beside_the_cookie_is_named():
+def test_another_credential_beside_the_cookie_is_named() -> None:
     headers = [(b"Accept", b"*/*"), (b"AUTHORIZATION", b"Bearer x")]
 
     assert other_credential(BETTER_AUTH, headers) == b"authorization"
@@ -193,21 +196,21 @@ def test_another_credential_beside_the_cookie_is_named():
 
 
 @given(fields=st.lists(st.binary(max_size=200), max_size=3))
-def test_any_bytes_give_a_value(fields):
+def test_any_bytes_give_a_value(fields: list[bytes]) -> None:
     for profile in PROFILES:
         told = read_credential(profile, fields)
         assert isinstance(told, Credential | NoCookie | Malformed)
 
 
 @given(value=st.binary(max_size=200))
-def test_any_cookie_value_gives_a_value(value):
+def test_any_cookie_value_gives_a_value(value: bytes) -> None:
     for profile in [*PROFILES, custom("base64"), custom("percent")]:
         told = read_credential(profile, [profile.cookie_name + b"=" + value])
         assert isinstance(told, Credential | NoCookie | Malformed)
 
 
 @given(at=st.integers(0, 200), other=st.integers(0, 255))
-def test_no_byte_of_a_signed_cookie_may_change(at, other):
+def test_no_byte_of_a_signed_cookie_may_change(at: int, other: int) -> None:
     """Unless the change is another spelling of the same escape."""
     for scenario in SCENARIOS:
         if scenario.id not in ("better_auth/default", "express_session/custom_maxage"):

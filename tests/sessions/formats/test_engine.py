@@ -18,6 +18,7 @@ from gateway.sessions.formats.engine import (
     interpret_record,
     read_session,
 )
+from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import (
     AnonymousSession,
@@ -27,7 +28,7 @@ from gateway.sessions.record import (
     serialise,
 )
 from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, interpreted, read
-from tests.sessions.formats.scenarios import SCENARIOS, Redis, ask
+from tests.sessions.formats.scenarios import SCENARIOS, Redis, Scenario, ask
 
 SCENARIO = {scenario.id: scenario for scenario in SCENARIOS}
 
@@ -72,7 +73,9 @@ FLASK_BAG = {"_permanent": True, "email": "alice@example.com", "roles": ["admin"
         ),
     ],
 )
-def test_a_key_is_not_a_login(name, sid, value):
+def test_a_key_is_not_a_login(
+    name: str, sid: str, value: bytes | dict[str, object]
+) -> None:
     profile = compile_format(FormatSettings(format=name, cookie_name="sid"))
     credential = read_credential(profile, [b"sid=" + sid.encode()])
     assert isinstance(credential, Credential)
@@ -96,7 +99,9 @@ def test_a_key_is_not_a_login(name, sid, value):
         pytest.param({"passport": {"user": None}}, id="null-user"),
     ],
 )
-def test_express_sessions_of_nobody(value):
+def test_express_sessions_of_nobody(
+    value: dict[str, dict[str, str | None] | int],
+) -> None:
     profile = compiled("express-session", secrets=SECRET)
     credential = Credential(
         value=SID, key="k", record_key="sess:" + SID, profile=profile
@@ -122,7 +127,11 @@ def test_express_sessions_of_nobody(value):
         ),
     ],
 )
-def test_express_sessions_of_somebody(value, identity, roles):
+def test_express_sessions_of_somebody(
+    value: dict[str, dict[str, dict[str, str] | int | list[str] | str]],
+    identity: str,
+    roles: tuple[str, ...],
+) -> None:
     profile = compiled("express-session", secrets=SECRET)
     credential = Credential(
         value=SID, key="k", record_key="sess:" + SID, profile=profile
@@ -223,14 +232,21 @@ def test_express_sessions_of_somebody(value, identity, roles):
         ),
     ],
 )
-def test_a_value_that_is_no_session_is_corrupt_and_says_why(value, profile, why):
+def test_a_value_that_is_no_session_is_corrupt_and_says_why(
+    value: bytes
+    | dict[
+        str, dict[str, int] | float | list[dict[str, int | str] | list[str] | str] | str
+    ],
+    profile: dict[str, dict[str, str] | str],
+    why: str,
+) -> None:
     told = read(value, **profile)
 
     assert isinstance(told, Corrupt)
     assert why in told.why
 
 
-def test_a_key_of_another_type_is_corrupt():
+def test_a_key_of_another_type_is_corrupt() -> None:
     profile = compiled()
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
@@ -242,7 +258,7 @@ def test_a_key_of_another_type_is_corrupt():
     assert isinstance(told, Corrupt)
 
 
-def test_a_key_without_ttl_needs_to_be_allowed():
+def test_a_key_without_ttl_needs_to_be_allowed() -> None:
     assert isinstance(read({"id": "u"}, pttl=-1), Corrupt)
 
     allowed = read({"id": "u"}, pttl=-1, allow_no_ttl=True)
@@ -251,7 +267,7 @@ def test_a_key_without_ttl_needs_to_be_allowed():
     assert allowed.expires_at > NOW + 10**9
 
 
-def test_no_key_is_no_session():
+def test_no_key_is_no_session() -> None:
     profile = compiled()
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
@@ -266,7 +282,7 @@ def test_no_key_is_no_session():
 # What is read.
 
 
-def test_the_earlier_of_ttl_and_record_ends_a_session():
+def test_the_earlier_of_ttl_and_record_ends_a_session() -> None:
     rule = {"expires": {"path": "$.exp", "unit": "s"}}
 
     by_key = read({"id": "u", "exp": NOW + 100}, pttl=5_000, **rule)
@@ -278,7 +294,7 @@ def test_the_earlier_of_ttl_and_record_ends_a_session():
     assert by_record.expires_at == NOW + 3
 
 
-def test_a_life_may_count_from_a_time_in_the_record():
+def test_a_life_may_count_from_a_time_in_the_record() -> None:
     rule = {"expires": {"path": "$.created", "unit": "ms", "plus": 60}}
 
     told = read({"id": "u", "created": (NOW - 90) * 1000}, **rule)
@@ -287,7 +303,7 @@ def test_a_life_may_count_from_a_time_in_the_record():
     assert told.expires_at == NOW - 30  # over, and `authenticate` says so
 
 
-def test_a_stale_date_in_the_record_does_not_end_an_express_session():
+def test_a_stale_date_in_the_record_does_not_end_an_express_session() -> None:
     profile = compiled("express-session", secrets=SECRET)
     value = {
         "cookie": {"expires": "2020-01-01T00:00:00Z"},
@@ -305,7 +321,9 @@ def test_a_stale_date_in_the_record_does_not_end_an_express_session():
 
 
 @pytest.mark.parametrize("banned", [True, 1, "yes", [0], {"a": 1}])
-def test_who_is_denied_has_an_inactive_session(banned):
+def test_who_is_denied_has_an_inactive_session(
+    banned: dict[str, int] | int | list[int] | str,
+) -> None:
     told = read({"id": "u", "banned": banned}, deny=["$.banned"])
 
     assert isinstance(told, Session)
@@ -313,14 +331,14 @@ def test_who_is_denied_has_an_inactive_session(banned):
 
 
 @pytest.mark.parametrize("banned", [False, None, 0, ""])
-def test_who_is_not_denied_is_let_through(banned):
+def test_who_is_not_denied_is_let_through(banned: int | str | None) -> None:
     told = read({"id": "u", "banned": banned}, deny=["$.banned", "$.locked"])
 
     assert isinstance(told, Session)
     assert told.active
 
 
-def test_a_banned_user_of_better_auth_is_out():
+def test_a_banned_user_of_better_auth_is_out() -> None:
     scenario = SCENARIO["better_auth/default"]
     key = scenario.expected["session_key"]
     row = scenario.redis.ask(key)
@@ -338,7 +356,7 @@ def test_a_banned_user_of_better_auth_is_out():
     assert not told.active
 
 
-def test_another_session_s_record_does_not_count():
+def test_another_session_s_record_does_not_count() -> None:
     """A value copied under a key that a client can name."""
     scenario = SCENARIO["better_auth/default"]
     key = scenario.expected["session_key"]
@@ -353,7 +371,7 @@ def test_another_session_s_record_does_not_count():
     assert isinstance(told, Corrupt)
 
 
-def test_all_that_better_auth_says_is_read_and_no_more():
+def test_all_that_better_auth_says_is_read_and_no_more() -> None:
     scenario = SCENARIO["better_auth/default"]
 
     told = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
@@ -371,7 +389,7 @@ def test_all_that_better_auth_says_is_read_and_no_more():
     assert b"not-for-clients" not in serialise(told)
 
 
-def test_a_lone_surrogate_in_a_pickle_is_no_identity():
+def test_a_lone_surrogate_in_a_pickle_is_no_identity() -> None:
     profile = compile_format(
         FormatSettings(format="django", cookie_name="sid", allow_pickle=True)
     )
@@ -380,7 +398,7 @@ def test_a_lone_surrogate_in_a_pickle_is_no_identity():
     assert isinstance(interpreted(profile, raw), Corrupt)
 
 
-def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once():
+def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once() -> None:
     profile = compile_format(
         FormatSettings(format="django", cookie_name="sid", allow_pickle=True)
     )
@@ -402,7 +420,7 @@ def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once():
 # The second look-up.
 
 
-def test_authjs_asks_for_the_user_and_believes_only_the_right_one():
+def test_authjs_asks_for_the_user_and_believes_only_the_right_one() -> None:
     scenario = SCENARIO["authjs_upstash/base_prefix"]
     profile, now = scenario.profile, scenario.now
     credential = read_credential(profile, [scenario.cookie])
@@ -435,13 +453,15 @@ def test_authjs_asks_for_the_user_and_believes_only_the_right_one():
         pytest.param(["u"], Corrupt, id="a-list"),
     ],
 )
-def test_the_second_key_is_made_of_an_id_only(user_id, judgement):
+def test_the_second_key_is_made_of_an_id_only(
+    user_id: list[str] | str | None, judgement: type[Corrupt | AnonymousSession]
+) -> None:
     profile = compiled(then={"key": "user:{$.userId}"}, identity="$then.id")
 
     assert isinstance(interpreted(profile, {"userId": user_id}), judgement)
 
 
-def test_memberships_may_be_kept_in_a_second_record():
+def test_memberships_may_be_kept_in_a_second_record() -> None:
     profile = compiled(
         then={"key": "memberships:{$.id}", "required": False},
         tenants="$then.tenants",
@@ -462,7 +482,7 @@ def test_memberships_may_be_kept_in_a_second_record():
 # Whatever the bytes, a value.
 
 
-def _kinds():
+def _kinds() -> list[Profile]:
     every = [
         compile_format(
             FormatSettings(
@@ -494,7 +514,7 @@ CREDENTIAL = Credential(
     then=st.none() | st.binary(max_size=100),
     pttl=st.integers(-2, 2**62),
 )
-def test_any_bytes_give_a_judgement(raw, then, pttl):
+def test_any_bytes_give_a_judgement(raw: bytes, then: bytes | None, pttl: int) -> None:
     for profile in KINDS:
         second = None if then is None else Stored(value=then, pttl=-1)
         told = interpret_record(
@@ -510,7 +530,9 @@ def test_any_bytes_give_a_judgement(raw, then, pttl):
     at=st.integers(0, 2000),
     other=st.binary(max_size=4),
 )
-def test_any_change_of_a_genuine_value_gives_a_judgement(scenario, at, other):
+def test_any_change_of_a_genuine_value_gives_a_judgement(
+    scenario: Scenario, at: int, other: bytes
+) -> None:
     profile, cookie, redis, now = _GENUINE[scenario.id]
     credential = read_credential(profile, [cookie])
     assert isinstance(credential, Credential)
@@ -538,7 +560,7 @@ _VALUES = st.recursive(
 
 
 @given(value=st.dictionaries(st.sampled_from(["id", "roles", "tenants", "x"]), _VALUES))
-def test_any_shape_gives_a_judgement(value):
+def test_any_shape_gives_a_judgement(value: dict[str, object]) -> None:
     profile = KINDS[-1]
     raw = json.dumps(value).encode()
     told = interpret_record(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)

@@ -7,7 +7,7 @@ from gateway.sessions.record import Corrupt, Session
 from tests.sessions.formats.judging import compiled, interpreted, read
 
 
-def test_memberships_come_as_a_mapping_or_a_list():
+def test_memberships_come_as_a_mapping_or_a_list() -> None:
     mapping = {"t_1": {"name": "One", "role": "owner"}, "t_2": {}}
     listed = [{"id": "t_1", "name": "One", "role": "owner"}, {"id": "t_2"}]
 
@@ -34,14 +34,16 @@ def test_memberships_come_as_a_mapping_or_a_list():
         pytest.param(["a", "b", "a", 3], ("a", "b", "3"), id="list"),
     ],
 )
-def test_roles_come_as_a_list_or_with_commas(said, roles):
+def test_roles_come_as_a_list_or_with_commas(
+    said: list[int | str] | str | None, roles: tuple[str, ...]
+) -> None:
     told = read({"id": "u", "roles": said}, roles="$.roles")
 
     assert isinstance(told, Session)
     assert told.identity.roles == roles
 
 
-def test_traits_that_no_header_can_hold_are_left_out():
+def test_traits_that_no_header_can_hold_are_left_out() -> None:
     said = {"id": "u", "a": "x\r\nX-Admin: 1", "b": [1], "c": True, "d": 7, "e": 1.5}
 
     told = read(said, traits={name: f"$.{name}" for name in "abcde"})
@@ -51,7 +53,7 @@ def test_traits_that_no_header_can_hold_are_left_out():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_numbers_that_are_none_are_left_out(value):
+def test_numbers_that_are_none_are_left_out(value: float) -> None:
     raw = msgpack.packb({"id": "u", "n": value, "exp": value})
     profile = compiled(values=["msgpack"], traits={"n": "$.n"})
     timed = compiled(values=["msgpack"], expires={"path": "$.exp", "unit": "s"})

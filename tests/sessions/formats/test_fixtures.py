@@ -21,12 +21,12 @@ STRICTER = {
 }
 
 
-def test_the_vectors_are_there():
+def test_the_vectors_are_there() -> None:
     assert len(SCENARIOS) == 24
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
-def test_a_genuine_session_is_accepted_and_read_right(scenario: Scenario):
+def test_a_genuine_session_is_accepted_and_read_right(scenario: Scenario) -> None:
     expected, now = scenario.expected, scenario.now
 
     session = ask(scenario.profile, [scenario.cookie], scenario.redis, now)
@@ -41,7 +41,7 @@ def test_a_genuine_session_is_accepted_and_read_right(scenario: Scenario):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
-def test_the_key_asked_for_is_the_one_the_library_wrote(scenario: Scenario):
+def test_the_key_asked_for_is_the_one_the_library_wrote(scenario: Scenario) -> None:
     credential = read_credential(scenario.profile, [scenario.cookie])
 
     assert isinstance(credential, Credential)
@@ -49,7 +49,7 @@ def test_the_key_asked_for_is_the_one_the_library_wrote(scenario: Scenario):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
-def test_a_session_ends_when_its_key_or_its_record_says(scenario: Scenario):
+def test_a_session_ends_when_its_key_or_its_record_says(scenario: Scenario) -> None:
     session = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
 
     assert isinstance(session, Session)
@@ -70,7 +70,9 @@ def test_a_session_ends_when_its_key_or_its_record_says(scenario: Scenario):
         for variant in scenario.tampered
     ],
 )
-def test_a_tampered_cookie_fares_as_with_the_library(scenario: Scenario, variant: str):
+def test_a_tampered_cookie_fares_as_with_the_library(
+    scenario: Scenario, variant: str
+) -> None:
     cookie, library_accepts = scenario.tampered[variant]
     now = scenario.now
 
@@ -84,7 +86,7 @@ def test_a_tampered_cookie_fares_as_with_the_library(scenario: Scenario, variant
     [each for each in SCENARIOS if each.library in ("better_auth", "express_session")],
     ids=lambda each: each.id,
 )
-def test_a_wrong_signature_is_told_before_anything_is_asked(scenario: Scenario):
+def test_a_wrong_signature_is_told_before_anything_is_asked(scenario: Scenario) -> None:
     cookie, _ = scenario.tampered["wrong_secret"]
 
     refused = read_credential(scenario.profile, [cookie])
@@ -94,7 +96,7 @@ def test_a_wrong_signature_is_told_before_anything_is_asked(scenario: Scenario):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
-def test_nothing_printed_holds_the_session_id(scenario: Scenario):
+def test_nothing_printed_holds_the_session_id(scenario: Scenario) -> None:
     credential = read_credential(scenario.profile, [scenario.cookie])
     assert isinstance(credential, Credential)
     session = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
@@ -109,7 +111,7 @@ def test_nothing_printed_holds_the_session_id(scenario: Scenario):
     assert credential.value not in repr(stored)
 
 
-def test_the_library_s_anonymous_sessions_are_guests():
+def test_the_library_s_anonymous_sessions_are_guests() -> None:
     seen = set()
     for scenario in SCENARIOS:
         profile = scenario.profile
@@ -124,7 +126,7 @@ def test_the_library_s_anonymous_sessions_are_guests():
     assert {"aiohttp_session", "starsessions"} <= seen
 
 
-def test_a_lucia_2_session_is_read_with_four_words_of_profile():
+def test_a_lucia_2_session_is_read_with_four_words_of_profile() -> None:
     """Written as its adapter writes; it is not one of the vectors."""
     session_id, now = "x7" * 20, 1_795_219_000.0
     profile = compile_format(
@@ -159,19 +161,19 @@ def test_a_lucia_2_session_is_read_with_four_words_of_profile():
     assert session.expires_at == 1_795_220_000.0
 
 
-def _said(expected, name):
+def _said(expected: dict[str, object], name: str) -> list[str] | str:
     value = expected.get(name, expected.get("decoded_by_library", {}).get(name))
     if value is None and "user" in expected.get("value", {}):
         value = expected["value"]["user"].get(name)
     return value
 
 
-def _roles(expected):
+def _roles(expected: dict[str, object]) -> list[str]:
     found = _said(expected, "roles") or _said(expected, "role") or []
     return found.split(",") if isinstance(found, str) else found
 
 
-def _tenant(expected):
+def _tenant(expected: dict[str, object]) -> str | None:
     for name in ("active_organization_id", "org", "org_id", "orgId"):
         if (found := _said(expected, name)) is not None:
             return found

@@ -28,12 +28,12 @@ from gateway.sessions.formats.key_template import (
         "sess:{$.userId}",
     ],
 )
-def test_a_key_template_that_could_name_anything_is_refused(template):
+def test_a_key_template_that_could_name_anything_is_refused(template: str) -> None:
     with pytest.raises(ValueError):
         parse_id_key(template, prefix="")
 
 
-def test_keys_are_named_by_id_hash_or_path():
+def test_keys_are_named_by_id_hash_or_path() -> None:
     plain = parse_id_key("{prefix}s:{id}:x", prefix="app:")
     hashed = parse_id_key("2::{sha256:id}", prefix="")
     second = parse_path_key("{prefix}user:{$.a.b}", prefix="app:")
@@ -54,5 +54,5 @@ def test_keys_are_named_by_id_hash_or_path():
         ("{id}", "%R~*"),
     ],
 )
-def test_the_acl_rule_covers_these_keys_and_no_others(template, rule):
+def test_the_acl_rule_covers_these_keys_and_no_others(template: str, rule: str) -> None:
     assert acl_pattern(parse_id_key(template, prefix="")) == rule

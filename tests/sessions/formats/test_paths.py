@@ -36,7 +36,7 @@ RECORD = {"a": {"b": [{"c": "d"}, None]}, "n": None, "list": ["x"]}
         "$." + "a" * 65,
     ],
 )
-def test_what_leads_to_more_than_one_place_is_no_path(text):
+def test_what_leads_to_more_than_one_place_is_no_path(text: str) -> None:
     with pytest.raises(ValueError):
         parse_path(text)
 
@@ -58,11 +58,11 @@ def test_what_leads_to_more_than_one_place_is_no_path(text):
         ("$then.a", ABSENT),
     ],
 )
-def test_a_path_leads_to_one_place(text, found):
+def test_a_path_leads_to_one_place(text: str, found) -> None:
     assert parse_path(text).find(RECORD, {"t": "u"}) == found
 
 
-def test_the_first_place_whose_top_is_there_decides():
+def test_the_first_place_whose_top_is_there_decides() -> None:
     where = fallback_paths("$.passport.user.id", "$.passport.user", "$.user.id")
 
     assert where.find({"passport": {"user": "p"}, "user": {"id": "u"}}) == (
@@ -75,13 +75,13 @@ def test_the_first_place_whose_top_is_there_decides():
     assert where.find([])[0] is ABSENT
 
 
-def test_no_place_finds_nothing():
+def test_no_place_finds_nothing() -> None:
     assert not FallbackPaths()
     assert FallbackPaths().find({"a": 1}) == (ABSENT, "")
     assert repr(ABSENT) == "ABSENT"
     assert not ABSENT
 
 
-def test_a_list_has_a_top_too():
+def test_a_list_has_a_top_too() -> None:
     assert fallback_paths("$[1]", "$[0]").find(["a"]) == ("a", "$[0]")
     assert fallback_paths("$[0]").find([None])[0] is ABSENT

@@ -6,6 +6,7 @@ import decimal
 import pickle
 import tracemalloc
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -20,12 +21,12 @@ RAN = []
 class Boom:
     """Runs when it is read by the standard reader."""
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return (RAN.append, ("ran",))
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_what_would_be_called_is_not(protocol):
+def test_what_would_be_called_is_not(protocol: int) -> None:
     raw = pickle.dumps({"_user_id": "42", "boom": Boom()}, protocol)
 
     read = read_pickle(raw)
@@ -67,13 +68,13 @@ def test_what_would_be_called_is_not(protocol):
         pytest.param(b"\x80\x04\x8b\xff\xff\xff\x7f.", id="huge-number"),
     ],
 )
-def test_what_is_no_plain_value_is_refused(raw):
+def test_what_is_no_plain_value_is_refused(raw: bytes) -> None:
     with pytest.raises(BadPickle):
         read_pickle(raw)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_plain_values_come_out_as_they_went_in(protocol):
+def test_plain_values_come_out_as_they_went_in(protocol: int) -> None:
     value = {
         "none": None,
         "flags": [True, False],
@@ -88,7 +89,7 @@ def test_plain_values_come_out_as_they_went_in(protocol):
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_objects_are_one_opaque_mark(protocol):
+def test_objects_are_one_opaque_mark(protocol: int) -> None:
     value = {
         "when": dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC),
         "price": decimal.Decimal("9.99"),
@@ -107,11 +108,11 @@ def test_objects_are_one_opaque_mark(protocol):
     assert repr(OPAQUE) == "OPAQUE"
 
 
-def test_mappings_and_lists_may_be_made_from_a_mark():
+def test_mappings_and_lists_may_be_made_from_a_mark() -> None:
     assert read_pickle(b"\x80\x02(U\x01a(K\x01K\x02ld.") == {"a": [1, 2]}
 
 
-def test_a_set_is_the_list_of_its_members():
+def test_a_set_is_the_list_of_its_members() -> None:
     read = read_pickle(pickle.dumps({"s": {"a"}, "f": frozenset("b")}, 4))
 
     assert read == {"s": ["a"], "f": ["b"]}
@@ -128,7 +129,7 @@ def test_a_set_is_the_list_of_its_members():
         pytest.param(b"\x80\x04N" + b"\x85" * 60_000 + b".", id="deep-tuples"),
     ],
 )
-def test_memory_is_bounded_by_what_is_read(raw):
+def test_memory_is_bounded_by_what_is_read(raw: bytes) -> None:
     tracemalloc.start()
     try:
         read_pickle(raw)
@@ -142,7 +143,7 @@ def test_memory_is_bounded_by_what_is_read(raw):
 
 
 @given(raw=st.binary(max_size=300))
-def test_any_bytes_give_a_value_or_a_refusal(raw):
+def test_any_bytes_give_a_value_or_a_refusal(raw: bytes) -> None:
     for start in (b"", b"\x80\x04", b"\x80\x04}("):
         with suppress(BadPickle):
             read_pickle(start + raw)
@@ -153,6 +154,8 @@ def test_any_bytes_give_a_value_or_a_refusal(raw):
         st.sampled_from(list(b"()]}.NKU\x85\x86\x87\x88\x94aehsutR\x93b0")), max_size=60
     )
 )
-def test_any_order_of_known_opcodes_gives_a_value_or_a_refusal(opcodes):
+def test_any_order_of_known_opcodes_gives_a_value_or_a_refusal(
+    opcodes: list[int],
+) -> None:
     with suppress(BadPickle):
         read_pickle(b"\x80\x04" + bytes(opcodes) + b".")

@@ -1,9 +1,12 @@
 """Times in records; and the Redis user that needs no more than to read."""
 
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import hiredis
 import pytest
+from hiredis import ReplyError
 
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
@@ -11,8 +14,8 @@ from gateway.sessions.formats.paths import parse_path
 from gateway.sessions.formats.profile import TimeField, Unit
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.timestamps import LATEST
-from tests.servers import PATIENCE, valkey_server
-from tests.sessions.formats.scenarios import SCENARIOS
+from tests.servers import PATIENCE, Server, valkey_server
+from tests.sessions.formats.scenarios import SCENARIOS, Scenario
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,9 @@ from tests.sessions.formats.scenarios import SCENARIOS
         pytest.param(1795219200500, Unit.MILLISECONDS, 1795219200.5, id="ms"),
     ],
 )
-def test_a_time_is_one_or_none(value, unit, found):
+def test_a_time_is_one_or_none(
+    value: float | str | None, unit: Unit, found: float | None
+) -> None:
     moment = TimeField(path=parse_path("$.t"), unit=unit)
     later = TimeField(path=parse_path("$.t"), unit=unit, plus=1e12)
 
@@ -45,31 +50,33 @@ def test_a_time_is_one_or_none(value, unit, found):
 class User:
     """A connection of the user that a gateway would have."""
 
-    def __init__(self, path, password):
+    def __init__(self, path: Path, password: str) -> None:
         self._line = socket.socket(socket.AF_UNIX)
         self._line.settimeout(PATIENCE)
         self._line.connect(str(path))
         self._reader = hiredis.Reader()
         assert self.ask("AUTH", "gateway", password) == b"OK"
 
-    def ask(self, *words):
+    def ask(self, *words: int | str) -> bytes | ReplyError | int:
         self._line.sendall(hiredis.pack_command(words))
         while (answer := self._reader.gets()) is False:
             self._reader.feed(self._line.recv(65536))
         return answer
 
-    def close(self):
+    def close(self) -> None:
         self._line.close()
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with valkey_server(tmp_path_factory.mktemp("acl")) as running:
         yield running
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.id)
-def test_a_user_that_may_only_read_these_keys_is_enough(server, scenario):
+def test_a_user_that_may_only_read_these_keys_is_enough(
+    server: Server, scenario: Scenario
+) -> None:
     profile = scenario.profile
     credential = read_credential(profile, [scenario.cookie])
     assert isinstance(credential, Credential)
@@ -105,7 +112,7 @@ def test_a_user_that_may_only_read_these_keys_is_enough(server, scenario):
         user.close()
 
 
-def test_a_bare_id_leaves_the_acl_nothing_to_narrow():
+def test_a_bare_id_leaves_the_acl_nothing_to_narrow() -> None:
     profile = compile_format(
         FormatSettings(format="better-auth", key_prefix="", secrets=("a long secret",))
     )

@@ -9,7 +9,7 @@ from tests.sessions.formats.samples import SECRETS
 
 
 @pytest.mark.parametrize("name", [name for name in LIBRARIES if name != "json"])
-def test_every_library_needs_no_more_than_its_secrets(name):
+def test_every_library_needs_no_more_than_its_secrets(name: str) -> None:
     secrets = SECRETS if LIBRARIES[name].signed is Signed.ALWAYS else ()
 
     profile = compile_format(FormatSettings(format=name, secrets=secrets))
@@ -19,7 +19,7 @@ def test_every_library_needs_no_more_than_its_secrets(name):
     assert set(LIBRARIES[name].profile) <= set(PROFILE_KEYS)
 
 
-def test_what_an_application_keeps_beside_the_mark_counts_for_nothing_unasked():
+def test_what_an_application_keeps_beside_the_mark_counts_for_nothing_unasked() -> None:
     """A role that a sign-up form left in the session makes no administrator."""
     for name in ("flask-session", "django", "aiohttp-session"):
         profile = compile_format(FormatSettings(format=name))
@@ -30,7 +30,7 @@ def test_what_an_application_keeps_beside_the_mark_counts_for_nothing_unasked():
         assert not profile.active_tenant
 
 
-def test_no_library_is_allowed_to_pickle_unasked():
+def test_no_library_is_allowed_to_pickle_unasked() -> None:
     for name, library in LIBRARIES.items():
         assert "pickle" not in library.profile.get("values", ())
         assert library.may_pickle == (name in ("flask-session", "django"))

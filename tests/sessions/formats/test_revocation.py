@@ -11,7 +11,7 @@ from gateway.sessions.formats.revocation import (
 from gateway.sessions.record import Identity, Session
 
 
-def session(issued_at):
+def session(issued_at: float) -> Session:
     return Session(
         id="k",
         active=True,
@@ -45,8 +45,12 @@ def session(issued_at):
     ],
 )
 def test_what_the_gateway_said_itself_counts(
-    issued_at, tombstone, not_before, issued, active
-):
+    issued_at: float,
+    tombstone: bytes | None,
+    not_before: bytes | None,
+    issued: bytes | None,
+    active: bool,
+) -> None:
     told = with_revocation(
         session(issued_at), tombstone=tombstone, not_before=not_before, issued=issued
     )
@@ -63,7 +67,9 @@ def test_what_the_gateway_said_itself_counts(
         pytest.param(1.0, b"400 k", True, id="spared"),
     ],
 )
-def test_a_session_of_the_future_is_ended_with_the_others(now, not_before, active):
+def test_a_session_of_the_future_is_ended_with_the_others(
+    now: float, not_before: bytes | None, active: bool
+) -> None:
     told = with_revocation(
         session(500.0), tombstone=None, not_before=not_before, now=now
     )
@@ -71,7 +77,7 @@ def test_a_session_of_the_future_is_ended_with_the_others(now, not_before, activ
     assert told.active is active
 
 
-def test_the_gateway_s_keys_hold_no_id_of_a_session():
+def test_the_gateway_s_keys_hold_no_id_of_a_session() -> None:
     assert tombstone_key("ab") == "gateway:revoked:ab"
     assert issued_key("ab") == "gateway:issued:ab"
     assert not_before_key("a:b/ü") == "gateway:not-before:a%3Ab%2F%C3%BC"

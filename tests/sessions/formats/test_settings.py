@@ -13,7 +13,7 @@ from gateway.sessions.formats.settings import (
 )
 
 
-def test_a_wrong_setting_is_a_finding_and_nothing():
+def test_a_wrong_setting_is_a_finding_and_nothing() -> None:
     findings = Findings()
 
     assert findings.read(("a",), "x", one_of(Unit)) is None
@@ -25,18 +25,18 @@ def test_a_wrong_setting_is_a_finding_and_nothing():
 
 
 @pytest.mark.parametrize("said", [None, 7, True, ["a"], {"a": 1}, b"a"])
-def test_only_text_is_text(said):
+def test_only_text_is_text(said: object) -> None:
     with pytest.raises(ValueError, match="expected text"):
         text(str)(said)
 
 
 @pytest.mark.parametrize("said", [None, 7, True, ["s"], {}, "S", "seconds"])
-def test_only_a_member_is_one(said):
+def test_only_a_member_is_one(said: object) -> None:
     with pytest.raises(ValueError, match="expected one of"):
         one_of(Unit)(said)
 
 
-def test_one_or_several_or_none():
+def test_one_or_several_or_none() -> None:
     assert several(None) == []
     assert several("a") == ["a"]
     assert several(("a", "b")) == ["a", "b"]

@@ -19,7 +19,9 @@ from gateway.sessions.formats.signatures import (
 @pytest.mark.parametrize(
     "signature", [each for each in Signature if each is not Signature.NONE]
 )
-def test_what_is_no_secret_is_refused_and_not_repeated(signature, secret):
+def test_what_is_no_secret_is_refused_and_not_repeated(
+    signature: Signature, secret: str
+) -> None:
     with pytest.raises(ValueError) as refused:
         verifier(signature, [secret], salt="salt")
 
@@ -29,22 +31,22 @@ def test_what_is_no_secret_is_refused_and_not_repeated(signature, secret):
 @pytest.mark.parametrize(
     "signature", [each for each in Signature if each is not Signature.NONE]
 )
-def test_a_missing_secret_is_refused(signature):
+def test_a_missing_secret_is_refused(signature: Signature) -> None:
     with pytest.raises(ValueError, match="no secret"):
         verifier(signature, [], salt="salt")
 
 
 @given(value=st.text(max_size=100))
-def test_no_text_opens_without_the_secret(value):
+def test_no_text_opens_without_the_secret(value: str) -> None:
     for signature in (Signature.EXPRESS, Signature.HMAC_SHA256, Signature.ITSDANGEROUS):
         check = verifier(signature, ["a secret that is long"], salt="salt")
         assert check.open(value) == BadSignature()
     assert verifier(Signature.NONE, [], salt="").open(value) == value
 
 
-def test_a_verifier_prints_no_secret():
+def test_a_verifier_prints_no_secret() -> None:
     assert "long" not in repr(verifier(Signature.EXPRESS, ["a long secret"], salt=""))
 
 
-def test_no_signature_needs_no_secret():
+def test_no_signature_needs_no_secret() -> None:
     assert verifier(Signature.NONE, ["short"], salt="").open("x.y") == "x.y"

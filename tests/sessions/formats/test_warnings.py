@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.sessions.formats.compile_profile import compile_format
+from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.formats.warnings import find_warnings
 from tests.sessions.formats.samples import SECRETS, settings
 
@@ -24,13 +25,15 @@ from tests.sessions.formats.samples import SECRETS, settings
         ),
     ],
 )
-def test_what_is_probably_not_meant_is_doubted(said, where):
+def test_what_is_probably_not_meant_is_doubted(
+    said: FormatSettings, where: tuple[str, ...]
+) -> None:
     found = find_warnings(said, compile_format(said))
 
     assert where in {finding.where for finding in found}
 
 
-def test_what_is_plainly_meant_is_not_doubted():
+def test_what_is_plainly_meant_is_not_doubted() -> None:
     said = settings(profile={"active_tenant": None})
 
     assert find_warnings(said, compile_format(said)) == ()

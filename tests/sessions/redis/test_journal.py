@@ -10,7 +10,7 @@ class Clock:
         return self.now
 
 
-def test_an_ending_is_kept_for_a_minute_once_it_is_held():
+def test_an_ending_is_kept_for_a_minute_once_it_is_held() -> None:
     clock = Clock()
     journal: Journal[str] = Journal(clock)
     journal.note("a", "revoked", held=True)
@@ -22,7 +22,7 @@ def test_an_ending_is_kept_for_a_minute_once_it_is_held():
     assert journal.all() == []
 
 
-def test_what_is_not_held_stays_until_it_is():
+def test_what_is_not_held_stays_until_it_is() -> None:
     clock = Clock()
     journal: Journal[str] = Journal(clock)
     journal.note("a", "revoked", held=False)
@@ -35,7 +35,7 @@ def test_what_is_not_held_stays_until_it_is():
     assert journal.get("a") == "revoked"
 
 
-def test_to_hear_of_an_ending_does_not_confirm_it():
+def test_to_hear_of_an_ending_does_not_confirm_it() -> None:
     journal: Journal[str] = Journal(Clock())
     journal.note("a", "signed_out", held=False)
     journal.note("a", "revoked", held=True)
@@ -43,7 +43,7 @@ def test_to_hear_of_an_ending_does_not_confirm_it():
     assert journal.unheld() == [("a", "signed_out")]
 
 
-def test_a_full_journal_forgets_what_is_held_first():
+def test_a_full_journal_forgets_what_is_held_first() -> None:
     journal: Journal[str] = Journal(Clock(), most=2)
     journal.note("waits", "x", held=False)
     journal.note("old", "x", held=True)
@@ -53,7 +53,7 @@ def test_a_full_journal_forgets_what_is_held_first():
     assert len(journal) == 2
 
 
-def test_a_young_ending_is_left_to_its_writer():
+def test_a_young_ending_is_left_to_its_writer() -> None:
     clock = Clock()
     journal: Journal[str] = Journal(clock)
     journal.note("a", "x", held=False)
@@ -63,7 +63,7 @@ def test_a_young_ending_is_left_to_its_writer():
     assert journal.unheld(0.5) == [("a", "x")]
 
 
-def test_what_was_no_ending_is_forgotten():
+def test_what_was_no_ending_is_forgotten() -> None:
     journal: Journal[str] = Journal(Clock())
     journal.note("a", "x", held=False)
     journal.forget("a")

@@ -19,7 +19,7 @@ class Fetch:
         self.let.set()
         self.error: Exception | None = None
 
-    async def __call__(self, keys):
+    async def __call__(self, keys: list[str]) -> list[bytes | StoreUnavailable]:
         self.batches.append(keys)
         await self.let.wait()
         if self.error is not None:
@@ -27,11 +27,11 @@ class Fetch:
         return [key.encode() if key != "bad" else StoreUnavailable("x") for key in keys]
 
 
-def lookups(fetch):
+def lookups(fetch: Fetch) -> Lookups:
     return Lookups(fetch, lambda key, raw: (key, raw))
 
 
-async def test_one_who_gives_up_takes_nothing_from_the_others():
+async def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
     fetch = Fetch()
     fetch.let.clear()
     asked = lookups(fetch)
@@ -45,7 +45,7 @@ async def test_one_who_gives_up_takes_nothing_from_the_others():
     assert fetch.batches == [["a"]]
 
 
-async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody():
+async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody() -> None:
     fetch = Fetch()
     fetch.let.clear()
     fetch.error = StoreUnavailable("away")
@@ -60,11 +60,11 @@ async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody():
         await asyncio.wait_for(stays, PATIENCE)
 
 
-async def _wait(asked, key):
+async def _wait(asked: Lookups, key: str) -> tuple[str, bytes]:
     return await asked.load(key)
 
 
-async def test_whoever_asks_later_is_asked_for_anew():
+async def test_whoever_asks_later_is_asked_for_anew() -> None:
     """A revocation between two requests must show in the second."""
     fetch = Fetch()
     fetch.let.clear()
@@ -79,7 +79,7 @@ async def test_whoever_asks_later_is_asked_for_anew():
     assert fetch.batches == [["a"], ["a"]]
 
 
-async def test_a_failure_reaches_each_asker_as_an_error_of_his_own():
+async def test_a_failure_reaches_each_asker_as_an_error_of_his_own() -> None:
     fetch = Fetch()
     fetch.error = StoreUnavailable("away")
     asked = lookups(fetch)
@@ -92,7 +92,7 @@ async def test_a_failure_reaches_each_asker_as_an_error_of_his_own():
     assert len({id(failure) for failure in failures}) == 3
 
 
-async def test_one_bad_key_fails_alone():
+async def test_one_bad_key_fails_alone() -> None:
     asked = lookups(Fetch())
     bad, good = await asyncio.gather(
         asked.load("bad"), asked.load("a"), return_exceptions=True
@@ -102,7 +102,9 @@ async def test_one_bad_key_fails_alone():
     assert good == ("a", b"a")
 
 
-async def test_who_comes_after_too_many_is_told_at_once(monkeypatch):
+async def test_who_comes_after_too_many_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(redis_lookup, "MAX_WAITING", 2)
     asked = lookups(Fetch())
     first, second, third = (asked.load("a") for _ in range(3))
@@ -113,7 +115,7 @@ async def test_who_comes_after_too_many_is_told_at_once(monkeypatch):
     assert await asked.load("a") == ("a", b"a")
 
 
-async def test_closing_fails_who_waits():
+async def test_closing_fails_who_waits() -> None:
     fetch = Fetch()
     fetch.let.clear()
     asked = lookups(fetch)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -12,7 +13,7 @@ from tests.servers import PATIENCE, SOON
 SECONDS = 0.2
 
 
-async def test_it_ends_what_takes_too_long():
+async def test_it_ends_what_takes_too_long() -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         async with Patience(SECONDS):
@@ -21,7 +22,7 @@ async def test_it_ends_what_takes_too_long():
     assert SECONDS * 0.9 <= time.monotonic() - began < SOON
 
 
-async def test_a_cancellation_from_outside_stays_one():
+async def test_a_cancellation_from_outside_stays_one() -> None:
     async def work() -> None:
         async with Patience(PATIENCE):
             await asyncio.sleep(PATIENCE)
@@ -34,7 +35,7 @@ async def test_a_cancellation_from_outside_stays_one():
         await task
 
 
-async def test_the_inner_of_two_is_told_from_the_outer():
+async def test_the_inner_of_two_is_told_from_the_outer() -> None:
     async with Patience(PATIENCE):
         with pytest.raises(TimeoutError):
             async with Patience(SECONDS):
@@ -44,7 +45,7 @@ async def test_the_inner_of_two_is_told_from_the_outer():
 async def answered_after_a_stall() -> bytes:
     """A response arrives while this process gets no CPU for far longer than it may."""
 
-    async def serve(reader, writer) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"+PONG\r\n")
         await writer.drain()
@@ -62,5 +63,5 @@ async def answered_after_a_stall() -> bytes:
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_an_answer_that_came_during_a_stall_is_read(run):
+def test_an_answer_that_came_during_a_stall_is_read(run: Callable[..., object]) -> None:
     assert run(answered_after_a_stall()) == b"+PONG\r\n"

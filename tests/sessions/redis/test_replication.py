@@ -11,7 +11,7 @@ master_replid:0a1b
 """.replace(b"\n", b"\r\n")
 
 
-def test_replicas_are_online_or_being_filled():
+def test_replicas_are_online_or_being_filled() -> None:
     seen = read_replication(INFO)
 
     assert (seen.role, seen.replid, seen.lag) == ("master", "0a1b", 3)
@@ -19,17 +19,17 @@ def test_replicas_are_online_or_being_filled():
     assert seen.syncing == {("10.0.0.3", 6380)}
 
 
-def test_a_replica_says_whether_it_has_its_master():
+def test_a_replica_says_whether_it_has_its_master() -> None:
     seen = read_replication(b"role:slave\r\nmaster_link_status:down\r\n")
 
     assert (seen.role, seen.link_up) == ("slave", False)
 
 
-def test_junk_is_read_as_a_server_alone():
+def test_junk_is_read_as_a_server_alone() -> None:
     assert read_replication(b"\xff:\r\nslave0:x\r\nslavex:y").online == frozenset()
 
 
-def test_an_opinion_names_the_master_and_its_replicas():
+def test_an_opinion_names_the_master_and_its_replicas() -> None:
     master = [b"config-epoch", b"7", b"num-other-sentinels", b"2",
               b"down-after-milliseconds", b"3000"]  # fmt: skip
     replica = [b"ip", b"10.0.0.2", b"port", b"6379", b"flags", b"s_down,slave",
@@ -48,5 +48,5 @@ def test_an_opinion_names_the_master_and_its_replicas():
     assert (known.place, known.down, known.heard) == (("10.0.0.2", 6379), 1.5, True)
 
 
-def test_a_sentinel_that_knows_no_such_master_has_no_opinion():
+def test_a_sentinel_that_knows_no_such_master_has_no_opinion() -> None:
     assert read_opinion(0.0, None, ValueError("No such master"), []) is None

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,14 +31,14 @@ TIMEOUT = 0.25  # the product's default
 
 
 @pytest.fixture(scope="module")
-def valkey(tmp_path_factory) -> Iterator[Server]:
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("valkey")
     with valkey_server(folder, port=free_port()) as server:
         yield server
 
 
 @pytest.fixture
-def own_valkey(tmp_path) -> Iterator[Server]:
+def own_valkey(tmp_path: Path) -> Iterator[Server]:
     with valkey_server(tmp_path, port=free_port()) as server:
         yield server
 
@@ -59,7 +60,9 @@ async def tried(store: RedisStore) -> object:
 
 
 @pytest.mark.parametrize("kind", ["tcp_url", "url"])
-async def test_a_frozen_server_is_decided_within_the_timeout(own_valkey, kind):
+async def test_a_frozen_server_is_decided_within_the_timeout(
+    own_valkey: Server, kind: str
+) -> None:
     url = getattr(own_valkey, kind)
     async with opened(url) as patient, opened(url, timeout=TIMEOUT) as store:
         await patient.create(KEY, a_session(), NOW)
@@ -80,7 +83,7 @@ async def test_a_frozen_server_is_decided_within_the_timeout(own_valkey, kind):
 @pytest.mark.parametrize(
     "url", ["redis://127.0.0.1:{port}", "unix:///nonexistent/{port}"]
 )
-async def test_a_server_that_is_away_is_decided_at_once(url):
+async def test_a_server_that_is_away_is_decided_at_once(url: str) -> None:
     async with opened(url.format(port=free_port())) as store:
         _, took = await refusal(store)
 
@@ -93,7 +96,7 @@ async def test_a_server_that_is_away_is_decided_at_once(url):
             await store.list_for("u_ada", NOW)
 
 
-async def test_a_restart_bounces_nobody(own_valkey):
+async def test_a_restart_bounces_nobody(own_valkey: Server) -> None:
     async with opened(own_valkey.tcp_url) as store:
         raw = serialise(a_session())
         await asyncio.gather(*(store._client.get(f"k{n}") for n in range(20)))
@@ -111,7 +114,7 @@ async def test_a_restart_bounces_nobody(own_valkey):
         assert set(answers) == {raw}
 
 
-async def test_dead_pooled_connections_are_not_felt(own_valkey):
+async def test_dead_pooled_connections_are_not_felt(own_valkey: Server) -> None:
     async with opened(own_valkey.tcp_url) as store:
         await store.create(KEY, a_session(), NOW)
         await asyncio.gather(*(store._client.get(f"k{n}") for n in range(20)))
@@ -124,7 +127,7 @@ async def test_dead_pooled_connections_are_not_felt(own_valkey):
         assert set(answers) == {serialise(a_session())}
 
 
-async def test_a_server_that_is_loading_is_unavailable(own_valkey):
+async def test_a_server_that_is_loading_is_unavailable(own_valkey: Server) -> None:
     fill = "for i = 1, 2000 do redis.call('SET', i, string.rep('x', 2048)) end"
     own_valkey.command_line("EVAL", fill, "0")
     own_valkey.command_line("CONFIG", "SET", "rdbcompression", "no")
@@ -147,7 +150,9 @@ async def _first_answer(store: RedisStore) -> str:
             await asyncio.sleep(0.01)
 
 
-async def test_a_replica_that_lost_its_master_is_unavailable(own_valkey):
+async def test_a_replica_that_lost_its_master_is_unavailable(
+    own_valkey: Server,
+) -> None:
     own_valkey.command_line("CONFIG", "SET", "replica-serve-stale-data", "no")
     own_valkey.command_line("REPLICAOF", "127.0.0.1", str(free_port()))
     async with opened(own_valkey.url) as store:
@@ -156,7 +161,9 @@ async def test_a_replica_that_lost_its_master_is_unavailable(own_valkey):
         assert "MasterDown" in why
 
 
-async def test_a_cluster_node_asked_as_a_single_server_is_unavailable(tmp_path):
+async def test_a_cluster_node_asked_as_a_single_server_is_unavailable(
+    tmp_path: Path,
+) -> None:
     with valkey_server(tmp_path, "--cluster-enabled", "yes") as server:
         async with opened(server.url) as store:
             why, _ = await refusal(store)
@@ -167,7 +174,9 @@ async def test_a_cluster_node_asked_as_a_single_server_is_unavailable(tmp_path):
 @pytest.mark.parametrize(
     "user", ["", "default:wrong@", "nobody:secret-word@"], ids=["none", "bad", "who"]
 )
-async def test_refused_credentials_are_unavailable_and_not_repeated(tmp_path, user):
+async def test_refused_credentials_are_unavailable_and_not_repeated(
+    tmp_path: Path, user: str
+) -> None:
     with valkey_server(tmp_path, "--requirepass", "right") as server:
         async with opened(f"unix://{user}{server.socket_path}") as store:
             why, _ = await refusal(store)
@@ -177,7 +186,9 @@ async def test_refused_credentials_are_unavailable_and_not_repeated(tmp_path, us
             assert "wrong" not in why
 
 
-async def test_a_command_that_is_not_permitted_is_unavailable(own_valkey):
+async def test_a_command_that_is_not_permitted_is_unavailable(
+    own_valkey: Server,
+) -> None:
     own_valkey.command_line(
         "ACL", "SETUSER", "poor", "on", ">pw", "~gateway:*", "+mget"
     )
@@ -187,7 +198,7 @@ async def test_a_command_that_is_not_permitted_is_unavailable(own_valkey):
             await store.create(KEY, a_session(), NOW)
 
 
-async def test_the_documented_acl_user_can_do_all(own_valkey):
+async def test_the_documented_acl_user_can_do_all(own_valkey: Server) -> None:
     rules = documented_acl()
     own_valkey.command_line("ACL", "SETUSER", "gw", "on", ">p@ss", *rules)
     heard, listening = asyncio.Queue(), asyncio.Event()
@@ -202,7 +213,7 @@ async def test_the_documented_acl_user_can_do_all(own_valkey):
         await store.ping()
 
 
-async def test_a_key_of_another_type_is_no_session(valkey):
+async def test_a_key_of_another_type_is_no_session(valkey: Server) -> None:
     key = a_key("list")
     valkey.command_line("RPUSH", record_key(key), "x")
     valkey.command_line("SET", "gateway:identity:u_odd:sessions", "x")
@@ -213,7 +224,7 @@ async def test_a_key_of_another_type_is_no_session(valkey):
         assert await store.list_for("u_odd", NOW) == []
 
 
-async def test_a_spoiled_index_does_not_stop_sign_ins(valkey):
+async def test_a_spoiled_index_does_not_stop_sign_ins(valkey: Server) -> None:
     valkey.command_line("SET", "gateway:identity:u_ada:sessions", "x")
     async with opened(valkey.url) as store:
         await store.create(a_key("spoiled"), a_session(), NOW)
@@ -222,7 +233,7 @@ async def test_a_spoiled_index_does_not_stop_sign_ins(valkey):
         assert [key for key, _ in listed] == [a_key("spoiled")]
 
 
-async def test_an_index_that_lies_is_not_believed(valkey):
+async def test_an_index_that_lies_is_not_believed(valkey: Server) -> None:
     other, gone = a_key("other-identity"), a_key("gone")
     index = "gateway:identity:u_liar:sessions"
     async with opened(valkey.url) as store:
@@ -237,7 +248,7 @@ async def test_an_index_that_lies_is_not_believed(valkey):
         assert (await store.load(other)).active
 
 
-async def test_corrupt_bytes_are_told_once_per_key(valkey):
+async def test_corrupt_bytes_are_told_once_per_key(valkey: Server) -> None:
     told = []
     valkey.command_line("SET", record_key(a_key("bad")), "{")
     async with opened(
@@ -251,7 +262,9 @@ async def test_corrupt_bytes_are_told_once_per_key(valkey):
     assert told == [(a_key("bad"), "not JSON")]
 
 
-async def test_one_turn_of_the_loop_is_one_round_trip_and_one_key_each(valkey):
+async def test_one_turn_of_the_loop_is_one_round_trip_and_one_key_each(
+    valkey: Server,
+) -> None:
     async with opened(valkey.url) as store:
         await store.load(KEY)
         valkey.command_line("CONFIG", "RESETSTAT")
@@ -263,7 +276,7 @@ async def test_one_turn_of_the_loop_is_one_round_trip_and_one_key_each(valkey):
         assert "keyspace_misses:10" in valkey.command_line("INFO", "stats").decode()
 
 
-async def test_many_keys_are_asked_in_bounded_batches(valkey):
+async def test_many_keys_are_asked_in_bounded_batches(valkey: Server) -> None:
     async with opened(valkey.url) as store:
         await store.load(KEY)
         valkey.command_line("CONFIG", "RESETSTAT")
@@ -274,7 +287,9 @@ async def test_many_keys_are_asked_in_bounded_batches(valkey):
         assert "cmdstat_mget:calls=2," in stats
 
 
-async def test_redis_is_asked_each_time_and_same_bytes_are_parsed_once(valkey):
+async def test_redis_is_asked_each_time_and_same_bytes_are_parsed_once(
+    valkey: Server,
+) -> None:
     key = a_key("parsed-once")
     async with opened(valkey.url) as store:
         await store.create(key, a_session(), NOW)
@@ -286,7 +301,9 @@ async def test_redis_is_asked_each_time_and_same_bytes_are_parsed_once(valkey):
         assert await store.load(key) is None
 
 
-async def test_what_is_remembered_is_bounded(valkey, monkeypatch):
+async def test_what_is_remembered_is_bounded(
+    valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(redis_module, "PARSED_RECORDS", 10)
     monkeypatch.setattr(redis_module, "CORRUPT_KEYS", 5)
     async with opened(valkey.url) as store:
@@ -302,7 +319,9 @@ async def test_what_is_remembered_is_bounded(valkey, monkeypatch):
         assert large not in store._parsed
 
 
-async def test_cancelled_requests_never_give_another_ones_answer(valkey):
+async def test_cancelled_requests_never_give_another_ones_answer(
+    valkey: Server,
+) -> None:
     """Askers that give up at any moment leave the others their own answers."""
     keys = [a_key(f"c{number}") for number in range(30)]
     chance = random.Random(7)
@@ -332,7 +351,9 @@ async def test_cancelled_requests_never_give_another_ones_answer(valkey):
         assert store._lookups._waiting == 0
 
 
-async def test_a_cancelled_write_leaves_no_answer_for_the_next(own_valkey):
+async def test_a_cancelled_write_leaves_no_answer_for_the_next(
+    own_valkey: Server,
+) -> None:
     async with opened(own_valkey.url) as store:
         own_valkey.command_line("SET", "a", "1")
         own_valkey.command_line("SET", "b", "2")
@@ -346,7 +367,7 @@ async def test_a_cancelled_write_leaves_no_answer_for_the_next(own_valkey):
             assert await store._client.get("b") == b"2"
 
 
-async def test_a_record_is_kept_a_day_longer_than_its_session(valkey):
+async def test_a_record_is_kept_a_day_longer_than_its_session(valkey: Server) -> None:
     key = a_key("ttl")
     async with opened(valkey.url) as store:
         await store.create(key, a_session(id="s-ttl"), NOW)
@@ -367,7 +388,9 @@ async def test_a_record_is_kept_a_day_longer_than_its_session(valkey):
     assert 2 * DAY - 5 <= ended <= 2 * DAY
 
 
-async def test_a_write_that_keeps_the_end_keeps_the_time_to_live(valkey):
+async def test_a_write_that_keeps_the_end_keeps_the_time_to_live(
+    valkey: Server,
+) -> None:
     key = a_key("keepttl")
     async with opened(valkey.url) as store:
         await store.create(key, a_session(), NOW)
@@ -378,7 +401,9 @@ async def test_a_write_that_keeps_the_end_keeps_the_time_to_live(valkey):
         assert 90 <= valkey.command_line("TTL", record_key(key)) <= 100
 
 
-async def test_an_index_forgets_what_ended_long_ago_and_then_itself(valkey):
+async def test_an_index_forgets_what_ended_long_ago_and_then_itself(
+    valkey: Server,
+) -> None:
     index = "gateway:identity:u_prune:sessions"
     valkey.command_line("DEL", index)
     async with opened(valkey.url) as store:
@@ -396,7 +421,9 @@ async def test_an_index_forgets_what_ended_long_ago_and_then_itself(valkey):
         assert 2 * DAY - 5 <= valkey.command_line("TTL", index) <= 2 * DAY
 
 
-async def test_watching_survives_a_restart_and_says_that_it_was_deaf(own_valkey):
+async def test_watching_survives_a_restart_and_says_that_it_was_deaf(
+    own_valkey: Server,
+) -> None:
     listening, heard = asyncio.Queue(), asyncio.Queue()
     async with opened(own_valkey.tcp_url) as store:
         store.watch(
@@ -413,7 +440,9 @@ async def test_watching_survives_a_restart_and_says_that_it_was_deaf(own_valkey)
         assert await asyncio.wait_for(heard.get(), PATIENCE) == (KEY, "revoked")
 
 
-async def test_watching_ends_of_another_process_and_ignoring_nonsense(valkey):
+async def test_watching_ends_of_another_process_and_ignoring_nonsense(
+    valkey: Server,
+) -> None:
     listening, heard = asyncio.Event(), asyncio.Queue()
     async with opened(valkey.url) as one, opened(valkey.url) as two:
         one.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
@@ -429,8 +458,8 @@ async def test_watching_ends_of_another_process_and_ignoring_nonsense(valkey):
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary])
 async def test_a_server_without_memory_still_ends_a_session_for_everybody(
-    tmp_path, binary
-):
+    tmp_path: Path, binary: Callable[..., object]
+) -> None:
     with valkey_server(tmp_path, binary=binary()) as server:
         async with opened(server.url) as store, opened(server.url) as other:
             await store.create(KEY, a_session(), NOW)
@@ -444,7 +473,7 @@ async def test_a_server_without_memory_still_ends_a_session_for_everybody(
                 await store.create(a_key("new"), a_session(id="new"), NOW)
 
 
-async def test_a_closed_store_is_unavailable(valkey):
+async def test_a_closed_store_is_unavailable(valkey: Server) -> None:
     async with opened(valkey.url) as store:
         waiting = store.load(KEY)
         await store.close()
@@ -463,7 +492,9 @@ def fill_memory(server: Server) -> None:
     server.command_line("CONFIG", "SET", "maxmemory", "1")
 
 
-async def test_a_sign_out_while_redis_is_out_of_memory_is_a_deletion(own_valkey):
+async def test_a_sign_out_while_redis_is_out_of_memory_is_a_deletion(
+    own_valkey: Server,
+) -> None:
     async with opened(own_valkey.url) as store, opened(own_valkey.url) as other:
         await store.create(KEY, a_session(), NOW)
         fill_memory(own_valkey)
@@ -476,7 +507,9 @@ async def test_a_sign_out_while_redis_is_out_of_memory_is_a_deletion(own_valkey)
         assert own_valkey.command_line("EXISTS", record_key(KEY)) == 0
 
 
-async def test_a_sign_out_at_a_read_only_server_follows_when_it_can(own_valkey):
+async def test_a_sign_out_at_a_read_only_server_follows_when_it_can(
+    own_valkey: Server,
+) -> None:
     async with opened(own_valkey.tcp_url) as store, opened(own_valkey.url) as other:
         await store.create(KEY, a_session(), NOW)
         await other.load(KEY)
@@ -497,7 +530,9 @@ async def test_a_sign_out_at_a_read_only_server_follows_when_it_can(own_valkey):
         assert not here.active
 
 
-async def test_a_session_that_is_begun_twice_is_refused_the_second_time(own_valkey):
+async def test_a_session_that_is_begun_twice_is_refused_the_second_time(
+    own_valkey: Server,
+) -> None:
     async with opened(own_valkey.url) as store:
         await store.create(KEY, a_session(), NOW)
         with pytest.raises(ValueError, match="taken"):

@@ -3,14 +3,15 @@
 import asyncio
 import datetime as dt
 import ipaddress
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.name import Name
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, serialise
@@ -36,7 +37,9 @@ pytestmark = pytest.mark.walk
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[tuple[Server, Server]]:
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Server, Server]]:
     """Two nodes that share the slots."""
     tmp_path = tmp_path_factory.mktemp("cluster")
     with _cluster_node(tmp_path) as one, _cluster_node(tmp_path) as two:
@@ -50,7 +53,7 @@ def cluster(tmp_path_factory) -> Iterator[tuple[Server, Server]]:
         yield one, two
 
 
-def _cluster_node(folder: Path):
+def _cluster_node(folder: Path) -> AbstractContextManager[object]:
     port, bus = free_port(), str(free_port())
     options = ("--cluster-enabled", "yes", "--cluster-port", bus)
     return valkey_server(folder, *options, "--cluster-node-timeout", "30000", port=port)
@@ -61,7 +64,7 @@ def _knows_all(node: Server) -> bool:
     return "cluster_state:ok" in info and "cluster_slots_assigned:16384" in info
 
 
-async def _until(done) -> None:
+async def _until(done: Callable[..., object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             # Who makes another server the master has it hang up on its clients.
@@ -75,7 +78,9 @@ def cluster_url(*nodes: Server) -> str:
     return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
 
 
-async def test_a_cluster_serves_sessions_from_all_its_nodes(cluster):
+async def test_a_cluster_serves_sessions_from_all_its_nodes(
+    cluster: tuple[Server, Server],
+) -> None:
     async with opened(cluster_url(*cluster)) as store:
         listening, heard = asyncio.Event(), asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
@@ -100,7 +105,9 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(cluster):
         await store.ping()
 
 
-async def test_the_documented_acl_user_can_use_a_cluster(cluster):
+async def test_the_documented_acl_user_can_use_a_cluster(
+    cluster: tuple[Server, Server],
+) -> None:
     for node in cluster:
         node.command_line("ACL", "SETUSER", "gw", "on", ">pw", *documented_acl())
     url = cluster_url(*cluster).replace("://", "://gw:pw@")
@@ -113,7 +120,9 @@ async def test_the_documented_acl_user_can_use_a_cluster(cluster):
         assert await store.end(a_key("acl"), NOW) is not None
 
 
-async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluster):
+async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
+    cluster: tuple[Server, Server],
+) -> None:
     """As the documented user; a record and the notes on it lie on several nodes."""
     plain, also = external.documented_acl()
     ids = [f"{number:032x}" for number in range(20)]
@@ -147,7 +156,9 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(cluste
         assert said == {credentials[n].key for n in ended}
 
 
-async def test_odd_values_on_a_cluster_are_no_sessions(cluster):
+async def test_odd_values_on_a_cluster_are_no_sessions(
+    cluster: tuple[Server, Server],
+) -> None:
     async with opened(cluster_url(cluster[0])) as store:
         for number in range(6):
             await store._client.call("RPUSH", record_key(a_key(f"l{number}")), "x")
@@ -158,7 +169,9 @@ async def test_odd_values_on_a_cluster_are_no_sessions(cluster):
         assert all(isinstance(answer, Corrupt) for answer in broken)
 
 
-async def test_dead_connections_to_cluster_nodes_are_not_felt(cluster):
+async def test_dead_connections_to_cluster_nodes_are_not_felt(
+    cluster: tuple[Server, Server],
+) -> None:
     async with opened(cluster_url(*cluster)) as store:
         raw = serialise(a_session())
         for number in range(20):
@@ -173,7 +186,9 @@ async def test_dead_connections_to_cluster_nodes_are_not_felt(cluster):
         assert answers == [raw] * 20
 
 
-async def test_lost_nodes_leave_the_sessions_of_the_others(cluster):
+async def test_lost_nodes_leave_the_sessions_of_the_others(
+    cluster: tuple[Server, Server],
+) -> None:
     """First one that hangs, then one that is gone; last, as nothing follows it."""
     keys = [a_key(f"k{number}") for number in range(20)]
     for node in cluster:
@@ -195,14 +210,14 @@ async def test_lost_nodes_leave_the_sessions_of_the_others(cluster):
             assert (len(served), len(refused)) == (there, 20 - there)
 
 
-async def test_a_cluster_that_is_away_is_decided_at_once():
+async def test_a_cluster_that_is_away_is_decided_at_once() -> None:
     url = f"redis+cluster://127.0.0.1:{free_port()},127.0.0.1:{free_port()}"
     async with opened(url) as store:
         with pytest.raises(StoreUnavailable):
             await asyncio.wait_for(store.load(KEY), SOON)
 
 
-async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path):
+async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path: Path) -> None:
     """The master dies; sessions are served again as soon as Sentinel has chosen."""
     with (
         valkey_server(tmp_path, port=free_port()) as master,
@@ -251,7 +266,7 @@ async def _tried(store: RedisStore) -> Session | None:
         return None
 
 
-async def test_sentinel_without_such_a_master_is_unavailable(tmp_path):
+async def test_sentinel_without_such_a_master_is_unavailable(tmp_path: Path) -> None:
     with sentinel_server(tmp_path, "main", free_port()) as sentinel:
         async with opened(
             f"redis+sentinel://127.0.0.1:{sentinel.port}/other", timeout=2
@@ -261,11 +276,11 @@ async def test_sentinel_without_such_a_master_is_unavailable(tmp_path):
 
 
 @pytest.fixture
-def tls_folder(tmp_path) -> Path:
+def tls_folder(tmp_path: Path) -> Path:
     """An authority, a server certificate for 127.0.0.1 and one for a client."""
     start = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
 
-    def made(name: str, issuer, issuer_key, *, authority: bool):
+    def made(name: str, issuer: Name | None, issuer_key, *, authority: bool):
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         certificate = (
@@ -304,7 +319,9 @@ def tls_folder(tmp_path) -> Path:
 
 
 @pytest.mark.needs("redis-server")
-async def test_tls_is_verified_and_client_certificates_are_shown(tls_folder):
+async def test_tls_is_verified_and_client_certificates_are_shown(
+    tls_folder: Path,
+) -> None:
     port = free_port()
     options = (
         *("--tls-port", str(port), "--tls-auth-clients", "yes"),

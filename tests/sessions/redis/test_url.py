@@ -40,7 +40,7 @@ from gateway.sessions.redis.url import RedisAddress, RedisKind, parse_redis_url
         "redis://h/\u0661",
     ],
 )
-def test_a_url_that_cannot_be_meant_is_refused_without_repeating_it(url):
+def test_a_url_that_cannot_be_meant_is_refused_without_repeating_it(url: str) -> None:
     secret = url.replace("://", "://user:hunter2@")
 
     for each in (url, secret):
@@ -114,12 +114,14 @@ def test_a_url_that_cannot_be_meant_is_refused_without_repeating_it(url):
         ),
     ],
 )
-def test_each_kind_of_url_is_read_and_printed_without_secrets(url, address, printed):
+def test_each_kind_of_url_is_read_and_printed_without_secrets(
+    url: str, address: RedisAddress, printed: str
+) -> None:
     assert parse_redis_url(url) == address
     assert str(parse_redis_url(url)) == printed
 
 
-def test_no_password_prints():
+def test_no_password_prints() -> None:
     address = parse_redis_url(
         "redis+sentinel://u:hunter2@a/main?sentinel_password=hunter3"
     )
@@ -130,7 +132,7 @@ def test_no_password_prints():
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_read_or_refused(text: str) -> None:
     for prefix in ("", "redis://", "unix:", "redis+sentinel://"):
         with suppress(ValueError):
             parse_redis_url(prefix + text)
