@@ -49,7 +49,7 @@ LABEL org.opencontainers.image.title="auth-gateway" \
       org.opencontainers.image.description="A reverse-proxy authentication gateway: sessions checked against Redis on every request" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=builder /app/.venv /app/.venv
-# Mounted by whoever runs it; there is no default that would be right.
+# Mount a configuration here; there is no default.
 ENV GATEWAY_CONFIG=/etc/gateway/gateway.yaml
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \

@@ -1,5 +1,6 @@
 """The JSON Schema and the manual page of the configuration, made from the schema."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from typing import Any, Final, get_args, get_origin
@@ -68,9 +69,9 @@ def _page() -> Iterator[str]:
 def _section(path: str, model: type[BaseModel]) -> Iterator[str]:
     yield f"## `{path}`" if path else "## The file"
     yield ""
-    yield (model.__doc__ or "").strip()
+    yield inspect.cleandoc(model.__doc__ or "")
     yield ""
-    yield "| key | default | meaning |"
+    yield "| Key | Default | Meaning |"
     yield "| --- | --- | --- |"
     below: list[tuple[str, type[BaseModel]]] = []
     for name, field in model.model_fields.items():
@@ -139,19 +140,18 @@ _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
 _PREFACE: Final = """\
 # Configuration
 
-Made by `gateway schema --markdown` from the schema; `config/gateway.yaml` shows every
-key with a comment, and `gateway check` tells every mistake with file, line and column.
+This page is generated from the schema: `gateway schema --markdown`. `config/gateway.yaml` shows every
+key with a comment. `gateway check` reports every error with file, line and column.
 
-* **One file, YAML.** Text, decimal numbers, `true`, `false` and `null` mean what they
-  look like. What readers of YAML disagree about (`no`, `012`, `1:30`, dates) is an
-  error that says how to write it. Anchors, aliases, tags, merge keys and duplicate or
-  unknown keys are errors, too.
-* **Variables** in values: `${NAME}` is an error when it is not set, `${NAME:-default}`
-  takes the default when it is not set or empty, `${file:/run/secrets/name}` is the
-  text of a file without the newline at its end, `$$` is a dollar sign. They are
-  replaced after the YAML is parsed: a value cannot add structure. Unquoted, the result
-  may be a number or `true`; in quotes it stays text.
+* **One YAML file.** Values that YAML parsers read differently (`no`, `012`, `1:30`, dates)
+  are errors; the message shows how to write them. Anchors, aliases, tags, merge keys, and
+  duplicate or unknown keys are errors, too.
+* **Variables** in values: `${NAME}` is the environment variable, and an error if it is not
+  set; `${NAME:-default}` has a default for an unset or empty variable;
+  `${file:/run/secrets/name}` is the content of a file without the final newline; `$$` is a
+  dollar sign. Variables are replaced after the YAML is parsed, so a value cannot add
+  structure. Unquoted, the result may be a number or `true`; in quotes it is text.
 * **Durations** are `250ms`, `10s`, `15m`, `6h`, `7d`; **sizes** `32KiB`, `64MiB`,
   `10MB` or a number of bytes.
-* **Paths of files** that are not absolute start at the folder of the configuration.
+* **File paths** that are not absolute are relative to the folder of the configuration.
 """

@@ -121,37 +121,36 @@ def _format(value: Any) -> Any:
 
 
 class Tls(Model):
-    """A certificate that the gateway itself presents."""
+    """Server certificate of the gateway."""
 
     certificate: FilePath = Field(description="PEM file: certificate and chain.")
     key: FilePath = Field(description="PEM file: the private key.")
 
 
 class Limits(Model):
-    """What one request, and all of them together, may take."""
+    """Maximum sizes and counts."""
 
     header_bytes: Size = Field(
-        32 * KIB, description="Request line and headers; more is a 431."
+        32 * KIB, description="Size of request line and headers; above: 431."
     )
     body_bytes: Size = Field(
         64 * MIB,
-        description="Body of one request, streamed; more is a 413; 0: no limit.",
+        description="Size of a request body, which is streamed; above: 413. 0: no limit.",
     )
     connections: Many = Field(
         10_000,
-        description="Connections of clients at one time, per process; TLS handshakes "
-        "count.",
+        description="Concurrent client connections per process, TLS handshakes included.",
     )
     address_percent: Percent = Field(
         50,
-        description="Percent of the client connections, and of each upstream's "
-        "connections, that one client address may hold; less when they run short. "
-        "IPv6 addresses count by /64. `100`: no limit.",
+        description="Percentage of the client connections, and of each upstream's "
+        "connections, that one client address may hold; less when they run "
+        "short. IPv6 addresses count by /64. `100`: no limit.",
     )
     identity_percent: Percent = Field(
         25,
-        description="Percent of each upstream's connections that one identity may "
-        "hold; less when they run short. `100`: no limit.",
+        description="Percentage of each upstream's connections that one identity may hold; "
+        "less when they run short. `100`: no limit.",
     )
 
 
@@ -159,37 +158,42 @@ class ServerTimeouts(Model):
     """How long the gateway waits for clients."""
 
     request_headers: Duration = Field(
-        10.0, description="For the headers of a request to arrive."
+        10.0, description="Until the headers of a request have arrived."
     )
-    keepalive: Duration = Field(75.0, description="For the next request.")
+    keepalive: Duration = Field(
+        75.0, description="Until the next request on an open connection."
+    )
     drain: Duration = Field(
         30.0,
-        description="From the signal to stop to the exit; running requests get nine tenths of it.",
+        description="From the stop signal to the exit; requests in progress get nine tenths"
+        " of it.",
     )
 
 
 class Guessing(Model):
-    """How often one address may fail before it is answered 429.
+    """Limits for failed attempts by client address; above: 429.
 
     A valid session always passes. Addresses: IPv4, or IPv6 by /64. Per process.
     """
 
     failed_lookups: Many = Field(
         60,
-        description="Unknown or wrongly signed session cookies in one `window`; a "
-        "repeated one counts once.",
+        description="Unknown or wrongly signed session cookies in one `window`; a repeated "
+        "cookie counts once.",
     )
     failed_sign_ins: Many = Field(
-        30, description="POSTs to sign in that signed nobody in, in one `window`."
+        30, description="Failed sign-ins (POST requests) in one `window`."
     )
-    window: Duration = Field(60.0, description="Time in which used attempts come back.")
+    window: Duration = Field(
+        60.0, description="Time in which used attempts are restored."
+    )
     exempt: Networks = Field(
         (), description="Networks (CIDR) or addresses that are never limited."
     )
 
 
 class Server(Model):
-    """Where the gateway listens and what it takes."""
+    """Listeners, limits and timeouts of the gateway."""
 
     listen: Listeners = Field(
         ("127.0.0.1:8080",),
@@ -197,70 +201,72 @@ class Server(Model):
     )
     admin: Listen | None = Field(
         "127.0.0.1:9090",
-        description="Listener for health, metrics, the admin API; "
-        "never public. `null`: none.",
+        description="Listener for health checks, metrics and the admin API; do not expose "
+        "it publicly. `null`: none.",
     )
     public_url: Origin = Field(
         "http://localhost:8080",
-        description="What the browser calls us: cookies and absolute redirects.",
+        description="External URL, used for cookies and absolute redirects.",
     )
     trusted_proxies: Networks = Field(
         (),
-        description="Networks whose X-Forwarded-* and Forwarded headers are believed; "
-        "empty: nobody's.",
+        description="Networks allowed to set X-Forwarded-* and Forwarded headers; empty: "
+        "none.",
     )
     tls: Tls | None = Field(
-        None, description="`{certificate: server.pem, key: server.key}`."
+        None,
+        description="`{certificate: server.pem, key: server.key}`; `null`: no TLS.",
     )
     workers: Annotated[
         int | Literal["auto"],
         PlainValidator(_workers),
         _in_schema(anyOf=[{"type": "integer", "minimum": 1}, {"const": "auto"}]),
-    ] = Field(1, description="Processes that share the port; `auto`: one for each CPU.")
+    ] = Field(
+        1, description="Number of processes that share the ports; `auto`: one per CPU."
+    )
     admin_hosts: Annotated[
         tuple[Annotated[str, PlainValidator(fields.admin_host), _ANY_TEXT], ...],
         Field(max_length=100),
     ] = Field(
         (),
-        description="Host names that the admin listener answers to, `*.` for all below "
-        "one; IP addresses, `localhost`, names without a dot and the hosts of `admin` "
-        "and `public_url` always are.",
+        description="Host names that the admin listener accepts, `*.` for all below one; IP"
+        " addresses, `localhost`, names without a dot and the hosts of `admin` "
+        "and `public_url` are always accepted.",
     )
     admin_token: (
         Annotated[Secret, PlainValidator(values.admin_token), _ANY_TEXT] | None
     ) = Field(
         None,
-        description="Bearer token of the admin API, at least 16 characters; "
-        "`null`: the admin API is off.",
+        description="Bearer token of the admin API, at least 16 characters; `null`: the "
+        "admin API is disabled.",
     )
     guessing: Guessing | None = Field(
         Guessing(), description="Limits for failed attempts; `null`: none."
     )
     limits: Limits = Field(Limits(), description="Sizes and counts.")
-    timeouts: ServerTimeouts = Field(ServerTimeouts(), description="Patience.")
+    timeouts: ServerTimeouts = Field(ServerTimeouts(), description="Timeouts.")
 
 
 class Redis(Model):
-    """Where the sessions are."""
+    """The session store."""
 
     url: Annotated[Secret, PlainValidator(values.redis_url), _ANY_TEXT] = Field(
         Secret("redis://127.0.0.1:6379/0"),
         description="`embedded`, `redis://`, `rediss://`, `unix://`, "
-        "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`. It may hold "
-        "user and password, percent-encoded.",
+        "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`. May "
+        "contain user and password, percent-encoded.",
     )
     username: Text | None = Field(
-        None, description="User of Redis' ACL; default: that of the URL."
+        None, description="Redis ACL user; default: that of the URL."
     )
     password: Annotated[Secret, PlainValidator(values.password), _ANY_TEXT] | None = (
         Field(
             None,
-            description="Password of Redis, as it is: nothing is percent-encoded; "
-            "default: that of the URL.",
+            description="Redis password, not percent-encoded; default: that of the URL.",
         )
     )
     timeout: Duration = Field(
-        0.25, description="For one answer; after it a request that needs it is a 503."
+        0.25, description="For one response of Redis; above: 503."
     )
 
     @property
@@ -282,32 +288,37 @@ class SessionCookie(Model):
 
     name: CookieName = Field(
         "gateway_session",
-        description="Becomes `__Host-<name>` when it is secure and has no domain.",
+        description="Becomes `__Host-<name>` if the cookie is secure and has no domain.",
     )
     secure: Annotated[
         bool | Literal["auto"],
         PlainValidator(_secure),
         _in_schema(enum=[True, False, "auto"]),
-    ] = Field("auto", description="`auto`: when `server.public_url` is https.")
+    ] = Field(
+        "auto",
+        description="Whether the cookie has the Secure attribute; `auto`: if "
+        "`server.public_url` is https.",
+    )
     same_site: Literal["strict", "lax", "none"] = Field(
-        "lax", description="The SameSite attribute; `none` needs a secure cookie."
+        "lax", description="SameSite attribute; `none` requires a secure cookie."
     )
     domain: Annotated[str, PlainValidator(fields.domain), _ANY_TEXT] | None = Field(
         None,
-        description="Shares the cookie with the hosts below; `null`: our host only.",
+        description="Domain with whose hosts the cookie is shared; `null`: only the current"
+        " host.",
     )
     persistent: bool = Field(
-        True, description="Whether the cookie outlives the browser window."
+        True, description="Whether the cookie is kept when the browser closes."
     )
     value: Literal["plain", "percent", "base64"] | None = Field(
         None,
-        description="How an app writes the value; default: as its library does. Only "
-        "for a `format` other than `gateway`.",
+        description="Encoding of the cookie value; default: that of the library. Only for a"
+        " `format` other than `gateway`.",
     )
 
 
 class Sessions(Model):
-    """How long a session lasts, and how it is carried."""
+    """Lifetime and cookie of sessions."""
 
     format: Annotated[
         str,
@@ -315,51 +326,54 @@ class Sessions(Model):
         _in_schema(enum=["gateway", *FOREIGN_FORMATS]),
     ] = Field(
         "gateway",
-        description="Who writes the sessions: `gateway`, or a library in an app, whose "
+        description="What writes the sessions: `gateway`, or a library in an app, whose "
         "sessions are read (docs/session-formats.md): `better-auth`, "
         "`express-session`, `flask-session`, `django`, `starsessions`, "
-        "`aiohttp-session`, `authjs`, `lucia`; `json`: as `profile` says.",
+        "`aiohttp-session`, `authjs`, `lucia`; `json`: defined by `profile`.",
     )
     cookie: SessionCookie = Field(SessionCookie(), description="The session cookie.")
-    lifespan: Duration = Field(86400.0, description="From sign-in to the end.")
+    lifespan: Duration = Field(
+        86400.0, description="Lifetime per sign-in or extension."
+    )
     idle_timeout: Duration | None = Field(
-        None, description="A session that is not used for so long ends; `null`: never."
+        None, description="Time without use after which a session ends; `null`: none."
     )
     extend_within: Duration | None = Field(
         None,
-        description="A request in so long before the end extends the session by one "
-        "lifespan; `null`: never.",
+        description="A request within this time before the end extends the session by one "
+        "lifespan; `null`: no extension.",
     )
     max_per_identity: Many | None = Field(
         None,
-        description="Sessions of one identity; the oldest ends first. `null`: any.",
+        description="Maximum number of sessions per identity; the oldest ends first. "
+        "`null`: no limit.",
     )
     secrets: (
         tuple[Annotated[Secret, PlainValidator(values.secret), _ANY_TEXT], ...] | None
     ) = Field(
         None,
-        description="Other formats: what the app signs its cookie with, in the order "
-        "of its library.",
+        description="Other formats: secrets with which the app signs its cookie, in the "
+        "order of its library.",
     )
     key_prefix: Annotated[str, PlainValidator(values.prefix), _ANY_TEXT] | None = Field(
         None,
-        description="Other formats: what stands before the id in the keys; default: "
-        "the library's.",
+        description="Other formats: prefix of the Redis keys, before the ID; default: that "
+        "of the library.",
     )
     profile: dict[str, Any] | None = Field(
         None,
-        description="Other formats: what the app does otherwise than its library; all "
-        "of it for `json`.",
+        description="Other formats: differences between the app and the defaults of its "
+        "library; for `json`, the whole format.",
     )
     allow_pickle: bool | None = Field(
         None,
-        description="`django` and `flask-session`: reads pickled records, without "
-        "running what they hold.",
+        description="`django` and `flask-session`: read pickled records, without executing "
+        "them.",
     )
     remember_ended: Duration = Field(
         31 * 86400.0,
-        description="Other formats: for how long the gateway remembers, at the least, "
-        "what it ended. Not shorter than the app's longest session.",
+        description="Other formats: minimum time for which the gateway remembers ended "
+        "sessions. Not shorter than the app's longest session.",
     )
 
     @property
@@ -369,43 +383,44 @@ class Sessions(Model):
 
 
 class SignIn(Model):
-    """Where browsers are sent."""
+    """Redirect targets for browsers."""
 
     url: Link = Field(
-        "/auth/login", description="A browser without a session goes here."
+        "/auth/login", description="Redirect target for browsers without a session."
     )
     return_to: CookieName = Field(
-        "return_to", description="Query parameter that carries the way back."
+        "return_to", description="Query parameter with the return address."
     )
     home: Link | None = Field(
-        "/", description="auth-redirect sends who is signed in here."
+        "/", description="Redirect target for signed-in users on auth-redirect routes."
     )
     no_tenant: Link | None = Field(
         None,
-        description="A route that needs a tenant sends who has none here; "
-        "`null`: a 403.",
+        description="Redirect target for users without a tenant on routes that require one;"
+        " `null`: 403.",
     )
     step_up: Link = Field(
         default_factory=lambda known: known.get("url", "/auth/login"),
-        description="`authenticated_within` sends an old sign-in here; "
+        description="Redirect target if a sign-in is older than `authenticated_within`; "
         "default: `sign_in.url`.",
     )
     allowed_return_urls: tuple[Origin, ...] = Field(
         (),
-        description="Other origins that the way back may name; ours always may.",
+        description="Other origins allowed as return addresses; the gateway's own origin "
+        "always is.",
     )
 
 
 class Roles(Model):
-    """What roles mean."""
+    """Meaning of roles."""
 
     admin: tuple[Text, ...] = Field(
-        ("admin",), description="Roles of a session that `admin-only` lets in."
+        ("admin",), description="Roles that `admin-only` routes allow."
     )
 
 
 class Tenants(Model):
-    """How a request names its tenant; membership is always checked."""
+    """How a request selects its tenant; membership is always checked."""
 
     resolve: Annotated[
         tuple[
@@ -432,23 +447,23 @@ class Tenants(Model):
         Field(min_length=1),
     ] = Field(
         (TenantSource(source="session"),),
-        description='A list of `session`, `{host: "{tenant}.example.com"}`, '
-        '`{path: "/t/{tenant}/**"}`, `{header: X-Tenant}`. The first that names one '
-        "wins; two that disagree are refused.",
+        description='A list of `session`, `{host: "{tenant}.example.com"}`, `{path: '
+        '"/t/{tenant}/**"}`, `{header: X-Tenant}`. The first source with a '
+        "tenant is used; a request with two different tenants is rejected.",
     )
 
 
 class Profile(Model):
-    """What a minted token says, and to whom."""
+    """Audience, header and claims of a token."""
 
     audience: Text = Field(description="The `aud` claim.")
     header: HeaderName | None = Field(
         None,
-        description='Header towards the upstream; `Authorization` is sent as "Bearer '
+        description='Request header for the token; `Authorization` is sent as "Bearer '
         '<jwt>".',
     )
     cookie: CookieName | None = Field(
-        None, description="Cookie that also hands the token to the browser, HttpOnly."
+        None, description="Cookie that also sends the token to the browser, HttpOnly."
     )
     claims: Annotated[
         dict[str, Any],
@@ -456,59 +471,63 @@ class Profile(Model):
         _in_schema(type="object", additionalProperties=True),
     ] = Field(
         {},
-        description="Further claims: plain values, lists, or text with placeholders "
-        "such as `{tenant.id}`.",
+        description="Custom claims: literals, lists, or text with placeholders such as "
+        "`{tenant.id}`.",
     )
 
 
 class Tokens(Model):
-    """Signed, short-lived proofs for upstreams and databases."""
+    """Signed, short-lived tokens for upstreams and databases."""
 
     issuer: Text | None = Field(
         None, description="The `iss` claim; default: `server.public_url`."
     )
     algorithm: Literal["ES256", "EdDSA", "RS256", "HS256"] = Field(
-        "ES256", description="How tokens are signed."
+        "ES256", description="Signature algorithm."
     )
     keys: Annotated[str, PlainValidator(values.keys_place), _ANY_TEXT] = Field(
         "embedded",
-        description="Folder of PEM files made by `gateway keys new`; `embedded`: made "
-        "at start, for trying out.",
+        description="Folder of PEM files created by `gateway keys new`; `embedded`: created"
+        " at startup, for evaluation.",
     )
-    lifetime: Duration = Field(60.0, description="How long a token is good for.")
+    lifetime: Duration = Field(60.0, description="Lifetime of a token.")
     profiles: dict[Name, Profile] = Field({}, description="Token profiles by name.")
 
 
 class UpstreamTimeouts(Model):
     """How long the gateway waits for an upstream."""
 
-    connect: Duration = Field(2.0, description="For a connection.")
-    response_headers: Duration = Field(60.0, description="For an answer to begin.")
-    idle: Duration = Field(300.0, description="Between two pieces of an answer.")
+    connect: Duration = Field(2.0, description="Until a connection is established.")
+    response_headers: Duration = Field(
+        60.0, description="Until the response head arrives."
+    )
+    idle: Duration = Field(300.0, description="Between two parts of a response.")
     request_body: Duration = Field(
         default_factory=lambda known: min(30.0, known.get("idle", 30.0)),
-        description="Between two pieces of a request's body, and before `body_rate` "
-        "counts; then a 408. Default: 30s, or `idle` if that is less.",
+        description="Between two parts of a request body, and before `body_rate` applies; "
+        "above: 408. Default: 30s, or `idle` if that is less.",
     )
     lifetime: Duration = Field(
         300.0,
-        description="Longest life of a kept connection; then the next request makes a "
-        "new one. Running requests and WebSockets are not cut off.",
+        description="Maximum age of an idle connection for reuse. Requests in progress and "
+        "WebSockets are not interrupted.",
     )
 
 
 class UpstreamTls(Model):
-    """How an https upstream is verified, and how we prove who we are."""
+    """Verification of an https upstream, and the client certificate."""
 
     ca: FilePath | None = Field(
-        None, description="PEM file of authorities; default: the system's."
+        None,
+        description="PEM file of certificate authorities; default: those of the system.",
     )
     certificate: FilePath | None = Field(
-        None, description="PEM file of our client certificate."
+        None, description="PEM file of the client certificate."
     )
     key: FilePath | None = Field(None, description="PEM file of its key.")
     server_name: Text | None = Field(
-        None, description="Name to ask for and to verify; default: the URL's host."
+        None,
+        description="Server name for SNI and verification; default: the host of the URL.",
     )
 
 
@@ -517,42 +536,44 @@ class Upstream(Model):
 
     url: UpstreamUrls = Field(
         description="`http://host:port`, `https://host:port`, `unix:/path`, or a list: "
-        "balanced, with passive health checks.",
+        "load-balanced, with passive health checks.",
     )
-    token: Name | None = Field(None, description="Token profile that it receives.")
+    token: Name | None = Field(None, description="Token profile for its requests.")
     session_cookie: Literal["strip", "forward"] = Field(
-        "strip", description="Whether it sees the session cookie."
+        "strip", description="Whether the session cookie is forwarded."
     )
     may_sign_in: bool = Field(
-        False, description="Whether its X-Gateway-Sign-In and -Out answers are obeyed."
+        False,
+        description="Whether its X-Gateway-Sign-In and X-Gateway-Sign-Out response headers "
+        "are applied.",
     )
     preserve_host: bool = Field(
-        True, description="Whether it sees the Host that the browser sent."
+        True, description="Whether the browser's Host header is forwarded."
     )
     strip_prefix: (
         Annotated[str, PlainValidator(patterns.strip_prefix), _ANY_TEXT] | None
-    ) = Field(None, description="Path prefix to take away, such as `/api`.")
+    ) = Field(None, description="Path prefix to remove, such as `/api`.")
     strip_headers: tuple[StrippedHeader, ...] = Field(
         (),
-        description="Client headers that it does not receive, in any spelling; `X-Corp-*`: "
-        "all that begin with it. Identity and forwarding headers are always removed.",
+        description="Client headers to remove, in any spelling; `X-Corp-*`: all with this "
+        "prefix. Identity and forwarding headers are always removed.",
     )
     max_connections: Many | None = Field(
         None,
-        description="Connections to it at one time, per process, WebSockets included; "
-        "`null`: as many as `server.limits.connections`.",
+        description="Concurrent connections per process, WebSockets included; `null`: same "
+        "as `server.limits.connections`.",
     )
     body_rate: Size = Field(
         500,
-        description="Bytes a second that the body of a request must bring on average, "
-        "after the first `timeouts.request_body`; `0`: any.",
+        description="Minimum average rate of a request body in bytes per second, after the "
+        "first `timeouts.request_body`; `0`: none.",
     )
-    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Patience.")
-    tls: UpstreamTls | None = Field(None, description="For https URLs.")
+    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Timeouts.")
+    tls: UpstreamTls | None = Field(None, description="TLS settings for https URLs.")
 
 
 class RouteMatch(Model):
-    """Which requests a route is for."""
+    """Requests that a route matches."""
 
     path: PathPattern = Field(
         description="Literal segments, `{one}` segment, and a last `/**` for this and "
@@ -579,23 +600,25 @@ class RouteMatch(Model):
 
 
 class Require(Model):
-    """What narrows a rule."""
+    """Additional requirements of a route."""
 
-    roles: tuple[Text, ...] = Field((), description="One of these session roles.")
+    roles: tuple[Text, ...] = Field(
+        (), description="One of these roles in the session."
+    )
     tenant: bool = Field(False, description="An active tenant.")
     tenant_roles: tuple[Text, ...] = Field(
         (), description="One of these roles in the active tenant."
     )
     authenticated_within: Duration | None = Field(
-        None, description="A sign-in not longer ago than this."
+        None, description="Maximum age of the sign-in."
     )
     aal: Literal["aal1", "aal2", "aal3"] | None = Field(
-        None, description="At least this authenticator assurance level."
+        None, description="Minimum authenticator assurance level."
     )
     networks: Networks = Field(
         (),
-        description="Networks (CIDR) or addresses, one of which the client is in. "
-        "Narrows every rule, `public` as well.",
+        description="Networks (CIDR) or addresses, one of which contains the client. "
+        "Applies to every rule, including `public`.",
     )
 
 
@@ -614,23 +637,23 @@ def _forbidden(value: Any) -> str:
 
 
 class RouteConfig(Model):
-    """One route. The most specific wins, whatever the order in the file."""
+    """One route. The most specific one applies; order in the file does not affect matching."""
 
     id: Name | None = Field(
-        None, description="Name in logs and metrics; default: made from the match."
+        None, description="Name in logs and metrics; default: derived from `match`."
     )
     match: Annotated[
         RouteMatch,
         BeforeValidator(_match, json_schema_input_type=RouteMatch | str),
     ] = Field(description="A path, or `{path, host, methods}`.")
     rule: Literal["public", "protected", "admin-only", "auth-redirect"] = Field(
-        description="`public`: anyone. `protected`: a valid session. `admin-only`: a "
-        "session with a role of `roles.admin`. `auth-redirect`: only who is not "
-        "signed in.",
+        description="`public`: all requests. `protected`: a valid session. `admin-only`: a "
+        "session with a role of `roles.admin`. `auth-redirect`: only "
+        "unauthenticated requests.",
     )
-    require: Require = Field(Require(), description="What narrows the rule.")
+    require: Require = Field(Require(), description="Additional requirements.")
     session: Literal["validate", "ignore"] = Field(
-        "validate", description="`ignore`: no look-up at all; only with `public`."
+        "validate", description="`ignore`: no session look-up; only with `public`."
     )
     unauthenticated: Literal["auto", "redirect", "status"] = Field(
         "auto",
@@ -638,26 +661,29 @@ class RouteConfig(Model):
         "`auto`: a redirect for browsers.",
     )
     preflight: Literal["check", "pass"] = Field(
-        "check", description="`pass` lets the upstream answer a CORS preflight."
+        "check", description="`pass`: CORS preflights are forwarded unauthenticated."
     )
     forbidden: Annotated[
         str, PlainValidator(_forbidden), _in_schema(type=["string", "integer"])
-    ] = Field("403", description="Who may not: `403`, `404`, or a path to go to.")
+    ] = Field(
+        "403",
+        description="Response if access is denied: `403`, `404`, or a path to redirect to.",
+    )
     cross_site: Literal["allow", "refuse"] = Field(
-        "allow", description="Unsafe methods from another site."
+        "allow", description="Unsafe methods from other sites: `allow` or `refuse`."
     )
     path_allows: tuple[
         Annotated[str, PlainValidator(fields.escape), _in_schema(enum=list(OPT_IN))],
         ...,
     ] = Field(
         (),
-        description="Ambiguous spellings that the upstream is known to leave alone.",
+        description="Ambiguous encodings that the upstream does not decode.",
     )
     upstream: Name = Field(description="Name of the upstream.")
 
 
 class Dns(Model):
-    """How the names of upstreams and of Redis are looked up (docs/upstreams.md)."""
+    """DNS look-ups for upstreams and Redis (docs/upstreams.md)."""
 
     servers: Annotated[
         tuple[Annotated[str, PlainValidator(values.dns_server), _ANY_TEXT], ...],
@@ -675,32 +701,33 @@ class Dns(Model):
         "`/etc/resolv.conf`.",
     )
     timeout: Duration = Field(
-        5.0, description="For one look-up, with all its servers and search domains."
+        5.0, description="For one look-up, including all servers and search domains."
     )
     max_ttl: Duration = Field(
         30.0,
-        description="Addresses are kept for their TTL, at least 1 s and at most this.",
+        description="Addresses are cached for their TTL, at least 1 s and at most this.",
     )
     stale: Duration = Field(
         3600.0,
-        description="How long old addresses are used while look-ups hang or fail.",
+        description="Time for which expired addresses are used while look-ups hang or fail.",
     )
 
 
 class Log(Model):
-    """What is written to standard output, one JSON object per line."""
+    """Log output: one JSON object per line, on standard output."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least that is written."
+        "info", description="Minimum level."
     )
-    access: bool = Field(True, description="Whether each request is a line.")
+    access: bool = Field(True, description="Whether each request is logged.")
 
 
 class PagesConfig(Model):
-    """The pages that the gateway writes itself."""
+    """Pages generated by the gateway."""
 
     folder: FilePath | None = Field(
-        None, description="Folder of templates that replace ours; `null`: ours."
+        None,
+        description="Folder of templates that replace built-in ones; `null`: none.",
     )
 
 
@@ -708,16 +735,14 @@ class Config(Model):
     """The whole configuration."""
 
     version: Annotated[Literal[1], PlainValidator(_version), _in_schema(const=1)] = (
-        Field(description="The version of this language: 1.")
+        Field(description="Version of the configuration format: 1.")
     )
-    server: Server = Field(Server(), description="Listeners, limits and patience.")
+    server: Server = Field(Server(), description="Listeners, limits and timeouts.")
     redis: Redis = Field(Redis(), description="The session store.")
     sessions: Sessions = Field(Sessions(), description="Sessions and their cookie.")
-    sign_in: SignIn = Field(
-        default_factory=SignIn, description="Where browsers are sent."
-    )
-    roles: Roles = Field(Roles(), description="What roles mean.")
-    tenants: Tenants = Field(Tenants(), description="How a request names its tenant.")
+    sign_in: SignIn = Field(default_factory=SignIn, description="Redirect targets.")
+    roles: Roles = Field(Roles(), description="Meaning of roles.")
+    tenants: Tenants = Field(Tenants(), description="How a request selects its tenant.")
     tokens: Tokens = Field(Tokens(), description="Tokens for upstreams.")
     identity_headers: Annotated[
         str | dict[str, str],
@@ -730,18 +755,20 @@ class Config(Model):
         ),
     ] = Field(
         "gateway",
-        description="What upstreams are told: a preset, or a mapping of header names "
-        'to text such as `"{identity.traits.email}"`.',
+        description="Headers sent to upstreams: a preset, or a mapping of header names to "
+        'text such as `"{identity.traits.email}"`.',
     )
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)] = Field(
         description="The apps, by name."
     )
     routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)] = Field(
-        description="The routes; their order means nothing."
+        description="The routes; order does not affect matching."
     )
     dns: Dns = Field(Dns(), description="Look-ups of host names.")
-    log: Log = Field(Log(), description="What is written down.")
-    pages: PagesConfig = Field(PagesConfig(), description="Pages of the gateway.")
+    log: Log = Field(Log(), description="Log output.")
+    pages: PagesConfig = Field(
+        PagesConfig(), description="Pages generated by the gateway."
+    )
 
     @property
     def cookie_is_secure(self) -> bool:
