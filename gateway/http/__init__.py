@@ -1,11 +1,11 @@
-"""What a request says, in one spelling, and what may be believed of it.
+"""Parses and validates the head of a request. Pure.
 
-target      the request-target, canonical or refused
-host        the Host field, canonical or refused
-headers     which fields are ours to set, and how a name is folded
-forwarded   who the client is, behind proxies we trust
+target      the request target in canonical form
+host        the Host field in canonical form
+headers     reserved header names, and the normal form of a name
+forwarded   the address of the client, as trusted proxies report it
 websocket   the opening handshake
-head        all of it: `read_head` makes a RequestHead or a BadRequest
-navigation  is a person looking at this, does it come from another site
-return_to   where a browser may be sent back to
+head        `read_head` returns a RequestHead or a BadRequest
+navigation  page navigation, cross-site and cross-origin requests
+return_to   validation of the addresses that a browser may be redirected to
 """

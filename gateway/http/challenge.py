@@ -1,15 +1,15 @@
-"""The one builder of WWW-Authenticate."""
+"""The only builder of WWW-Authenticate."""
 
 
 def session_challenge(realm: str, *, error: str | None = None) -> tuple[str, str]:
-    """Return the header field of a 401 that asks for a session cookie.
+    """Return the WWW-Authenticate field of a 401.
 
     RFC 9110, section 15.5.2: a 401 MUST name a way to authenticate. `Session` is
     no registered scheme: a browser must not open its password dialogue for it.
 
     Args:
-        realm: the public host; whatever a quoted-string cannot hold is left out.
-        error: RFC 9470, section 3: why the session at hand does not suffice.
+        realm: the public host; characters that a quoted-string cannot hold are removed.
+        error: why the session does not suffice (RFC 9470, section 3).
     """
     value = f"Session realm={quoted_string(realm)}"
     if error is not None:

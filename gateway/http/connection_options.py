@@ -1,4 +1,4 @@
-"""What concerns this connection only: its options, its end, another protocol."""
+"""Fields that apply to one connection: Connection, Upgrade and Expect."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,12 +13,12 @@ from gateway.reasons import Reason
 
 @lru_cache(maxsize=256)
 def connection_options(value: str) -> frozenset[str]:
-    """Give the options of a Connection field (RFC 9110, section 7.6.1)."""
+    """Return the options of a Connection field (RFC 9110, section 7.6.1), in lower case."""
     return frozenset(option.strip(" \t") for option in value.lower().split(","))
 
 
 def drop_named(fields: list[Field], options: frozenset[str]) -> list[Field]:
-    """Drop the fields that Connection names; they were meant for us alone."""
+    """Return the fields that Connection does not list; listed ones are hop-by-hop."""
     if options <= _PLAIN_OPTIONS:
         return fields
     return [f for f in fields if f[0].decode("ascii").lower() not in options]
@@ -27,11 +27,12 @@ def drop_named(fields: list[Field], options: frozenset[str]) -> list[Field]:
 def read_upgrade(
     fields: Fields, options: frozenset[str], *, plain_get: bool
 ) -> WebSocketOffer | BadRequest | None:
-    """Read what an HTTP/1.1 request wants to become.
+    """Return the WebSocket handshake of an HTTP/1.1 request, if it is one.
 
-    Without "upgrade" among the options the Upgrade field says nothing. Only
-    WebSocket is spoken; asked for with anything but a GET without a body
-    (`plain_get`) it is ignored, as RFC 9110, section 7.8, lets us.
+    Returns:
+        None without "upgrade" among the Connection options. An upgrade to WebSocket
+        that is not a GET without a body (`plain_get`) is ignored as well (RFC 9110,
+        section 7.8). BadRequest for an invalid handshake, and for another protocol.
     """
     wanted = fields.values.get("upgrade")
     if wanted is None or "upgrade" not in options:
@@ -46,7 +47,7 @@ def read_upgrade(
 
 
 def read_expectation(values: Mapping[str, str]) -> bool | BadRequest:
-    """Tell whether an HTTP/1.1 client waits for a 100 before it sends its body."""
+    """Return whether an HTTP/1.1 client waits for `100 Continue`; BadRequest otherwise."""
     expected = values.get("expect")
     if expected is None:
         return False

@@ -1,4 +1,4 @@
-"""One pass over the header fields: which may go on, which say something to us."""
+"""Classify header fields in one pass: what is forwarded and what the gateway reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ from gateway.reasons import Reason
 
 @dataclass(slots=True, kw_only=True)
 class Fields:
-    """The fields of one request, sorted.
+    """The fields of one request, classified.
 
-    `kept` may be forwarded. `values` holds, by lower-case name, the fields that we
-    read; what came several times is joined by ", " (RFC 9110, section 5.3) and
-    named in `repeated`. `cookies` are the Cookie values as they came.
+    kept      fields that may be forwarded
+    values    the fields that the gateway reads, by lower-case name; the values of a
+              repeated field are joined by ", " (RFC 9110, section 5.3)
+    repeated  names that occurred more than once
+    cookies   the Cookie values as received
     """
 
     kept: list[Field]
@@ -33,7 +35,7 @@ class Fields:
 
 
 def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
-    """Sort the fields, or refuse names that are no tokens and unclean values."""
+    """Classify the fields; BadRequest for an invalid name or value."""
     kept: list[Field] = []
     values: dict[str, str] = {}
     repeated: set[str] = set()
@@ -106,7 +108,7 @@ _KINDS: Final[dict[bytes, _Kind]] = {}
 
 
 def _learn(name: bytes) -> _Kind | None:
-    """Sort a name not met before. Only exact spellings are read, all are dropped."""
+    """Classify a new name. Only the exact name is read; every variant of it is dropped."""
     if not is_token(name):
         return None
     lower = name.lower().decode("ascii")

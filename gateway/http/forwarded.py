@@ -1,7 +1,7 @@
-"""Who the client is: the peer, or whom a proxy that we trust names.
+"""The address of the client: the peer, or the address that a trusted proxy reports.
 
-Nothing is believed of a peer that is not in a configured network; no private
-range is trusted by itself.
+Forwarding fields are ignored unless the peer is in a configured network. No private
+range is trusted by default.
 """
 
 import re
@@ -27,18 +27,18 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAddress:
-    """The client as far as we know it.
+    """The address of the client, with the origin that it used.
 
-    `client` is an address, or "" behind a unix socket. `chain` is what our
-    X-Forwarded-For may say: the client and the trusted hops after it, the peer
-    last. The others are None where no trusted proxy said them.
+    client  an address, or "" behind a Unix socket
+    chain   the value of X-Forwarded-For: the client and the trusted hops, the peer last
+    scheme, authority, port  None unless a trusted proxy reported them
     """
 
     client: str
     chain: str
     known: bool = True
-    """False where a trusted proxy forwarded the request without an address of the
-    client that can be read. `client` is then the address of that proxy."""
+    """False if a trusted proxy forwarded the request without a valid address of the
+    client. `client` is then the address of that proxy."""
     scheme: str | None = None
     authority: Authority | None = None
     port: int | None = None
@@ -46,7 +46,7 @@ class ClientAddress:
 
 @lru_cache(maxsize=4096)
 def direct_client_address(peer: str) -> ClientAddress:
-    """Take the peer for the client."""
+    """Return the peer as the client."""
     address = parse_address(peer)
     client = peer if address is None else str(address)
     return ClientAddress(client=client, chain=client)
@@ -58,11 +58,17 @@ def read_client_address(  # noqa: C901 - one field after another, each may be re
     repeated: Iterable[str],
     trusted: Sequence[Network],
 ) -> ClientAddress | BadRequest:
-    """Read what a trusted peer says of the client.
+    """Return the client that a trusted peer reports.
 
-    `values` maps lower-case field names to their joined values. X-Forwarded-For
-    goes before Forwarded (RFC 7239). A single-valued field that is repeated or
-    malformed is refused: the proxy and we would disagree about the client.
+    X-Forwarded-For has precedence over Forwarded (RFC 7239). A single-valued field
+    that is repeated or malformed is a BadRequest: the proxy and the gateway would
+    disagree about the client.
+
+    Args:
+        peer: the address of the connection.
+        values: field values by lower-case name.
+        repeated: names of fields that occurred more than once.
+        trusted: networks of trusted proxies.
     """
     if not _SINGLE.isdisjoint(repeated):
         return _bad("a forwarding header is repeated")
@@ -78,7 +84,7 @@ def read_client_address(  # noqa: C901 - one field after another, each may be re
     else:
         hops = []
     trail, known = _walk(peer, hops, trusted)
-    # The element that names the client was written by the proxy that saw it.
+    # The element with the client's address was written by the proxy that accepted it.
     there = elements[-max(1, len(trail) - 1)] if elements else {}
     scheme = authority = port = None
     if (text := values.get("x-forwarded-proto", there.get("proto"))) is not None:
@@ -96,7 +102,7 @@ def read_client_address(  # noqa: C901 - one field after another, each may be re
     return ClientAddress(
         client=trail[0],
         chain=", ".join(filter(None, trail)),
-        # Forwarded, and not for the proxy itself, by a proxy that named no client.
+        # False for a request that was forwarded without the address of its client.
         known=known and (bool(hops) or _FORWARDS.isdisjoint(values)),
         scheme=scheme,
         authority=authority,
@@ -106,7 +112,7 @@ def read_client_address(  # noqa: C901 - one field after another, each may be re
 
 @lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address | None:
-    """Read an IP address; an IPv4 address mapped into IPv6 is the IPv4 address."""
+    """Return an IP address, None if invalid; an IPv4-mapped IPv6 address as IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -117,7 +123,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
-    """Tell whether an address is in one of the networks."""
+    """Return whether an address is in one of the networks."""
     return address is not None and any(address in network for network in trusted)
 
 
@@ -126,9 +132,9 @@ _SINGLE: Final = frozenset(
 )
 # A request with one of these was forwarded: it is not one of the proxy's own.
 _FORWARDS: Final = _SINGLE | {"x-forwarded-for", "forwarded"}
-# Some proxies name the WebSocket schemes here.
+# Some proxies send the WebSocket schemes here.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-# Longer chains than any deployment has; what is further left is never read.
+# Longer than the chain of any deployment; hops further left are ignored.
 _MAX_HOPS: Final = 32
 
 _NODE: Final = re.compile(
@@ -152,10 +158,10 @@ def _node(text: str) -> Address | None:
 def _walk(
     peer: str, hops: Sequence[Address | None], trusted: Sequence[Network]
 ) -> tuple[list[str], bool]:
-    """Go left from the peer for as long as each hop is trusted; client first.
+    """Return the hops from the peer to the left while each is trusted; client first.
 
-    Where a hop cannot be read, who came before is unknown, and the proxy that
-    named it is as far as we know: the second value is then False.
+    The second value is False if a hop is invalid: the client is then unknown, and
+    the first hop is the proxy that reported it.
     """
     trail = [direct_client_address(peer).client]
     known = True

@@ -1,4 +1,4 @@
-"""How long the body of a request is (RFC 9112, section 6.3), if one can tell."""
+"""Return the body length of a request (RFC 9112, section 6.3), or reject ambiguous framing."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,7 @@ from gateway.reasons import Reason
 
 @value
 class Framing:
-    """`length` is None where it is not known: `chunked`, or no body at all."""
+    """`length` in bytes; None if the body is chunked, or if there is none."""
 
     length: int | None
     chunked: bool
@@ -22,7 +22,7 @@ class Framing:
 
 
 def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | BadRequest:
-    """Read the framing fields; `is_http11` is HTTP/1.1. Whatever is odd is refused."""
+    """Return the framing; BadRequest if it is ambiguous or malformed."""
     length = values.get("content-length")
     coding = values.get("transfer-encoding")
     if coding is not None:
@@ -35,7 +35,7 @@ def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | Bad
         return _CHUNKED
     if length is None:
         return _BODILESS
-    # A repeated length was joined by a comma, and so is not digits.
+    # Repeated lengths were joined by a comma, so they are not digits.
     if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
         return _bad("Content-Length is not one number")
     return Framing(length=int(length), chunked=False)
@@ -43,7 +43,7 @@ def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | Bad
 
 _CHUNKED: Final = Framing(length=None, chunked=True)
 _BODILESS: Final = Framing(length=None, chunked=False)
-# Beyond every disk, and below every parser's overflow.
+# More bytes than any disk has, and below the overflow of any parser.
 _DIGITS: Final = 18
 
 

@@ -1,7 +1,7 @@
-"""The head of a request, read once: `read_head` makes a RequestHead or refuses.
+"""The head of a request: `read_head` returns a RequestHead or a BadRequest.
 
-Everything after this works on the one spelling made here. What could be read in
-two ways, by us and by an upstream, is a BadRequest.
+All later steps use the canonical form made here. A head that an upstream could
+interpret differently is a BadRequest.
 """
 
 import re
@@ -38,13 +38,13 @@ __all__ = ["BadRequest", "HeadRules", "RequestHead", "WebSocketOffer", "read_hea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadRules:
-    """Whom to believe: peers in these networks, and those of a unix socket."""
+    """Trusted proxies: peers in these networks, and those of a Unix socket."""
 
     trusted_proxies: tuple[Network, ...] = ()
     trust_unix: bool = False
 
     def trusts(self, peer: str) -> bool:
-        """Tell whether this peer may speak for a client. "" is a unix socket."""
+        """Return whether the forwarding fields of a peer are trusted. "" is a Unix socket."""
         if not peer:
             return self.trust_unix
         return bool(self.trusted_proxies) and is_trusted(
@@ -54,21 +54,21 @@ class HeadRules:
 
 @value
 class RequestHead:
-    """What a request says, in one spelling.
+    """The head of a request in canonical form.
 
     host              lower case, no port, no root dot
     authority         host, with the port if the client named one
-    port              the one that the client used to reach us
-    client            its address; "" behind a unix socket that names nobody
-    client_known      False where `client` is only the proxy that does not name it
-    forwarded_for     what our X-Forwarded-For says; may be ""
-    headers           the client's end-to-end fields that may go on; the names that
-                      carry an identity are not yet removed
-    cookies           the Cookie values as received; they are judged in any case
-    cookie_hop        Connection names Cookie: it is judged, and not sent on
-    preflight_method  the method that a CORS preflight asks for
+    port              the port that the client connected to
+    client            address of the client; "" behind a Unix socket that reports none
+    client_known      False if `client` is a proxy that did not report its client
+    forwarded_for     the value of X-Forwarded-For; may be ""
+    headers           the client's end-to-end fields that may be forwarded; identity
+                      fields are not yet removed
+    cookies           the Cookie values as received; always evaluated
+    cookie_hop        Connection lists Cookie: it is evaluated, but not forwarded
+    preflight_method  the method that a CORS preflight requests
     content_length    None: chunked if `chunked`, else there is no body
-    traceparent       ours, to be sent on
+    traceparent       the gateway's, for the upstream
     """
 
     request_id: str
@@ -110,7 +110,7 @@ class RequestHead:
         return self.chunked or bool(self.content_length)
 
 
-def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
+def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     *,
     method: str,
     raw_target: str,
@@ -122,10 +122,18 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
     request_id: str,
     span_id: str,
 ) -> RequestHead | BadRequest:
-    """Read a request head; `request_id` and `span_id` are fresh random hex.
+    """Return the validated head of a request, or a BadRequest.
 
-    `peer` is the address of the other end of the connection, "" for a unix
-    socket; `tls` tells whether the connection itself is encrypted.
+    Args:
+        method: the method as received.
+        raw_target: the request target as received.
+        version: major and minor version of HTTP.
+        raw_headers: the header fields as received.
+        peer: address of the other end of the connection; "" for a Unix socket.
+        tls: whether the connection itself is encrypted.
+        rules: the trusted proxies.
+        request_id: random hex, replaced by that of a trusted proxy.
+        span_id: random hex.
     """
     is_http11 = version == (1, 1)
     if not is_http11 and version != (1, 0):
@@ -139,7 +147,7 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
     if isinstance(fields, BadRequest):
         return fields
     values = fields.values
-    # Hosts that came several times are joined by a comma, which no host has.
+    # Repeated Host fields were joined by a comma, which no host contains.
     authority = parse_authority(values.get("host", ""))
     if authority is None:
         return _bad(400, Reason.BAD_HOST, "there must be one Host, and no more")
@@ -190,8 +198,8 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
         host=authority.host,
         authority=authority.text,
         scheme=scheme,
-        # Who names no port used the default one, whatever a port mapping in front
-        # of us made of it.
+        # Without a port the client used the default one, whatever a port mapping in
+        # front of the gateway made of it.
         port=client_address.port or authority.port or DEFAULT_PORTS[scheme],
         client=client_address.client,
         client_known=client_address.known,
@@ -222,7 +230,7 @@ def read_head(  # noqa: C901, PLR0912 - one gate after another, each may refuse
 _KNOWN_METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 )
-# TRACE would echo what we add; CONNECT asks for a tunnel to anywhere.
+# TRACE would echo the fields that are added; CONNECT requests a tunnel to anywhere.
 _REFUSED_METHODS: Final = frozenset(("TRACE", "CONNECT"))
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}").fullmatch

@@ -1,7 +1,8 @@
-"""Header names and values: what is ours to set, and what may be on the wire.
+"""Header names and values: which names are reserved, and which values are valid.
 
-A name is judged folded, because applications fold: CGI and WSGI make "-" and
-"_" one, PHP adds ".", and some make one of all that is not a letter or digit.
+Names are compared in normal form, because applications normalize them: CGI and WSGI
+map "-" and "_" to one character, PHP adds ".", and some map every character that is
+not a letter or a digit.
 """
 
 import re
@@ -25,17 +26,17 @@ HOP_BY_HOP: Final = frozenset(
     )
 )
 
-# Read by us, and set by us: host, framing, cookies, expectations.
+# The gateway reads these and writes them itself.
 OURS: Final = frozenset((b"content-length", b"cookie", b"expect", b"host"))
 
 
 def normalize_name(name: bytes) -> bytes:
-    """Give the one name that all spellings of a header name share."""
+    """Return the normal form of a header name: lower case, one separator."""
     return name.translate(_NORMAL_FORM)
 
 
 def is_reserved(name: bytes) -> bool:
-    """Tell whether no client may send this header on, in whatever spelling."""
+    """Return whether this header, in any spelling, is never forwarded from a client."""
     normalized = normalize_name(name)
     return (
         normalized in HOP_BY_HOP or normalized in OURS or is_forwarding_name(normalized)
@@ -43,15 +44,15 @@ def is_reserved(name: bytes) -> bool:
 
 
 def is_token(text: bytes) -> bool:
-    """Tell whether this is a token (RFC 9110, section 5.6.2): a header name."""
+    """Return whether this is a token (RFC 9110, section 5.6.2), as header names are."""
     return _TOKEN(text) is not None
 
 
 def is_clean_value(value: bytes) -> bool:
-    """Tell whether a field value may be passed on.
+    """Return whether a field value may be forwarded.
 
-    No controls but HTAB (RFC 9110, section 5.5); bytes beyond ASCII must be
-    UTF-8, so that no decoder on the way drops or replaces one.
+    HTAB is the only control allowed (RFC 9110, section 5.5). Bytes beyond ASCII must
+    be UTF-8, so that no decoder behind the gateway drops or replaces one.
     """
     if len(value.translate(None, CONTROLS)) != len(value):
         return False
@@ -59,11 +60,10 @@ def is_clean_value(value: bytes) -> bool:
 
 
 def encode_value(value: str) -> bytes:
-    """Spell a value as a field value, readable back by percent-decoding.
+    """Return a text as a field value; percent-decoding restores it.
 
-    Printable ASCII stays as it is, but for "%". That, all controls, spaces at
-    either end and the UTF-8 bytes of everything else are percent-encoded
-    (RFC 3986, section 2.1), so no value can end a line.
+    Controls, "%", leading and trailing spaces and the UTF-8 bytes of non-ASCII
+    characters are percent-encoded (RFC 3986, section 2.1), so no value can end a line.
     """
     if value.isascii() and value.isprintable() and "%" not in value:
         plain = value.encode()
@@ -81,10 +81,10 @@ def encode_value(value: str) -> bytes:
 
 
 class HeaderFilter:
-    """Removes the identity families, and what an upstream's configuration adds.
+    """Removes identity headers, and the names and prefixes of a configuration.
 
-    `names` and `prefixes` are removed in every spelling. A memo answers for names
-    seen before, so an ordinary request costs one look-up per field.
+    Every spelling of a name is removed. Results are memoized by name, so an ordinary
+    request costs one dictionary look-up per field.
     """
 
     __slots__ = ("_known", "_normalized", "_prefixes")
@@ -97,7 +97,7 @@ class HeaderFilter:
         self._known: dict[bytes, bool] = {}
 
     def strip(self, headers: Sequence[Field]) -> list[Field]:
-        """Give the headers that are none of ours, in their order."""
+        """Return the headers that are not removed, in their order."""
         known = self._known
         kept = []
         for field in headers:
@@ -123,7 +123,7 @@ class HeaderFilter:
         return ours
 
 
-# Clients choose names: what is remembered of them is bounded in number and size.
+# Clients choose names, so the memo is bounded in number and size.
 MEMO_NAMES: Final = 2048
 MEMO_NAME_BYTES: Final = 64
 

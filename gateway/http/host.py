@@ -1,4 +1,4 @@
-"""The Host field in its one spelling (RFC 9110, section 7.2)."""
+"""The Host field in canonical form (RFC 9110, section 7.2)."""
 
 import re
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ MAX_PORT: Final = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """A host and, where it was named, a port.
+    """A host and, if given, a port.
 
     `host` is lower case, without port and root dot; an IPv6 address keeps its
-    brackets. `text` is both, as a Host field says it.
+    brackets. `text` is `host[:port]`.
     """
 
     host: str
@@ -25,10 +25,10 @@ class Authority:
 
 @lru_cache(maxsize=1024)
 def parse_authority(raw: str) -> Authority | None:
-    """Read `uri-host [":" port]`; None for whatever else a Host may hold.
+    """Parse `uri-host [":" port]`; return None if it is not valid.
 
-    Userinfo, lists, slashes, escapes, empty names and ports beyond 65535 are not
-    hosts. "a.b." is "a.b": the root dot names the same host.
+    Userinfo, lists, slashes, escapes, empty names and ports beyond 65535 are invalid.
+    The root dot is removed: "a.b." is "a.b".
     """
     # U+212A lower-cases to an ASCII "k".
     found = _AUTHORITY(raw.lower()) if raw.isascii() else None

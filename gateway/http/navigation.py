@@ -1,4 +1,4 @@
-"""What kind of request this is: a person at a browser, or another site's doing."""
+"""Classify requests of browsers: page navigation, cross-site, cross-origin."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def is_navigation(head: RequestHead) -> bool:
-    """Tell whether a person waits for a page, so that a redirect makes sense.
+    """Return whether the request is a page navigation, which may be redirected.
 
-    A browser says so (Fetch Metadata); where it says nothing, whoever accepts
-    text/html and is no script is taken for one.
+    Fetch Metadata decides where it is present. Otherwise a request is a navigation if
+    it accepts text/html and has no X-Requested-With.
     """
     if head.websocket is not None or head.requested_with is not None:
         return False
@@ -25,11 +25,11 @@ def is_navigation(head: RequestHead) -> bool:
 
 
 def is_cross_site(head: RequestHead, public_origin: str) -> bool:
-    """Tell whether another site made a browser send this unsafe request.
+    """Return whether this is an unsafe request that another site made.
 
-    Sec-Fetch-Site is asked first, then Origin, which may be `public_origin` or
-    that of the host asked for. A WebSocket counts as unsafe: no preflight guards
-    it. Who sends neither field is no browser of today.
+    Sec-Fetch-Site has precedence over Origin, which must be `public_origin` or the
+    origin of the requested host. A WebSocket handshake counts as unsafe, since it has
+    no preflight. Every current browser sends one of the two fields.
     """
     if head.method in SAFE_METHODS and head.websocket is None:
         return False
@@ -42,7 +42,7 @@ def is_cross_site(head: RequestHead, public_origin: str) -> bool:
     scheme, _, rest = origin.partition("://")
     if scheme not in DEFAULT_PORTS:
         return True
-    # The scheme that we see may be that of a hop behind TLS: hosts are compared.
+    # Behind a proxy that ends TLS the scheme may differ, so only hosts are compared.
     authority = parse_authority(rest)
     default = DEFAULT_PORTS[scheme]
     return authority is None or (authority.host, authority.port or default) not in (
@@ -52,10 +52,10 @@ def is_cross_site(head: RequestHead, public_origin: str) -> bool:
 
 
 def is_cross_origin(head: RequestHead, public_origin: str) -> bool:
-    """Tell whether a page of another origin made a browser send this request.
+    """Return whether a page of another origin made this unsafe request.
 
-    Stricter than `is_cross_site`: a sibling, "blog.example.com" beside
-    "app.example.com", is another origin, and may be in other hands.
+    Stricter than `is_cross_site`: a sibling host of the same site, such as
+    "blog.example.com" for "app.example.com", may be under other control.
     """
     return head.sec_fetch_site == "same-site" or is_cross_site(head, public_origin)
 
@@ -77,5 +77,5 @@ def _accepts_html(accept: str) -> bool:
 
 
 def _is_zero(parameter: str) -> bool:
-    # RFC 9110, section 12.4.2: a weight of nought means "not acceptable".
+    # RFC 9110, section 12.4.2: a weight of zero means "not acceptable".
     return parameter.startswith("q=") and not parameter[2:].strip("0.")

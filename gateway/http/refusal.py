@@ -1,4 +1,4 @@
-"""A request that is not taken."""
+"""A request that is rejected before it is matched."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,10 @@ from gateway.reasons import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadRequest:
-    """A refused request head. `detail` says what is wrong and quotes nothing.
+    """A rejected request head.
 
-    `headers` belong on the reply: a 426 says which version would do.
+    detail   what is wrong; never quotes the request
+    headers  fields for the response, such as the supported version in a 426
     """
 
     status: int

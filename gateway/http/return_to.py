@@ -1,4 +1,4 @@
-"""Where a browser may be sent back to. One judge for every redirect parameter."""
+"""Validates every address that a parameter asks to redirect to."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from gateway.reasons import Reason
 def safe_return_to(
     value: str, *, public_origin: str, allowed: Sequence[str]
 ) -> str | None:
-    """Give the canonical spelling of a safe address to return to, else None.
+    """Return the canonical form of a safe address; None if it is not safe.
 
-    Safe is a path of our own ("/a?b"), a URL of `public_origin`, or one that an
-    entry of `allowed` covers: same scheme, host and port, and its path or below.
+    Safe are a path ("/a?b"), a URL of `public_origin`, and a URL with the scheme, host
+    and port of an entry of `allowed` at or below its path.
     """
     if len(value) > _LONGEST:
         return None
@@ -36,7 +36,7 @@ def safe_return_to(
 def login_location(
     sign_in_url: str, param: str, target_raw: str, reason: Reason
 ) -> str:
-    """Give the sign-in address that leads back to `target_raw`, and says why."""
+    """Return the sign-in URL with the address to return to and the reason."""
     address, mark, fragment = sign_in_url.partition("#")
     joint = "&" if "?" in address else "?"
     way_back = quote(target_raw, safe="/")
@@ -50,14 +50,14 @@ class _Address:
     target: Target
 
 
-# As long as any request line that we take.
+# The length of a request target that every server accepts.
 _LONGEST: Final = 8192
 _URL: Final = re.compile(r"([A-Za-z]{4,5})://([^/?#]+)([/?].*)?").fullmatch
-# What a careless reader may take for the start of an authority, and the shapes
-# that turn into it: "//", "/ /", "/../", with either slash.
+# What a lenient parser may take for the start of an authority, and what
+# normalizes to it: "//", "/ /", "/../", with either slash.
 _SLASHES: Final = re.compile(rb"[/\\](?:[\s\x0b]*|\.{1,2})[/\\]").search
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search
-# "/https:evil.example" is a path to us, and an address to who drops the slash.
+# "/https:evil.example" is a path here, and a URL for a parser that drops the slash.
 _SCHEME: Final = re.compile(
     rb"/(?:blob|data|file|ftp|https?|javascript|vbscript|wss?):", re.IGNORECASE
 ).match
@@ -70,8 +70,8 @@ def _safe_path(raw: str) -> Target | None:
     decoded = unquote_to_bytes(target.path)
     if b"\\" in decoded or _CONTROL(decoded) or _SLASHES(decoded) or _SCHEME(decoded):
         return None
-    # The query is the page's own business, but for an address written out in it: the
-    # page may be the next that redirects. Percent-encoded, as data is, it passes.
+    # The query may contain a percent-encoded address, as data. A literal one is
+    # rejected: the page may be the next to redirect to it.
     query = (target.query or "").encode()
     if b"\\" in query or _SLASHES(query):
         return None

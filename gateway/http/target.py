@@ -1,9 +1,8 @@
-"""The request-target in its one spelling.
+"""The request target in canonical form.
 
-What the routes match is byte for byte what the upstream gets. A target that two
-readers might take for two resources is refused, never repaired: of everything
-that RFC 3986, section 6.2.2, calls equivalent, only escapes of unreserved
-characters are decoded, and hex digits upper-cased, once.
+The routes match byte for byte what the upstream receives. An ambiguous target is
+rejected, never repaired. Of the equivalences of RFC 3986, section 6.2.2, only two are
+applied, once: escapes of unreserved characters are decoded, hex digits upper-cased.
 """
 
 import re
@@ -15,16 +14,16 @@ from gateway.http.value import value
 from gateway.reasons import Reason
 
 OPT_IN: Final = ("%2F", "%5C", "%25", "%23", "%3F", "%3B", ";")
-"""Spellings that upstreams read differently; a route may allow them by name."""
+"""Characters and escapes that upstreams interpret differently; a route may allow them."""
 
 
 @value
 class Target:
-    """A canonical target; only `parse_target` and `strip_prefix` make one.
+    """A canonical target; only `parse_target` and `strip_prefix` create one.
 
-    `path` starts with "/"; `query` is what followed "?", as received. `escapes`
-    are the spellings of OPT_IN that the path contains: whoever forwards the
-    target must have checked them against what the route allows.
+    path     starts with "/"
+    query    as received, without "?"; None if there is none
+    escapes  members of OPT_IN in the path, to be checked against `path_allows`
     """
 
     path: str
@@ -33,20 +32,20 @@ class Target:
 
     @property
     def raw(self) -> str:
-        """The target as it is sent on."""
+        """The target as it is forwarded."""
         return self.path if self.query is None else f"{self.path}?{self.query}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadTarget:
-    """A refused target. `detail` says what is wrong and quotes nothing."""
+    """A rejected target. `detail` is what is wrong; it never quotes the target."""
 
     reason: Reason
     detail: str
 
 
 def parse_target(raw: str) -> Target | BadTarget:
-    """Read a request-target in origin-form (RFC 9112, section 3.2.1)."""
+    """Parse a request target in origin-form (RFC 9112, section 3.2.1)."""
     plain = _PLAIN(raw)
     if plain is not None and raw[:1] == "/":
         path, query = plain.groups()
@@ -55,10 +54,9 @@ def parse_target(raw: str) -> Target | BadTarget:
 
 
 def strip_prefix(target: Target, prefix: str) -> Target | BadTarget:
-    """Take a prefix of whole segments away, and check what is left again.
+    """Return the target without a prefix of whole segments, validated again.
 
-    "/api" of "/api/x" leaves "/x", of "/api" leaves "/"; of "/apix", which does
-    not have that prefix, it leaves everything.
+    Without "/api", "/api/x" is "/x" and "/api" is "/"; "/apix" is unchanged.
     """
     wanted = prefix.strip("/")
     if not wanted:
@@ -74,10 +72,10 @@ def strip_prefix(target: Target, prefix: str) -> Target | BadTarget:
 
 
 def segment_key(text: str) -> str:
-    """Decode a canonical path or segment once, as most applications do.
+    """Return a canonical path or segment decoded once, as most applications do.
 
-    Routes compare this, so that "/%40me" is judged as "/@me". Text that is not
-    UTF-8, which no Target holds, is compared as it is spelled.
+    Routes compare this, so "/%40me" matches as "/@me". Text that is not UTF-8, which
+    no Target contains, is returned unchanged.
     """
     try:
         return unquote_to_bytes(text).decode()
@@ -93,7 +91,7 @@ _AMBIGUOUS: Final = frozenset(rb"/\%#?;")
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 
 # Segments of unreserved characters that do not start with a dot, then a query of
-# printable ASCII without "#": all that most requests are.
+# printable ASCII without "#": the form of most requests.
 _PLAIN: Final = re.compile(
     r"((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*+)*+/?+)(?:\?([!\"$-~]*+))?+"
 ).fullmatch
@@ -101,7 +99,7 @@ _PRINTABLE: Final = re.compile(r"[!-~]+").fullmatch
 _SEPARATOR: Final = re.compile(rb"[/\\]")
 _TAIL: Final = re.compile(rb"[;?#]")
 _DOTS: Final = frozenset((b".", b".."))
-# Deeper nesting than this is nobody's honest spelling, and costs a decoding each.
+# No legitimate client encodes more often; each layer costs a decoding.
 _LAYERS: Final = 5
 
 
@@ -160,7 +158,7 @@ def _is_utf8(path: str) -> bool:
 
 
 def _has_dot_segment(path: str) -> bool:
-    """Look for "." and ".." however an upstream may decode or split the path."""
+    """Return whether an upstream could find "." or ".." in the path after decoding."""
     layer = path.encode()
     for _ in range(_LAYERS):
         for segment in _SEPARATOR.split(layer):

@@ -15,10 +15,9 @@ VERSION: Final = "13"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSocketOffer:
-    """A handshake that may be passed on.
+    """A valid handshake.
 
-    The tunnel carries bytes, so protocols and extensions are agreed between the
-    two ends; they are here, and among the headers, as the client sent them.
+    Client and upstream negotiate protocols and extensions; both are kept as sent.
     """
 
     key: bytes
@@ -29,7 +28,7 @@ class WebSocketOffer:
 def read_offer(
     values: Mapping[str, str], repeated: AbstractSet[str]
 ) -> WebSocketOffer | BadRequest:
-    """Check the handshake of a request that upgrades to "websocket"."""
+    """Return the handshake of a WebSocket upgrade, or a BadRequest."""
     if not repeated.isdisjoint(("sec-websocket-key", "sec-websocket-version")):
         return _bad("a handshake field is repeated")
     version = values.get("sec-websocket-version")
