@@ -137,7 +137,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     """
     is_http11 = version == (1, 1)
     if not is_http11 and version != (1, 0):
-        return _bad(505, Reason.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken")
+        return _bad(505, Reason.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are supported")
     if method not in _KNOWN_METHODS and (refused := _check_method(method)):
         return refused
     target = parse_target(raw_target)

@@ -38,7 +38,7 @@ def read_offer(
         return BadRequest(
             status=426,
             reason=Reason.BAD_UPGRADE,
-            detail="only version 13 of the WebSocket protocol is spoken here",
+            detail="only version 13 of the WebSocket protocol is supported",
             # RFC 6455, section 4.2.2; RFC 9110, section 15.5.22.
             headers=(("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket")),
         )

@@ -1,5 +1,5 @@
-"""I/O with the applications behind the gateway: pools, exchanges, tunnels.
+"""The upstream client: connection pools, exchanges and WebSocket tunnels.
 
-This is the only home of the upstream client. `Upstream.send` is one request and
-its answer, `Upstream.open_tunnel` one WebSocket.
+`Upstream.send` sends one request and returns its response; `Upstream.open_tunnel`
+opens one WebSocket.
 """

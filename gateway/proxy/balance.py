@@ -1,4 +1,4 @@
-"""Which target of an upstream is next, by what is in use and what is ejected. Pure."""
+"""Load balancing: the healthy target with the fewest connections in use. Pure."""
 
 from collections.abc import Sequence
 
@@ -8,20 +8,20 @@ from gateway.proxy.upstream_connection import Connection
 
 
 class Backend(Health):
-    """One target, what is open to it, and how it has been doing."""
+    """One target: its address, its connections and its health."""
 
     __slots__ = ("address", "hosts", "idle", "in_use")
 
     def __init__(self, address: TargetAddress) -> None:
         super().__init__()
         self.address = address
-        self.hosts: tuple[str, ...] = ()  # what its name was resolved to
-        self.idle: list[Connection] = []  # the one used last is taken first
+        self.hosts: tuple[str, ...] = ()  # addresses of its name
+        self.idle: list[Connection] = []  # last in, first out
         self.in_use = 0
 
 
 class Balance:
-    """The order in which targets are asked."""
+    """Chooses the target of the next request."""
 
     __slots__ = ("_backends", "_next")
 
@@ -32,12 +32,13 @@ class Balance:
     def choose(
         self, tried: Sequence[Backend], now: float, *, safe: bool = True
     ) -> Backend:
-        """Return the healthy target with the least in use, that was not tried yet.
+        """Return a target that was not tried yet: healthy, with the fewest in use.
 
-        A target that was ejected is offered to one request when its time is over; if
-        it takes connections but fails the requests, to a `safe` one (RFC 9110 section
-        9.2.1). When none is healthy it is one that takes connections, or the one that
-        has been down longest; when all that are healthy were tried, one that was tried.
+        An ejected target is probed by one request when its pause has passed. If it
+        accepts connections but fails requests, the probe is a `safe` one (RFC 9110
+        section 9.2.1). Without a healthy target, prefer one that accepts connections,
+        then the one whose pause ends first. If every healthy target was tried, return
+        the last of them again.
         """
         backends = self._backends
         if len(backends) == 1:
@@ -68,10 +69,10 @@ class Balance:
         return backend
 
     def may_eject(self, backend: Backend, cause: Cause) -> bool:
-        """Return whether the others can do without this target.
+        """Return whether this target may be ejected.
 
-        One target always stays. Errors (5xx) may be those of the requests, or of what
-        all targets share: they take out half of the targets at most.
+        One target always stays. Server errors (5xx) may come from the requests or from
+        a shared dependency, so they eject at most half of the targets.
         """
         others = [each for each in self._backends if each is not backend]
         if not any(not each.ejected for each in others):

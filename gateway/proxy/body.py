@@ -1,24 +1,24 @@
-"""The body of a request, as the sender of it needs it."""
+"""The body of a request, as `Upload` reads it."""
 
 from typing import Protocol
 
 
 class RequestBody(Protocol):
-    """Bytes on their way from a client to an upstream."""
+    """A request body that is read piece by piece."""
 
     @property
     def chunked(self) -> bool:
-        """Tell whether the head says `Transfer-Encoding: chunked`."""
+        """Whether the head has `Transfer-Encoding: chunked`."""
 
     async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end; raise when the client failed."""
+        """Return the next bytes, b"" at the end; raise if the client failed."""
 
 
 class BodyLengthError(ValueError):
-    """A body was not as long as its head said: the caller's mistake."""
+    """The body does not match its Content-Length: an error of the caller."""
 
 
 def declared_length(head: bytes) -> int:
-    """Return the Content-Length of a request head that we wrote ourselves."""
+    """Return the Content-Length of an outbound request head; 0 if there is none."""
     _, found, rest = head.lower().partition(b"\r\ncontent-length:")
     return int(rest.partition(b"\r\n")[0]) if found else 0

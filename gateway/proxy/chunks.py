@@ -1,4 +1,4 @@
-"""A chunked body, taken apart by llhttp (strict), and known to the byte at its end."""
+"""Decodes a chunked body with llhttp (strict); its end is known to the byte."""
 
 from typing import Final
 
@@ -8,18 +8,18 @@ from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.head import HEAD_END, MAX_HEAD_BYTES
 
 _BEFORE: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-"""What llhttp has to have read before it takes chunks."""
+"""The head that llhttp must parse before it accepts chunks."""
 _SUSPICIOUS_END: Final = b"\n" + HEAD_END
 _MAX_STALLED: Final = MAX_HEAD_BYTES
-"""Bytes of chunk extensions and trailers without any content."""
+"""Bytes of chunk extensions and trailers allowed without content."""
 
 
 class ChunkedDecoder:
-    """One chunked body.
+    """Decoder of one chunked body.
 
-    ended  the last chunk and its trailers are over; trailers are dropped
-    clean  and nothing came after them
-    error  why there will be no end
+    ended  the last chunk and its trailers were read; trailers are discarded
+    clean  no bytes followed them
+    error  why the body is invalid
     """
 
     __slots__ = (
@@ -45,19 +45,18 @@ class ChunkedDecoder:
         self._next_message_begun = False  # another message has begun
 
     def read(self, data: bytes) -> bytes:
-        """Give the content in these bytes; `ended` and `error` tell of the rest."""
+        """Return the content in these bytes; set `ended`, `clean` and `error`."""
         size = len(_SUSPICIOUS_END)
         self._tail = data[-size:] if len(data) >= size else (self._tail + data)[-size:]
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
-            self.error = InvalidUpstreamResponse(f"the answer is not HTTP: {error}")
+            self.error = InvalidUpstreamResponse(f"the response is not HTTP: {error}")
             self.error.__cause__ = error
         pieces, self._pieces = self._pieces, []
         self._stalled = 0 if pieces else self._stalled + len(data)
         if self.ended:
-            # The parser skips empty lines before a next message; here they are bytes
-            # after the end, like any other.
+            # llhttp skips empty lines before the next message; here they are excess bytes.
             tail = self._tail
             whole = tail.endswith(HEAD_END) and tail != _SUSPICIOUS_END
             self.clean = whole and not self._next_message_begun and self.error is None
@@ -67,17 +66,17 @@ class ChunkedDecoder:
             )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    # What llhttp tells
+    # Callbacks of llhttp
 
     def on_message_begin(self) -> None:
-        """Hear that bytes came after the end."""
+        """Record that bytes follow the end."""
         self._next_message_begun = True
 
     def on_body(self, data: bytes) -> None:
-        """Take content out of a chunk; not that of a next message."""
+        """Collect content; content of a further message is ignored."""
         if not self.ended:
             self._pieces.append(data)
 
     def on_message_complete(self) -> None:
-        """Hear that the last chunk is over."""
+        """Record the end of the body."""
         self.ended = True

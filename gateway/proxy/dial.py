@@ -1,4 +1,4 @@
-"""Opens connections to targets: name, address, socket, TLS, within one time-out."""
+"""Opens connections to targets: resolves, connects and starts TLS within one timeout."""
 
 import asyncio
 import ssl
@@ -10,7 +10,7 @@ from gateway.proxy.upstream_connection import Connection
 
 
 class Dialer:
-    """How the connections of one upstream are opened."""
+    """Opens the connections of one upstream."""
 
     def __init__(
         self,
@@ -26,11 +26,11 @@ class Dialer:
         self._server_name = server_name
 
     async def dial(self, connection: Connection, target: TargetAddress) -> None:
-        """Connect `connection` to `target`; its `host` is the address of a name.
+        """Connect `connection` to `target`; set its `host` to the resolved address.
 
         Raises:
-            OSError: refused, unreachable, no such name, TLS failed, or not in time.
-            UnicodeError: a host that no resolver takes.
+            OSError: refused, unreachable, unknown name, TLS failure, or timeout.
+            UnicodeError: the host name cannot be encoded.
         """
         async with asyncio.timeout(self._timeout):
             if target.path is not None:
@@ -69,13 +69,13 @@ class Dialer:
         return self._ssl_context
 
     def avoid(self, target: TargetAddress, host: str) -> None:
-        """Try one address of the name of `target` last for a while."""
+        """Try this address of the target's name last, for a while."""
         self._resolver.avoid(target.host, [host])
 
     def addresses(self, target: TargetAddress) -> tuple[str, ...]:
-        """Return what the name of `target` is resolved to, looking it up when due.
+        """Return the known addresses of the target's name; start a look-up when due.
 
-        Empty for targets without a name, and where nothing is known.
+        Empty for targets without a name, and while no address is known.
         """
         if target.path is not None or is_address(target.host):
             return ()

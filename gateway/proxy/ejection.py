@@ -1,4 +1,4 @@
-"""What requests meet at the targets of an upstream, and what follows from it."""
+"""Outlier ejection: counts failures of targets, ejects and readmits them."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -7,13 +7,13 @@ from gateway.proxy.balance import Backend, Balance
 from gateway.proxy.health import IN_A_ROW, Cause, TargetChange
 
 _WITHIN: Final = 30.0
-"""Seconds in which the failures at one address of a name are counted."""
+"""Seconds within which failures at one address of a name are counted."""
 
 
 class Ejection:
-    """Ejects targets and takes them back; reports each change.
+    """Ejects and readmits targets; reports each change.
 
-    `avoid` is called with a target and an address of its name at which requests fail.
+    `avoid` is called with a target and the address of its name at which requests fail.
     """
 
     def __init__(
@@ -27,38 +27,38 @@ class Ejection:
     ) -> None:
         self._balance = balance
         self._clock = clock
-        # Of one target there is no choice, and so no news.
+        # A single target is never left out, so there is nothing to report.
         self._on_change = on_change if len(backends) > 1 else None
         self._avoid = avoid
         self._failing: dict[tuple[Backend, str], tuple[int, float]] = {}
 
     def refused(self, backend: Backend) -> None:
-        """Count a connection that could not be made."""
+        """Count a failed connection attempt."""
         self._eject(backend, Cause.CONNECT)
 
     def connected(self, backend: Backend) -> None:
-        """Count a connection that was made."""
+        """Count an established connection."""
         if backend.ejected and backend.cause is Cause.CONNECT:
             self._readmit(backend)
 
     def response_started(self, backend: Backend, *, failed: bool) -> None:
-        """Count a response head of a target that fails, or has failed before."""
+        """Count a response head of a target that fails, or had failed before."""
         if failed:
             self._strike(backend, Cause.SERVER_ERROR)
         elif backend.ejected and backend.probing:
             self._readmit(backend)
 
     def response_completed(self, backend: Backend) -> None:
-        """Forget what has failed before: a whole response has come."""
+        """Reset the failures of a target after a complete response."""
         if not backend.ejected:
             backend.forget()
 
     def request_failed(self, backend: Backend, host: str) -> None:
-        """Count a request without a response, or without its end.
+        """Count a request without a complete response.
 
         Args:
             backend: the target.
-            host: the address of its name that was connected to; "" if it has none.
+            host: the resolved address of the connection; "" for a target without a name.
         """
         self._strike(backend, Cause.NO_RESPONSE)
         if not host:
@@ -73,7 +73,7 @@ class Ejection:
             self._avoid(backend, host)
 
     def forget_addresses(self, backend: Backend) -> None:
-        """Forget what failed at the addresses that its name had."""
+        """Reset the failures by address: the name has other addresses now."""
         for each in [each for each in self._failing if each[0] is backend]:
             del self._failing[each]
 
@@ -83,7 +83,7 @@ class Ejection:
 
     def _strike(self, backend: Backend, cause: Cause) -> None:
         if backend.ejected and not backend.probing:
-            return  # a request from before it was ejected
+            return  # sent before the ejection
         backend.strikes += 1
         if backend.strikes >= IN_A_ROW and (
             backend.ejected or self._balance.may_eject(backend, cause)

@@ -1,7 +1,7 @@
-"""Where one WebSocket frame ends and the next begins (RFC 6455 section 5.2).
+"""Finds the boundaries of WebSocket frames (RFC 6455 section 5.2).
 
-A tunnel passes bytes on as they are. It follows the lengths of the frames only, so
-that a Close of our own never lands inside a frame of somebody else.
+A tunnel forwards bytes unchanged. It tracks only the lengths of frames, so that the
+gateway's own Close frame never lands inside another frame.
 """
 
 _FINAL_CLOSE = 0x88
@@ -13,32 +13,32 @@ _TWO_BYTES = 126
 _LONGEST_SMALL = 6 + _SHORT
 _MAX_REASON = 123
 _AT_ONCE = 4096
-"""The work of one call of `feed`: about 3 ms, however small the frames are."""
+"""The work of one call of `feed`: about 3 ms, whatever the size of the frames."""
 _SMALL_COST = 3
-"""2**3 bytes of small frames, which are at most four, count as one unit of work."""
+"""2**3 bytes of small frames, four at most, count as one unit of work."""
 
 
 class FrameTracker:
-    """Follows one direction of a WebSocket; costs nothing per byte of payload."""
+    """Tracks one direction of a WebSocket, at no cost per byte of payload."""
 
     __slots__ = ("_header", "_left", "_need", "closed")
 
     def __init__(self) -> None:
         self.closed = False  # a Close frame has begun; nothing may follow it
         self._header = b""
-        self._need = 2  # bytes of header that must be known to know the next need
+        self._need = 2  # header bytes required before the next step
         self._left = 0  # bytes of payload still to come
 
     @property
     def at_boundary(self) -> bool:
-        """Tell whether the next byte begins a frame."""
+        """Whether the next byte begins a frame."""
         return self._left == 0 and not self._header
 
     def feed(self, data: bytes) -> int:
-        """Follow `data`; return how far.
+        """Track `data`; return how many bytes were processed.
 
-        That is all of it, unless it holds thousands of frames: the rest is for a
-        later turn of the event loop, so that other connections have theirs.
+        All of them, unless there are thousands of frames: the caller passes the rest
+        in a later iteration of the event loop, so that other connections can run.
         """
         size = len(data)
         if size < self._left:
@@ -57,14 +57,14 @@ class FrameTracker:
         return position
 
     def finish_frame(self, data: bytes) -> int:
-        """Follow `data` to the end of the frame it is in; return how far that is."""
+        """Track `data` to the end of the current frame; return that position."""
         position = 0
         while position < len(data) and not self.at_boundary:
             position = self._advance(data, position)
         return position
 
     def _skip_small(self, data: bytes, position: int) -> int:
-        """Take whole frames with a short length: many small ones come together."""
+        """Skip complete short frames, which often arrive together; return the position."""
         end = min(len(data) - _LONGEST_SMALL, position + (_AT_ONCE << _SMALL_COST))
         while position <= end:
             second = data[position + 1]
@@ -77,7 +77,7 @@ class FrameTracker:
         return position
 
     def _advance(self, data: bytes, position: int) -> int:
-        """Take a piece of a header, or of a payload, and return where it ends."""
+        """Process a part of a header or payload; return the position after it."""
         if self._left:
             taken = min(self._left, len(data) - position)
             self._left -= taken
@@ -99,7 +99,7 @@ class FrameTracker:
 
 
 def close_frame(code: int, reason: str, *, mask: bytes | None) -> bytes:
-    """Make a Close frame; `mask` (four bytes) for one sent as a client."""
+    """Return a Close frame; a client must pass a `mask` of four bytes."""
     text = reason.encode()[:_MAX_REASON].decode(errors="ignore").encode()
     payload = code.to_bytes(2) + text
     if mask is None:

@@ -1,7 +1,7 @@
-"""What the head of an upstream's answer says about its body and its connection.
+"""The framing of a response: body length, persistence and end-to-end fields. Pure.
 
-Pure. The grammar of the fields is checked already (RFC 9110 section 5); here
-they get their meaning (RFC 9112 section 6.3), once.
+The grammar of the fields was checked before (RFC 9110 section 5); this module
+implements RFC 9112 section 6.3.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from gateway.errors import InvalidUpstreamResponse
 
 MAX_FIELDS = 200
-_LONGEST_NUMBER = 18  # digits: below 2**63, whatever is done with it later
+_LONGEST_NUMBER = 18  # digits: below 2**63
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _NO_CONTENT = 204
 _BODILESS = frozenset({_NO_CONTENT, 304})
 
 
 class BodyKind(Enum):
-    """How the end of a body is told (RFC 9112 section 6.3)."""
+    """How the end of a body is determined (RFC 9112 section 6.3)."""
 
     NONE = "none"
     LENGTH = "length"
@@ -28,7 +28,7 @@ class BodyKind(Enum):
 
 
 class Framing(NamedTuple):
-    """What follows the head, and what may be passed on of it."""
+    """The framing of a response, and the fields that may be forwarded."""
 
     kind: BodyKind
     content_length: int | None
@@ -37,7 +37,7 @@ class Framing(NamedTuple):
     end_to_end: list[tuple[bytes, bytes]]
 
 
-# RFC 9110 section 7.6.1, and those of RFC 2616 section 13.5.1 that live on.
+# RFC 9110 section 7.6.1, and RFC 2616 section 13.5.1 where still in use.
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -59,15 +59,15 @@ _FRAMING_OR_HOP = HOP_BY_HOP | {b"content-length"}
 def read_framing(
     *, method: str, status: int, minor: int, fields: Sequence[tuple[bytes, bytes]]
 ) -> Framing:
-    """Read the framing of an answer to `method`, in HTTP/1.`minor`.
+    """Return the framing of a response to `method` in HTTP/1.`minor`.
 
     Raises:
-        InvalidUpstreamResponse: two readers could differ about where this answer ends.
+        InvalidUpstreamResponse: the end of the response is ambiguous.
     """
     if len(fields) > MAX_FIELDS:
         raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
     end_to_end: list[tuple[bytes, bytes]] = []
-    ours: dict[bytes, list[bytes]] = {}  # what is not passed on, but says something
+    ours: dict[bytes, list[bytes]] = {}  # not forwarded, but interpreted here
     for field in fields:
         name = field[0].lower()
         if name in _FRAMING_OR_HOP:
@@ -77,7 +77,7 @@ def read_framing(
     length = _length_of(ours.get(b"content-length"))
     chunked = _is_chunked(ours.get(b"transfer-encoding"))
     if chunked and (length is not None or minor == 0):
-        # RFC 9112 section 6.1: to be treated as faulty framing.
+        # RFC 9112 section 6.1: the message framing is faulty.
         raise InvalidUpstreamResponse(
             "Transfer-Encoding beside Content-Length or in HTTP/1.0"
         )
@@ -85,7 +85,7 @@ def read_framing(
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if options and (named := options - _KNOWN_OPTIONS):
         end_to_end = [field for field in end_to_end if field[0].lower() not in named]
-    # RFC 9112 section 6.3, rules 1, 4, 6 and 8; rule 3 was refused above.
+    # RFC 9112 section 6.3, rules 1, 4, 6 and 8; rule 3 was rejected above.
     if method == "HEAD" or status in _BODILESS:
         kind = BodyKind.NONE
         length = None if status == _NO_CONTENT else length  # RFC 9110 section 8.6
@@ -105,7 +105,7 @@ def connection_options(values: Sequence[bytes] | None) -> frozenset[bytes]:
     return _options_of(b",".join(values)) if values else _NO_OPTIONS
 
 
-@lru_cache(maxsize=64)  # an upstream says the same thing all day
+@lru_cache(maxsize=64)  # an upstream repeats the same value
 def _options_of(value: bytes) -> frozenset[bytes]:
     parts = (part.strip(b" \t") for part in value.lower().split(b","))
     return frozenset(part for part in parts if part)
@@ -118,22 +118,22 @@ def _length_of(values: list[bytes] | None) -> int | None:
         raise InvalidUpstreamResponse("more than one Content-Length")
     value = values[0]
     if not _is_number(value):
-        raise InvalidUpstreamResponse("a Content-Length that is not a length")
+        raise InvalidUpstreamResponse("invalid Content-Length")
     return int(value)
 
 
 def _is_chunked(values: list[bytes] | None) -> bool:
-    # We send no TE, so no upstream may use a coding but chunked, nor that one twice
+    # The gateway sends no TE, so chunked is the only coding allowed, and only once
     # (RFC 9112 section 6.1).
     if values is None:
         return False
     if len(values) > 1 or values[0].lower() != b"chunked":
-        raise InvalidUpstreamResponse("a Transfer-Encoding that is not chunked")
+        raise InvalidUpstreamResponse("Transfer-Encoding is not chunked")
     return True
 
 
 def _seconds_in(values: Sequence[bytes] | None) -> int | None:
-    """Read `timeout=5` out of Keep-Alive, as Node and Apache send it."""
+    """Return the seconds of `timeout=5` in Keep-Alive, as Node and Apache send it."""
     for value in values or ():
         for part in value.lower().split(b","):
             name, _, number = part.strip(b" \t").partition(b"=")

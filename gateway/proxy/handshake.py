@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket, as the answer to it is judged."""
+"""Validates the response to the opening handshake of a WebSocket."""
 
 import base64
 import hashlib
@@ -13,15 +13,15 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """What was offered, and so what a 101 has to look like."""
+    """What the client offered; a 101 must match it."""
 
     key: bytes
     offered_protocols: Collection[bytes]
 
     def check(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
-        """Check the fields of a 101 as a client does (RFC 6455 section 4.1).
+        """Validate the fields of a 101 as a client does (RFC 6455 section 4.1).
 
-        Extensions are left to the client, who alone knows what he offered.
+        Extensions are left to the client.
 
         Raises:
             InvalidUpstreamResponse: the upstream did not switch to this WebSocket.

@@ -1,8 +1,8 @@
-"""The head of an upstream's answer, as bytes and as what it says. Pure.
+"""Collects and parses the head of a response. Pure.
 
 One expression is the whole grammar (RFC 9112 sections 4 and 5): lines end with CRLF,
-names are tokens, values hold no controls, nothing is folded. What does not fit is no
-answer; nothing is mended.
+names are tokens, values hold no controls and no line folding. Anything else is
+rejected; nothing is repaired.
 """
 
 import re
@@ -22,14 +22,14 @@ _SPACE_AT_END: Final = (b" \r\n", b"\t\r\n")
 
 
 def read_response_head(head: bytes) -> tuple[int, int, list[tuple[bytes, bytes]]]:
-    """Read a whole head: the status, the minor version of HTTP/1, the fields.
+    """Return the status, the minor version of HTTP/1 and the fields of a head.
 
     Raises:
-        InvalidUpstreamResponse: it is not one.
+        InvalidUpstreamResponse: the head is malformed.
     """
     shape = _HEAD(head)
     if shape is None:
-        raise InvalidUpstreamResponse("the answer is not HTTP/1.1 or HTTP/1.0")
+        raise InvalidUpstreamResponse("the response is not HTTP/1.1 or HTTP/1.0")
     fields: list[tuple[bytes, bytes]] = _FIELDS(head, head.index(b"\r\n") + 2)
     if any(space in head for space in _SPACE_AT_END):
         fields = [(name, value.rstrip(b" \t")) for name, value in fields]
@@ -38,7 +38,7 @@ def read_response_head(head: bytes) -> tuple[int, int, list[tuple[bytes, bytes]]
 
 
 class HeadBytes:
-    """Collects a head that does not come at once."""
+    """Collects a head that arrives in several parts."""
 
     __slots__ = ("_held",)
 
@@ -46,10 +46,10 @@ class HeadBytes:
         self._held = bytearray()
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """Give a head and what follows it, or None while its end has not come.
+        """Return a head and the bytes after it; None while it is incomplete.
 
         Raises:
-            InvalidUpstreamResponse: it has too many bytes.
+            InvalidUpstreamResponse: the head exceeds `MAX_HEAD_BYTES`.
         """
         held = self._held
         if not held:
@@ -63,7 +63,7 @@ class HeadBytes:
         size = len(held) if end < 0 else end + len(HEAD_END)
         if size > MAX_HEAD_BYTES:
             raise InvalidUpstreamResponse(
-                f"the head of the answer is over {MAX_HEAD_BYTES} bytes"
+                f"the head of the response is over {MAX_HEAD_BYTES} bytes"
             )
         if end < 0:
             return None

@@ -1,13 +1,13 @@
-"""How one target has been doing: outlier detection from the requests themselves. Pure.
+"""Health of one target: passive outlier detection. Pure.
 
-| what | effect |
+| event | effect |
 | --- | --- |
-| a connection is refused, or not made in time | ejected at once |
+| a connection attempt fails or times out | ejected at once |
 | no response: closed, reset, timed out, invalid | ejected after 5 in a row |
 | a response of 500 or above, but 501 and 505 | ejected after 5 in a row |
 | ejected | for 1 s, then 2, 4 … 30 s; then one request probes it |
-| a response to the probe that is no failure | back; the next failure ejects it again |
-| a whole response | all is forgotten |
+| the probe succeeds | readmitted; the next failure ejects it again |
+| a complete response | all counters are reset |
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 IN_A_ROW: Final = 5
-"""Failures with no success in between; Envoy's outlier detection has the same."""
+"""Failures without a success in between; as in Envoy's outlier detection."""
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 
@@ -30,7 +30,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetChange:
-    """A target was ejected, or came back; `seconds` until it is probed."""
+    """A target was ejected or readmitted; `seconds` until it is probed."""
 
     target: str
     ejected: bool
@@ -45,17 +45,17 @@ class Health:
     __slots__ = ("cause", "down_until", "ejected", "failures", "probing", "strikes")
 
     def __init__(self) -> None:
-        self.strikes = 0  # failures in a row; not zero while it is ejected
-        self.failures = 0  # how often it was ejected since the last whole response
+        self.strikes = 0  # consecutive failures; not zero while ejected
+        self.failures = 0  # ejections since the last complete response
         self.ejected = False
         self.probing = False
         self.down_until = 0.0
         self.cause = Cause.CONNECT
 
     def is_open(self, now: float, safe: bool) -> bool:
-        """Return whether the target may take the next request.
+        """Return whether the target may receive the next request.
 
-        An unsafe one probes only where no safe one has come for a second pause.
+        An unsafe request may probe only if no safe one did for a second pause.
         """
         if not self.ejected:
             return True
@@ -64,12 +64,12 @@ class Health:
         return self.down_until + self._pause() <= now
 
     def probe(self, now: float) -> None:
-        """Let one request through; the next when this one is not done in time."""
+        """Allow one probing request; another one after a further pause."""
         self.probing = True
         self.down_until = now + self._pause()
 
     def eject(self, cause: Cause, now: float) -> None:
-        """Leave the target out for a while, longer each time."""
+        """Eject the target for a pause that doubles each time."""
         self.failures += 1
         self.strikes = max(self.strikes, IN_A_ROW)
         self.ejected = True
@@ -78,13 +78,13 @@ class Health:
         self.down_until = now + self._pause()
 
     def readmit(self) -> None:
-        """Take the target back; one more failure ejects it again."""
+        """Readmit the target; one more failure ejects it again."""
         self.ejected = self.probing = False
         self.down_until = 0.0
         self.strikes = IN_A_ROW - 1
 
     def forget(self) -> None:
-        """Forget what has failed before."""
+        """Reset the counters of failures."""
         self.strikes = self.failures = 0
 
     def _pause(self) -> float:

@@ -1,4 +1,4 @@
-"""The connections to one upstream: how many, which, and which target next."""
+"""The connection pool of one upstream."""
 
 import asyncio
 import errno
@@ -16,17 +16,17 @@ from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import Connection
 
-_TICK = 0.25  # seconds between two looks at the deadlines while requests are out
-_SLOW_TICK = 5.0  # the same while there are idle connections only
+_TICK = 0.25  # seconds between checks of deadlines while requests are in flight
+_SLOW_TICK = 5.0  # the same with idle connections only
 _CLOSE_PATIENCE = 1.0
-_SPREAD = 10  # percent of a connection's life, over which their ends are spread
+_SPREAD = 10  # percent of the lifetime over which expiries are spread
 _OURS = frozenset((*SHORT_OF, errno.EADDRNOTAVAIL))
-"""Errors of connect(2) that mean that this machine has run out of something."""
+"""Errors of connect(2) for a resource that this machine has exhausted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetStats:
-    """The connections to one target, at one moment."""
+    """The connections to one target at one moment."""
 
     target: str
     open: int
@@ -36,7 +36,7 @@ class TargetStats:
 
 
 class Pool:
-    """Hands out connections; `max_connections` counts tunnels and those in use too."""
+    """Provides connections; `max_connections` includes those in use and tunnels."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Pool:
             on_change=on_change,
             avoid=lambda backend, host: dialer.avoid(backend.address, host),
         )
-        self._open = 0  # counts connections that are being made, too
+        self._open = 0  # includes connections being established
         self._idle = 0
         self._sockets = 0
         self._busy: set[Connection] = set()
@@ -87,22 +87,23 @@ class Pool:
         self._draining = False
         self._all_closed = asyncio.Event()
 
-    # Taking a connection
+    # Acquiring a connection
 
     def take_idle(self) -> Connection | None:
-        """Take an open connection at once, where there is no target to choose."""
+        """Return an idle connection of the only target; None if there is none."""
         backends = self._backends
         return self._take_from(backends[0]) if len(backends) == 1 else None
 
     async def take(self, *, fresh: bool, safe: bool = True) -> Connection:
-        """Take a connection, making one if need be; wait for a place for one.
+        """Return a connection: an idle one, a new one, or one that becomes free.
 
-        `fresh`: one on which nothing was ever sent. `safe`: the request may find out
-        whether a target that failed others is back.
+        Args:
+            fresh: return a connection that has not carried a request.
+            safe: the request may probe a target that failed other requests.
 
         Raises:
-            ConnectFailed: no target took a connection.
-            UpstreamBusy: there was no place within the time for connecting.
+            ConnectFailed: no target accepted a connection.
+            UpstreamBusy: no connection became free within the connect timeout.
         """
         backend = self._balance.choose((), self.clock(), safe=safe)
         while True:
@@ -138,7 +139,7 @@ class Pool:
         return None
 
     def _make_room(self) -> bool:
-        """Close an idle connection, if there is one that is of no use now."""
+        """Close an idle connection to another target; return whether there is room."""
         for backend in self._backends:
             if backend.idle:
                 backend.idle[0].close()
@@ -146,7 +147,7 @@ class Pool:
         return False
 
     async def _wait_for_place(self) -> Connection | None:
-        """Wait for a connection, or for the right to make one (None)."""
+        """Wait for a connection, or for permission to open one (None)."""
         place: asyncio.Future[Connection | None] = self.loop.create_future()
         self._waiting.append(place)
         try:
@@ -170,10 +171,10 @@ class Pool:
         elif not connection.closed:
             self.connection_reusable(connection)
 
-    # Making a connection
+    # Opening a connection
 
     async def _connect(self, backend: Backend, safe: bool) -> Connection:
-        """Connect to `backend`, or the next best; a place is taken already."""
+        """Connect to `backend`, or to the next best; the connection is counted already."""
         tried: list[Backend] = []
         failure: Exception | None = None
         try:
@@ -183,7 +184,7 @@ class Pool:
                     connection = await self._connect_to(backend)
                 except (OSError, UnicodeError) as error:
                     if isinstance(error, OSError) and error.errno in _OURS:
-                        # It says nothing about the target, which is not left out.
+                        # Not a failure of the target, so it is not ejected.
                         raise UpstreamBusy(
                             "there is no free descriptor or port for a connection"
                         ) from error
@@ -208,7 +209,7 @@ class Pool:
         except BaseException:
             backend.in_use -= 1
             raise
-        # Connections that were made together do not all end together.
+        # Connections opened together must not all expire together.
         self._made += 1
         connection.lives_until = self.clock() + self._lifetime * (
             1 - self._made % _SPREAD / 100
@@ -218,10 +219,10 @@ class Pool:
             self._arm()
         return connection
 
-    # What connections tell
+    # Callbacks of connections
 
     def connection_reusable(self, connection: Connection) -> None:
-        """Give a connection to who waits longest, or keep it, or close it."""
+        """Pass a connection to the longest-waiting request; else keep or close it."""
         now = self.clock()
         backend = _backend_of(connection)
         if (
@@ -248,7 +249,7 @@ class Pool:
         self._idle += 1
 
     def connection_closed(self, connection: Connection) -> None:
-        """Free the place of a connection that is closing."""
+        """Release a connection that is closing."""
         backend = _backend_of(connection)
         if connection in self._busy:
             self._busy.discard(connection)
@@ -261,7 +262,7 @@ class Pool:
         self._free_place()
 
     def connection_tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
-        """Keep the place until the tunnel is over; no deadline watches it."""
+        """Count the connection until the tunnel ends; it has no deadline."""
         self._busy.discard(connection)
         self._tunnels.add(tunnel)
         backend = _backend_of(connection)
@@ -275,29 +276,29 @@ class Pool:
         tunnel.add_closed_callback(over)
 
     def response_started(self, connection: Connection, *, failed: bool) -> None:
-        """See Owner."""
+        """See ConnectionManager."""
         self._ejection.response_started(_backend_of(connection), failed=failed)
 
     def response_completed(self, connection: Connection) -> None:
-        """See Owner."""
+        """See ConnectionManager."""
         self._ejection.response_completed(_backend_of(connection))
 
     def request_failed(self, connection: Connection) -> None:
-        """See Owner."""
+        """See ConnectionManager."""
         self._ejection.request_failed(_backend_of(connection), connection.host)
 
     def socket_opened(self) -> None:
-        """Hear that a socket is open."""
+        """Count an open socket."""
         self._sockets += 1
 
     def socket_closed(self) -> None:
-        """Hear that a socket is closed."""
+        """Count a closed socket."""
         self._sockets -= 1
         if self._sockets == 0:
             self._all_closed.set()
 
     def _free_place(self) -> None:
-        """Let who waits longest make a connection in the place that is free now."""
+        """Permit the longest-waiting request to open a connection."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
@@ -305,7 +306,7 @@ class Pool:
                 return
         self._open -= 1
 
-    # Deadlines: one timer for all, so that no request pays for its own
+    # Deadlines: one timer for all connections
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -328,13 +329,13 @@ class Pool:
             self._arm()
 
     def _follow(self, backend: Backend) -> None:
-        """Leave the addresses that the target's name no longer has."""
+        """Close connections to addresses that the target's name no longer has."""
         hosts = self._dialer.addresses(backend.address)
         if hosts == backend.hosts:
             return
         backend.hosts = hosts
         self._ejection.forget_addresses(backend)
-        if not hosts:  # nothing is known, so nothing is known to have changed
+        if not hosts:  # unknown is not changed
             return
         for connection in [c for c in backend.idle if c.host not in hosts]:
             connection.close()
@@ -342,18 +343,18 @@ class Pool:
             if connection.backend is backend and connection.host not in hosts:
                 connection.lives_until = 0.0
 
-    # The end
+    # Closing
 
     def drain(self) -> None:
-        """Keep nothing from now on; what is going on goes on to its end."""
+        """Close idle connections; exchanges and tunnels in progress may finish."""
         self._draining = True
-        self._ejection.silence()  # what takes requests now has targets of its own
+        self._ejection.silence()  # the new configuration reports its own
         for backend in self._backends:
             for connection in list(backend.idle):
                 connection.close()
 
     async def close(self) -> None:
-        """Close everything at once, and wait until the sockets are closed."""
+        """Close every connection at once; wait up to 1 s for the sockets."""
         self.drain()
         for connection in list(self._busy):
             connection.shut_down()
@@ -369,7 +370,7 @@ class Pool:
             self._timer = None
 
     def stats(self) -> tuple[TargetStats, ...]:
-        """Count the connections of each target."""
+        """Return the number of connections of each target."""
         now = self.clock()
         return tuple(
             TargetStats(

@@ -1,4 +1,4 @@
-"""An upstream's answer: its head, and its body as it arrives."""
+"""A response of an upstream: its head, and its body as it arrives."""
 
 import asyncio
 from typing import Protocol
@@ -6,32 +6,31 @@ from typing import Protocol
 from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.framing import BodyKind, Framing
 
-HIGH_WATER = 256 * 1024  # queued bytes above which the upstream is not read
+HIGH_WATER = 256 * 1024  # queued bytes above which reading pauses
 
 
 class Source(Protocol):
-    """The connection that an answer is read from, as the answer sees it."""
+    """The connection that a response is read from."""
 
     loop: asyncio.AbstractEventLoop
 
     def pause_reading(self) -> None:
-        """Read nothing more from the upstream for now."""
+        """Stop reading from the upstream."""
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Resume reading."""
 
     def rearm(self) -> None:
-        """Set the time by which something has to happen."""
+        """Set the deadline of the exchange."""
 
     def abort(self) -> None:
         """Close the connection at once."""
 
 
 class UpstreamResponse:
-    """One answer. Ends by being read to its end, or by `abort`.
+    """One response; read it to its end, or call `abort`.
 
-    The connection goes back to its pool by itself as soon as the last byte has
-    arrived, be it read here or not.
+    The connection returns to its pool as soon as the last byte has arrived, read or not.
     """
 
     __slots__ = (
@@ -56,7 +55,7 @@ class UpstreamResponse:
         source: Source | None,
         content: bytes = b"",
     ) -> None:
-        """Take a head; without a source, `content` is the whole body."""
+        """Create a response; without a source, `content` is the complete body."""
         self.status = status
         self.headers = headers
         self.content_length = framing.content_length
@@ -70,11 +69,11 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
 
     def end_to_end(self) -> list[tuple[bytes, bytes]]:
-        """Return the fields that may go on: no hop-by-hop, no framing."""
+        """Return the fields that may be forwarded: no hop-by-hop, no framing fields."""
         return self._framing.end_to_end
 
     def complete_body(self) -> bytes | None:
-        """Take the rest of the body if all of it has arrived, else None."""
+        """Return the rest of the body if all of it has arrived, else None."""
         if self._source is not None or self._error is not None:
             return None
         return self._take()
@@ -83,9 +82,9 @@ class UpstreamResponse:
         """Return the next bytes as soon as there are any; b"" at the end.
 
         Raises:
-            InvalidUpstreamResponse: the body ended in the middle, or broke its framing.
-            UpstreamTimeout: nothing came in time.
-            Exception: what reading the request's body raised meanwhile.
+            InvalidUpstreamResponse: the body is incomplete, or its framing is invalid.
+            UpstreamTimeout: no bytes arrived within the idle timeout.
+            Exception: reading the body of the request failed meanwhile.
         """
         while not self._pieces:
             if self._error is not None:
@@ -109,20 +108,18 @@ class UpstreamResponse:
         source = self._source
         if source is not None:
             self._source = None
-            self._error = InvalidUpstreamResponse(
-                "the answer was given up before its end"
-            )
+            self._error = InvalidUpstreamResponse("response aborted before completion")
             self._pieces.clear()
             source.abort()
             self._wake()
 
     @property
     def waiting(self) -> bool:
-        """Tell whether somebody waits for the next bytes."""
+        """Whether a reader waits for the next bytes."""
         return self._waiter is not None and not self._waiter.done()
 
     def feed(self, data: bytes) -> None:
-        """Take bytes of the body from the connection."""
+        """Add bytes of the body; called by the connection."""
         self._pieces.append(data)
         self._queued += len(data)
         if self._queued > HIGH_WATER and not self._paused and self._source is not None:
@@ -131,7 +128,7 @@ class UpstreamResponse:
         self._wake()
 
     def finish(self, error: Exception | None) -> None:
-        """Take the end of the body from the connection, good or bad."""
+        """End the body, with `error` if it failed; called by the connection."""
         source = self._source
         self._source = None
         self._error = error

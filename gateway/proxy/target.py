@@ -1,4 +1,4 @@
-"""Where an upstream listens: one value for TCP, TLS and unix sockets."""
+"""The address of an upstream target: TCP, TLS or Unix socket."""
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -12,7 +12,7 @@ _HOST_CHARACTERS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetAddress:
-    """One listener of an upstream. `path` is a unix socket; then host is unused."""
+    """The address of one target. `path` is a Unix socket; then host is unused."""
 
     scheme: str
     host: str
@@ -21,7 +21,7 @@ class TargetAddress:
 
     @property
     def authority(self) -> str:
-        """Return what belongs into a Host field for this target."""
+        """The value of a Host field for this target."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         if self.path is not None or self.port == _DEFAULT_PORTS[self.scheme]:
             return host
@@ -37,9 +37,9 @@ def parse_target_url(url: str) -> TargetAddress:
     """Parse `http://host[:port]`, `https://host[:port]` or `unix:/path`.
 
     Raises:
-        ValueError: it is none of these, or says more than where to connect. The
-            message is a sentence for the author of the configuration and does not
-            repeat the URL, which may hold a password.
+        ValueError: it is none of these, or has parts such as a path. The message is
+            shown to the author of the configuration and does not repeat the URL,
+            which may contain a password.
     """
     if url.startswith("unix:"):
         return _unix_target(url.removeprefix("unix:"))

@@ -1,4 +1,4 @@
-"""TLS towards upstreams: whom we believe and who we say we are."""
+"""TLS towards upstreams: trusted certificates and the client certificate."""
 
 import ssl
 
@@ -6,13 +6,15 @@ import ssl
 def client_ssl_context(
     ca: str | None, certificate: str | None, key: str | None
 ) -> ssl.SSLContext:
-    """Build the context for an https upstream; the peer is always verified.
+    """Return the context for an https upstream; the peer is always verified.
 
-    `ca` is a file of PEM certificates believed in place of the system's;
-    `certificate` and `key` are what we show when the upstream asks.
+    Args:
+        ca: file of PEM certificates to trust instead of the system's; None: those.
+        certificate: file of the client certificate.
+        key: file of its key; None if the certificate file contains it.
 
     Raises:
-        OSError: a file cannot be read (ssl.SSLError, too, is an OSError).
+        OSError: a file cannot be read or is invalid (ssl.SSLError is an OSError).
         ValueError: a key without a certificate.
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)

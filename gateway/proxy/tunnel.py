@@ -1,4 +1,4 @@
-"""A WebSocket after its 101: bytes both ways, as they are."""
+"""A WebSocket after its 101: bytes are forwarded unchanged in both directions."""
 
 import asyncio
 import secrets
@@ -6,17 +6,15 @@ from collections.abc import Callable
 
 from gateway.proxy.frames import FrameTracker, close_frame
 
-CLOSE_TIMEOUT = (
-    1.0  # seconds that a close of ours may wait, for a boundary or an answer
-)
-_LINGER = 10.0  # seconds for the upstream to take the last bytes of a client who left
-_MAX_EARLY = 256 * 1024  # bytes kept before the client's side is there
+CLOSE_TIMEOUT = 1.0  # seconds to wait for a frame boundary, or for the peer's Close
+_LINGER = 10.0  # seconds to write the last bytes of a disconnected client
+_MAX_EARLY = 256 * 1024  # bytes buffered before the client is attached
 
 
 class Tunnel(asyncio.Protocol):
-    """The upstream's end of a tunnel, and the way to the client's.
+    """The upstream side of a tunnel; `attach` connects the client side.
 
-    Upstream bytes wait until `attach`. The end of either side ends the other.
+    Upstream bytes are buffered until then. The end of either side ends the other.
     """
 
     __slots__ = (
@@ -47,7 +45,7 @@ class Tunnel(asyncio.Protocol):
         *,
         early: bytes,
     ) -> None:
-        self.response_headers = response_headers  # end-to-end ones of the 101
+        self.response_headers = response_headers  # end-to-end fields of the 101
         self.bytes_up = 0
         self.bytes_down = 0
         self._loop = asyncio.get_running_loop()
@@ -64,21 +62,20 @@ class Tunnel(asyncio.Protocol):
         self._on_closed: list[Callable[[], None]] = []
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._close_timer: asyncio.TimerHandle | None = (
-            None  # set: a close of ours is on
+            None  # set while `close` is in progress
         )
         self._linger: asyncio.TimerHandle | None = None
 
-    # The client's side, called by the server
+    # The client side, called by the server
 
     def attach(
         self, client: asyncio.Transport, on_closed: Callable[[], None] | None = None
     ) -> None:
-        """Write upstream bytes to `client` from now on, those that waited first.
+        """Write upstream bytes to `client` from now on, buffered ones first.
 
-        `on_closed` is called once, when both sides are over: the upstream's is closed
-        and the client's transport has been told to close. Until `on_client_pause`
-        says otherwise the client's transport is paused itself when the upstream does
-        not take more.
+        `on_closed` is called once, when the upstream side is closed and the client's
+        transport is closing. Unless `on_client_pause` sets other callbacks, the
+        client's transport is paused while the upstream's send buffer is full.
         """
         self._client = client
         self._down = _TunnelDirection(client.write, masked=False)
@@ -98,12 +95,12 @@ class Tunnel(asyncio.Protocol):
     def on_client_pause(
         self, pause: Callable[[], None], resume: Callable[[], None]
     ) -> None:
-        """Have the client's reading stopped and started by these."""
+        """Set the callbacks that pause and resume reading from the client."""
         self._client_pause = pause
         self._client_resume = resume
 
     def feed(self, data: bytes) -> None:
-        """Pass the client's bytes on to the upstream."""
+        """Forward bytes of the client to the upstream."""
         if not self._upstream_lost and not self._upstream.is_closing():
             self.bytes_up += self._up.forward(data)
             if self._up.rest:
@@ -114,7 +111,7 @@ class Tunnel(asyncio.Protocol):
         self._end_if_answered()
 
     def feed_eof(self) -> None:
-        """End both sides in order, because the client's has ended."""
+        """Close both sides after pending data: the client has disconnected."""
         if self._upstream_lost:
             self._finish()
         elif self._linger is None:
@@ -122,7 +119,7 @@ class Tunnel(asyncio.Protocol):
             self._linger = self._loop.call_later(_LINGER, self.abort)
 
     def abort(self) -> None:
-        """End both sides at once."""
+        """Abort both sides at once."""
         self._upstream.abort()
         if self._client is not None:
             self._client.abort()
@@ -130,13 +127,13 @@ class Tunnel(asyncio.Protocol):
             self._finish()
 
     def pause_upstream_reading(self) -> None:
-        """Stop reading the upstream: the client does not take more."""
+        """Stop reading from the upstream: the client's send buffer is full."""
         self._client_full = True
         if not self._upstream_lost:
             self._upstream.pause_reading()
 
     def resume_upstream_reading(self) -> None:
-        """Read the upstream again."""
+        """Resume reading from the upstream."""
         self._client_full = False
         if self._down is not None and self._down.rest:
             return
@@ -144,10 +141,10 @@ class Tunnel(asyncio.Protocol):
             self._upstream.resume_reading()
 
     def close(self, code: int, reason: str) -> None:
-        """End the WebSocket with a Close to both sides, each between two frames.
+        """End the WebSocket with a Close frame to both sides, each between two frames.
 
-        What is in the middle of a frame, or does not answer the Close, is cut off
-        after `CLOSE_TIMEOUT`.
+        A side that stays in the middle of a frame, or does not send its own Close, is
+        aborted after `CLOSE_TIMEOUT`.
         """
         if self._upstream_lost or self._close_timer is not None:
             return
@@ -160,20 +157,20 @@ class Tunnel(asyncio.Protocol):
         self._end_if_answered()
 
     async def closed(self) -> None:
-        """Wait until both sides are over."""
+        """Wait until both sides are closed."""
         await asyncio.shield(self._closed)
 
     def add_closed_callback(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once, when both sides are over."""
+        """Call `callback` once, when both sides are closed."""
         if self._closed.done():
             callback()
         else:
             self._on_closed.append(callback)
 
-    # The upstream's side: asyncio.Protocol
+    # The upstream side: asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
-        """Pass the upstream's bytes on, or keep them until there is a client."""
+        """Forward bytes of the upstream, or buffer them until a client is attached."""
         if self._down is not None:
             self._forward_down(self._down, data)
             self._end_if_answered()
@@ -183,30 +180,30 @@ class Tunnel(asyncio.Protocol):
             self._upstream.pause_reading()
 
     def pause_writing(self) -> None:
-        """Have the client wait: the upstream does not take more."""
+        """Stop reading from the client: the upstream's send buffer is full."""
         self._upstream_full = True
         self._pause_client()
 
     def resume_writing(self) -> None:
-        """Have the client go on."""
+        """Resume reading from the client."""
         self._upstream_full = False
         self._resume_client()
 
     def eof_received(self) -> None:
-        """End both sides when the upstream has ended its own."""
+        """Treat a half-close as the end of the connection."""
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Close the client's side after what was written to it.
+        """Close the client side after pending data.
 
-        A client who has just got a Close of ours may still answer it: closing before
-        would reset the connection under it.
+        A client that has just received a Close frame may still answer it; closing
+        before that would reset its connection.
         """
         self._upstream_lost = True
         down = self._down
         if self._close_timer is None or down is None or not down.ended:
             self._finish()
 
-    # Inside
+    # Internals
 
     def _finish(self) -> None:
         for timer in (self._close_timer, self._linger):
@@ -231,7 +228,7 @@ class Tunnel(asyncio.Protocol):
                 self._loop.call_soon(self._continue_down, down)
 
     def _continue_up(self) -> None:
-        """Pass on, in a later turn, what was too many frames for one."""
+        """Forward the frames that were too many for one iteration of the event loop."""
         if self._up.rest:
             self.feed(b"")
         self._resume_client()
@@ -254,11 +251,11 @@ class Tunnel(asyncio.Protocol):
             self._client_resume()
 
     def _end_if_answered(self) -> None:
-        """Once a close of ours is out and answered on a side, close that side."""
+        """Close each side that has both received and sent a Close frame."""
         down = self._down
         if self._close_timer is None or down is None:
             return
-        # RFC 6455 section 5.5.1: after a Close both ways the connection is closed.
+        # RFC 6455 section 5.5.1: after Close frames in both directions.
         if down.ended and self._up.tracker.closed and self._client is not None:
             self._client.close()
             if self._upstream_lost:
@@ -268,22 +265,22 @@ class Tunnel(asyncio.Protocol):
 
 
 class _TunnelDirection:
-    """One direction: passes bytes on, and puts in a Close where one may stand."""
+    """One direction: forwards bytes, and writes a Close frame between two frames."""
 
     __slots__ = ("_frame", "_masked", "_write", "ended", "rest", "tracker")
 
     def __init__(self, write: Callable[[bytes], None], *, masked: bool) -> None:
         self.tracker = FrameTracker()
-        self.ended = False  # the other side has got a Close
-        self.rest = b""  # frames for a later turn of the event loop
+        self.ended = False  # a Close frame was written
+        self.rest = b""  # frames for a later iteration of the event loop
         self._write = write
         self._masked = masked
-        self._frame: bytes | None = None  # a Close of ours, waiting for its place
+        self._frame: bytes | None = None  # a Close frame waiting for a boundary
 
     def forward(self, data: bytes) -> int:
-        """Pass `data` on, up to where our Close stands; return how much.
+        """Forward `data` up to a pending Close frame; return the number of bytes.
 
-        Of very many frames some are left in `rest`; the next call goes on with them.
+        Of thousands of frames some are left in `rest` for the next call.
         """
         if self.rest:
             data, self.rest = self.rest + data, b""
@@ -302,7 +299,7 @@ class _TunnelDirection:
         return passed
 
     def close(self, code: int, reason: str) -> None:
-        """Put in a Close now, or at the end of the frame that is on its way."""
+        """Write a Close frame now, or at the end of the current frame."""
         mask = secrets.token_bytes(4) if self._masked else None
         self._frame = close_frame(code, reason, mask=mask)
         self._write_close()

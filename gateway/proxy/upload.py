@@ -1,4 +1,4 @@
-"""The body of a request on its way to the upstream, as the upstream takes it."""
+"""Sends the body of a request at the pace of the upstream."""
 
 import asyncio
 from typing import Protocol
@@ -12,19 +12,19 @@ class BodyWriter(Protocol):
 
     loop: asyncio.AbstractEventLoop
     write_paused: bool
-    """Whether the upstream takes nothing more for now."""
+    """Whether the send buffer is full."""
 
     def write(self, *pieces: bytes) -> None:
         """Write to the upstream."""
 
     def rearm(self) -> None:
-        """Set the time by which something has to happen."""
+        """Set the deadline of the exchange."""
 
     def upload_finished(self) -> None:
-        """Hear that the whole body is written."""
+        """Record that the complete body was written."""
 
     def upload_failed(self, error: Exception) -> None:
-        """Hear that there will be no more of it."""
+        """Record that the body cannot be completed."""
 
 
 class Upload:
@@ -39,12 +39,12 @@ class Upload:
         self._task = writer.loop.create_task(self._send(body, head))
 
     def resume(self) -> None:
-        """Hear that the upstream takes more, or is gone."""
+        """Resume after the send buffer has drained, or the connection is lost."""
         if self._drain_waiter is not None and not self._drain_waiter.done():
             self._drain_waiter.set_result(None)
 
     def stop(self) -> None:
-        """Send no more, and tell nobody."""
+        """Stop sending, without a callback."""
         self._stopped = True
         self._task.cancel()
 
@@ -55,11 +55,9 @@ class Upload:
             else:
                 await self._send_length(body, declared_length(head))
         except asyncio.CancelledError:
-            self._fail(
-                InvalidUpstreamResponse("the sending of the request was cancelled")
-            )
+            self._fail(InvalidUpstreamResponse("sending the request was cancelled"))
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the waiter gets it
+        except Exception as error:  # noqa: BLE001 - passed to the exchange
             self._fail(error)
         else:
             if not self._stopped:
@@ -80,12 +78,12 @@ class Upload:
         while length and (data := await body.read()):
             length -= len(data)
             if length < 0:
-                raise BodyLengthError("more body than the head said")
+                raise BodyLengthError("body exceeds Content-Length")
             self._writer.write(data)
             if self._writer.write_paused:
                 await self._drain()
         if length:
-            raise BodyLengthError("less body than the head said")
+            raise BodyLengthError("body is shorter than Content-Length")
 
     async def _drain(self) -> None:
         self._drain_waiter = self._writer.loop.create_future()

@@ -1,4 +1,4 @@
-"""One application behind the gateway: send it a request, open a tunnel to it."""
+"""One upstream: send a request, or open a tunnel."""
 
 import asyncio
 import ssl
@@ -23,11 +23,11 @@ from gateway.proxy.upstream_connection import (
 class Upstream:
     """The targets of one upstream and the connections to them.
 
-    Made inside the event loop that it serves. Timeouts are in seconds:
-    `connect_timeout` for a connection or a place for one, `response_timeout` from the
-    last byte of the request to the head of the answer, `idle_timeout` between bytes of
-    a body, either way. A connection is kept for `lifetime` at most. `on_change` is
-    called when one of several targets is ejected or comes back.
+    Create it inside a running event loop. Timeouts are in seconds: `connect_timeout`
+    to connect or to wait for a free connection, `response_timeout` from the last byte
+    of the request to the head of the response, `idle_timeout` between bytes of a body
+    in either direction. A connection is used for `lifetime` at most. `on_change` is
+    called when one of several targets is ejected or readmitted.
     """
 
     __slots__ = ("_own_resolver", "_pool", "name")
@@ -77,19 +77,24 @@ class Upstream:
     def send(
         self, head: bytes, *, method: str, body: RequestBody | None, retriable: bool
     ) -> Coroutine[None, None, UpstreamResponse]:
-        """Send a request and return the head of its answer, the body following.
+        """Send a request; return the response with its head, the body to be read.
 
-        `head` is complete, framing field and empty line included. `body` is sent while
-        the answer is waited for. With `retriable` (a safe method) a request without a
-        body is sent once more, on a new connection, when a kept one turns out to have
-        been closed before any byte of an answer.
+        `body` is sent while the response is awaited. A request without a body that is
+        `retriable` is sent once more, on a new connection, if a pooled connection was
+        closed before any byte of a response.
+
+        Args:
+            head: the complete head, with framing field and empty line.
+            method: the request method.
+            body: None if there is none.
+            retriable: whether the method is safe.
 
         Raises:
-            ConnectFailed: no target took a connection; nothing was sent.
+            ConnectFailed: no target accepted a connection; nothing was sent.
             UpstreamBusy: all connections are in use; nothing was sent.
-            UpstreamTimeout: no answer in time.
-            InvalidUpstreamResponse: the answer cannot be passed on, or there was none.
-            Exception: what `body.read` raised; the upstream saw the request cut off.
+            UpstreamTimeout: no response in time.
+            InvalidUpstreamResponse: the response is invalid, or there was none.
+            Exception: `body.read` failed; the upstream saw an incomplete request.
         """
         answer = self._exchange(head, method, body, None, retriable=retriable)
         # Only a handshake can become a tunnel.
@@ -98,9 +103,10 @@ class Upstream:
     async def open_tunnel(
         self, head: bytes, *, key: bytes, offered_protocols: Collection[str | bytes]
     ) -> Tunnel | UpstreamResponse:
-        """Send a WebSocket handshake: the tunnel, or the answer that refused it.
+        """Send a WebSocket handshake; return the tunnel, or the response that refused it.
 
-        Raises as `send` does; InvalidUpstreamResponse also for a 101 that does not fit the handshake.
+        Raises as `send` does; InvalidUpstreamResponse also if a 101 does not match the
+        handshake.
         """
         offered = frozenset(
             name.encode() if isinstance(name, str) else name
@@ -130,11 +136,11 @@ class Upstream:
                 connection.abort()
                 raise
             except ConnectionClosedBeforeResponse as unanswered:
-                # RFC 9110 section 9.2.2: only what cannot have been acted on, or may
-                # be acted on twice, is sent again by a proxy.
+                # RFC 9110 section 9.2.2: a proxy repeats a request only if it is
+                # idempotent, or was certainly not processed.
                 if not (safe and unanswered.reused):
                     raise
-            # Nothing was sent on it before: so this is the last time.
+            # A fresh connection cannot be stale, so this attempt is the last.
             connection = await pool.take(fresh=True)
 
     def is_crowded(self) -> bool:
@@ -142,15 +148,15 @@ class Upstream:
         return self._pool.is_crowded()
 
     def drain(self) -> None:
-        """Keep no connection from now on; exchanges and tunnels go on to their end."""
+        """Close idle connections; exchanges and tunnels in progress may finish."""
         self._pool.drain()
 
     async def close(self) -> None:
-        """Close every connection at once, whatever is going on."""
+        """Close every connection at once, also those in use."""
         await self._pool.close()
         if self._own_resolver is not None:
             await self._own_resolver.close()
 
     def stats(self) -> tuple[TargetStats, ...]:
-        """Count the connections of each target."""
+        """Return the number of connections of each target."""
         return self._pool.stats()

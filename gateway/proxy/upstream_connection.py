@@ -1,8 +1,8 @@
-"""One connection to an upstream: one exchange at a time.
+"""One connection to an upstream, with one exchange at a time.
 
-The head is cut off at its empty line and read as a whole; bodies with a length are
-counted here, chunked ones taken apart. So the end of an answer is known to the byte,
-and a connection is used again only when nothing came after it.
+A response head is parsed as a whole. Bodies are counted by Content-Length or decoded
+by chunks, so the end of a response is known to the byte. A connection is reused only
+if no bytes follow it.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
 
-MAX_INTERIM = 20  # 1xx answers before the final one
+MAX_INTERIM = 20  # 1xx responses before the final one
 _SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _FIRST_SERVER_ERROR = 101, 200, 400, 500
-# What a server cannot do for this one request says nothing of its health.
+# 501 and 505 depend on the request, not on the health of the server.
 _HEALTHY_ERRORS = frozenset({501, 505})
 
 
 class FailureCounter(Protocol):
-    """The target of a connection; `strikes` counts failures since the last success."""
+    """A target; `strikes` counts failures since the last success."""
 
     strikes: int
 
 
 class ConnectionManager(Protocol):
-    """What a connection needs to know from, and tell, the pool it is of."""
+    """The pool that a connection belongs to: settings and callbacks."""
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
@@ -42,40 +42,40 @@ class ConnectionManager(Protocol):
     idle_timeout: float
 
     def connection_reusable(self, connection: "Connection") -> None:
-        """Take back a connection that is ready for the next request."""
+        """Return a connection that is ready for the next request."""
 
     def connection_closed(self, connection: "Connection") -> None:
-        """Forget a connection that takes no further request."""
+        """Remove a connection that is closing."""
 
     def connection_tunneled(self, connection: "Connection", tunnel: Tunnel) -> None:
-        """Count a connection that became a tunnel until the tunnel ends."""
+        """Count a connection that became a tunnel, until the tunnel ends."""
 
     def response_started(self, connection: "Connection", *, failed: bool) -> None:
-        """Count a response head; `failed`: its status says that the server fails."""
+        """Count a response head; `failed`: its status is a server error."""
 
     def response_completed(self, connection: "Connection") -> None:
-        """Count a whole response of a target that had failed before."""
+        """Count a complete response of a target that had failed before."""
 
     def request_failed(self, connection: "Connection") -> None:
-        """Count a request that got no response, or not the whole of it."""
+        """Count a request without a complete response."""
 
     def socket_opened(self) -> None:
-        """Hear that a socket is open."""
+        """Count an open socket."""
 
     def socket_closed(self) -> None:
-        """Hear that a socket is closed."""
+        """Count a closed socket."""
 
 
 class ConnectionClosedBeforeResponse(InvalidUpstreamResponse):
-    """The upstream closed before a byte of an answer.
+    """The upstream closed the connection before the first byte of a response.
 
-    `reused`: on a connection that had served before, so that it may have been closing
-    (RFC 9112 section 9.3.1) when the request was written.
+    `reused`: the connection had carried a request before, so it may have been closing
+    when this one was written (RFC 9112 section 9.3.1).
     """
 
     def __init__(self, reused: bool) -> None:
         self.reused = reused
-        super().__init__("the upstream closed the connection without an answer")
+        super().__init__("the upstream closed the connection without a response")
 
 
 class _Phase(Enum):
@@ -87,14 +87,14 @@ class _Phase(Enum):
     CLOSED = "closed"
 
 
-# Looking a member up in its class is slow (CPython 3.11), and this is the hot path.
+# Looking up an enum member is slow (CPython 3.11), and this is the hot path.
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE, _CLOSED = _Phase
 
 UpstreamResult = UpstreamResponse | Tunnel
 
 
 class Connection(asyncio.Protocol):
-    """A connection and the exchange that is on it."""
+    """A connection, and the exchange that uses it."""
 
     __slots__ = (
         "_decoder",
@@ -124,11 +124,11 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, manager: ConnectionManager, backend: FailureCounter) -> None:
         self.loop = manager.loop
-        self.backend = backend  # the pool's: which target this counts for
-        self.host = ""  # the address that a name was resolved to
-        self.lives_until = inf  # the time after which it is not kept
-        self.deadline = inf  # the time by which something has to happen
-        self.expires = inf  # the time after which it is not used again
+        self.backend = backend  # the target, owned by the pool
+        self.host = ""  # the resolved address of a name
+        self.lives_until = inf  # not reused after this time
+        self.deadline = inf  # the exchange times out at this time
+        self.expires = inf  # when it is idle, closed at this time
         self.write_paused = False
         self._manager = manager
         self._phase = _IDLE
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Tell whether no request can be sent any more."""
+        """Whether no further request can be sent."""
         return self._phase is _CLOSED
 
     def exchange(
@@ -154,9 +154,9 @@ class Connection(asyncio.Protocol):
         body: RequestBody | None,
         handshake: Handshake | None,
     ) -> asyncio.Future[UpstreamResult]:
-        """Send a request; the future is the head of the answer, or an UpstreamError.
+        """Send a request; return a future of the response or tunnel.
 
-        Whoever stops waiting for it calls `abort`.
+        It fails with an UpstreamError. A caller that stops waiting calls `abort`.
         """
         self._result_future = result_future = self.loop.create_future()
         self._response = None
@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
         return result_future
 
     def abort(self) -> None:
-        """Close at once: the upstream sees a request, or an answer, cut off."""
+        """Close the connection at once, in the middle of an exchange."""
         if self._phase is _CLOSED:
             return
         self._phase = _CLOSED
@@ -185,35 +185,37 @@ class Connection(asyncio.Protocol):
         self._manager.connection_closed(self)
 
     def shut_down(self) -> None:
-        """Close at once, and tell whoever waits for the answer."""
+        """Close the connection at once; the exchange fails."""
         self._fail(InvalidUpstreamResponse("the gateway closed the connection"))
 
     def close(self) -> None:
-        """Close a connection that has no exchange."""
+        """Close an idle connection."""
         if self._phase is not _CLOSED:
             self._phase = _CLOSED
             self._transport.close()
             self._manager.connection_closed(self)
 
     def time_out(self) -> None:
-        """End the exchange because its deadline has passed."""
+        """Fail the exchange with UpstreamTimeout: its deadline has passed."""
         if self._phase is _HEAD:
             self._manager.request_failed(self)
         if self._phase is not _HEAD:
-            what = "the upstream went silent in the middle of its answer"
+            what = (
+                "the upstream sent nothing for too long in the middle of its response"
+            )
         elif self._upload is not None:
-            what = "the upstream stopped taking the request"
+            what = "the upstream stopped reading the request"
         else:
-            what = "the upstream did not answer in time"
+            what = "the upstream did not respond in time"
         self._fail(UpstreamTimeout(what))
 
     def rearm(self) -> None:
-        """Set the deadline from what is being waited for right now."""
+        """Set the deadline for what the exchange waits for now."""
         manager = self._manager
         if self.write_paused and self._upload is not None:
             self.deadline = manager.clock() + manager.idle_timeout
         elif self._phase is _HEAD:
-            # As long as the request comes in, the client is waited for.
+            # No deadline while the client still sends: its own timeout applies.
             waiting = self._upload is None
             self.deadline = (
                 manager.clock() + manager.response_timeout if waiting else inf
@@ -224,12 +226,12 @@ class Connection(asyncio.Protocol):
             self.deadline = inf
 
     def pause_reading(self) -> None:
-        """Stop reading, so that TCP makes the upstream wait."""
+        """Stop reading; TCP flow control pauses the upstream."""
         if self._phase is not _CLOSED:
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Resume reading."""
         if self._phase is not _CLOSED:
             self._transport.resume_reading()
 
@@ -237,8 +239,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, *pieces: bytes) -> None:
         """See BodyWriter."""
-        # Not writelines: asyncio's own, in Python 3.12 and 3.13, never says that the
-        # buffer is full (CVE-2024-12254).
+        # Not writelines: in Python 3.12 and 3.13 asyncio's does not pause the protocol
+        # when the buffer is full (CVE-2024-12254).
         self._transport.write(b"".join(pieces))
 
     def upload_finished(self) -> None:
@@ -256,7 +258,7 @@ class Connection(asyncio.Protocol):
             self._upload.stop()
             self._upload = None
 
-    # The answer
+    # The response
 
     def _read_head(self, data: bytes) -> None:
         while data:
@@ -268,11 +270,11 @@ class Connection(asyncio.Protocol):
             if status >= _FIRST_FINAL or status == _SWITCHING:
                 self._take_head(status, minor, fields, data)
                 return
-            # RFC 9110 section 15.2: a client parses 1xx answers and may ignore them.
-            # We answer Expect ourselves, and 103 is advice that we do not pass on.
+            # RFC 9110 section 15.2: a client parses 1xx responses and may ignore them.
+            # The gateway handles Expect itself and does not relay 103.
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise InvalidUpstreamResponse("too many interim answers")
+                raise InvalidUpstreamResponse("too many interim responses")
 
     def _take_head(
         self, status: int, minor: int, fields: list[tuple[bytes, bytes]], rest: bytes
@@ -291,13 +293,13 @@ class Connection(asyncio.Protocol):
         seconds = framing.keep_alive_seconds
         self.expires = inf if seconds is None else self._expiry(seconds)
         if self._upload is not None and status >= _FIRST_ERROR and not self._keep_alive:
-            # RFC 9112 section 9.5: such an answer says that the rest is not wanted.
+            # RFC 9112 section 9.5: the server does not want the rest of the body.
             self._stop_upload()
         self.deadline = inf
         length = framing.content_length or 0
         bodiless = framing.kind is BodyKind.NONE or framing.content_length == 0
         if bodiless or (framing.kind is BodyKind.LENGTH and len(rest) >= length):
-            # All of it is here, as it is with most answers.
+            # The complete response has arrived, as in most cases.
             content = b"" if bodiless else rest[:length]
             response = UpstreamResponse(status, fields, framing, None, content)
             self._end(clean=len(rest) == len(content))
@@ -315,9 +317,9 @@ class Connection(asyncio.Protocol):
             result_future.set_result(response)
 
     def _expiry(self, seconds: int) -> float:
-        """Keep the connection for less than the upstream says it will.
+        """Return when an idle connection expires: before the upstream's own timeout.
 
-        What we send must arrive before the upstream closes.
+        A request must arrive before the upstream closes.
         """
         return self._manager.clock() + max(seconds - 1, seconds / 2)
 
@@ -326,7 +328,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         handshake = self._handshake
         if handshake is None:
-            raise InvalidUpstreamResponse("a 101 that nobody asked for")
+            raise InvalidUpstreamResponse("unexpected 101")
         handshake.check(fields)
         result_future, self._result_future = self._result_future, None
         self.deadline = inf
@@ -362,7 +364,7 @@ class Connection(asyncio.Protocol):
             response.feed(data)
 
     def _end(self, *, clean: bool) -> None:
-        """End a whole answer; keep the connection if nothing speaks against it."""
+        """End a complete response; keep the connection if it is reusable."""
         response = self._response
         if response is not None:
             self._response = None
@@ -389,12 +391,12 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         self._manager.socket_opened()
         self._transport = transport  # type: ignore[assignment] # a stream's
 
     def data_received(self, data: bytes) -> None:
-        """Read on in the answer; bytes that nobody asked for end the connection."""
+        """Parse response bytes; unsolicited bytes close the connection."""
         try:
             if self._phase is _HEAD:
                 self._received_any = True
@@ -410,11 +412,11 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
-        """Take the upstream's end of sending for the end of the connection."""
+        """Treat a half-close as the end of the connection."""
         self._upstream_closed(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake everybody who waits for something."""
+        """Fail the exchange and wake the upload."""
         upload = self._upload
         self._upstream_closed(exc)
         if upload is not None:
@@ -435,20 +437,20 @@ class Connection(asyncio.Protocol):
             failure = ConnectionClosedBeforeResponse(self._used)
         else:
             failure = InvalidUpstreamResponse(
-                "the upstream closed in the middle of its answer"
+                "the upstream closed in the middle of its response"
             )
-        # A kept connection that turns out to be closed says nothing of the target.
+        # A stale pooled connection says nothing about the health of the target.
         if not (isinstance(failure, ConnectionClosedBeforeResponse) and failure.reused):
             self._manager.request_failed(self)
         failure.__cause__ = exc
         self._fail(failure)
 
     def pause_writing(self) -> None:
-        """Make the upload wait."""
+        """Pause the upload."""
         self.write_paused = True
 
     def resume_writing(self) -> None:
-        """Let the upload go on."""
+        """Resume the upload."""
         self.write_paused = False
         if self._upload is not None:
             self._upload.resume()

@@ -150,7 +150,7 @@ async def wait_for(client: Client, patience: float) -> None:
     except TimeoutError as error:
         # It holds a connection, maybe one of the upstream's too, and could
         # for ever.
-        raise ConnectionAbortedError("the client takes nothing") from error
+        raise ConnectionAbortedError("client write timeout") from error
 
 
 def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:

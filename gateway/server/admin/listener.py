@@ -171,7 +171,7 @@ class _Connection(RequestHandler):
         except TimeoutError as error:
             if self.transport is not None:
                 self.transport.abort()
-            raise ConnectionAbortedError("the client takes nothing") from error
+            raise ConnectionAbortedError("client write timeout") from error
 
     def log_exception(self, *_args: Any, **kw: Any) -> None:
         """Hand what aiohttp would log to the gateway's own log."""
