@@ -240,7 +240,8 @@ def test_every_redis_url_that_is_accepted_is_the_one_that_is_used(
         return
 
     address = loaded.config.redis.address
-    assert address == parse_redis_url(url)
+    # In a configuration "$$" stands for one "$".
+    assert address == parse_redis_url(url.replace("$$", "$"))
     assert_hidden(f"{address} {address!r} {loaded!r} {loaded.config!r}", secret)
     if user:
         assert address.password in secrets_of(loaded.config)

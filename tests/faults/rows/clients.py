@@ -17,7 +17,6 @@ from tests.servers import PATIENCE
 
 _SLOW = 40
 """Slow clients of each of the three kinds."""
-_SLACK = 100
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -158,9 +157,8 @@ async def idle(trial: Trial) -> None:
     await trial.under_fault()
     grown = (resident(pid) - memory) / len(held)
     trial.notes.append(f"{len(held):,} idle connections, {grown:.1f} KiB each")
-    # The load itself has some connections more or fewer than before.
-    closed = before + len(held) - descriptors(pid)
-    trial.require(closed < _SLACK, f"{closed} idle connections were closed")
+    closed = sum(reader.at_eof() for reader, _ in held)
+    trial.require(closed == 0, f"{closed} idle connections were closed")
     for _, writer in held:
         reset(writer)
     trial.mended()
