@@ -159,6 +159,6 @@ def test_a_decision_has_its_four_parts_and_fits_a_page(page: Path) -> None:
         "Context",
         "Decision",
         "Consequences",
-        "What would change our mind",
+        "When to revisit",
     ]
     assert text.count("\n") < 50

@@ -42,7 +42,7 @@ _TABLE: Final = (
         r"\b(is|are) let (in|through|go)\b|\bturned? away\b|\blets? \w+ in\b",
         "is allowed, is rejected",
     ),
-    (r"\b(we|us|ours?)\b", "the gateway, the project"),
+    (r"\b(?-i:[Ww]e|us|[Oo]urs?)\b", "the gateway, the project"),
     (
         r"\bsays? (nothing|so|it|that|which|who|what|when|until|how|why)\b",
         "states, lists, explains, reports",
