@@ -1,5 +1,6 @@
 """Pages of docs/ that are generated: reason codes, HTTP endpoints, the command line."""
 
+import ast
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -174,6 +175,34 @@ def _option(option: click.Option, context: click.Context) -> str:
     meaning = " ".join((option.help or "").split()).replace("|", r"\|")
     named = f"{names}{kind}".replace("|", r"\|")
     return f"| `{named}` | {shown} | {meaning} |".replace("  ", " ")
+
+
+def modules() -> str:
+    """Return docs/modules.md."""
+    lines = [
+        "# Modules",
+        "",
+        "Every module of `gateway/`, in the first line of its docstring."
+        " [Architecture](architecture.md) has the packages. " + _GENERATED,
+    ]
+    package = None
+    for file in sorted(
+        (ROOT / "gateway").rglob("*.py"), key=lambda file: (file.parent, file.stem)
+    ):
+        folder = file.parent.relative_to(ROOT).as_posix()
+        about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+        first = " ".join(about.split("\n\n")[0].split()).replace("|", "\\|")
+        if folder != package:
+            package = folder
+            lines += [
+                "",
+                f"## `{folder}/`",
+                "",
+                "| Module | Content |",
+                "| --- | --- |",
+            ]
+        lines.append(f"| `{file.name}` | {first} |")
+    return "\n".join([*lines, ""])
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {

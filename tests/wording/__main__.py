@@ -23,7 +23,7 @@ PATTERNS = (
     "Dockerfile",
     "gateway/**/*.html",
 )
-GENERATED = {"advisories.md", "cli.md", "configuration.md"}
+GENERATED = {"advisories.md", "cli.md", "configuration.md", "modules.md"}
 """Pages of which the sources are in code."""
 
 
