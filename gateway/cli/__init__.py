@@ -1,6 +1,7 @@
-"""The command line: one module for each command, imported when it is used.
+"""The command line: one module per command, imported on first use.
 
-Exit codes: 0 done, 1 refused or failed, 2 not understood.
+Errors go to standard error as `error: what; what to do`, with `file:line:col: ` in
+front where a file is at fault. Exit codes: 0 success, 1 failure, 2 usage error.
 """
 
 import difflib
@@ -9,9 +10,10 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -38,7 +40,7 @@ COMMANDS: Final = (
 
 
 def main() -> None:
-    """Run the command line; what nobody expected is one line without values."""
+    """Run the command line; report an unexpected exception on one line, without values."""
     open_standard_streams()
     _hook_exceptions()
     try:
@@ -51,8 +53,8 @@ def main() -> None:
 def open_standard_streams() -> None:
     """Open descriptors 0 to 2 if they are closed.
 
-    A process may be started without them. The next file or socket that is opened
-    would take their number, and log lines would go to a client.
+    A process may be started without them. The next file or socket opened would then
+    get their number, and log lines would go to a client.
     """
     for number in (0, 1, 2):
         try:
@@ -62,13 +64,13 @@ def open_standard_streams() -> None:
 
 
 def _report_failure(error: BaseException) -> None:
-    write_line(f"gateway: {describe(error)}")
+    write_line(f"error: {describe(error)}")
     if os.environ.get("GATEWAY_DEBUG"):
         write_line(stack_of(error))
 
 
 def _hook_exceptions() -> None:
-    """Replace Python's own last words, which quote what the code failed at."""
+    """Replace Python's default exception reports, which quote values."""
     sys.excepthook = lambda _kind, error, _trace: _report_failure(error)
     threading.excepthook = lambda found: _report_failure(
         found.exc_value or SystemExit()
@@ -77,7 +79,7 @@ def _hook_exceptions() -> None:
 
 
 def config_option(command: _F) -> _F:
-    """Add -c/--config to a command; it arrives as the argument `config`, a Path."""
+    """Add -c/--config to a command, passed as the Path `config`."""
     return click.option(
         "-c",
         "--config",
@@ -86,31 +88,64 @@ def config_option(command: _F) -> _F:
         default=DEFAULT_CONFIG,
         show_default=True,
         show_envvar=True,
-        help="The configuration file.",
+        help="Configuration file.",
     )(command)
 
 
 def load_or_exit(path: Path) -> LoadedConfig:
-    """Load a configuration, or tell every problem on standard error and exit 1."""
+    """Load a configuration; on errors, report all of them and exit with status 1."""
     try:
         return load_config(path, env=os.environ)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(1)
+        exit_with(*map(str, error.problems))
+
+
+def exit_with(*messages: str) -> NoReturn:
+    """Report each message as `error: ...` on standard error and exit with status 1."""
+    for message in messages:
+        click.echo(f"error: {message}", err=True)
+    sys.exit(1)
 
 
 class Commands(click.Group):
-    """A group whose commands are found by name, and imported when asked for."""
+    """A group whose commands are imported on first use."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command; report click's errors in the style of all others."""
+        run = partial(super().main, args, prog_name, complete_var, **extra)
+        if not standalone_mode:
+            return run(standalone_mode=False)
+        try:
+            code: object = run(standalone_mode=False)
+        except click.Abort:
+            exit_with("aborted")
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.ClickException as error:
+            hint = ""
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(error.ctx.get_usage(), err=True)
+                hint = f"; see: {error.ctx.command_path} --help"
+            click.echo(f"error: {error.format_message().rstrip('.')}{hint}", err=True)
+            sys.exit(error.exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest command when there is none of this name."""
+        """Suggest the nearest command if there is none of this name."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f'; did you mean "{near[0]}"?' if near else ""
-            ctx.fail(f'there is no command "{args[0]}"{hint}')
+            ctx.fail(f'unknown command "{args[0]}"{hint}')
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
@@ -155,7 +190,7 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Check the session of every request, in front of web apps that have no auth code.
+    """Authentication reverse proxy for web apps.
 
     \b
     Example:

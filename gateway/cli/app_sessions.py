@@ -1,14 +1,14 @@
-"""Sessions that an app keeps, for `gateway sessions`: shown, and ended.
+"""App-managed sessions for `gateway sessions`: show and revoke.
 
-They are named by the id that the app knows them by, or by their public id, the hash
-of it, which stands in logs and identity headers.
+A session is named by its ID in the app, or by its public ID: the hash of it, which
+logs and identity headers contain.
 """
 
 import time
 
 import click
 
-from gateway.cli.stores import run_with_app_s, unknown
+from gateway.cli.stores import run_with_external_store, unknown
 from gateway.config.load import LoadedConfig
 from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
@@ -20,25 +20,25 @@ from gateway.sessions.store import Found
 def look_up(
     loaded: LoadedConfig, profile: Profile, redis_url: str | None, named: str
 ) -> Session:
-    """Give a session as a request with its cookie would meet it.
+    """Return a session as a request with its cookie would get it.
 
     Raises:
-        click.ClickException: there is none, it cannot be read, or it is nobody's.
+        click.ClickException: unknown session, invalid record, or not signed in.
     """
 
-    async def ask(store: ExternalStore) -> Found:
+    async def find(store: ExternalStore) -> Found:
         credential = await store.search(profile, named)
         if credential is None:
             return None
         return await store.look_up(credential, time.time())
 
-    match run_with_app_s(loaded, profile, redis_url, ask):
+    match run_with_external_store(loaded, profile, redis_url, find):
         case Session() as session:
             return session
         case Corrupt(why=why):
-            raise click.ClickException(f"the session cannot be read: {why}")
+            raise click.ClickException(f"invalid session record: {why}")
         case AnonymousSession():
-            raise click.ClickException("nobody is signed in to this session")
+            raise click.ClickException("no user is signed in to this session")
         case None:
             raise unknown()
 
@@ -46,10 +46,10 @@ def look_up(
 def revoke(
     loaded: LoadedConfig, profile: Profile, redis_url: str | None, named: str
 ) -> str:
-    """End a session; gives its public id.
+    """Revoke a session; return its public ID.
 
-    Whether its record is there now says little: the app may write it anew. A name that
-    could be either id ends both, of which one is no session at all.
+    Does not require the record to exist: the app may write it again. If `named` may be
+    either kind of ID, both are revoked; one of them is no session.
     """
     keys = _keys_of(profile, named)
 
@@ -59,7 +59,7 @@ def revoke(
             await store.end(key, time.time())
         return meant
 
-    return run_with_app_s(loaded, profile, redis_url, end)
+    return run_with_external_store(loaded, profile, redis_url, end)
 
 
 def revoke_all(
@@ -69,18 +69,18 @@ def revoke_all(
     identity: str,
     but: str | None,
 ) -> None:
-    """End every session of an identity that began before now, but one."""
+    """Revoke all sessions of an identity that began before now, except `but`."""
     keys = () if but is None else _keys_of(profile, but)
 
     async def end(store: ExternalStore) -> int:
         spared = but and await _meant(store, profile, but, keys)
         return await store.end_all(identity, time.time(), spared)
 
-    _ = run_with_app_s(loaded, profile, redis_url, end)
+    _ = run_with_external_store(loaded, profile, redis_url, end)
 
 
 def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:
-    """Give the public ids that a name may mean: ids of some formats look like them."""
+    """Return the public IDs that `named` may mean: IDs of some formats look like them."""
     as_id = credential_of_id(profile, named)
     keys = [named] if is_key(named) else []
     keys += [as_id.key] if as_id is not None else []
@@ -92,7 +92,7 @@ def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:
 async def _meant(
     store: ExternalStore, profile: Profile, named: str, keys: tuple[str, ...]
 ) -> str:
-    """Tell which one is meant: an id has a record, the hash of an id has none."""
+    """Return the public ID that is meant: an ID has a record, the hash of an ID none."""
     as_id = credential_of_id(profile, named)
     if len(keys) == 1 or as_id is None:
         return keys[0]

@@ -1,4 +1,4 @@
-"""`gateway check`: is this configuration right, and does it mean what was meant?"""
+"""`gateway check`: validate a configuration and everything it refers to."""
 
 import asyncio
 import json
@@ -19,21 +19,21 @@ from gateway.config.snippet import source_snippet
 from gateway.errors import ConfigError, Problem
 
 
-@click.command()
+@click.command(short_help="Validate a configuration file.")
 @config_option
-@click.option("--offline", is_flag=True, help="Do not ask Redis.")
+@click.option("--offline", is_flag=True, help="Skip the Redis check.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the result is written.",
+    help="Output format.",
 )
 def check(config: Path, offline: bool, form: str) -> None:
-    """Check a configuration file, and everything that it names.
+    """Validate a configuration file and everything it refers to.
 
-    Nothing is started. Exit code 0: `gateway run` would serve it. 1: it would not.
+    Starts nothing. Exit code 0: `gateway run` accepts it. 1: it has errors.
 
     \b
     Example:
@@ -54,8 +54,8 @@ def check(config: Path, offline: bool, form: str) -> None:
     if form == "json":
         click.echo(_as_json(config, loaded, problems, warnings))
     else:
-        _tell(text, "error", problems)
-        _tell(text, "warning", warnings)
+        _report(text, "error", problems)
+        _report(text, "warning", warnings)
         _conclude(config, loaded, problems, offline)
     sys.exit(1 if problems else 0)
 
@@ -71,7 +71,7 @@ async def _examine(loaded: LoadedConfig, offline: bool) -> Findings:
     )
 
 
-def _tell(text: str, severity: str, problems: Sequence[Problem]) -> None:
+def _report(text: str, severity: str, problems: Sequence[Problem]) -> None:
     for problem in sorted(problems, key=lambda one: (one.line, one.column)):
         click.echo(f"{severity}: {problem}", err=True)
         if (shown := source_snippet(text, problem)) is not None:
@@ -88,7 +88,7 @@ def _conclude(
 ) -> None:
     if problems or loaded is None:
         count = len(problems)
-        click.echo(f"{path}: {count} problem{'s' * (count != 1)}", err=True)
+        click.echo(f"{path}: {count} error{'s' * (count != 1)}", err=True)
         return
     click.echo(f"{path}: ok")
     for name, value in summary(loaded, offline=offline).items():
@@ -96,7 +96,7 @@ def _conclude(
 
 
 def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
-    """Return what the configuration comes to, one line for each part."""
+    """Return a summary of the configuration: one line per part, by label."""
     config = loaded.config
     rules = Counter(route.rule for route in config.routes)
     counted = ", ".join(f"{count} {rule}" for rule, count in sorted(rules.items()))
@@ -108,7 +108,7 @@ def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
     address = config.redis.address
     redis = "embedded" if address is None else str(address)
     if address is not None:
-        redis += " (not asked)" if offline else " (answers)"
+        redis += " (not checked)" if offline else " (responds)"
     tokens = "none"
     if config.tokens.profiles:
         names = ", ".join(config.tokens.profiles)
@@ -126,7 +126,7 @@ def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
 
 
 def _sessions(loaded: LoadedConfig) -> str:
-    """Tell who writes the sessions; of an app's, what a Redis user must be let read."""
+    """Return who writes the sessions, and for an app's the keys that ACLs must allow."""
     profile = format_from(loaded)
     if profile is None:
         return "written by the gateway"

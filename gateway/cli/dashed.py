@@ -1,4 +1,4 @@
-"""Commands that take an id: it may begin with "-", and is no option then."""
+"""Commands whose argument is an ID that may begin with "-"."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ class TakesId(click.Command):
     """A command whose arguments may begin with "-" without a "--" before them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Move the ids behind a "--", where click reads no options."""
+        """Move the IDs behind "--", where click parses no options."""
         if "--" in args:
             return super().parse_args(ctx, args)
         options = {

@@ -1,4 +1,4 @@
-"""`gateway demo`: everything on this machine, to look at in a browser."""
+"""`gateway demo`: a complete setup on this machine, to try in a browser."""
 
 import asyncio
 import os
@@ -8,22 +8,28 @@ import click
 from gateway.errors import EmbeddedUnavailable
 
 
-@click.command(short_help="Run a sample app behind the gateway, with its own Redis.")
-@click.option("--port", default=8080, show_default=True, help="Where the browser goes.")
-@click.option("--admin-port", default=9090, show_default=True, help="Health, metrics.")
-@click.option("--app-port", default=3000, show_default=True, help="The sample app.")
-@click.option("--api-port", default=3001, show_default=True, help="Its API.")
+@click.command(short_help="Run the gateway with a sample app and Redis.")
+@click.option("--port", default=8080, show_default=True, help="Port of the gateway.")
+@click.option(
+    "--admin-port", default=9090, show_default=True, help="Port of the admin listener."
+)
+@click.option(
+    "--app-port", default=3000, show_default=True, help="Port of the sample app."
+)
+@click.option(
+    "--api-port", default=3001, show_default=True, help="Port of the sample API."
+)
 def demo(port: int, admin_port: int, app_port: int, api_port: int) -> None:
-    """Start an embedded Redis and PostgreSQL, a sample app and the gateway.
+    """Run the gateway with a sample app, an embedded Redis and PostgreSQL.
 
-    A port that is taken is replaced by a free one. Nothing is kept when it stops.
+    A port in use is replaced by a free one. All data is deleted on exit.
     """
     try:
         # The extra `demo` brings what is imported here.
         from gateway.demo.run import Ports, run_demo  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"{error.name} is not installed: pip install '.[demo]'"
+            f"{error.name} is not installed; run: pip install '.[demo]'"
         ) from error
     wanted = Ports(gateway=port, admin=admin_port, app=app_port, api=api_port)
     try:

@@ -13,7 +13,7 @@ import click
 from gateway.build.rules import build_rules
 from gateway.build.session_format import format_from
 from gateway.build.token_profiles import profiles_from
-from gateway.cli import config_option, load_or_exit
+from gateway.cli import config_option, exit_with, load_or_exit
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
 from gateway.cli.subject import Subject
 from gateway.config.load import LoadedConfig
@@ -54,11 +54,11 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     default="anonymous",
     show_default=True,
     metavar="admin|member|anonymous|SESSION_ID",
-    help="Who sends it; a session id is looked up in Redis: the public one, or with "
-    "another sessions.format also the app's own.",
+    help="Sender; a session ID is looked up in Redis: the public ID, or with an external "
+    "sessions.format also the app's own.",
 )
 @click.option(
-    "--host", default=None, help="Host of the request; default: public_url's."
+    "--host", default=None, help="Host header; default: host of server.public_url."
 )
 @click.option(
     "--from",
@@ -66,10 +66,14 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     default="127.0.0.1",
     show_default=True,
     callback=_address,
-    help="IP address of the client.",
+    help="Client IP address.",
 )
 @click.option(
-    "-H", "--header", "headers", multiple=True, help="A header, 'Name: value'."
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    help="Header, as 'Name: value'; repeatable.",
 )
 def explain(
     method: str,
@@ -80,11 +84,11 @@ def explain(
     address: str,
     headers: tuple[str, ...],
 ) -> None:
-    """Explain how a request would be handled, by the code that would handle it.
+    """Explain how a request would be handled, using the code of the server.
 
-    Prints the route (file:line) and why it won, each check with pass, FAIL or "-"
-    (not required here), and what the upstream would be sent or the caller would get.
-    Exit code 0: it would pass. 1: it would not.
+    Prints the route (file:line) and why it matched; each check with pass, FAIL or "-"
+    (not required); and the request to the upstream or the response to the client.
+    Exit code 0: allowed. 1: denied.
 
     \b
     Example:
@@ -95,8 +99,7 @@ def explain(
         explanation = _Explanation(loaded, method, target, who, host, address, headers)
         click.echo("\n".join(explanation.lines()))
     except GatewayError as error:
-        click.echo(f"gateway: {error}", err=True)
-        sys.exit(1)
+        exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
 
 
@@ -154,7 +157,7 @@ class _Explanation:
                 assert_never(never)
 
     def _evaluate(self, head: RequestHead) -> Outcome:
-        """Ask the two functions that the server asks."""
+        """Call the two functions that the server calls."""
         rules, subject = self._rules, self._subject
         step = before_lookup(
             head, rules, now=self._now, credential=subject.credential()
@@ -239,7 +242,7 @@ class _Explanation:
         return getattr(matched, "allowed", ())
 
 
-_OWN: Final = "no route is asked about the gateway's own paths"
+_OWN: Final = "routes do not apply to the gateway's own paths"
 
 
 class _Preview:

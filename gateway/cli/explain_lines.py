@@ -1,4 +1,4 @@
-"""The lines of `gateway explain`: how a fact looks, and nothing of how it is found."""
+"""Format the lines of `gateway explain`."""
 
 from collections.abc import Iterator
 
@@ -9,20 +9,20 @@ from gateway.spine.answers import Answer, Problem, Redirect
 
 
 def line(label: str, text: str) -> str:
-    """Return a fact behind its label."""
+    """Return a labelled line."""
     return f"{label:<10}{text}"
 
 
 def method_not_allowed(method: str, allowed: tuple[str, ...]) -> Iterator[str]:
-    """Return the lines for a path that is known, but not for this method."""
+    """Return the lines for a known path without a route for this method."""
     yield line("route", f"none takes {method}: 405 {Reason.METHOD_NOT_ALLOWED}")
     yield line("", f"allowed: {', '.join(allowed)}")
 
 
 def checks(access: AccessRequest) -> Iterator[str]:
-    """Return one line for each check of the decision's own table.
+    """Return one line per check of `decide`.
 
-    Without a session the checks end at the one that asks for it.
+    Without a session, the list ends at the first check that requires one.
     """
     passes = access.head.preflight and access.route.preflight_pass
     for each in CHECKS:
@@ -40,7 +40,7 @@ def checks(access: AccessRequest) -> Iterator[str]:
         ):
             return
     if passes:
-        yield check("a CORS preflight, which this route lets through")
+        yield check("CORS preflight, which this route passes through")
 
 
 def check(
@@ -55,7 +55,7 @@ def check(
 
 
 def answer(label: str, caller: str, given: Answer) -> str:
-    """Return the line of what a caller gets instead of the upstream's response."""
+    """Return the line of the response that a caller gets from the gateway."""
     facts = [f"{caller} gets {given.status}"]
     match given:
         case Redirect(location=location):

@@ -1,4 +1,4 @@
-"""What `gateway check` looks at beyond the file: routes, keys, certificates, Redis."""
+"""Checks of `gateway check` beyond the file: routes, keys, certificates, Redis."""
 
 import time
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from gateway.sessions.redis.store import RedisStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was found: problems refuse the configuration, warnings do not."""
+    """Errors reject the configuration; warnings do not."""
 
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
 
 async def findings(loaded: LoadedConfig) -> Findings:
-    """Compile everything as `gateway run` would, and ask what it lets in."""
+    """Compile the configuration as `gateway run` does, and examine the routes."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
     try:
@@ -55,7 +55,7 @@ async def findings(loaded: LoadedConfig) -> Findings:
 
 
 async def redis_findings(loaded: LoadedConfig) -> Findings:
-    """Ask Redis, as a request would, and for what sessions depend on there."""
+    """Query Redis, and examine the settings that sessions depend on."""
     found = loaded.config.redis.address
     if found is None:
         return Findings(problems=(), warnings=())
@@ -64,7 +64,7 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
     try:
         profile = format_from(loaded)
     except ConfigError:
-        profile = None  # told already
+        profile = None  # reported by `findings`
     store: RedisStore | ExternalStore
     if profile is None:
         store = RedisStore(address, timeout=timeout)
@@ -76,18 +76,18 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
             await store.probe(profile)
         store_warnings = await store.warnings()
     except StoreUnavailable as error:
-        away = f"Redis does not answer at {address}: {error}"
-        problem = _at_redis(loaded, away, "--offline leaves this out")
+        away = f"Redis at {address} is unavailable: {error}"
+        problem = _at_redis(loaded, away, "--offline skips this check")
         return Findings(problems=(problem,), warnings=())
     finally:
         await store.close()
-    told = [
+    found_there = [
         (d.broken, _at_redis(loaded, f"Redis: {d.text}", d.hint))
         for d in store_warnings
     ]
     return Findings(
-        problems=tuple(problem for broken, problem in told if broken),
-        warnings=tuple(problem for broken, problem in told if not broken),
+        problems=tuple(problem for broken, problem in found_there if broken),
+        warnings=tuple(problem for broken, problem in found_there if not broken),
     )
 
 
@@ -104,9 +104,9 @@ def _unreachable(loaded: LoadedConfig, table: RouteTable) -> Iterator[Problem]:
 
 
 def _open_below(loaded: LoadedConfig, table: RouteTable) -> Iterator[Problem]:
-    """Tell of public routes below a prefix that is otherwise closed.
+    """Warn about public routes below a closed prefix.
 
-    Below `/**` they are how one writes a list of what is open; that is not told.
+    Not below `/**`: there, public routes are the usual way to list open paths.
     """
     closed = [
         route
@@ -127,7 +127,7 @@ def _open_below(loaded: LoadedConfig, table: RouteTable) -> Iterator[Problem]:
             route,
             f"{route.path} is public below {nearest.path}, which is {nearest.rule} "
             f"({nearest.source})",
-            "the more specific route wins: everyone is let in here",
+            "the more specific route wins, so this path is open to everyone",
         )
 
 
@@ -143,7 +143,7 @@ def _is_below(route: Route, closed: Route) -> bool:
 
 
 def _pages(loaded: LoadedConfig, table: RouteTable) -> Iterator[tuple[bool, Problem]]:
-    """Follow the ways to sign-in and home: none may lead in a circle."""
+    """Check the sign-in and home pages for redirect loops."""
     config = loaded.config
     pages = config.sign_in
     for key, target in (
@@ -159,7 +159,7 @@ def _pages(loaded: LoadedConfig, table: RouteTable) -> Iterator[tuple[bool, Prob
         host = urlsplit(config.server.public_url).hostname or ""
         found = table.match("GET", host, path)
         if isinstance(found, NoRoute):
-            message = f"no route takes {path} at {host}"
+            message = f"no route matches {path} on {host}"
             if key == "url" and _needs_sign_in(table):
                 yield False, loaded.problem(message, "sign_in", key)
             continue
@@ -175,7 +175,7 @@ def _pages(loaded: LoadedConfig, table: RouteTable) -> Iterator[tuple[bool, Prob
                 _at_route(
                     loaded,
                     route,
-                    f"nobody could sign in at {path}: it is {route.rule} by this route",
+                    f"users cannot sign in at {path}: this route makes it {route.rule}",
                     f"set sign_in.url, or add {{match: {path}, rule: auth-redirect}}",
                 ),
             )
@@ -185,10 +185,10 @@ def _circle(key: str, route: Route) -> str:
     closed = route.rule in {Rule.PROTECTED, Rule.ADMIN_ONLY}
     where = f"{route.path} ({route.source})"
     if key == "home" and route.rule is Rule.AUTH_REDIRECT:
-        return f"who is signed in would go in circles: auth-redirect by {where}"
+        return f"redirect loop for signed-in users: {where} is auth-redirect"
     needs_tenant = route.require.tenant or route.require.tenant_roles
     if key == "no_tenant" and closed and needs_tenant:
-        return f"who has no tenant would go in circles: {where} needs one"
+        return f"redirect loop for users without a tenant: {where} requires one"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""`gateway healthcheck`: is the gateway of this configuration ready?"""
+"""`gateway healthcheck`: query the readiness of a running gateway."""
 
 import asyncio
 import http.client
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.build.dns import build_dns
-from gateway.cli import config_option, load_or_exit
+from gateway.cli import config_option, exit_with, load_or_exit
 from gateway.config.schema import Config
 from gateway.config.values import split_listen
 from gateway.net.connect import open_socket
@@ -18,12 +18,12 @@ from gateway.net.resolver import Resolver
 _PATIENCE = 3.0
 
 
-@click.command()
+@click.command(short_help="Query whether the gateway is ready.")
 @config_option
 def healthcheck(config: Path) -> None:
-    """Ask the admin listener whether the gateway is ready; for containers.
+    """Query /readyz of the admin listener, for container health checks.
 
-    Exit code 0: ready. 1: not ready, or no answer.
+    Exit code 0: ready. 1: not ready, or no response.
 
     \b
     Example:
@@ -32,18 +32,18 @@ def healthcheck(config: Path) -> None:
     loaded = load_or_exit(config)
     address = loaded.config.server.admin
     if address is None:
-        click.echo("server.admin is null, so there is nobody to ask", err=True)
-        sys.exit(1)
+        exit_with(
+            "health check unavailable: server.admin is null; set it to an address"
+        )
     try:
-        status, text = _ask(split_listen(address), loaded.config)
+        status, text = _query(split_listen(address), loaded.config)
     except (OSError, http.client.HTTPException) as error:
-        click.echo(f"no answer from {address}: {error}", err=True)
-        sys.exit(1)
+        exit_with(f"no response from {address}: {error}")
     click.echo(text.strip())
     sys.exit(0 if status == http.client.OK else 1)
 
 
-def _ask(place: tuple[str, int] | Path, config: Config) -> tuple[int, str]:
+def _query(place: tuple[str, int] | Path, config: Config) -> tuple[int, str]:
     host = "localhost" if isinstance(place, Path) else _reachable(place[0])
     port = 0 if isinstance(place, Path) else place[1]
     connection = http.client.HTTPConnection(host, port, timeout=_PATIENCE)

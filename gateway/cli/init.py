@@ -1,28 +1,27 @@
-"""`gateway init`: a configuration to start from, with what one would change next."""
+"""`gateway init`: write a starter configuration."""
 
-import sys
 from pathlib import Path
 from typing import Final
 
 import click
 from pydantic_core import PydanticCustomError
 
-from gateway.cli import config_option
+from gateway.cli import config_option, exit_with
 from gateway.config.values import upstream_url
 
 
-@click.command()
+@click.command(short_help="Write a starter configuration.")
 @config_option
 @click.option(
     "--upstream",
     default="http://127.0.0.1:3000",
     show_default=True,
     metavar="URL",
-    help="The app to protect.",
+    help="URL of the app to protect.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init(config: Path, upstream: str, force: bool) -> None:
-    """Write a configuration to start from, with comments.
+    """Write a commented starter configuration.
 
     \b
     Example:
@@ -39,37 +38,34 @@ def init(config: Path, upstream: str, force: bool) -> None:
         with config.open("w" if force else "x", encoding="utf-8") as file:
             file.write(STARTER.replace("UPSTREAM", url))
     except FileExistsError:
-        click.echo(f"{config} exists; --force replaces it", err=True)
-        sys.exit(1)
+        exit_with(f"{config} exists; add --force to overwrite it")
     except OSError as error:
-        click.echo(f"cannot write {config}: {error.strerror}", err=True)
-        sys.exit(1)
+        exit_with(f"cannot write {config}: {error.strerror}")
     click.echo(f"wrote {config}; next: gateway check -c {config}")
 
 
 STARTER: Final = """\
-# The configuration of the gateway. `gateway check` says what is wrong with it,
-# `gateway schema` prints what else can be said.
+# Gateway configuration. `gateway check` validates it; `gateway schema` lists all keys.
 version: 1
 
 server:
   listen: 127.0.0.1:8080
-  public_url: http://localhost:8080   # what the browser calls us
-  # admin_token: ${GATEWAY_ADMIN_TOKEN}   # switches the admin API on
+  public_url: http://localhost:8080   # external URL, used for cookies and redirects
+  # admin_token: ${GATEWAY_ADMIN_TOKEN}   # enables the admin API
 
-redis:                # none at hand: `pip install '.[demo]'` and `url: embedded`
+redis:                # no Redis? run: pip install '.[demo]', then set url: embedded
   url: ${REDIS_URL:-redis://127.0.0.1:6379/0}
 
 sign_in:
-  url: /auth/login    # where a browser without a session is sent
-  home: /             # where who is signed in is sent from there
+  url: /auth/login    # redirect target for browsers without a session
+  home: /             # redirect target for signed-in users on auth-redirect routes
 
 upstreams:
   app:
     url: UPSTREAM
-    may_sign_in: true   # its X-Gateway-Sign-In answers start sessions
+    may_sign_in: true   # its X-Gateway-Sign-In response header starts a session
 
-# The most specific route wins, whatever the order.
+# The most specific route wins; order does not matter.
 routes:
   - {match: /**, rule: protected, upstream: app}
   - {match: /auth/**, rule: auth-redirect, upstream: app}

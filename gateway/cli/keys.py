@@ -1,4 +1,4 @@
-"""`gateway keys`: make, show and retire the keys that sign tokens."""
+"""`gateway keys`: create, list and retire signing keys."""
 
 import time
 from collections.abc import Callable
@@ -42,28 +42,31 @@ def _where(command: _F) -> _F:
     folder = click.option(
         "--folder",
         type=click.Path(path_type=Path, file_okay=False),
-        help="The folder of keys; default: tokens.keys of the configuration.",
+        help="Key folder; default: tokens.keys of the configuration.",
     )
     algorithm = click.option(
         "--algorithm",
         type=click.Choice([one.value for one in Algorithm]),
-        help="How tokens are signed; default: tokens.algorithm of the configuration.",
+        help="Signing algorithm; default: tokens.algorithm of the configuration.",
     )
     return config_option(folder(algorithm(command)))
 
 
-@click.group(short_help="Make, show and retire the keys that sign tokens.")
+@click.group(short_help="Create, list and retire signing keys.")
 def keys() -> None:
-    """Make, show and retire the keys that sign tokens.
+    """Create, list and retire signing keys.
 
-    With --folder no configuration is read.
+    With --folder, no configuration is read.
     """
 
 
-@keys.command()
+@keys.command(short_help="Create a signing key.")
 @_where
 def new(config: Path, folder: Path | None, algorithm: str | None) -> None:
-    """Make a key: published once the gateway reloads, signing soon after."""
+    """Create a signing key.
+
+    The gateway publishes it at the next reload and signs with it after a delay.
+    """
     now = time.time()
     place, chosen, _ = _settings(config, folder, algorithm)
     chosen = chosen or Algorithm.ES256.value
@@ -74,16 +77,18 @@ def new(config: Path, folder: Path | None, algorithm: str | None) -> None:
         raise click.ClickException(str(error)) from error
     click.echo(f"{key.kid}  {key.algorithm}  in {place}")
     if ring.state(key.kid, now) is KeyState.SIGNING:
-        click.echo("It is the only key of its kind, and signs at once.")
+        click.echo("It is the only key for this algorithm and signs immediately.")
         return
-    click.echo(f"It is published first, and signs from {_utc(signs_from(key))}.")
-    click.echo("Reload every gateway now (SIGHUP), and verifiers that keep a copy.")
+    click.echo(
+        f"It signs from {_utc(signs_from(key))}; until then it is only published."
+    )
+    click.echo("Reload every gateway now (SIGHUP), and verifiers that cache the keys.")
 
 
-@keys.command("list")
+@keys.command("list", short_help="List signing keys and their state.")
 @_where
 def list_(config: Path, folder: Path | None, algorithm: str | None) -> None:
-    """Show each key: kid, algorithm, when it was made, what it does."""
+    """List signing keys: key ID, algorithm, creation time, state."""
     now = time.time()
     place, chosen, _ = _settings(config, folder, algorithm)
     try:
@@ -93,22 +98,22 @@ def list_(config: Path, folder: Path | None, algorithm: str | None) -> None:
     click.echo(f"{'KID':43}  {'ALG':5}  {'CREATED':20}  STATE")
     for key in ring.keys:
         state = ring.state(key.kid, now)
-        told = state.value
+        shown = state.value
         if state is KeyState.NEXT:
-            told += f" (signs from {_utc(signs_from(key))})"
+            shown += f" (signs from {_utc(signs_from(key))})"
         created = _utc(key.created)
-        click.echo(f"{key.kid:43}  {key.algorithm:5}  {created:20}  {told}")
+        click.echo(f"{key.kid:43}  {key.algorithm:5}  {created:20}  {shown}")
 
 
-@keys.command(cls=TakesId)
+@keys.command(cls=TakesId, short_help="Retire a signing key.")
 @_where
 @click.option(
-    "--force", is_flag=True, help="Now, although tokens that it signed still live."
+    "--force", is_flag=True, help="Retire now, even if issued tokens are still valid."
 )
 @click.option(
     "--leaked",
     is_flag=True,
-    help="The key got out: now, even if it signs; its successor signs at once.",
+    help="The key is compromised: retire it now; its successor signs at once.",
 )
 @click.argument("kid")
 def retire(
@@ -119,11 +124,11 @@ def retire(
     leaked: bool,
     kid: str,
 ) -> None:
-    """Take the key KID (or the one that begins so) out of the ring.
+    """Retire the signing key KID (a unique prefix is enough).
 
-    Refused for a key that signs or is about to, and while a token that it signed may
-    live; the answer says until when. --force skips the wait for those tokens and
-    nothing else. The file stays, renamed to `.retired`, or `.leaked`.
+    Fails if the key signs or is about to, or while a token that it signed may still
+    be valid; the error names the time. --force skips only the wait for those tokens.
+    The file is kept, renamed to `.retired` or `.leaked`.
     """
     now = time.time()
     place, chosen, lifetime = _settings(config, folder, algorithm, override=False)
@@ -139,7 +144,9 @@ def retire(
     except KeysError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{path}")
-    click.echo("Reload every gateway now (SIGHUP): until then it is still published.")
+    click.echo(
+        "Reload every gateway now (SIGHUP); until then the key is still published."
+    )
 
 
 def _refuse_unless_safe(plan: Retirement, *, force: bool, leaked: bool) -> None:
@@ -147,40 +154,42 @@ def _refuse_unless_safe(plan: Retirement, *, force: bool, leaked: bool) -> None:
         case Retirable():
             return
         case OnlyKey():
-            raise KeysError(["it is the only key; first run: gateway keys new"])
+            raise KeysError(["this is the only key; first run: gateway keys new"])
         case _ if leaked:
             return
         case NotYetRetirable() if force:
             return
         case NotYetRetirable(safe_at=safe_at):
-            why = f"tokens that it signed may live; safe from {_utc(safe_at)}"
-            raise KeysError([f"{why} (--force: now)"])
+            why = "tokens signed with this key may still be valid"
+            raise KeysError([f"{why}; retry at {_utc(safe_at)}, or add --force"])
         case InUse(until=None):
-            raise KeysError(["it signs; first run: gateway keys new"])
+            raise KeysError(["this key is in use; first run: gateway keys new"])
         case InUse(until=until):
-            why = f"it signs; its successor takes over at {_utc(until or 0.0)}"
-            raise KeysError([f"{why} (--leaked: now)"])
+            why = f"this key is in use until {_utc(until or 0.0)}"
+            raise KeysError([f"{why}; retry then, or add --leaked"])
         case NotYetInUse():
-            why = "it waits to sign; a gateway whose clock is ahead signs with it now"
-            raise KeysError([f"{why} (--leaked: all the same)"])
+            why = (
+                "this key is about to be used; another gateway may sign with it already"
+            )
+            raise KeysError([f"{why}; to retire it anyway, add --leaked"])
         case ClockBehind():
-            why = "a key was made later than this clock's time: set the clock first"
-            raise KeysError([f"{why} (--leaked: all the same)"])
+            why = "a key was created later than the time of this clock"
+            raise KeysError([f"{why}; set the clock, or add --leaked"])
         case unreachable:
             assert_never(unreachable)
 
 
 def _refuse_several_kinds(folder: Path) -> None:
     if len({file.key.algorithm for file in read_folder(folder)}) > 1:
-        told = "keys of several kinds; name the configuration (-c): it says which sign"
-        raise KeysError([f"{folder}: {told}"])
+        problem = "keys for several algorithms; use -c with the configuration instead"
+        raise KeysError([f"{folder}: {problem}"])
 
 
 def _find(ring: KeyRing, start: str) -> str:
     found = [key.kid for key in ring.keys if key.kid.startswith(start)]
     if len(found) != 1:
         known = ", ".join(key.kid for key in ring.keys)
-        raise KeysError([f"{len(found)} keys begin with {start!r}; there are: {known}"])
+        raise KeysError([f"{len(found)} keys match {start!r}; known keys: {known}"])
     return found[0]
 
 
@@ -188,7 +197,7 @@ def _ring(folder: Path, algorithm: str | None) -> KeyRing:
     if algorithm is None:
         kinds = {file.key.algorithm for file in read_folder(folder)}
         if len(kinds) > 1:
-            raise KeysError([f"{folder}: keys of several kinds; add --algorithm"])
+            raise KeysError([f"{folder}: keys for several algorithms; add --algorithm"])
         algorithm = next(iter(kinds), Algorithm.ES256)
     return load_ring(folder, algorithm)
 
@@ -196,15 +205,15 @@ def _ring(folder: Path, algorithm: str | None) -> KeyRing:
 def _settings(
     config: Path, folder: Path | None, algorithm: str | None, *, override: bool = True
 ) -> tuple[Path, str | None, float]:
-    """Return folder, algorithm and lifetime of a token.
+    """Return the key folder, the algorithm and the token lifetime in seconds.
 
-    Without `override` the configuration alone says which algorithm signs.
+    Without `override`, the algorithm of the configuration wins over --algorithm.
     """
     if folder is not None:
         return folder, algorithm, DEFAULT_LIFETIME
     tokens = load_or_exit(config).config.tokens
     if tokens.keys == "embedded":
-        message = "tokens.keys is `embedded`: name a folder there, or give --folder"
+        message = "tokens.keys is embedded; set it to a folder, or add --folder"
         raise click.ClickException(message)
     chosen = (override and algorithm) or tokens.algorithm
     return Path(tokens.keys), chosen, tokens.lifetime

@@ -1,18 +1,17 @@
-"""`gateway routes`: the route table, the most specific route first."""
+"""`gateway routes`: list the route table in match order."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
 from gateway.build.routes import routes_from
-from gateway.cli import config_option, load_or_exit
+from gateway.cli import config_option, exit_with, load_or_exit
 from gateway.errors import ConfigError
 from gateway.routes.model import Route
 
 
-@click.command()
+@click.command(short_help="List routes in match order.")
 @config_option
 @click.option(
     "--format",
@@ -20,10 +19,10 @@ from gateway.routes.model import Route
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the table is written.",
+    help="Output format.",
 )
 def routes(config: Path, form: str) -> None:
-    """Print the routes in the order in which they win, whatever the file's order.
+    """List routes in match order, the most specific first.
 
     \b
     Example:
@@ -33,9 +32,7 @@ def routes(config: Path, form: str) -> None:
     try:
         table = routes_from(loaded)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        sys.exit(1)
+        exit_with(*map(str, error.problems))
     rows = [_row(route) for route in table.routes]
     if form == "json":
         click.echo(json.dumps(rows, indent=2))

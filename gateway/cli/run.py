@@ -1,4 +1,4 @@
-"""`gateway run`: serve until told to stop."""
+"""`gateway run`: run the gateway."""
 
 import contextlib
 import os
@@ -15,25 +15,26 @@ from gateway.workers import Launch
 from gateway.workers import run as run_gateway
 
 
-@click.command()
+@click.command(short_help="Run the gateway.")
 @config_option
 @click.option(
     "--log-format",
     type=click.Choice(["auto", "json", "console"]),
     default="auto",
     show_default=True,
-    help="Form of the log lines; auto is console on a terminal.",
+    help="Log format; auto: console on a terminal, else json.",
 )
 @click.option(
     "--share-addresses",
     is_flag=True,
-    help="Listen beside other instances that were started with this option, and take"
-    " Unix sockets over: for a rolling restart on one machine.",
+    help="Share listen addresses with other instances started with this option, for a"
+    " rolling restart on one machine.",
 )
 def run(config: Path, log_format: str, share_addresses: bool) -> None:
-    """Serve until told to stop.
+    """Run the gateway.
 
-    SIGTERM drains and stops, SIGHUP or a change of the file reloads it.
+    SIGTERM drains connections and stops. SIGHUP, or a change of the configuration
+    file, reloads the configuration.
 
     \b
     Example:
@@ -46,8 +47,8 @@ def run(config: Path, log_format: str, share_addresses: bool) -> None:
             if loaded.config.redis.url.get_secret_value() == "embedded":
                 redis_url = stack.enter_context(EmbeddedRedis()).url
                 write_line(
-                    "redis.url is embedded: sessions are gone when this stops."
-                    f" Other commands find it by --redis {redis_url}"
+                    "using embedded Redis; sessions are lost on exit."
+                    f" For other commands: --redis {redis_url}"
                 )
             code = run_gateway(
                 Launch(
@@ -59,6 +60,6 @@ def run(config: Path, log_format: str, share_addresses: bool) -> None:
                 )
             )
         except (GatewayError, OSError) as error:
-            write_line(f"gateway: {describe(error)}")
+            write_line(f"error: {describe(error)}")
             sys.exit(1)
     sys.exit(code)

@@ -1,16 +1,18 @@
-"""`gateway schema`: the JSON Schema of the configuration, and its manual page."""
+"""`gateway schema`: print the JSON Schema or the reference page of the configuration."""
 
 import click
 
 from gateway.config.reference import json_schema, markdown
 
 
-@click.command()
-@click.option("--markdown", "page", is_flag=True, help="Print the manual page instead.")
+@click.command(short_help="Print the configuration's JSON Schema.")
+@click.option(
+    "--markdown", "page", is_flag=True, help="Print the reference page instead."
+)
 def schema(page: bool) -> None:
     """Print the JSON Schema of the configuration, for editors.
 
-    Editors with yaml-language-server read it by the first line of the file:
+    yaml-language-server uses it if the file begins with
     `# yaml-language-server: $schema=./gateway.schema.json`.
 
     \b

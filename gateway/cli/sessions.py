@@ -29,27 +29,31 @@ _T = TypeVar("_T")
 
 def _where(command: _F) -> _F:
     redis = click.option(
-        "--redis", "redis_url", help="The Redis URL; default: redis.url of the file."
+        "--redis",
+        "redis_url",
+        help="Redis URL; default: redis.url of the configuration.",
     )
-    as_json = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     return config_option(redis(as_json(command)))
 
 
-_identity = click.option("--identity", required=True, help="The identity's id.")
+_identity = click.option("--identity", required=True, help="Identity ID.")
 
 
-@click.group(short_help="Make, list, show and end sessions.")
+@click.group(short_help="Create, list, show and revoke sessions.")
 def sessions() -> None:
-    """Make, list, show and end sessions, through the Redis of the configuration."""
+    """Create, list, show and revoke sessions in Redis."""
 
 
-@sessions.command()
+@sessions.command(short_help="Create a session and print its token.")
 @_where
 @_identity
-@click.option("--trait", multiple=True, help="NAME=VALUE; may be repeated.")
-@click.option("--role", multiple=True, help="A role; may be repeated.")
-@click.option("--tenant", multiple=True, help="ID=ROLE or ID=ROLE=NAME; repeatable.")
-@click.option("--active-tenant", help="Default: the only tenant, if there is one.")
+@click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
+@click.option("--role", multiple=True, help="Role; repeatable.")
+@click.option(
+    "--tenant", multiple=True, help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable."
+)
+@click.option("--active-tenant", help="ID of the active tenant; default: the only one.")
 @click.option("--aal", default="aal1", show_default=True, help="Assurance level.")
 def create(
     config: Path,
@@ -62,7 +66,7 @@ def create(
     active_tenant: str | None,
     aal: str,
 ) -> None:
-    """Make a session; print its token, this once, and a ready Cookie line."""
+    """Create a session and print its token (shown once) and Cookie header."""
     loaded = load_or_exit(config)
     settings = loaded.config
     now, token = time.time(), new_token(secrets.token_bytes(TOKEN_BYTES))
@@ -96,14 +100,14 @@ def create(
     click.echo(f"token    {token.value}")
     click.echo(f"Cookie: {cookie}")
     if ended:
-        click.echo(f"{len(ended)} older ended, by sessions.max_per_identity")
+        click.echo(f"{len(ended)} older sessions ended (sessions.max_per_identity)")
 
 
-@sessions.command("list")
+@sessions.command("list", short_help="List active sessions of an identity.")
 @_where
 @_identity
 def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> None:
-    """List the live sessions of an identity, newest first."""
+    """List the active sessions of an identity, newest first."""
     now = time.time()
     live = _with_store(
         load_or_exit(config), redis_url, lambda store: store.list_for(identity, now)
@@ -127,13 +131,13 @@ def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> 
         )
 
 
-@sessions.command(cls=TakesId)
+@sessions.command(cls=TakesId, short_help="Show a session.")
 @_where
 @click.argument("session_id")
 def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
-    """Show a session by its id, ended ones too while they are kept.
+    """Show a session, also after its end while the record is kept.
 
-    A session that an app keeps is named by its id in the app, or by its public id.
+    SESSION_ID is the public ID; for a session managed by an app also the app's own.
     """
     del as_json  # it is JSON either way
     loaded = load_or_exit(config)
@@ -148,14 +152,14 @@ def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) ->
     _print_json(_document(found[1]))
 
 
-@sessions.command(cls=TakesId)
+@sessions.command(cls=TakesId, short_help="Revoke a session.")
 @_where
 @click.argument("session_id")
 def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
-    """End a session by its id: its next request is refused.
+    """Revoke a session; its next request is rejected.
 
-    A session that an app keeps is named by its id in the app, or by its public id.
-    Its record stays as it is; that it is over is what the gateway remembers.
+    SESSION_ID is the public ID; for a session managed by an app also the app's own.
+    The app's record stays unchanged: the gateway stores the revocation.
     """
     loaded = load_or_exit(config)
     profile = profile_or_exit(loaded)
@@ -164,7 +168,7 @@ def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) 
         if as_json:
             _print_json({"id": key, "active": False})
         else:
-            click.echo(f"ended the session {key}")
+            click.echo(f"revoked session {key}")
         return
 
     async def end(store: SessionStore) -> Session | None:
@@ -177,26 +181,28 @@ def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) 
     if as_json:
         _print_json(_document(ended))
     else:
-        click.echo(f"ended the session of {_printable(ended.identity.id)}")
+        click.echo(f"revoked the session of {_printable(ended.identity.id)}")
 
 
-@sessions.command("revoke-all")
+@sessions.command("revoke-all", short_help="Revoke all sessions of an identity.")
 @_where
 @_identity
-@click.option("--except", "but", help="The id of the one session to keep.")
+@click.option("--except", "but", help="ID of a session to keep.")
 def revoke_all(
     config: Path, redis_url: str | None, as_json: bool, identity: str, but: str | None
 ) -> None:
-    """End every session of an identity."""
+    """Revoke all sessions of an identity."""
     loaded = load_or_exit(config)
     profile = profile_or_exit(loaded)
     if profile is not None:
         app_sessions.revoke_all(loaded, profile, redis_url, identity, but)
         if as_json:
-            # Nobody keeps a list of them, so nobody can count them.
+            # There is no list of them, so no count either.
             _print_json({"ended": "all"})
         else:
-            click.echo(f"ended what {_printable(identity)} began before now")
+            click.echo(
+                f"revoked all sessions of {_printable(identity)} that began before now"
+            )
         return
 
     async def end(store: SessionStore) -> int:
@@ -209,7 +215,7 @@ def revoke_all(
     if as_json:
         _print_json({"ended": count})
     else:
-        click.echo(f"ended {count} session{'' if count == 1 else 's'}")
+        click.echo(f"revoked {count} session{'' if count == 1 else 's'}")
 
 
 def _with_store(
@@ -234,7 +240,7 @@ def _cookie_name(config: Config) -> str:
 def _trait(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise ValueError("a trait is written NAME=VALUE")
+        raise ValueError("invalid trait; expected NAME=VALUE")
     return name, value
 
 
@@ -242,7 +248,7 @@ def _tenant(text: str) -> Tenant:
     tenant_id, _, rest = text.partition("=")
     role, _, name = rest.partition("=")
     if not tenant_id or not role:
-        raise ValueError("a tenant is written ID=ROLE or ID=ROLE=NAME")
+        raise ValueError("invalid tenant; expected ID=ROLE or ID=ROLE=NAME")
     return Tenant(id=tenant_id, name=name or tenant_id, role=role)
 
 

@@ -18,14 +18,14 @@ from gateway.sessions.formats.profile import Profile
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
-# Nobody waits behind an operator: slow is better than refused.
+# No request waits for an operator: slow is better than an error.
 PATIENCE: Final = 5.0
 
 _T = TypeVar("_T")
 
 
 def profile_or_exit(loaded: LoadedConfig) -> Profile | None:
-    """Compile the format of an app's sessions; None for the gateway's own."""
+    """Return the profile of app-managed sessions; None if the gateway manages them."""
     try:
         return format_from(loaded)
     except ConfigError as error:
@@ -37,16 +37,16 @@ def run_with_store(
     redis_url: str | None,
     work: Callable[[RedisStore], Awaitable[_T]],
 ) -> _T:
-    """Run `work` with the gateway's own sessions.
+    """Run `work` with the store of gateway-managed sessions.
 
     Raises:
-        click.ClickException: Redis cannot be asked; or an app keeps the sessions.
+        click.ClickException: Redis is unavailable, or an app manages the sessions.
     """
     config = loaded.config
     if config.sessions.external:
         raise click.ClickException(
-            f"sessions.format is {config.sessions.format}: the app makes these sessions"
-            " and keeps no list of them; show, revoke and revoke-all work"
+            f"not available with sessions.format {config.sessions.format}: the app"
+            " manages its sessions; use show, revoke or revoke-all"
         )
     address = _address(config, redis_url)
     store = RedisStore(
@@ -57,16 +57,16 @@ def run_with_store(
     return _run(address, store, lambda: work(store))
 
 
-def run_with_app_s(
+def run_with_external_store(
     loaded: LoadedConfig,
     profile: Profile,
     redis_url: str | None,
     work: Callable[[ExternalStore], Awaitable[_T]],
 ) -> _T:
-    """Run `work` with the sessions that an app keeps.
+    """Run `work` with the store of app-managed sessions.
 
     Raises:
-        click.ClickException: Redis cannot be asked.
+        click.ClickException: Redis is unavailable.
     """
     config = loaded.config
     address = _address(config, redis_url)
@@ -76,8 +76,8 @@ def run_with_app_s(
 
 
 def unknown() -> click.ClickException:
-    """Make the refusal of what is not there."""
-    return click.ClickException("there is no such session, or it has ended")
+    """Return the error for an unknown session."""
+    return click.ClickException("no such session, or it has ended")
 
 
 def _patience(config: Config) -> float:
@@ -98,7 +98,7 @@ def _run(
     try:
         return asyncio.run(with_store())
     except StoreUnavailable as error:
-        message = f"Redis does not answer at {address}: {error}"
+        message = f"Redis at {address} is unavailable: {error}"
         raise click.ClickException(message) from error
 
 
@@ -106,11 +106,11 @@ def _address(config: Config, redis_url: str | None) -> RedisAddress:
     try:
         found = parse_redis_url(redis_url) if redis_url else config.redis.address
     except ValueError as error:
-        raise click.ClickException(f"the Redis URL: {error}") from error
+        raise click.ClickException(f"invalid Redis URL: {error}") from error
     if found is None:
         message = (
-            "redis.url is embedded, which only the gateway that started it knows;"
-            " give its address with --redis (`gateway run` prints it)"
+            "redis.url is embedded; add --redis with the address that `gateway run`"
+            " printed"
         )
         raise click.ClickException(message)
     return replace(found, resolver=Resolver(build_dns(config), in_turn=False))

@@ -1,4 +1,4 @@
-"""Who sends the request of `gateway explain`: an example, or a session out of Redis."""
+"""Sender of the request in `gateway explain`: an example, or a session from Redis."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ _ANONYMOUS: Final = "anonymous"
 _EXAMPLES: Final = ("admin", "member")
 # The same each time, as the output is.
 _SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
-# It stands for the cookie of a session, which only its user has.
+# Placeholder for the cookie of a session, which only its user has.
 _CREDENTIAL: Final = new_token(bytes(TOKEN_BYTES))
 
 
@@ -34,13 +34,13 @@ class Subject:
     def __init__(
         self, loaded: LoadedConfig, external: Profile | None, who: str, now: float
     ) -> None:
-        """Hold what resolves `who`; nothing is looked up yet.
+        """Store the arguments; does no I/O.
 
         Args:
             loaded: the configuration.
             external: session format; None if the gateway writes the sessions.
             who: admin, member, anonymous, or the id of a session.
-            now: epoch seconds.
+            now: seconds since the epoch.
         """
         self._loaded = loaded
         self._external = external
@@ -48,27 +48,27 @@ class Subject:
         self._now = now
 
     def credential(self) -> SessionCredential | Anonymous:
-        """Return what stands for the session cookie of the request."""
+        """Return the credential that the session cookie of the request would give."""
         if self._who == _ANONYMOUS:
             return Anonymous(reason=Reason.NO_SESSION)
         return _CREDENTIAL
 
     def record(self) -> Found:
-        """Return the session, as the store has it.
+        """Return the session record.
 
         Raises:
-            GatewayError: there is no such session, or Redis cannot be queried.
+            GatewayError: no such session, or Redis is unavailable.
         """
         if self._who in _EXAMPLES:
             return self._example()
         found = asyncio.run(self._find(self._who))
         if found is None:
-            raise GatewayError(f"there is no session with the id {self.name}")
+            raise GatewayError(f"no session with the ID {self.name}")
         return found
 
     @property
     def name(self) -> str:
-        """A printable name; the id of an app's session is a secret, so its hash."""
+        """Printable name; for an app's session a hash, as its ID is a secret."""
         known = (*_EXAMPLES, _ANONYMOUS)
         if self._external is None or self._who in known or is_key(self._who):
             return self._who

@@ -11,5 +11,5 @@ UNUSABLE: Final = 78
 
 def exit_code_of(error: BaseException) -> int:
     """Report why this process ends, without values; return its exit code."""
-    write_line(f"gateway: {describe(error)}")
+    write_line(f"error: {describe(error)}")
     return UNUSABLE if isinstance(error, GatewayError) else 1

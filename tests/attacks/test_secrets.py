@@ -353,7 +353,7 @@ async def test_a_start_that_fails_is_one_line(tmp_path: Path) -> None:
 
     written = running.log.read_text() + running.err.read_text()
     assert written.count("\n") == 1
-    assert written.startswith("gateway: cannot listen on 192.0.2.1:1")
+    assert written.startswith("error: cannot listen on 192.0.2.1:1")
 
 
 REQUESTS = [

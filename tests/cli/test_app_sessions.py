@@ -59,7 +59,7 @@ def test_what_only_the_app_can_do_is_refused_with_the_reason(
     answer = run("sessions", *words)
 
     assert answer.exit_code == 1
-    assert "sessions.format is json: the app makes these sessions" in answer.output
+    assert "not available with sessions.format json" in answer.output
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
@@ -76,11 +76,11 @@ def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> No
 @pytest.mark.parametrize(
     ("named", "told"),
     [
-        ("nobody", "there is no such session"),
-        ("f" * 32, "there is no such session"),
-        ("f" * 64, "there is no such session"),
-        ("e" * 32, "nobody is signed in to this session"),
-        ("d" * 32, "the session cannot be read: not strict JSON"),
+        ("nobody", "no such session"),
+        ("f" * 32, "no such session"),
+        ("f" * 64, "no such session"),
+        ("e" * 32, "no user is signed in to this session"),
+        ("d" * 32, "invalid session record: not strict JSON"),
     ],
 )
 def test_what_is_no_session_is_told_apart(run: Run, named: str, told: str) -> None:
@@ -161,7 +161,7 @@ def test_a_guest_is_nobody_and_a_revoked_session_too(run: Run) -> None:
     assert (guest.exit_code, "no_session" in guest.output) == (1, True)
     assert (revoked.exit_code, "session_revoked" in revoked.output) == (1, True)
     assert unknown.exit_code == 1
-    assert "there is no session with the id" in unknown.output
+    assert "no session with the ID" in unknown.output
     assert example.exit_code == 0, example.output
 
 

@@ -47,7 +47,7 @@ def test_a_mistake_is_shown_with_its_line_and_a_caret(tmp_path: Path) -> None:
         'admin-only, auth-redirect, got "publc"; did you mean "public"?\n'
         "  6 |   - {match: /, rule: publc, upstream: app}\n"
         "    |                      ^\n"
-        f"{tmp_path}/g.yaml: 1 problem\n"
+        f"{tmp_path}/g.yaml: 1 error\n"
     )
 
 
@@ -59,8 +59,8 @@ def test_a_redis_that_does_not_answer_is_told_without_its_password(
     result = check(tmp_path, text)
 
     assert result.exit_code == 1
-    assert "g.yaml:2:14: Redis does not answer at redis://127.0.0.1:1" in result.stderr
-    assert "--offline leaves this out" in result.stderr
+    assert "g.yaml:2:14: Redis at redis://127.0.0.1:1 is unavailable" in result.stderr
+    assert "--offline skips this check" in result.stderr
     assert "hunter2" not in result.output
 
 
@@ -79,17 +79,17 @@ FOUND = [
     ),
     pytest.param(
         ["{match: /**, rule: protected, upstream: app}"],
-        0, "nobody could sign in at /auth/login: it is protected by this route",
+        0, "users cannot sign in at /auth/login: this route makes it protected",
         id="sign-in needs a session",
     ),
     pytest.param(
         ["{match: /**, rule: auth-redirect, upstream: app}"],
-        1, "who is signed in would go in circles: auth-redirect by /** (g.yaml:6)",
+        1, "redirect loop for signed-in users: /** (g.yaml:6) is auth-redirect",
         id="home is for who is not signed in",
     ),
     pytest.param(
         ["{match: /x, rule: protected, upstream: app}"],
-        0, "no route takes /auth/login at localhost", id="no sign-in page",
+        0, "no route matches /auth/login on localhost", id="no sign-in page",
     ),
     pytest.param(
         ["{match: /.gateway/**, rule: public, upstream: app}"],

@@ -186,7 +186,7 @@ GOLDEN = [
         ["GET", "/.gateway/nothing"], 1,
         "GET /.gateway/nothing as anonymous\n\n"
         "route     none: 404 no_route\n"
-        "because   no route is asked about the gateway's own paths\n",
+        "because   routes do not apply to the gateway's own paths\n",
         id="own-404",
     ),
     pytest.param(
@@ -194,14 +194,14 @@ GOLDEN = [
         "GET /.gateway/logout as anonymous\n\n"
         "route     none takes GET: 405 method_not_allowed\n"
         "          allowed: POST\n"
-        "because   no route is asked about the gateway's own paths\n",
+        "because   routes do not apply to the gateway's own paths\n",
         id="own-405",
     ),
     pytest.param(
         ["GET", "/.well-known/jwks.json"], 0,
         "GET /.well-known/jwks.json as anonymous\n\n"
         "route     none: the gateway answers this itself\n"
-        "because   no route is asked about the gateway's own paths\n",
+        "because   routes do not apply to the gateway's own paths\n",
         id="own",
     ),
 ]  # fmt: skip
@@ -251,7 +251,7 @@ def test_the_whole_story_is_told(words: list[str], code: int, text: str) -> None
         pytest.param(
             ["OPTIONS", "/api/x", "-H", "Origin: https://e.test",
              "-H", "Access-Control-Request-Method: PUT"], 0,
-            ["  pass  a CORS preflight, which this route lets through",
+            ["  pass  CORS preflight, which this route passes through",
              "decision  allow (preflight)"],
             id="preflight",
         ),
@@ -375,7 +375,7 @@ def test_a_session_that_cannot_be_looked_up_is_not_taken_for_none(
     result = explain("GET", "/x", "--as", "5f0d2c3e", config=small)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("gateway: ")
+    assert result.stderr.startswith("error: ")
     assert "hunter2" not in result.output
 
 
@@ -468,7 +468,7 @@ def test_a_session_that_is_not_there_is_told(tmp_path: Path, valkey: Server) -> 
     result = explain("GET", "/new", "--as", "nobody", config=file)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "gateway: there is no session with the id nobody\n"
+    assert result.stderr == "error: no session with the ID nobody\n"
 
 
 async def _store(server: Server, key: str, session: Session) -> None:

@@ -1,5 +1,8 @@
 """The group of commands: found by name, told by exit code."""
 
+from collections.abc import Iterator
+
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -26,7 +29,7 @@ def test_an_unknown_command_is_a_usage_error_that_names_the_nearest() -> None:
     result = CliRunner().invoke(cli, ["chek"])
 
     assert result.exit_code == 2
-    assert 'there is no command "chek"; did you mean "check"?' in result.stderr
+    assert 'unknown command "chek"; did you mean "check"?' in result.stderr
 
 
 def test_the_version_is_told() -> None:
@@ -39,4 +42,41 @@ def test_the_environment_may_name_the_file() -> None:
     )
 
     assert result.exit_code == 1
-    assert result.stderr.startswith("from-env.yaml: cannot read the file")
+    assert result.stderr.startswith("error: from-env.yaml: cannot read the file")
+
+
+def helped() -> Iterator[tuple[str, ...]]:
+    """Yield the words of every group and command."""
+    yield ()
+    context = click.Context(cli)
+    for name in COMMANDS:
+        yield (name,)
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((name, each) for each in command.list_commands(context))
+
+
+@pytest.mark.parametrize("words", [*helped()], ids=" ".join)
+def test_no_line_of_a_help_text_is_cut(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*words, "--help"], terminal_width=80)
+
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert not [
+        line for line in lines if line.endswith("...") and "[ARGS]..." not in line
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        pytest.param(["check", "-c", "nowhere.yaml"], 1, id="a file"),
+        pytest.param(["sessions", "show"], 2, id="usage"),
+        pytest.param(["keys", "new", "--folder", "/dev/null/x"], 1, id="a command"),
+    ],
+)
+def test_every_error_is_written_in_one_style(words: list[str], code: int) -> None:
+    result = CliRunner().invoke(cli, words)
+
+    assert result.exit_code == code
+    assert any(line.startswith("error: ") for line in result.stderr.splitlines())

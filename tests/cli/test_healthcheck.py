@@ -62,15 +62,15 @@ def test_a_name_whose_dns_hangs_is_an_answer_within_seconds(tmp_path: Path) -> N
         result = check(tmp_path, "admin.test:9090", f"127.0.0.1:{port}")
 
     assert result.exit_code == 1
-    assert "no answer from admin.test:9090" in result.stderr
+    assert "no response from admin.test:9090" in result.stderr
     assert time.monotonic() - began < SOON
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "out", "err"),
     [
-        pytest.param(b"", 1, "", "no answer from", id="hangs up"),
-        pytest.param(b"SSH-2.0-OpenSSH\r\n", 1, "", "no answer from", id="is another server"),
+        pytest.param(b"", 1, "", "error: no response from", id="hangs up"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n", 1, "", "error: no response from", id="is another server"),
         pytest.param(NOT_READY, 1, "[-]redis failed: no answer\n", "", id="not ready"),
         pytest.param(READY.replace(b"200 OK", b"404 No"), 1, "ok\n", "", id="not found"),
         pytest.param(READY, 0, "ok\n", "", id="ready"),
@@ -109,14 +109,16 @@ def test_where_nobody_listens_it_is_not_ready(tmp_path: Path, admin: str) -> Non
     result = check(tmp_path, place)
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"no answer from {place}: ")
+    assert result.stderr.startswith(f"error: no response from {place}: ")
 
 
 def test_without_an_admin_listener_there_is_nobody_to_ask(tmp_path: Path) -> None:
     result = check(tmp_path, "null")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "server.admin is null, so there is nobody to ask\n"
+    assert result.stderr == (
+        "error: health check unavailable: server.admin is null; set it to an address\n"
+    )
 
 
 @pytest.mark.parametrize(

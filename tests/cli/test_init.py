@@ -17,7 +17,7 @@ def test_the_file_loads_and_is_not_overwritten(tmp_path: Path) -> None:
     second = CliRunner().invoke(cli, arguments)
 
     assert (first.exit_code, second.exit_code) == (0, 1)
-    assert second.stderr == f"{file} exists; --force replaces it\n"
+    assert second.stderr == f"error: {file} exists; add --force to overwrite it\n"
     assert file.read_text().endswith("# mine\n")
     loaded = load_config(file, env={})
     assert loaded.config.upstreams["app"].url == ("http://10.0.0.5:4000",)

@@ -83,7 +83,7 @@ def test_an_address_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert result.stderr == (
-        f"gateway: cannot listen on 127.0.0.1:{port}: address already in use\n"
+        f"error: cannot listen on 127.0.0.1:{port}: address already in use\n"
     )
 
 
@@ -130,6 +130,6 @@ def test_it_brings_its_own_store_and_stops_with_zero(
 
     assert code == 0
     assert made.exit_code == 0, made.output
-    assert (lost.exit_code, "`gateway run` prints it" in lost.output) == (1, True)
+    assert (lost.exit_code, "redis.url is embedded" in lost.output) == (1, True)
     assert [name.rpartition("-")[0] for name in held] == ["gateway-redis"]
     assert left == []

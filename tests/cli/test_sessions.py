@@ -86,7 +86,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(run: Run, words: list[str]) 
     answer = run(*(word.replace("{port}", str(port)) for word in words))
 
     assert answer.exit_code == 1
-    assert answer.output.startswith("Error: ")
+    assert answer.output.startswith("error: ")
     assert "hunter2" not in answer.output
 
 
@@ -156,7 +156,7 @@ def test_what_a_browser_called_itself_does_not_steer_the_terminal(
 def test_revoke_ends_one_session_and_says_so_once(run: Run) -> None:
     session_id = made(run)["session"]["id"]
 
-    assert run("revoke", session_id).output == "ended the session of u_ada\n"
+    assert run("revoke", session_id).output == "revoked the session of u_ada\n"
     assert json.loads(run("show", session_id).output)["active"] is False
     assert run("revoke", session_id).exit_code == 1
 
@@ -172,11 +172,11 @@ def test_revoke_all_spares_the_one_that_is_named(run: Run) -> None:
     first, second = made(run)["session"]["id"], made(run)["session"]["id"]
 
     answer = run("revoke-all", "--identity", "u_ada", "--except", second)
-    assert answer.output == "ended 1 session\n"
+    assert answer.output == "revoked 1 session\n"
     assert json.loads(run("show", first).output)["active"] is False
     answer = run("revoke-all", "--identity", "u_ada", "--json")
     assert json.loads(answer.output) == {"ended": 1}
-    assert run("revoke-all", "--identity", "u_ada").output == "ended 0 sessions\n"
+    assert run("revoke-all", "--identity", "u_ada").output == "revoked 0 sessions\n"
 
 
 def test_the_oldest_end_at_the_limit_of_the_configuration(run: Run) -> None:
@@ -184,7 +184,7 @@ def test_the_oldest_end_at_the_limit_of_the_configuration(run: Run) -> None:
 
     assert ended == [0, 0, 1]
     last = run("create", "--identity", "u_ada").output
-    assert "1 older ended" in last
+    assert "1 older sessions ended" in last
 
 
 def test_the_configuration_is_told_when_it_is_not_there(tmp_path: Path) -> None:

@@ -439,7 +439,7 @@ async def test_a_second_instance_is_refused_and_takes_nothing(
             assert await second.ended() == 1
             told = second.err.read_text()
 
-        assert told == f"gateway: cannot listen on {why}: address already in use\n"
+        assert told == f"error: cannot listen on {why}: address already in use\n"
         assert files == {path.name: path.stat().st_ino for path in short.iterdir()}
         assert (await ask_unix(f"{short}/gw.sock")).startswith(b"HTTP/1.1 200")
         assert await serves(running.port)

@@ -482,7 +482,7 @@ async def test_healthcheck_follows_readyz(
         assert (code, out) == (0, "ok\n")
     code, out = await run_cli("healthcheck", "-c", str(running.path))
     assert code == 1
-    assert "no answer" in out
+    assert "no response" in out
 
 
 async def test_a_taken_port_is_told_in_one_line(
@@ -496,7 +496,7 @@ async def test_a_taken_port_is_told_in_one_line(
         assert code == 1
         assert "Traceback" not in out
         assert out == (
-            f"gateway: cannot listen on 127.0.0.1:{running.port}:"
+            f"error: cannot listen on 127.0.0.1:{running.port}:"
             " address already in use\n"
         )
 
