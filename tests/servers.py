@@ -100,7 +100,7 @@ class Server:
     def tcp_url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def command_line(self, *words: str | bytes) -> object:
+    def command_line(self, *words: str | bytes) -> Any:
         """Send one command as the default user and give its parsed answer."""
         return ask(self.socket_path, *words)
 

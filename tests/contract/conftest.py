@@ -1,7 +1,7 @@
 """The stores that the contract is run against."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Subject:
 @pytest.fixture(scope="session", params=STORES)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> "Server | None":
+) -> Iterator[Server | None]:
     if request.param == "memory":
         yield None
         return
@@ -41,16 +41,16 @@ def server(
 
 
 @pytest.fixture
-async def subject(server: "Server | None", tmp_path: Path) -> AsyncIterator[Subject]:
+async def subject(server: Server | None, tmp_path: Path) -> AsyncIterator[Subject]:
     if server is None:
         memory = MemoryStore()
-        limited = MemoryStore(max_per_identity=3)
-        limited._records = memory._records
+        few = MemoryStore(max_per_identity=3)
+        few._records = memory._records
 
-        async def put(key: str, raw: bytes) -> None:
+        async def put_raw(key: str, raw: bytes) -> None:
             memory.put_raw(key, raw)
 
-        yield Subject(memory, limited, put)
+        yield Subject(memory, few, put_raw)
         await memory.close()
         return
 

@@ -1,10 +1,12 @@
 """The sample API on a real PostgreSQL: the token decides, not the request."""
 
 import time
+from collections.abc import Callable, Iterator
 
 import jwt
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.demo.api import NotesApi
@@ -18,7 +20,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 PAGE = {"Accept": "text/html"}
 
 
-def bearer(tenant_id: str | None, **changes) -> dict[str, str]:
+def bearer(tenant_id: str | None, **changes: int | str) -> dict[str, str]:
     now = int(time.time())
     claims = {
         "aud": "postgrest",
@@ -37,7 +39,7 @@ def bearer(tenant_id: str | None, **changes) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def database():
+def database() -> Iterator[EmbeddedPostgres]:
     files = sorted(demo_file("sql", "deploy/postgres").glob("*.sql"))
     with EmbeddedPostgres(files) as server:
         yield server
@@ -49,7 +51,7 @@ async def jwks(_: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def keys(aiohttp_server) -> GatewayKeys:
+async def keys(aiohttp_server: Callable[..., object]) -> GatewayKeys:
     publisher = web.Application()
     publisher.router.add_get("/jwks.json", jwks)
     gateway = await aiohttp_server(publisher)
@@ -57,12 +59,16 @@ async def keys(aiohttp_server) -> GatewayKeys:
 
 
 @pytest.fixture
-async def api(database, keys: GatewayKeys, aiohttp_client):
+async def api(
+    database: EmbeddedPostgres, keys: GatewayKeys, aiohttp_client: Callable[..., object]
+) -> TestClient[web.Request, web.Application]:
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=keys)
     return await aiohttp_client(notes.app())
 
 
-async def tenants_seen(api, headers) -> set[str]:
+async def tenants_seen(
+    api: TestClient[web.Request, web.Application], headers: dict[str, str]
+) -> set[str]:
     answer = await api.get("/notes", headers=headers)
     assert answer.status == 200, await answer.text()
     return {note["tenant_id"] for note in await answer.json()}
@@ -78,7 +84,7 @@ async def tenants_seen(api, headers) -> set[str]:
     ],
 )
 async def test_without_a_token_of_the_gateway_there_are_no_notes(
-    api, headers: dict[str, str]
+    api: TestClient[web.Request, web.Application], headers: dict[str, str]
 ) -> None:
     answer = await api.get("/notes", headers=headers)
 
@@ -90,27 +96,35 @@ async def test_without_a_token_of_the_gateway_there_are_no_notes(
     "role", ["postgres", "nobody_knows", 'a"; drop role x; --', "", "none", 7]
 )
 async def test_a_role_that_the_api_may_not_take_is_refused(
-    api, role: int | str
+    api: TestClient[web.Request, web.Application], role: int | str
 ) -> None:
     answer = await api.get("/notes", headers=bearer("t_acme", role=role))
 
     assert answer.status == 403
 
 
-async def test_without_a_tenant_no_row_is_seen(api) -> None:
+async def test_without_a_tenant_no_row_is_seen(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     assert await tenants_seen(api, bearer(None)) == set()
 
 
-async def test_a_tenant_that_does_not_exist_sees_no_row(api) -> None:
+async def test_a_tenant_that_does_not_exist_sees_no_row(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     assert await tenants_seen(api, bearer("t_' or '1'='1")) == set()
 
 
 @pytest.mark.parametrize("tenant_id", ["t_acme", "t_globex"])
-async def test_a_tenant_sees_its_own_rows_only(api, tenant_id: str) -> None:
+async def test_a_tenant_sees_its_own_rows_only(
+    api: TestClient[web.Request, web.Application], tenant_id: str
+) -> None:
     assert await tenants_seen(api, bearer(tenant_id)) == {tenant_id}
 
 
-async def test_a_note_belongs_to_the_tenant_of_the_token(api) -> None:
+async def test_a_note_belongs_to_the_tenant_of_the_token(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     answer = await api.post(
         "/notes",
         json={"body": "only for Globex", "tenant_id": "t_acme"},
@@ -124,7 +138,9 @@ async def test_a_note_belongs_to_the_tenant_of_the_token(api) -> None:
     assert "only for Globex" not in acme
 
 
-async def test_without_a_tenant_no_note_is_written(api) -> None:
+async def test_without_a_tenant_no_note_is_written(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     answer = await api.post("/notes", json={"body": "x"}, headers=bearer(None))
 
     assert answer.status == 403
@@ -134,7 +150,9 @@ async def test_without_a_tenant_no_note_is_written(api) -> None:
     "body",
     [b"", b"{", b"[]", b"{}", b'{"body": ""}', b'{"body": 1}', b'{"body": "\\u0000"}'],
 )
-async def test_what_is_no_note_is_refused(api, body: bytes) -> None:
+async def test_what_is_no_note_is_refused(
+    api: TestClient[web.Request, web.Application], body: bytes
+) -> None:
     headers = {**bearer("t_acme"), "Content-Type": "application/json"}
 
     answer = await api.post("/notes", data=body, headers=headers)
@@ -142,7 +160,9 @@ async def test_what_is_no_note_is_refused(api, body: bytes) -> None:
     assert answer.status == 400
 
 
-async def test_a_form_comes_back_to_the_page(api) -> None:
+async def test_a_form_comes_back_to_the_page(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     answer = await api.post(
         "/notes",
         data={"body": "<b>by form</b>"},
@@ -155,13 +175,17 @@ async def test_a_form_comes_back_to_the_page(api) -> None:
     assert "&lt;b&gt;by form&lt;/b&gt;" in page
 
 
-async def test_one_request_leaves_nothing_to_the_next(api) -> None:
+async def test_one_request_leaves_nothing_to_the_next(
+    api: TestClient[web.Request, web.Application],
+) -> None:
     assert await tenants_seen(api, bearer("t_globex")) == {"t_globex"}
 
     assert await tenants_seen(api, bearer(None)) == set()
 
 
-async def test_without_a_database_every_answer_says_why(aiohttp_client) -> None:
+async def test_without_a_database_every_answer_says_why(
+    aiohttp_client: Callable[..., object],
+) -> None:
     keys = GatewayKeys("http://127.0.0.1:1/")
     api = NotesApi(dsn=None, keys=keys, unavailable="no PostgreSQL is installed")
     client = await aiohttp_client(api.app())
@@ -177,7 +201,7 @@ async def test_without_a_database_every_answer_says_why(aiohttp_client) -> None:
 
 
 async def test_a_database_that_is_away_is_a_503(
-    keys: GatewayKeys, aiohttp_client
+    keys: GatewayKeys, aiohttp_client: Callable[..., object]
 ) -> None:
     client = await aiohttp_client(NotesApi(dsn="host=/nowhere", keys=keys).app())
 
@@ -186,7 +210,9 @@ async def test_a_database_that_is_away_is_a_503(
     assert answer.status == 503
 
 
-async def test_a_gateway_that_is_away_is_a_503(database, aiohttp_client) -> None:
+async def test_a_gateway_that_is_away_is_a_503(
+    database: EmbeddedPostgres, aiohttp_client: Callable[..., object]
+) -> None:
     nobody = GatewayKeys("http://127.0.0.1:1/")
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=nobody)
     client = await aiohttp_client(notes.app())

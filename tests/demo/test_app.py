@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 
 import jwt
 import pytest
@@ -21,7 +22,7 @@ GRACE = {
 
 
 @pytest.fixture
-async def client(aiohttp_client) -> TestClient:
+async def client(aiohttp_client: Callable[..., object]) -> TestClient:
     return await aiohttp_client(sample_app())
 
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import Callable
 
 import jwt
 import pytest
@@ -32,13 +33,20 @@ def public(key: ec.EllipticCurvePrivateKey, kid: str) -> dict:
 PUBLIC = jwt.PyJWK(public(KEY, "k1"))
 
 
-def token(claims=None, *, key=KEY, kid="k1", algorithm="ES256", **changes) -> str:
+def token(
+    claims: None = None,
+    *,
+    key=KEY,
+    kid: str = "k1",
+    algorithm: str = "ES256",
+    **changes: object,
+) -> str:
     full = {**(CLAIMS if claims is None else claims), **changes}
     full = {name: value for name, value in full.items() if value is not None}
     return jwt.encode(full, key, algorithm=algorithm, headers={"kid": kid})
 
 
-def by_hand(algorithm: str, sign) -> str:
+def by_hand(algorithm: str, sign: Callable[..., object]) -> str:
     """What no library would sign for us."""
     parts = ({"alg": algorithm, "kid": "k1"}, CLAIMS)
     signed = ".".join(coded(json.dumps(part).encode()) for part in parts)
@@ -96,7 +104,9 @@ def test_a_good_token_gives_its_claims(good: str) -> None:
 
 
 @pytest.fixture
-async def published(aiohttp_server):
+async def published(
+    aiohttp_server: Callable[..., object],
+) -> dict[str, int | list[dict[str, str]] | str]:
     """A gateway's JWKS that counts how often it is asked, and can rotate."""
     state = {"keys": [public(KEY, "k1")], "asked": 0}
 
@@ -116,12 +126,16 @@ async def published(aiohttp_server):
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer x", "Bearer a.b.c"]
 )
-async def test_what_is_no_bearer_token_is_refused(published, header: str) -> None:
+async def test_what_is_no_bearer_token_is_refused(
+    published: dict[str, int | list[dict[str, str]] | str], header: str
+) -> None:
     with pytest.raises(BadToken):
         await verify(header, GatewayKeys(published["url"]), NOW)
 
 
-async def test_the_keys_are_asked_for_once(published) -> None:
+async def test_the_keys_are_asked_for_once(
+    published: dict[str, int | list[dict[str, str]] | str],
+) -> None:
     keys = GatewayKeys(published["url"])
 
     for _ in range(3):
@@ -130,7 +144,9 @@ async def test_the_keys_are_asked_for_once(published) -> None:
     assert published["asked"] == 1
 
 
-async def test_invented_key_ids_do_not_make_us_ask_again(published) -> None:
+async def test_invented_key_ids_do_not_make_us_ask_again(
+    published: dict[str, int | list[dict[str, str]] | str],
+) -> None:
     keys = GatewayKeys(published["url"])
 
     for kid in ("k1", "made-up", "made-up-too"):
@@ -144,7 +160,8 @@ async def test_invented_key_ids_do_not_make_us_ask_again(published) -> None:
 
 
 async def test_a_new_key_is_found_after_a_rotation(
-    published, monkeypatch: pytest.MonkeyPatch
+    published: dict[str, int | list[dict[str, str]] | str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keys = GatewayKeys(published["url"])
     await verify(f"Bearer {token()}", keys, NOW)

@@ -13,7 +13,7 @@ from gateway.errors import EmbeddedUnavailable
 pytestmark = [pytest.mark.needs("postgres"), pytest.mark.postgres]
 
 
-def one(dsn: str, query: str):
+def one(dsn: str, query: str) -> str:
     import psycopg
 
     with psycopg.connect(dsn) as connection:
@@ -61,7 +61,7 @@ def test_it_loads_the_files_and_listens_on_no_port(tmp_path: Path) -> None:
 if os.geteuid() == 0:  # only root is refused by PostgreSQL
 
     def test_root_runs_it_as_nobody_even_from_a_folder_nobody_may_enter(
-        monkeypatch,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(postgres, "_runs", lambda *_: False)
 

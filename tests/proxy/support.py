@@ -150,7 +150,11 @@ async def client_of(
         **options,
     }
     upstream = Upstream(
-        targets=[getattr(target, "address", target) for target in targets], **settings
+        targets=[
+            target if isinstance(target, TargetAddress) else target.address
+            for target in targets
+        ],
+        **settings,
     )
     try:
         yield upstream

@@ -47,7 +47,9 @@ def test_any_bytes_are_followed(data: bytes, cut: int) -> None:
 
 
 @given(frames=st.lists(FRAMES, min_size=1, max_size=5), data=st.data())
-def test_boundaries_are_where_frames_end(frames: list[bytes], data) -> None:
+def test_boundaries_are_where_frames_end(
+    frames: list[bytes], data: st.DataObject
+) -> None:
     wire = b"".join(frames)
     ends = {sum(map(len, frames[:count])) for count in range(len(frames) + 1)}
     cut = data.draw(st.one_of(st.sampled_from(sorted(ends)), st.integers(0, len(wire))))

@@ -58,8 +58,8 @@ def test_the_last_target_is_never_ejected() -> None:
     assert balance.may_eject(one, Cause.NO_RESPONSE)
     one.eject(Cause.NO_RESPONSE, 0.0)
     assert not balance.may_eject(two, Cause.NO_RESPONSE)
-    [only] = one = backends(1)
-    assert not Balance(one).may_eject(only, Cause.NO_RESPONSE)
+    [only] = alone = backends(1)
+    assert not Balance(alone).may_eject(only, Cause.NO_RESPONSE)
 
 
 def test_errors_take_out_half_of_the_targets_at_most() -> None:

@@ -45,6 +45,7 @@ def nginx(
     (folder / "conf").write_text(CONFIG.format(folder=folder, port=port, user=user))
     (folder / "big").write_bytes(b"0123456789abcdef" * 500_000)
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+    assert program
     process = subprocess.Popen(
         [program, "-p", str(folder), "-c", "conf", "-e", "stderr"],
         stderr=subprocess.PIPE,
@@ -80,7 +81,9 @@ def head(method: bytes, path: bytes, *fields: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-async def test_hundreds_of_requests_share_a_few_connections(target: str) -> None:
+async def test_hundreds_of_requests_share_a_few_connections(
+    target: TargetAddress,
+) -> None:
     async with client_of(target) as client:
 
         async def one() -> None:
@@ -94,7 +97,7 @@ async def test_hundreds_of_requests_share_a_few_connections(target: str) -> None
         assert client.stats()[0].in_use == 0
 
 
-async def test_kinds_of_answers_share_one_connection(target: str) -> None:
+async def test_kinds_of_answers_share_one_connection(target: TargetAddress) -> None:
     async with client_of(target) as client:
         for _ in range(3):
             assert (await get(client, HEAD, "HEAD")).content_length == 6
@@ -113,7 +116,7 @@ async def test_kinds_of_answers_share_one_connection(target: str) -> None:
 
 
 async def test_a_download_that_is_given_up_closes_only_its_connection(
-    target: str,
+    target: TargetAddress,
 ) -> None:
     async with client_of(target) as client:
         big = await get(client, head(b"GET", b"/big"))
@@ -125,7 +128,7 @@ async def test_a_download_that_is_given_up_closes_only_its_connection(
 
 
 async def test_uploads(
-    target: str, nginx: tuple[Path, int, subprocess.Popen[bytes]]
+    target: TargetAddress, nginx: tuple[Path, int, subprocess.Popen[bytes]]
 ) -> None:
     pieces = [b"abc" * 10_000] * 100
     async with client_of(target) as client:

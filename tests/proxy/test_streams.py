@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import pytest
 
@@ -16,8 +17,11 @@ STREAM = b"POST /x HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
 UPLOAD = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % SIZE
 
 
+Memory: TypeAlias = Callable[[], tuple[int, int]]
+
+
 @pytest.fixture
-def memory() -> Iterator[Callable[..., object]]:
+def memory() -> Iterator[Memory]:
     tracemalloc.start(1)
     yield tracemalloc.get_traced_memory
     tracemalloc.stop()
@@ -30,7 +34,7 @@ async def send_blocks(peer: Peer, size: int) -> None:
 
 
 async def test_a_large_download_takes_little_memory(
-    memory: Callable[..., object],
+    memory: Memory,
 ) -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
@@ -51,7 +55,7 @@ async def test_a_large_download_takes_little_memory(
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 async def test_a_reader_that_stops_stops_the_writer(
-    framing: str, memory: Callable[..., object]
+    framing: str, memory: Memory
 ) -> None:
     size = 32 * MIB
     written = 0
@@ -87,7 +91,7 @@ async def test_a_reader_that_stops_stops_the_writer(
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_large_upload_takes_little_memory(
-    chunked: bool, memory: Callable[..., object]
+    chunked: bool, memory: Memory
 ) -> None:
     class Blocks:
         def __init__(self) -> None:
@@ -126,7 +130,7 @@ async def test_a_large_upload_takes_little_memory(
 
 
 async def test_chunks_of_one_byte_do_not_fill_the_memory(
-    memory: Callable[..., object],
+    memory: Memory,
 ) -> None:
     count = 500_000
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 
 import pytest
-from uvloop.loop import TCPTransport
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamTimeout
 from gateway.proxy.frames import close_frame
@@ -18,7 +19,16 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import Upstream
-from tests.proxy.support import OK, Peer, client_of, get, scripted, whole
+from tests.proxy.support import (
+    OK,
+    Peer,
+    Script,
+    ScriptedUpstream,
+    client_of,
+    get,
+    scripted,
+    whole,
+)
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = (
@@ -34,20 +44,25 @@ SWITCH = (
 class Gate(asyncio.Protocol):
     """The smallest server that plugs a client into a tunnel."""
 
-    def __init__(self, upstream: Upstream, gates: list[object]) -> None:
+    def __init__(self, upstream: Upstream, gates: list["Gate"]) -> None:
         self.upstream = upstream
         self.head = b""
-        self.tunnel = None
+        self.opened: Tunnel | None = None
         self.on_closed = asyncio.Event()
         self.gone = asyncio.Event()
         gates.append(self)
 
-    def connection_made(self, transport: asyncio.Transport | TCPTransport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    @property
+    def tunnel(self) -> Tunnel:
+        assert self.opened is not None
+        return self.opened
 
     def data_received(self, data: bytes) -> None:
-        if self.tunnel is not None:
-            self.tunnel.feed(data)
+        if self.opened is not None:
+            self.opened.feed(data)
             return
         self.head += data
         if self.head.endswith(b"\r\n\r\n"):
@@ -58,9 +73,11 @@ class Gate(asyncio.Protocol):
             line.split(b": ", 1) for line in self.head.split(b"\r\n")[1:] if line
         )
         offered = fields.get(b"Sec-WebSocket-Protocol", b"").split(b", ")
-        self.tunnel = await self.upstream.open_tunnel(
+        opened = await self.upstream.open_tunnel(
             self.head, key=fields[b"Sec-WebSocket-Key"], offered_protocols=offered
         )
+        assert isinstance(opened, Tunnel)
+        self.opened = opened
         lines = [b"HTTP/1.1 101 S", b"Upgrade: websocket", b"Connection: Upgrade"]
         lines += [b"%b: %b" % field for field in self.tunnel.response_headers]
         self.transport.write(b"\r\n".join([*lines, b"", b""]))
@@ -75,16 +92,16 @@ class Gate(asyncio.Protocol):
     def eof_received(self) -> None:
         self.tunnel.feed_eof()
 
-    def connection_lost(self, exc: None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.gone.set()
-        if self.tunnel is not None:
-            self.tunnel.feed_eof()
+        if self.opened is not None:
+            self.opened.feed_eof()
 
 
 @asynccontextmanager
-async def gate_to(port: int):
+async def gate_to(port: int) -> AsyncIterator[tuple[int, list[Gate], Upstream]]:
     """A gateway in front of `port`: its address, its gates, the client behind."""
-    gates = []
+    gates: list[Gate] = []
     address = TargetAddress(scheme="http", host="127.0.0.1", port=port)
     async with client_of(address) as upstream:
         server = await asyncio.get_running_loop().create_server(
@@ -97,7 +114,9 @@ async def gate_to(port: int):
 
 
 @asynccontextmanager
-async def walk(handler: Callable[..., object], **options: list[str] | None):
+async def walk(
+    handler: Callable[[ServerConnection], Awaitable[None]], **options: Any
+) -> AsyncIterator[tuple[str, list[Gate], Upstream]]:
     """A gateway in front of a websockets server that runs `handler`."""
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -105,7 +124,7 @@ async def walk(handler: Callable[..., object], **options: list[str] | None):
             yield f"ws://127.0.0.1:{gate_port}/ws", gates, upstream
 
 
-async def until_closed(socket: ClientConnection):
+async def until_closed(socket: ClientConnection) -> AsyncIterator[str | bytes]:
     with suppress(ConnectionClosed):
         async for message in socket:
             yield message
@@ -181,6 +200,7 @@ async def test_a_tunnel_counts_until_it_is_closed() -> None:
     async with scripted(script) as upstream, client_of(upstream) as client:
         tunnel = await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
         assert isinstance(tunnel, Tunnel)
+        assert isinstance(tunnel, Tunnel)
         assert (b"X-App", b"1") in tunnel.response_headers
         assert client.stats()[0].in_use == 1
 
@@ -199,6 +219,7 @@ async def test_a_kept_connection_may_become_a_tunnel() -> None:
     async with scripted(script) as upstream, client_of(upstream) as client:
         await get(client)
         tunnel = await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
+        assert isinstance(tunnel, Tunnel)
 
         assert isinstance(tunnel, Tunnel)
         assert len(upstream.peers) == 1
@@ -208,7 +229,7 @@ async def test_a_kept_connection_may_become_a_tunnel() -> None:
 
 
 async def test_messages_pass_both_ways() -> None:
-    messages = [
+    messages: list[str | bytes] = [
         "hello",
         "äöü",
         b"\0\xff" * 100,
@@ -268,7 +289,7 @@ async def test_pings_reach_the_other_end() -> None:
 async def test_the_subprotocol_is_the_upstreams_choice() -> None:
     async with (
         walk(echo, subprotocols=["v2", "v1"]) as (url, _, _),
-        connect(url, subprotocols=["v1", "v2"]) as socket,
+        connect(url, subprotocols=[Subprotocol("v1"), Subprotocol("v2")]) as socket,
     ):
         assert socket.subprotocol == "v2"
 
@@ -291,7 +312,7 @@ async def test_the_upstreams_close_code_passes(code: int, reason: str) -> None:
 
 @pytest.mark.parametrize("code", [1000, 1011, 4000])
 async def test_the_clients_close_code_passes(code: int) -> None:
-    codes = asyncio.Queue()
+    codes: asyncio.Queue[int | None] = asyncio.Queue()
 
     async def handler(socket: ServerConnection) -> None:
         await socket.wait_closed()
@@ -340,7 +361,7 @@ async def test_the_clients_death_ends_the_upstream() -> None:
     ("code", "reason"), [(1001, "restart"), (1008, "session ended")]
 )
 async def test_a_close_of_ours_reaches_both_ends(code: int, reason: str) -> None:
-    seen = asyncio.Queue()
+    seen: asyncio.Queue[tuple[int | None, str | None]] = asyncio.Queue()
 
     async def handler(socket: ServerConnection) -> None:
         await socket.wait_closed()
@@ -381,7 +402,11 @@ class Outside:
 
     @asynccontextmanager
     @staticmethod
-    async def of(script: Callable[..., object]):
+    async def of(
+        script: Script,
+    ) -> AsyncIterator[
+        tuple[asyncio.StreamReader, asyncio.StreamWriter, Gate, ScriptedUpstream]
+    ]:
         async with (
             scripted(script) as upstream,
             gate_to(upstream.address.port) as (port, gates, _),
@@ -473,6 +498,7 @@ async def test_a_close_of_ours_before_there_is_a_client() -> None:
 
     async with scripted(script) as upstream, client_of(upstream) as client:
         tunnel = await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
+        assert isinstance(tunnel, Tunnel)
         tunnel.close(1001, "over")
         await tunnel.closed()
 
@@ -510,7 +536,7 @@ async def test_much_that_comes_before_the_client_waits_for_him() -> None:
     received = bytearray()
 
     class Client(asyncio.Transport):
-        def write(self, data: bytes) -> None:
+        def write(self, data: bytes | bytearray | memoryview) -> None:
             received.extend(data)
 
         def is_closing(self) -> bool:
@@ -523,6 +549,7 @@ async def test_much_that_comes_before_the_client_waits_for_him() -> None:
 
     async with scripted(script) as upstream, client_of(upstream) as client:
         tunnel = await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
+        assert isinstance(tunnel, Tunnel)
         while len(tunnel._early) < 3 and sum(map(len, tunnel._early)) < 262_144:
             await asyncio.sleep(0)
         tunnel.attach(Client())

@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -22,6 +22,7 @@ from tests.proxy.support import (
     OK,
     Peer,
     Pieces,
+    Script,
     client_of,
     get,
     scripted,
@@ -34,12 +35,16 @@ STREAM = b"POST /x HTTP/1.1\r\nHost: app\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
+class Where(TypedDict):
+    path: str | None
+
+
 @pytest.fixture(params=["tcp", "unix"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str | None]:
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Where:
     return {"path": None if request.param == "tcp" else str(tmp_path / "s")}
 
 
-def forever(answer: bytes) -> Callable[..., object]:
+def forever(answer: bytes) -> Script:
     async def script(peer: Peer) -> None:
         while True:
             await peer.answer(answer)
@@ -47,7 +52,7 @@ def forever(answer: bytes) -> Callable[..., object]:
     return script
 
 
-def once(answer: bytes) -> Callable[..., object]:
+def once(answer: bytes) -> Script:
     async def script(peer: Peer) -> None:
         await peer.answer(answer)
 
@@ -116,7 +121,7 @@ async def test_a_listener_that_accepts_nobody() -> None:
 # The answer
 
 
-async def test_request_and_answer_pass_as_they_are(where: str) -> None:
+async def test_request_and_answer_pass_as_they_are(where: Where) -> None:
     answer = (
         b"HTTP/1.1 201 Made up\r\nX-A: 1\r\nx-a: \xe4\r\nContent-Length: 2\r\n\r\nok"
     )
@@ -139,7 +144,7 @@ async def test_request_and_answer_pass_as_they_are(where: str) -> None:
         assert upstream.received == [GET]
 
 
-async def test_a_body_that_came_with_the_head_is_there_at_once(where: str) -> None:
+async def test_a_body_that_came_with_the_head_is_there_at_once(where: Where) -> None:
     async with (
         scripted(forever(OK), **where) as upstream,
         client_of(upstream) as client,
@@ -174,7 +179,7 @@ async def test_an_answer_without_a_body_keeps_the_connection(
         assert len(upstream.peers) == 1
 
 
-async def test_interim_answers_are_dropped(where: str) -> None:
+async def test_interim_answers_are_dropped(where: Where) -> None:
     interim = b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\nLink: </a>\r\n\r\n"
     async with (
         scripted(forever(interim + OK), **where) as upstream,
@@ -205,7 +210,7 @@ async def test_pieces_are_given_as_they_arrive() -> None:
         response.abort()
 
 
-async def test_closing_in_the_middle_of_the_head(where: str) -> None:
+async def test_closing_in_the_middle_of_the_head(where: Where) -> None:
     async with (
         scripted(once(b"HTTP/1.1 200 OK\r\nX"), **where) as upstream,
         client_of(upstream) as client,
@@ -216,7 +221,7 @@ async def test_closing_in_the_middle_of_the_head(where: str) -> None:
         assert upstream.received == [GET]
 
 
-async def test_closing_on_a_new_connection_without_an_answer(where: str) -> None:
+async def test_closing_on_a_new_connection_without_an_answer(where: Where) -> None:
     async with scripted(once(b""), **where) as upstream, client_of(upstream) as client:
         with pytest.raises(InvalidUpstreamResponse):
             await get(client)
@@ -242,7 +247,7 @@ async def test_a_reset_without_an_answer() -> None:
 )
 @pytest.mark.parametrize("ending", ["close", "reset"])
 async def test_an_end_in_the_middle_of_the_body_is_never_clean(
-    start: bytes, ending: str, where: str
+    start: bytes, ending: str, where: Where
 ) -> None:
     sent = asyncio.Event()
 
@@ -264,7 +269,7 @@ async def test_an_end_in_the_middle_of_the_body_is_never_clean(
         assert client.stats()[0].open == 0
 
 
-async def test_a_body_until_close_ends_when_the_upstream_closes(where: str) -> None:
+async def test_a_body_until_close_ends_when_the_upstream_closes(where: Where) -> None:
     async with (
         scripted(once(b"HTTP/1.0 200 OK\r\n\r\nall of it"), **where) as upstream,
         client_of(upstream) as client,
@@ -392,7 +397,7 @@ async def test_a_reader_that_takes_his_time_is_not_timed_out() -> None:
 # Keeping connections
 
 
-async def test_connections_are_kept_and_used_again(where: str) -> None:
+async def test_connections_are_kept_and_used_again(where: Where) -> None:
     async with (
         scripted(forever(OK), **where) as upstream,
         client_of(upstream) as client,
@@ -603,7 +608,7 @@ async def test_a_place_given_to_who_has_just_given_up_goes_to_the_next(
 # Sending again
 
 
-def closing_after(count: int) -> Callable[..., object]:
+def closing_after(count: int) -> Script:
     """Answer `count` requests on the first connection, close it at the next."""
 
     async def script(peer: Peer) -> None:
@@ -618,7 +623,7 @@ def closing_after(count: int) -> Callable[..., object]:
 
 
 async def test_a_safe_request_on_a_kept_connection_is_sent_again_once(
-    where: str,
+    where: Where,
 ) -> None:
     async with (
         scripted(closing_after(1), **where) as upstream,
@@ -708,7 +713,7 @@ async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard: bytes) -> 
 # Bodies of requests
 
 
-async def test_a_body_with_a_length(where: str) -> None:
+async def test_a_body_with_a_length(where: Where) -> None:
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(6)
@@ -725,7 +730,7 @@ async def test_a_body_with_a_length(where: str) -> None:
         assert upstream.received == [POST + b"abcdef" + GET]
 
 
-async def test_a_body_in_chunks(where: str) -> None:
+async def test_a_body_in_chunks(where: Where) -> None:
     wire = b"3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"
 
     async def script(peer: Peer) -> None:
@@ -750,7 +755,7 @@ class ClientGone(Exception):  # noqa: N818 - the server's word
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_client_that_fails_leaves_an_incomplete_request(
-    chunked: bool, where: str
+    chunked: bool, where: Where
 ) -> None:
     seen = asyncio.Event()
 
@@ -878,7 +883,7 @@ async def test_a_body_that_is_cancelled_fails_the_request() -> None:
     class Cancelled:
         chunked = True
 
-        async def read(self) -> None:
+        async def read(self) -> bytes:
             raise asyncio.CancelledError
 
     async with scripted(script) as upstream, client_of(upstream) as client:
@@ -899,7 +904,7 @@ async def test_a_body_that_fails_while_it_is_stopped_harms_nobody() -> None:
     class Stubborn:
         chunked = True
 
-        async def read(self) -> None:
+        async def read(self) -> bytes:
             try:
                 await asyncio.Event().wait()
             finally:
@@ -961,7 +966,7 @@ async def test_a_slow_upload_is_not_timed_out() -> None:
 # Giving up
 
 
-async def test_who_stops_waiting_closes_the_connection(where: str) -> None:
+async def test_who_stops_waiting_closes_the_connection(where: Where) -> None:
     closed = asyncio.Event()
     asked = asyncio.Event()
 

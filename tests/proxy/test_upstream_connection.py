@@ -1,8 +1,9 @@
 """Any bytes, in any chopping, against one connection without a socket."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,6 +13,8 @@ from gateway.errors import InvalidUpstreamResponse, UpstreamError
 from gateway.proxy.framing import MAX_FIELDS
 from gateway.proxy.head import MAX_HEAD_BYTES
 from gateway.proxy.health import Health
+from gateway.proxy.response import UpstreamResponse
+from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import MAX_INTERIM, Connection
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -28,7 +31,7 @@ class Wire(asyncio.Transport):
         self.open = True
         self.reading = True
 
-    def write(self, data) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
 
     def abort(self) -> None:
@@ -48,13 +51,11 @@ class Keeper:
 
     response_timeout = idle_timeout = 5.0
 
-    def __init__(self, loop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.clock: Callable[[], float] = lambda: 0.0
         self.kept = False
         self.failures = 0
-
-    def clock(self) -> float:
-        return 0.0
 
     def connection_reusable(self, connection: Connection) -> None:
         self.kept = True
@@ -65,13 +66,20 @@ class Keeper:
     def request_failed(self, connection: Connection) -> None:
         self.failures += 1
 
-    def response_started(self, connection, *, failed) -> None:
+    def response_started(self, connection: Connection, *, failed: bool) -> None:
         self.failures += failed
+
+    def connection_tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
+        raise AssertionError("no answer here opens a tunnel")
+
+    def response_completed(self, connection: Connection) -> None:
+        pass
 
     def socket_opened(self) -> None:
         pass
 
-    socket_closed = socket_opened
+    def socket_closed(self) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,9 @@ def wire_loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-async def body_of(response):
+async def body_of(
+    response: UpstreamResponse,
+) -> tuple[bytes, type[UpstreamError] | None]:
     parts = []
     try:
         while data := await response.read():
@@ -97,7 +107,7 @@ def outcome(
     method: str = "GET",
     *,
     eof: bool = True,
-) -> tuple[object, ...]:
+) -> tuple[Any, ...]:
     """What comes of an answer in these pieces, then closed in order."""
     keeper = Keeper(loop)
     connection = Connection(keeper, Health())
@@ -116,13 +126,14 @@ def outcome(
     if result_future.exception() is not None:
         return ("refused", type(result_future.exception()), kept)
     response = result_future.result()
+    assert isinstance(response, UpstreamResponse)
     if not (eof or response._error or response._source is None):
         return ("reading", connection)
     body, error = loop.run_until_complete(body_of(response))
     return (response.status, response.headers, body, error, kept)
 
 
-def head(*lines, status=b"HTTP/1.1 200 OK"):
+def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
     return b"\r\n".join((status, *lines, b"", b""))
 
 
@@ -343,7 +354,9 @@ VALID = {
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(VALID)))
-def test_however_it_is_chopped_an_answer_is_the_same(data, name: str) -> None:
+def test_however_it_is_chopped_an_answer_is_the_same(
+    data: st.DataObject, name: str
+) -> None:
     wire, body = VALID[name]
     cuts = data.draw(st.lists(st.integers(0, len(wire)), max_size=12))
     edges = [0, *sorted(cuts), len(wire)]
@@ -380,7 +393,7 @@ def test_a_connection_is_kept_ready_to_read(
     keeper, wire = Keeper(wire_loop), Wire()
     connection = Connection(keeper, Health())
     connection.connection_made(wire)
-    connection.exchange(REQUEST, method="GET", body=None, handshake=None)
+    answered = connection.exchange(REQUEST, method="GET", body=None, handshake=None)
 
     connection.data_received(head(b"Content-Length: 400000"))
     connection.data_received(bytes(300_000))
@@ -388,6 +401,7 @@ def test_a_connection_is_kept_ready_to_read(
     connection.data_received(bytes(100_000))
 
     assert paused
+    assert answered.done()
     assert wire.reading
     assert keeper.kept
 

@@ -43,3 +43,9 @@ def a_session(**changes: Any) -> Session:
         devices=(Device(ip_address="203.0.113.9", user_agent="Browser/1"),),
     )
     return replace(session, **changes)
+
+
+def the_session(found: object) -> Session:
+    """Return what a store gave, which must be a session."""
+    assert isinstance(found, Session)
+    return found

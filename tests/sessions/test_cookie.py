@@ -2,6 +2,7 @@
 
 import base64
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -175,7 +176,7 @@ SPECS = [
 
 @pytest.mark.parametrize(("options", "name", "attributes"), SPECS)
 def test_the_cookie_is_set_and_cleared_with_the_same_attributes(
-    options: dict[str, bool | str | None], name: str, attributes: str
+    options: dict[str, Any], name: str, attributes: str
 ) -> None:
     spec = cookie_spec(name="s", persistent=True, **options)
 

@@ -1,5 +1,7 @@
 """Sessions as values: made at sign-in, moved to another tenant."""
 
+from typing import Any
+
 import pytest
 
 from gateway.sessions.authenticate import LifetimePolicy
@@ -10,8 +12,8 @@ from tests.sessions.samples import DAY, NOW, a_session
 SAMPLE = a_session()
 
 
-def made(**changes: object) -> Session:
-    options = {
+def made(**changes: Any) -> Session:
+    options: dict[str, Any] = {
         "identity": SAMPLE.identity,
         "tenants": SAMPLE.tenants,
         "active_tenant": "t_acme",

@@ -24,6 +24,7 @@ from gateway.errors import StoreUnavailable
 from gateway.observe.logs import configure
 from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Identity, Session, Tenant
+from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.service import new_session
 from tests.servers import PATIENCE, free_port
 
@@ -40,6 +41,12 @@ async def until(found: Callable[[], T]) -> T:
         while not (answer := found()):
             await asyncio.sleep(0.005)
     return answer
+
+
+def current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task
+    return task
 
 
 @dataclass(slots=True)
@@ -59,6 +66,12 @@ class Seen:
         values = self.all(name)
         assert len(values) <= 1, f"{name} came {len(values)} times"
         return values[0] if values else None
+
+    def present(self, name: str) -> str:
+        """Return a field that must be there, once."""
+        value = self.one(name)
+        assert value is not None, f"{name} did not come"
+        return value
 
 
 Answer = Callable[["Seen", asyncio.StreamWriter], Awaitable[None]]
@@ -121,7 +134,7 @@ class RecordingUpstream:
     ) -> None:
         self.connections += 1
         self._writers.append(writer)
-        self._tasks.append(asyncio.current_task())
+        self._tasks.append(current_task())
         wire = bytearray()
         self.wire.append(wire)
         machine = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
@@ -274,9 +287,16 @@ class Gateway:
         name = self.app.runtime.rules.cookie.name
         return f"{name}={token.value}"
 
+    @property
+    def own_store(self) -> RedisStore:
+        """The store of a gateway that writes the sessions itself."""
+        store = self.app.store
+        assert isinstance(store, RedisStore)
+        return store
+
     async def _created(self, key: str, session: Session, now: float) -> bool:
         try:
-            await self.app.store.create(key, session, now)
+            await self.own_store.create(key, session, now)
         except StoreUnavailable:  # a busy machine, and a gateway without patience
             return False
         except ValueError:  # it was stored before, and the answer came too late
@@ -361,6 +381,12 @@ class Reply:
         values = self.all(name)
         assert len(values) <= 1, f"{name} came {len(values)} times"
         return values[0] if values else None
+
+    def present(self, name: str) -> str:
+        """Return a field that must be there, once."""
+        value = self.one(name)
+        assert value is not None, f"{name} did not come"
+        return value
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -620,7 +646,7 @@ class Stage:
     ) -> None:
         line = Line(reader, writer)
         self.lines.append(line)
-        self.played.append(asyncio.current_task())
+        self.played.append(current_task())
         try:
             await self.script(line)
         except asyncio.IncompleteReadError as error:

@@ -80,7 +80,7 @@ class Two:
 
     async def sign_in(self) -> str:
         reply = await ask(self.near.port, "POST", "/auth/login")
-        return reply.one("Set-Cookie").partition(";")[0]
+        return reply.present("Set-Cookie").partition(";")[0]
 
     async def open(self, cookie: str) -> None:
         """Open a WebSocket and an event stream through the far process."""

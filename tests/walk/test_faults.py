@@ -561,7 +561,7 @@ async def test_a_hand_off_that_cannot_be_read_signs_nobody_in_or_out(
         count = kept(redis)
         reply = await ask(gateway.port, "GET", "/auth/login?refresh=true", cookie)
         again = await ask(gateway.port, "GET", "/.gateway/nothing", cookie)
-        still = await gateway.app.store.load(gateway.key_of(cookie["Cookie"]))
+        still = await gateway.own_store.load(gateway.key_of(cookie["Cookie"]))
 
     assert reply.status == 502
     assert reply.json()["reason"] == "upstream_bad_answer"

@@ -73,7 +73,7 @@ async def visit(gateway: Gateway, target: str, cookie: str) -> Reply:
 
 
 async def stored(gateway: Gateway, cookie: str) -> Session:
-    session = await gateway.app.store.load(gateway.key_of(cookie))
+    session = await gateway.own_store.load(gateway.key_of(cookie))
     assert isinstance(session, Session)
     return session
 
@@ -148,7 +148,7 @@ async def test_why_a_session_is_over_is_told_to_whoever_asks(
     for told in (call, script):
         assert (told.status, told.json()["reason"]) == (401, reason)
     assert call.json()["login_url"].endswith(f"reason={reason}")
-    assert call.one("WWW-Authenticate").startswith("Session realm=")
+    assert call.present("WWW-Authenticate").startswith("Session realm=")
     assert sdk.json()["error"]["details"] == {"reason": reason}
     # The script only asks: what it hears, the next page shows, and that one clears.
     assert not script.all("Set-Cookie")
@@ -340,7 +340,7 @@ async def test_a_cookie_is_kept_only_where_both_say_so(
     async with opened(sessions={"cookie": {"persistent": configured}}) as gateway:
         reply = await signed_in_by_the_app(gateway, upstream, GRACE | said)
 
-        cookie = reply.one("Set-Cookie")
+        cookie = reply.present("Set-Cookie")
         assert ("Max-Age=" in cookie) is kept
         assert "Expires=" not in cookie
 
@@ -399,7 +399,7 @@ async def test_a_step_up_leads_to_the_page_and_back(
 
         program = await get(gateway, target, before)
         sent = await visit(gateway, target, before)
-        page = sent.one("Location")
+        page = sent.present("Location")
         shown = await visit(gateway, page, before)
         done = await signed_in_by_the_app(
             gateway, upstream, GRACE | said, target=page, cookie=before
@@ -409,7 +409,7 @@ async def test_a_step_up_leads_to_the_page_and_back(
 
         asked = urlsplit(page)
         assert (program.status, program.json()["reason"]) == (401, reason)
-        assert "insufficient_user_authentication" in program.one("WWW-Authenticate")
+        assert "insufficient_user_authentication" in program.present("WWW-Authenticate")
         assert program.json()["login_url"] == page
         assert not program.all("Set-Cookie")
         assert sent.status == 302

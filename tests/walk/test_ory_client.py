@@ -118,7 +118,7 @@ async def test_a_browser_that_follows_the_logout_url_is_sent_on(
 
     assert origin == "http://gw.test"
     assert (reply.status, reply.one("Location")) == (303, "/bye")
-    assert "Max-Age=0" in reply.one("Set-Cookie")
+    assert "Max-Age=0" in reply.present("Set-Cookie")
     assert (
         await ask(gateway.port, "GET", "/dashboard", PROGRAM | {"Cookie": cookie})
     ).status == 401

@@ -159,10 +159,10 @@ async def test_an_active_tenant_that_was_taken_away_is_none(
     key = gateway.key_of(cookie)
     await get(gateway, "/any", cookie)
     assert told(upstream) == ("t_acme", "owner", "t_acme")
-    session = await gateway.app.store.load(key)
+    session = await gateway.own_store.load(key)
     left = {"t_blue": session.tenants["t_blue"]}
 
-    assert await gateway.app.store.replace(key, session, replace(session, tenants=left))
+    assert await gateway.own_store.replace(key, session, replace(session, tenants=left))
     reply = await get(gateway, "/any", cookie)
     needed = await get(gateway, "/choose", cookie)
 
@@ -210,12 +210,12 @@ async def test_who_has_none_is_sent_to_choose_and_comes_back(
 
     program = await get(gateway, "/choose/x?y=z", cookie)
     sent = await ask(gateway.port, "GET", "/choose/x?y=z", browser)
-    page = sent.one("Location")
+    page = sent.present("Location")
     shown = await ask(gateway.port, "GET", page, browser)
     asked = parse_qs(urlsplit(page).query)
     body = f"tenant_id=t_blue&return_to={asked['return_to'][0]}".encode()
     chosen = await ask(gateway.port, "POST", "/.gateway/tenant", browser, body)
-    back = await ask(gateway.port, "GET", chosen.one("Location"), browser)
+    back = await ask(gateway.port, "GET", chosen.present("Location"), browser)
 
     assert (program.status, program.json()["reason"]) == (403, "tenant_missing")
     assert (sent.status, urlsplit(page).path) == (302, "/auth/onboarding")
@@ -238,7 +238,7 @@ async def test_the_token_of_before_the_switch_is_not_used_again(
         assert done.status == 303
         assert told(upstream) == (tenant, role, tenant)
         (handed,) = reply.all("Set-Cookie")
-        assert upstream.last.one("Authorization").removeprefix("Bearer ") in handed
+        assert upstream.last.present("Authorization").removeprefix("Bearer ") in handed
     switches = [
         (line["organization.id"], line["gateway.target.organization.id"])
         for line in await gateway.told()

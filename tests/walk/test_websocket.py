@@ -436,7 +436,7 @@ async def hears_of_ends(gateway: Gateway, redis: Server) -> asyncio.Event:
 
 async def session_of(gateway: Gateway, cookie: str) -> tuple[str, Session]:
     key = gateway.key_of(cookie)
-    session = await gateway.app.store.load(key)
+    session = await gateway.own_store.load(key)
     assert isinstance(session, Session)
     return key, session
 
@@ -578,7 +578,7 @@ async def test_a_session_that_expires_meanwhile_is_noticed(talking: Open) -> Non
         ):
             key, session = await session_of(gateway, cookie)
             past = replace(session, expires_at=time.time() - 1)
-            assert await gateway.app.store.replace(key, session, past)
+            assert await gateway.own_store.replace(key, session, past)
 
             gateway.app.stream_checks.check_sessions_soon()
 

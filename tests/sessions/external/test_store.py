@@ -6,11 +6,12 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.external.cache import SEEN_BYTES
+from gateway.sessions.external.cache import SEEN_BYTES, CacheEntry
 from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, credential_of_id
@@ -19,6 +20,7 @@ from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.sessions.redis.url import parse_redis_url
 from tests.servers import PATIENCE, Server, redis_binary, valkey_binary, valkey_server
+from tests.sessions.samples import the_session
 
 NOW = 1_795_219_200.0
 SID = "0123456789abcdef0123456789abcdef"
@@ -60,7 +62,7 @@ def server(
 
 
 @asynccontextmanager
-async def opened(url: str, **options) -> AsyncIterator[ExternalStore]:
+async def opened(url: str, **options: Any) -> AsyncIterator[ExternalStore]:
     options = {"timeout": 5, "remember": 3600.0, **options}
     store = ExternalStore(parse_redis_url(url), **options)
     try:
@@ -79,6 +81,12 @@ async def store(server: Server) -> AsyncIterator[ExternalStore]:
 def put(server: Server, value: object, key: str = f"s:{SID}", life: int = 60) -> None:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     server.command_line("SET", key, raw, "EX", str(life))
+
+
+def seen(store: ExternalStore) -> CacheEntry:
+    entry = store._seen.get(KEY)
+    assert entry is not None
+    return entry
 
 
 def calls(server: Server) -> dict[str, int]:
@@ -195,10 +203,10 @@ async def test_the_same_bytes_are_parsed_once(
 ) -> None:
     put(server, {"user": {"id": "u"}})
     await store.look_up(a_credential(), NOW)
-    first = store._seen.get(KEY).interpretation
+    first = seen(store).interpretation
     await store.look_up(a_credential(), NOW)
 
-    assert store._seen.get(KEY).interpretation is first
+    assert seen(store).interpretation is first
 
 
 async def test_a_long_record_is_read_and_not_kept(
@@ -208,7 +216,7 @@ async def test_a_long_record_is_read_and_not_kept(
 
     for _ in range(2):
         assert isinstance(await store.look_up(a_credential(), NOW), Session)
-    assert store._seen.get(KEY).raw is None
+    assert seen(store).raw is None
 
 
 async def test_a_long_record_that_was_emptied_is_nobodys(
@@ -369,11 +377,11 @@ async def test_a_session_of_the_future_is_ended_with_the_others_for_good(
     profile = profile_of(created={"path": "$.at", "unit": "s"})
     put(server, {"user": {"id": "u"}, "at": NOW + 3600}, life=9_000)
     credential = a_credential(profile)
-    assert (await store.look_up(credential, NOW)).active
+    assert the_session(await store.look_up(credential, NOW)).active
     await store.end_all("u", NOW + 10, None)
 
-    at_once = await store.look_up(credential, NOW + 20)
-    later = await store.look_up(credential, NOW + 4_000)
+    at_once = the_session(await store.look_up(credential, NOW + 20))
+    later = the_session(await store.look_up(credential, NOW + 4_000))
 
     assert (at_once.active, later.active) == (False, False)
 
@@ -407,7 +415,8 @@ async def test_the_documented_acl_user_can_do_all_and_no_more(server: Server) ->
     plain, _ = documented_acl()
     server.command_line("ACL", "SETUSER", "gw", "reset", "on", ">pw", *plain)
     put(server, {"user": {"id": "u"}})
-    listening, heard = asyncio.Event(), asyncio.Queue()
+    listening = asyncio.Event()
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(server.url.replace("://", "://gw:pw@")) as store:
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)

@@ -1,13 +1,17 @@
 """From a value to a judgement, at one moment."""
 
 import json
+from typing import Any
 
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
-from gateway.sessions.formats.engine import Stored, interpret_record
+from gateway.sessions.formats.engine import (
+    Interpretation,
+    Stored,
+    interpret_record,
+)
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 NOW = 1_795_219_200.0
 SID = "0123456789abcdef0123456789abcdef"
@@ -19,7 +23,7 @@ def compiled(
     *,
     secrets: tuple[str, ...] = (),
     pickled: bool = False,
-    **profile: bool | dict[str, int | str] | list[str] | str,
+    **profile: Any,
 ) -> Profile:
     said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"}
     return compile_format(
@@ -35,11 +39,11 @@ def compiled(
 
 def interpreted(
     profile: Profile,
-    value: bytes | dict[str, object],
+    value: object,
     *,
     pttl: int = 60_000,
     then: Stored | None = None,
-) -> Corrupt | AnonymousSession | Session:
+) -> Interpretation:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
@@ -49,9 +53,9 @@ def interpreted(
 
 
 def read(
-    value: bytes | dict[str, object],
+    value: object,
     *,
     pttl: int = 60_000,
-    **profile: bool | dict[str, int | str] | list[str] | str,
-) -> Corrupt | Session:
+    **profile: Any,
+) -> Interpretation:
     return interpreted(compiled(**profile), value, pttl=pttl)

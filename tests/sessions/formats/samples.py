@@ -1,5 +1,7 @@
 """Settings as a configuration would have them."""
 
+from typing import Any
+
 from gateway.sessions.formats.settings import FormatSettings
 
 SECRETS = ("fixture-secret-not-for-production-000",)
@@ -19,9 +21,7 @@ CUSTOM = {
 }
 
 
-def settings(
-    name: str = "json", **said: bool | dict[str, object] | str | tuple[str, ...]
-) -> FormatSettings:
+def settings(name: str = "json", **said: Any) -> FormatSettings:
     if name == "json":
         said.setdefault("cookie_name", "sid")
         said["profile"] = {**CUSTOM, **said.get("profile", {})}

@@ -73,7 +73,8 @@ class Scenario:
 
     @property
     def expected(self) -> dict[str, Any]:
-        return self._json("expected.json")
+        document: dict[str, Any] = self._json("expected.json")
+        return document
 
     @property
     def now(self) -> float:

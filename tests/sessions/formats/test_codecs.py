@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -106,7 +106,7 @@ def test_a_codec_that_was_not_named_is_refused(
         pytest.param(lambda v: zlib.compress(pickle.dumps(v, 4), 0), id="zlib-0"),
     ],
 )
-def test_a_value_comes_out_as_it_went_in(write: Callable[..., object]) -> None:
+def test_a_value_comes_out_as_it_went_in(write: Callable[[object], bytes]) -> None:
     value = {"_user_id": "42", "roles": ["a", "b"], "n": -3, "f": 1.5, "ok": True}
 
     assert decode(write(value), EVERY, LIMIT) == value

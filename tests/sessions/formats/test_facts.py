@@ -1,6 +1,6 @@
 """What a record says of a person."""
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from gateway.sessions.record import Corrupt, Session

@@ -1,6 +1,7 @@
 """Genuine sessions are read right; what their library refuses is refused."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -161,20 +162,20 @@ def test_a_lucia_2_session_is_read_with_four_words_of_profile() -> None:
     assert session.expires_at == 1_795_220_000.0
 
 
-def _said(expected: dict[str, object], name: str) -> list[str] | str:
+def _said(expected: dict[str, Any], name: str) -> Any:
     value = expected.get(name, expected.get("decoded_by_library", {}).get(name))
     if value is None and "user" in expected.get("value", {}):
         value = expected["value"]["user"].get(name)
     return value
 
 
-def _roles(expected: dict[str, object]) -> list[str]:
-    found = _said(expected, "roles") or _said(expected, "role") or []
+def _roles(expected: dict[str, Any]) -> list[str]:
+    found: str | list[str] = _said(expected, "roles") or _said(expected, "role") or []
     return found.split(",") if isinstance(found, str) else found
 
 
-def _tenant(expected: dict[str, object]) -> str | None:
+def _tenant(expected: dict[str, Any]) -> str | None:
     for name in ("active_organization_id", "org", "org_id", "orgId"):
         if (found := _said(expected, name)) is not None:
-            return found
+            return str(found)
     return None

@@ -58,7 +58,7 @@ def test_what_leads_to_more_than_one_place_is_no_path(text: str) -> None:
         ("$then.a", ABSENT),
     ],
 )
-def test_a_path_leads_to_one_place(text: str, found) -> None:
+def test_a_path_leads_to_one_place(text: str, found: object) -> None:
     assert parse_path(text).find(RECORD, {"t": "u"}) == found
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.sessions.formats.pickle_reader import OPAQUE, BadPickle, read_pickle
 
-RAN = []
+RAN: list[str] = []
 
 
 class Boom:

@@ -3,10 +3,10 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hiredis
 import pytest
-from hiredis import ReplyError
 
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, read_credential
@@ -14,7 +14,7 @@ from gateway.sessions.formats.paths import parse_path
 from gateway.sessions.formats.profile import TimeField, Unit
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.timestamps import LATEST
-from tests.servers import PATIENCE, Server, valkey_server
+from tests.servers import PATIENCE, Server, packed, valkey_server
 from tests.sessions.formats.scenarios import SCENARIOS, Scenario
 
 
@@ -57,8 +57,8 @@ class User:
         self._reader = hiredis.Reader()
         assert self.ask("AUTH", "gateway", password) == b"OK"
 
-    def ask(self, *words: int | str) -> bytes | ReplyError | int:
-        self._line.sendall(hiredis.pack_command(words))
+    def ask(self, *words: int | str) -> Any:
+        self._line.sendall(packed(*map(str, words)))
         while (answer := self._reader.gets()) is False:
             self._reader.feed(self._line.recv(65536))
         return answer
@@ -83,7 +83,7 @@ def test_a_user_that_may_only_read_these_keys_is_enough(
     key = credential.record_key
     server.command_line("FLUSHALL")
     for name, stored in scenario.redis.keys.items():
-        server.command_line("SET", name, stored.value)
+        server.command_line("SET", name, stored.value or b"")
     server.command_line(
         *("ACL", "SETUSER", "gateway", "reset", "on", ">pass", *profile.acl()),
         *("%RW~gateway:*", "-@all", "+auth", "+getrange", "+get", "+pttl", "+mget"),

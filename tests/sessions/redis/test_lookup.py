@@ -1,6 +1,7 @@
 """Look-ups that share a round trip, over a fetch that does what it is told."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -27,7 +28,7 @@ class Fetch:
         return [key.encode() if key != "bad" else StoreUnavailable("x") for key in keys]
 
 
-def lookups(fetch: Fetch) -> Lookups:
+def lookups(fetch: Fetch) -> Lookups[str, bytes, tuple[str, bytes]]:
     return Lookups(fetch, lambda key, raw: (key, raw))
 
 
@@ -60,7 +61,9 @@ async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody() -> None:
         await asyncio.wait_for(stays, PATIENCE)
 
 
-async def _wait(asked: Lookups, key: str) -> tuple[str, bytes]:
+async def _wait(
+    asked: Lookups[str, bytes, tuple[str, bytes]], key: str
+) -> tuple[str, bytes]:
     return await asked.load(key)
 
 
@@ -94,10 +97,11 @@ async def test_a_failure_reaches_each_asker_as_an_error_of_his_own() -> None:
 
 async def test_one_bad_key_fails_alone() -> None:
     asked = lookups(Fetch())
-    bad, good = await asyncio.gather(
+    outcomes: Sequence[object] = await asyncio.gather(
         asked.load("bad"), asked.load("a"), return_exceptions=True
     )
 
+    bad, good = outcomes
     assert isinstance(bad, StoreUnavailable)
     assert good == ("a", b"a")
 

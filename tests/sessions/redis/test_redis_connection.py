@@ -27,7 +27,9 @@ async def line_to(
     served: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(asyncio.current_task())
+        task = asyncio.current_task()
+        assert task
+        served.append(task)
         await script(reader, writer)
         await over.wait()
         writer.close()

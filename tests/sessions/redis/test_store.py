@@ -24,7 +24,7 @@ from tests.servers import (
     valkey_server,
 )
 from tests.sessions.opened import documented_acl, opened
-from tests.sessions.samples import DAY, NOW, a_key, a_session
+from tests.sessions.samples import DAY, NOW, a_key, a_session, the_session
 
 KEY = a_key()
 TIMEOUT = 0.25  # the product's default
@@ -201,7 +201,8 @@ async def test_a_command_that_is_not_permitted_is_unavailable(
 async def test_the_documented_acl_user_can_do_all(own_valkey: Server) -> None:
     rules = documented_acl()
     own_valkey.command_line("ACL", "SETUSER", "gw", "on", ">p@ss", *rules)
-    heard, listening = asyncio.Queue(), asyncio.Event()
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    listening = asyncio.Event()
     async with opened(f"unix://gw:p%40ss@{own_valkey.socket_path}?db=2") as store:
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
@@ -245,7 +246,7 @@ async def test_an_index_that_lies_is_not_believed(valkey: Server) -> None:
         assert await store.list_for("u_liar", NOW) == []
         assert await store.end_all("u_liar", NOW, None) == 0
         assert await store.find("s-liar") is None
-        assert (await store.load(other)).active
+        assert the_session(await store.load(other)).active
 
 
 async def test_corrupt_bytes_are_told_once_per_key(valkey: Server) -> None:
@@ -424,7 +425,8 @@ async def test_an_index_forgets_what_ended_long_ago_and_then_itself(
 async def test_watching_survives_a_restart_and_says_that_it_was_deaf(
     own_valkey: Server,
 ) -> None:
-    listening, heard = asyncio.Queue(), asyncio.Queue()
+    listening: asyncio.Queue[None] = asyncio.Queue()
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(own_valkey.tcp_url) as store:
         store.watch(
             lambda key, why: heard.put_nowait((key, why)),
@@ -443,7 +445,8 @@ async def test_watching_survives_a_restart_and_says_that_it_was_deaf(
 async def test_watching_ends_of_another_process_and_ignoring_nonsense(
     valkey: Server,
 ) -> None:
-    listening, heard = asyncio.Event(), asyncio.Queue()
+    listening = asyncio.Event()
+    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(valkey.url) as one, opened(valkey.url) as two:
         one.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
@@ -458,7 +461,7 @@ async def test_watching_ends_of_another_process_and_ignoring_nonsense(
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary])
 async def test_a_server_without_memory_still_ends_a_session_for_everybody(
-    tmp_path: Path, binary: Callable[..., object]
+    tmp_path: Path, binary: Callable[[], Path | None]
 ) -> None:
     with valkey_server(tmp_path, binary=binary()) as server:
         async with opened(server.url) as store, opened(server.url) as other:
@@ -521,10 +524,10 @@ async def test_a_sign_out_at_a_read_only_server_follows_when_it_can(
         # In this process it is over; for the others as soon as Redis can be written.
         own_valkey.command_line("REPLICAOF", "NO", "ONE")
         async with asyncio.timeout(PATIENCE):
-            while (found := await tried(other)) is None or found.active:
+            while (found := await tried(other)) is None or the_session(found).active:
                 await asyncio.sleep(0.01)
 
-        assert found.ended_reason == "signed_out"
+        assert the_session(found).ended_reason == "signed_out"
         here = await store.load(KEY)
         assert isinstance(here, Session)
         assert not here.active

@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio.connection import RedisSSLContext
@@ -10,7 +11,7 @@ from gateway.sessions.redis.tls import share_context
 from tests.proxy.certificates import Authority
 
 
-def made(**changes: str) -> ssl.SSLContext:
+def made(**changes: Any) -> ssl.SSLContext:
     settings = RedisSSLContext(cert_reqs="required", check_hostname=True, **changes)
     share_context(settings)
     return settings.get()

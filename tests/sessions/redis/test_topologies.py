@@ -11,7 +11,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.name import Name
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, serialise
@@ -28,7 +27,7 @@ from tests.servers import (
 )
 from tests.sessions.external import test_store as external
 from tests.sessions.opened import documented_acl, opened
-from tests.sessions.samples import NOW, a_key, a_session
+from tests.sessions.samples import NOW, a_key, a_session, the_session
 
 KEY = a_key()
 
@@ -53,7 +52,7 @@ def cluster(
         yield one, two
 
 
-def _cluster_node(folder: Path) -> AbstractContextManager[object]:
+def _cluster_node(folder: Path) -> AbstractContextManager[Server]:
     port, bus = free_port(), str(free_port())
     options = ("--cluster-enabled", "yes", "--cluster-port", bus)
     return valkey_server(folder, *options, "--cluster-node-timeout", "30000", port=port)
@@ -64,7 +63,7 @@ def _knows_all(node: Server) -> bool:
     return "cluster_state:ok" in info and "cluster_slots_assigned:16384" in info
 
 
-async def _until(done: Callable[..., object]) -> None:
+async def _until(done: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             # Who makes another server the master has it hang up on its clients.
@@ -82,7 +81,8 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
     cluster: tuple[Server, Server],
 ) -> None:
     async with opened(cluster_url(*cluster)) as store:
-        listening, heard = asyncio.Event(), asyncio.Queue()
+        listening = asyncio.Event()
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         for number in range(20):
@@ -91,13 +91,15 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
 
         answers = await asyncio.gather(*(store.load(a_key(f"k{n}")) for n in range(25)))
 
-        assert [a and a.id for a in answers] == [f"s{n}" for n in range(20)] + [
-            None
-        ] * 5
+        assert [a and the_session(a).id for a in answers] == [
+            f"s{n}" for n in range(20)
+        ] + [None] * 5
         assert all(node.command_line("DBSIZE") > 5 for node in cluster)
         assert len(await store.list_for("u_ada", NOW)) == 20
-        assert (await store.find("s7"))[0] == a_key("k7")
-        seen = await store.load(a_key("k7"))
+        found = await store.find("s7")
+        assert found is not None
+        assert found[0] == a_key("k7")
+        seen = the_session(await store.load(a_key("k7")))
         assert await store.replace(a_key("k7"), seen, a_session(id="s7", aal="aal2"))
         assert await store.end_all("u_ada", NOW, a_key("k0")) == 19
         said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(19)}
@@ -135,7 +137,8 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
         await writer._client.call("RPUSH", f"s:{'f' * 32}", "x")
     url = cluster_url(*cluster).replace("://", "://app:pw@")
     async with external.opened(url) as store:
-        listening, heard = asyncio.Event(), asyncio.Queue()
+        listening = asyncio.Event()
+        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         credentials = [external.a_credential(sid=sid) for sid in ids]
@@ -152,7 +155,9 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
         assert isinstance(odd, Corrupt)
         assert none is None
         ended = {0, 1, 17}
-        assert {n for n, each in enumerate(again) if not each.active} == ended
+        assert {
+            n for n, each in enumerate(again) if not the_session(each).active
+        } == ended
         assert said == {credentials[n].key for n in ended}
 
 
@@ -229,7 +234,7 @@ async def test_sentinel_finds_the_new_master_after_a_failover(tmp_path: Path) ->
         dead = free_port()
         url = f"redis+sentinel://127.0.0.1:{dead},127.0.0.1:{sentinel.port}/main/0"
         async with opened(url, timeout=2) as store:
-            gaps = asyncio.Queue()
+            gaps: asyncio.Queue[None] = asyncio.Queue()
             store.watch(lambda key, why: None, lambda: gaps.put_nowait(None))
             await asyncio.wait_for(gaps.get(), PATIENCE)
             await store.create(KEY, a_session(), NOW)
@@ -259,7 +264,7 @@ def _replica_known(sentinel: Server) -> bool:
     return len(sentinel.command_line("SENTINEL", "REPLICAS", "main")) == 1
 
 
-async def _tried(store: RedisStore) -> Session | None:
+async def _tried(store: RedisStore) -> object:
     try:
         return await store.load(KEY)
     except StoreUnavailable:
@@ -280,7 +285,13 @@ def tls_folder(tmp_path: Path) -> Path:
     """An authority, a server certificate for 127.0.0.1 and one for a client."""
     start = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=5)
 
-    def made(name: str, issuer: Name | None, issuer_key, *, authority: bool):
+    def made(
+        name: str,
+        issuer: x509.Name | None,
+        issuer_key: ec.EllipticCurvePrivateKey | None,
+        *,
+        authority: bool,
+    ) -> tuple[x509.Name, ec.EllipticCurvePrivateKey]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         certificate = (
