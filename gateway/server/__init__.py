@@ -1,1 +1,1 @@
-"""The way of one request, and what the gateway answers itself."""
+"""The I/O shell: listeners, the request pipeline and the gateway's own endpoints."""

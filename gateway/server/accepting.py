@@ -1,8 +1,8 @@
 """Accept connections on listening sockets, also while descriptors are short.
 
-The event loop's own server is not used. uvloop ends a server for good when accept(2)
-fails with ENOBUFS or ENOMEM, closes waiting connections without a word when it fails
-with EMFILE, and hands a connection over only when its TLS handshake is done.
+The event loop's own server is not used. When accept(2) fails with ENOBUFS or ENOMEM,
+uvloop closes the server; with EMFILE it silently closes waiting connections. It also
+passes a connection on only after its TLS handshake.
 """
 
 import asyncio
@@ -15,31 +15,31 @@ from gateway.errors import SHORT_OF
 from gateway.server.descriptors import Shortage, descriptors_for_clients
 
 _AT_ONCE: Final = 64
-"""Connections that are accepted in one turn of the event loop."""
+"""Connections accepted in one iteration of the event loop."""
 _RETRY: Final = 0.1
-"""Seconds for which nothing is accepted after a failure; who waits keeps waiting."""
+"""Seconds to pause after a failure; clients stay in the backlog meanwhile."""
 
 
 class Serve(Protocol):
-    """Makes a protocol serve an accepted socket."""
+    """Attaches a protocol to an accepted socket."""
 
     def __call__(self, connection: socket.socket) -> Coroutine[Any, Any, object]:
-        """Return when it is connected, or has failed; owns the socket."""
+        """Take ownership of the socket; return when it is connected or has failed."""
         ...
 
 
 class Acceptor:
-    """Accepts on some listening sockets, which it owns."""
+    """Accepts connections on listening sockets, which it owns."""
 
     def __init__(
         self, sockets: Iterable[socket.socket], *, serve: Serve, shortage: Shortage
     ) -> None:
-        """Begin to accept.
+        """Start accepting.
 
         Args:
-            sockets: they listen, and do not block.
-            serve: what to do with a connection.
-            shortage: notes what is used up.
+            sockets: non-blocking listening sockets.
+            serve: called for each connection.
+            shortage: reports exhausted resources.
         """
         self._loop = asyncio.get_running_loop()
         self._sockets = tuple(sockets)
@@ -52,7 +52,7 @@ class Acceptor:
             self._loop.add_reader(one, self._accept, one)
 
     def close(self) -> None:
-        """Accept no more; connections that are being opened go on."""
+        """Stop accepting; handshakes in progress continue."""
         sockets, self._sockets = self._sockets, ()
         for one in sockets:
             timer = self._paused.pop(one, None)
@@ -63,7 +63,7 @@ class Acceptor:
             one.close()
 
     def abort(self) -> None:
-        """Accept no more, and give up the handshakes that are under way."""
+        """Stop accepting and cancel handshakes in progress."""
         self.close()
         for task in self._starting:
             task.cancel()
@@ -78,7 +78,7 @@ class Acceptor:
                 self._failed(listening, error)
                 return
             if connection.fileno() >= self._most:
-                # What is left is for Redis and upstreams: those who are here need it.
+                # The remaining descriptors are reserved for Redis and upstreams.
                 connection.close()
                 self._shortage.note(errno.EMFILE)
                 continue
@@ -88,9 +88,9 @@ class Acceptor:
             task.add_done_callback(self._starting.discard)
 
     def _failed(self, listening: socket.socket, error: OSError) -> None:
-        """Pause where the machine is short of something; else it was this connection.
+        """Pause if a resource is exhausted; any other error concerns one connection.
 
-        accept(2) passes pending errors of the network on as its own.
+        accept(2) also returns pending network errors of the new socket.
         """
         if error.errno in SHORT_OF:
             self._shortage.note(error.errno or 0)
@@ -117,7 +117,7 @@ class Acceptor:
 
 
 def serve_plain(protocol: Callable[[], asyncio.BaseProtocol]) -> Serve:
-    """Serve without TLS."""
+    """Return a Serve without TLS."""
     loop = asyncio.get_running_loop()
 
     def serve(connection: socket.socket) -> Coroutine[Any, Any, object]:

@@ -1,4 +1,4 @@
-"""Serve clients on listening sockets, in this process's event loop."""
+"""Accepts clients on listening sockets, in the event loop of this process."""
 
 from dataclasses import dataclass
 
@@ -9,30 +9,30 @@ from gateway.server.sockets import ListeningSocket
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveListener:
-    """One address that is served."""
+    """One address that accepts connections."""
 
     acceptor: Acceptor
     ports: tuple[int, ...]
-    """Its TCP ports; none for a Unix socket."""
+    """TCP ports; empty for a Unix socket."""
 
     def close(self) -> None:
-        """Accept no more connections."""
+        """Stop accepting connections."""
         self.acceptor.close()
 
     def abort(self) -> None:
-        """Accept no more connections, and give up TLS handshakes under way."""
+        """Stop accepting connections and cancel TLS handshakes in progress."""
         self.acceptor.abort()
 
 
 def start_listener(
     listening: ListeningSocket, serve: Serve, *, shortage: Shortage
 ) -> ActiveListener:
-    """Accept connections on sockets that listen; the door closes them.
+    """Start accepting connections; the result owns the sockets.
 
     Args:
         listening: the sockets.
-        serve: what to do with a new connection.
-        shortage: notes what is used up.
+        serve: called for each connection.
+        shortage: reports exhausted resources.
     """
     ports = listening.ports
     acceptor = Acceptor(listening.sockets, serve=serve, shortage=shortage)

@@ -1,4 +1,4 @@
-"""How an open stream was let in: kept with it, to be judged again after a reload."""
+"""The request behind an open stream, kept to be evaluated again after a reload."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from gateway.server.context import RequestContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A request that was forwarded, by the configuration of its context.
+    """A request that was forwarded under the configuration of its context.
 
-    `reconnects`: when it ends, its client connects again by itself.
+    `reconnects`: the client reconnects automatically when the stream ends.
     """
 
     context: RequestContext

@@ -1,13 +1,11 @@
-"""What an app's answer tells of its sessions: that one begins, that one is over.
+"""Tracks the sessions of an application by the cookies in its responses.
 
-The app does not ask the gateway, but it sets its cookie through it.
-
-* A session is set that the request did not come with: it begins now. Most libraries
-  do not write down when somebody signed in. One that lives on under its id began
-  when that id did; what is not seen here counts as older than anything.
-* The cookie of the session that the request came with is taken back: the app has
-  signed it out. From here on it is ended for us as well, so that a library that
-  writes the record anew, for another request in flight, brings nobody back.
+* The response sets a session that the request did not have: it starts now. Most
+  libraries do not store the time of a sign-in. A session that keeps its id keeps its
+  start; a session whose start was not seen counts as older than any limit.
+* The response removes the cookie of the request's session: the application signed the
+  user out. The gateway revokes the session, so that a library that writes the record
+  again, for a concurrent request, does not restore it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,20 +25,20 @@ from gateway.spine.credential import credential_of
 
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
-# RFC 9110, section 9.2.1: nobody signs in by these.
+# RFC 9110, section 9.2.1: safe methods do not sign in.
 _SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 @dataclass(frozen=True, slots=True)
 class CookieChanges:
-    """The sessions that an answer sets, and whether it takes one back."""
+    """The sessions that a response sets, and whether it removes the cookie."""
 
     set: tuple[Credential, ...]
     taken_back: bool
 
 
 def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
-    """Read what an answer does to the session cookie; pure."""
+    """Return how a response changes the session cookie; pure."""
     lines = tuple(_session_cookies(headers, profile))
     found = (read_credential(profile, [pair]) for pair, _ in lines)
     return CookieChanges(
@@ -50,10 +48,10 @@ def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
 
 
 async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
-    """Note what began and what ended, before the answer is sent.
+    """Record started and ended sessions before the response is sent.
 
-    An outage of the store loses the note and not the answer: a session that was
-    not seen to begin counts as old, and one that the app ended is gone by its word.
+    An outage of the store is logged and does not fail the response: a session without
+    a recorded start counts as old, and the application itself ended the other one.
     """
     profile, app_managed = context.rules.external, context.services.app_managed
     if profile is None or app_managed is None:
@@ -68,7 +66,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     try:
         if profile.created is None:
             await _note_beginnings(changes.set, held, app_managed, now, visitor=visitor)
-        # Only of who was let in with it: nobody else's word ends a session.
+        # Only if the request was authenticated with this session.
         if (
             changes.taken_back
             and held is not None
@@ -76,7 +74,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
             and all(each.key != held.key for each in changes.set)
         ):
             context.audit(SignedOut(everywhere=False))
-            # The answer says goodbye: that the session ends must not break it off.
+            # The end of the session must not abort this response.
             context.session_key = None
             await app_managed.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
@@ -84,10 +82,10 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
 
 
 async def signs_in(headers: Headers, context: RequestContext) -> bool:
-    """Return whether an app's answer leaves its caller signed in.
+    """Return whether the user is signed in after a response of the application.
 
-    By a session that it sets, or by the one of the request, where the library goes on
-    under the same id. True where the store cannot be asked: nobody is blamed for that.
+    That is by a session that it sets, or by that of the request if the library keeps
+    the id. True if the store is unavailable, so that no failed attempt is counted.
     """
     profile, app_managed = context.rules.external, context.services.app_managed
     if profile is None or app_managed is None:
@@ -112,16 +110,15 @@ async def _note_beginnings(
     *,
     visitor: bool,
 ) -> None:
-    """Note new ids; those of visitors for a day only, unless they sign in by then.
+    """Record the start of new ids; for a day only unless the user is signed in.
 
-    Some apps give each visitor a session, robots too: what the gateway notes of
-    them has to be less than what the app keeps.
+    Some applications start a session for every visitor, crawlers included.
     """
     for credential in begun:
         if held is None or credential.key != held.key:
             somebody = isinstance(await app_managed.look_up(credential, now), Session)
             await app_managed.began(credential.key, now, brief=not somebody)
-    # A sign-in under the id that the visitor had: the time stays that of the id.
+    # A sign-in that keeps the visitor's id keeps its recorded start.
     if visitor and held is not None:
         found = await app_managed.look_up(held, now)
         if isinstance(found, Session):
@@ -133,17 +130,17 @@ def _session_cookies(
 ) -> Iterator[tuple[bytes, bytes]]:
     for name, value in headers:
         if name.lower() == b"set-cookie" and profile.cookie_name in value:
-            # RFC 6265, section 5.2: the pair is what stands before the first ";".
+            # RFC 6265, section 5.2: the pair ends at the first ";".
             pair, _, attributes = value.partition(b";")
             if pair.partition(b"=")[0].strip(b" \t") == profile.cookie_name:
                 yield pair, attributes
 
 
 def _takes_back(pair: bytes, attributes: bytes) -> bool:
-    """Tell whether a Set-Cookie line removes the cookie of the whole site.
+    """Return whether a Set-Cookie value removes the cookie with path `/`.
 
-    Another path or domain is another cookie (RFC 6265, section 5.3, step 11): what
-    an app tidies up there is not the one that the request came with.
+    Another path or domain is another cookie (RFC 6265, section 5.3, step 11), not the
+    one that the request has.
     """
     attribute_values = {}
     for attribute in attributes.lower().split(b";"):
@@ -157,7 +154,7 @@ def _takes_back(pair: bytes, attributes: bytes) -> bool:
             int(gone[:12]) == 0 or attribute_values[b"max-age"][:1] == b"-"
         )
     empty = pair.partition(b"=")[2].strip(b' \t"') == b""
-    # Every library writes the epoch, or the second after it.
+    # Libraries set the epoch, or the second after it.
     return b"1970" in attribute_values.get(b"expires", b"") or (
         empty and b"expires" in attribute_values
     )

@@ -24,9 +24,9 @@ async def apply_sign_in_headers(
     """Apply a sign-in or sign-out of a response; return the cookies to set.
 
     Raises:
-        InvalidUpstreamResponse: it is invalid.
-        StoreUnavailable: the app believes that the user is signed in (or out), and
-            the store does not have it. The response would be wrong, and is not sent.
+        InvalidUpstreamResponse: the header is invalid.
+        StoreUnavailable: the change was not stored, so the response, which assumes
+            it, must not be sent.
     """
     store = context.services.gateway_managed
     if not application.may_sign_in or store is None:

@@ -1,7 +1,7 @@
 """Failed attempts by client address: token buckets in bounded memory; no I/O.
 
-Each address has `count` attempts per `window`; used ones come back evenly. State is
-per process and outlives a reload. Times are seconds of a monotonic clock.
+Each address has `count` attempts per `window`; used ones are replenished evenly. State
+is per process and survives a reload. Times are seconds of a monotonic clock.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from typing import Final
 from gateway.http.forwarded import Address
 
 MOST_ADDRESSES: Final = 10_000
-"""Addresses with a failure that are remembered, for each kind; the oldest go first."""
+"""Addresses kept per kind; the least recently used are dropped first."""
 MOST_SECRETS: Final = 20_000
-"""Refused credentials that are remembered, so that a repetition costs nothing."""
+"""Failed credentials kept, so that a repetition is not counted again."""
 MOST_LINES: Final = 60
-"""Log lines for each kind and window: many addresses are no flood of lines either."""
+"""Log lines per kind and window, whatever the number of addresses."""
 _IPV6_PREFIX: Final = 64
 
 
 class Kind(StrEnum):
-    """What was attempted; also the label of the metric."""
+    """The kind of attempt; also the label of the metric."""
 
     SESSION = "session"
     SIGN_IN = "sign_in"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """`count` failed attempts for each address in `window` seconds."""
+    """`count` failed attempts per address in `window` seconds."""
 
     count: int
     window: float
@@ -46,9 +46,9 @@ class _Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitReached:
-    """What one log line says: who is limited, and how often since the line before.
+    """Content of a log line: the limited address, and its refusals since the last line.
 
-    `unlogged` counts the addresses whose lines were left out in the window before.
+    `unlogged` counts the addresses without a line in the previous window.
     """
 
     kind: Kind
@@ -59,10 +59,10 @@ class LimitReached:
 
 
 def source_of(address: Address | None) -> str | None:
-    """Return whose attempts count together: an IPv4 address, or an IPv6 /64.
+    """Return the key that attempts are counted by: an IPv4 address or an IPv6 /64.
 
-    A single IPv6 client has a whole /64 (RFC 6177, RFC 8981) and may change within
-    it at will. None where there is no address, behind a Unix socket.
+    A single IPv6 client may use any address of its /64 (RFC 6177, RFC 8981). None if
+    the address is unknown.
     """
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), _IPV6_PREFIX), strict=False))
@@ -84,7 +84,7 @@ class Attempts:
         return len(self._buckets)
 
     def wait(self, source: str, allowance: Allowance, now: float) -> float:
-        """Return the seconds until another attempt is allowed; 0.0: it is now."""
+        """Return the seconds until another attempt is allowed; 0.0 if it is allowed now."""
         bucket = self._buckets.get(source)
         if bucket is None:
             return 0.0
@@ -96,8 +96,8 @@ class Attempts:
     def charge(self, source: str, allowance: Allowance, now: float) -> None:
         """Count one failed attempt.
 
-        Attempts that were under way together may take more than there is. The debt is
-        bounded: it is paid back in one more window at most.
+        Concurrent attempts may exceed the allowance. The debt is bounded: it is
+        replenished within one more window.
         """
         bucket = self._buckets.pop(source, None)
         if bucket is None:
@@ -105,24 +105,24 @@ class Attempts:
         _refill(bucket, allowance, now)
         bucket.left = max(bucket.left - 1.0, -float(allowance.count))
         self._drop_old(allowance, now)
-        self._buckets[source] = bucket  # at the end: the dictionary is in order of use
+        self._buckets[source] = bucket  # at the end: the dictionary is ordered by use
 
     def give_back(self, source: str, allowance: Allowance) -> None:
-        """Take back one charge: the attempt did not fail."""
+        """Undo one charge: the attempt did not fail."""
         bucket = self._buckets.get(source)
         if bucket is not None:
             bucket.left = min(bucket.left + 1.0, float(allowance.count))
 
     def is_repeated(self, secret: int, allowance: Allowance, now: float) -> bool:
-        """Return whether this credential failed before in the window; note it if not.
+        """Return whether this credential failed before within the window.
 
-        A repetition is no guess: a browser sends its cookie with each request of a page.
+        A repetition is not a guess: a browser sends its cookie with every request.
         """
         seen = self._secrets.get(secret)
         return seen is not None and now - seen < allowance.window
 
     def remember(self, secret: int, now: float) -> None:
-        """Note a credential that failed."""
+        """Record a credential that failed."""
         self._secrets.pop(secret, None)
         if len(self._secrets) >= MOST_SECRETS:
             del self._secrets[next(iter(self._secrets))]
@@ -131,7 +131,7 @@ class Attempts:
     def refuse(
         self, source: str, allowance: Allowance, now: float
     ) -> LimitReached | None:
-        """Count a refusal; return what to log, once for each address and window."""
+        """Count a refusal; return what to log, once per address and window."""
         bucket = self._buckets.get(source)
         if bucket is None:
             return None
@@ -156,7 +156,7 @@ class Attempts:
         return reached
 
     def _drop_old(self, allowance: Allowance, now: float) -> None:
-        # Two for each new one, so that what is used up goes before it is in the way.
+        # Two per new entry, so that expired entries never accumulate.
         for _ in range(2):
             first = next(iter(self._buckets), None)
             if first is None:

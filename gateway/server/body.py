@@ -1,4 +1,4 @@
-"""The body of a client's request: counted, in time, and only read when wanted."""
+"""The body of a client's request, with limits on its size and rate."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from typing import Final
 from aiohttp.streams import StreamReader
 
 FIRST_PART: Final = 16 * 1024
-"""Bytes of a body that are here before a connection to the upstream is taken. With
-a read-ahead of the client this is most forms and API calls as a whole."""
+"""Bytes of a body that must arrive before an upstream connection is acquired. Most
+forms and API calls fit completely."""
 _FIRST_WAIT: Final = 1.0
-"""Seconds that a body may delay its request while the upstream has connections to
-spare: an upstream may want to refuse a body early that a client sends slowly."""
+"""Seconds that a body may delay its request while the upstream has free connections:
+an upstream may reject the body of a slow client early."""
 
 
 class BodyTooLarge(Exception):  # noqa: N818 - the words of RFC 9110, 15.5.14
-    """The body went past the limit; nothing of the rest was passed on."""
+    """The body exceeds the limit; the rest is not forwarded."""
 
 
 class BodyStalled(Exception):  # noqa: N818 - as above
@@ -24,11 +24,10 @@ class BodyStalled(Exception):  # noqa: N818 - as above
 
 
 class ClientBody:
-    """Reads a request body piece by piece, as the upstream takes it.
+    """Reads a request body piece by piece, at the pace of the upstream.
 
-    `100 Continue` is sent at the first read: by then the request is allowed and a
-    connection to the upstream is there (RFC 9110, section 10.1.1), unless the
-    upstream is short of connections.
+    `100 Continue` is sent at the first read. The request is then allowed and has an
+    upstream connection (RFC 9110, section 10.1.1), unless connections are scarce.
     """
 
     __slots__ = (
@@ -61,12 +60,12 @@ class ClientBody:
         Args:
             payload: aiohttp's reader; it pauses the client above its buffer.
             chunked: whether the length is unknown.
-            limit: bytes taken at most; 0 is no limit.
+            limit: maximum size in bytes; 0 is no limit.
             idle: seconds between two pieces, and before `least_rate` counts.
             send: writes to the client; `100 Continue` goes there.
             expects_continue: whether the client waits for it.
-            least_rate: bytes that must come for each second that the client is
-                waited for after the first `idle`; 0 is any.
+            least_rate: minimum bytes per second of waiting, after the first `idle`
+                seconds; 0 is no minimum.
         """
         self.chunked = chunked
         self._payload = payload
@@ -81,12 +80,11 @@ class ClientBody:
         self._silent = 0.0  # of that, since the last piece
 
     async def wait_for_first_part(self, crowded: Callable[[], bool]) -> None:
-        """Wait until the body has begun to come, so that it holds no connection idle.
+        """Wait for the first part of the body, so that it holds no idle connection.
 
-        That is until FIRST_PART bytes or the whole body are here. While `crowded()`
-        is false the wait ends after a second, and a client that waits for an answer
-        before it sends (100-continue, chunks that depend on answers) is not waited
-        for at all.
+        The wait ends when FIRST_PART bytes or the complete body have arrived. While
+        `crowded()` is false it ends after a second, and is skipped for chunked bodies
+        and `100-continue`, whose client may wait for a response first.
 
         Raises:
             BodyTooLarge, BodyStalled, Exception: as `read`.
@@ -109,13 +107,13 @@ class ClientBody:
             self._first.append(piece)
 
     async def read(self) -> bytes:
-        """Read the next piece; b"" is the end.
+        """Return the next piece; b"" is the end.
 
         Raises:
-            BodyTooLarge: the limit is passed.
-            BodyStalled: too little came for too long.
-            Exception: what aiohttp raises when the framing is broken or the
-                client is gone (`RequestPayloadError`, `ConnectionError`).
+            BodyTooLarge: the body exceeds the limit.
+            BodyStalled: the client sent too little for too long.
+            Exception: invalid framing (`RequestPayloadError`), or the client
+                disconnected (`ConnectionError`).
         """
         if self._first:
             piece = b"".join(self._first)
@@ -124,13 +122,13 @@ class ClientBody:
         return await self._next(at_most=inf)
 
     async def _next(self, *, at_most: float) -> bytes:
-        """Read a piece; TimeoutError after `at_most` seconds without one."""
+        """Return a piece; raise TimeoutError after `at_most` seconds without one."""
         if self._want_continue:
             self._want_continue = False
             self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
         payload = self._payload
         if payload.total_bytes > self._taken or payload.is_eof():
-            piece = await payload.readany()  # it is here: no time to be kept
+            piece = await payload.readany()  # already received: no timeout
         else:
             piece = await self._awaited(at_most)
         self._taken += len(piece)
@@ -140,9 +138,9 @@ class ClientBody:
         return piece
 
     async def _awaited(self, at_most: float) -> bytes:
-        """Read a piece that is not here yet, and count the time that it takes.
+        """Wait for a piece, and count the time.
 
-        Only this time is the client's: an upstream that reads slowly costs it none.
+        Only this time counts against the client, not that of a slow upstream.
         """
         allowed = self._idle - self._silent
         if self._least_rate:

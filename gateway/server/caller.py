@@ -1,4 +1,4 @@
-"""Who sent a request to one of the gateway's own endpoints."""
+"""The session of a request to one of the gateway's own endpoints."""
 
 from gateway.errors import ClientLimit
 from gateway.server.context import RequestContext, Services
@@ -15,7 +15,7 @@ from gateway.spine.credential import credential_of
 
 
 async def caller_of(context: RequestContext) -> Authentication:
-    """Return whose session the request names; the session's use is not noted.
+    """Return the authentication of a request; `last_seen_at` is not updated.
 
     Raises:
         StoreUnavailable: the store could not be queried.
@@ -28,10 +28,10 @@ async def caller_of(context: RequestContext) -> Authentication:
 
 
 def presented(context: RequestContext) -> SessionCredential | Anonymous:
-    """Return the session credential of a request, and count a forged one.
+    """Return the session credential of a request; count an invalid one.
 
     Raises:
-        TooManyAttempts: the address has sent too many.
+        TooManyAttempts: the address has sent too many invalid ones.
     """
     found = credential_of(context.head, context.rules)
     if isinstance(found, Anonymous):
@@ -44,7 +44,7 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
 
     Raises:
         StoreUnavailable: the store could not be queried.
-        ClientLimit: the client has its share of the queries that wait.
+        ClientLimit: the client has too many queries waiting.
     """
     services, client = context.services, share_key(context.head.client)
     if client and not services.lookups.take(client):
@@ -57,7 +57,7 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
 
 
 async def look_up(held: SessionCredential, context: RequestContext) -> Authentication:
-    """Return what a credential stands for now.
+    """Return the authentication of a credential at this time.
 
     Raises:
         StoreUnavailable: the store could not be queried.
@@ -74,9 +74,9 @@ async def look_up(held: SessionCredential, context: RequestContext) -> Authentic
 
 
 def note_end(found: Authentication, key: str, now: float, services: Services) -> None:
-    """Remember a session that the clock ended, so that no clock set back revives it.
+    """Record a session that expired, so that a clock set back does not revive it.
 
-    What is open for it ends with it, and not at the next periodic check.
+    Its open streams end now, not at the next periodic check.
     """
     if isinstance(found, Anonymous) and found.reason in BY_THE_CLOCK:
         services.ended.note(key, now)

@@ -1,14 +1,14 @@
-"""The time that decides: the wall clock, without its steps back.
+"""The clock for session lifetimes: the wall clock without its steps back.
 
-A wall clock is set: by NTP, by an operator, when a virtual machine goes on. What ended
-by it must not live again when it is set back, and a wrong step forward must not end
-everything for good.
+A wall clock is adjusted by NTP, by an operator, and when a virtual machine resumes. An
+expired session must stay expired when the clock is set back, and a wrong step forward
+must not end every session permanently.
 
 | the wall clock | what `Clock.now` does |
 | --- | --- |
 | runs, is slewed, steps forward by a second or less | follows it |
-| steps forward by more | follows it, and keeps the line of before in mind |
-| returns to within a minute of that line | goes on with that line: the step was undone |
+| steps forward by more | follows it, and remembers the previous time line |
+| returns to within a minute of that line | returns to it: the step was undone |
 | steps back otherwise | runs at half speed until the wall clock has caught up |
 """
 
@@ -19,9 +19,9 @@ from typing import Final
 from gateway.sessions.authenticate import DOUBTED
 
 SMALL: Final = 1.0
-"""Seconds of a step forward that needs no second opinion."""
+"""Seconds of a step forward that is accepted as correct."""
 UNDONE: Final = 60.0
-"""Seconds by which a wall clock that was corrected may miss the line of before."""
+"""Seconds by which a corrected wall clock may differ from the previous time line."""
 _SLEWED: Final = 0.5
 
 
@@ -29,17 +29,16 @@ def _since_boot() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-# Counts the time asleep, where there is such a clock: after it, expired is expired.
+# CLOCK_BOOTTIME includes suspended time, so sessions expire during it.
 SINCE_BOOT: Final[Callable[[], float]] = (
     _since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
 
 
 class Clock:
-    """One process's notion of now, in seconds since the epoch.
+    """The current time of one process, in seconds since the epoch.
 
-    `wall` and `steady` are the clocks of the machine: the one that is set, and the one
-    that only counts.
+    `wall` and `steady` are the adjustable and the monotonic clock of the machine.
     """
 
     __slots__ = ("_at", "_before", "_line", "_steady", "_stepped", "_wall")
@@ -50,16 +49,16 @@ class Clock:
         steady: Callable[[], float] = SINCE_BOOT,
     ) -> None:
         self._wall, self._steady = wall, steady
-        # Always in this order: a pause between the two reads moves nothing ahead.
+        # In this order, so that a pause between the two reads never looks like a step.
         self._line = wall()
         self._at = steady()
         self._before: float | None = None
         self._stepped = 0.0
 
     def now(self) -> float:
-        """Return the time; never less than before, but for a step that was undone."""
+        """Return the time; it decreases only when a step forward is undone."""
         wall, steady = self._wall(), self._steady()
-        # A machine that is moved to another host may have a count that starts anew.
+        # After a migration to another host the monotonic clock may restart.
         elapsed = max(0.0, steady - self._at)
         self._at = steady
         if self._before is not None:
@@ -80,5 +79,5 @@ class Clock:
         return self._line
 
     def doubted(self) -> bool:
-        """Tell whether the time stepped forward so lately that it may be undone."""
+        """Return whether the time stepped forward so recently that it may be undone."""
         return self._before is not None and self._steady() - self._stepped < DOUBTED

@@ -1,4 +1,4 @@
-"""One request from its first byte to its access line, and what its steps use."""
+"""The state of one request, and the services that its steps use."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -26,18 +26,18 @@ from gateway.spine.ruleset import Ruleset
 
 
 class Report(Protocol):
-    """Records what happened; never fails and never blocks."""
+    """Receives log, audit and metric events; never raises and never blocks."""
 
     def request_started(self) -> None:
-        """Note that a request came."""
+        """Count a request in flight."""
         ...
 
     def request_ended(self, context: "RequestContext") -> None:
-        """Note how a request ended: one line, one observation."""
+        """Write the access line and the observations of a request."""
         ...
 
     def request_failed(self, context: "RequestContext", error: Exception) -> None:
-        """Note a failure that has a name."""
+        """Log an expected failure."""
         ...
 
     def log_unhandled_exception(
@@ -51,7 +51,7 @@ class Report(Protocol):
         ...
 
     def token_used(self, profile: str, *, signed: bool) -> None:
-        """Note a token that was signed, or used again."""
+        """Count a token that was signed or reused."""
         ...
 
     def attempt_failed(self, kind: Kind) -> None:
@@ -59,19 +59,19 @@ class Report(Protocol):
         ...
 
     def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
-        """Count a refused attempt; log `reached`, where there is something to log."""
+        """Count a refused attempt; log `reached` unless it is None."""
         ...
 
     def admin_action(self, event: str, session: Session) -> None:
-        """Note that the admin API made or ended a session."""
+        """Write an audit event: the admin API created or revoked a session."""
         ...
 
     def stream_opened(self, kind: str) -> None:
-        """Note that a stream or tunnel opened."""
+        """Count an opened stream or tunnel."""
         ...
 
     def stream_closed(self, kind: str) -> None:
-        """Note that it closed."""
+        """Count a closed stream or tunnel."""
         ...
 
 
@@ -93,7 +93,7 @@ class Services:
         default_factory=lambda: {kind: Attempts(kind) for kind in Kind}
     )
     lookups: Shares = field(default_factory=lambda: Shares(MAX_WAITING, 0.5))
-    """What each client address has waiting at the store."""
+    """The look-ups that wait at the store, by client address."""
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -102,9 +102,9 @@ class Services:
     )
 
     def turn(self, key: str) -> asyncio.Lock:
-        """Return the lock for changes of one session; held while one is made.
+        """Return the lock that serializes changes of one session in this process.
 
-        Other processes have locks of their own: a compare-and-set decides among them.
+        Among processes a compare-and-set decides.
         """
         lock = self._turns.get(key)
         if lock is None:
@@ -112,13 +112,13 @@ class Services:
         return lock
 
     def run_in_background(self, write: Coroutine[Any, Any, Any]) -> None:
-        """Start a write that no response waits for; an outage of the store loses it."""
+        """Start a write that no response waits for; it is lost if the store is unavailable."""
         task = asyncio.ensure_future(_quietly(write))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
     async def finish(self) -> None:
-        """Wait up to a second for the writes in the background; cancel the rest."""
+        """Wait up to a second for background writes; cancel the rest."""
         if self._background:
             _, left = await asyncio.wait(self._background, timeout=1.0)
             for task in left:
@@ -128,9 +128,9 @@ class Services:
 
 @dataclass(slots=True)
 class SignInPost:
-    """A POST that may be a sign-in, by the source whose attempts it counts among.
+    """A POST that may be a sign-in; `source` is the key of its attempts.
 
-    `charged`: it was counted already, and is given back if it does not fail.
+    `charged`: it was counted in advance, to be undone if it does not fail.
     """
 
     source: str
@@ -139,18 +139,18 @@ class SignInPost:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RequestContext:
-    """What the steps of a request share: its only mutable state. Holds no secret.
+    """The only mutable state of a request, shared by its steps. Holds no secret.
 
     exchange       the request as it was parsed, and the client's connection
     runtime        the configuration that was active when the request came
-    services       the parts that outlive a configuration
+    services       the parts that survive a reload
     started        monotonic seconds
     now            seconds since the epoch; the clock is not read a second time
     received_head  None until the head was read
-    session_key    the place of the session in the store; a hash, not the token
+    session_key    the key of the session in the store; a hash, not the token
     lookup_time, upstream_time   seconds
-    responded      the first byte of the response was sent: a failure is an abort now
-    abort_reason   why the gateway itself broke the response off
+    responded      the first byte of the response was sent, so a failure is an abort
+    abort_reason   why the gateway aborted the response
     """
 
     exchange: Exchange
@@ -179,13 +179,13 @@ class RequestContext:
 
     @property
     def head(self) -> RequestHead:
-        """The head; only steps that follow its reading use it."""
+        """The validated head; available once it was read."""
         assert self.received_head is not None  # noqa: S101 - narrows
         return self.received_head
 
     @property
     def rules(self) -> Ruleset:
-        """What decides about requests in this configuration."""
+        """The rules of the active configuration."""
         return self.runtime.rules
 
     def audit(self, event: AuditEvent) -> None:
@@ -193,11 +193,11 @@ class RequestContext:
         self.services.report.audit(event, self)
 
     def ended_as(self, verdict: Verdict, reason: Reason) -> None:
-        """Set how the request ended, for the log and the metrics."""
+        """Set the verdict and the reason, for the log and the metrics."""
         self.verdict, self.reason = verdict, reason
 
     def acts_for(self, session: Session, tenant_id: str | None = None) -> None:
-        """Set whose request this is, for the log and audit events."""
+        """Set the identity, session and tenant, for the log and audit events."""
         self.identity_id, self.session_id = session.identity.id, session.id
         if tenant_id is not None:
             self.tenant_id = tenant_id

@@ -1,4 +1,4 @@
-"""File descriptors: how many there are, and what to do when they are used up."""
+"""File descriptors: their limit, the reserve, and reports of exhaustion."""
 
 import errno
 import resource
@@ -9,7 +9,7 @@ from typing import Final
 from gateway.errors import SHORT_OF
 
 _ENOUGH: Final = 1_048_576
-"""More are not asked for: some programs still walk through all of them."""
+"""Upper bound of the limit: some programs still iterate over all of them."""
 _LEAST_RESERVE: Final = 16
 _MOST_RESERVE: Final = 1024
 _ONE_LINE_A: Final = 60.0
@@ -17,10 +17,9 @@ _ONE_LINE_A: Final = 60.0
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of this process to its hard limit; return what it is.
+    """Raise the soft limit of this process to its hard limit; return the new limit.
 
-    The soft limit is 1,024 on most systems, for the sake of select(2), which is not
-    used here.
+    The soft limit is 1,024 on most systems because of select(2), which is not used.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)
@@ -31,10 +30,10 @@ def raise_descriptor_limit() -> int:
 
 
 def descriptors_for_clients() -> int:
-    """Return below which descriptor a client's connection is accepted.
+    """Return the exclusive upper bound of descriptors for client connections.
 
-    The kernel gives out the lowest free one, so the rest stays for Redis, upstreams
-    and files.
+    The kernel allocates the lowest free one, so the rest is reserved for Redis,
+    upstreams and files.
     """
     limit = descriptor_limit()
     return limit - max(_LEAST_RESERVE, min(limit // 8, _MOST_RESERVE))
@@ -47,7 +46,7 @@ def descriptor_limit() -> int:
 
 
 class Shortage:
-    """Reports that a resource is used up: at once, then once a minute while it lasts."""
+    """Reports an exhausted resource: at once, then once a minute."""
 
     def __init__(
         self,
@@ -55,7 +54,7 @@ class Shortage:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take where to report: what is used up, and how often it was missed."""
+        """Set the callback: the resource, and the number of failures since the last report."""
         self._report = report
         self._clock = clock
         self._missed = 0

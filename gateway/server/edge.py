@@ -1,4 +1,4 @@
-"""Time and chance: read here, once a request, and handed down as arguments."""
+"""Clocks and randomness, read once per request and passed as arguments."""
 
 import os
 import time
@@ -12,7 +12,7 @@ _POOL: Final = 4096
 
 @dataclass(slots=True)
 class Edge:
-    """The clock and the random bytes of the operating system."""
+    """The clocks and the random bytes of the operating system."""
 
     _pool: bytes = field(default=b"", repr=False)
     _at: int = 0
@@ -20,18 +20,18 @@ class Edge:
     clock: Clock = field(default_factory=Clock)
 
     def now(self) -> float:
-        """Return the time that decides, in seconds since the epoch; see Clock."""
+        """Return the current time in seconds since the epoch; see Clock."""
         return self.clock.now()
 
-    # As it is, without a function around it: a request reads it several times.
+    # Not wrapped in a method: a request reads it several times.
     ticks = staticmethod(time.monotonic)
-    """Read the clock that only goes forward; for durations."""
+    """Return the monotonic time in seconds; for durations."""
 
     def hex(self, count: int) -> str:
-        """Draw `count` random bytes as hex.
+        """Return `count` random bytes as hex.
 
-        Drawn from the kernel by the page: one system call serves a hundred
-        requests. Used for request and trace ids, which are not secrets.
+        Read from the kernel by the page: one system call per hundred requests. For
+        request and trace ids, which are not secret.
         """
         end = self._at + count
         if end > len(self._pool):
@@ -42,5 +42,5 @@ class Edge:
         return drawn.hex()
 
     def secret(self, count: int) -> bytes:
-        """Draw `count` random bytes for a secret, straight from the kernel."""
+        """Return `count` random bytes for a secret, directly from the kernel."""
         return os.urandom(count)

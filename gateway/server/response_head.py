@@ -1,6 +1,6 @@
-"""The answer as the client will see it: head lines, framing, our own fields.
+"""Encodes responses to clients: status line, fields and framing. Pure.
 
-The only place that sets a header on an answer. Pure: bytes out of values.
+The only module that sets a header on a response.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,19 @@ _STATUS_LINES: Final = {
 }
 
 CHUNKED: Final = -1
-"""The length is not known and the client speaks HTTP/1.1."""
+"""Unknown length, HTTP/1.1 client."""
 UNTIL_CLOSE: Final = -2
-"""The length is not known and the client speaks HTTP/1.0."""
+"""Unknown length, HTTP/1.0 client."""
 NO_BODY: Final = -3
-"""A 1xx, 204 or 304, or an answer to HEAD whose length nobody said."""
+"""A 1xx, 204 or 304, or a response to HEAD without Content-Length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseHeaderFilter:
-    """What the gateway takes off every upstream's answer."""
+    """What is removed from every response of an upstream."""
 
     own_cookies: frozenset[bytes]
-    """Cookie names that only the gateway sets."""
+    """Cookie names that only the gateway may set."""
 
 
 def build_response_head(
@@ -45,11 +45,19 @@ def build_response_head(
     set_cookies: Sequence[str],
     now: float,
 ) -> bytes:
-    """Write the head of an upstream's answer for the client.
+    """Return the head of a relayed response, encoded.
 
-    `headers` are the end-to-end fields; `length` is the body's length in bytes or
-    one of CHUNKED, UNTIL_CLOSE, NO_BODY. The upstream's reason phrase is never
-    used: it could hold anything (RFC 9112, section 4, lets us ignore it).
+    The upstream's reason phrase is not relayed (RFC 9112, section 4, allows that).
+
+    Args:
+        status: status code of the upstream.
+        headers: its end-to-end fields.
+        rules: what is removed from them.
+        length: length of the body in bytes, or CHUNKED, UNTIL_CLOSE or NO_BODY.
+        keep_alive: whether the connection stays open.
+        request_id: value of X-Request-Id.
+        set_cookies: Set-Cookie values of the gateway.
+        now: seconds since the epoch, for Date.
     """
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
     dated = False
@@ -66,13 +74,12 @@ def build_response_head(
             dated = dated or kind is _DATE
         lines += (name, b": ", value, b"\r\n")
     if not dated:
-        # RFC 9110, section 6.6.1: who has a clock appends the missing Date.
+        # RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         lines.append(_date_line(int(now)))
     return _finish(lines, length, keep_alive, request_id, set_cookies)
 
 
-# What a field of an upstream is to us. Upstreams choose names: what is remembered of
-# them is bounded.
+# Kinds of response fields. Upstreams choose names, so the memo is bounded.
 _PLAIN, _COOKIE, _OURS, _DATE = "plain", "cookie", "ours", "date"
 _KINDS: Final[dict[bytes, str]] = {}
 
@@ -105,7 +112,7 @@ def encode_local_response(
     set_cookies: Sequence[str],
     now: float,
 ) -> bytes:
-    """Write one of our own replies, head and body, ready to be sent."""
+    """Return a response of the gateway, head and body, encoded."""
     lines = [_STATUS_LINES[reply.status]]
     lines += (f"{name}: {value}\r\n".encode("latin-1") for name, value in reply.headers)
     lines.append(_date_line(int(now)))
@@ -115,10 +122,9 @@ def encode_local_response(
 
 
 def _unshared(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Keep an answer out of shared caches: it is to carry a cookie of one person.
+    """Return the fields with `Cache-Control: private`: a cookie of one user is added.
 
-    Set-Cookie alone keeps it out of none (RFC 9111, section 7.3), and who wrote
-    "public" did not know of ours.
+    Set-Cookie alone does not prevent caching (RFC 9111, section 7.3).
     """
     kept, directives = [], [b"private"]
     for field in headers:
@@ -131,7 +137,7 @@ def _unshared(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
     return [*kept, (b"Cache-Control", b", ".join(filter(None, private)))]
 
 
-# RFC 9213, and what its forerunners call the same.
+# RFC 9213 and its predecessors.
 _FOR_SHARED_CACHES: Final = frozenset((b"cdn-cache-control", b"surrogate-control"))
 _SHARED: Final = (b"public", b"s-maxage")
 

@@ -1,1 +1,1 @@
-"""The other listener: health, metrics and the session API; never public."""
+"""The admin listener: health, metrics and the session API; never public."""

@@ -2,8 +2,8 @@
 
 | path | needs the admin token |
 | --- | --- |
-| `GET /livez` `/readyz` (`?verbose`) `/metrics` | no: probes and scrapers have none |
-| `GET /openapi.json` | no: it says what is here, and nothing of what runs here |
+| `GET /livez` `/readyz` (`?verbose`) `/metrics` | no: probes and scrapers have no token |
+| `GET /openapi.json` | no: it describes the API, not the deployment |
 | `POST /admin/sessions` | yes |
 | `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
 | `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
@@ -44,13 +44,13 @@ def admin_application(
     """Build the application.
 
     Args:
-        health: answers the probes.
-        sessions: creates, shows and ends sessions.
-        metrics: gives the exposition for an Accept value, and its content type.
-        token: gives the admin token in force, or None when there is no API.
-        refused: told the address of a caller without the token; returns the seconds
-            to wait for one that failed too often, else 0.
-        hosts: gives the host names that the listener answers to, beside IP addresses,
+        health: handles the probes.
+        sessions: handles the session API.
+        metrics: returns the exposition for an Accept value, and its content type.
+        token: returns the current admin token; None if the API is off.
+        refused: called with the address of a client without a valid token; returns
+            the seconds to wait after too many failures, else 0.
+        hosts: returns the host names that are accepted in addition to IP addresses,
             localhost and names of one label.
     """
     application = web.Application(
@@ -88,12 +88,12 @@ def _guard(
             return problem(
                 403, Reason.NOT_ADMIN, "server.admin_token is not set: there is no API"
             )
-        # Two of them are two callers, equal or not: which one counts is a guess.
+        # Two fields are ambiguous, even if they are equal.
         credentials = request.headers.getall("Authorization", [])
         scheme, _, given = (credentials[0] if len(credentials) == 1 else "").partition(
             " "
         )
-        # A comparison that stops at the first difference tells where it is.
+        # Constant time, so that timing does not reveal the token.
         same = hmac.compare_digest(
             given.strip().encode("utf-8", "surrogateescape"), expected.encode()
         )
@@ -113,7 +113,7 @@ def _guard(
 
 @web.middleware
 async def _whole_body(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Read the body in time; it is small, and kept for the handler."""
+    """Read the complete body within `_BODY_WAIT`; aiohttp caches it for the handler."""
     if request.can_read_body:
         try:
             async with asyncio.timeout(_BODY_WAIT):
@@ -127,8 +127,8 @@ async def _whole_body(request: web.Request, handler: _Handler) -> web.StreamResp
 
 @web.middleware
 async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    # What needs no I/O is answered without a pause: a pipeline of such requests would
-    # keep every client of the gateway waiting.
+    # A handler without I/O never yields: a pipeline of such requests would block
+    # every client of the gateway.
     await asyncio.sleep(0)
     try:
         return await handler(request)

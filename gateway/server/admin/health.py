@@ -1,4 +1,4 @@
-"""`/livez` and `/readyz`: is the process alive, and should it get requests?"""
+"""`/livez` and `/readyz`: liveness and readiness of the process."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -7,22 +7,22 @@ from aiohttp import web
 from gateway.errors import GatewayError
 
 Check = Callable[[], Awaitable[str | None]]
-"""Gives None when all is well, else what is wrong, in a sentence."""
+"""Returns None if the check passes, else a description of the failure."""
 
 
 class Health:
-    """Answers probes as Kubernetes asks them."""
+    """Handles Kubernetes-style probes."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
-        """Take the readiness checks by name."""
+        """Set the readiness checks by name."""
         self._checks = checks
 
     async def live(self, _request: web.Request) -> web.Response:
-        """Answer 200: a process that cannot answer does not answer."""
+        """Return 200; a process that hangs does not respond."""
         return web.Response(text="ok\n")
 
     async def ready(self, request: web.Request) -> web.Response:
-        """Answer 200 or 503; `?verbose` names every check, `?exclude=` skips one."""
+        """Return 200 or 503; `?verbose` lists every check, `?exclude=` skips one."""
         skipped = set(request.query.getall("exclude", []))
         lines, failed = [], False
         for name, check in self._checks.items():

@@ -1,7 +1,7 @@
-"""Which names the admin listener answers to: a page must not reach it by its own.
+"""Protects the admin listener from DNS rebinding by its Host field.
 
-With DNS rebinding a page's own host name leads to 127.0.0.1, and the browser takes the
-admin listener for the page's origin. The Host field still holds that name.
+With DNS rebinding the host name of a web page resolves to 127.0.0.1, so the browser
+treats the admin listener as the page's origin. The Host field still has that name.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -18,18 +18,18 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def host_guard(names: Callable[[], Collection[str]]) -> Middleware:
-    """Build the check of the Host field, before everything else on this listener.
+    """Return the middleware that checks the Host field; it runs first.
 
     Args:
-        names: gives the names that are allowed beside those that always are; "*." in
-            front stands for one or more labels.
+        names: returns the names that are allowed in addition to those of `is_allowed`;
+            a leading "*." stands for one or more labels.
     """
 
     @web.middleware
     async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         given = request.headers.getall("Host", [])
-        # RFC 9112, section 3.2: 400 for more than one, and for none in HTTP/1.1. A
-        # program that speaks HTTP/1.0 may leave it out; no browser does.
+        # RFC 9112, section 3.2: 400 for more than one, and for none in HTTP/1.1.
+        # An HTTP/1.0 client may omit it; no browser does.
         if len(given) > 1 or (not given and request.version != (1, 0)):
             return problem(400, Reason.BAD_HOST)
         if given and not is_allowed(given[0], names()):
@@ -42,11 +42,11 @@ def host_guard(names: Callable[[], Collection[str]]) -> Middleware:
 
 
 def is_allowed(given: str, names: Collection[str]) -> bool:
-    """Tell whether a Host field names the admin listener.
+    """Return whether a Host field is allowed on the admin listener.
 
-    Always: an IP address, which no DNS leads elsewhere (kubelet and Prometheus use
-    that of the pod); `localhost` and below; a name of one label, as in a Compose file,
-    since public names have two.
+    Always allowed: an IP address, which involves no DNS (kubelet and Prometheus use
+    that of the pod); `localhost` and its subdomains; a name of one label, as in a
+    Compose file, since public names have at least two.
     """
     found = parse_authority(given)
     if found is None:

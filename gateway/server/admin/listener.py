@@ -1,6 +1,6 @@
-"""The admin listener's connections: aiohttp's, but for the words of what fails.
+"""Connections of the admin listener: aiohttp's, with the gateway's error responses.
 
-aiohttp's own page says what it could not parse. Ours echoes nothing.
+aiohttp's own error page quotes the request. The gateway's problem documents do not.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ from gateway.reasons import Reason
 from gateway.server.admin.problem import problem
 
 Crashed: TypeAlias = Callable[[BaseException | None], None]
-"""Told of an exception that nobody expected."""
+"""Called with an unexpected exception."""
 _CONNECTIONS: Final = 256
-"""Probes, a few scrapers and a few programs: none of them needs more than one."""
+"""Enough for probes, scrapers and API clients, which need one connection each."""
 _LINGER: Final = 2.0
-"""Seconds in which the unread body of a request is read and dropped."""
+"""Seconds for which the unread body of a request is read and discarded."""
 _WRITE: Final = 30.0
-"""Seconds in which a client takes an answer."""
+"""Seconds within which a response must be written."""
 _NO_LOG: Final = cast("Any", None)
-"""aiohttp writes no access lines; its signature does not know that one may want none."""
+"""No access log of aiohttp; its type annotation does not allow None."""
 
 
 class AdminRunner(web.AppRunner):
-    """Runs the application on connections of our own."""
+    """Runs the application on the connections of this module."""
 
     __slots__ = ("_keepalive", "_report", "_request_headers")
 
@@ -39,10 +39,13 @@ class AdminRunner(web.AppRunner):
         request_headers: float = 10.0,
         keepalive: float = 75.0,
     ) -> None:
-        """Take the application, and who is told of what fails in it.
+        """Create a runner.
 
-        `request_headers` and `keepalive` are seconds: for the head of a request to
-        arrive, and for the next request.
+        Args:
+            application: the admin application.
+            report: called with an exception of a handler.
+            request_headers: seconds for the head of a request to arrive.
+            keepalive: seconds for the next request to arrive.
         """
         super().__init__(application, access_log=None)
         self._report = report
@@ -90,7 +93,7 @@ class _Connection(RequestHandler):
         self._head_begun = False  # a head has begun
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Register the connection, or refuse it at the limit."""
+        """Register the connection; reject it with 503 if the limit is reached."""
         super().connection_made(transport)
         if len(self._server.connections) > _CONNECTIONS:
             self._reject(HTTPStatus.SERVICE_UNAVAILABLE, Reason.UPSTREAM_BUSY)
@@ -98,12 +101,12 @@ class _Connection(RequestHandler):
             self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Stop the timer."""
+        """Cancel the timer."""
         self._forget_head()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and keep the time of a head that has begun."""
+        """Parse the data; start the timeout of an incomplete head."""
         super().data_received(data)
         if self._messages or self._current_request is not None:
             self._forget_head()
@@ -147,12 +150,12 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes the request
     ) -> web.StreamResponse:
-        """Answer what could not be parsed, or what a handler failed at."""
+        """Return the response to an invalid request, or to a failed handler."""
         failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         if failed:
             self._report(exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun: there is no place for another")
+            raise ConnectionError("the response has begun")
         answer = problem(status, Reason.INTERNAL if failed else Reason.BAD_REQUEST)
         answer.force_close()
         return answer
@@ -163,7 +166,7 @@ class _Connection(RequestHandler):
         resp: web.StreamResponse,
         start_time: float | None,
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer, without the versions of Python and aiohttp."""
+        """Send a response without the versions of Python and aiohttp."""
         resp.headers["Server"] = "gateway"
         try:
             async with asyncio.timeout(_WRITE):
@@ -174,5 +177,5 @@ class _Connection(RequestHandler):
             raise ConnectionAbortedError("client write timeout") from error
 
     def log_exception(self, *_args: Any, **kw: Any) -> None:
-        """Hand what aiohttp would log to the gateway's own log."""
+        """Pass an exception that aiohttp would log to the gateway's log."""
         self._report(kw.get("exc_info"))

@@ -1,4 +1,4 @@
-"""The id in a path of the admin API, byte for byte what the client wrote."""
+"""The id in a path of the admin API, byte for byte as sent."""
 
 import re
 from typing import Final
@@ -13,10 +13,9 @@ _AT: Final = 3
 
 
 def named(request: web.Request) -> str:
-    """Return the id that the path names, its escapes undone once.
+    """Return the id in the path, percent-decoded once.
 
-    aiohttp's own reading leaves what it cannot decode as it stands, so that two paths
-    name one id.
+    aiohttp leaves invalid escapes unchanged, so two paths could name one id.
 
     Raises:
         HTTPBadRequest: an escape is malformed, or the id is not UTF-8.

@@ -1,4 +1,4 @@
-"""A refusal of the admin listener: a problem document (RFC 9457), nothing echoed."""
+"""Error responses of the admin listener: problem documents (RFC 9457)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,13 +15,13 @@ OF_STATUS: Final[Mapping[int, Reason]] = {
     413: Reason.BODY_TOO_LARGE,
     503: Reason.STORE_UNAVAILABLE,
 }
-"""The word for what aiohttp refuses by itself; what is not here is a bad request."""
+"""The reason for a status that aiohttp sets; any other status is `bad_request`."""
 
 
 def problem(
     status: int, reason: Reason, detail: str = "", **headers: str
 ) -> web.Response:
-    """Write a problem document; without a detail the sentence of the reason."""
+    """Return a problem document; the default detail is the sentence of the reason."""
     return web.Response(
         status=status,
         body=orjson.dumps(

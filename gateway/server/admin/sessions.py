@@ -1,4 +1,4 @@
-"""The session API of the admin listener: create, show, extend, end."""
+"""The session API of the admin listener: create, show, extend, revoke."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,11 +21,11 @@ from gateway.sessions.record import Session, serialise
 from gateway.spine.ruleset import Ruleset
 
 _TRIES: Final = 64
-"""Compare-and-sets before 503: each one that fails is another's that was written."""
+"""Compare-and-set attempts before 503; each failure is another writer's success."""
 
 
 class SessionApi:
-    """Sessions by their public id; tokens are shown once, at creation."""
+    """Sessions by public id; the token is returned only at creation."""
 
     def __init__(self, services: Services, rules: Callable[[], Ruleset]) -> None:
         self._services = services
@@ -34,7 +34,7 @@ class SessionApi:
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the paths of this API."""
         router.add_post("/admin/sessions", self.create)
-        # A plain {id} would take no braces.
+        # A plain {id} would not match braces.
         router.add_get("/admin/sessions/{id:[^/]+}", self.show)
         router.add_delete("/admin/sessions/{id:[^/]+}", self.end)
         router.add_patch("/admin/sessions/{id:[^/]+}/extend", self.extend)
@@ -42,10 +42,10 @@ class SessionApi:
         router.add_delete("/admin/identities/{id:[^/]+}/sessions", self.end_all)
 
     async def create(self, request: web.Request) -> web.Response:
-        """Create a session from the object that a sign-in hand-off carries.
+        """Create a session from an object with the format of X-Gateway-Sign-In.
 
-        Answers 201 with the record, the token and a ready Set-Cookie value; 400
-        names what is wrong with the object; 409 where an app writes the sessions.
+        Returns 201 with the record, the token and a Set-Cookie value; 400 with the
+        error in the object; 409 if an application manages the sessions.
         """
         store = self._services.gateway_managed
         if store is None:
@@ -79,9 +79,9 @@ class SessionApi:
         )
 
     async def show(self, request: web.Request) -> web.Response:
-        """Show one session, ended or not, while it is kept.
+        """Return one session, active or not, while its record is kept; else 404.
 
-        Of an app's sessions only those are known here that asked lately.
+        Of an application's sessions only those used recently are known.
         """
         session_id = named(request)
         found = await self._services.store.find(session_id)
@@ -96,9 +96,9 @@ class SessionApi:
         )
 
     async def end(self, request: web.Request) -> web.Response:
-        """End one session; 204 also when it had ended before.
+        """Revoke one session; 204 even if it had ended before, 404 if it is unknown.
 
-        An app's session need not be known: that its id is over is noted all the same.
+        A session of an application need not be known: its id is revoked in any case.
         """
         app_managed = self._services.app_managed
         if app_managed is not None:
@@ -114,7 +114,7 @@ class SessionApi:
         return web.Response(status=204)
 
     async def extend(self, request: web.Request) -> web.Response:
-        """Give a session a new life from now; 409 when it has ended."""
+        """Extend a session by its lifespan from now; 409 if it has ended."""
         store = self._services.gateway_managed
         if store is None:
             return _read_only()
@@ -126,7 +126,7 @@ class SessionApi:
             extended = self._extended(session)
             if isinstance(extended, web.Response):
                 return extended
-            # Another write may come in between: the session is read again.
+            # Another writer was faster: read the session again.
             if await store.replace(key, session, extended):
                 return _json(200, _view(extended))
         raise StoreUnavailable("the session kept changing while it was extended")
@@ -138,14 +138,13 @@ class SessionApi:
             return problem(409, ended, "the session has ended")
         lifetimes = self._rules().lifetimes
         if lifetimes.extend_within is None:
-            # The lifespan counts from the sign-in, never longer: to write a later
-            # end would change nothing, and to say so would be a lie.
+            # The lifespan counts from the sign-in, so a later end would have no effect.
             detail = "sessions.extend_within is null, so no session is extended"
             return problem(409, Reason.BAD_REQUEST, detail)
         return replace(session, expires_at=now + lifetimes.lifespan)
 
     async def list(self, request: web.Request) -> web.Response:
-        """List the live sessions of an identity; 409 where nobody keeps a list."""
+        """Return the active sessions of an identity; 409 if an application manages them."""
         if self._services.gateway_managed is None:
             return _read_only()
         found = await self._services.store.list_for(
@@ -154,7 +153,7 @@ class SessionApi:
         return _json(200, [_view(session) for _, session in found])
 
     async def end_all(self, request: web.Request) -> web.Response:
-        """End every session of an identity; answers how many there were."""
+        """Revoke every session of an identity; return their number."""
         identity, now = named(request), self._services.edge.now()
         found = await self._services.store.list_for(identity, now)
         count = await self._services.store.end_all(identity, now, None)
