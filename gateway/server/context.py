@@ -77,10 +77,10 @@ class Report(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The parts that outlive a configuration; the same through every reload.
+    """The parts that survive a reload.
 
-    `store` has the sessions. It is also `gateway_managed` where the gateway writes them, and
-    `app_managed` where an app does; the other one is None.
+    `store` holds the sessions. It is also `gateway_managed` if the gateway writes them,
+    or `app_managed` if an application does; the other one is None.
     """
 
     store: SessionSource

@@ -1,4 +1,4 @@
-"""One request as the handler is given it, and the connection that it came on."""
+"""One parsed request, and the client connection that it arrived on."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -12,57 +12,56 @@ from gateway.proxy.tunnel import Tunnel
 
 
 class Client(Protocol):
-    """The connection, as whoever answers a request sees it."""
+    """The client connection, as the request handler sees it."""
 
     peer: str
-    """The address of the other end of the socket; "" for a unix socket."""
+    """The address of the other end of the socket; "" for a Unix socket."""
     tls: bool
-    """Whether TLS ends here."""
+    """Whether the connection uses TLS."""
     ends_with_connection: bool
-    """The answer being sent has no other end than that of the connection."""
+    """Whether the end of the connection is the end of the current response."""
     writing_paused: bool
-    """Whether the client takes less than it is sent."""
+    """Whether the send buffer is full."""
 
     @property
     def after_plain_chunks(self) -> bool:
-        """Tell whether the last bytes read ended a chunked body without trailers."""
+        """Whether the last bytes read ended a chunked body without trailers."""
         ...
 
     def send(self, data: bytes) -> None:
         """Write to the client.
 
         Raises:
-            ConnectionResetError: it is gone.
+            ConnectionResetError: the client has disconnected.
         """
         ...
 
     async def drained(self) -> None:
-        """Wait until the client takes more."""
+        """Wait until the send buffer has drained."""
         ...
 
     def abort(self) -> None:
-        """Close in the middle of an answer, so that it cannot be taken for whole."""
+        """Close the connection at once, so that a partial response never looks complete."""
         ...
 
     def switch_to_tunnel(self, tunnel: Tunnel) -> None:
-        """Carry bytes for a tunnel from now on; no request follows.
+        """Pass all further bytes to a tunnel; no request follows.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         ...
 
 
 class Exchange:
-    """One request as aiohttp's parser gives it, without `web.Request`'s readings.
+    """One request as aiohttp's parser returns it, without `web.Request`.
 
-    `web.Request` decodes, joins and guesses (path, url, cookies); no decision may
-    read those, so they are not even made.
+    `web.Request` decodes paths, joins headers and guesses; no decision may use those.
 
-    message  what the parser read, or why it could not
-    payload  the body as it comes
-    client   whom the answer goes to
-    maybe_oversized  the head may be above its limit, for all that was counted
+    message  the parsed message, or why it is invalid
+    payload  the body as it arrives
+    client   the connection
+    maybe_oversized  the head may exceed its limit: not all of it was counted
     """
 
     __slots__ = ("client", "maybe_oversized", "message", "payload")
@@ -83,14 +82,14 @@ class Exchange:
 
 @dataclass(slots=True)
 class ExchangeResult:
-    """What the handler gives back: the answer is written. May a request follow?"""
+    """The response was written; `keep_alive`: another request may follow."""
 
     keep_alive: bool
 
 
 class OnRequest(Protocol):
-    """What a connection calls for each of its requests."""
+    """Handles the requests of a connection."""
 
     def __call__(self, exchange: Exchange) -> Awaitable[ExchangeResult]:
-        """Answer one request; never raises but for cancellation."""
+        """Handle one request; raises only CancelledError."""
         ...

@@ -22,10 +22,10 @@ from gateway.spine.outcome import Forward
 
 
 async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
-    """Forward one request; the body streams both ways.
+    """Forward one request; bodies are streamed in both directions.
 
     Raises:
-        TooManyAttempts: a sign-in of an address that failed too often.
+        TooManyAttempts: a sign-in from an address with too many failures.
         ClientLimit: the client holds its share of the upstream.
         UpstreamError, BodyTooLarge, BodyStalled, StoreUnavailable: before the
             first byte of the response (then `context.responded` is still False) or
@@ -121,7 +121,7 @@ async def _respond(
         # A user who signed in again while this response was awaited holds a new
         # cookie, which the longer life of the old one must not replace.
         cookies = ()
-    # An app whose session cookie was withheld may not replace it by a new one.
+    # An application that did not receive the session cookie must not replace it.
     unasked = context.lookup_result == "error"
     rules = runtime.responses_unasked if unasked else runtime.responses
     content = response.complete_body()
@@ -140,8 +140,7 @@ async def _upload(
 ) -> UpstreamResponse:
     """Send a request with a body; aborted when its session ends meanwhile.
 
-    A body that is complete is left alone: it may be of the very request that ends
-    the session.
+    A complete body is not aborted: its request may be the one that ends the session.
     """
     exchange = context.exchange
     sending = _send_with_body(context, application, outbound)
@@ -190,19 +189,19 @@ async def _while_allowed(
     response: UpstreamResponse,
     context: RequestContext,
 ) -> ExchangeResult:
-    """Relay a stream for as long as its session lives and its route lets it in.
+    """Relay a stream while its session is active and its route allows it.
 
-    An endless one ends at once when the gateway is to stop: its client connects
-    again by itself, and no time would be enough.
+    An endless stream ends as soon as the gateway drains: its client reconnects, and no
+    timeout would suffice.
     """
     endless = _is_endless(response)
 
     def cut(reason: Reason) -> None:
         if reason is Reason.DRAINING and not endless:
-            # A body has an end of its own, and draining waits for it.
+            # A finite body; draining waits for its end.
             return
-        # No frame can carry a reason in the middle of an HTTP body: the response
-        # breaks off, and the page's next request gets the reason.
+        # An HTTP body cannot carry a reason: the response is aborted, and the page's
+        # next request gets the reason.
         context.abort_reason = reason
         response.abort()
         context.exchange.client.abort()

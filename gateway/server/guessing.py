@@ -1,7 +1,7 @@
-"""Guessed sessions: an address with too many unknown ones gets a 429.
+"""Limits guessed sessions: an address with too many unknown ones gets a 429.
 
-The session is always looked up first, so a valid one passes, whoever shares its
-address. Only what failed anyway is counted, and refused beyond the allowance.
+The session is always looked up first, so a valid one passes even if its address is
+limited. Only failed requests are counted, and refused beyond the allowance.
 """
 
 from math import ceil
@@ -16,21 +16,25 @@ from gateway.server.runtime import GuessRules, Runtime
 from gateway.sessions.authenticate import Anonymous
 
 _GUESSED: Final = frozenset((Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE))
-"""What a guess ends in. A malformed cookie cannot be right, and asks the store
-nothing; an ended session was somebody's."""
+"""The results of a guess. A malformed cookie is never valid and needs no look-up; an
+ended session was valid before."""
 
 
 def count_failed_session(
     found: Anonymous, key: str | None, context: RequestContext
 ) -> None:
-    """Count a session cookie that is not known, or not signed by the app.
+    """Count a session cookie that is unknown or has an invalid signature.
 
-    `key` is the place in the store that was asked for; None where the signature is
-    wrong. The same cookie again is not counted: a page asks for many things with it.
+    The same cookie is counted once: a page sends it with many requests.
+
+    Args:
+        found: the failed authentication.
+        key: the key in the store; None if the signature is invalid.
+        context: the request.
 
     Raises:
-        TooManyAttempts: the address has no attempt left. The cookie goes if it is the
-            gateway's own: then the browser's next request is no attempt.
+        TooManyAttempts: the address has no attempt left. The gateway's own cookie is
+            cleared, so that the next request of the browser is not an attempt.
     """
     rules, services = context.runtime.guessing, context.services
     if rules is None or found.reason not in _GUESSED:
@@ -64,7 +68,7 @@ def count_failed_admin(client: str, runtime: Runtime, services: Services) -> Non
 
 
 def counted_source(rules: GuessRules, client: str) -> str | None:
-    """Return whose attempts these are; None: exempt, or no address is known."""
+    """Return the key of the client's attempts; None if exempt or unknown."""
     address = parse_address(client)
     return None if is_trusted(address, rules.exempt) else source_of(address)
 
@@ -77,10 +81,10 @@ def refuse_beyond(
     *,
     clear: bool = False,
 ) -> None:
-    """Refuse where no attempt is left.
+    """Raise if no attempt is left.
 
     Raises:
-        TooManyAttempts: with the time to wait.
+        TooManyAttempts: with the seconds to wait.
     """
     attempts, now = services.attempts[kind], services.edge.ticks()
     wait = attempts.wait(source, allowance, now)

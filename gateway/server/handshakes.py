@@ -1,7 +1,7 @@
-"""TLS towards clients: what comes before there is a connection to serve.
+"""TLS handshakes of clients.
 
-A handshake counts as a connection from its first byte and has a time-out. A client
-that speaks plain HTTP to a TLS port gets an answer that says so.
+A handshake counts as a connection from its start and has a timeout. A client that
+sends plain HTTP to a TLS port gets a 400 that explains it.
 """
 
 import asyncio
@@ -17,34 +17,34 @@ from gateway.server.client_connection import Place
 _HANDSHAKE: Final = b"\x16"
 """The first byte of a TLS connection: the content type (RFC 8446, section 5.1)."""
 _LINGER: Final = 2.0
-"""Seconds in which a client may read why it was refused."""
+"""Seconds for a rejected client to read the response."""
 
 
 class Clients(Protocol):
-    """What is open already, and may still be opened."""
+    """The open client connections, and their limits."""
 
     handshake: float
-    """Seconds for a handshake, from the accepted connection on."""
+    """Seconds for a handshake, counted from accept(2)."""
 
     def admit(self, peer: str) -> Place | None:
-        """Take a place for a connection from `peer`, or none where none is free."""
+        """Reserve a place for a connection from `peer`; return None if none is free."""
         ...
 
     def release(self, place: Place) -> None:
-        """Free a place; doing it twice is no error."""
+        """Free a place; idempotent."""
         ...
 
     def connection(self, place: Place) -> asyncio.BaseProtocol:
-        """Make the protocol of a connection that has a place, and will free it."""
+        """Return the protocol of a connection that owns `place`."""
         ...
 
     def plain_http(self, peer: str) -> bytes:
-        """Return the answer to a request without TLS."""
+        """Return the response to a request without TLS."""
         ...
 
 
 def serve_tls(clients: Clients, context: ssl.SSLContext) -> Serve:
-    """Serve over TLS."""
+    """Return a Serve with TLS."""
 
     def serve(connection: socket.socket) -> Coroutine[Any, Any, object]:
         return _greet(connection, clients, context)
@@ -80,7 +80,7 @@ async def _shake_hands(
     async with asyncio.timeout_at(deadline):
         first = await _first_byte(connection)
     if first == _HANDSHAKE:
-        # OSError and ssl.SSLError, which is one: it failed, or took too long.
+        # Raises OSError (ssl.SSLError is one) on failure or timeout.
         await loop.connect_accepted_socket(
             lambda: clients.connection(place),
             connection,
@@ -96,7 +96,7 @@ async def _shake_hands(
 
 
 async def _first_byte(connection: socket.socket) -> bytes:
-    """Wait for the first byte, and leave it to be read; b"" is the end."""
+    """Return the first byte without consuming it; b"" is the end."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
     loop.add_reader(connection, _wake, readable)
@@ -113,7 +113,7 @@ def _wake(readable: "asyncio.Future[None]") -> None:
 
 
 class _PlainRefusal(asyncio.Protocol):
-    """Answers the first bytes, whatever they are, and closes."""
+    """Sends the response to a plain request, and closes."""
 
     def __init__(self, clients: Clients, place: Place, peer: str) -> None:
         self._clients = clients
@@ -126,8 +126,8 @@ class _PlainRefusal(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(_LINGER, transport.close)
 
     def data_received(self, _data: bytes) -> None:
-        # Bytes that come later are read and dropped: closed with bytes unread, the
-        # answer may be lost.
+        # Later bytes are read and discarded: closing with unread bytes would reset
+        # the connection and lose the response.
         if not self._answered:
             self._answered = True
             self._transport.write(self._clients.plain_http(self._peer))
@@ -143,5 +143,5 @@ def _peer_of(connection: socket.socket) -> str:
     try:
         name = connection.getpeername()
     except OSError:
-        return "unknown"  # it is gone
+        return "unknown"  # disconnected
     return str(name[0]) if isinstance(name, tuple) else ""

@@ -1,4 +1,4 @@
-"""The client side of the gateway: knows every connection, and ends them all."""
+"""The client connections of this process: creation, limits and shutdown."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from gateway.server.shares import Shares, share_key
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
-    """What a client connection may cost. Times in seconds, sizes in bytes."""
+    """Limits of client connections. Times in seconds, sizes in bytes."""
 
     header_bytes: int
     connections: int
     share: float
-    """Part of the connections that one address may hold."""
+    """Fraction of the connections that one address may hold."""
     request_headers: float
     keepalive: float
 
 
 class ClientServer:
-    """Makes a ClientConnection for each client; knows all that are open."""
+    """Creates a ClientConnection for each client and tracks the open ones."""
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class ClientServer:
         is_shared: Callable[[str], bool],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        """Prepare a server.
+        """Create a server.
 
         Args:
-            on_request: answers each request.
-            limits: what a connection may cost.
-            early_error_response: a complete response for a connection that has no request yet, by
-                status, reason and the address of the peer.
-            report: told of an exception that nobody expected.
-            is_shared: returns whether a peer is a proxy, with many clients behind it.
-            loop: the loop the connections live on.
+            on_request: handles each request.
+            limits: limits of the connections.
+            early_error_response: returns a complete response for a connection without
+                a request, by status, reason and the address of the peer.
+            report: called with an unexpected exception.
+            is_shared: returns whether a peer is a proxy with many clients.
+            loop: the event loop of the connections.
         """
         self.on_request = on_request
         self.early_error_response = early_error_response
@@ -64,16 +64,16 @@ class ClientServer:
         self._empty.set()
 
     def __call__(self) -> ClientConnection:
-        """Make the protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return ClientConnection(self)
 
     @property
     def open(self) -> int:
-        """Count the open connections."""
+        """The number of open connections."""
         return len(self.connections)
 
     def place_for(self, peer: str) -> Place | Reason:
-        """Take a place for a connection from `peer`, or return why there is none."""
+        """Reserve a place for a connection from `peer`; return a reason if none is free."""
         if self._places >= self.most_connections:
             return Reason.UPSTREAM_BUSY
         client = None if self._is_shared(peer) else share_key(peer)
@@ -83,7 +83,7 @@ class ClientServer:
         return Place(client)
 
     def release(self, place: Place) -> None:
-        """Free a place; doing it twice is no error."""
+        """Free a place; idempotent."""
         if place.taken:
             place.taken = False
             self._places -= 1
@@ -91,12 +91,12 @@ class ClientServer:
                 self._shares.give_back(place.client)
 
     def opened(self, connection: ClientConnection) -> None:
-        """Remember a connection until it is closed."""
+        """Register an open connection."""
         self.connections.add(connection)
         self._empty.clear()
 
     def closed(self, connection: ClientConnection) -> None:
-        """Forget a connection, and free its place."""
+        """Unregister a closed connection and free its place."""
         self.connections.discard(connection)
         if connection.place is not None:
             self.release(connection.place)
@@ -106,21 +106,21 @@ class ClientServer:
     # TLS: see gateway.server.handshakes.Clients
 
     def admit(self, peer: str) -> Place | None:
-        """Take a place for a handshake from `peer`, or none where none is free."""
+        """Reserve a place for a handshake from `peer`; return None if none is free."""
         found = self.place_for(peer)
         if isinstance(found, Place):
             return found
         self.early_error_response(
             LIMIT_STATUS[found], found, peer
-        )  # for the log: nothing can be sent
+        )  # only logged: nothing can be sent
         return None
 
     def connection(self, place: Place) -> ClientConnection:
-        """Make the protocol of a connection that has a place, and will free it."""
+        """Return the protocol of a connection that owns `place`."""
         return ClientConnection(self, place)
 
     def plain_http(self, peer: str) -> bytes:
-        """Return the answer to a request without TLS."""
+        """Return the response to a request without TLS."""
         return self.early_error_response(400, Reason.TLS_REQUIRED, peer)
 
     async def wait_until_empty(self) -> None:
@@ -128,13 +128,13 @@ class ClientServer:
         await self._empty.wait()
 
     def close_idle(self) -> None:
-        """Close the connections that wait for a request; the busy ones finish."""
+        """Close idle connections; busy ones finish their request."""
         for connection in tuple(self.connections):
             if connection.idle:
                 connection.close()
 
     async def shutdown(self, patience: float) -> None:
-        """Close every connection: the idle at once, the busy in `patience` seconds."""
+        """Close every connection: idle ones at once, busy ones after `patience` seconds."""
         self.close_idle()
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):

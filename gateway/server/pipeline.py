@@ -1,7 +1,7 @@
 """The I/O around the spine: read, look up, perform the outcome, report.
 
-`Pipeline` decides nothing. The spine returns what becomes of a request; each kind
-of outcome has one function here that carries it out. Before the first byte of a
+`Pipeline` decides nothing. The spine returns an outcome; each kind of outcome has one
+function here that performs it. Before the first byte of a
 response a failure is a response; after it a failure is an abort.
 """
 
@@ -64,7 +64,7 @@ class Pipeline:
             return await limit(context, limited)
         except FAILURES as error:
             return await fail(context, error)
-        except Exception as error:  # noqa: BLE001 - law 7: a response, whatever it is
+        except Exception as error:  # noqa: BLE001 - invariant 7: always a response
             services.report.log_unhandled_exception(error, context)
             return await fail(context, error)
         finally:

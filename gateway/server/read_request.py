@@ -1,4 +1,4 @@
-"""A request as it arrives: the parser's message becomes a head, or is refused."""
+"""Validates the parsed message of a request."""
 
 from gateway.http.head import BadRequest, RequestHead, read_head
 from gateway.reasons import Reason
@@ -8,7 +8,7 @@ from gateway.server.context import RequestContext
 def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadRequest:
     """Return the head of the request, within the limits of the configuration.
 
-    A request that the parser could not read comes as the parser's refusal.
+    For a message that is not HTTP, the BadRequest is that of the reader.
     """
     exchange, runtime = context.exchange, context.runtime
     message, client = exchange.message, exchange.client

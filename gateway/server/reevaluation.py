@@ -1,17 +1,17 @@
-"""What is open is judged again after a reload: by the routes and rules of now.
+"""Evaluates open streams again after a reload.
 
-A stream was let in once, by the configuration of its beginning. It ends when the new
-one would not let it in. What its request said, and how long ago the person had signed
-in, count as they were then; the session counts as it is now.
+A stream was allowed by the configuration of its start. It ends if the new one would
+not allow it. The request and the age of the sign-in count as they were then; the
+session counts as it is now.
 
-| since it was let in | the stream ends with | a WebSocket closes with |
+| change | the stream ends with | a WebSocket closes with |
 | --- | --- | --- |
-| its route is gone | `no_route`, `misdirected`, `method_not_allowed` | 1008 |
-| its route asks for more, or the session has less | the reason of the refusal | 1008 |
-| a target of its upstream is gone, or it leads to another one | `upstream_changed` | 1012 |
+| its route was removed | `no_route`, `misdirected`, `method_not_allowed` | 1008 |
+| its route requires more, or the session has less | the reason of the denial | 1008 |
+| its upstream lost a target, or its route has another upstream | `upstream_changed` | 1012 |
 
-`upstream_changed` ends WebSockets and event streams, whose clients connect again. Any
-other body has an end of its own, and goes on to it.
+`upstream_changed` ends WebSockets and event streams, whose clients reconnect. Any
+other response continues to its end.
 """
 
 import asyncio
@@ -87,10 +87,9 @@ class StreamChecks:
 
 
 async def reevaluate_open_streams(runtime: Runtime, services: Services) -> None:
-    """End the streams that `runtime` would not let in.
+    """End the streams that `runtime` would not allow.
 
-    A stream that cannot be judged while the store is away stays, and is judged the
-    next time.
+    While the store is unavailable a stream stays open; the next run evaluates it.
     """
     stale = [
         each for each in services.streams.all() if each.evaluated_by is not runtime
@@ -119,7 +118,7 @@ def _judge(stream: OpenStream, who: Authentication | None, runtime: Runtime) -> 
 def refusal_reason(
     admitted: Admitted, who: Authentication, runtime: Runtime
 ) -> Reason | None:
-    """Return why `runtime` would not let the request in, or None if it would; pure."""
+    """Return why `runtime` would deny the request, or None if it is allowed; pure."""
     context = admitted.context
     head = context.received_head
     if head is None or context.route is None:

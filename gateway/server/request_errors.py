@@ -37,14 +37,14 @@ _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (RequestPayloadError, Reason.BAD_FRAMING),
     (HttpProcessingError, Reason.BAD_FRAMING),
 )
-"""Every expected exception and its reason."""
+"""Expected exceptions and their reasons."""
 
 FAILURES: Final = tuple(error for error, _ in _FAILURES)
 """Any other exception is a defect."""
 
 
 async def limit(context: RequestContext, limited: TooManyAttempts) -> ExchangeResult:
-    """Answer 429 to an address that failed too often (RFC 6585, section 4)."""
+    """Send a 429 with Retry-After (RFC 6585, section 4)."""
     context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
     head = context.received_head
     if head is None:
@@ -61,7 +61,7 @@ async def limit(context: RequestContext, limited: TooManyAttempts) -> ExchangeRe
 
 
 async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
-    """Answer a request that failed, or abort its response."""
+    """Send the response to a failed request, or abort the one that has begun."""
     context.verdict = Verdict.ERROR
     if context.sign_in_post is not None:
         give_back(context.sign_in_post, context)
@@ -84,16 +84,16 @@ async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
 
 
 def abort(exchange: Exchange) -> ExchangeResult:
-    """Break off, so that what was sent cannot be taken for a complete response."""
+    """Abort the connection, so that a partial response never looks complete."""
     exchange.client.abort()
     return ExchangeResult(keep_alive=False)
 
 
 def note_disconnect(context: RequestContext) -> None:
-    """Record why there is no complete response: 499, nginx's status, or an abort."""
+    """Record why the response is incomplete: status 499, as in nginx, or the abort reason."""
     context.status = context.status or 499
     if context.abort_reason is not None:
         context.reason = context.abort_reason
     elif context.status != 101:
-        # A WebSocket ends when its client goes; that is how most of them end.
+        # A client that closes its WebSocket is the normal end.
         context.reason = Reason.CLIENT_GONE

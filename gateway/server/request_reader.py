@@ -1,8 +1,8 @@
-"""What a client sends, made into requests: aiohttp's parser, and what it lets pass.
+"""Reads requests from bytes with aiohttp's parser, and adds the checks that it lacks.
 
-The parser is strict C code (llhttp). It caps a line, a field and their number, but
-not the sum of the fields; it takes RTSP for HTTP, and hides that it did. Both are
-watched here. The only home of aiohttp's parser.
+The parser is strict C code (llhttp). It limits a line, a field and their number, but
+not the sum of the fields, and it accepts RTSP as HTTP without reporting it. The only
+module that imports aiohttp's parser.
 """
 
 import asyncio
@@ -24,29 +24,29 @@ from gateway.reasons import Reason
 from gateway.server.exchange import Client, Exchange
 
 LINE_LIMIT: Final = 16 * 1024
-"""Bytes of a request target. RFC 9112, section 3, asks for at least 8000 octets."""
+"""Bytes of a request target. RFC 9112, section 3, recommends at least 8000."""
 READ_AHEAD: Final = 32
-"""Requests of one connection that wait for their turn; then it is not read."""
+"""Requests of one connection that may be queued; then reading pauses."""
 BODY_BUFFER: Final = 64 * 1024
-"""Bytes of a body that are held; at twice that the client is not read."""
+"""Bytes of a body that are buffered; at twice that, reading pauses."""
 _FIELDS: Final = 100
-"""Header fields of one request; nginx has no such limit, Apache and HAProxy 100."""
+"""Header fields of one request; Apache and HAProxy allow 100, nginx has no limit."""
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
-"""How a chunked body ends that has no trailer fields."""
+"""The end of a chunked body without trailers."""
 _FOREIGN: Final = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?\n").search
-"""llhttp reads these protocols too, and gives their version as one of HTTP."""
+"""llhttp accepts these protocols, too, and reports their version as that of HTTP."""
 _KEPT: Final = 10
-"""Bytes of the last read that are kept: one less than the longest of _FOREIGN."""
+"""Bytes of the last read to keep: one less than the longest match of _FOREIGN."""
 
 
 class RequestReader:
     """Reads the requests of one connection.
 
-    last_read   the end of what was read last
-    head_bytes  how much there is of a head that has not come to its end
-    upgraded    what was read last wants another protocol; what follows is not read
-    broken      what was read last is no HTTP; nothing after it is read
+    last_read   the last bytes that were read
+    head_bytes  size of the incomplete head so far
+    upgraded    the last request asks for another protocol; later bytes are not parsed
+    broken      the input is not HTTP; later bytes are not parsed
     """
 
     __slots__ = (
@@ -69,18 +69,18 @@ class RequestReader:
         self._client = client
         self._limit = header_bytes
         self._parser = HttpRequestParser(
-            # It pauses and resumes whom it reads from, and asks for nothing else.
+            # The parser only calls pause_reading and resume_reading.
             cast("BaseProtocol", client),
             loop,
             BODY_BUFFER,
             max_line_size=LINE_LIMIT,
-            # One more than the line limit when both are alike: the error of the
-            # parser tells them apart by nothing else.
+            # One more than the line limit if they are equal: the parser's error
+            # distinguishes the two only by the limit.
             max_field_size=header_bytes + (header_bytes == LINE_LIMIT),
             max_headers=_FIELDS,
             payload_exception=RequestPayloadError,
-            # A proxy passes the bytes on as they are; decompressing here would
-            # also let 19 KB become 20 MB.
+            # A proxy forwards bytes unchanged; decompressing would also turn 19 KB
+            # into 20 MB.
             auto_decompress=False,
             max_msg_queue_size=READ_AHEAD,
         )
@@ -94,13 +94,13 @@ class RequestReader:
         self.broken = False
 
     def read(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
-        """Read on: the requests whose heads came to their end, and what is left.
+        """Parse bytes; return the requests with a complete head, and remaining bytes.
 
-        What is left is not HTTP: it follows a request for another protocol.
+        Remaining bytes follow a request for another protocol.
         """
         before = self.last_read
         self.last_read = (data if len(data) >= _KEPT else before + data)[-_KEPT:]
-        between = self._body.is_eof()  # what comes is no body
+        between = self._body.is_eof()  # not inside a body
         self._paused = False
         try:
             found, self.upgraded, rest = self._parser.feed_data(data)
@@ -115,7 +115,7 @@ class RequestReader:
             self._foreign = self._foreign or _FOREIGN(before + data) is not None
         if not found:
             if not between:
-                # What follows the end of a head may be a body, or the next head.
+                # After the end of a body the next head may have begun.
                 self._uncounted = True
             else:
                 self.head_bytes += len(data)
@@ -123,7 +123,7 @@ class RequestReader:
         if self._foreign:
             self.broken = True
             return (self._refused(_ANOTHER_PROTOCOL),), b""
-        # Without data it is what the parser had kept, of which nothing was counted.
+        # Without data the parser continues with bytes that were not counted.
         size = self.head_bytes + len(data) if data else inf
         maybe_oversized = self._uncounted or size > self._limit
         self._uncounted = not data.endswith(_HEAD_END)
@@ -137,32 +137,32 @@ class RequestReader:
 
     @property
     def head_too_large(self) -> bool:
-        """Tell whether a head is too large before it has come to its end."""
+        """Whether an incomplete head exceeds the limit."""
         return self.head_bytes > self._limit + LINE_LIMIT
 
     @property
     def after_plain_chunks(self) -> bool:
-        """Tell whether the last bytes read ended a chunked body without trailers.
+        """Whether the last bytes read ended a chunked body without trailers.
 
-        aiohttp's parser keeps the last trailer field of a message and gives it to
-        the next message of the connection as a header (seen in 3.14.5). Behind a
-        proxy that shares connections that is another person's request: where there
-        may have been trailers, none may follow.
+        aiohttp's parser adds the last trailer field of a message to the header fields
+        of the next one on the connection (seen in 3.14.5). Behind a proxy that shares
+        connections that is the request of another user, so a connection that may have
+        carried trailers is not reused.
         """
-        # A line of trailers has a colon, so none of them can look like a last chunk.
+        # A trailer line has a colon, so none can look like a last chunk.
         return self.last_read.endswith(_LAST_CHUNK)
 
     def mark_dequeued(self) -> None:
-        """Hear that a request has its turn: there is room for one more."""
+        """Tell the parser that a queued request is being handled."""
         self._parser.message_consumed()
 
     def pause(self) -> None:
-        """Stop in the middle of a body; the next read goes on."""
+        """Pause in the middle of a body; the next `read` continues."""
         self._paused = True
         self._parser.pause_reading()
 
     def decline_upgrade(self) -> None:
-        """Read HTTP again: nothing came of the other protocol."""
+        """Parse HTTP again: the upgrade was declined."""
         self.upgraded = False
         self._parser.set_upgraded(False)
 
@@ -171,15 +171,15 @@ class RequestReader:
 
 
 def require_c_parser() -> None:
-    """Refuse to run on aiohttp's pure-Python parser.
+    """Raise unless aiohttp uses its C parser.
 
-    It accepts what the C parser refuses, a bare CR in a chunk extension among it,
-    and that is a request-smuggling hole in a proxy.
+    The pure-Python parser accepts a bare CR in a chunk extension, among others, which
+    allows request smuggling through a proxy.
 
     Raises:
-        GatewayError: when the C extension is missing or switched off.
+        GatewayError: the C extension is missing or disabled.
     """
-    from aiohttp import http_parser  # noqa: PLC0415 - asked once, at start
+    from aiohttp import http_parser  # noqa: PLC0415 - used once, at start
 
     parsers = cast("Any", http_parser)
     if parsers.HttpRequestParser is not getattr(parsers, "HttpRequestParserC", None):

@@ -1,7 +1,7 @@
-"""One configuration, compiled: what requests are judged and served by.
+"""The compiled configuration.
 
-A request takes the object once and keeps it to its end, so a reload in between
-cannot mix two configurations in one request.
+A request uses one object from start to end, so a reload never mixes two configurations
+in one request.
 """
 
 from collections.abc import Mapping
@@ -28,38 +28,38 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One upstream: how it is addressed, its connections, what it may say."""
+    """One upstream: its view, its connections and its permissions."""
 
     view: UpstreamView
     upstream: Upstream
     shares: UpstreamShares
     may_sign_in: bool
     targets: frozenset[str]
-    """Where it is, as the configuration says."""
+    """The configured targets."""
     signs_in: bool
-    """Whether its responses start sessions: by `may_sign_in`, or as the app's own."""
+    """Whether its responses start sessions: `may_sign_in`, or the application's own."""
     idle: float
     body_idle: float
-    """Seconds that a client may pause in its body, and before `body_rate` counts."""
+    """Seconds that a client may pause in a body; also before `body_rate` applies."""
     body_rate: int
-    """Bytes a second that a client's body must bring; 0 is any."""
+    """Minimum bytes per second of a client's body; 0 is no minimum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuessRules:
-    """How many failed attempts an address has, and which addresses are not counted."""
+    """Allowed failures per address, and the exempt networks."""
 
     sessions: Allowance
     sign_ins: Allowance
     exempt: tuple[Network, ...]
     sign_in_path: str | None
-    """The path of `sign_in.url`; None where that is on another host."""
+    """The path of `sign_in.url`; None if it is on another host."""
     public_origin: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """A compiled configuration: the pure rules, and what is needed to act on them.
+    """A compiled configuration: the pure rules, and the parts that perform outcomes.
 
     responses         what is removed from every upstream's response
     responses_unasked the same where the store could not be queried: no response to

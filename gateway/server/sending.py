@@ -20,7 +20,7 @@ from gateway.server.response_head import (
 from gateway.spine.answers import Answer
 
 _PATIENCE: Final = 30.0
-"""Seconds in which a client takes something of a reply of ours, which are small."""
+"""Seconds within which a client must read some of a local response."""
 
 
 async def send_local(
@@ -91,11 +91,11 @@ async def relay(
 ) -> ExchangeResult:
     """Relay a response as it arrives, at the pace of the client.
 
-    `patience` is for how many seconds the client may read nothing.
+    `patience`: seconds that the client may read nothing.
 
     Raises:
         ConnectionError: the client disconnected, or read nothing for too long.
-        UpstreamError: the response broke off; the client must see that it did.
+        UpstreamError: the response is incomplete; the client must notice.
     """
     head = context.head
     length = _length(head, response)
@@ -123,7 +123,7 @@ def _relayed(
     length: int,
     keep_alive: bool,
 ) -> bytes:
-    """Return the head of a relayed response; from here on the request is responded."""
+    """Return the head of a relayed response; set the status and `responded`."""
     head = build_response_head(
         status=response.status,
         headers=response.end_to_end(),
@@ -139,24 +139,23 @@ def _relayed(
 
 
 async def wait_for(client: Client, patience: float) -> None:
-    """Wait while the client takes nothing; no timer where it does.
+    """Wait until the send buffer has drained.
 
     Raises:
-        ConnectionAbortedError: for `patience` seconds.
+        ConnectionAbortedError: it has not after `patience` seconds.
     """
     try:
         async with asyncio.timeout(patience):
             await client.drained()
     except TimeoutError as error:
-        # It holds a connection, maybe one of the upstream's too, and could
-        # for ever.
+        # Otherwise it could hold its connection, and one of the upstream, forever.
         raise ConnectionAbortedError("client write timeout") from error
 
 
 def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:
     exchange = context.exchange
-    # A body that nobody read to its end would be taken for the next request by a
-    # client that gave up on `100 Continue`; the connection ends instead.
+    # Unread bytes of a body could be parsed as the next request, for example after
+    # a client gave up waiting for `100 Continue`; so the connection ends.
     return (
         head.keep_alive
         and not context.services.draining
@@ -166,16 +165,16 @@ def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:
 
 
 def _length(head: RequestHead, response: UpstreamResponse) -> int:
-    """Tell how the client will know the end of a body that may not be here yet."""
+    """Return the length of the body, or how its end is indicated to the client."""
     if not response.has_body:
-        # RFC 9110, section 8.6: HEAD and 304 may tell the length of the body that
-        # is not sent; a 204 MUST NOT.
+        # RFC 9110, section 8.6: HEAD and 304 may have the Content-Length of the body
+        # that is not sent; a 204 MUST NOT.
         known = response.content_length
         if known is not None and response.status != 204:
             return known
         return NO_BODY if response.status in {204, 304} or head.method == "HEAD" else 0
     if response.content_length is not None:
         return response.content_length
-    # HTTP/1.0, section 8.1 of RFC 9112 for the rest: without a length the end of
-    # the connection is the end of the body.
+    # RFC 9112, section 6.3: without a length the body of an HTTP/1.0 response ends
+    # with the connection.
     return CHUNKED if head.http_version >= (1, 1) else UNTIL_CLOSE

@@ -1,4 +1,4 @@
-"""Sessions begin, end and change tenant: what the hand-off and our paths share."""
+"""Sign-in and sign-out, shared by the header protocol and the endpoints."""
 
 import asyncio
 import contextlib
@@ -24,20 +24,20 @@ from gateway.spine.ruleset import Ruleset
 
 _USER_AGENT: Final = b"user-agent"
 _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
-"""Seconds before each try to end a session that nobody holds; then it is let be."""
+"""Seconds before each attempt to revoke an unused session; then give up."""
 
 
 async def sign_in(
     instruction: SignIn, store: SessionStore, context: RequestContext
 ) -> Sequence[str]:
-    """Start a session, ending the one that the request came with.
+    """Start a session and end that of the request; return the Set-Cookie values.
 
-    The token is always a new one: a token known before sign-in, planted or not, is
-    worth nothing after it (session fixation). Gives the Set-Cookie values.
+    The token is always new, so a token from before the sign-in is worthless after it
+    (session fixation).
 
     Raises:
-        StoreUnavailable: nothing was started; what was begun of it is taken back.
-        ValueError: nothing was started, as `session_of` says why.
+        StoreUnavailable: no session was started; a partial change is undone.
+        ValueError: no session was started; see `session_of`.
     """
     head, now, services = context.head, context.now, context.services
     token = new_token(services.edge.secret(32))
@@ -46,9 +46,9 @@ async def sign_in(
     )
     held = credential_of(head, context.rules)
     try:
-        # In this order. The old one ended first would be gone if the store then went
-        # away: an outage ends nobody. This way round a session may be left whose token
-        # was sent to nobody; it opens nothing, but would be listed among the devices.
+        # In this order: if the store fails in between, the old session is still active.
+        # What may be left is a session whose token was never sent. It is useless, but
+        # would be listed among the devices.
         await store.create(token.key, session, now)
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)
@@ -56,7 +56,7 @@ async def sign_in(
         services.run_in_background(_take_back(token.key, store, now))
         raise
     context.acts_for(session)
-    # From here on the answer is the new session's: the old one's end is its doing.
+    # The response belongs to the new session: the end of the old one must not abort it.
     context.session_key = token.key
     context.audit(SignedIn(methods=instruction.methods))
     return (
@@ -67,7 +67,7 @@ async def sign_in(
 
 
 async def _take_back(key: str, store: SessionStore, now: float) -> None:
-    """End a session that nobody holds, as soon as the store can be asked."""
+    """Revoke a session whose token was never sent, as soon as the store is available."""
     for pause in _TRIES:
         await asyncio.sleep(pause)
         with contextlib.suppress(StoreUnavailable):
@@ -78,11 +78,10 @@ async def _take_back(key: str, store: SessionStore, now: float) -> None:
 def session_of(
     wanted: SignIn, device: Device | None, rules: Ruleset, session_id: str, now: float
 ) -> Session:
-    """Make the session of a sign-in.
+    """Return the session of a sign-in.
 
     Raises:
-        ValueError: it would not be readable as a record (ids with controls in them,
-            more than 64 KiB).
+        ValueError: the record would be invalid (controls in ids, more than 64 KiB).
     """
     return new_session(
         identity=wanted.identity,
@@ -101,7 +100,7 @@ def session_of(
 async def sign_out(
     which: Literal["this", "all"], context: RequestContext
 ) -> Sequence[str]:
-    """End the session of the request, or all of its identity; clears the cookies.
+    """End the session of the request, or all of its identity; return the cookies to set.
 
     Raises:
         StoreUnavailable: it is not known whether anything ended.
@@ -110,17 +109,17 @@ async def sign_out(
     held = credential_of(context.head, context.rules)
     if not isinstance(held, Anonymous):
         if context.rules.external is not None and await _is_guest(held, context):
-            # A session of nobody may be somebody's later, under the same id.
+            # An anonymous session may become that of a user under the same id.
             return ()
         ended = await store.end(held.key, now, "signed_out")
         if ended is not None:
             context.acts_for(ended)
-    # Not only if it lived to this moment: it did when the request was let in.
+    # Even if it has ended since: it was active when the request was allowed.
     if context.identity_id is not None:
         if which == "all":
             await store.end_all(context.identity_id, now, None)
         context.audit(SignedOut(everywhere=which == "all"))
-    # The answer says goodbye: that the session ends must not break it off.
+    # The end of the session must not abort this response.
     context.session_key = None
     return context.rules.clear_cookies
 
@@ -131,7 +130,7 @@ async def _is_guest(held: SessionCredential, context: RequestContext) -> bool:
 
 
 def device_of(head: RequestHead) -> Device:
-    """Describe the device of a request, for its owner to recognise."""
+    """Return the device of a request, by address and User-Agent."""
     agent = next((v for n, v in head.headers if n.lower() == _USER_AGENT), b"")
     return Device(
         ip_address=head.client, user_agent=agent.decode("utf-8", "replace")[:256]

@@ -1,10 +1,9 @@
-"""Parts of a pool: no client holds so much of one that others find nothing left.
+"""Fair shares of a pool: no client can exhaust it for the others.
 
-A client may take another place of a pool while it holds less than a fixed multiple
-of what is free. Alone it gets as far as its share; the fuller the pool is, the less
-one client gets, and something is always left for a client that holds nothing. (The
-rule is known from switches that share one buffer: Choudhury and Hahne, "Dynamic
-queue length thresholds", 1998.)
+A client may acquire a place while it holds less than a fixed multiple of the free
+places. Alone it can reach its share; the fuller the pool, the less one client can
+hold, and a client that holds none can always get one. (Dynamic thresholds of
+shared-memory switches: Choudhury and Hahne, "Dynamic queue length thresholds", 1998.)
 """
 
 import asyncio
@@ -16,12 +15,12 @@ from gateway.errors import ClientLimit
 from gateway.http.forwarded import parse_address
 
 _TOO_SMALL: Final = 16
-"""A pool of fewer places is not divided: a page and its parts would not fit."""
+"""A smaller pool is not divided: the requests of one page would not fit."""
 _SITE_BITS: Final = 64
 
 
 class Shares:
-    """Counts what each client holds of one pool."""
+    """Counts the places of one pool by client."""
 
     __slots__ = ("_alpha", "_held", "size", "total")
 
@@ -30,7 +29,7 @@ class Shares:
 
         Args:
             size: places in the pool.
-            share: part of them that one client may hold, up to 1, which is all.
+            share: fraction of them that one client may hold; 1 is no limit.
         """
         self.size = size
         self.total = 0
@@ -39,7 +38,7 @@ class Shares:
         self._held: dict[str, int] = {}
 
     def take(self, client: str) -> bool:
-        """Take a place for `client`; return False when it has its share."""
+        """Acquire a place for `client`; return False if it holds its share."""
         held = self._held.get(client, 0)
         alpha = self._alpha
         # Requests that wait for a connection count too, so more than all places may be
@@ -51,7 +50,7 @@ class Shares:
         return True
 
     def give_back(self, client: str) -> None:
-        """Free one place of `client`."""
+        """Release one place of `client`."""
         self.total -= 1
         left = self._held[client] - 1
         if left:
@@ -65,10 +64,10 @@ class Shares:
 
 
 class UpstreamShares:
-    """Counts what each address and each identity has under way at one upstream.
+    """Counts the requests in flight to one upstream by address and by identity.
 
-    A request counts from the moment it may pass until it ends, so bodies that are
-    waited for, requests that wait for a connection and WebSockets are included.
+    A request counts from its decision until it ends. That includes waiting for a body
+    or a connection, and WebSockets.
     """
 
     __slots__ = ("_addresses", "_identities", "_patience", "_waiting")
@@ -79,10 +78,10 @@ class UpstreamShares:
         """Divide the connections of an upstream.
 
         Args:
-            size: how many there are.
-            address: part of them that one client address may hold.
+            size: number of connections.
+            address: fraction of them that one client address may hold.
             identity: the same for one identity.
-            patience: seconds that a request above a share waits for its turn.
+            patience: seconds that a request above its share may wait.
         """
         self._addresses = Shares(size, address)
         self._identities = Shares(size, identity)
@@ -90,7 +89,7 @@ class UpstreamShares:
         self._waiting: dict[str, dict[asyncio.Future[None], None]] = {}
 
     def take(self, address: str, identity: str | None) -> bool:
-        """Take a place, or return False. "" is an address that is not known."""
+        """Acquire a place, or return False. "" is an unknown address."""
         if address and not self._addresses.take(address):
             return False
         if identity is not None and not self._identities.take(identity):
@@ -100,7 +99,7 @@ class UpstreamShares:
         return True
 
     def give_back(self, address: str, identity: str | None) -> None:
-        """Free a place, for a request of the same client that waits."""
+        """Release a place, and wake a waiting request of the same client."""
         if address:
             self._addresses.give_back(address)
         if identity is not None:
@@ -113,10 +112,10 @@ class UpstreamShares:
                         break
 
     async def wait(self, address: str, identity: str | None) -> None:
-        """Wait until an earlier request of the client ends, and take its place.
+        """Wait until an earlier request of the client ends, and acquire its place.
 
         Raises:
-            ClientLimit: none did in time.
+            ClientLimit: none ended in time.
         """
         try:
             async with asyncio.timeout(self._patience):
@@ -147,9 +146,9 @@ def _keys(address: str, identity: str | None) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def share_key(address: str) -> str:
-    """Return what a client is counted by: its IPv4 address, or its IPv6 network /64.
+    """Return the key that a client is counted by: its IPv4 address or its IPv6 /64.
 
-    A site gets at least a /64 of IPv6 (RFC 6177), so an address alone means nothing.
+    A site has at least a /64 (RFC 6177), so a single IPv6 address identifies nothing.
     """
     found = parse_address(address)
     if isinstance(found, IPv6Address):

@@ -1,9 +1,8 @@
-"""The sign-in hand-off: an app that checked a password says who signed in.
+"""The sign-in header protocol: an application reports that a user signed in or out.
 
-An upstream with `may_sign_in` answers any request with `X-Gateway-Sign-In`, a
-base64url JSON object, or with `X-Gateway-Sign-Out: this|all`. The gateway takes
-the field off the answer, and starts or ends the session. From any other upstream
-the fields are taken off and obeyed by nobody.
+An upstream with `may_sign_in` adds `X-Gateway-Sign-In`, a base64url JSON object, or
+`X-Gateway-Sign-Out: this|all` to any response. The gateway removes the field and
+starts or ends the session. From any other upstream the fields are removed and ignored.
 """
 
 import base64
@@ -25,13 +24,13 @@ SIGN_IN: Final = b"x-gateway-sign-in"
 SIGN_OUT: Final = b"x-gateway-sign-out"
 _LENGTHS: Final = (len(SIGN_IN), len(SIGN_OUT))
 _MAX: Final = 16 * 1024
-# A tuple: whatever JSON holds may be looked for in it, what has no hash too.
+# A tuple, so that unhashable JSON values can be looked up in it.
 _LEVELS: Final = ("aal1", "aal2", "aal3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """Who signed in, as the app says."""
+    """The user who signed in, as the application reports."""
 
     identity: Identity
     tenants: Mapping[str, Tenant]
@@ -43,14 +42,14 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignOut:
-    """Which sessions of the caller end: the one of the request, or all."""
+    """The sessions to end: that of the request, or all of its identity."""
 
     which: Literal["this", "all"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidSignIn:
-    """The field is there and cannot be obeyed; nobody is signed in or out."""
+    """The field is invalid, so no session starts or ends."""
 
     why: str
 
@@ -61,7 +60,7 @@ SessionInstruction = SignIn | SignOut | InvalidSignIn
 def read_sign_in_headers(
     headers: Sequence[tuple[bytes, bytes]],
 ) -> SessionInstruction | None:
-    """Read the hand-off of an upstream's answer; None when there is none."""
+    """Return the instruction in the headers of a response; None if there is none."""
     found = [
         (folded, value)
         for name, value in headers
@@ -70,7 +69,7 @@ def read_sign_in_headers(
     if not found:
         return None
     if len(found) > 1:
-        return InvalidSignIn(why="more than one hand-off field")
+        return InvalidSignIn(why="more than one sign-in or sign-out header")
     name, value = found[0]
     if name == SIGN_OUT:
         match value.strip():
@@ -100,7 +99,7 @@ def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
 
 
 def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
-    """Read a sign-in from JSON that `parse_json` parsed; the admin API takes the same."""
+    """Return the sign-in in parsed JSON; the admin API accepts the same format."""
     if not isinstance(decoded, dict):
         return InvalidSignIn(why="a sign-in is a JSON object")
     if deeper_than(decoded, MAX_RECORD_DEPTH):

@@ -1,15 +1,15 @@
-"""Guessed passwords: an address with too many failed sign-ins gets a 429.
+"""Limits guessed passwords: an address with too many failed sign-ins gets a 429.
 
-The gateway does not read passwords. It sees that a POST of somebody who is not
-signed in was answered, and that the answer signed nobody in.
+The gateway does not read passwords. It counts unauthenticated POST requests whose
+response does not sign a user in.
 
 | where | fails with |
 | --- | --- |
-| the path of `sign_in.url`, and `auth-redirect` routes, if the upstream signs in | any answer below 500 without a sign-in |
+| the path of `sign_in.url`, and `auth-redirect` routes, if the upstream signs in | any status below 500 without a sign-in |
 | other routes of an upstream that signs in, and these routes of one that does not | 400, 401, 403, 422, 429, or a redirect to `sign_in.url` |
 
-An upstream signs in by `may_sign_in`, or where an app keeps the sessions, by setting
-its cookie.
+An upstream signs in by `may_sign_in`; if an application manages the sessions, by
+setting its cookie.
 """
 
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ _UNDECIDED: Final = frozenset((Reason.STORE_UNAVAILABLE, Reason.PREFLIGHT))
 def begin_sign_in_post(
     context: RequestContext, application: Application, access: AccessRequest
 ) -> None:
-    """Record that this POST may be a sign-in; count it where it must be.
+    """Record that this POST may be a sign-in; count it in advance if that is certain.
 
-    It is counted before it is forwarded, and given back if it succeeds: otherwise
-    many at the same time would be as good as no limit.
+    Counting before forwarding limits concurrent attempts, too. The charge is undone if
+    the sign-in succeeds.
 
     Raises:
         TooManyAttempts: the address has no attempt left.
@@ -46,7 +46,7 @@ def begin_sign_in_post(
     if rules is None or not isinstance(found, Anonymous):
         return
     if found.reason in _UNDECIDED:
-        # The store was not asked: this may be somebody with a valid session.
+        # The store was not queried, so the session may be valid.
         return
     head, services = context.head, context.services
     of_form = access.route.rule is Rule.AUTH_REDIRECT
@@ -70,7 +70,7 @@ async def settle_sign_in_post(
     instruction: SessionInstruction | None,
     context: RequestContext,
 ) -> None:
-    """Count the POST if its answer signed nobody in; give it back otherwise."""
+    """Count the POST if its response did not sign a user in; otherwise undo the charge."""
     rules, services = context.runtime.guessing, context.services
     if rules is None:
         return
@@ -93,7 +93,7 @@ async def settle_sign_in_post(
 
 
 def give_back(post: SignInPost, context: RequestContext) -> None:
-    """Take back what was counted: it succeeded, or it was never answered."""
+    """Undo the charge: the sign-in succeeded, or there was no response."""
     rules = context.runtime.guessing
     if post.charged and rules is not None:
         post.charged = False
@@ -102,7 +102,7 @@ def give_back(post: SignInPost, context: RequestContext) -> None:
 
 
 def _leads_back(headers: Sequence[tuple[bytes, bytes]], rules: GuessRules) -> bool:
-    """Return whether an answer redirects to the sign-in page, as forms do."""
+    """Return whether a response redirects to the sign-in page, as forms do on failure."""
     if rules.sign_in_path is None:
         return False
     for name, value in headers:

@@ -1,11 +1,10 @@
-"""The listening sockets of a configuration: bound before anything serves.
+"""The listening sockets of a configuration, bound before any connection is accepted.
 
-They are bound all at once, and if one cannot be, none is kept. So a start that fails
-has taken nothing from a process that runs.
+All addresses are bound, or none, so a failed start does not affect a running process.
 
 A TCP address is claimed by a socket without SO_REUSEPORT, which the kernel grants to
-one process only. SO_REUSEPORT is set on it afterwards, where workers of the same
-supervisor bind their own sockets beside it.
+one process only. SO_REUSEPORT is set afterwards if workers of the same supervisor bind
+sockets of their own.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from gateway.errors import CannotListen
 from gateway.server.unix_socket import SocketFile, bind_unix
 
 BACKLOG: Final = 1024
-"""Connections that wait to be accepted; the kernel's own cap (somaxconn) may be less."""
+"""Length of the accept queue; the kernel limit (somaxconn) may be lower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ class ListeningSocket:
         """Return sockets of the same address for another worker.
 
         Raises:
-            CannotListen: the kernel refuses it.
+            CannotListen: the kernel rejects it.
         """
         with explained(self.address), contextlib.ExitStack() as undo:
             made = [
@@ -65,7 +64,7 @@ class Listeners:
     """The listening sockets of one process, by address."""
 
     def __init__(self, opened: Iterable[ListeningSocket]) -> None:
-        """Take ownership of sockets."""
+        """Take ownership of the sockets."""
         self._opened = {one.address: one for one in opened}
 
     def __getitem__(self, address: str) -> ListeningSocket:
@@ -76,7 +75,7 @@ class Listeners:
         """Return sockets of the same addresses for another worker.
 
         Raises:
-            CannotListen: the kernel refuses one.
+            CannotListen: the kernel rejects one.
         """
         with contextlib.ExitStack() as undo:
             made = Listeners(())
@@ -92,7 +91,7 @@ class Listeners:
             one.close()
 
     def remove_files(self) -> None:
-        """Remove the files of the Unix sockets, unless they are another's by now."""
+        """Remove the files of the Unix sockets that still belong to this process."""
         for one in self._opened.values():
             if one.file is not None:
                 one.file.remove()
@@ -105,8 +104,8 @@ def bind_all(
 
     Args:
         addresses: `host:port` or `unix:/path`.
-        share: let other instances with the same setting listen there, too.
-        workers: let `sibling` add sockets.
+        share: other instances with this setting may listen on the same address.
+        workers: `sibling` may add sockets.
 
     Raises:
         CannotListen: an address is in use, or cannot be used.
@@ -145,7 +144,7 @@ def bind(
 
 @contextlib.contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Raise what the kernel refuses as CannotListen."""
+    """Convert an OSError into CannotListen."""
     try:
         yield
     except OSError as error:
@@ -171,12 +170,12 @@ _WORDS: Final = {
 }
 
 
-class _NoFamily(Exception):  # noqa: N818 - leaves a block, is no error
-    """This kernel has no IPv6, say."""
+class _NoFamily(Exception):  # noqa: N818 - control flow, not an error
+    """The kernel does not support the address family, such as IPv6."""
 
 
 def _resolved(host: str, port: int) -> list[tuple[int, Any]]:
-    """Return family and address of each interface that a host stands for."""
+    """Return family and address of each interface that a host resolves to."""
     try:
         version = ip_address(host).version
     except ValueError:
@@ -192,7 +191,7 @@ def _bound(family: int, where: Any, *, share: bool) -> socket.socket:
     except OSError as error:
         raise _NoFamily from error
     try:
-        # Of a process that has ended connections may be left in TIME-WAIT.
+        # Connections of an exited process may be in TIME-WAIT.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

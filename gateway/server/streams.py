@@ -1,7 +1,7 @@
-"""What is still open for a session: its WebSockets and its streams (law 6).
+"""The open WebSockets and streams of sessions, which end with them (invariant 6).
 
-A session that ends must end them too. Three things can end one: a push from the
-store, the clock, and the periodic re-check that catches a push that was lost.
+Three events end a session here: a notification of the store, the clock, and the
+periodic check, which covers lost notifications.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 
 _REMEMBERED: Final = 10_000
-"""Ended sessions that are kept in mind: 1 MB, and more than end in a minute."""
+"""Revoked sessions kept in memory: 1 MB, and more than end within a minute."""
 _AGAIN: Final = 0.2
-"""Seconds until streams are asked for again whose store could not be asked."""
+"""Seconds until a check that failed is repeated."""
 _AT_ONCE: Final = 100
-"""Sessions that are asked for in one round trip."""
+"""Sessions that are looked up in one round trip."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class OpenStream:
-    """One open WebSocket or streamed answer, and how to end it.
+    """One open WebSocket or streamed response, and how to end it.
 
-    `key` is the place of its session in the store; None where there is none.
-    `admitted` says how it was let in, for gateway.server.reevaluation; `evaluated_by` is the
-    configuration that did, or that judged it since.
+    `key` is the key of its session in the store; None if it has none. `admitted` is the
+    request, for gateway.server.reevaluation; `evaluated_by` is the configuration that
+    last allowed it.
     """
 
     key: str | None
@@ -45,15 +45,15 @@ class OpenStreams:
     _revoked: dict[str, None] = field(default_factory=dict)
     _stopped: Reason | None = None
     on_stale: Callable[[], None] | None = None
-    """Called when a stream opens that was let in by an earlier configuration."""
+    """Called when a stream opens that an earlier configuration allowed."""
     active: object = None
-    """The configuration that is active now."""
+    """The active configuration."""
 
     def add(self, stream: OpenStream) -> None:
-        """Remember a stream; whoever adds it removes it.
+        """Register a stream; the caller removes it.
 
-        It ends at once if its session was revoked since its request was let in:
-        while the upstream was waited for there was no stream that could be ended.
+        It ends at once if its session was revoked after the decision: there was no
+        stream to end while the upstream was awaited.
         """
         self._by_key.setdefault(stream.key, set()).add(stream)
         if stream.key in self._revoked:
@@ -64,7 +64,7 @@ class OpenStreams:
             self.on_stale()
 
     def remove(self, stream: OpenStream) -> None:
-        """Forget a stream; forgetting it twice is no error."""
+        """Unregister a stream; idempotent."""
         stream.closed = True
         streams = self._by_key.get(stream.key)
         if streams is not None:
@@ -73,22 +73,22 @@ class OpenStreams:
                 del self._by_key[stream.key]
 
     def end(self, key: str, reason: Reason) -> int:
-        """End every stream of a session; answers how many there were."""
+        """End every stream of a session; return their number."""
         if reason is Reason.SESSION_REVOKED:
-            # Only this is for ever: a record that is not found may come back.
+            # Only this is permanent: a missing record may reappear.
             self._revoked[key] = None
             if len(self._revoked) > _REMEMBERED:
                 del self._revoked[next(iter(self._revoked))]
         return self._end(key, reason)
 
     def end_all(self, reason: Reason) -> None:
-        """End every stream, and those that still open: the gateway is to stop."""
+        """End every stream, now and later: the gateway is draining."""
         self._stopped = reason
         for key in tuple(self._by_key):
             self._end(key, reason)
 
     def was_revoked(self, key: str | None) -> bool:
-        """Tell whether a session is known to have been revoked since it was let in."""
+        """Return whether a session is known to be revoked."""
         return key in self._revoked
 
     def all(self) -> tuple[OpenStream, ...]:
@@ -96,7 +96,7 @@ class OpenStreams:
         return tuple(each for streams in self._by_key.values() for each in streams)
 
     def sessions(self) -> tuple[str, ...]:
-        """Name the sessions that have something open."""
+        """Return the keys of the sessions that have open streams."""
         return tuple(key for key in self._by_key if key is not None)
 
     def _end(self, key: str | None, reason: Reason) -> int:
@@ -109,11 +109,15 @@ class OpenStreams:
 async def recheck(
     streams: OpenStreams, ended: Callable[[str], Awaitable[Reason | None]]
 ) -> bool:
-    """Ask for every session with an open stream whether it is over, and obey.
+    """End the streams of every session that has ended.
 
-    `ended` answers the reason, or None while the session lives. It raises
-    StoreUnavailable where it cannot ask: an outage of the store ends nothing (law 4).
-    Returns False where some could not be asked for, so that the caller asks again.
+    Args:
+        streams: the open streams.
+        ended: returns why a session ended, or None while it is active. It may raise
+            StoreUnavailable: an outage ends no stream (invariant 4).
+
+    Returns:
+        False if some sessions could not be checked.
     """
     keys = streams.sessions()
     answered = True
@@ -133,10 +137,10 @@ async def recheck(
 
 
 class Rechecks:
-    """Asks for all open streams every now and then, and at once when it is wanted.
+    """Checks the sessions of all open streams periodically, and on request.
 
-    After an outage some endings were not heard. So what could not be asked for is
-    asked for again until it can be: a stream outlives its session by a second at most.
+    During an outage notifications are lost. A failed check is repeated until it
+    succeeds, so a stream outlives its session by a second at most.
     """
 
     def __init__(
@@ -152,11 +156,11 @@ class Rechecks:
         self._wanted = asyncio.Event()
 
     def soon(self) -> None:
-        """Have all streams asked for at once."""
+        """Request a check now."""
         self._wanted.set()
 
     async def always(self) -> None:
-        """Ask until it is cancelled."""
+        """Check until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):

@@ -1,4 +1,4 @@
-"""TLS towards clients: a certificate that can be renewed while connections stand."""
+"""TLS towards clients; the certificate can be renewed without closing connections."""
 
 import ssl
 
@@ -8,7 +8,7 @@ from gateway.errors import ConfigError
 
 
 def server_tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
-    """Make what TLS ends by, or None where another proxy ends it.
+    """Return the TLS context of the listeners; None without `server.tls`.
 
     Raises:
         ConfigError: the certificate or its key cannot be used.
@@ -24,10 +24,10 @@ def server_tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
 
 
 def renew_certificate(context: ssl.SSLContext | None, loaded: LoadedConfig) -> None:
-    """Have new handshakes use the certificate as the files hold it now.
+    """Reload the certificate from its files, for new handshakes.
 
     Raises:
-        ConfigError: it cannot be used; the one of before stays.
+        ConfigError: it cannot be used; the previous one stays in use.
     """
     tls = loaded.config.server.tls
     if context is not None and tls is not None:
@@ -37,7 +37,7 @@ def renew_certificate(context: ssl.SSLContext | None, loaded: LoadedConfig) -> N
 
 def _load_certificate(context: ssl.SSLContext, tls: Tls, loaded: LoadedConfig) -> None:
     try:
-        # With no password given, OpenSSL would ask for one on the terminal.
+        # Without a password OpenSSL would prompt for one on the terminal.
         context.load_cert_chain(tls.certificate, tls.key, password="")
     except OSError as error:
         why = error.strerror or "unreadable"

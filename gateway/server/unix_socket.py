@@ -1,10 +1,10 @@
-"""A Unix socket that is taken from no running process, and removed by its owner only.
+"""Binds a Unix socket without replacing that of a running process.
 
-A socket's file stays behind when its process is killed, so a start has to replace
-one. It first connects to it: only a socket that refuses is stale. The new socket is
-bound under a temporary name, given its mode, set to listen, and renamed: at no time
-is there a file of another mode, or one that does not answer. A lock on the folder
-keeps two starts from doing this at the same time.
+The file of a socket remains when its process is killed, so a start may replace it. It
+first connects: only a socket that refuses connections is stale. The new socket is
+bound under a temporary name, gets its mode, listens, and is renamed, so the path never
+has another mode or a socket that does not accept. A lock on the folder serializes
+concurrent starts.
 """
 
 import contextlib
@@ -21,23 +21,23 @@ from pathlib import Path
 from typing import Final
 
 MODE: Final = 0o660
-"""For the owner and the group: a front proxy is another user of the same group.
-Everyone else is kept out, as a client of this socket is trusted as a proxy."""
+"""Owner and group: a front proxy is another user of the same group. No access for
+others, since a client of this socket is trusted as a proxy."""
 _LONGEST: Final = 107
-"""Bytes of a path in sun_path (unix(7)), without the NUL."""
+"""Maximum length of sun_path in bytes (unix(7)), without the NUL."""
 _LOCK_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketFile:
-    """The file of a socket, as it was created: device and inode."""
+    """The file of a socket, identified by device and inode."""
 
     path: Path
     identity: tuple[int, int]
 
     def remove(self) -> None:
-        """Remove the file, unless it is another process's by now."""
+        """Remove the file, unless another process has replaced it."""
         with contextlib.suppress(OSError), _locked(self.path.parent):
             found = self.path.lstat()
             if (found.st_dev, found.st_ino) == self.identity:
@@ -50,8 +50,8 @@ def bind_unix(
     """Listen on a Unix socket with mode 0660, whatever the umask.
 
     Args:
-        path: where; a stale socket there is replaced.
-        backlog: connections that wait to be accepted.
+        path: the path; a stale socket there is replaced.
+        backlog: length of the accept queue.
         take_over: replace the socket of a running process, too. That process keeps
             the connections it has.
 
@@ -66,7 +66,7 @@ def bind_unix(
         temporary = folder / name
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # The temporary name may be longer than the one that was configured.
+            # The temporary name may be longer than the configured one.
             fits = len(os.fsencode(temporary)) <= _LONGEST
             one.bind(str(temporary) if fits else f"/proc/self/fd/{descriptor}/{name}")
             temporary.chmod(MODE)
@@ -94,7 +94,7 @@ def _check_free(path: Path, *, take_over: bool) -> None:
 
 
 def _answers(path: Path) -> bool:
-    """Whether a process listens there, though it may be too busy to accept.
+    """Return whether a process listens there, even if it is too busy to accept.
 
     Raises:
         OSError: it cannot be determined.
@@ -106,13 +106,13 @@ def _answers(path: Path) -> bool:
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except (TimeoutError, BlockingIOError):
-            return True  # its queue is full
+            return True  # its accept queue is full
         return True
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[int]:
-    """Hold the lock of a folder, which leaves no file behind."""
+    """Hold a lock on a folder, without a lock file."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         end = time.monotonic() + _LOCK_SECONDS

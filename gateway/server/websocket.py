@@ -1,7 +1,7 @@
-"""A WebSocket: a byte tunnel after a checked 101, which ends with its session.
+"""A WebSocket: a byte tunnel after a validated 101, which ends with its session.
 
-Frames are never taken apart and put together again: of 117 cases of the Autobahn
-suite a tunnel changes none.
+Frames are not decoded, so the tunnel changes none of the 117 cases of the Autobahn
+test suite.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from gateway.server.response_head import NO_BODY, build_response_head
 from gateway.server.streams import OpenStream
 
 _POLICY: Final = 1008
-# 1001 "going away"; 1012 "service restart", registered with IANA: connect again.
+# 1001 "going away"; 1012 "service restart" (IANA registry): reconnect.
 _CODES: Final[Mapping[Reason, int]] = {
     Reason.DRAINING: 1001,
     Reason.UPSTREAM_CHANGED: 1012,
 }
 
 _SWITCHING: Final = (
-    # RFC 6455, section 4.2.2; the tunnel has checked the upstream's own copies.
+    # RFC 6455, section 4.2.2; those of the upstream have been validated.
     (b"Upgrade", b"websocket"),
     (b"Connection", b"Upgrade"),
 )
@@ -32,7 +32,7 @@ _SWITCHING: Final = (
 async def run_tunnel(
     context: RequestContext, tunnel: Tunnel, cookies: Sequence[str]
 ) -> ExchangeResult:
-    """Answer the handshake, and carry bytes until one side or the session ends."""
+    """Send the 101, and forward bytes until one side or the session ends."""
     client, services = context.exchange.client, context.services
     context.status, context.responded = 101, True
     stream = OpenStream(
