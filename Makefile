@@ -38,7 +38,7 @@ test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST
 install: $(DEV) ## create the virtual environment and install the locked versions
 
 .PHONY: check
-check: lint types layers schema reference ## static checks: lint, types, layers, generated files
+check: lint types layers schema reference words ## static checks: lint, types, layers, generated files, wording
 
 .PHONY: lint
 lint: $(DEV) ## ruff: rules and format

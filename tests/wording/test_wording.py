@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wording.__main__ import findings
+from tests.wording.__main__ import findings, main
 
 
 def found(path: Path, text: str) -> list[tuple[int, str]]:
@@ -47,3 +47,9 @@ def test_comments_of_a_configuration_are_prose_and_its_values_are_not(
     text = "a: nobody # for nobody\n# and for everybody\nb: nobody\n"
 
     assert sorted(found(tmp_path / "a.yaml", text)) == [(1, "nobody"), (2, "everybody")]
+
+
+def test_the_project_has_no_odd_expressions(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main([])
+
+    assert code == 0, capsys.readouterr().out
