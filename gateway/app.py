@@ -75,7 +75,7 @@ class App:
         place: int = 1,
         first: bool = True,
     ) -> None:
-        """Take what an app is made of; nothing is opened yet.
+        """Store the parts; opens nothing.
 
         Args:
             loaded: the configuration to start with.

@@ -53,7 +53,7 @@ def resolve_tenant(
 
 
 def from_session(session: Session, _head: RequestHead) -> str | None:
-    """Name the tenant that is active in the session, if it is still a membership.
+    """Return the session's active tenant if it is still a membership.
 
     An active tenant whose membership was taken away names nothing: the person is
     asked to choose again, and is not locked out of what needs no tenant.
@@ -63,7 +63,7 @@ def from_session(session: Session, _head: RequestHead) -> str | None:
 
 
 def from_host(pattern: str) -> Source:
-    """Name the label at `{tenant}` of a pattern like `{tenant}.example.com`."""
+    """Return the label at `{tenant}` of a pattern such as `{tenant}.example.com`."""
     prefix, _, suffix = pattern.lower().partition("{tenant}")
 
     def source(_session: Session, head: RequestHead) -> str | None:
@@ -77,7 +77,7 @@ def from_host(pattern: str) -> Source:
 
 
 def from_path(pattern: str) -> Source:
-    """Name the segment at `{tenant}` of a pattern like `/t/{tenant}/**`.
+    """Return the segment at `{tenant}` of a pattern such as `/t/{tenant}/**`.
 
     The whole pattern has to match, decoded as routes decode: a path that is none
     of its own names no tenant.
@@ -109,7 +109,7 @@ def from_path(pattern: str) -> Source:
 
 
 def from_header(name: str) -> Source:
-    """Name the value of a request header; sent twice, it names what nobody is in.
+    """Return the value of a request header; sent twice, no membership matches.
 
     Every spelling counts that an application may fold into this name: none of them
     reaches an upstream with a tenant that was not checked.

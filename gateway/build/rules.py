@@ -142,13 +142,13 @@ def build_tenant_sources(config: Config) -> tuple[Source, ...]:
 
 
 def owns_jwks(routes: RouteTable) -> bool:
-    """Tell whether no route claims the well-known place of the JWK Set."""
+    """Return whether the gateway serves the JWK Set: no route matches its path."""
     claims = {WELL_KNOWN_JWKS, "/.well-known/**"}
     return all(route.path not in claims for route in routes.routes)
 
 
 def public_host(config: Config) -> str:
-    """Name the host that browsers know us by."""
+    """Return the host of `server.public_url`."""
     return urlsplit(config.server.public_url).hostname or "gateway"
 
 

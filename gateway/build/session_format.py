@@ -32,7 +32,7 @@ def format_from(loaded: LoadedConfig) -> Profile | None:
 
 
 def remembered(config: Config, profile: Profile) -> float:
-    """Tell for how many seconds an end is remembered, at the least.
+    """Return the minimum seconds for which a revocation is stored.
 
     As long as the app's longest session: a library may write a record anew that
     was gone, with all its life before it.
@@ -42,7 +42,7 @@ def remembered(config: Config, profile: Profile) -> float:
 
 
 def format_warnings(loaded: LoadedConfig, profile: Profile) -> list[Problem]:
-    """Tell what of the format is allowed and probably not meant."""
+    """Return warnings about settings of the format that are probably not intended."""
     found = [
         _problem(loaded, each)
         for each in find_warnings(_settings(loaded.config), profile)

@@ -40,7 +40,7 @@ def header_name(value: Any) -> str:
 
 
 def header_objection(value: Any) -> str:
-    """Say why this is no header to be set (RFC 9110 section 5.1); or nothing."""
+    """Return why this header may not be set (RFC 9110, section 5.1), or ""."""
     if not isinstance(value, str) or _TOKEN(value) is None:
         return "expected a header name: letters, digits and !#$%&'*+-.^_`|~"
     folded = value.lower().replace("_", "-").replace(".", "-")

@@ -33,7 +33,7 @@ class LoadedConfig:
 
     @property
     def outdated(self) -> bool:
-        """Tell whether the file now holds, or lacks, other bytes than were read."""
+        """Return whether the file has changed since it was read, or is gone."""
         try:
             return sha256(read_config(self.path)).digest() != self.digest
         except ConfigError:

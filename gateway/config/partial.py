@@ -67,7 +67,7 @@ def _copied(value: Any) -> Any:
 
 
 def _remove(data: Any, loc: Loc) -> None:
-    """Take out the last mapping entry on the way to `loc`."""
+    """Remove the innermost mapping entry on the path `loc`."""
     holder, key = data, loc[0] if loc else ""
     for part in loc:
         if not isinstance(data, dict) or part not in data:

@@ -43,7 +43,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def _with_variables(schema: Any) -> Any:
-    """Let "${VAR}" stand for what is no text; editors see the file, not its values."""
+    """Also allow "${VAR}" for values that are not strings: editors see the raw file."""
     if isinstance(schema, list):
         return [_with_variables(one) for one in schema]
     if not isinstance(schema, dict):

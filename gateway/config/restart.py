@@ -17,7 +17,7 @@ def check_same_kind(started: Config, loaded: LoadedConfig) -> None:
 
 
 def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
-    """Name the changed keys that only a restart can bring into force."""
+    """Return the changed keys that require a restart."""
     return tuple(
         name
         for name, before, after in (

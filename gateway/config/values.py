@@ -139,7 +139,7 @@ _SERVER = re.compile(
 
 
 def one_or_many(value: Any) -> Any:
-    """Let a single value stand for a list of one."""
+    """Return a single value as a tuple of one."""
     return value if isinstance(value, tuple) else (value,)
 
 

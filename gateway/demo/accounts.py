@@ -66,7 +66,7 @@ def account_of(user_id: str) -> Account | None:
 
 
 def sign_in_value(account: Account, *, persistent: bool) -> str:
-    """Say who signed in: the value of `X-Gateway-Sign-In`, base64url of JSON."""
+    """Return the value of `X-Gateway-Sign-In`: base64url of JSON."""
     statement = {
         "identity": {
             "id": account.id,

@@ -88,7 +88,7 @@ def visitor_of(headers: Mapping[str, str]) -> Visitor:
 
 
 def peek(token: str, now: float) -> dict[str, Any] | None:
-    """Take a JWT apart to show it, without verifying it; None if it is none.
+    """Return the decoded parts of a JWT, unverified; None if it is not one.
 
     An app that decides by what a token says verifies it first: see `demo/api.py`.
     """

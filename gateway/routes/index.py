@@ -34,7 +34,7 @@ class RouteIndex:
     diagnostics: list[RouteDiagnostic] = field(default_factory=list)
 
     def roots(self, host: str) -> Iterator[Node]:
-        """Give the trees for a host, the most specific first."""
+        """Yield the trees for a host, the most specific first."""
         root = self.exact.get(host)
         if root is not None:
             yield root
@@ -45,7 +45,7 @@ class RouteIndex:
         yield self.any_host
 
     def root(self, entry: Entry) -> Node:
-        """Give the tree in which a route belongs."""
+        """Return the tree of a route's host pattern."""
         match entry.host.kind:
             case HostKind.EXACT:
                 return self.exact.setdefault(entry.host.name, Node())

@@ -72,5 +72,5 @@ class Route:
 
 
 def route_id(host: str | None, path: str, methods: tuple[str, ...] | None) -> str:
-    """Name a route that has no name: "GET,POST /api/**", "intern.localhost /**"."""
+    """Return the default ID of a route: "GET,POST /api/**", "intern.localhost /**"."""
     return " ".join(filter(None, (",".join(methods or ()), host, path)))

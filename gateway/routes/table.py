@@ -91,7 +91,7 @@ class RouteTable:
         return self._matches[entry.route.id]
 
     def knows(self, host: str) -> bool:
-        """Tell whether any route could take a request for this host."""
+        """Return whether any route matches this host."""
         return any(
             entry.host.kind is HostKind.ANY for entry in self._index.entries
         ) or any(root is not self._index.any_host for root in self._index.roots(host))
@@ -129,7 +129,7 @@ class RouteTable:
         return (Candidate(route=winner.route, won=True, why=why), *lost)
 
     def unreachable(self) -> tuple[tuple[Route, str], ...]:
-        """Give the routes that no request can reach, and why."""
+        """Yield the routes that can never match, and why."""
         why = f"the gateway itself answers everything below /{OWN_SEGMENT}"
         return tuple(
             (entry.route, why)

@@ -64,7 +64,7 @@ class Leaf:
         return found or self.others
 
     def allowed(self) -> tuple[str, ...]:
-        """Give the methods for an Allow field, where some method has no route."""
+        """Return the methods for the Allow header of a 405."""
         methods = set(self.by_method)
         if "GET" in methods:
             methods.add("HEAD")
@@ -73,7 +73,7 @@ class Leaf:
         return tuple(sorted(methods))
 
     def entries(self) -> list[Entry]:
-        """Give the routes, each once: those with methods first."""
+        """Return each route once, those with methods first."""
         found = {entry.route.id: entry for entry in self.by_method.values()}
         ordered = [found[key] for key in sorted(found)]
         return ordered if self.others is None else [*ordered, self.others]
@@ -89,7 +89,7 @@ class Node:
     rest: Leaf | None = None
 
     def leaf(self, pattern: PathPattern) -> Leaf:
-        """Give the leaf of a pattern, growing the tree where needed."""
+        """Return the leaf of a pattern, adding nodes as needed."""
         node = self
         for key in pattern.segments:
             if key is None:

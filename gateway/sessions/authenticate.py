@@ -91,7 +91,7 @@ def authenticate(
 
 
 def end_of_life(session: Session, policy: LifetimePolicy) -> float:
-    """Tell when the session ends at the latest, idle time aside."""
+    """Return the latest end in seconds since the epoch, ignoring the idle timeout."""
     if policy.extend_within is not None:
         return session.expires_at
     return min(session.expires_at, session.authenticated_at + policy.lifespan)
@@ -100,7 +100,7 @@ def end_of_life(session: Session, policy: LifetimePolicy) -> float:
 def touch(
     session: Session, now: float, policy: LifetimePolicy, *, doubted: bool = False
 ) -> Session | None:
-    """Give the session as it should be written back after a use, or None.
+    """Return the session to write back after a use, or None.
 
     A use is noted once per `write_every`; a life is extended when its last
     `extend_within` seconds have begun and that gains at least as much. A `doubted`

@@ -114,7 +114,7 @@ def read_session_token(
 def strip_cookie(
     cookie_fields: Sequence[bytes], names: frozenset[bytes]
 ) -> bytes | None:
-    """Give the Cookie value without the named cookies; None where none is left.
+    """Return the Cookie value without the named cookies; None if none is left.
 
     What is left is as it came but for the white space between pairs, in one field.
     """

@@ -57,21 +57,21 @@ def _nothing(_text: str) -> None:
 
 
 def read_object(value: object, where: str) -> dict[str, Any]:
-    """Take a JSON object."""
+    """Return a JSON object."""
     if not isinstance(value, dict):
         raise Refused(f"{where}: not an object")
     return value
 
 
 def read_text(value: object, where: str) -> str:
-    """Take a string."""
+    """Return a string."""
     if not isinstance(value, str):
         raise Refused(f"{where}: not a string")
     return value
 
 
 def read_name(value: object, where: str) -> str:
-    """Take an identifier: it may become a header value, a claim, a part of a key."""
+    """Return an identifier, valid as a header value, a claim and a part of a key."""
     text = read_text(value, where)
     if not 0 < len(text) <= MAX_ID_CHARS or not text.isprintable():
         raise Refused(f"{where}: empty, too long, or with control characters")
@@ -79,19 +79,19 @@ def read_name(value: object, where: str) -> str:
 
 
 def read_label(value: object, where: str) -> str:
-    """Take what `read_name` takes, or nothing written: a membership without a role."""
+    """Return an identifier as `read_name`, or "": a membership without a role."""
     return "" if value == "" else read_name(value, where)
 
 
 def read_bool(value: object, where: str) -> bool:
-    """Take true or false; not a number that looks like one."""
+    """Return a boolean; a number is not one."""
     if not isinstance(value, bool):
         raise Refused(f"{where}: not true or false")
     return value
 
 
 def read_time(value: object, where: str) -> float:
-    """Take an RFC 3339 time as seconds since the epoch."""
+    """Return an RFC 3339 time in seconds since the epoch."""
     moment = parse_timestamp(read_text(value, where))
     if moment is None:
         raise Refused(f"{where}: not an RFC 3339 time")
@@ -99,12 +99,12 @@ def read_time(value: object, where: str) -> float:
 
 
 def optional(value: object, read: Callable[[object, str], _T], where: str) -> _T | None:
-    """Take null, which is the same as absent, or what `read` takes."""
+    """Return None if null or absent, otherwise the result of `read`."""
     return None if value is None else read(value, where)
 
 
 def deeper_than(document: Any, limit: int) -> bool:
-    """Tell whether objects and lists nest more than `limit` deep."""
+    """Return whether objects and lists nest more than `limit` levels deep."""
     level: list[Any] = [document] if isinstance(document, dict | list) else []
     for _ in range(limit):
         level = [

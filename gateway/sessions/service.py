@@ -62,7 +62,7 @@ def new_session(
 
 
 def switch_tenant(session: Session, tenant_id: str) -> Session | None:
-    """Give the session with another active tenant; None where it is no member."""
+    """Return the session with another active tenant; None if not a member."""
     if tenant_id not in session.tenants:
         return None
     return replace(session, active_tenant_id=tenant_id)

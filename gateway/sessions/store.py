@@ -68,11 +68,11 @@ class SessionSource(Protocol):
         ...
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
-        """Give the live sessions of an identity with their keys, newest first."""
+        """Return the active sessions of an identity with their keys, newest first."""
         ...
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:
-        """Give a session by its public id, ended or not, while it is kept."""
+        """Return key and session by public ID, ended or not; None if not kept."""
         ...
 
     def watch(
@@ -86,7 +86,7 @@ class SessionSource(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of everything; later calls raise StoreUnavailable."""
+        """Release all resources; later calls raise StoreUnavailable."""
         ...
 
 
@@ -113,12 +113,12 @@ class SessionStore(SessionSource, Protocol):
 
 
 def ended_session(session: Session, now: float, reason: str) -> Session:
-    """Give the session as it is stored after its end."""
+    """Return the session as stored after its end."""
     return replace(session, active=False, ended_at=now, ended_reason=reason)
 
 
 def lives(session: Session, identity_id: str, now: float) -> bool:
-    """Tell whether this is a session of that identity that could be used now."""
+    """Return whether the session belongs to the identity and is active at `now`."""
     return (
         session.active
         and session.expires_at > now
@@ -136,7 +136,7 @@ def newest_first(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Sessio
 def surplus_keys(
     live: list[tuple[str, Session]], limit: int | None, newest: str
 ) -> list[str]:
-    """Tell which sessions end so that `limit` remain: the oldest, never the new one."""
+    """Return the keys to end so that `limit` remain: the oldest, never `newest`."""
     if limit is None:
         return []
     others = [key for key, _ in live if key != newest]

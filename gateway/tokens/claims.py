@@ -69,7 +69,7 @@ def claims_for(
 
 
 def fits(text: str) -> bool:
-    """Tell whether a text may stand in a token.
+    """Return whether a string is allowed in a token.
 
     PostgreSQL's json cannot read U+0000 nor half a surrogate pair, and would refuse
     the request for it.

@@ -73,7 +73,7 @@ def _draw(algorithm: Algorithm, created: float) -> tuple[bytes, SigningKey]:
 
 
 def read_secret(material: bytes, created: float) -> SigningKey | BadMaterial:
-    """Take the bytes, without the newline at their end, as a shared secret."""
+    """Return a shared secret from the bytes, without the trailing newline."""
     secret = material.rstrip(b"\r\n")
     if b"-----BEGIN" in secret:
         # CVE-2022-29217: a public key taken for a shared secret lets all sign.
@@ -86,7 +86,7 @@ def read_secret(material: bytes, created: float) -> SigningKey | BadMaterial:
 
 
 def read_pem(material: bytes, created: float) -> SigningKey | BadMaterial:
-    """Take the bytes as a private key in PEM; its type tells the algorithm."""
+    """Return a private key from PEM bytes; the key type determines the algorithm."""
     try:
         private = load_pem_private_key(material, password=None)
     except TypeError:

@@ -34,7 +34,7 @@ class TokenProfile:
 
     @property
     def needs_tenant(self) -> bool:
-        """Tell whether nobody without a tenant gets this token."""
+        """Return whether the token requires a tenant."""
         return self.claims.needs_tenant
 
 
@@ -172,6 +172,6 @@ def _sign(claims: dict[str, Any], key: SigningKey) -> str:
 
 
 def _is_fresh(minted: _Minted, session: Subject, now: float) -> bool:
-    """Tell whether half of the life is still to come, on this clock and session."""
+    """Return whether at least half of the token's lifetime remains."""
     half = (minted.issued + minted.expires) / 2
     return minted.issued <= now < half and minted.expires <= session.expires_at

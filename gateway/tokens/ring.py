@@ -102,7 +102,7 @@ class KeyRing:
         return first
 
     def state(self, kid: str, now: float) -> KeyState:
-        """Tell what the key does now; KeyError when the ring does not hold it."""
+        """Return the state of the key at `now`; raise KeyError if it is unknown."""
         key = self.find(kid)
         if key is None:
             raise KeyError(kid)

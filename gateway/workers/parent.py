@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG: Final = 1
 
 
 def end_with(parent: int) -> bool:
-    """Have the kernel end this process with its parent; False if it cannot.
+    """Make the kernel end this process with its parent; return False if unsupported.
 
     Call it first in a child. The signal is for a later death, so a parent that ended
     between the fork and this call is found by its id.

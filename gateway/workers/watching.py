@@ -47,7 +47,7 @@ def _folders(loaded: LoadedConfig) -> set[str]:
 
 
 def _watched(loaded: LoadedConfig) -> tuple[list[str], list[str]]:
-    """Name the files whose change is a reload, and the folder of signing keys."""
+    """Return the files whose change triggers a reload, and the key folder."""
     tls, keys = loaded.config.server.tls, loaded.config.tokens.keys
     certificate = [] if tls is None else [tls.certificate, tls.key]
     folders = [] if keys == "embedded" else [keys]

@@ -124,7 +124,7 @@ def _on_signals(stop: asyncio.Event, reload: asyncio.Event, post: Post) -> None:
 
 
 def _end_by_then(seconds: float) -> None:
-    """Have the kernel end this process, even if the event loop is stuck.
+    """Arrange that the kernel ends this process, even if the event loop is stuck.
 
     `drain` is a promise to the service manager, which sends SIGKILL after its own
     grace period.

@@ -56,11 +56,11 @@ class SessionCache:
         self._corrupt: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: str) -> CacheEntry | None:
-        """Give what was read last for the hash of an id."""
+        """Return the entry for the hash of an ID, or None."""
         return self._seen.get(key)
 
     def as_read_for(self, credential: Credential) -> CacheEntry | None:
-        """Give what was read for a credential by the profile that it is of."""
+        """Return the entry for a credential if it was read with the same profile."""
         seen = self._seen.get(credential.key)
         if seen is None or seen.credential.profile is not credential.profile:
             return None
@@ -68,7 +68,7 @@ class SessionCache:
         return seen
 
     def keys_of(self, identity_id: str, but: object) -> Iterator[str]:
-        """Name the sessions of an identity that were read here, but one."""
+        """Yield the keys of an identity's cached sessions, except `but`."""
         for key, seen in self._seen.items():
             if seen.identity_id == identity_id and key != but:
                 yield key
@@ -76,7 +76,7 @@ class SessionCache:
     def interpret(
         self, credential: Credential, found: QueryResult, now: float
     ) -> Interpretation:
-        """Tell what was found means at `now`; parse only what was not parsed before."""
+        """Interpret a query result at `now`; parse only bytes not parsed before."""
         profile, read = credential.profile, self._read
         stored = found.records[credential.record_key]
         seen = self.as_read_for(credential)

@@ -18,7 +18,7 @@ class Query(NamedTuple):
     most: int
 
     def __repr__(self) -> str:
-        """Tell how much is asked for; the names of records are secrets."""
+        """Return the counts; the keys of records are secret."""
         return f"Query({len(self.records)} records, {len(self.notes)} notes)"
 
 

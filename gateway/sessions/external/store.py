@@ -67,7 +67,7 @@ _KEY_CHARS: Final = 64
 
 
 def is_key(text: str) -> bool:
-    """Tell whether this can be the public id of an app's session: a hex SHA-256."""
+    """Return whether `text` has the form of a public ID: a hex SHA-256."""
     return len(text) == _KEY_CHARS and not text.strip("0123456789abcdef")
 
 
@@ -204,7 +204,7 @@ class ExternalStore:
         return None
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:
-        """Give a session that was looked up here; there is no index of the others."""
+        """Return a session that was looked up here; there is no index of others."""
         seen = self._seen.get(session_id)
         if seen is None or not isinstance(seen.interpretation, Session):
             return None
@@ -215,7 +215,7 @@ class ExternalStore:
         identity_id: str,  # noqa: ARG002 - nobody keeps an index
         now: float,  # noqa: ARG002 - as above
     ) -> list[tuple[str, Session]]:
-        """Give none: libraries keep no index of the sessions of an identity."""
+        """Return an empty list: libraries keep no index by identity."""
         return []
 
     # ending
@@ -273,7 +273,7 @@ class ExternalStore:
         return count
 
     async def began(self, key: str, now: float, *, brief: bool = False) -> None:
-        """Note when a session was seen to begin, unless that is noted already.
+        """Store the time at which a session began, unless one is stored.
 
         `brief`: nobody is signed in to it, so a day is enough to begin with.
         """
@@ -379,7 +379,7 @@ async def _put(execute: Execute, name: str, note: Note) -> None:
 def _missing(
     interpreted: Interpretation, found: QueryResult, most: int
 ) -> Query | None:
-    """Tell what has to be asked yet; None where all that counts is known."""
+    """Return the query that is still needed, or None."""
     if isinstance(interpreted, NeedsLookup):
         return Query(
             (interpreted.key,), (not_before_key(interpreted.identity_id),), most

@@ -61,7 +61,7 @@ class _Compiler:
         self._said = {**DEFAULTS, **library.profile, **settings.profile}
 
     def profile(self) -> dict[str, Any]:
-        """Give the parts of a Profile; they are one only if nothing was found."""
+        """Return the parts of a Profile; valid only if there are no findings."""
         self._check_keys()
         cookie = self._cookie_name()
         prefix = self._prefix(cookie)

@@ -97,7 +97,7 @@ def credential_of_hash(profile: Profile, digest: str) -> Credential | None:
 def other_credential(
     profile: Profile, headers: Sequence[tuple[bytes, bytes]]
 ) -> bytes | None:
-    """Name a header that would replace the cookie upstream; None if there is none.
+    """Return a header that would override the cookie upstream, or None.
 
     The library would then answer for another session than the one judged here.
     """

@@ -20,7 +20,7 @@ MAX_TENANTS: Final = 1024
 
 
 def read_name(value: object, where: str) -> str | None:
-    """Take an id: text, or a whole number; None where nothing is, or no text."""
+    """Return an ID from a string or an integer; None if absent or empty."""
     if value is ABSENT or value is None or value == "":
         return None
     # type(), not isinstance(): true is no id. Numbers beyond 64 bits are none either,
@@ -37,7 +37,7 @@ def read_name(value: object, where: str) -> str | None:
 def read_traits(
     wanted: Sequence[tuple[str, FallbackPaths]], record: object, then: object
 ) -> dict[str, Any]:
-    """Take what can be said in a header; what cannot is left out, not refused."""
+    """Return the traits that fit in a header; others are omitted."""
     found: dict[str, Any] = {}
     for name, where in wanted:
         value, _ = where.find(record, then)
@@ -56,7 +56,7 @@ def read_traits(
 
 
 def read_roles(where: FallbackPaths, record: object, then: object) -> tuple[str, ...]:
-    """Take a list of names, or text with commas; each once, in its order."""
+    """Return roles from a list or a comma-separated string; in order, each once."""
     value, path = where.find(record, then)
     if value is ABSENT:
         return ()
@@ -73,7 +73,7 @@ def read_roles(where: FallbackPaths, record: object, then: object) -> tuple[str,
 def read_tenants(
     where: FallbackPaths, record: object, then: object
 ) -> dict[str, Tenant]:
-    """Take memberships: {id: {name, role}}, or a list of {id, name, role}."""
+    """Return memberships from {id: {name, role}} or a list of {id, name, role}."""
     value, path = where.find(record, then)
     if value is ABSENT:
         return {}
@@ -105,7 +105,7 @@ def _member(entry: object, name: str) -> object:
 
 
 def read_devices(profile: Profile, record: object, then: object) -> tuple[Device, ...]:
-    """Take where the session was made, for its owner to see."""
+    """Return the device that the session was created on."""
     said = [
         value if isinstance(value, str) and value.isprintable() else ""
         for value, _ in (

@@ -22,7 +22,7 @@ class IdPattern:
     _match: Callable[[str], object]
 
     def matches(self, session_id: str) -> bool:
-        """Tell whether this can be an id."""
+        """Return whether `session_id` may be an ID: length and pattern match."""
         return len(session_id) <= self.longest and self._match(session_id) is not None
 
 

@@ -20,11 +20,11 @@ class IdKey:
     hashed: bool
 
     def of(self, session_id: str, digest: str) -> str:
-        """Name the key; `digest` is the hex SHA-256 of the id."""
+        """Return the key; `digest` is the hex SHA-256 of the ID."""
         return f"{self.before}{digest if self.hashed else session_id}{self.after}"
 
     def id_in(self, key: str) -> str | None:
-        """Take the id, or its hash, out of the name of a key; None if none is."""
+        """Return the ID, or its hash, from a key; None if the key does not match."""
         middle = key.removeprefix(self.before).removesuffix(self.after)
         return middle if key == f"{self.before}{middle}{self.after}" else None
 
@@ -38,7 +38,7 @@ class PathKey:
     path: Path
 
     def of(self, value: str) -> str:
-        """Name the key."""
+        """Return the key."""
         return f"{self.before}{value}{self.after}"
 
 
@@ -67,12 +67,12 @@ def parse_path_key(text: str, *, prefix: str) -> PathKey:
 
 
 def acl_pattern(key: IdKey | PathKey) -> str:
-    """Give the Redis ACL rule by which these keys may be read, and no more."""
+    """Return the Redis ACL rule that allows reading exactly these keys."""
     return f"%R~{key_pattern(key)}"
 
 
 def key_pattern(key: IdKey | PathKey) -> str:
-    """Give the glob pattern, as Redis has them, that all these keys match."""
+    """Return the Redis glob pattern that matches all these keys."""
     before, after = (_GLOB(r"\\\g<0>", part) for part in (key.before, key.after))
     return f"{before}*{after}"
 

@@ -38,7 +38,7 @@ class Path:
     steps: tuple[Step, ...]
 
     def find(self, record: object, then: object = ABSENT) -> object:
-        """Give the value there, or ABSENT; null counts as absent."""
+        """Return the value at the path, or ABSENT; null counts as absent."""
         value = then if self.then else record
         for step in self.steps:
             if isinstance(value, dict) and isinstance(step, str):
@@ -62,7 +62,7 @@ class FallbackPaths:
     paths: tuple[Path, ...] = ()
 
     def find(self, record: object, then: object = ABSENT) -> tuple[object, str]:
-        """Give the value and the path that led to it; ABSENT and "" if none does."""
+        """Return the value and the path that found it, or ABSENT and ""."""
         decided: tuple[bool, Step] | None = None
         for path in self.paths:
             top = (path.then, path.steps[0])

@@ -41,7 +41,7 @@ class TimeField:
     plus: float = 0.0
 
     def find(self, record: object, then: object = ABSENT) -> float | None:
-        """Give it in seconds since the epoch; None where there is no such time."""
+        """Return the time in seconds since the epoch, or None."""
         value = self.path.find(record, then)
         if self.unit is Unit.ISO:
             moment = parse_timestamp(value) if isinstance(value, str) else None
@@ -108,6 +108,6 @@ class Profile:
     other_credentials: frozenset[bytes]
 
     def acl(self) -> tuple[str, ...]:
-        """Give the key rules of a Redis user that may do what is needed here."""
+        """Return the ACL key rules that the gateway's Redis user needs."""
         keys = (self.key,) if self.then is None else (self.key, self.then.key)
         return tuple(acl_pattern(key) for key in keys)

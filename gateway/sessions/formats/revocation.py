@@ -25,18 +25,18 @@ from gateway.sessions.timestamps import CLOCK_LEEWAY, LATEST
 
 
 def tombstone_key(key: str) -> str:
-    """Name the tombstone of a session by the hex SHA-256 of its id."""
+    """Return the key of a tombstone, given the hex SHA-256 of the session ID."""
     return f"gateway:revoked:{key}"
 
 
 @lru_cache(maxsize=10_000)
 def not_before_key(identity_id: str) -> str:
-    """Name where it is said since when the sessions of an identity count."""
+    """Return the key of the time before which an identity's sessions are revoked."""
     return f"gateway:not-before:{quote(identity_id, safe='')}"
 
 
 def issued_key(key: str) -> str:
-    """Name where it is noted when the gateway saw a session begin."""
+    """Return the key of the time at which the gateway saw a session begin."""
     return f"gateway:issued:{key}"
 
 
@@ -48,7 +48,7 @@ def with_revocation(
     issued: bytes | None = None,
     now: float = LATEST,
 ) -> Session:
-    """Give the session as it is after what the gateway itself has said of it.
+    """Return the session with the gateway's own revocations applied.
 
     A session that began later than `now` counts as old: the app's clock was ahead, and
     it may have begun before all of the identity's sessions were ended.
@@ -72,7 +72,7 @@ def with_revocation(
 
 
 def is_ahead(session: Session, now: float) -> bool:
-    """Tell whether the session began later than clocks may differ."""
+    """Return whether the session begins in the future, beyond clock skew."""
     return session.issued_at > now + CLOCK_LEEWAY
 
 
@@ -86,7 +86,7 @@ def not_before_value(now: float, spared: str | None) -> str:
 
 
 def later_of(one: bytes | None, other: bytes | None) -> bytes | None:
-    """Give the stricter of two values of `not_before_key`: the later one."""
+    """Return the later of two values of `not_before_key`."""
     if one is None or other is None:
         return other if one is None else one
     first, second = (_moment(each.partition(b" ")[0]) for each in (one, other))

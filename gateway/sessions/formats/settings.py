@@ -56,11 +56,11 @@ class Findings:
         self.found: list[Finding] = []
 
     def refuse(self, where: Where, message: str, hint: str = "") -> None:
-        """Note that a setting cannot be used."""
+        """Add a finding: invalid setting."""
         self.found.append(Finding(where=where, message=message, hint=hint))
 
     def refuse_key(self, where: Where, message: str, hint: str = "") -> None:
-        """Note that there is no such setting."""
+        """Add a finding: unknown setting."""
         self.found.append(Finding(where=where, message=message, hint=hint, at_key=True))
 
     def read(self, where: Where, said: Any, read: Callable[[Any], T]) -> T | None:
@@ -97,7 +97,7 @@ class Findings:
 
 
 def text(read: Callable[[str], T]) -> Callable[[Any], T]:
-    """Let only text through to a reader."""
+    """Return a reader that accepts only strings."""
 
     def checked(said: Any) -> T:
         if not isinstance(said, str):
@@ -120,7 +120,7 @@ def one_of(kinds: type[E]) -> Callable[[Any], E]:
 
 
 def several(said: object) -> list[Any]:
-    """Give a list of what may be said alone, as a list, or not at all."""
+    """Return a list for a value that may be single, a list, or absent."""
     if said is None:
         return []
     return list(said) if isinstance(said, list | tuple) else [said]

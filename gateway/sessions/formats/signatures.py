@@ -87,7 +87,7 @@ class Verifier:
     _signers: tuple[Sign, ...] = field(repr=False)
 
     def open(self, value: str) -> str | BadSignature:
-        """Give the id if one of the secrets has signed it."""
+        """Return the ID if one of the secrets signed it, otherwise None."""
         if self.signature is Signature.NONE:
             return value
         if not value.startswith(self._prefix):

@@ -7,7 +7,7 @@ from gateway.sessions.formats.signatures import Signature
 
 
 def find_warnings(settings: FormatSettings, profile: Profile) -> tuple[Finding, ...]:
-    """Tell what `gateway check` should warn about."""
+    """Return the warnings of `gateway check` about a session format."""
     found: list[Finding] = []
     library = LIBRARIES[settings.format]
     if settings.secrets and profile.verifier.signature is Signature.NONE:

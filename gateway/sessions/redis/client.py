@@ -84,7 +84,7 @@ class RedisClient:
         self.replay: Callable[[Execute | None], Awaitable[None]] | None = None
 
     async def fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
-        """Give the values of distinct keys, in one round trip (one per node)."""
+        """Return the values of distinct keys, in one round trip (one per node)."""
         if self._is_cluster:
             cluster = self._open_cluster()
             return await self._within(
@@ -152,7 +152,7 @@ class RedisClient:
                 return answer
 
     async def get(self, key: str) -> bytes | None:
-        """Give one value; None also where the key holds something else."""
+        """Return one value; None if there is none or the key holds another type."""
         (value,) = await self.fetch([key])
         if isinstance(value, StoreUnavailable):
             raise value
@@ -207,7 +207,7 @@ class RedisClient:
             raise StoreUnavailable(told(error)) from error
 
     async def scan(self, pattern: str) -> list[str]:
-        """Name the keys that match; walks through all keys, so for operators only.
+        """Return the matching keys. Scans all keys, so for operators only.
 
         No deadline as a whole, which grows with the keys; each step has its own.
         """
@@ -382,7 +382,7 @@ async def _all_on(
 
 
 def _is_meant(refusal: Exception) -> bool:
-    """Tell whether another connection would hear the same: it is about the key."""
+    """Return whether the error concerns the key, so that a retry would fail alike."""
     return _is_wrong_type(refusal) or isinstance(refusal, NoPermissionError)
 
 

@@ -29,7 +29,7 @@ _LOST: Final = (RedisConnectionError, RedisTimeoutError)
 async def fetch_from_cluster(
     client: RedisCluster, keys: Sequence[str], patience: float
 ) -> list[bytes | StoreUnavailable | None]:
-    """Give a value, None or an error for each key, within `patience` seconds."""
+    """Return a value, None or an error for each key, within `patience` seconds."""
     commands: list[Command] = [("GET", key) for key in keys]
     return [
         value_of(each) for each in await send_to_cluster(client, commands, patience)
@@ -39,7 +39,7 @@ async def fetch_from_cluster(
 async def send_to_cluster(
     client: RedisCluster, commands: Sequence[Command], patience: float
 ) -> list[Any]:
-    """Give the answer to each command, or what the library raised in its place.
+    """Return the reply to each command, or the exception that the library raised.
 
     One pipeline to each node. What was lost with a connection is asked once more,
     after the nodes have been learned anew; so the commands only read.
@@ -109,7 +109,7 @@ async def _heal(client: RedisCluster, lost: Sequence[str]) -> None:
 
 
 def value_of(answer: Any) -> bytes | StoreUnavailable | None:
-    """Take the answer to GET; None also where the key holds something else."""
+    """Return the reply to GET; None if the key holds another type."""
     if answer is None or isinstance(answer, bytes):
         return answer
     if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
@@ -118,5 +118,5 @@ def value_of(answer: Any) -> bytes | StoreUnavailable | None:
 
 
 def told(error: object) -> str:
-    """Say for the log what the library raised."""
+    """Return the log text of an exception of the library."""
     return f"{type(error).__name__}: {error}"[:300]

@@ -155,7 +155,7 @@ async def _once(
 
 
 def _asking(connection: RedisConnection) -> Callable[..., Awaitable[Any]]:
-    """Give what asks for keys of a slot that is on its way here."""
+    """Return an `execute` that sends ASKING first, for a slot being imported."""
 
     async def execute(*command: str | bytes | float) -> Any:
         _, answer = await connection.execute_all([("ASKING",), command])

@@ -86,7 +86,7 @@ def make_sentinel(
 
 
 def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
-    """Give what every connection to this address is made with."""
+    """Return the connection arguments for this address."""
     common: dict[str, Any] = {
         "username": address.username,
         "password": address.password,
@@ -114,7 +114,7 @@ def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
 
 
 async def open_connection(client: Redis) -> RedisConnection:
-    """Have the library open a connection, with TLS and password; take it."""
+    """Open a connection with the library, including TLS and AUTH; take it over."""
     pool: Any = client.connection_pool
     connection = pool.make_connection()
     try:
@@ -131,7 +131,7 @@ async def open_connection(client: Redis) -> RedisConnection:
 
 
 async def refuses(client: Redis) -> bool:
-    """Tell whether nobody listens there; that there is no answer proves nothing."""
+    """Return whether the connection is refused; a timeout proves nothing."""
     try:
         async with Patience(KNOCK):
             connection = await open_connection(client)

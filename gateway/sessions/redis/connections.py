@@ -130,7 +130,7 @@ class Connections:
             connection.close()
 
     async def disconnect(self) -> None:
-        """Let go of what the library holds for this server."""
+        """Release the library's resources for this server."""
         with contextlib.suppress(RedisError, OSError):
             await self.client.aclose()
 

@@ -28,7 +28,7 @@ class Ending:
     reason: str
 
     def at(self, session: Session) -> float:
-        """Give the moment, in epoch seconds."""
+        """Return the time, in seconds since the epoch."""
         return session.last_seen_at if self.moment is None else self.moment
 
 

@@ -37,21 +37,21 @@ class Endings(Generic[P]):
         return len(self._journal)
 
     def begin(self, name: str, payload: P) -> None:
-        """Note an ending that is about to be written; from now on it counts here."""
+        """Record an ending before it is written; it is effective here from now on."""
         self._journal.note(name, payload, held=False)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work_off())
 
     def hear(self, name: str, payload: P) -> None:
-        """Note an ending that another process made."""
+        """Record an ending made by another process."""
         self._journal.note(name, payload, held=True)
 
     def get(self, name: str) -> P | None:
-        """Give an ending of the last minute."""
+        """Return an ending of the last minute, or None."""
         return self._journal.get(name)
 
     def settle(self, name: str) -> None:
-        """Note that an ending is held."""
+        """Record that an ending is durable."""
         self._journal.settle(name)
 
     def forget(self, name: str) -> None:
@@ -59,7 +59,7 @@ class Endings(Generic[P]):
         self._journal.forget(name)
 
     def all(self) -> list[tuple[str, P]]:
-        """Give what a new master has to have."""
+        """Return the endings that a new master must have."""
         return self._journal.all()
 
     async def close(self) -> None:

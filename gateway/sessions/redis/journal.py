@@ -51,14 +51,14 @@ class Journal(Generic[P]):
         self._shorten()
 
     def get(self, name: str) -> P | None:
-        """Give the ending of that name, if there was one in the last minute."""
+        """Return the ending of that name if there was one in the last minute."""
         entry = self._entries.get(name)
         if entry is None or self._is_old(entry):
             return None
         return entry.payload
 
     def settle(self, name: str) -> None:
-        """Note that an ending is held now, and may be forgotten in a minute."""
+        """Record that an ending is durable; it is forgotten after a minute."""
         entry = self._entries.get(name)
         if entry is not None:
             entry.held, entry.since = True, self._now()
@@ -68,12 +68,12 @@ class Journal(Generic[P]):
         self._entries.pop(name, None)
 
     def all(self) -> list[tuple[str, P]]:
-        """Give what a new master has to have."""
+        """Return the endings that a new master must have."""
         self._shorten()
         return [(name, entry.payload) for name, entry in self._entries.items()]
 
     def unheld(self, age: float = 0.0) -> list[tuple[str, P]]:
-        """Give what is not confirmed yet, and was noted `age` seconds ago or earlier."""
+        """Return unconfirmed endings that are at least `age` seconds old."""
         until = self._now() - age
         return [
             (name, entry.payload)

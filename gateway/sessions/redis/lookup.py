@@ -50,7 +50,7 @@ class Lookups(Generic[K, R, T]):
         self._overdue: asyncio.TimerHandle | None = None
 
     def load(self, key: K) -> asyncio.Future[T]:
-        """Give a future of the answer; it fails with StoreUnavailable."""
+        """Return a future of the result; it may raise StoreUnavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._waiting >= MAX_WAITING:

@@ -19,7 +19,7 @@ _Client = TypeVar("_Client", Redis, RedisCluster)
 
 
 def resolving(client: _Client, resolver: Resolver) -> _Client:
-    """Have `client` look up every host with `resolver`; returns the client.
+    """Make `client` resolve every host with `resolver`; return the client.
 
     Also the hosts that a Sentinel or a node of a Cluster announces. A Unix socket is
     left as it is.

@@ -10,17 +10,17 @@ ENDED_CHANNEL: Final = "gateway:sessions:ended"
 
 
 def record_key(key: str) -> str:
-    """Name the record of a session by the hex SHA-256 of its token."""
+    """Return the key of a session record, given the hex SHA-256 of its token."""
     return f"gateway:session:{key}"
 
 
 def identity_key(identity_id: str) -> str:
-    """Name the index of an identity. Its id is percent-encoded: no ":" gets in."""
+    """Return the key of an identity's index. The ID is percent-encoded: no ":" remains."""
     return f"gateway:identity:{quote(identity_id, safe='')}:sessions"
 
 
 def public_id_key(session_id: str) -> str:
-    """Name the hint from a session's public id to its key."""
+    """Return the key of the hint that leads from a public session ID to the record."""
     return f"gateway:session-id:{quote(session_id, safe='')}"
 
 

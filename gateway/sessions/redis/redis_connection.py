@@ -33,7 +33,7 @@ class RedisConnection(asyncio.Protocol):
     def __init__(
         self, opened: asyncio.StreamWriter, refusal: Callable[[str], Exception]
     ) -> None:
-        """Take a connection over; `refusal` names what Redis answers as an error."""
+        """Wrap an open connection; `refusal` maps an error reply to an exception."""
         # Kept, though nothing is asked of it: from CPython 3.11.5 on a writer that is
         # collected closes its transport.
         self._opened = opened
@@ -113,7 +113,7 @@ class RedisConnection(asyncio.Protocol):
             self._end(ConnectionAbortedError("what came is no answer of Redis"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits that there will be no answer."""
+        """Fail all pending commands."""
         self._end(exc if isinstance(exc, OSError) else ConnectionResetError(_GONE))
 
     def _end(self, why: OSError) -> None:
@@ -136,17 +136,17 @@ class _Batch:
         self._came: list[Any] = []
 
     def done(self) -> bool:
-        """Tell whether nobody waits any more."""
+        """Return whether the caller no longer waits."""
         return self._answers.done()
 
     def take(self, answer: object) -> None:
-        """Take the answer to the next question."""
+        """Store the reply to the next command."""
         self._came.append(answer)
         if len(self._came) == self._asked:
             self._answers.set_result(self._came)
 
     def set_exception(self, error: Exception) -> None:
-        """Hear that there will be no more answers."""
+        """Fail the batch: no more replies will come."""
         self._answers.set_exception(error)
 
 

@@ -121,7 +121,7 @@ class SentinelSupervisor(Supervisor):
         self._renew()
 
     def _all_say(self, opinion: Opinion) -> bool:
-        """Tell whether every Sentinel names the same other master.
+        """Return whether every Sentinel names the same other master.
 
         Then they were all set up anew, and count from the beginning.
         """
@@ -185,7 +185,7 @@ class SentinelSupervisor(Supervisor):
     # the master
 
     async def _greet(self, connection: RedisConnection) -> None:
-        """Take every line: which server it leads to is by the Sentinels' word."""
+        """Accept every connection: the Sentinels decide which server it leads to."""
 
     async def _watch_master(self) -> None:
         replid, watched = "", None

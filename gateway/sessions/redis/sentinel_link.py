@@ -81,7 +81,7 @@ class SentinelLink:
                 await self._client.aclose()
 
     async def listen_always(self) -> None:
-        """Hear events until it is cancelled; each leads to a question."""
+        """Receive events until cancelled; query the Sentinel after each."""
         while True:
             pubsub = self._client.pubsub()
             try:

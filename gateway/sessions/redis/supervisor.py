@@ -93,7 +93,7 @@ class Supervisor(abc.ABC):
             self._start()
 
     def usable(self) -> Connections | None:
-        """Give connections that may be read from at this moment; else None."""
+        """Return connections that may be read from now, or None."""
         if self._open and self._lease_until > asyncio.get_running_loop().time():
             return self._connections
         return None
@@ -124,19 +124,19 @@ class Supervisor(abc.ABC):
             return
 
     def is_current(self, connections: Connections) -> bool:
-        """Tell whether an answer on these connections counts."""
+        """Return whether a reply on these connections is valid."""
         return connections is self._connections and not connections.closed
 
     @abc.abstractmethod
     def needed(self, seen: Replication) -> int:
-        """Tell how many replicas have to have a write, beside what `seen` shows."""
+        """Return how many replicas must confirm a write, given what `seen` reports."""
 
     @abc.abstractmethod
     async def confirm(self, connections: Connections) -> None:
         """Look once more whether these connections lead to the server in use."""
 
     def suspect(self, why: str) -> None:
-        """Give up all connections: their server says that it is no master."""
+        """Drop all connections: their server reports that it is not the master."""
         now = asyncio.get_running_loop().time()
         if now - self._suspected_at >= SUSPECT_EVERY and self._connections is not None:
             self._suspected_at = now
@@ -159,7 +159,7 @@ class Supervisor(abc.ABC):
         self._wake()
 
     def tell(self, event: str, **fields: Any) -> None:
-        """Say what an operator may want to know."""
+        """Emit an event for operators."""
         if self._on_event is not None:
             self._on_event(event, fields)
 
@@ -175,7 +175,7 @@ class Supervisor(abc.ABC):
     async def _greet(self, connection: RedisConnection) -> None: ...
 
     def _adopt(self, place: Place | None, *, master: bool) -> None:
-        """Take another server, or the same one anew; all connections are new.
+        """Switch to another server, or to the same one again, with new connections.
 
         `master`: nothing is asked there before it says that it is the master.
         """

@@ -35,7 +35,7 @@ class TlsSettings(Protocol):
 
 
 def share_context(settings: TlsSettings) -> None:
-    """Give `settings` the context of earlier connections with the same settings.
+    """Reuse the TLS context of earlier connections with the same settings.
 
     A file that has changed since makes a new one, so a renewed certificate is used by
     the next connection.

@@ -64,7 +64,7 @@ class RedisAddress:
     )
 
     def option(self, name: str) -> str | None:
-        """Give a query option of the URL, or None."""
+        """Return a query option of the URL, or None."""
         return dict(self.options).get(name)
 
     def __str__(self) -> str:

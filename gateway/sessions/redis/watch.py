@@ -21,7 +21,7 @@ KeysIn: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
 def key_in(said: Mapping[str, Any]) -> Iterable[str]:
-    """Take the one key of a message."""
+    """Return the one key of a message."""
     key = said.get("key")
     return (key,) if isinstance(key, str) else ()
 
