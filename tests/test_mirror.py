@@ -185,7 +185,7 @@ ELSEWHERE = (
     Elsewhere(
         "Redis Cluster has to be there",
         "tests/sessions/redis/test_topologies.py",
-        ("sessions/redis/cluster", "sessions/redis/connect"),
+        ("sessions/redis/cluster", "sessions/redis/connect", "sessions/redis/library_internals"),
     ),
     Elsewhere(
         "how the members of a record are read",

@@ -14,6 +14,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.library_internals import node_of_slot
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import Command
 
@@ -66,7 +67,7 @@ async def _query(
     for command in commands:
         slot = client.keyslot(str(command[1]))
         try:
-            node = client.nodes_manager.get_node_from_slot(slot)
+            node = node_of_slot(client, slot)
         except RedisClusterException as error:  # nobody has the slot
             found[command] = error
         else:
@@ -98,10 +99,7 @@ async def _heal(client: RedisCluster, lost: Sequence[str]) -> None:
     If that fails too, the library drops the node's other connections and learns
     the nodes anew before the next command; a pipeline's failure does neither.
     """
-    one_each = {
-        client.nodes_manager.get_node_from_slot(client.keyslot(key)).name: key
-        for key in lost
-    }
+    one_each = {node_of_slot(client, client.keyslot(key)).name: key for key in lost}
     await asyncio.gather(
         *(client.execute_command("EXISTS", key) for key in one_each.values()),
         return_exceptions=True,

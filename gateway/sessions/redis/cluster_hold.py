@@ -18,6 +18,7 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import told
 from gateway.sessions.redis.connect import open_connection, refuses
 from gateway.sessions.redis.hold import AGAIN, LONGEST, WAIT, NotHeld, Write
+from gateway.sessions.redis.library_internals import node_of_slot, relearn_slots
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Place, read_replication
@@ -106,9 +107,7 @@ async def hold_on_cluster(
             async with Patience(patience + WAIT / 1000):
                 if place is None:
                     _ = await cluster.initialize()
-                    node = cluster.nodes_manager.get_node_from_slot(
-                        cluster.keyslot(key)
-                    )
+                    node = node_of_slot(cluster, cluster.keyslot(key))
                     place = (node.host, int(node.port))
                 return await _once(watch, place, key, write, asking=asking)
         except MovedError as error:
@@ -119,7 +118,7 @@ async def hold_on_cluster(
         except (NotHeld, ClusterDownError) as error:
             # By then another node may have the slot.
             place, asking, why = None, False, str(error)
-            cluster._initialize = True  # noqa: SLF001 - learned anew with the next call
+            relearn_slots(cluster)
         if loop.time() >= until:
             raise NotHeld(f"not certain that it is held: {why}")
         await asyncio.sleep(AGAIN)

@@ -10,7 +10,6 @@
 import ssl
 from typing import Any, Final
 
-from redis._parsers import BaseParser
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
@@ -19,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.sessions.redis.cluster import NODE_SHARE
+from gateway.sessions.redis.library_internals import PARSE_ERROR, take_writer
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
@@ -121,13 +121,12 @@ async def open_connection(client: Redis) -> RedisConnection:
         await connection.connect()
     except BaseException:
         # The library leaves it open where the caller's time ran out.
-        if (opened := connection._writer) is not None:  # noqa: SLF001
-            connection._writer = None  # noqa: SLF001
+        if (opened := take_writer(connection)) is not None:
             opened.transport.abort()
         raise
-    # Left with it, the connection would be closed as lost by its own finaliser.
-    writer, connection._writer = connection._writer, None  # noqa: SLF001
-    return RedisConnection(writer, BaseParser.parse_error)
+    writer = take_writer(connection)
+    assert writer is not None  # noqa: S101 - it is connected
+    return RedisConnection(writer, PARSE_ERROR)
 
 
 async def refuses(client: Redis) -> bool:
