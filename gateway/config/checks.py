@@ -51,17 +51,15 @@ def _rules(partial: PartialConfig) -> None:
         if route.session == "ignore" and route.rule != "public":
             partial.add_problem(
                 (*loc, "session"),
-                f"session: ignore cannot stand on a route that is {route.rule}",
-                "only a public route may ignore the session",
+                f"session: ignore is not allowed on a route that is {route.rule}",
+                "it is allowed on public routes only",
             )
         if route.rule == "admin-only" and not partial.config.roles.admin:
             partial.add_problem(
-                (*loc, "rule"), "this route lets nobody in: roles.admin is empty"
+                (*loc, "rule"), "every request is denied: roles.admin is empty"
             )
         if route.rule == "auth-redirect" and partial.config.sign_in.home is None:
-            partial.add_problem(
-                (*loc, "rule"), "auth-redirect needs sign_in.home to send people to"
-            )
+            partial.add_problem((*loc, "rule"), "auth-redirect requires sign_in.home")
         _require(partial, (*loc, "require"), route)
 
 
@@ -70,17 +68,17 @@ def _require(partial: PartialConfig, loc: Loc, route: RouteConfig) -> None:
     if given - {"networks"} and route.rule in {"public", "auth-redirect"}:
         partial.add_problem_at_key(
             loc,
-            f"require narrows nothing on a route that is {route.rule}",
+            f"require has no effect on a route that is {route.rule}",
             "use protected or admin-only",
         )
     for key in sorted(given & {"roles", "tenant_roles", "networks"}):
         if not getattr(route.require, key):
             partial.add_problem(
-                (*loc, key), "an empty list lets nobody in", "remove the key"
+                (*loc, key), "an empty list denies every request", "remove the key"
             )
     if route.require.tenant_roles and "tenant" in given and not route.require.tenant:
         partial.add_problem(
-            (*loc, "tenant"), "tenant_roles need a tenant", "write true"
+            (*loc, "tenant"), "tenant_roles requires a tenant", "write true"
         )
 
 
@@ -93,7 +91,7 @@ def _ids(partial: PartialConfig) -> None:
         if (first := taken.setdefault(route.id, line)) != line:
             partial.add_problem(
                 (*loc, "id"),
-                f'the id "{route.id}" is taken by the route of line {first}',
+                f'the id "{route.id}" is already used by the route on line {first}',
             )
 
 
@@ -118,21 +116,21 @@ def _cookie(partial: PartialConfig) -> None:
     if cookie.same_site == "none" and not secure:
         partial.add_problem(
             (*loc, "same_site"),
-            "same_site: none needs a secure cookie",
+            "same_site: none requires a secure cookie",
             "set secure: true, or an https public_url",
         )
     ours = not partial.config.sessions.external
     if ours and cookie.name.startswith(("__Host-", "__Secure-")) and not secure:
         partial.add_problem(
             (*loc, "name"),
-            "a name that begins with __Host- or __Secure- needs a secure cookie",
+            "a name with the prefix __Host- or __Secure- requires a secure cookie",
         )
     if cookie.name.startswith("__Host-") and cookie.domain:
-        partial.add_problem((*loc, "domain"), "a __Host- cookie has no domain")
+        partial.add_problem((*loc, "domain"), "a __Host- cookie must not have a domain")
     if cookie.domain and not f".{host}".endswith(f".{cookie.domain}"):
         partial.add_problem(
             (*loc, "domain"),
-            f"browsers refuse this domain: {host} of public_url is not below it",
+            f"browsers reject this domain: {host} of public_url is not below it",
         )
 
 
@@ -146,13 +144,13 @@ def _profiles(partial: PartialConfig) -> None:
         if profile.header is None and profile.cookie is None:
             partial.add_problem_at_key(
                 loc,
-                f'the token profile "{name}" goes nowhere',
-                "give it a header or a cookie",
+                f'the token profile "{name}" has no header or cookie',
+                "set header or cookie",
             )
         if profile.header is not None and _folded(profile.header) in ours:
             partial.add_problem(
                 (*loc, "header"),
-                f'the header "{profile.header}" is one of identity_headers already',
+                f'the header "{profile.header}" is already one of identity_headers',
             )
         if profile.cookie is None:
             continue
@@ -175,16 +173,16 @@ def _lifetimes(partial: PartialConfig) -> None:
 
 
 def _whose_sessions(partial: PartialConfig) -> None:
-    """Refuse what says nothing about sessions of this format."""
+    """Report keys that have no effect with this session format."""
     written = _mapping(partial.document.data.get("sessions"))
     name = partial.config.sessions.format
     if written.get("format", "gateway") != name:
-        return  # told about already
+        return  # reported already
     for loc, why in (_OF_APPS if name == "gateway" else _OF_OURS).items():
         holder = written if len(loc) == 1 else _mapping(written.get(loc[0]))
         if holder.get(loc[-1]) is not None:
             partial.add_problem_at_key(
-                ("sessions", *loc), f"{loc[-1]} says nothing with format: {name}", why
+                ("sessions", *loc), f"{loc[-1]} has no effect with format: {name}", why
             )
     if name == "gateway":
         return
@@ -192,8 +190,8 @@ def _whose_sessions(partial: PartialConfig) -> None:
         if each.may_sign_in:
             partial.add_problem(
                 ("upstreams", upstream, "may_sign_in"),
-                f"with format: {name} the app itself signs people in",
-                "remove the key: the gateway reads the session that the app writes",
+                f"with format: {name} the app signs users in",
+                "remove the key; the gateway reads the app's sessions",
             )
 
 
@@ -210,13 +208,13 @@ def _listeners(partial: PartialConfig) -> None:
         return
     if server.admin in seen and not server.admin.endswith(":0"):
         partial.add_problem(
-            ("server", "admin"), "the admin listener needs an address of its own"
+            ("server", "admin"), "the admin listener requires a separate address"
         )
     token = server.admin_token.get_secret_value() if server.admin_token else ""
     if token.startswith("change-me") and not is_local(server.admin):
         partial.add_problem(
             ("server", "admin_token"),
-            "everyone knows the token of the example, and the admin listener is not "
+            "this is the public token of the example, and the admin listener is not "
             "on a loopback address",
         )
 
@@ -233,7 +231,7 @@ def _redis(partial: PartialConfig) -> None:
             )
         elif getattr(parse_redis_url(redis.url.get_secret_value()), key) is not None:
             partial.add_problem_at_key(
-                ("redis", key), f"redis.url holds a {key} already"
+                ("redis", key), f"redis.url already contains a {key}"
             )
 
 
@@ -243,9 +241,9 @@ def _upstream_tls(partial: PartialConfig) -> None:
             continue
         loc: Loc = ("upstreams", name, "tls")
         if not any(url.startswith("https:") for url in upstream.url):
-            partial.add_problem_at_key(loc, "tls is for upstreams with an https:// url")
+            partial.add_problem_at_key(loc, "tls requires an https:// url")
         if (tls.certificate is None) != (tls.key is None):
-            partial.add_problem_at_key(loc, "certificate and key go together")
+            partial.add_problem_at_key(loc, "certificate and key must both be set")
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

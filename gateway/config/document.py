@@ -113,12 +113,12 @@ def read_document(
         mark = error.problem_mark or error.context_mark
         document.add_problem(
             _mark(mark) if mark else (1, 1),
-            f"this is not YAML: {_unquoted(error.problem or error.context)}",
+            f"invalid YAML: {_unquoted(error.problem or error.context)}",
             _hint(text, mark),
         )
     except yaml.YAMLError:
         document.broken = True
-        document.add_problem((1, 1), "this is not YAML")
+        document.add_problem((1, 1), "invalid YAML")
     return document
 
 
@@ -160,7 +160,7 @@ class _Reader:
             case yaml.DocumentStartEvent():
                 self._start(event)
             case yaml.AliasEvent():
-                self._add_problem(event, "an alias is not used here", "write it out")
+                self._add_problem(event, "aliases are not supported", "write it out")
                 self._place(event, BROKEN)
             case yaml.ScalarEvent():
                 self._check(event)
@@ -176,14 +176,14 @@ class _Reader:
     def _start(self, event: Any) -> None:
         self._documents += 1
         if self._documents > 1:
-            self._add_problem(event, "a file holds one document: --- starts another")
+            self._add_problem(event, "multiple documents are not supported; remove ---")
             raise _StopReading
 
     def _check(self, event: Any) -> None:
         if event.anchor is not None:
-            self._add_problem(event, "an anchor is not used here", "write it out")
+            self._add_problem(event, "anchors are not supported", "write it out")
         if event.tag is not None:
-            self._add_problem(event, "a tag is not used here", 'put text in "quotes"')
+            self._add_problem(event, "tags are not supported", 'put text in "quotes"')
 
     def _add_problem(self, event: Any, message: str, hint: str = "") -> None:
         self._document.add_problem(_mark(event.start_mark), message, hint)
@@ -194,7 +194,9 @@ class _Reader:
             raise _StopReading
         if self._skipping or self._is_key():
             if not self._skipping:
-                self._add_problem(event, "a key is text, not a list or a mapping")
+                self._add_problem(
+                    event, "a key must be a string, not a list or a mapping"
+                )
             self._skipping += 1
             return
         loc = self._next_loc()
@@ -227,17 +229,17 @@ class _Reader:
         loc = frame.loc + (key,)
         self._span(event, loc, is_key=True)
         if key == "<<" and not event.style:
-            self._add_problem(event, "a merge key is not used here", "write it out")
+            self._add_problem(event, "merge keys are not supported", "write it out")
             frame.keep = False
         elif "${" in key:
-            self._add_problem(event, "a variable in a key is not replaced")
+            self._add_problem(event, "variables are not supported in keys")
         elif not key.isprintable() or not key:
-            self._add_problem(event, "a key is one line of text")
+            self._add_problem(event, "a key must be one line of text")
         elif key in frame.seen:
             line, column = frame.seen[key]
             name = f' "{key}"' if is_plain_name(key) else ""
             self._add_problem(
-                event, f"duplicate key{name}", f"it stands at {line}:{column} already"
+                event, f"duplicate key{name}", f"first defined at {line}:{column}"
             )
             frame.keep = False
         frame.seen.setdefault(key, mark)
@@ -344,7 +346,7 @@ def _decode(raw: bytes, document: Document) -> str | None:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8")
-        document.add_problem(_place_after(before), "this byte is not UTF-8 text")
+        document.add_problem(_place_after(before), "invalid UTF-8")
         return None
     text = text.removeprefix("\ufeff")
     found = _UNPRINTABLE(text)

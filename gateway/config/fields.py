@@ -45,7 +45,7 @@ def header_objection(value: Any) -> str:
         return "expected a header name: letters, digits and !#$%&'*+-.^_`|~"
     folded = value.lower().replace("_", "-").replace(".", "-")
     if folded in OURS or folded.startswith(("sec-", "proxy-")):
-        return f'the header "{value}" is not free to be set'
+        return f'the header "{value}" is reserved'
     return ""
 
 

@@ -240,9 +240,11 @@ def admin_token(value: Any) -> Secret:
     if not isinstance(value, str):
         raise refused("expected text", "put it in quotes")
     if len(value) < _SHORTEST_TOKEN:
-        raise refused("the token is too short: at least 16 characters are needed")
+        raise refused("the token is too short; use at least 16 characters")
     if _VISIBLE(value) is None:
-        raise refused("the token may hold visible ASCII characters only, no space")
+        raise refused(
+            "the token must consist of visible ASCII characters without spaces"
+        )
     return Secret(value)
 
 

@@ -21,7 +21,7 @@ def _open_admin(partial: PartialConfig) -> None:
         partial.add_problem(
             ("server", "admin"),
             "the admin listener is not on a loopback address",
-            "whoever reaches it reads the metrics; keep it off public networks",
+            "do not expose it on public networks",
         )
 
 
@@ -30,7 +30,7 @@ def _believed(partial: PartialConfig) -> None:
         if ip_network(network).prefixlen == 0:
             partial.add_problem(
                 ("server", "trusted_proxies", at),
-                "every client is believed about its own address",
+                "every client can forge its own address",
             )
 
 
@@ -53,7 +53,7 @@ def _networks(partial: PartialConfig) -> None:
                     loc, f"{network} is every IPv{network.version} address"
                 )
             elif wider:
-                partial.add_problem(loc, f"{wider[0]} includes this network already")
+                partial.add_problem(loc, f"{wider[0]} already includes this network")
             elif local and not network.is_loopback:
                 partial.add_problem(
                     loc,
@@ -76,11 +76,11 @@ def _secure_flag(partial: PartialConfig) -> None:
     if https and not partial.config.cookie_is_secure:
         partial.add_problem(
             ("sessions", "cookie", "secure"),
-            "the session cookie would also be sent without https",
+            "browsers also send the session cookie without https",
         )
     if partial.config.server.tls is not None and not https:
         partial.add_problem(
-            ("server", "tls"), "the listener speaks https, and public_url says http"
+            ("server", "tls"), "the listener uses https, but public_url has http"
         )
 
 
@@ -92,12 +92,12 @@ def _trying_out(partial: PartialConfig) -> None:
     if config.redis.url.get_secret_value() == "embedded":
         partial.add_problem(
             ("redis", "url"),
-            "an embedded Redis is for trying out: sessions end with the process",
+            "embedded Redis is for development only: sessions are lost on exit",
         )
     if config.tokens.profiles and config.tokens.keys == "embedded":
         partial.add_problem(
             ("tokens", "keys"),
-            "embedded keys are for trying out: they change at every start",
+            "embedded keys are for development only: they change at every start",
         )
 
 
@@ -121,7 +121,7 @@ def _unused(partial: PartialConfig) -> None:
     for name in partial.config.upstreams:
         if name not in used:
             partial.add_problem_at_key(
-                ("upstreams", name), f'no route leads to the upstream "{name}"'
+                ("upstreams", name), f'no route uses the upstream "{name}"'
             )
 
 

@@ -94,9 +94,9 @@ def _tie(route: Route, rival: Route) -> RouteDiagnostic:
     )
     return RouteDiagnostic(
         route=route,
-        message=f"the route ties with the one at {rival.source or rival.id}: "
+        message=f"the route conflicts with the one at {rival.source or rival.id}: "
         f"same host and path, and {what}",
-        hint="the order of routes means nothing; make one of them more specific",
+        hint="order does not matter; make one of them more specific",
     )
 
 

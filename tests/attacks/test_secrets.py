@@ -297,11 +297,11 @@ def test_a_password_of_all_signs_opens_redis(tmp_path: Path, form: str) -> None:
         ({"url": "embedded", "password": "x"}, "password has no effect"),
         (
             {"url": "redis://:a@h", "password": "x"},
-            "redis.url holds a password already",
+            "redis.url already contains a password",
         ),
         (
             {"url": "redis://u:a@h", "username": "x"},
-            "redis.url holds a username already",
+            "redis.url already contains a username",
         ),
         ({"url": "redis://h", "password": ""}, "expected text"),
     ],

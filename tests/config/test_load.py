@@ -68,7 +68,7 @@ FILES = [
     ),
     pytest.param(
         whole("log: {level: info, level: debug}"),
-        ['2:20: duplicate key "level"; it stands at 2:7 already'],
+        ['2:20: duplicate key "level"; first defined at 2:7'],
         id="duplicate key",
     ),
     pytest.param(
@@ -156,7 +156,7 @@ FILES = [
     ),
     pytest.param(
         whole("server: {listen: a:1, admin: a:1}"),
-        ["2:30: the admin listener needs an address of its own"],
+        ["2:30: the admin listener requires a separate address"],
         id="admin in public",
     ),
     pytest.param(
@@ -183,7 +183,7 @@ FILES = [
     ),
     pytest.param(
         whole("server: {admin_token: short-secret}"),
-        ["2:23: the token is too short: at least 16 characters are needed"],
+        ["2:23: the token is too short; use at least 16 characters"],
         id="short token",
     ),
     pytest.param(
@@ -203,7 +203,7 @@ FILES = [
     pytest.param(
         whole("sessions: {cookie: {same_site: none}}"),
         [
-            "2:32: same_site: none needs a secure cookie; set secure: true, or an https public_url"
+            "2:32: same_site: none requires a secure cookie; set secure: true, or an https public_url"
         ],
         id="SameSite=None over http",
     ),
@@ -213,7 +213,7 @@ FILES = [
             "sessions: {cookie: {domain: example.com}}",
         ),
         [
-            "3:29: browsers refuse this domain: a.example.org of public_url is not below it"
+            "3:29: browsers reject this domain: a.example.org of public_url is not below it"
         ],
         id="foreign domain",
     ),
@@ -222,12 +222,12 @@ FILES = [
             "server: {public_url: https://a.example.com}",
             "sessions: {cookie: {name: __Host-x, domain: example.com}}",
         ),
-        ["3:45: a __Host- cookie has no domain"],
+        ["3:45: a __Host- cookie must not have a domain"],
         id="__Host- with a domain",
     ),
     pytest.param(
         whole("sessions: {cookie: {name: __Host-x}}"),
-        ["2:27: a name that begins with __Host- or __Secure- needs a secure cookie"],
+        ["2:27: a name with the prefix __Host- or __Secure- requires a secure cookie"],
         id="__Host- over http",
     ),
     pytest.param(
@@ -244,18 +244,18 @@ FILES = [
             "{persistent: false}, extend_within: null}"
         ),
         [
-            "2:28: lifespan says nothing with format: django; "
+            "2:28: lifespan has no effect with format: django; "
             "the app decides how long its sessions live",
-            "2:42: idle_timeout says nothing with format: django; "
+            "2:42: idle_timeout has no effect with format: django; "
             "the app decides how long its sessions live",
-            "2:69: persistent says nothing with format: django; the app sets its cookie",
+            "2:69: persistent has no effect with format: django; the app sets its cookie",
         ],
         id="what an app decides",
     ),
     pytest.param(
         whole("sessions: {format: lucia, max_per_identity: 3, remember_ended: 60d}"),
         [
-            "2:27: max_per_identity says nothing with format: lucia; "
+            "2:27: max_per_identity has no effect with format: lucia; "
             "the app decides how many sessions somebody may have"
         ],
         id="how many an app allows",
@@ -265,8 +265,8 @@ FILES = [
         "  app: {url: http://127.0.0.1:3000, may_sign_in: true}\n"
         "routes:\n  - {match: /**, rule: protected, upstream: app}\n",
         [
-            "4:50: with format: authjs the app itself signs people in; "
-            "remove the key: the gateway reads the session that the app writes"
+            "4:50: with format: authjs the app signs users in; "
+            "remove the key; the gateway reads the app's sessions"
         ],
         id="two who sign in",
     ),
@@ -294,9 +294,9 @@ FILES = [
     pytest.param(
         whole("sessions: {secrets: [hunter2], cookie: {value: plain}}"),
         [
-            "2:12: secrets says nothing with format: gateway; "
+            "2:12: secrets has no effect with format: gateway; "
             "it is for sessions that an app writes",
-            "2:41: value says nothing with format: gateway; "
+            "2:41: value has no effect with format: gateway; "
             "it is for sessions that an app writes",
         ],
         id="keys of foreign formats",
@@ -317,7 +317,7 @@ FILES = [
     ),
     pytest.param(
         whole("tokens: {profiles: {a: {audience: x}}}"),
-        ['2:21: the token profile "a" goes nowhere; give it a header or a cookie'],
+        ['2:21: the token profile "a" has no header or cookie; set header or cookie'],
         id="token for nobody",
     ),
     pytest.param(
@@ -327,7 +327,7 @@ FILES = [
     ),
     pytest.param(
         whole("tokens: {profiles: {a: {audience: x, header: Content-Length}}}"),
-        ['2:46: the header "Content-Length" is not free to be set'],
+        ['2:46: the header "Content-Length" is reserved'],
         id="header of the framing",
     ),
     pytest.param(
@@ -335,7 +335,7 @@ FILES = [
             "tokens: {profiles: {a: {audience: x, header: X-T}}}",
             "identity_headers: {x-t: '{identity.id}'}",
         ),
-        ['2:46: the header "X-T" is one of identity_headers already'],
+        ['2:46: the header "X-T" is already one of identity_headers'],
         id="header taken",
     ),
     pytest.param(
@@ -358,7 +358,7 @@ FILES = [
     pytest.param(
         whole('identity_headers: {Host: a, X-A: "{", X_a: b}'),
         [
-            '2:20: the header "Host" is not free to be set',
+            '2:20: the header "Host" is reserved',
             "2:34: unmatched brace; double it for a literal brace",
             '2:39: "X-A" and "X_a" are one header to many servers',
         ],
@@ -429,18 +429,18 @@ ROUTES = [
     pytest.param(
         routes("{match: /, rule: public, upstream: app, require: {roles: [a]}}"),
         [
-            "4:45: require narrows nothing on a route that is public; use protected or admin-only"
+            "4:45: require has no effect on a route that is public; use protected or admin-only"
         ],
         id="require on public",
     ),
     pytest.param(
         routes("{match: /, rule: protected, upstream: app, require: {roles: []}}"),
-        ["4:65: an empty list lets nobody in; remove the key"],
+        ["4:65: an empty list denies every request; remove the key"],
         id="nobody has no role",
     ),
     pytest.param(
         routes("{match: /, rule: public, upstream: app, require: {networks: []}}"),
-        ["4:65: an empty list lets nobody in; remove the key"],
+        ["4:65: an empty list denies every request; remove the key"],
         id="nobody is in no network",
     ),
     pytest.param(
@@ -466,14 +466,14 @@ ROUTES = [
             "{match: /, rule: public, upstream: app, require: {networks: [10.0.0.0/8], tenant: true}}"
         ),
         [
-            "4:45: require narrows nothing on a route that is public; use protected or admin-only"
+            "4:45: require has no effect on a route that is public; use protected or admin-only"
         ],
         id="networks do not hide what narrows nothing",
     ),
     pytest.param(
         routes("{match: /, rule: protected, upstream: app, session: ignore}"),
         [
-            "4:57: session: ignore cannot stand on a route that is protected; only a public route may ignore the session"
+            "4:57: session: ignore is not allowed on a route that is protected; it is allowed on public routes only"
         ],
         id="everyone by accident",
     ),
@@ -492,7 +492,7 @@ ROUTES = [
             "{id: a, match: /, rule: public, upstream: app}",
             "{id: a, match: /b, rule: public, upstream: app}",
         ),
-        ['5:10: the id "a" is taken by the route of line 4'],
+        ['5:10: the id "a" is already used by the route on line 4'],
         id="id taken",
     ),
     pytest.param(
@@ -527,21 +527,21 @@ ROUTES = [
             upstream="{url: http://h, tls: {key: k}}",
         ),
         [
-            "2:34: tls is for upstreams with an https:// url",
-            "2:34: certificate and key go together",
+            "2:34: tls requires an https:// url",
+            "2:34: certificate and key must both be set",
         ],
         id="tls",
     ),
     pytest.param(
         "version: 1\nroles: {admin: []}\n"
         + routes("{match: /, rule: admin-only, upstream: app}")[11:],
-        ["5:22: this route lets nobody in: roles.admin is empty"],
+        ["5:22: every request is denied: roles.admin is empty"],
         id="no admin",
     ),
     pytest.param(
         "version: 1\nsign_in: {home: null}\n"
         + routes("{match: /, rule: auth-redirect, upstream: app}")[11:],
-        ["5:22: auth-redirect needs sign_in.home to send people to"],
+        ["5:22: auth-redirect requires sign_in.home"],
         id="no home",
     ),
     pytest.param(
@@ -705,10 +705,10 @@ def test_a_loaded_configuration_prints_no_secret() -> None:
 
 WARNINGS = [
     pytest.param("server: {admin: 0.0.0.0:9090}", "2:17: the admin listener is not on a loopback address", id="admin for all"),
-    pytest.param("server: {trusted_proxies: [0.0.0.0/0]}", "2:28: every client is believed about its own address", id="everyone is trusted"),
+    pytest.param("server: {trusted_proxies: [0.0.0.0/0]}", "2:28: every client can forge its own address", id="everyone is trusted"),
     pytest.param("server: {public_url: https://a.example}", None, id="nothing to say"),
-    pytest.param("server: {public_url: https://a.example}\nredis: {url: embedded}", "3:14: an embedded Redis is for trying out", id="embedded Redis"),
-    pytest.param("server: {public_url: https://a.example}\nsessions: {cookie: {secure: false}}", "3:29: the session cookie would also be sent without https", id="insecure cookie"),
+    pytest.param("server: {public_url: https://a.example}\nredis: {url: embedded}", "3:14: embedded Redis is for development only", id="embedded Redis"),
+    pytest.param("server: {public_url: https://a.example}\nsessions: {cookie: {secure: false}}", "3:29: browsers also send the session cookie without https", id="insecure cookie"),
 ]  # fmt: skip
 
 
@@ -734,9 +734,9 @@ NETWORKS = [
     pytest.param(SOCKET, "[10.0.0.0/8]", None, id="behind a socket"),
     pytest.param(PUBLIC, "[0.0.0.0/0]", "0.0.0.0/0 is every IPv4 address", id="everyone"),
     pytest.param(PUBLIC, "['::/0']", "::/0 is every IPv6 address", id="everyone by IPv6"),
-    pytest.param(PUBLIC, "[10.0.0.0/8, 10.1.0.0/16]", "10.0.0.0/8 includes this network already", id="wider before"),
-    pytest.param(PUBLIC, "[10.1.2.3, 10.0.0.0/8]", "10.0.0.0/8 includes this network already", id="wider after"),
-    pytest.param(PUBLIC, "[10.0.0.0/8, 10.0.0.0/8]", "10.0.0.0/8 includes this network already", id="twice"),
+    pytest.param(PUBLIC, "[10.0.0.0/8, 10.1.0.0/16]", "10.0.0.0/8 already includes this network", id="wider before"),
+    pytest.param(PUBLIC, "[10.1.2.3, 10.0.0.0/8]", "10.0.0.0/8 already includes this network", id="wider after"),
+    pytest.param(PUBLIC, "[10.0.0.0/8, 10.0.0.0/8]", "10.0.0.0/8 already includes this network", id="twice"),
     pytest.param(PUBLIC, "[10.0.0.0/8, '2001:db8::/32']", None, id="two families"),
 ]  # fmt: skip
 
