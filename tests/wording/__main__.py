@@ -23,7 +23,7 @@ PATTERNS = (
     "Dockerfile",
     "gateway/**/*.html",
 )
-GENERATED = {"cli.md"}
+GENERATED = {"cli.md", "modules.md"}
 """Pages of which the source is code that is not checked yet."""
 
 
