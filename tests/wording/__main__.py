@@ -55,9 +55,12 @@ def _leading(text: str) -> int:
 
 def allowed() -> dict[tuple[str, str], bool]:
     """Return the exceptions, none of them used yet."""
-    lines = ALLOWED.read_text(encoding="utf-8").splitlines()
-    entries = (line.split("\t", 1) for line in lines if line and line[0] != "#")
-    return dict.fromkeys(entries, False)
+    found = {}
+    for line in ALLOWED.read_text(encoding="utf-8").splitlines():
+        name, tab, text = line.partition("\t")
+        if tab and not line.startswith("#"):
+            found[name, text] = False
+    return found
 
 
 def main(arguments: list[str]) -> int:
