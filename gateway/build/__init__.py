@@ -1,4 +1,4 @@
-"""Compiles a configuration into the objects that serve by it.
+"""Compile a configuration into runtime objects.
 
 Nothing here is opened and no network is used. What can be refused is refused here,
 before the old configuration is given up.

@@ -1,4 +1,4 @@
-"""How host names are looked up."""
+"""Build the DNS settings of a configuration."""
 
 from gateway.config.schema import Config
 from gateway.net.resolver import DnsSettings

@@ -1,4 +1,4 @@
-"""Where a process listens, and what a client connection may cost it."""
+"""Build the listen addresses and the limits of client connections."""
 
 from gateway.config.schema import Config
 from gateway.server.listener import ListenerLimits

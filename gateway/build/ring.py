@@ -1,4 +1,4 @@
-"""The signing keys of a configuration."""
+"""Build the key ring of a configuration."""
 
 from pathlib import Path
 

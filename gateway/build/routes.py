@@ -1,4 +1,4 @@
-"""The route table that a configuration describes."""
+"""Build the route table of a configuration."""
 
 from ipaddress import ip_network
 

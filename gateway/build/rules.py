@@ -1,4 +1,4 @@
-"""What decides about requests: pure values, without keys and connections."""
+"""Build the pure decision rules: no keys, no connections."""
 
 from collections.abc import Callable
 from math import inf

@@ -1,4 +1,4 @@
-"""Everything that requests are judged and served by."""
+"""Build the runtime: all objects that serve requests under one configuration."""
 
 from collections.abc import Callable
 from ipaddress import ip_network

@@ -1,4 +1,4 @@
-"""From the configuration to the profile by which sessions of an app are read."""
+"""Build the profile of app-managed sessions."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The session store of a configuration."""
+"""Build the session store of a configuration."""
 
 from collections.abc import Callable
 from dataclasses import replace

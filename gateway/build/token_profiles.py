@@ -1,4 +1,4 @@
-"""From the configuration to token profiles."""
+"""Build token profiles."""
 
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem

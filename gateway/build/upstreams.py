@@ -1,4 +1,4 @@
-"""Upstreams: how each is addressed, its connections, its share for each client."""
+"""Build upstreams: addresses, connection pools, limits per client."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""`gateway explain`: how a request would be handled, and why; by the server's code."""
+"""`gateway explain`: show how a request would be handled, using the server's code."""
 
 import json
 import sys

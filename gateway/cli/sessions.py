@@ -1,4 +1,4 @@
-"""`gateway sessions`: make, list, show and end sessions, through Redis itself."""
+"""`gateway sessions`: create, list, show and revoke sessions in Redis."""
 
 import secrets
 import time

@@ -1,4 +1,4 @@
-"""What only the whole can tell: names that must exist, keys that exclude each other.
+"""Checks across the whole configuration: references and conflicting keys.
 
 Each check takes the configuration and adds what it finds, at its place. When parts
 of the file were faulty the checks run on the rest, so that all mistakes are told at

@@ -1,6 +1,6 @@
-"""A complaint about a value: what a validator raises, and `wording` says.
+"""Diagnostics of one value, raised by validators and formatted by `wording`.
 
-Complaints never repeat the value; it is added where it is no secret.
+A diagnostic never contains the value; `wording` adds it unless it is secret.
 """
 
 import difflib
@@ -15,18 +15,18 @@ KEY: Final = "[key]"
 
 
 def expected(what: str, hint: str = "") -> PydanticCustomError:
-    """Return the complaint "expected ..."; what was found is added to it."""
+    """Return the error "expected ..."; the value found is appended later."""
     return PydanticCustomError("expected", "{what}", {"what": what, "hint": hint})
 
 
 def refused(message: str, hint: str = "") -> PydanticCustomError:
-    """Return a complaint that says everything itself."""
+    """Return an error with a complete message."""
     return PydanticCustomError("refused", "{what}", {"what": message, "hint": hint})
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One of several mistakes in a value; `path` leads to it from there.
+    """One of several errors in a value; `path` leads to it from there.
 
     A path that ends in KEY means the key itself.
     """
@@ -37,12 +37,12 @@ class Diagnostic:
 
 
 def several(diagnostics: Sequence[Diagnostic]) -> PydanticCustomError:
-    """Return many complaints about one value as one error."""
+    """Return several diagnostics of one value as one error."""
     return PydanticCustomError("several", "", {"diagnostics": tuple(diagnostics)})
 
 
 def one_of(value: Any, known: Sequence[str]) -> PydanticCustomError:
-    """Return the complaint that `value` is none of `known`, with the nearest."""
+    """Return the error that `value` is not one of `known`, with the nearest name."""
     near = difflib.get_close_matches(value, known, 1) if isinstance(value, str) else ()
     hint = f'did you mean "{near[0]}"?' if near else ""
     return expected("one of " + ", ".join(known), hint)

@@ -1,4 +1,4 @@
-"""YAML text to plain data, with a place for everything and no surprises.
+"""Strict YAML to plain data, with line and column of every value.
 
 Read event by event, so that depth is bounded before anything recurses and every
 mistake is found, not only the first. Mappings are dicts with text keys, sequences

@@ -1,4 +1,4 @@
-"""The words of HTTP in the configuration: headers, cookies, methods, hosts, tenants."""
+"""Validators of HTTP values: headers, cookies, methods, hosts, tenants."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A path to a LoadedConfig, or a ConfigError with every mistake in the file."""
+"""Load a file into a LoadedConfig, or raise ConfigError with every error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

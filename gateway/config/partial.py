@@ -1,4 +1,4 @@
-"""What is left to check once the faulty parts of a file are out of it."""
+"""The valid rest of a configuration that has errors, for further checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two small languages inside values: paths of routes, placeholders of claims.
+"""Validators of route paths and of claim placeholders.
 
 The domain parses them; a mistake gets its place in the file here.
 """

@@ -1,4 +1,4 @@
-"""The JSON Schema and the manual page of the configuration, made from the schema."""
+"""The JSON Schema and the reference page, generated from the schema."""
 
 import inspect
 import json

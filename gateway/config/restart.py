@@ -1,4 +1,4 @@
-"""What a reload cannot bring into force: listeners, workers, Redis belong to a process."""
+"""Keys that a reload cannot change: listeners, workers, Redis."""
 
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config

@@ -1,4 +1,4 @@
-"""What an unquoted scalar means: true, false, null, a decimal number, or text.
+"""Meaning of an unquoted scalar: true, false, null, a decimal number, or text.
 
 YAML 1.1 and 1.2 disagree about many others, and people about all of them; those
 are refused, with the way to write what was meant.

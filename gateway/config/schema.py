@@ -1,4 +1,4 @@
-"""What may be said in the configuration: names, defaults and what they mean.
+"""The schema of the configuration: names, defaults and descriptions.
 
 Attribute names are the keys of the file. A model that exists is legal by itself;
 what only the whole can tell is in `gateway.config.checks`. The descriptions are

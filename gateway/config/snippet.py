@@ -1,4 +1,4 @@
-"""The line of a problem with a caret below it, and without what may be secret.
+"""The source line of a problem with a caret, without secrets.
 
 Only what is known to be harmless is shown: keys, and values of fields whose type in
 the schema is no secret. All else is an ellipsis: secrets, comments, what is below a

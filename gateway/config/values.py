@@ -1,4 +1,4 @@
-"""How one value is spelled: each function takes what YAML gave and returns it legal."""
+"""Validators of single values: each takes a YAML value and returns a valid one."""
 
 import re
 from collections.abc import Mapping

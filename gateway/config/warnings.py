@@ -1,4 +1,4 @@
-"""What is allowed and yet is probably not meant: warnings, with their place."""
+"""Warnings about settings that are allowed but probably not intended."""
 
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network

@@ -1,4 +1,4 @@
-"""A validator's complaint, said for people: what was expected, what was found.
+"""Format validation errors: what was expected, what was found.
 
 The one place that words pydantic's error types. A value is repeated only when it
 is written in the file, in plain sight, under a key that holds no secret.

@@ -1,4 +1,4 @@
-"""Who may sign in to the sample app, and what an app tells the gateway then."""
+"""Accounts of the sample app, and the sign-in header that it sends."""
 
 import base64
 import hmac

@@ -1,4 +1,4 @@
-"""The sample API: it trusts the gateway's signature, and lets PostgreSQL decide.
+"""The sample API: verifies the gateway's token; PostgreSQL enforces access.
 
 `GET /notes` and `POST /notes`. Neither names a tenant: each request runs in a
 transaction with the token's role and claims, as PostgREST would set them, and the

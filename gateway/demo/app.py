@@ -1,4 +1,4 @@
-"""The sample app: what a team might have had before it put the gateway in front.
+"""The sample app: a typical app before it is put behind the gateway.
 
 It knows its accounts and has a sign-in form; it checks no session, no cookie and no
 role. Who calls it stands in the request's `X-Auth-…` headers. All it does for the

@@ -1,4 +1,4 @@
-"""Start everything that `gateway demo` shows, say what to try, stop it in order."""
+"""Run all parts of `gateway demo` and stop them in order."""
 
 import asyncio
 import contextlib

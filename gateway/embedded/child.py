@@ -1,4 +1,4 @@
-"""A server process in a private folder: started, waited for, stopped, removed."""
+"""A child server process in a private folder: start, wait, stop, remove."""
 
 import contextlib
 import os

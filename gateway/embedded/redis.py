@@ -1,4 +1,4 @@
-"""A real Valkey server out of a wheel, on a Unix socket in a folder of its own."""
+"""An embedded Valkey server from a wheel, on a Unix socket in a private folder."""
 
 import importlib.util
 import os

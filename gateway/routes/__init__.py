@@ -1,4 +1,4 @@
-"""Which route a request takes.
+"""Route matching.
 
 model    Route and what it asks for
 pattern  the language of hosts and paths

@@ -1,4 +1,4 @@
-"""A tree of paths for every host, and what keeps a route from standing in it."""
+"""One tree of paths per host, and diagnostics of invalid routes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

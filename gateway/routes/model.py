@@ -1,4 +1,4 @@
-"""A route: which requests it is for, what it asks of them, and where they go."""
+"""A route: match conditions, requirements and upstream."""
 
 from dataclasses import dataclass
 from enum import StrEnum

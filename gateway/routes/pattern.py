@@ -1,4 +1,4 @@
-"""The language in which routes say which hosts and paths they are for.
+"""Host and path patterns of routes.
 
 A pattern is as canonical as the targets that it is compared with; one that no
 canonical target could ever equal is a mistake, and is told as one.

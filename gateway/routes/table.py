@@ -1,4 +1,4 @@
-"""The route table: the most specific route wins, whatever the order in the file.
+"""The route table: the most specific route wins; order in the file is irrelevant.
 
 An exact host goes before a wildcard one, that before any; then the paths are
 compared segment by segment; then who names the method goes before who takes any.

@@ -1,4 +1,4 @@
-"""The tree in which a path finds its routes, the most specific first.
+"""Trie of path segments that finds the most specific route.
 
 Segment by segment from the left, a literal goes before a {param}, and that before
 a /**. So the tree is walked depth first, and the first leaf found is the answer:

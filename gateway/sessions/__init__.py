@@ -1,1 +1,1 @@
-"""Sessions: the cookie that names one, the record that says whose, the store."""
+"""Sessions: cookie, record and store."""

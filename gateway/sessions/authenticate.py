@@ -1,4 +1,4 @@
-"""What a record means now: authenticated, or anonymous with a reason. Pure."""
+"""Authenticate a record at a given time: session, or anonymous with a reason. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias

@@ -1,4 +1,4 @@
-"""Sessions whose time was seen to be over: a clock that goes back opens none of them."""
+"""Sessions that were seen to end: a clock set back reactivates none of them."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Members of a record, checked one by one; the first that is wrong refuses it."""
+"""Readers of record members; the first invalid member rejects the record."""
 
 import json
 from collections.abc import Callable

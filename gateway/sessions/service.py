@@ -1,4 +1,4 @@
-"""Sessions as values: how one is made at sign-in, and how its tenant changes."""
+"""Create a session value at sign-in, and switch its tenant."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The session store: its promises, and what every store does alike.
+"""Protocols of the session store, and functions that all stores share.
 
 | promise | who keeps it |
 | --- | --- |

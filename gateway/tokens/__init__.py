@@ -1,1 +1,1 @@
-"""Tokens: what an upstream may believe about the caller, signed and short-lived."""
+"""Signed, short-lived upstream tokens."""

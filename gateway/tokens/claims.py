@@ -1,4 +1,4 @@
-"""What a profile says of a session: its compiled template, filled in.
+"""Claims of a token: a compiled template filled in for a session.
 
 A value counts as missing when the session does not have it, when it is an empty
 text, and when it is larger than a token should carry; then the whole claim is left

@@ -1,4 +1,4 @@
-"""The key set as verifiers fetch it."""
+"""The JWK Set, as verifiers fetch it."""
 
 import json
 

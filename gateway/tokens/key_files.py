@@ -1,4 +1,4 @@
-"""Keys in files: a folder of PKCS#8 PEM files; how they are made, read and retired.
+"""Signing keys in files: a folder of PKCS#8 PEM files; create, read, retire.
 
 A file is named `<created>-<first 8 of kid>.pem` (`.key` for a shared secret), with
 the time of its making in UTC, so that names sort by age. Whoever reads a key can be

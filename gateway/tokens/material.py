@@ -1,4 +1,4 @@
-"""From bytes to a key that can sign, or to the reason why it cannot. No files here."""
+"""Parse the bytes of a signing key. No file access."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Tokens for a session: reused until half of their life is over, else signed.
+"""Issue tokens for a session; reuse each for half of its lifetime.
 
 A token is kept for (session, tenant, record version, profile, key): a change of
 role or a rotation shows in the next token, and no tenant ever gets another's.

@@ -1,4 +1,4 @@
-"""Which key signs, which are published, and when one may go. Pure: no files here.
+"""Key ring: which key signs, which are published, which can be retired. Pure.
 
 A new key is published before it signs, so that a verifier whose copy of the key
 set is JWKS_MAX_AGE old knows it by the time it meets it. An old key stays published

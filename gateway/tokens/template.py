@@ -1,4 +1,4 @@
-"""The claims language: literals, and placeholders from a closed list. Read at load.
+"""Claim templates: literals and placeholders from a closed list. Parsed at load.
 
 `"{tenant.id}"` alone becomes the value, with its type; inside a text it becomes
 text. `{{` and `}}` are braces. What a placeholder brings in is never looked at

@@ -1,4 +1,4 @@
-"""Processes and signals: who runs the app, what ends it, what reloads it.
+"""Processes and signals: start, stop and reload.
 
 | signal | what |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""How a worker that cannot serve ends: one line on standard error, and an exit code."""
+"""Exit codes of a worker that fails: one line on standard error."""
 
 from typing import Final
 

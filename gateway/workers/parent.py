@@ -1,4 +1,4 @@
-"""A worker ends with its parent, whatever ended that.
+"""End a worker when its parent ends.
 
 The kernel sends SIGKILL when the parent is gone (PR_SET_PDEATHSIG). A worker that is
 stopped or stuck ends, too; one that drained instead would hold the port with the

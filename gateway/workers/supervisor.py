@@ -1,4 +1,4 @@
-"""The parent of several workers: holds their sockets, forks them, replaces them.
+"""The parent of several workers: holds their sockets, forks and restarts them.
 
 It runs no event loop and no thread, so that it can always fork, and it waits for
 nothing but signals and the next moment at which there is something to do. What it

@@ -1,4 +1,4 @@
-"""The files of a configuration, watched for changes."""
+"""Watch the files of a configuration for changes."""
 
 import asyncio
 import contextlib

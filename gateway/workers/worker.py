@@ -1,4 +1,4 @@
-"""One process that serves: its signals, its reloads, its end."""
+"""One serving process: its signals, reloads and shutdown."""
 
 import asyncio
 import contextlib

@@ -1,1 +1,1 @@
-"""Sessions that another program keeps in Redis: looked up, ended, never written."""
+"""App-managed sessions in Redis: looked up and revoked, never written."""

@@ -1,4 +1,4 @@
-"""What was read of the sessions of apps: saves parsing and guessing, answers nothing.
+"""Cache of parsed app-managed sessions: saves parsing, never replaces a query.
 
 The same bytes mean the same, so they are parsed once; and whose session a credential
 was, and which second record it needed, is a guess at what to ask for with it. Both

@@ -1,4 +1,4 @@
-"""One question about the sessions of apps, and its answer: reads, and nothing else."""
+"""One query for app-managed sessions, and its result. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

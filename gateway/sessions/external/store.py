@@ -1,4 +1,4 @@
-"""Sessions that an app keeps in Redis: read, never written, and ended all the same.
+"""Store of app-managed sessions in Redis: read and revoked, never written.
 
 A look-up is one question to Redis: the record, its TTL, and what the gateway itself
 has said of it. What the record alone can tell (whose session it is, which second

@@ -1,1 +1,1 @@
-"""Sessions that other libraries write: one profile each, one engine for all."""
+"""Session formats of other libraries: one profile each, one engine for all."""

@@ -1,4 +1,4 @@
-"""Stored bytes to plain values: told apart by how they begin, read strictly.
+"""Decode stored bytes: the format is detected by the first bytes, parsed strictly.
 
 What a value is follows from its first bytes, never from trying one reader after
 the other: a lenient msgpack reader takes any pickle for an empty map, and a

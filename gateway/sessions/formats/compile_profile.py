@@ -1,4 +1,4 @@
-"""From what a configuration says of foreign sessions to a Profile, or to why not."""
+"""Compile format settings into a Profile, or report what is invalid."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The session cookie of another library, down to the id: pure, before any I/O."""
+"""Read the session cookie of another library down to the ID. Pure."""
 
 import re
 from base64 import b64decode, b64encode

@@ -1,4 +1,4 @@
-"""What a stored value of another library means: one engine, any profile. Pure.
+"""Interpret records of other libraries: one engine, any profile. Pure.
 
 | noun | meaning |
 | --- | --- |
@@ -41,7 +41,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedsLookup:
-    """Ask for this key too, then judge again. `identity_id` is whose it is."""
+    """Result of `interpret_record`: `key`, of user `identity_id`, is needed as well."""
 
     key: str = field(repr=False)
     identity_id: str

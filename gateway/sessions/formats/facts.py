@@ -1,4 +1,4 @@
-"""What a record says of a person, taken with care: ids, roles, memberships.
+"""Read identity facts from a record: IDs, roles, memberships.
 
 What decides something (an id, a role, a membership) and is not what it should be
 makes the record unreadable; what only informs (traits, a device) is left out.

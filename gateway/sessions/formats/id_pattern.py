@@ -1,4 +1,4 @@
-"""What a session id looks like: a closed part of regular expressions.
+"""Patterns of session IDs: a restricted subset of regular expressions.
 
 The pattern is what stands between an unsigned cookie and the rest of Redis: beside
 `user:session:<id>` there may be `user:session:by-user-id:…`. So it always has to

@@ -1,4 +1,4 @@
-"""Names of keys in Redis: literal text around one place that is filled in."""
+"""Templates of Redis keys: literal text around one placeholder."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Paths into a stored session: `$.user.roles[0]`, and nothing cleverer.
+"""Paths into a stored session, such as `$.user.roles[0]`.
 
 `$` is the record that the cookie leads to, `$then` the one that is looked up
 after it. There are no wildcards, filters or searches: a path leads to one place,

@@ -1,4 +1,4 @@
-"""A reader of Python pickles that cannot run anything.
+"""A reader of Python pickles that executes no code.
 
 A pickle is a program: the standard reader imports and calls what it names. This
 one knows only the opcodes that make plain values. Whatever would be imported or

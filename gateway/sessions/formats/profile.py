@@ -1,4 +1,4 @@
-"""One library's sessions, described: what the engine interprets.
+"""Profile of one library's session format, interpreted by the engine.
 
 A profile holds no code of its own. profiles.py says each library's in the words
 that a configuration has for a format of one's own; compile_profile.py turns both into

@@ -1,4 +1,4 @@
-"""The libraries that are known, each said in the words of `sessions.profile`.
+"""Profiles of the supported libraries, in the terms of `sessions.profile`.
 
 A new library is an entry here; a format of one's own is the same words in YAML.
 docs/session-formats.md tells what each does beyond its library.

@@ -1,4 +1,4 @@
-"""The gateway's own word on sessions that it may not delete. Pure.
+"""The gateway's own revocations of app-managed sessions. Pure.
 
 Libraries write a deleted session back when a request is in flight, so that it is
 gone from Redis proves little. What the gateway ends it remembers itself:

@@ -1,4 +1,4 @@
-"""What a configuration says of foreign sessions, and what is wrong with it."""
+"""Settings of an external session format, and findings about them."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence

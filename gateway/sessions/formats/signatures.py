@@ -1,4 +1,4 @@
-"""Signatures on session ids, each as the library writes it.
+"""Signatures of session IDs, in the format of each library.
 
 A signature is recomputed and compared as text, in constant time. What a decoder
 would also take (other alphabets, more or less padding, spare bits that are set)

@@ -1,4 +1,4 @@
-"""What a configuration of foreign sessions allows, and probably does not mean."""
+"""Warnings about settings of an external session format."""
 
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.profiles import LIBRARIES, Rotation

@@ -1,1 +1,1 @@
-"""Sessions in Redis or Valkey: the store, and the one way to every topology."""
+"""Sessions in Redis or Valkey: the store, and clients for every topology."""

@@ -1,4 +1,4 @@
-"""A plain address: what answers there may be another server tomorrow.
+"""Supervisor of a plain address: the server behind it may be exchanged.
 
 A virtual address, a name or a balancer leads new connections to another server, and
 leaves old ones where they are. No event tells of it. So every connection is asked

@@ -1,4 +1,4 @@
-"""Redis for all others: every call has a deadline, every error a name.
+"""Redis client wrapper: every call has a deadline and raises StoreUnavailable.
 
 The library's defaults (ten retries with pauses, five seconds for each) would hold a
 request for half a minute. Here a call ends within `timeout`, pauses included, and

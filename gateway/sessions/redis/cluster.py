@@ -1,4 +1,4 @@
-"""Asking many things of Redis Cluster: what one node cannot say, others still can."""
+"""Reads from Redis Cluster: the failure of one node does not affect the others."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

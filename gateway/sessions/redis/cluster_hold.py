@@ -1,4 +1,4 @@
-"""A write to Redis Cluster that counts only when the slot's replicas have it.
+"""Durable writes to Redis Cluster: confirmed by the replicas of the slot.
 
 A master that was cut off goes on acknowledging writes for its node timeout, and all
 of them are thrown away. `WAIT` for its replicas says so. It blocks its connection, so

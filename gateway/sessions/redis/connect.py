@@ -1,4 +1,4 @@
-"""From an address to a client of the redis library: what it does by default, undone.
+"""Create clients of the redis library, without its retries and defaults.
 
 | address | client |
 | --- | --- |

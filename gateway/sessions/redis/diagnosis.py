@@ -1,4 +1,4 @@
-"""What is wrong with a Redis that answers: settings and rights that break a promise."""
+"""Warnings about Redis: settings and rights that sessions depend on."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

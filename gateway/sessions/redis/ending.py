@@ -1,4 +1,4 @@
-"""How one session of the gateway's own format is ended on one server."""
+"""End one gateway-managed session on one server."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""The endings of a store: in the journal, tried again until they are held."""
+"""Endings of a store: recorded in the journal, retried until durable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

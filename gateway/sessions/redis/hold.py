@@ -1,4 +1,4 @@
-"""A write that counts only when it is held: by every replica that could take over.
+"""Durable writes: confirmed by every replica that could become master.
 
 `WAIT 1` says yes for about a second of a planned switch to what will be thrown away.
 So the number is what is known to exist, not what the master still sees; and an answer

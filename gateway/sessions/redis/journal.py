@@ -1,4 +1,4 @@
-"""Endings of the last minute: what a new master may not have, and must be told again.
+"""Journal of the endings of the last minute, which a new master may lack.
 
 Replication is asynchronous: a server that becomes the master can lack what its
 predecessor had acknowledged. So each process keeps the endings of sessions that it

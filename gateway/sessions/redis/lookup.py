@@ -1,4 +1,4 @@
-"""Look-ups of one turn of the event loop, sent together.
+"""Batch the look-ups of one turn of the event loop.
 
 A round trip costs the client some 100 µs of CPU, whether it carries one key or
 fifty. Requests that arrive together are read together, so what they ask is

@@ -1,4 +1,4 @@
-"""Has the redis library look names up as the gateway does, not in a thread pool.
+"""Make the redis library resolve names with the gateway's resolver.
 
 The library leaves it to the event loop, whose four threads all look-ups share; one
 that hangs outlives its time-out there.

@@ -1,4 +1,4 @@
-"""A time-out that counts only time in which the event loop could have read.
+"""A timeout that counts only time in which the event loop could have read.
 
 A process that gets no CPU for a second has not waited a second for Redis: the
 answer may have been in its socket all the while. `asyncio.timeout` would fire before

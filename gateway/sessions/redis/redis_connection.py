@@ -1,4 +1,4 @@
-"""One connection to Redis for many questions at once, and nothing around them.
+"""One pipelined connection to Redis.
 
 redis-py takes a connection from its pool for each call, checks it, and reads the
 answer through several layers: some 100 µs of CPU. Here a question is written and its

@@ -1,4 +1,4 @@
-"""What servers and Sentinels report of a master and its replicas. Pure."""
+"""Replication state as reported by servers and Sentinels. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A master that Sentinels name: all of them are asked, and listened to.
+"""Supervisor of a master named by Sentinels: queries all and follows their events.
 
 After `SENTINEL FAILOVER` the old master answers as "master" for ten seconds more, so
 a server is not asked whether it is the master; the Sentinels are. A name is taken at

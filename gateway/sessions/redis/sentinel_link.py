@@ -1,4 +1,4 @@
-"""One Sentinel: asked five times a second, and listened to in between."""
+"""Connection to one Sentinel: five queries a second, and its events."""
 
 import asyncio
 import contextlib

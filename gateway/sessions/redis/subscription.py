@@ -1,4 +1,4 @@
-"""A subscription of the redis library: what it does not say by itself."""
+"""Adapter of the redis library's subscription: detects a lost connection."""
 
 import asyncio
 from collections.abc import Awaitable

@@ -1,4 +1,4 @@
-"""One supervisor of an address: which server it means now, and since which change.
+"""Base of supervisors: the current server of an address, and when it changed.
 
 | word | meaning |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""Where Redis is, read from one URL.
+"""Parse the Redis URL.
 
 redis://[user:password@]host[:port][/db]            one server
 rediss://…                                          the same over TLS

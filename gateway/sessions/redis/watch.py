@@ -1,4 +1,4 @@
-"""Hearing of sessions that end elsewhere, over a subscription that may break."""
+"""Subscription to sessions that end in other processes."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
