@@ -76,7 +76,7 @@ async def test_a_target_that_could_be_read_in_two_ways_is_refused(
 
 
 # A request, the rule that it meets (by its answer to nobody), and what arrives.
-ONE_PATH = {
+ONE_PATH: dict[str, list[tuple[str, int, str | None]]] = {
     "P1": [
         ("/foo/critical?param=/bar", 401, None),
         ("/foo/critical?/foo/x/bar", 401, None),

@@ -22,6 +22,7 @@ from tests.attacks.rig import (
     rig,
 )
 from tests.servers import PATIENCE, Server, free_port, valkey_server
+from tests.sessions.samples import the_session
 from tests.walk.harness import (
     ADMIN_TOKEN,
     BROWSER,
@@ -176,9 +177,9 @@ async def test_s10_what_a_session_may_do_is_read_again(house: Rig) -> None:
         identity=Identity(id="u_ada", traits={}, roles=("admin",))
     )
     key = house.gateway.key_of(cookie)
-    store = house.gateway.app.store
+    store = house.gateway.own_store
     first = await house.get("/admin", {"Cookie": cookie})
-    session = await store.load(key)
+    session = the_session(await store.load(key))
     lesser = Identity(id="u_ada", traits={}, roles=("member",))
 
     assert await store.replace(key, session, replaced(session, identity=lesser))
@@ -257,9 +258,9 @@ async def test_s18_requests_at_the_same_time_never_share_an_identity(
 
     assert len(house.targets) == 200
     for seen in house.seen:
-        number = seen.target.split("/")[2]
-        assert seen.one("X-Auth-User-Id") == f"u_{number}"
-        assert body_of(seen.one("X-Auth-Assertion") or "")["sub"] == f"u_{number}"
+        who = f"u_{seen.target.split('/')[2]}"
+        assert seen.one("X-Auth-User-Id") == who
+        assert body_of(seen.one("X-Auth-Assertion") or "")["sub"] == who
 
 
 async def test_s20_a_cookie_of_one_answer_is_in_no_other_request(house: Rig) -> None:

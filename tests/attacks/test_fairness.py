@@ -147,7 +147,7 @@ async def test_who_takes_no_answers_is_answered_no_more(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     async with connected(gateway.port, limit=1) as client:
-        client.writer.transport.pause_reading()
+        client.stop_reading()
         sending = asyncio.create_task(client.send(FLOODS["404"].encode() * 100_000))
         [connection] = await until(lambda: gateway.app._client_server.connections)
         await until(lambda: connection.writing_paused)

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,7 @@ async def test_nobody_leaves_the_limit_by_forging_his_address(
 async def test_after_a_while_an_attempt_comes_back(opened: Opened) -> None:
     async with opened(window="3s") as gateway:
         await guesses(gateway, times=3)
-        statuses = []
+        statuses: list[int] = []
         while 429 not in statuses or statuses[-1] == 429:
             statuses.append((await guesses(gateway, times=1))[0].status)
 
@@ -446,6 +447,10 @@ async def test_guesses_at_the_same_time_are_not_more_than_the_limit(
     assert sorted(reply.status for reply in replies) == [401] * 3 + [429] * 17
 
 
+def all_came(upstream: RecordingUpstream, count: int) -> bool:
+    return len(upstream.complete) == count
+
+
 async def test_a_guess_whose_answer_is_not_waited_for_counts(
     opened: Opened, upstream: RecordingUpstream
 ) -> None:
@@ -461,7 +466,7 @@ async def test_a_guess_whose_answer_is_not_waited_for_counts(
             writer.write(
                 b"POST /auth/login HTTP/1.1\r\nHost: gw.test\r\nContent-Length: 1\r\n\r\nx"
             )
-            await until(lambda n=n: len(upstream.complete) == n)
+            await until(partial(all_came, upstream, n))
             writer.close()
             await writer.wait_closed()
         (reply,) = await posts(gateway, 1)
@@ -524,7 +529,7 @@ async def test_a_guessed_admin_token_is_limited_and_the_right_one_passes(
     config["server"]["admin"] = f"127.0.0.1:{admin}"
     url = f"http://127.0.0.1:{admin}/admin/sessions/{SID}"
     async with opened(config=config), aiohttp.ClientSession() as client:
-        statuses = []
+        statuses: list[int] = []
         for token in ("x", "y", "z", "w", ADMIN_TOKEN):
             headers = {"Authorization": f"Bearer {token}"}
             async with client.get(url, headers=headers) as answer:

@@ -1,7 +1,7 @@
 """No client address, and no identity, holds an upstream for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def by(address: str) -> dict[str, str]:
     return {"X-Forwarded-For": address}
 
 
-FLOODS = {
+FLOODS: dict[str, Callable[[int], str]] = {
     "one address": lambda _n: "203.0.113.1",
     "one IPv6 site": lambda n: f"2001:db8:1:2::{n + 1:x}",
 }

@@ -18,6 +18,7 @@ from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
+    Answer,
     Gateway,
     RecordingUpstream,
     Seen,
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.walk
 GRACE: dict[str, Any] = {"identity": {"id": "u_grace", "roles": ["member"]}}
 
 
-def says(*fields: str, body: bytes = b"ok"):
+def says(*fields: str, body: bytes = b"ok") -> Answer:
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
         lines = "".join(f"{field}\r\n" for field in fields)
         head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
@@ -46,7 +47,7 @@ def says(*fields: str, body: bytes = b"ok"):
     return answer
 
 
-def in_two_pieces(middle: asyncio.Event, *fields: str):
+def in_two_pieces(middle: asyncio.Event, *fields: str) -> Answer:
     """Answer so slowly that something happens in the middle of it."""
 
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -311,7 +312,7 @@ async def test_a_client_that_takes_no_reply_of_ours_is_let_go(
     monkeypatch.setattr("gateway.server.sending._PATIENCE", 0.2)
     ask_keys = b"GET /.gateway/jwks.json HTTP/1.1\r\nHost: gw.test\r\n\r\n"
     async with connected(gateway.port, limit=1024) as client:
-        client.writer.transport.pause_reading()
+        client.stop_reading()
         with pytest.raises(ConnectionError):
             async with asyncio.timeout(PATIENCE):
                 while True:

@@ -80,16 +80,25 @@ def load(subject: Subject, cookie: str, seconds: float, connections: int) -> Non
         check=True,
     ).stdout
     spent = cpu_seconds(subject.process.pid) - before
-    done = int(re.search(r"(\d+) requests in", out)[1])
+    done = int(figure(r"(\d+) requests in", out))
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     if bad or not done:
         raise SystemExit(f"{subject.name}: not every answer was a 200\n{out}")
-    subject.rps.append(float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]))
+    subject.rps.append(float(figure(r"Requests/sec:\s+([\d.]+)", out)))
     subject.micros.append(spent / done * 1e6)
 
 
+def figure(pattern: str, out: str) -> str:
+    found = re.search(pattern, out)
+    if not found:
+        raise SystemExit(f"wrk printed no such figure: {pattern}\n{out}")
+    return found[1]
+
+
 @contextmanager
-def running(command: list[str], cpu: int, log: Path) -> Iterator[subprocess.Popen]:
+def running(
+    command: list[str], cpu: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["taskset", "-c", str(cpu), *command], stdout=output, stderr=output

@@ -10,6 +10,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, cast
 
 import uvloop
 
@@ -29,10 +31,10 @@ HEAD = (
 
 
 class _Answering(asyncio.Protocol):
-    def connection_made(self, transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data) -> None:
+    def data_received(self, data: bytes) -> None:
         self.transport.write(ANSWER)
 
 
@@ -49,14 +51,14 @@ class _RawClient(asyncio.Protocol):
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
 
-    def connection_made(self, transport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data) -> None:
+    def data_received(self, data: bytes) -> None:
         self.future.set_result(data)
 
-    def send(self):
-        self.future = self.loop.create_future()
+    def send(self) -> asyncio.Future[bytes]:
+        self.future: asyncio.Future[bytes] = self.loop.create_future()
         self.transport.write(HEAD)
         return self.future
 
@@ -94,7 +96,12 @@ async def _upstream(port: int, count: int, concurrency: int) -> None:
     await upstream.close()
 
 
-def _measure(name, program, port, count, concurrency) -> None:
+Program: TypeAlias = Callable[[int, int, int], Coroutine[Any, Any, None]]
+
+
+def _measure(
+    name: str, program: Program, port: int, count: int, concurrency: int
+) -> None:
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     uvloop.run(program(port, count, concurrency))
     after, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - start
@@ -123,6 +130,7 @@ def main() -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert server.stdout
     try:
         port = int(server.stdout.readline())
         for concurrency in (1, 16, 64):

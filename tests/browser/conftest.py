@@ -10,8 +10,10 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from tests.servers import PATIENCE, free_port
 
@@ -61,7 +63,7 @@ def demo() -> Iterator[Demo]:
     said: list[str] = []
     told = threading.Event()
 
-    def listen(lines) -> None:
+    def listen(lines: IO[str]) -> None:
         for line in lines:
             said.append(line)
             if "Ctrl-C stops everything" in line:
@@ -89,7 +91,7 @@ def demo() -> Iterator[Demo]:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator:
+def chromium() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE * 1000)
@@ -105,18 +107,18 @@ def chromium() -> Iterator:
 
 
 @pytest.fixture
-def page(chromium: Iterator, demo: Demo) -> Iterator:
+def page(chromium: Browser, demo: Demo) -> Iterator[Page]:
     context = chromium.new_context(base_url=demo.url)
     context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on(
-        "console",
-        lambda said: (
-            page.wrong.append(said.text) if "Content Security" in said.text else None
-        ),
-    )
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+
+    def listen(said: ConsoleMessage) -> None:
+        if "Content Security" in said.text:
+            wrong.append(said.text)
+
+    page.on("console", listen)
     yield page
     context.close()
-    assert page.wrong == []
+    assert wrong == []

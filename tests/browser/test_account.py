@@ -1,11 +1,12 @@
 """A person looks at the account page, without script, and ends another device."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.conftest import Demo
 from tests.servers import PATIENCE
@@ -25,11 +26,11 @@ FIREFOX = (
 
 
 @pytest.fixture
-def device(chromium: Iterator, demo: Demo):
+def device(chromium: Browser, demo: Demo) -> Iterator[Callable[..., Page]]:
     """Make a browser of a person, script switched off."""
     made = []
 
-    def make(user_agent=None, **options) -> Page:
+    def make(user_agent: str | None = None, **options: Any) -> Page:
         context = chromium.new_context(
             base_url=demo.url,
             user_agent=user_agent,
@@ -62,11 +63,13 @@ def alone(page: Page) -> None:
         expect(others).to_have_count(0)
 
 
-def devices(page: Page):
+def devices(page: Page) -> Locator:
     return page.get_by_role("region", name="Devices").get_by_role("listitem")
 
 
-def test_without_a_session_it_sends_to_sign_in_and_back(device) -> None:
+def test_without_a_session_it_sends_to_sign_in_and_back(
+    device: Callable[..., Page],
+) -> None:
     page = device()
     page.goto("/.gateway/account")
 
@@ -75,7 +78,7 @@ def test_without_a_session_it_sends_to_sign_in_and_back(device) -> None:
     assert asked["return_to"] == ["/.gateway/account"]
 
 
-def test_another_device_is_seen_and_ended(device) -> None:
+def test_another_device_is_seen_and_ended(device: Callable[..., Page]) -> None:
     mine, other = device(FIREFOX), device(IPHONE)
     alone(mine)
     sign_in(other)
@@ -96,7 +99,7 @@ def test_another_device_is_seen_and_ended(device) -> None:
     assert urlsplit(mine.url).path == "/dashboard"
 
 
-def test_all_others_are_ended_at_once(device) -> None:
+def test_all_others_are_ended_at_once(device: Callable[..., Page]) -> None:
     mine, phone, tablet = device(), device(IPHONE), device()
     alone(mine)
     sign_in(phone)
@@ -112,7 +115,7 @@ def test_all_others_are_ended_at_once(device) -> None:
         assert urlsplit(other.url).path == "/auth/login"
 
 
-def test_the_organization_is_switched(device) -> None:
+def test_the_organization_is_switched(device: Callable[..., Page]) -> None:
     page = device()
     alone(page)
     tenants = page.get_by_role("region", name="Organizations")
@@ -128,7 +131,7 @@ def test_the_organization_is_switched(device) -> None:
     )
 
 
-def test_one_signs_out_from_it(device) -> None:
+def test_one_signs_out_from_it(device: Callable[..., Page]) -> None:
     page = device()
     alone(page)
 
@@ -140,12 +143,17 @@ def test_one_signs_out_from_it(device) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 360, 1280])
-def test_it_fits_the_screen(device, scheme: str, width: int) -> None:
+def test_it_fits_the_screen(
+    device: Callable[..., Page], scheme: str, width: int
+) -> None:
     page = device(color_scheme=scheme, viewport={"width": width, "height": 740})
     alone(page)
 
     for part in page.get_by_role("button").all():
         box = part.bounding_box()
+        assert box
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
-    assert page.locator("main").bounding_box()["width"] <= width
+    main = page.locator("main").bounding_box()
+    assert main
+    assert main["width"] <= width

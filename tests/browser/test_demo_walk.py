@@ -4,11 +4,11 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Demo
 from tests.servers import PATIENCE
@@ -30,7 +30,7 @@ def path_of(page: Page) -> str:
 
 
 def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(
-    page: Iterator,
+    page: Page,
 ) -> None:
     page.goto("/dashboard?tab=2")
 
@@ -45,7 +45,7 @@ def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Grace")
 
 
-def test_a_wrong_password_signs_nobody_in(page: Iterator) -> None:
+def test_a_wrong_password_signs_nobody_in(page: Page) -> None:
     page.goto("/auth/login")
     page.get_by_label("E-mail").fill("grace@example.com")
     page.get_by_label("Password").fill("guess")
@@ -55,7 +55,7 @@ def test_a_wrong_password_signs_nobody_in(page: Iterator) -> None:
     assert page.context.cookies() == []
 
 
-def test_the_session_cookie_is_out_of_reach_of_scripts(page: Iterator) -> None:
+def test_the_session_cookie_is_out_of_reach_of_scripts(page: Page) -> None:
     sign_in(page, "Grace Hopper")
 
     (cookie,) = page.context.cookies()
@@ -69,9 +69,7 @@ def test_the_session_cookie_is_out_of_reach_of_scripts(page: Iterator) -> None:
     assert page.evaluate("document.cookie") == ""
 
 
-def test_the_dashboard_shows_the_headers_and_the_token(
-    page: Iterator, demo: Demo
-) -> None:
+def test_the_dashboard_shows_the_headers_and_the_token(page: Page, demo: Demo) -> None:
     sign_in(page, "Grace Hopper")
 
     told = page.locator("#told")
@@ -88,7 +86,7 @@ def test_the_dashboard_shows_the_headers_and_the_token(
     assert 0 < claims["exp"] - claims["iat"] <= 60
 
 
-def test_a_client_cannot_speak_for_itself(page: Iterator) -> None:
+def test_a_client_cannot_speak_for_itself(page: Page) -> None:
     page.context.set_extra_http_headers(
         {"X-Auth-User-Id": "u_ada", "X_Auth_Role": "admin"}
     )
@@ -99,7 +97,7 @@ def test_a_client_cannot_speak_for_itself(page: Iterator) -> None:
     ).to_be_visible()
 
 
-def test_another_tenant_shows_other_rows(page: Iterator, demo: Demo) -> None:
+def test_another_tenant_shows_other_rows(page: Page, demo: Demo) -> None:
     assert demo.has_notes
     sign_in(page, "Grace Hopper")
     tenants = page.frame_locator("iframe[name=notes]").locator("#notes td:nth-child(3)")
@@ -114,9 +112,7 @@ def test_another_tenant_shows_other_rows(page: Iterator, demo: Demo) -> None:
     assert path_of(page) == "/dashboard"
 
 
-def test_a_note_is_written_for_the_active_tenant_only(
-    page: Iterator, demo: Demo
-) -> None:
+def test_a_note_is_written_for_the_active_tenant_only(page: Page, demo: Demo) -> None:
     assert demo.has_notes
     sign_in(page, "Grace Hopper")
     notes = page.frame_locator("iframe[name=notes]")
@@ -131,26 +127,28 @@ def test_a_note_is_written_for_the_active_tenant_only(
     expect(notes.locator("#notes")).not_to_contain_text("The moth is out")
 
 
-def test_a_member_is_refused_the_admin_page(page: Iterator) -> None:
+def test_a_member_is_refused_the_admin_page(page: Page) -> None:
     sign_in(page, "Grace Hopper")
 
     answer = page.goto("/admin")
 
+    assert answer
     assert answer.status == 403
     expect(page.locator("body")).to_contain_text("This page is for administrators.")
     expect(page.get_by_role("heading", name="Accounts")).to_have_count(0)
 
 
-def test_an_administrator_sees_the_admin_page(page: Iterator) -> None:
+def test_an_administrator_sees_the_admin_page(page: Page) -> None:
     sign_in(page, "Ada Lovelace")
 
     answer = page.goto("/admin")
 
+    assert answer
     assert answer.status == 200
     expect(page.get_by_role("heading", level=1)).to_have_text("Administration")
 
 
-def test_who_is_signed_in_does_not_see_the_sign_in_page(page: Iterator) -> None:
+def test_who_is_signed_in_does_not_see_the_sign_in_page(page: Page) -> None:
     sign_in(page, "Ada Lovelace")
 
     page.goto("/auth/login")
@@ -158,7 +156,7 @@ def test_who_is_signed_in_does_not_see_the_sign_in_page(page: Iterator) -> None:
     assert path_of(page) == "/dashboard"
 
 
-def test_who_belongs_to_no_organization_gets_no_rows(page: Iterator) -> None:
+def test_who_belongs_to_no_organization_gets_no_rows(page: Page) -> None:
     sign_in(page, "Linus Berg")
     expect(page.locator("iframe[name=notes]")).to_have_count(0)
 
@@ -170,11 +168,12 @@ def test_who_belongs_to_no_organization_gets_no_rows(page: Iterator) -> None:
     )
 
 
-def test_the_clock_ticks_and_ends_with_the_session(page: Iterator) -> None:
+def test_the_clock_ticks_and_ends_with_the_session(page: Page) -> None:
     sign_in(page, "Grace Hopper")
     clock = page.locator("#clock")
     expect(clock).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
     first = clock.text_content()
+    assert first
     expect(clock).not_to_have_text(first)
 
     other = page.context.new_page()
@@ -187,9 +186,7 @@ def test_the_clock_ticks_and_ends_with_the_session(page: Iterator) -> None:
 @pytest.mark.parametrize(
     "button", ["Sign out through the gateway", "Sign out through this app's response"]
 )
-def test_after_signing_out_the_dashboard_asks_again(
-    page: Iterator, button: str
-) -> None:
+def test_after_signing_out_the_dashboard_asks_again(page: Page, button: str) -> None:
     sign_in(page, "Grace Hopper")
     (before,) = page.context.cookies()
 
@@ -200,12 +197,13 @@ def test_after_signing_out_the_dashboard_asks_again(
     page.goto("/dashboard")
     assert path_of(page) == "/auth/login"
     # The cookie was not only forgotten: its session is over.
-    page.context.add_cookies([before])
+    restored: Any = before  # what cookies() gives, add_cookies() takes
+    page.context.add_cookies([restored])
     page.goto("/dashboard")
     assert path_of(page) == "/auth/login"
 
 
-def test_the_pages_work_without_script(chromium: Iterator, demo: Demo) -> None:
+def test_the_pages_work_without_script(chromium: Browser, demo: Demo) -> None:
     context = chromium.new_context(base_url=demo.url, java_script_enabled=False)
     page = context.new_page()
     sign_in(page, "Grace Hopper")
@@ -216,8 +214,11 @@ def test_the_pages_work_without_script(chromium: Iterator, demo: Demo) -> None:
     context.close()
 
 
+Scheme: TypeAlias = Literal["light", "dark"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_page_fits_a_telephone(chromium: Iterator, demo: Demo, scheme: str) -> None:
+def test_a_page_fits_a_telephone(chromium: Browser, demo: Demo, scheme: Scheme) -> None:
     context = chromium.new_context(
         base_url=demo.url, color_scheme=scheme, viewport={"width": 360, "height": 740}
     )
@@ -241,7 +242,7 @@ def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(
         request = urllib.request.Request(url, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status
+                return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
 

@@ -197,7 +197,7 @@ def test_a_session_ended_elsewhere_shows_it_in_both_tabs(
 ) -> None:
     context, key = signed_in()
     tabs = [tab(context), tab(context)]
-    running.do(running.gateway.app.store.end, key, time.time())
+    running.do(running.gateway.own_store.end, key, time.time())
 
     tabs[0].evaluate("dispatchEvent(new Event('focus'))")
 
@@ -212,7 +212,7 @@ def test_an_expired_session_shows_it(
     signed_in: Callable[..., Any], running: Running
 ) -> None:
     context, key = signed_in()
-    page, store = tab(context), running.gateway.app.store
+    page, store = tab(context), running.gateway.own_store
     session = running.do(store.load, key)
     over = replace(session, expires_at=time.time() - 1)
     assert running.do(store.replace, key, session, over)
@@ -273,7 +273,7 @@ def test_the_sdk_knows_the_person_by_the_cookie_it_cannot_read(
     assert page.evaluate("document.cookie") == ""
     assert me["identity"]["id"] == "u_grace"
     assert me["identity"]["traits"]["email"] == "grace@example.com"
-    running.do(running.gateway.app.store.end, key, time.time())
+    running.do(running.gateway.own_store.end, key, time.time())
     assert ask(page, which, "toSession") == {"refused": 401}
     assert context.cookies() == []
 
@@ -282,7 +282,7 @@ def test_the_sdk_knows_the_person_by_the_cookie_it_cannot_read(
 def test_the_sdk_lists_and_ends_the_sessions_of_other_devices(
     signed_in: Callable[..., Any], running: Running, which: str
 ) -> None:
-    running.do(running.gateway.app.store.end_all, "u_grace", time.time(), None)
+    running.do(running.gateway.own_store.end_all, "u_grace", time.time(), None)
     (context, _), (second, _), (third, _) = (signed_in() for _ in range(3))
     page = sdk_page(context)
     others = ask(page, which, "listMySessions")
@@ -358,5 +358,5 @@ def test_a_page_of_another_site_can_neither_ask_nor_end(
             [f"{running.url}/.gateway{target}", method],
         )
         assert answer == "TypeError", target
-    assert running.do(running.gateway.app.store.load, key).active
+    assert running.do(running.gateway.own_store.load, key).active
     assert sdk_page(context).evaluate("ask('@ory/client', 'toSession')")["active"]

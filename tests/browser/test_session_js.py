@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.running import Running, serving
 from tests.servers import PATIENCE, SOON, valkey_server
@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def tabs(chromium: Iterator, running: Running) -> Iterator[tuple[Page, Page, str]]:
+def tabs(chromium: Browser, running: Running) -> Iterator[tuple[Page, Page, str]]:
     """Two tabs that have a session, and the key of the session in the store."""
     context = chromium.new_context(base_url=running.url)
     context.set_default_timeout(PATIENCE * 1000)
@@ -102,7 +102,7 @@ def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(
 ) -> None:
     """The other tab may ask after the session ended and before the cookie went."""
     here, there, key = tabs
-    running.do(running.gateway.app.store.end, key, time.time(), "signed_out")
+    running.do(running.gateway.own_store.end, key, time.time(), "signed_out")
     here.route("**/.gateway/logout", lambda route: route.abort())
 
     here.get_by_role("button", name="Sign out").click()
@@ -114,7 +114,7 @@ def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(
     tabs: tuple[Page, Page, str], running: Running
 ) -> None:
     here, there, key = tabs
-    running.do(running.gateway.app.store.end, key, time.time())
+    running.do(running.gateway.own_store.end, key, time.time())
 
     here.evaluate("dispatchEvent(new Event('focus'))")
 
@@ -126,7 +126,7 @@ def test_an_expired_session_is_told_as_expired(
     tabs: tuple[Page, Page, str], running: Running
 ) -> None:
     here, _, key = tabs
-    store = running.gateway.app.store
+    store = running.gateway.own_store
     session = running.do(store.load, key)
     over = replace(session, expires_at=time.time() - 1)
     assert running.do(store.replace, key, session, over)
@@ -157,7 +157,7 @@ def test_what_cannot_be_found_out_ends_nothing(tabs: tuple[Page, Page, str]) -> 
 
 
 def test_who_never_was_signed_in_hears_of_no_end(
-    chromium: Iterator, running: Running
+    chromium: Browser, running: Running
 ) -> None:
     context = chromium.new_context(base_url=running.url)
     page = context.new_page()

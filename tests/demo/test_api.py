@@ -1,13 +1,14 @@
 """The sample API on a real PostgreSQL: the token decides, not the request."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jwt
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 from cryptography.hazmat.primitives.asymmetric import ec
+from pytest_aiohttp import AiohttpClient, AiohttpServer
 
 from gateway.demo.api import NotesApi
 from gateway.demo.bearer import GatewayKeys
@@ -51,7 +52,7 @@ async def jwks(_: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def keys(aiohttp_server: Callable[..., object]) -> GatewayKeys:
+async def keys(aiohttp_server: AiohttpServer) -> GatewayKeys:
     publisher = web.Application()
     publisher.router.add_get("/jwks.json", jwks)
     gateway = await aiohttp_server(publisher)
@@ -60,7 +61,7 @@ async def keys(aiohttp_server: Callable[..., object]) -> GatewayKeys:
 
 @pytest.fixture
 async def api(
-    database: EmbeddedPostgres, keys: GatewayKeys, aiohttp_client: Callable[..., object]
+    database: EmbeddedPostgres, keys: GatewayKeys, aiohttp_client: AiohttpClient
 ) -> TestClient[web.Request, web.Application]:
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=keys)
     return await aiohttp_client(notes.app())
@@ -184,7 +185,7 @@ async def test_one_request_leaves_nothing_to_the_next(
 
 
 async def test_without_a_database_every_answer_says_why(
-    aiohttp_client: Callable[..., object],
+    aiohttp_client: AiohttpClient,
 ) -> None:
     keys = GatewayKeys("http://127.0.0.1:1/")
     api = NotesApi(dsn=None, keys=keys, unavailable="no PostgreSQL is installed")
@@ -201,7 +202,7 @@ async def test_without_a_database_every_answer_says_why(
 
 
 async def test_a_database_that_is_away_is_a_503(
-    keys: GatewayKeys, aiohttp_client: Callable[..., object]
+    keys: GatewayKeys, aiohttp_client: AiohttpClient
 ) -> None:
     client = await aiohttp_client(NotesApi(dsn="host=/nowhere", keys=keys).app())
 
@@ -211,7 +212,7 @@ async def test_a_database_that_is_away_is_a_503(
 
 
 async def test_a_gateway_that_is_away_is_a_503(
-    database: EmbeddedPostgres, aiohttp_client: Callable[..., object]
+    database: EmbeddedPostgres, aiohttp_client: AiohttpClient
 ) -> None:
     nobody = GatewayKeys("http://127.0.0.1:1/")
     notes = NotesApi(dsn=database.dsn("authenticator"), keys=nobody)

@@ -3,11 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import Callable
+from typing import TypeAlias
 
 import jwt
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
+from pytest_aiohttp import AiohttpClient
 
 from gateway.demo.accounts import ACCOUNTS, check_password
 from gateway.demo.app import peek, safe_way_back, sample_app, visitor_of
@@ -21,8 +23,11 @@ GRACE = {
 }
 
 
+Client: TypeAlias = TestClient[web.Request, web.Application]
+
+
 @pytest.fixture
-async def client(aiohttp_client: Callable[..., object]) -> TestClient:
+async def client(aiohttp_client: AiohttpClient) -> Client:
     return await aiohttp_client(sample_app())
 
 
@@ -87,7 +92,7 @@ def test_a_header_is_decoded_as_the_gateway_documents() -> None:
     )
 
 
-async def test_a_wrong_password_signs_nobody_in(client: TestClient) -> None:
+async def test_a_wrong_password_signs_nobody_in(client: Client) -> None:
     answer = await client.post(
         "/auth/login", data={"email": "ada@example.com", "password": "guess"}
     )
@@ -98,7 +103,7 @@ async def test_a_wrong_password_signs_nobody_in(client: TestClient) -> None:
 
 
 async def test_a_right_password_tells_the_gateway_who_signed_in(
-    client: TestClient,
+    client: Client,
 ) -> None:
     answer = await client.post(
         "/auth/login",
@@ -123,7 +128,7 @@ async def test_a_right_password_tells_the_gateway_who_signed_in(
 
 
 async def test_who_belongs_to_no_organization_has_no_active_one(
-    client: TestClient,
+    client: Client,
 ) -> None:
     answer = await client.post(
         "/auth/login",
@@ -138,7 +143,7 @@ async def test_who_belongs_to_no_organization_has_no_active_one(
     assert statement["persistent"] is True
 
 
-async def test_leaving_tells_the_gateway(client: TestClient) -> None:
+async def test_leaving_tells_the_gateway(client: Client) -> None:
     answer = await client.post("/sign-out", allow_redirects=False)
 
     assert answer.headers["X-Gateway-Sign-Out"] == "this"
@@ -146,7 +151,7 @@ async def test_leaving_tells_the_gateway(client: TestClient) -> None:
 
 
 async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(
-    client: TestClient,
+    client: Client,
 ) -> None:
     answer = await client.get(
         "/auth/login?reason=session_expired&return_to=//evil.example"
@@ -158,7 +163,7 @@ async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(
     assert "evil.example" not in text
 
 
-async def test_the_dashboard_shows_the_headers_escaped(client: TestClient) -> None:
+async def test_the_dashboard_shows_the_headers_escaped(client: Client) -> None:
     answer = await client.get(
         "/dashboard", headers={**GRACE, "X-Auth-Note": "<script>alert(1)</script>"}
     )
@@ -170,13 +175,13 @@ async def test_the_dashboard_shows_the_headers_escaped(client: TestClient) -> No
     assert "&lt;script&gt;alert" in text
 
 
-async def test_the_dashboard_says_when_nobody_vouches(client: TestClient) -> None:
+async def test_the_dashboard_says_when_nobody_vouches(client: Client) -> None:
     text = await (await client.get("/dashboard")).text()
 
     assert "bypassed the gateway" in text
 
 
-async def test_scripts_run_by_nonce_only(client: TestClient) -> None:
+async def test_scripts_run_by_nonce_only(client: Client) -> None:
     answer = await client.get("/dashboard", headers=GRACE)
 
     policy = answer.headers["Content-Security-Policy"]
@@ -198,7 +203,7 @@ async def test_scripts_run_by_nonce_only(client: TestClient) -> None:
     ],
 )
 async def test_a_page_asks_for_nothing_from_elsewhere(
-    client: TestClient, path: str
+    client: Client, path: str
 ) -> None:
     answer = await client.get(path, headers=GRACE)
     text = await answer.text()
@@ -207,7 +212,7 @@ async def test_a_page_asks_for_nothing_from_elsewhere(
     assert not re.search(r'(?:src|href|action)="(?:https?:)?//', text)
 
 
-async def test_the_clock_ticks_and_lets_itself_be_closed(client: TestClient) -> None:
+async def test_the_clock_ticks_and_lets_itself_be_closed(client: Client) -> None:
     socket = await client.ws_connect("/ws/clock")
 
     ticks = [(await socket.receive_json())["now"] for _ in range(2)]
@@ -217,7 +222,7 @@ async def test_the_clock_ticks_and_lets_itself_be_closed(client: TestClient) -> 
     assert socket.close_code == 1000
 
 
-async def test_events_come_one_by_one(client: TestClient) -> None:
+async def test_events_come_one_by_one(client: Client) -> None:
     answer = await client.get("/events")
 
     first = await answer.content.readuntil(b"\n\n")

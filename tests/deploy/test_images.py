@@ -20,7 +20,10 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def compose() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    document: dict[str, Any] = yaml.safe_load(
+        (ROOT / "deploy/compose.yaml").read_text()
+    )
+    return document
 
 
 @pytest.mark.needs("hadolint")

@@ -35,7 +35,7 @@ def pins_of(lock: str) -> dict[str, Pin]:
     """What is installed from a lock by this Python, on this platform."""
     text = (ROOT / f"requirements/{lock}.lock").read_text().replace("\\\n", "")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    found = {}
+    found: dict[str, Pin] = {}
     for line in lines:
         words, *hashes = line.split(" --hash=")
         pin = Pin(Requirement(words), tuple(each.strip() for each in hashes))

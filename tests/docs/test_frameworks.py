@@ -407,4 +407,7 @@ async def test_hasura_is_told_exactly_what_the_page_shows(
 
 def _hasura_settings() -> dict[str, str]:
     text = block_of(PAGE, "Hasura", "sh")
-    return json.loads(text.partition("JWT_SECRET='")[2].rpartition("'")[0])
+    found: dict[str, str] = json.loads(
+        text.partition("JWT_SECRET='")[2].rpartition("'")[0]
+    )
+    return found

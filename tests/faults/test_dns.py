@@ -3,9 +3,11 @@
 import asyncio
 import ssl
 import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,17 +16,24 @@ from gateway.net.resolver import DnsSettings, Resolver
 from gateway.proxy.health import IN_A_ROW
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tls import client_ssl_context
-from tests.dns_server import How, dns_server
+from tests.dns_server import DnsServer, How, dns_server
 from tests.proxy.certificates import Authority
-from tests.proxy.support import OK, client_of, get, scripted
-from tests.servers import PATIENCE, SOON, free_port, sentinel_server, valkey_server
-from tests.walk.harness import ask, base_config, running_gateway, until
+from tests.proxy.support import OK, Peer, client_of, get, scripted
+from tests.servers import (
+    PATIENCE,
+    SOON,
+    Server,
+    free_port,
+    sentinel_server,
+    valkey_server,
+)
+from tests.walk.harness import Gateway, ask, base_config, running_gateway, until
 
 pytestmark = pytest.mark.walk
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory):
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with valkey_server(tmp_path_factory.mktemp("valkey"), port=free_port()) as server:
         yield server
 
@@ -34,9 +43,12 @@ class Backend:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.writers = set()
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.server: asyncio.Server
 
-    async def serve(self, reader, writer) -> None:
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.writers.add(writer)
         try:
             while True:
@@ -56,7 +68,7 @@ class Backend:
 
 
 @asynccontextmanager
-async def backends(*hosts):
+async def backends(*hosts: str) -> AsyncIterator[Any]:
     """One backend on each address, all on one port."""
     port = free_port()
     started = []
@@ -72,7 +84,15 @@ async def backends(*hosts):
 
 
 @asynccontextmanager
-async def gateway_with(server, folder, redis_url, port, *, names=("app",), **dns):
+async def gateway_with(
+    server: DnsServer,
+    folder: Path,
+    redis_url: str,
+    port: int,
+    *,
+    names: Sequence[str] = ("app",),
+    **dns: str,
+) -> AsyncIterator[Gateway]:
     config = base_config(port)
     config["dns"] = {"servers": server.address, **dns}
     config["upstreams"] |= {
@@ -87,7 +107,7 @@ async def gateway_with(server, folder, redis_url, port, *, names=("app",), **dns
 
 
 async def test_a_name_that_hangs_takes_no_other_name_and_no_session_with_it(
-    redis, tmp_path: Path
+    redis: Server, tmp_path: Path
 ) -> None:
     url = f"redis://redis.test:{redis.port}/0"
     async with backends("127.0.0.1") as (port, _), dns_server() as server:
@@ -124,7 +144,7 @@ async def test_a_name_that_hangs_takes_no_other_name_and_no_session_with_it(
 
 
 async def test_a_name_that_moves_is_followed_while_the_old_server_still_answers(
-    redis, tmp_path: Path
+    redis: Server, tmp_path: Path
 ) -> None:
     async with (
         backends("127.0.0.1", "127.0.0.2") as (port, old, new),
@@ -148,7 +168,7 @@ async def test_a_name_that_moves_is_followed_while_the_old_server_still_answers(
 
 
 async def test_a_name_that_moves_from_a_dead_server_loses_a_second_of_requests(
-    redis, tmp_path: Path
+    redis: Server, tmp_path: Path
 ) -> None:
     """Though its TTL is an hour: who refuses is looked up before."""
     async with (
@@ -174,7 +194,7 @@ async def test_a_name_that_moves_from_a_dead_server_loses_a_second_of_requests(
 
 @pytest.mark.parametrize("how", [How.HANG, How.SERVFAIL, How.GARBAGE])
 async def test_without_dns_what_was_known_goes_on(
-    redis, tmp_path: Path, how: How
+    redis: Server, tmp_path: Path, how: How
 ) -> None:
     """New connections, too, to the upstream and to Redis, beyond the TTL."""
     url = f"redis://redis.test:{redis.port}/0"
@@ -200,7 +220,7 @@ async def test_without_dns_what_was_known_goes_on(
 
 
 async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(
-    redis, tmp_path: Path
+    redis: Server, tmp_path: Path
 ) -> None:
     async with (
         backends("127.0.0.1") as (port, _),
@@ -219,7 +239,7 @@ async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(
 
 
 async def test_a_dead_address_before_a_good_one_loses_nothing(
-    redis, tmp_path: Path
+    redis: Server, tmp_path: Path
 ) -> None:
     """For an upstream and for Redis, whose time-out is short."""
     url = f"redis://redis.test:{redis.port}/0"
@@ -239,11 +259,15 @@ async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_
 ):
     """One name, two addresses: the upstream has one target, which stays."""
 
-    async def closing(reader, writer) -> None:
+    async def closing(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-    async def answering(reader, writer) -> None:
+    async def answering(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK.replace(b"Content", b"Connection: close\r\nContent"))
         writer.close()
@@ -255,7 +279,7 @@ async def test_an_address_that_closes_without_a_response_is_avoided_like_a_dead_
         server.put("app.test", "127.0.0.2", "127.0.0.3", ttl=3600)
         resolver = Resolver(DnsSettings(servers=(server.address,)))
         target = TargetAddress(scheme="http", host="app.test", port=port)
-        outcomes = []
+        outcomes: list[int | None] = []
         async with client_of(target, resolver=resolver) as client:
             for _ in range(40):
                 try:
@@ -323,7 +347,7 @@ async def test_an_https_upstream_is_verified_by_its_name_not_its_address(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("server", "app.test"))
 
-    async def answering(peer) -> None:
+    async def answering(peer: Peer) -> None:
         await peer.answer(OK)
 
     async with scripted(answering, ssl=context) as upstream, dns_server() as server:

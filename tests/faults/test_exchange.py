@@ -10,10 +10,11 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session
+from gateway.sessions.redis.store import RedisStore
 from tests.faults.redis_fleet import HERE, THERE, gateways, own_addresses, until  # noqa: F401
 from tests.faults.wires import Wires, wires
 from tests.servers import Server, free_port, redis_binary, valkey_server
-from tests.sessions.samples import DAY, a_key, a_session
+from tests.sessions.samples import DAY, a_key, a_session, the_session
 
 pytestmark = pytest.mark.walk
 
@@ -44,7 +45,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Server, Server, Wires, tuple[str, int
         yield one, two, between, public
 
 
-async def filled(store, number: int) -> list[str]:
+async def filled(store: RedisStore, number: int) -> list[str]:
     now = time.time()
     keys = [a_key(f"exchange-{number}-{n}") for n in range(number)]
     for key in keys:
@@ -56,7 +57,9 @@ async def filled(store, number: int) -> list[str]:
     return keys
 
 
-def lead_to_the_second(pair, *, demote: bool) -> None:
+def lead_to_the_second(
+    pair: tuple[Server, Server, Wires, tuple[str, int]], *, demote: bool
+) -> None:
     one, two, between, public = pair
     until(lambda: one.command_line("DBSIZE") == two.command_line("DBSIZE"))
     two.command_line("REPLICAOF", "NO", "ONE")
@@ -66,7 +69,7 @@ def lead_to_the_second(pair, *, demote: bool) -> None:
     between.lead(public, ("127.0.0.1", two.port))
 
 
-async def ended(store, key: str) -> float:
+async def ended(store: RedisStore, key: str) -> float:
     """End a session, however often it takes; give how long that was."""
     began = time.monotonic()
     while True:
@@ -110,11 +113,11 @@ async def test_sign_out_by_another_gateway_is_seen_within_two_seconds(
         async with gateways(url, THERE) as (new,):
             await new.end(keys[0], time.time())
             async with asyncio.timeout(RECOVERED):
-                while (await old.load(keys[0])).active:
+                while the_session(await old.load(keys[0])).active:
                     await asyncio.sleep(0.02)
             for key in keys[1:]:
                 await new.end(key, time.time())
-                assert not (await old.load(key)).active
+                assert not the_session(await old.load(key)).active
 
 
 async def test_an_ending_is_written_on_the_server_that_lacks_it(

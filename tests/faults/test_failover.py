@@ -11,14 +11,16 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.formats.credential import Credential
 from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
 from tests.faults.redis_fleet import (
@@ -33,7 +35,7 @@ from tests.faults.redis_fleet import (
 )
 from tests.servers import PATIENCE, valkey_binary
 from tests.sessions.external import test_store as external
-from tests.sessions.samples import DAY, a_key, a_session
+from tests.sessions.samples import DAY, a_key, a_session, the_session
 
 pytestmark = pytest.mark.walk
 
@@ -48,7 +50,8 @@ to become a replica."""
 @pytest.fixture(autouse=True, params=range(RUNS))
 def run(request: pytest.FixtureRequest) -> int:
     """Repeat each row."""
-    return request.param
+    number: int = request.param
+    return number
 
 
 @dataclass
@@ -126,7 +129,7 @@ class Crowd:
         self._next += 1
         return self.stores[self._next % len(self.stores)]
 
-    def _spawn(self, work) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -403,7 +406,8 @@ async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions() -> No
                 record = json.dumps({"user": {"id": f"u_{sid[-2:]}"}})
                 fleet.servers[0].ask("SET", f"s:{sid}", record, "EX", "600")
             now = time.time()
-            let_in, ended = [], []
+            let_in: list[int | str] = []
+            ended: list[Credential] = []
 
             async def end(number: int) -> None:
                 credential = external.a_credential(sid=ids[number])
@@ -419,7 +423,9 @@ async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions() -> No
                 for each in stores:
                     with contextlib.suppress(StoreUnavailable):
                         found = await each.look_up(credential, now)
-                        let_in.extend([number] if found and found.active else [])
+                        let_in.extend(
+                            [number] if found and the_session(found).active else []
+                        )
 
             tasks = []
             for number in range(len(ids)):
@@ -432,7 +438,9 @@ async def test_a_planned_switch_keeps_the_tombstones_of_an_apps_sessions() -> No
             for credential in ended:
                 for each in stores:
                     found = await each.look_up(credential, now)
-                    let_in.extend([credential.key] if found and found.active else [])
+                    let_in.extend(
+                        [credential.key] if found and the_session(found).active else []
+                    )
 
             assert let_in == []
             assert len(ended) > 15

@@ -1,5 +1,7 @@
 """The oracle finds each kind of wrong; without these the rows could not fail."""
 
+from typing import Any
+
 import pytest
 
 from tests.faults.oracle import Expect, Oracle, State, TrackedSession, Visit
@@ -14,7 +16,7 @@ def over() -> TrackedSession:
     return TrackedSession("u-2", "gateway_session=b", state=State.ENDED)
 
 
-def a_get(oracle: Oracle, session: TrackedSession | None, **known: object) -> Visit:
+def a_get(oracle: Oracle, session: TrackedSession | None, **known: Any) -> Visit:
     return oracle.start("v", "protected", "GET", Expect.SESSION, session, **known)
 
 

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ def short() -> Iterator[Path]:
     # A socket's path must fit 108 bytes.
     with tempfile.TemporaryDirectory(prefix="gw-") as folder:
         yield Path(folder)
+
+
+def gone(pid: int) -> bool:
+    return not alive(pid)
 
 
 async def serves(port: int) -> bool:
@@ -115,12 +120,13 @@ async def test_nothing_that_is_written_for_information_ends_a_process(
     """Without descriptor 1 the next socket would be it, and get the log lines."""
     config = config_for(upstream.port, redis.url, workers=2)
     wrap = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh") if fault == "closed" else ()
-    opened = {
+    openers: dict[str, Callable[[], int]] = {
         "full": lambda: os.open("/dev/full", os.O_WRONLY),
         "closed pipe": closed_pipe,
         "stuck pipe": stuck_pipe,
         "closed": lambda: os.open("/dev/null", os.O_WRONLY),
-    }[fault]()
+    }
+    opened = openers[fault]()
     streams = {"stdout": opened, "stderr": opened}
     env = {"TMPDIR": "/nonexistent"}
     async with started(
@@ -174,6 +180,7 @@ async def test_a_worker_that_keeps_failing_is_started_less_and_less_often(
     config = config_for(upstream.port, redis.url, workers=2)
     async with started(config, tmp_path) as running:
         steady, failing = running.workers()
+        ended: list[dict[str, Any]] = []
         for count in (1, 2, 3):
             os.kill(failing, signal.SIGKILL)
             ended = await running.logged("worker ended; starting another", count)
@@ -497,7 +504,7 @@ async def test_unix_sockets_have_their_mode_and_are_shared_by_workers(
             # The other worker answers, and then a third.
             stopped = running.workers()[0]
             os.kill(stopped, signal.SIGKILL)
-            await until(lambda gone=stopped: not alive(gone))
+            await until(partial(gone, stopped))
         assert b"404" in await ask_unix(f"{short}/admin.sock")
 
 

@@ -124,7 +124,7 @@ async def test_it_ends_within_a_second_of_the_end_of_an_outage(tmp_path: Path) -
                 async with opened(server.url) as store:
                     await store.end(gateway.key_of(cookie), time.time())
                 # Long enough that the subscription is given up.
-                await soon(lambda: not gateway.app.store._watch._listening)
+                await soon(lambda: not gateway.own_store._watch._listening)
                 between.join()
 
                 assert await closed_after(ws, time.monotonic()) < AT_MOST

@@ -2,67 +2,77 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.proxy.health import IN_A_ROW
-from tests.proxy.support import OK, Pieces, client_of, get, scripted
+from gateway.proxy.health import IN_A_ROW, TargetChange
+from gateway.proxy.upstream import Upstream
+from tests.proxy.support import (
+    OK,
+    Peer,
+    Pieces,
+    Script,
+    ScriptedUpstream,
+    client_of,
+    get,
+    scripted,
+)
 from tests.servers import PATIENCE, free_port, valkey_server
 from tests.walk.harness import ask, base_config, running_gateway
 
 pytestmark = pytest.mark.walk
 
 
-async def closes(peer) -> None:
+async def closes(peer: Peer) -> None:
     await peer.head()
 
 
-async def closes_at_once(peer) -> None:
+async def closes_at_once(peer: Peer) -> None:
     pass
 
 
-async def resets(peer) -> None:
+async def resets(peer: Peer) -> None:
     await peer.head()
     peer.reset()
 
 
-async def hangs(peer) -> None:
+async def hangs(peer: Peer) -> None:
     await peer.head()
     await peer.rest()
 
 
-async def garbles(peer) -> None:
+async def garbles(peer: Peer) -> None:
     await peer.answer(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
 
 
-async def never_ends_its_head(peer) -> None:
+async def never_ends_its_head(peer: Peer) -> None:
     await peer.head()
     peer.write(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: 0123456789\r\n" * 40_000)
     await peer.rest()
 
 
-async def resets_in_its_body(peer) -> None:
+async def resets_in_its_body(peer: Peer) -> None:
     await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 9)
     await peer.writer.drain()
     peer.close()
 
 
-async def ends_in_a_chunk(peer) -> None:
+async def ends_in_a_chunk(peer: Peer) -> None:
     await peer.answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nx")
 
 
-def fails(status):
-    async def script(peer) -> None:
+def fails(status: int) -> Script:
+    async def script(peer: Peer) -> None:
         while True:
             await peer.answer(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
 
     return script
 
 
-async def works(peer) -> None:
+async def works(peer: Peer) -> None:
     while True:
         await peer.answer(OK)
 
@@ -73,7 +83,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.now
 
 
@@ -90,12 +100,21 @@ NAMES = [
 class Pair:
     """A target that plays `script`, and one that works, behind one upstream."""
 
-    def __init__(self, client, bad, good, clock, changes) -> None:
+    def __init__(
+        self,
+        client: Upstream,
+        bad: ScriptedUpstream,
+        good: ScriptedUpstream,
+        clock: Clock,
+        changes: list[TargetChange],
+        script: list[Script],
+    ) -> None:
+        self.script = script
         self.client, self.bad, self.good = client, bad, good
         self.clock, self.changes = clock, changes
         self.sent = 0
 
-    async def one(self, method="GET"):
+    async def one(self, method: str = "GET") -> bool:
         """Send one request; return whether it was served."""
         self.sent += 1
         head = f"{method} /{self.sent} HTTP/1.1\r\nHost: app\r\n"
@@ -113,7 +132,7 @@ class Pair:
             return False
         return response.status < 500
 
-    async def until_ejected(self, method="GET"):
+    async def until_ejected(self, method: str = "GET") -> int:
         """Send requests until the bad target is ejected; return the failures."""
         failed = 0
         async with asyncio.timeout(PATIENCE):
@@ -121,17 +140,19 @@ class Pair:
                 failed += not await self.one(method)
         return failed
 
-    def arrived(self):
+    def arrived(self) -> list[bytes]:
         heads = b"".join(self.bad.received + self.good.received)
-        return re.findall(rb"(?:GET|POST) /(\d+) ", heads)
+        found: list[bytes] = re.findall(rb"(?:GET|POST) /(\d+) ", heads)
+        return found
 
 
 @pytest.fixture
-async def pair(request: pytest.FixtureRequest):
-    clock, changes = Clock(), []
-    script = [request.param]
+async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
+    clock = Clock()
+    changes: list[TargetChange] = []
+    script: list[Script] = [request.param]
 
-    async def bad_script(peer) -> None:
+    async def bad_script(peer: Peer) -> None:
         await script[0](peer)
 
     async with (
@@ -146,14 +167,12 @@ async def pair(request: pytest.FixtureRequest):
             on_change=changes.append,
         ) as client,
     ):
-        made = Pair(client, bad, good, clock, changes)
-        made.script = script
-        yield made
+        yield Pair(client, bad, good, clock, changes, script)
 
 
 @pytest.mark.parametrize("pair", BAD, ids=NAMES, indirect=True)
 async def test_a_bad_target_fails_five_requests_and_no_more(
-    pair: Callable[..., object],
+    pair: Pair,
 ) -> None:
     failed = await pair.until_ejected()
     asked = len(pair.bad.peers)
@@ -170,7 +189,7 @@ async def test_a_bad_target_fails_five_requests_and_no_more(
 
 @pytest.mark.parametrize("pair", BAD, ids=NAMES, indirect=True)
 async def test_one_request_probes_it_and_one_success_takes_it_back(
-    pair: Callable[..., object],
+    pair: Pair,
 ) -> None:
     await pair.until_ejected()
 
@@ -194,7 +213,7 @@ async def test_one_request_probes_it_and_one_success_takes_it_back(
     "pair", [closes, fails(503)], ids=["closes", "503"], indirect=True
 )
 async def test_no_post_probes_and_none_is_sent_twice(
-    pair: Callable[..., object],
+    pair: Pair,
 ) -> None:
     failed = await pair.until_ejected("POST")
     asked = pair.bad.received
@@ -213,7 +232,7 @@ async def test_no_post_probes_and_none_is_sent_twice(
     "pair", [fails(404), fails(501)], ids=["404", "501"], indirect=True
 )
 async def test_what_is_the_fault_of_the_request_ejects_nobody(
-    pair: Callable[..., object],
+    pair: Pair,
 ) -> None:
     for _ in range(40):
         await pair.one()
@@ -224,8 +243,9 @@ async def test_what_is_the_fault_of_the_request_ejects_nobody(
 @pytest.mark.parametrize(
     "script", [closes, hangs, fails(500)], ids=["closes", "hangs", "500"]
 )
-async def test_never_all_targets_are_ejected(script: Callable[..., object]) -> None:
-    clock, changes = Clock(), []
+async def test_never_all_targets_are_ejected(script: Script) -> None:
+    clock = Clock()
+    changes: list[TargetChange] = []
     async with (
         scripted(script) as one,
         scripted(script) as two,
@@ -234,7 +254,7 @@ async def test_never_all_targets_are_ejected(script: Callable[..., object]) -> N
             one, two, three, clock=clock, response_timeout=5.0, on_change=changes.append
         ) as client,
     ):
-        pair = Pair(client, one, two, clock, changes)
+        pair = Pair(client, one, two, clock, changes, [script])
         for _ in range(20):
             await pair.one()
             assert not all(each.ejected for each in client._pool._backends)
@@ -245,18 +265,19 @@ async def test_never_all_targets_are_ejected(script: Callable[..., object]) -> N
 async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once() -> (
     None
 ):
-    async def closes_early(peer) -> None:
+    async def closes_early(peer: Peer) -> None:
         await peer.head()
         await peer.exactly(1000)
         peer.reset()
 
-    async def takes_all(peer) -> None:
+    async def takes_all(peer: Peer) -> None:
         while True:
             await peer.head()
             await peer.exactly(200_000)
             peer.write(OK)
 
-    changes, outcomes = [], []
+    changes: list[TargetChange] = []
+    outcomes: list[int | None] = []
     async with (
         scripted(closes_early) as bad,
         scripted(takes_all) as good,
@@ -284,7 +305,7 @@ async def test_a_target_that_closes_as_the_body_is_written_gets_each_upload_once
 async def test_a_target_that_fails_now_and_then_stays() -> None:
     turn = 0
 
-    async def sometimes(peer) -> None:
+    async def sometimes(peer: Peer) -> None:
         nonlocal turn
         while True:
             turn += 1
@@ -293,13 +314,13 @@ async def test_a_target_that_fails_now_and_then_stays() -> None:
                 return
             peer.write(OK)
 
-    changes = []
+    changes: list[TargetChange] = []
     async with (
         scripted(sometimes) as one,
         scripted(works) as two,
         client_of(one, two, on_change=changes.append) as client,
     ):
-        pair = Pair(client, one, two, Clock(), changes)
+        pair = Pair(client, one, two, Clock(), changes, [sometimes])
         for _ in range(60):
             await pair.one()
 
@@ -307,7 +328,7 @@ async def test_a_target_that_fails_now_and_then_stays() -> None:
 
 
 async def test_a_client_that_leaves_is_no_failure_of_the_target() -> None:
-    changes = []
+    changes: list[TargetChange] = []
     async with (
         scripted(hangs) as one,
         scripted(hangs) as two,

@@ -10,8 +10,9 @@ was sent arrives when it is joined again, as over a network.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 Place = tuple[str, int]
 
@@ -59,11 +60,13 @@ class Wires:
         self._thread.join()
         self._loop.close()
 
-    def _run(self, work) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _listen(self, public: Place) -> None:
-        async def serve(reader, writer) -> None:
+        async def serve(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        ) -> None:
             # Cancelled only at the end, and then streams want no exception of ours.
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await self._serve(public, reader, writer)
@@ -74,7 +77,9 @@ class Wires:
     async def _stop(self, public: Place) -> None:
         self._listening.pop(public).close()
 
-    async def _serve(self, public: Place, reader, writer) -> None:
+    async def _serve(
+        self, public: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         source = writer.get_extra_info("peername")[0]
         ends = frozenset((source, public[0]))
         await self._while_cut(ends)
@@ -92,7 +97,12 @@ class Wires:
         finally:
             there[1].transport.abort()
 
-    async def _pump(self, reader, writer, ends: frozenset[str]) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        ends: frozenset[str],
+    ) -> None:
         while data := await reader.read(65536):
             await self._while_cut(ends)
             writer.write(data)

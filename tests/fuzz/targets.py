@@ -135,8 +135,8 @@ def forwarded(data: bytes) -> None:
         "x-forwarded-for", "forwarded", "x-forwarded-proto", "x-forwarded-host",
         "x-forwarded-port",
     )  # fmt: skip
-    values = data.decode("latin-1").split("\n")
-    values = {name: text for name, text in zip(names, values, strict=False) if text}
+    texts = data.decode("latin-1").split("\n")
+    values = {name: text for name, text in zip(names, texts, strict=False) if text}
     found = read_client_address("10.0.0.1", values, (), PROXIES)
     if not isinstance(found, ClientAddress):
         return

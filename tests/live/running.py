@@ -57,11 +57,12 @@ def _running(command: list[str], folder: Path, env: Mapping[str, str]) -> Iterat
         process = subprocess.Popen(
             command, cwd=folder, env=said, stdout=subprocess.PIPE, stderr=errors
         )
-    assert process.stdout is not None
+    output = process.stdout
+    assert output is not None
     lines: queue.Queue[bytes] = queue.Queue()
 
     def read() -> None:
-        for line in process.stdout:
+        for line in output:
             lines.put(line)
         lines.put(b"")
 
@@ -75,4 +76,4 @@ def _running(command: list[str], folder: Path, env: Mapping[str, str]) -> Iterat
         process.kill()
         process.wait(PATIENCE)
         reading.join(PATIENCE)
-        process.stdout.close()
+        output.close()

@@ -37,6 +37,7 @@ async def test_flask_login_leaves_the_roles_and_they_are_nobodys(live: Live) -> 
     await live.library.signing.sign_out(browser)
 
     left = await live.store.get(key)
+    assert isinstance(left, bytes)
     assert b"roles" in left
     assert b"_user_id" not in left
     assert await is_anonymous(browser)

@@ -60,8 +60,16 @@ async def joined(owner: Browser, member: Browser, company: str, email: str) -> s
     return str(accepted["member"]["id"])
 
 
+async def stored(live: Live, key: str) -> bytes:
+    value = await live.store.get(key)
+    assert isinstance(value, bytes)
+    return value
+
+
 async def session_of(live: Live, browser: Browser) -> dict[str, Any]:
-    return json.loads(await live.store.get(live.library.key(browser)))["session"]
+    record = json.loads(await stored(live, live.library.key(browser)))
+    session: dict[str, Any] = record["session"]
+    return session
 
 
 async def test_an_active_organization_without_a_membership_is_nobodys_tenant(
@@ -114,10 +122,12 @@ async def test_a_membership_that_was_read_before_its_end_is_not_written_after(
     company = await a_company(ada, "overtaken")
     await joined(ada, mo, company, MO["email"])
     user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
-    stale = await live.store.get(f"memberships:{user_id}")
-    script = IF_IT_IS_OUR_TURN(MEMBERSHIPS.read_text())[1]
+    stale = await stored(live, f"memberships:{user_id}")
+    found = IF_IT_IS_OUR_TURN(MEMBERSHIPS.read_text())
+    assert found
+    script = found[1]
     keys = (f"memberships-turn:{user_id}", f"memberships:{user_id}")
-    turn = int(await live.store.get(keys[0]))
+    turn = int(await stored(live, keys[0]))
     assert await tenant_of(mo) == (company, company)
 
     await call(mo, "organization/leave", organizationId=company)
@@ -250,7 +260,7 @@ async def test_a_ban_holds_whatever_a_request_in_flight_writes_back(live: Live) 
     try:
         await live.let_the_report_finish()
         await report
-        record = json.loads(await live.store.get(live.library.key(mo)))
+        record = json.loads(await stored(live, live.library.key(mo)))
         assert record["user"]["banned"] is False  # as it was read before the ban
         assert await is_anonymous(mo)
     finally:

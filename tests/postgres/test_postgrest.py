@@ -43,7 +43,7 @@ ACME, GLOBEX = (
     }
     for each in ("t_acme", "t_globex")
 )
-HOMELESS = {"tenants": {}, "active_tenant": None}
+HOMELESS: dict[str, Any] = {"tenants": {}, "active_tenant": None}
 
 
 @dataclass(frozen=True)

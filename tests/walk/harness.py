@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import h11
 import yaml
@@ -477,6 +477,10 @@ class Client:
         self.writer = writer
         self._machine = h11.Connection(h11.CLIENT)
         self._rest = b""
+
+    def stop_reading(self) -> None:
+        """Leave what comes in the kernel's buffers."""
+        cast("asyncio.Transport", self.writer.transport).pause_reading()
 
     async def send(self, *pieces: bytes) -> None:
         """Send bytes as they are."""

@@ -17,7 +17,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
-import gateway.app
 from tests.servers import PATIENCE, SOON, Server
 from tests.walk.harness import (
     PROGRAM,
@@ -129,7 +128,7 @@ async def two_gateways(redis: Server, folder: Path) -> AsyncIterator[Two]:
         config["routes"].append(
             {"match": "/ws/**", "rule": "protected", "upstream": "ws"}
         )
-        both = []
+        both: list[GatewayProcess] = []
         for name in ("near", "far"):
             place = folder / name
             place.mkdir()
@@ -140,7 +139,7 @@ async def two_gateways(redis: Server, folder: Path) -> AsyncIterator[Two]:
             )
         # What is open is closed before the processes are told to end.
         async with AsyncExitStack() as opened:
-            yield Two(*both, opened)
+            yield Two(both[0], both[1], opened)
 
 
 async def is_over(ws: ClientConnection, client: Client) -> None:
@@ -223,7 +222,7 @@ async def test_an_end_that_was_never_pushed_is_found_by_asking_again(
     redis: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program writes `active: false` into the record, and tells nobody."""
-    monkeypatch.setattr(gateway.app, "_RECHECK_EVERY", 0.1)
+    monkeypatch.setattr("gateway.server.reevaluation._CHECK_EVERY", 0.1)
     async with serve(echo, "127.0.0.1", 0) as sockets:
         config = base_config(sockets.sockets[0].getsockname()[1])
         async with running_gateway(config, tmp_path, redis.url) as running:

@@ -14,7 +14,7 @@ async def serial_of(port: int, authority: Authority) -> str:
     _, writer = await asyncio.open_connection(
         "127.0.0.1", port, ssl=context, server_hostname="gw.test"
     )
-    found = writer.get_extra_info("peercert")["serialNumber"]
+    found: str = writer.get_extra_info("peercert")["serialNumber"]
     writer.transport.abort()
     return found
 

@@ -29,7 +29,8 @@ async def cookie_of(gateway: Gateway, who: str) -> dict[str, str]:
             return {"Cookie": f"gateway_session={'A' * 43}"}
         case "malformed":
             return {"Cookie": "gateway_session=short"}
-    raise AssertionError(who)
+        case _:
+            raise AssertionError(who)
 
 
 LOGIN = "/auth/login?return_to=%s&reason=%s"

@@ -124,7 +124,8 @@ async def ended_cookie(gateway: Gateway, how: str) -> str:
             return cookie
         case "unknown_session":
             return f"gateway_session={'A' * 43}"
-    raise AssertionError(how)
+        case _:
+            raise AssertionError(how)
 
 
 ENDS = ["session_expired", "session_idle", "session_revoked", "unknown_session"]
@@ -144,7 +145,7 @@ async def test_why_a_session_is_over_is_told_to_whoever_asks(
 
     for sent in (page, account):
         assert sent.status == 302
-        assert parse_qs(urlsplit(sent.one("Location")).query)["reason"] == [reason]
+        assert parse_qs(urlsplit(sent.present("Location")).query)["reason"] == [reason]
     for told in (call, script):
         assert (told.status, told.json()["reason"]) == (401, reason)
     assert call.json()["login_url"].endswith(f"reason={reason}")

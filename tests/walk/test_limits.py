@@ -385,7 +385,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
     ):
         running.append(gateway)
         async with connected(gateway.port, limit=1024) as client:
-            client.writer.transport.pause_reading()
+            client.stop_reading()
             await client.send(get("/", "Connection: close"))
             async with asyncio.timeout(PATIENCE):
                 await said.wait()

@@ -47,7 +47,8 @@ async def called(sdk: Path, gateway: Gateway, *arguments: str) -> dict[str, Any]
     async with asyncio.timeout(PATIENCE):
         output, complaint = await process.communicate()
     assert process.returncode == 0, complaint.decode()
-    return json.loads(output)
+    answers: dict[str, Any] = json.loads(output)
+    return answers
 
 
 async def test_the_sdk_does_what_it_does_with_kratos(

@@ -85,6 +85,7 @@ async def gateway_process(
     running = Process(process, port, admin, config, path, [], asyncio.Condition())
 
     async def listen() -> None:
+        assert process.stdout
         while line := await process.stdout.readline():
             with contextlib.suppress(ValueError):
                 running.said.append(json.loads(line))
@@ -116,7 +117,7 @@ async def create_session(running: Process, **changes: Any) -> str:
         json.dumps(document).encode(),
     )
     assert reply.status == 201, reply.body
-    return reply.json()["set_cookie"].partition(";")[0]
+    return str(reply.json()["set_cookie"]).partition(";")[0]
 
 
 async def test_it_starts_serves_and_stops_with_zero(
@@ -462,7 +463,7 @@ async def test_readyz_tells_that_redis_is_away(
         assert b"[-]redis failed" in ready.body
 
 
-async def run_cli(*words: str) -> tuple[int, str]:
+async def run_cli(*words: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *words),
         stdout=asyncio.subprocess.PIPE,

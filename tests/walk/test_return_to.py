@@ -1,7 +1,7 @@
 """Nobody is sent elsewhere: every place that redirects, every published shape."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -84,7 +84,7 @@ async def planned_by_the_sdk(gateway: Gateway, value: str) -> Reply:
     "place", [signed_out, switched, signed_out_by_the_sdk, planned_by_the_sdk]
 )
 async def test_what_leads_elsewhere_is_a_400_and_changes_nothing(
-    gateway: Gateway, place: Callable[..., object]
+    gateway: Gateway, place: Callable[[Gateway, str], Awaitable[Reply]]
 ) -> None:
     for value in VALUES:
         reply = await place(gateway, value)

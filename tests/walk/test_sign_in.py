@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers import Server
+from tests.sessions.samples import the_session
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
+    Answer,
     Gateway,
     RecordingUpstream,
     Seen,
@@ -32,7 +34,7 @@ GRACE = {
 }
 
 
-def says(*fields: str):
+def says(*fields: str) -> Answer:
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
         lines = "".join(f"{field}\r\n" for field in fields)
         writer.write(
@@ -286,7 +288,7 @@ async def test_a_role_taken_away_shows_on_the_next_request(
 
     cookie = await gateway.sign_in()
     token = SessionToken(cookie.partition("=")[2])
-    before = await gateway.own_store.load(token.key)
+    before = the_session(await gateway.own_store.load(token.key))
     await ask(gateway.port, "GET", "/api/x", {"Cookie": cookie})
     first = upstream.last.one("Authorization")
 
@@ -316,7 +318,9 @@ async def test_a_session_in_the_last_hours_of_its_life_is_extended(
 
         assert "Max-Age=86" in reply.present("Set-Cookie")
         assert reply.present("Set-Cookie").startswith(cookie)
-        _, stored = await gateway.app.store.find(old.id)
+        found = await gateway.app.store.find(old.id)
+        assert found is not None
+        _, stored = found
         assert stored.expires_at > time.time() + 23 * 3600
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.sessions.record import Tenant
 from tests.servers import Server
+from tests.sessions.samples import the_session
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
@@ -22,7 +24,7 @@ from tests.walk.harness import (
     running_gateway,
 )
 
-HOMELESS = {"tenants": {}, "active_tenant": None}
+HOMELESS: dict[str, Any] = {"tenants": {}, "active_tenant": None}
 EVERYWHERE = [
     {"host": "{tenant}.gw.test"},
     {"path": "/t/{tenant}/**"},
@@ -159,7 +161,7 @@ async def test_an_active_tenant_that_was_taken_away_is_none(
     key = gateway.key_of(cookie)
     await get(gateway, "/any", cookie)
     assert told(upstream) == ("t_acme", "owner", "t_acme")
-    session = await gateway.own_store.load(key)
+    session = the_session(await gateway.own_store.load(key))
     left = {"t_blue": session.tenants["t_blue"]}
 
     assert await gateway.own_store.replace(key, session, replace(session, tenants=left))

@@ -298,6 +298,7 @@ async def test_the_upstream_is_told_who_opens_one(talking: Open) -> None:
 
     async def talk(ws: ServerConnection) -> None:
         for name in ("X-Auth-User-Id", "X-Auth-Role", "Cookie", "X-Auth-Assertion"):
+            assert ws.request
             told[name] = ws.request.headers.get_all(name)
         await ws.send("told")
 

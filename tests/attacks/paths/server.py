@@ -1,14 +1,15 @@
 """Answers with the zone and the path that a WSGI app acts on."""
 
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 
 class Quiet(WSGIRequestHandler):
-    def log_message(self, *_) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
-def app(environ, start_response):
+def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     path = environ["SCRIPT_NAME"] + environ["PATH_INFO"]
     zone = "admin" if path == "/admin" or path.startswith("/admin/") else "open"
     body = f"{zone} ".encode() + path.encode("latin-1")

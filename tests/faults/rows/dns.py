@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
 from tests.dns_server import DnsServer, How, dns_server
 from tests.faults.load import FAULTY, ORDINARY
@@ -46,7 +47,8 @@ async def named(plan: Plan) -> Site:
 
 
 def _dns(trial: Trial) -> DnsServer:
-    return trial.site.parts["dns"]
+    server: DnsServer = trial.site.parts["dns"]
+    return server
 
 
 async def hangs(trial: Trial) -> None:
@@ -111,7 +113,11 @@ async def moves(trial: Trial) -> None:
 
 
 def _row(
-    name: str, what: str, act: Act, healthy: tuple[str, ...], kinds=ORDINARY
+    name: str,
+    what: str,
+    act: Act,
+    healthy: tuple[str, ...],
+    kinds: Mapping[str, int] = ORDINARY,
 ) -> Row:
     return Row(
         name=name, what=what, site=named, act=act, kinds=kinds, healthy=healthy

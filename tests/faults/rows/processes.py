@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from tests.faults.gateways import alive, descriptors, resident
 from tests.faults.load import ORDINARY
@@ -144,7 +145,12 @@ async def small_files(plan: Plan) -> Site:
     loop = asyncio.get_running_loop()
     loop.add_reader(reader, lambda: os.read(reader, 1 << 20))
     site.parts["tmp"] = temporary
-    site.close.append(lambda: (loop.remove_reader(reader), _close(reader, writer))[1])
+
+    def close() -> None:
+        loop.remove_reader(reader)
+        _close(reader, writer)
+
+    site.close.append(close)
     await launch(site)
     return site
 
@@ -270,10 +276,12 @@ def _note_growth(trial: Trial, size: dict[int, tuple[int, int]]) -> None:
         trial.notes.append(f"{more:+} KiB, {files:+} descriptors")
 
 
-def _two(name: str, what: str, act: Callable[[Trial], Awaitable[None]], **more) -> Row:
-    more = {"site": plain, "shared": False} | more
+def _two(
+    name: str, what: str, act: Callable[[Trial], Awaitable[None]], **more: Any
+) -> Row:
+    fields: dict[str, Any] = {"site": plain, "shared": False, **more}
     return Row(
-        name=name, what=what, act=act, kinds=ORDINARY, workers=2, **more
+        name=name, what=what, act=act, kinds=ORDINARY, workers=2, **fields
     )  # fmt: skip
 
 

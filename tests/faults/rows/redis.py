@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 from tests.faults.load import ORDINARY
 from tests.faults.relay import Relay
@@ -11,11 +12,13 @@ from tests.servers import Server
 
 
 def _redis(trial: Trial) -> Server:
-    return trial.site.parts["redis"]
+    server: Server = trial.site.parts["redis"]
+    return server
 
 
 def _relay(trial: Trial) -> Relay:
-    return trial.site.parts["relay"]
+    relay: Relay = trial.site.parts["relay"]
+    return relay
 
 
 async def _command(trial: Trial, *words: str) -> object:
@@ -161,7 +164,7 @@ def _with_password(redis: Server, password: str) -> None:
         assert answer == b"+OK\r\n+OK\r\n", answer
 
 
-def _row(name: str, what: str, act: Act, **promised: object) -> Row:
+def _row(name: str, what: str, act: Act, **promised: Any) -> Row:
     return Row(
         name=name,
         what=what,

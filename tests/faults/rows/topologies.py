@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from tests.faults.load import ORDINARY
@@ -45,11 +46,13 @@ async def _site(plan: Plan, fleet: Callable[[], Any]) -> Site:
 
 
 def _fleet(trial: Trial) -> SentinelFleet:
-    return trial.site.parts["fleet"]
+    fleet: SentinelFleet = trial.site.parts["fleet"]
+    return fleet
 
 
 def _cluster(trial: Trial) -> ClusterFleet:
-    return trial.site.parts["fleet"]
+    fleet: ClusterFleet = trial.site.parts["fleet"]
+    return fleet
 
 
 async def _soon(holds: Callable[[], object]) -> None:
@@ -209,9 +212,13 @@ async def planned(trial: Trial) -> None:
     for node in (fleet.replicas[at], fleet.masters[at]):
         await asyncio.to_thread(_take_over, node)
         await trial.under_fault(0.5)
-        await _soon(lambda node=node: "state=online" in node.info().get("slave0", ""))
+        await _soon(partial(_has_replica, node))
     trial.mended()
     await trial.steady()
+
+
+def _has_replica(node: Node) -> bool:
+    return "state=online" in node.info().get("slave0", "")
 
 
 def _take_over(node: Node) -> None:
@@ -226,7 +233,9 @@ def _is_master(node: Node) -> bool:
     return node.info().get("role") == "master"
 
 
-def _row(name: str, what: str, site: Callable, act: Act) -> Row:
+def _row(
+    name: str, what: str, site: Callable[[Plan], Awaitable[Site]], act: Act
+) -> Row:
     return Row(
         name=name,
         what=what,

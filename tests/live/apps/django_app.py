@@ -5,6 +5,7 @@ Nothing in it knows of the gateway: /admin has no check of its own.
 
 import json
 import os
+from typing import Any
 
 import django
 import redis
@@ -75,25 +76,25 @@ from django.core.servers.basehttp import (  # noqa: E402
 )
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.dispatch import receiver  # noqa: E402
-from django.http import JsonResponse  # noqa: E402
+from django.http import HttpRequest, JsonResponse  # noqa: E402
 from django.urls import path  # noqa: E402
 
 STORE = redis.Redis.from_url(os.environ["REDIS_URL"])
 
 
 @receiver(user_logged_in)
-def tell_the_gateway(request, user, **_) -> None:
+def tell_the_gateway(request: HttpRequest, user: Any, **_: Any) -> None:
     """Put into the session what the gateway is to know besides the id."""
     request.session["email"] = user.email
     request.session["roles"] = ["admin"] if user.is_superuser else ["member"]
 
 
-def basket(request):
+def basket(request: HttpRequest) -> JsonResponse:
     request.session["basket"] = [*request.session.get("basket", []), "apples"]
     return JsonResponse({"basket": request.session["basket"]})
 
 
-def report(request):
+def report(request: HttpRequest) -> JsonResponse:
     """Answer late; the session is written back with the answer."""
     request.session["reports"] = request.session.get("reports", 0) + 1
     STORE.rpush("report:started", "1")
@@ -101,13 +102,13 @@ def report(request):
     return JsonResponse({"reports": request.session["reports"]})
 
 
-def told(request):
+def told(request: HttpRequest) -> JsonResponse:
     """Tell what arrived; `me` is whom the app itself takes the visitor for."""
     headers = [part for pair in request.headers.items() for part in pair]
     return JsonResponse({"me": request.user.pk, "headers": headers})
 
 
-def password(request):
+def password(request: HttpRequest) -> JsonResponse:
     """Set the password of a user, as a colleague in the admin pages would."""
     user = get_user_model().objects.get(email=request.GET["email"])
     user.set_password(request.GET["password"])
