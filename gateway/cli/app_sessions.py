@@ -49,7 +49,7 @@ def revoke(
     """Revoke a session; return its public ID.
 
     Does not require the record to exist: the app may write it again. If `named` may be
-    either kind of ID, both are revoked; one of them is no session.
+    either kind of ID, both are revoked; at most one of them exists.
     """
     keys = _keys_of(profile, named)
 

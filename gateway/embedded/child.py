@@ -22,7 +22,7 @@ _LONGEST_FOLDER = 80
 
 
 def private_folder(prefix: str) -> Path:
-    """Make a folder that only we may enter, with a path short enough for sockets."""
+    """Create a folder for this user only, with a path short enough for sockets."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     if len(os.fsencode(folder)) <= _LONGEST_FOLDER:
         return folder
@@ -31,7 +31,7 @@ def private_folder(prefix: str) -> Path:
 
 
 def dying_with_us(argv: Sequence[str], *, sent: signal.Signals) -> list[str]:
-    """Wrap a command so that the kernel ends it when we are killed, where it can."""
+    """Wrap a command so that the kernel ends it if this process is killed, where supported."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         return list(argv)
@@ -57,8 +57,8 @@ class ServerProcess:
         self._log = folder / "server.log"
         try:
             with self._log.open("wb") as log:
-                # A process group of its own: Ctrl-C on the terminal reaches us
-                # alone, and we stop the servers in order.
+                # A process group of its own: Ctrl-C on the terminal reaches
+                # this process alone, which stops the servers in order.
                 self._process = subprocess.Popen(  # noqa: S603 - a fixed command
                     dying_with_us(argv, sent=stop_signal),
                     stdin=subprocess.DEVNULL,

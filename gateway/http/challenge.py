@@ -5,7 +5,8 @@ def session_challenge(realm: str, *, error: str | None = None) -> tuple[str, str
     """Return the WWW-Authenticate field of a 401.
 
     RFC 9110, section 15.5.2: a 401 MUST name a way to authenticate. `Session` is
-    no registered scheme: a browser must not open its password dialogue for it.
+    not a registered scheme, so a browser does not open its password
+    dialog.
 
     Args:
         realm: the public host; characters that a quoted-string cannot hold are removed.

@@ -53,7 +53,7 @@ class _Address:
 # The length of a request target that every server accepts.
 _LONGEST: Final = 8192
 _URL: Final = re.compile(r"([A-Za-z]{4,5})://([^/?#]+)([/?].*)?").fullmatch
-# What a lenient parser may take for the start of an authority, and what
+# What a lenient parser may read as the start of an authority, and what
 # normalizes to it: "//", "/ /", "/../", with either slash.
 _SLASHES: Final = re.compile(rb"[/\\](?:[\s\x0b]*|\.{1,2})[/\\]").search
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search

@@ -18,7 +18,7 @@ import pycares
 # RFC 8305 section 3: how long the addresses of one family wait for the other's.
 RESOLUTION_DELAY: Final = 0.05
 # First wait for one server; doubled with each round. glibc waits five seconds, in which
-# a second server would not be asked before most connect time-outs are over.
+# a second server would not be asked before most connect time-outs expire.
 _TRY_TIMEOUT: Final = 0.5
 _TRIES: Final = 3
 _FAMILIES: Final = (socket.AF_INET6, socket.AF_INET)
@@ -50,7 +50,7 @@ async def look_up(name: str, *, servers: Sequence[str], timeout: float) -> Addre
         timeout: seconds after which the look-up ends, whatever servers do.
 
     Raises:
-        NameNotFound: the servers say that there is no such name, or no address of it.
+        NameNotFound: the servers report no such name, or no address for it.
         LookupFailed: no usable answer within `timeout`.
     """
     try:
@@ -110,7 +110,7 @@ class _Lookup:
         )
 
     async def _wait_for_the_other(self) -> None:
-        """Give the other family a moment: a lost answer of one must not delay all."""
+        """Wait briefly for the other family: one lost response must not delay all."""
         self._changed.clear()
         try:
             async with asyncio.timeout(RESOLUTION_DELAY):

@@ -67,7 +67,7 @@ class Resolver:
         on_change: Callable[[str, str | None], None] | None = None,
         in_turn: bool = True,
     ) -> None:
-        """Take how to look up.
+        """Set how names are looked up.
 
         Args:
             settings: the configuration; default: that of the system.

@@ -79,7 +79,7 @@ def read_framing(
     if chunked and (length is not None or minor == 0):
         # RFC 9112 section 6.1: the message framing is faulty.
         raise InvalidUpstreamResponse(
-            "Transfer-Encoding beside Content-Length or in HTTP/1.0"
+            "Transfer-Encoding with Content-Length or in HTTP/1.0"
         )
     options = connection_options(ours.get(b"connection"))
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)

@@ -63,7 +63,7 @@ class HeadBytes:
         size = len(held) if end < 0 else end + len(HEAD_END)
         if size > MAX_HEAD_BYTES:
             raise InvalidUpstreamResponse(
-                f"the head of the response is over {MAX_HEAD_BYTES} bytes"
+                f"the head of the response exceeds {MAX_HEAD_BYTES} bytes"
             )
         if end < 0:
             return None

@@ -439,7 +439,7 @@ class Connection(asyncio.Protocol):
             failure = InvalidUpstreamResponse(
                 "the upstream closed in the middle of its response"
             )
-        # A stale pooled connection says nothing about the health of the target.
+        # A stale pooled connection does not mean that the target is unhealthy.
         if not (isinstance(failure, ConnectionClosedBeforeResponse) and failure.reused):
             self._manager.request_failed(self)
         failure.__cause__ = exc

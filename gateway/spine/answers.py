@@ -63,7 +63,7 @@ class SignInPages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """Chooses every answer of the gateway that is no endpoint's."""
+    """Builds every response of the gateway except those of endpoints."""
 
     sign_in: SignInPages
     realm: str = field(default="gateway")

@@ -30,9 +30,8 @@ from gateway.spine.ruleset import Ruleset
 def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anonymous:
     """Return the session credential of a request, or why it has none.
 
-    With the sessions of an app, a header beside the cookie that the app would take
-    for another session leaves the request unauthenticated: two readers would see
-    two users.
+    With the sessions of an app, a header that the app would read as another session
+    makes the request unauthenticated: the app and the gateway would see two users.
     """
     external = rules.external
     found = (

@@ -59,7 +59,7 @@ def before_lookup(
         rules: the configuration.
         now: seconds since the epoch.
         credential: replaces the one that the request carries, for a caller that
-            asks on behalf of somebody else.
+            asks on behalf of another client.
 
     Returns:
         Lookup where the session decides; otherwise the outcome.
@@ -85,7 +85,7 @@ def before_lookup(
             route,
         )
     if outside_networks(route, head):
-        # Refused whoever it is, so the store is not queried.
+        # Refused for every user, so the store is not queried.
         credential = Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
     elif head.preflight and route.preflight_pass:
         credential = Anonymous(reason=Reason.PREFLIGHT)

@@ -78,7 +78,7 @@ def grants_for(
         minted = issued.token.encode("ascii")
         if profile == view.token_profile:
             # A token names one audience: the browser may pass it on to any server,
-            # the gateway to none but the upstream of this profile.
+            # the gateway only to the upstream of this profile.
             token_cookies.append((cookie.name, minted))
         if not any(minted in each for each in head.cookies):
             set_cookies.append(cookie.set(issued.token))

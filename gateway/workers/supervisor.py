@@ -1,7 +1,7 @@
 """The parent of several workers: holds their sockets, forks and restarts them.
 
 It runs no event loop and no thread, so that it can always fork, and it waits for
-nothing but signals and the next moment at which there is something to do. What it
+only signals and the next moment at which there is something to do. What it
 logs goes through the same nonblocking sink as everything else: neither a full disk
 nor a reader that is gone can end it.
 

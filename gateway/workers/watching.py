@@ -19,7 +19,7 @@ Fingerprint: TypeAlias = tuple[object, ...]
 
 async def watch(app: App, reload: asyncio.Event, known: Fingerprint) -> None:
     """Set `reload` whenever the files differ from `known`; runs until cancelled."""
-    # A watch only wakes us; what decides is whether the files differ from what was
+    # A watch only wakes the loop; the reload depends on whether the files differ from what was
     # there (`known`) before they were read. So no change falls between reading and
     # watching, and one on a file system without notifications is seen a little later.
     found = fingerprint(app.loaded)
@@ -41,7 +41,7 @@ async def watch(app: App, reload: asyncio.Event, known: Fingerprint) -> None:
 
 def _folders(loaded: LoadedConfig) -> set[str]:
     # The folder and not the file: editors and Kubernetes put a new file (or a new
-    # link) in the place of the old one, and a watch on the old one sees nothing.
+    # link) instead of the old one, and a watch on the old one sees nothing.
     files, keys = _watched(loaded)
     return {os.path.dirname(os.path.abspath(path)) for path in files} | set(keys)
 

@@ -134,7 +134,7 @@ def _end_by_then(seconds: float) -> None:
 
 
 def reap() -> None:
-    """Collect the exit status of ended children that nobody waits for, as PID 1."""
+    """Collect the exit status of orphaned children, as PID 1."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue

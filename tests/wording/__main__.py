@@ -22,8 +22,20 @@ PATTERNS = (
     "Makefile",
     "Dockerfile",
     "gateway/**/*.html",
+    *(
+        f"gateway/{package}/**/*.py"
+        for package in (
+            "cli",
+            "embedded",
+            "http",
+            "net",
+            "proxy",
+            "spine",
+            "workers",
+        )
+    ),
 )
-GENERATED = {"cli.md", "modules.md"}
+GENERATED = {"modules.md"}
 """Pages of which the source is code that is not checked yet."""
 
 
