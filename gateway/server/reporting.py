@@ -1,4 +1,4 @@
-"""Tells what happened: one access line, one observation, audit events, the log."""
+"""Writes access lines, audit events and the log, and updates the metrics."""
 
 import os
 import platform
@@ -38,18 +38,18 @@ from gateway.server.edge import Edge
 from gateway.sessions.record import Session
 
 _STORE_EVENTS: Final = {
-    "store_switched": "another Redis server is in use",
-    "store_exchanged": "another server answers at redis.url",
-    "store_is_replica": "the server at redis.url is a replica: nobody can sign out",
-    "store_info_denied": "Redis denies INFO: an exchange of the server is not noticed",
-    "store_suspect": "Redis is not a usable master; connecting again",
-    "store_not_held": "not certain that all Redis servers have a write",
-    "endings_waiting": "ended sessions wait to be confirmed by Redis",
+    "store_switched": "switched to another Redis server",
+    "store_exchanged": "the server at redis.url was replaced",
+    "store_is_replica": "the server at redis.url is a replica: sign-out is unavailable",
+    "store_info_denied": "Redis denies INFO: a replaced server is not detected",
+    "store_suspect": "Redis is not a usable master; reconnecting",
+    "store_not_held": "write not confirmed by every Redis server",
+    "endings_waiting": "revocations not yet confirmed by Redis",
 }
 
 
 class Reporter:
-    """The Report of the way of a request, over the log and the metrics."""
+    """Implements `Report` with the log and the metrics."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class Reporter:
         place: int = 1,
         first: bool = True,
     ) -> None:
-        """Take where lines go.
+        """Create a reporter.
 
         Args:
             output: the log.
-            shared: the counts of several processes, so that each of them can answer
-                a scrape for all; None when there is one process.
-            place: where in `shared` this process writes.
-            first: whether this process writes the audit events that concern all.
+            shared: the counts of several processes, so that each can serve a scrape
+                for all; None for a single process.
+            place: index of this process in `shared`.
+            first: whether this process writes the audit events common to all.
         """
         self._log = structlog.get_logger("gateway")
         self._sink = output.sink
@@ -81,13 +81,13 @@ class Reporter:
         self._access_wanted = True
 
     def configure(self, config: Config) -> None:
-        """Follow a configuration that begins to serve."""
+        """Apply the log settings of a configuration."""
         self._access_wanted = config.log.access
 
-    # The way of a request
+    # Requests
 
     def request_started(self) -> None:
-        """Count a request in."""
+        """Count a request in flight."""
         self._metrics.requests_in_flight += 1
 
     def request_ended(self, context: RequestContext) -> None:
@@ -116,7 +116,7 @@ class Reporter:
             )
 
     def request_failed(self, context: RequestContext, error: Exception) -> None:
-        """Log a failure that has a name, and count it when it is the store's."""
+        """Log an expected failure; count a failure of the store."""
         if isinstance(error, StoreUnavailable):
             cause = error.__cause__
             self._metrics.store_error(type(cause or error).__name__)
@@ -167,24 +167,24 @@ class Reporter:
             self._metrics.websockets_open += 1
 
     def stream_closed(self, kind: str) -> None:
-        """Count it off."""
+        """Count a closed WebSocket."""
         if kind == "websocket":
             self._metrics.websockets_open -= 1
 
     # The process
 
     def connections(self, count: int) -> None:
-        """Note how many client connections are open."""
+        """Set the number of open client connections."""
         self._metrics.connections_open = count
 
     def shortage(self, what: str, missed: int) -> None:
-        """Log that something is used up, and how often it was missed."""
+        """Log an exhausted resource, and the number of failures."""
         self._log.error("out of " + what, missed=missed, limit=descriptor_limit())
 
     def connection_rejected(
         self, status: int, reason: Reason, request_id: str, now: float, peer: str
     ) -> None:
-        """Note a connection that ended without a readable request."""
+        """Write the access line of a connection without a valid request; count it."""
         self._metrics.observe("", "refuse", reason.value, status, 0.0, 0.0)
         if self._access_wanted:
             self._access.write(
@@ -200,15 +200,15 @@ class Reporter:
             )
 
     def log_corrupt_record(self, key: str, why: str) -> None:
-        """Log once for each key that holds what is no session."""
+        """Log an invalid session record; called once per key."""
         self._log.warning("unreadable session record", key=key[:12], why=why)
 
     def attempt_failed(self, kind: Kind) -> None:
-        """Count a guess that failed."""
+        """Count a failed attempt."""
         self._metrics.attempt(kind.value, "failed")
 
     def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
-        """Count a guess that was refused; once for each address and window, log it."""
+        """Count a refused attempt; log it once per address and window."""
         self._metrics.attempt(kind.value, "refused")
         if reached is not None:
             self._log.warning(
@@ -222,17 +222,17 @@ class Reporter:
             )
 
     def store_warning(self, text: str, hint: str, *, broken: bool) -> None:
-        """Log a setting or a right of Redis that sessions cannot rely on."""
+        """Log a setting or permission of Redis that is unsuitable for sessions."""
         log = self._log.error if broken else self._log.warning
-        log("Redis is not set up as sessions need it", why=text, hint=hint)
+        log("Redis configuration is unsuitable for sessions", why=text, hint=hint)
 
     def store_event(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Log and count what the session store notes of its servers."""
+        """Log and count an event of the session store."""
         match event:
             case "store_switched" | "store_exchanged":
                 self._metrics.store_switched()
             case "store_refused":
-                # The request's own line says it.
+                # The access line of the request reports it.
                 self._metrics.store_refused("no_lease")
                 return
             case "store_not_held":
@@ -245,7 +245,7 @@ class Reporter:
         log(_STORE_EVENTS.get(event, event), **fields)
 
     def admin_action(self, event: str, session: Session) -> None:
-        """Write what was done by the admin API."""
+        """Write the audit event of an action of the admin API."""
         now, actor = self._edge.now(), Actor(user_id="admin")
         if event == "created":
             self._audit.session_created(
@@ -257,7 +257,7 @@ class Reporter:
             )
 
     def admin_refused(self, client: str) -> None:
-        """Write that a call to the admin API had a wrong token."""
+        """Write the audit event of a request with an invalid admin token."""
         self._audit.admin_refused(self._edge.now(), Actor(client=client))
 
     def token_used(self, profile: str, *, signed: bool) -> None:
@@ -265,14 +265,14 @@ class Reporter:
         self._metrics.token(profile, signed=signed)
 
     def name_changed(self, name: str, error: str | None) -> None:
-        """Log that look-ups of a host name began to fail, or work again."""
+        """Log that look-ups of a host name started to fail, or recovered."""
         if error is None:
-            self._log.info("host name found again", name=name)
+            self._log.info("host name look-up recovered", name=name)
         else:
             self._log.warning("host name look-up failed", name=name, problem=error)
 
     def target_changed(self, upstream: str, change: TargetChange) -> None:
-        """Log and count that a target of an upstream was ejected, or came back."""
+        """Log and count an ejected or readmitted target."""
         if change.ejected:
             self._metrics.target_ejected(upstream, change.cause)
             self._log.warning(
@@ -290,21 +290,21 @@ class Reporter:
             )
 
     def listening(self, loaded: LoadedConfig) -> None:
-        """Note that the gateway takes requests."""
+        """Log that the gateway accepts requests, with configuration warnings."""
         config = loaded.config
         self._metrics.config_loaded(self._edge.now())
         for warning in loaded.warnings:
-            self._log.warning("configuration", problem=str(warning))
+            self._log.warning("configuration warning", problem=str(warning))
         needed, limit = 2 * config.server.limits.connections, descriptor_limit()
         if limit < needed:
-            # One for the client and one for the upstream.
+            # One descriptor for the client, one for the upstream.
             self._log.warning(
-                "the limit of open files is too low for server.limits.connections",
+                "open file limit is too low for server.limits.connections",
                 limit=limit,
                 needed=needed,
             )
         self._log.info(
-            "gateway is serving",
+            "listening",
             listen=list(config.server.listen),
             admin=config.server.admin,
             public_url=config.server.public_url,
@@ -313,24 +313,24 @@ class Reporter:
         )
 
     def reloaded(self, loaded: LoadedConfig, waits: Sequence[str]) -> None:
-        """Note that a new configuration serves, and what of it needs a restart."""
+        """Log a reload, and the keys that require a restart."""
         self._metrics.config_loaded(self._edge.now())
         if self._first:
             self._audit.config_reloaded(self._edge.now())
         self._log.info("configuration reloaded", routes=len(loaded.config.routes))
         if waits:
-            self._log.warning("needs a restart to take effect", keys=list(waits))
+            self._log.warning("restart required", keys=list(waits))
 
     def reload_refused(self, error: ConfigError) -> None:
-        """Note that a new configuration was refused; the old one serves on."""
+        """Log a failed reload; the previous configuration stays active."""
         self._metrics.config_refused()
         if self._first:
             self._audit.config_reloaded(self._edge.now(), problems=len(error.problems))
         for problem in error.problems:
-            self._log.error("configuration problem", problem=str(problem))
+            self._log.error("configuration reload failed", problem=str(problem))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Give the metrics of all processes, and their content type."""
+        """Return the metrics of all processes, and their content type."""
         self._metrics.log_lines_dropped = self._sink.dropped
         if self._shared is None:
             return self._metrics.render(accept=accept)
@@ -338,19 +338,19 @@ class Reporter:
         return render_merged(self._shared.read_all(), accept=accept)
 
     def share(self) -> None:
-        """Leave this process's counts where the others find them."""
+        """Publish the counts of this process for the others."""
         if self._shared is None:
             return
         self._metrics.log_lines_dropped = self._sink.dropped
         self._shared.write(self._place, self._metrics.snapshot())
 
     def close(self) -> None:
-        """Leave the last counts behind."""
+        """Publish the final counts."""
         self.share()
 
 
 def gateway_version() -> str:
-    """Name the installed version."""
+    """Return the installed version."""
     try:
         return version("auth-gateway")
     except PackageNotFoundError:

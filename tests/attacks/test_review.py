@@ -355,7 +355,7 @@ async def test_a_worker_that_replaces_another_serves_what_the_others_serve(
                         return found
                     await asyncio.sleep(0.02)
 
-        started = await said("gateway is serving", 2)
+        started = await said("listening", 2)
         closed = yaml.safe_load(path.read_text())
         closed["routes"][0]["rule"] = "protected"
         path.with_suffix(".new").write_text(yaml.safe_dump(closed))
@@ -363,7 +363,7 @@ async def test_a_worker_that_replaces_another_serves_what_the_others_serve(
         await said("configuration reloaded", 2)
 
         os.kill(started[0]["pid"], signal.SIGKILL)
-        await said("gateway is serving", 3)
+        await said("listening", 3)
         replies = [await ask(running.port, "GET", "/x", PROGRAM) for _ in range(40)]
 
     assert {reply.status for reply in replies} == {401}

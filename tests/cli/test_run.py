@@ -117,7 +117,7 @@ def test_it_brings_its_own_store_and_stops_with_zero(
             assert process.stderr
             address = process.stderr.readline().split()[-1]
             message = ""
-            while message != "gateway is serving":
+            while message != "listening":
                 message = json.loads(process.stdout.readline())["message"]
             held = [path.name for path in Path(short).iterdir()]
             others = ["sessions", "create", "-c", str(file), "--identity", "u"]

@@ -17,7 +17,7 @@ import yaml
 
 from tests.servers import PATIENCE, free_port
 
-STARTED = "gateway is serving"
+STARTED = "listening"
 ADMIN_TOKEN = "faults-admin-token-0123456789"
 
 

@@ -17,7 +17,7 @@ import yaml
 from tests.servers import PATIENCE, free_port
 from tests.walk.harness import ADMIN_TOKEN, base_config, until
 
-SERVING = "gateway is serving"
+SERVING = "listening"
 
 
 @dataclass

@@ -365,7 +365,7 @@ def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
 
     assert doubt["log.level"] == "warning"
     assert "gateway.yaml:16:3: embedded keys" in doubt["problem"]
-    assert line["message"] == "gateway is serving"
+    assert line["message"] == "listening"
     assert line["public_url"] == "https://app.example"
     assert line["routes"] == 2
 
@@ -379,7 +379,7 @@ def test_a_reload_tells_what_waits_for_a_restart(lines: Lines) -> None:
     assert [one.get("event.action") or one["message"] for one in events] == [
         "sys_config_reload",
         "configuration reloaded",
-        "needs a restart to take effect",
+        "restart required",
     ]
     assert events[-1]["keys"] == ["server.listen"]
 

@@ -741,7 +741,7 @@ async def gateway_process(
     assert process.stdout is not None
     lines: list[dict[str, Any]] = []
     async with asyncio.timeout(PATIENCE):
-        while not lines or lines[-1]["message"] != "gateway is serving":
+        while not lines or lines[-1]["message"] != "listening":
             lines.append(json.loads(await process.stdout.readline()))
     reading = asyncio.create_task(_keep_reading(process.stdout, lines))
     try:

@@ -318,7 +318,7 @@ def assert_anonymous_and_told_once(
         line
         for line in lines
         if line["log.level"] in {"warning", "error"}
-        and line["message"] != "configuration"
+        and line["message"] != "configuration warning"
     ]
     assert [line["message"] for line in logged] == ["unreadable session record"]
     assert key not in json.dumps(logged), "the key is the way to the session"

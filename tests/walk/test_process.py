@@ -30,7 +30,7 @@ from tests.walk.harness import (
     until,
 )
 
-STARTED = "gateway is serving"
+STARTED = "listening"
 
 
 @dataclass
@@ -284,7 +284,7 @@ async def test_a_bad_file_changes_nothing_and_says_so(
         running.path.write_text(bad)
         running.process.send_signal(signal.SIGHUP)
         await running.heard("configuration refused")
-        problems = await running.heard("configuration problem")
+        problems = await running.heard("configuration reload failed")
 
         reply = await ask(running.port, "GET", "/a", PROGRAM)
         metrics = await ask(running.admin, "GET", "/metrics")
@@ -350,7 +350,7 @@ async def test_workers_share_the_port_and_a_dead_one_is_replaced(
     ("rule", "message", "outcome"),
     [
         ("protected", "configuration reloaded", "success"),
-        ("proctected", "configuration problem", "failure"),
+        ("proctected", "configuration reload failed", "failure"),
     ],
 )
 async def test_a_reload_is_audited_once_however_many_workers_there_are(
