@@ -1,4 +1,4 @@
-"""One line per request, in the words that ECS and OpenTelemetry share."""
+"""One line per request, with the field names of ECS and OpenTelemetry."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ AGENT_CHARACTERS: Final = 256
 
 @dataclass(slots=True, kw_only=True)
 class AccessRecord:
-    """What is told of one request. No field can hold a secret.
+    """The content of an access line. No field can hold a secret.
 
     `path` is without the query, `session_id` is the public id and never the token;
     `method` is empty when the request line could not be read.
-    `started_at` is epoch seconds, `duration` seconds. Not frozen: it is made for
-    every request, and freezing triples the cost.
+    `started_at` is epoch seconds, `duration` seconds. Not frozen: one is
+    created per request, and freezing triples the cost.
     """
 
     started_at: float
@@ -49,10 +49,10 @@ class AccessRecord:
 
 
 class AccessLog:
-    """Write access lines among the others, without structlog: it has nothing to add.
+    """Writes access lines to the sink of the log, without structlog.
 
-    A closed record has no context to be merged, no level to be judged by and no
-    value to be masked; looking for them would cost more than the line.
+    A closed record has no context, level or secret; processing them would cost more
+    than the line.
     """
 
     def __init__(self, output: LogOutput) -> None:
@@ -60,7 +60,7 @@ class AccessLog:
         self._write = output.sink.write
 
     def write(self, record: AccessRecord) -> None:
-        """Write one line; cheap, never blocks, never raises for what a client sent."""
+        """Write one line; never blocks, never raises, whatever a client sent."""
         if self._output.console:
             self._write(self._output.render(_console_fields(record)))
         else:
@@ -68,7 +68,7 @@ class AccessLog:
 
 
 def _fields(record: AccessRecord) -> EventDict:
-    """Name the fields; what the request did not have is left out."""
+    """Return the fields; those that do not apply are omitted."""
     method, status = record.method, record.status
     path = record.path[:PATH_CHARACTERS]
     fields: EventDict = {
@@ -82,7 +82,7 @@ def _fields(record: AccessRecord) -> EventDict:
         "http.response.body.bytes": record.body_bytes,
         "network.protocol.version": record.protocol,
         "client.address": record.client,
-        # Text itself: what serialises an enumeration looks for its value first.
+        # str: orjson is slower for an enum.
         "gateway.decision": str(record.verdict),
         "gateway.reason": str(record.reason),
     }
@@ -120,7 +120,7 @@ def _second(second: int) -> str:
 
 
 def _console_fields(record: AccessRecord) -> EventDict:
-    """Keep what a person at a terminal reads."""
+    """Return the fields for a terminal."""
     fields: EventDict = {
         "@timestamp": datetime.fromtimestamp(record.started_at, UTC)
         .isoformat()

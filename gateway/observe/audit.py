@@ -1,6 +1,6 @@
-"""Events that someone may have to account for, one line each.
+"""Security events, one line each.
 
-`event.action` is a word of the OWASP logging vocabulary where it has one;
+`event.action` is a word of the OWASP logging vocabulary where one exists;
 `event.category`, `event.type` and `event.outcome` are those of the Elastic Common
 Schema. Fields are a closed set, and none can hold a secret.
 """
@@ -20,7 +20,7 @@ _VALUE_CHARACTERS: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who did it and from where; the ids are public ones, never a token."""
+    """The identity and client of an event; ids are public, never a token."""
 
     user_id: str = ""
     tenant_id: str = ""
@@ -32,7 +32,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedIn:
-    """An identity got a session by signing in."""
+    """An identity signed in."""
 
     methods: Sequence[str]
 
@@ -84,7 +84,7 @@ AuditEvent: TypeAlias = (
 
 
 class Audit:
-    """Write audit events; `now` is epoch seconds. Written whatever the log level."""
+    """Writes audit events at any log level; `now` is in seconds since the epoch."""
 
     def __init__(self, output: LogOutput) -> None:
         def line(_logger: object, _name: str, event: EventDict) -> bytes:
@@ -93,23 +93,23 @@ class Audit:
         self._info: Callable[..., object] = lines_of(output, line).info
 
     def sign_in(self, now: float, actor: Actor, *, methods: Sequence[str] = ()) -> None:
-        """An identity got a session."""
+        """Write that an identity signed in."""
         extra = {"gateway.authentication_methods": [_short(m) for m in methods if m]}
         self._write(now, actor, _SIGN_IN, "signed in", extra)
 
     def sign_out(self, now: float, actor: Actor, *, everywhere: bool = False) -> None:
-        """A session was ended by its owner, or all of them were."""
+        """Write that an identity signed out of one session, or `everywhere`."""
         extra = {"gateway.everywhere": everywhere}
         self._write(now, actor, _SIGN_OUT, "signed out", extra)
 
     def session_created(self, now: float, actor: Actor) -> None:
-        """A session was made by an administrator, not by a sign-in."""
+        """Write that an administrator created a session."""
         self._write(now, actor, _CREATED, "session created")
 
     def session_revoked(
         self, now: float, actor: Actor, *, session_id: str, target_user_id: str = ""
     ) -> None:
-        """A session was ended from elsewhere: by its owner or an administrator."""
+        """Write that the owner or an administrator revoked a session."""
         extra = {
             "gateway.target.session.id": _short(session_id),
             "user.target.id": _short(target_user_id),
@@ -117,26 +117,26 @@ class Audit:
         self._write(now, actor, _REVOKED, "session revoked", extra)
 
     def sessions_revoked(self, now: float, actor: Actor, *, count: int) -> None:
-        """Every other session of an identity was ended by its owner."""
+        """Write that an identity revoked its other sessions."""
         extra: EventDict = {"gateway.count": count}
         self._write(now, actor, _REVOKED, "other sessions revoked", extra=extra)
 
     def denied(self, now: float, actor: Actor, *, reason: Reason, route: str) -> None:
-        """Someone signed in asked for what is not theirs: administration, a tenant."""
+        """Write that an authenticated request was denied."""
         extra = {"gateway.reason": reason.value, "gateway.route": route}
         self._write(now, actor, _DENIED, "access denied", extra)
 
     def tenant_switched(self, now: float, actor: Actor, *, to_tenant_id: str) -> None:
-        """A session works in another organization; `actor` names the one before."""
+        """Write that a session changed its tenant; `actor` has the previous one."""
         extra = {"gateway.target.organization.id": _short(to_tenant_id)}
         self._write(now, actor, _SWITCHED, "tenant switched", extra)
 
     def spoofed_headers(
         self, now: float, actor: Actor, *, names: Sequence[str], upstream: str = ""
     ) -> None:
-        """A client, or an upstream that may not, sent headers that are ours.
+        """Write that an upstream without permission sent reserved headers.
 
-        `names` are the reserved names in our spelling, not what was sent.
+        `names` are the canonical names, not the received spelling.
         """
         extra = {
             "gateway.headers": [_short(name) for name in names[:16]],
@@ -145,14 +145,14 @@ class Audit:
         self._write(now, actor, _SPOOFED, "reserved headers", extra)
 
     def config_reloaded(self, now: float, *, problems: int = 0) -> None:
-        """A new configuration serves, or (`problems`) was refused."""
+        """Write that a configuration was loaded, or refused with `problems`."""
         kind = _REFUSED if problems else _RELOADED
         message = "configuration refused" if problems else "configuration loaded"
         extra = {"gateway.problems": problems}
         self._write(now, Actor(), kind, message, extra)
 
     def admin_refused(self, now: float, actor: Actor) -> None:
-        """A call to the admin API did not have the admin token."""
+        """Write that a request to the admin API had an invalid token."""
         self._write(now, actor, _ADMIN_REFUSED, "admin token refused")
 
     def _write(

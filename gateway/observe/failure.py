@@ -1,8 +1,7 @@
-"""Exceptions in words that hold no value: not of a request, a URL or a secret.
+"""Describes exceptions without values of requests, URLs or secrets.
 
-The message of an exception quotes what it failed at, so only our own are repeated:
-they are written for it. Of all others the type and the place in the code are enough
-to find the cause.
+The message of an exception may quote its input, so only messages of GatewayError are
+logged. Any other exception is described by its type and its place in the code.
 """
 
 import contextlib
@@ -15,11 +14,11 @@ from typing import Final
 from gateway.errors import GatewayError
 
 _WAIT_MS: Final = 100
-"""Milliseconds for the reader of standard error to take 4 KiB."""
+"""Milliseconds to wait until 4 KiB can be written to standard error."""
 
 
 def describe(error: BaseException) -> str:
-    """Return one line: the message if it is ours, else type, place and errno."""
+    """Return one line: the message of a GatewayError, else type, place and errno."""
     if isinstance(error, GatewayError):
         return str(error)
     name = type(error).__name__
@@ -38,7 +37,7 @@ def stack_of(error: BaseException) -> str:
 
 
 def write_line(text: str, fd: int = 2) -> None:
-    """Write a line to standard error; a reader that is gone or stuck costs the line."""
+    """Write a line to standard error; drop it if the reader is gone or stuck."""
     raw = text.encode("utf-8", "replace") + b"\n"
     poll = select.poll()
     with contextlib.suppress(OSError, ValueError):
@@ -72,7 +71,7 @@ def _chain(error: BaseException, seen: set[int]) -> Iterator[str]:
 
 
 def _short(path: str) -> str:
-    """Return a path from its package on: gateway/app.py."""
+    """Return a path relative to its package root, such as gateway/app.py."""
     for name in ("/site-packages/", "/gateway/"):
         _, found, rest = path.rpartition(name)
         if found:

@@ -1,7 +1,7 @@
-"""structlog, set up once: JSON lines, or readable ones on a terminal.
+"""Configures structlog: JSON lines, or readable lines on a terminal.
 
-Everything goes through one `Sink`, so lines keep their order. What libraries tell
-the standard library's logging arrives as the same kind of line.
+All lines go through one `Sink`, so they keep their order. Records of the standard
+library's logging are written in the same format.
 """
 
 import logging
@@ -32,7 +32,7 @@ _OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 class Format(StrEnum):
-    """The form of log lines; `auto` is `console` on a terminal, else `json`."""
+    """The format of log lines; `auto` is `console` on a terminal, else `json`."""
 
     AUTO = "auto"
     JSON = "json"
@@ -41,19 +41,19 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOutput:
-    """Where lines go and what form they have."""
+    """The sink of log lines, and their format."""
 
     sink: Sink
     console: bool
     redactor: Redactor
 
     def render(self, event: EventDict) -> bytes:
-        """Write one event as a line."""
+        """Return an event as an encoded line."""
         return _console_line(event) if self.console else json_line(event)
 
 
 class LineLogger:
-    """The innermost structlog logger: hands finished lines to a `Sink`."""
+    """The innermost structlog logger: writes rendered lines to a `Sink`."""
 
     def __init__(self, sink: Sink) -> None:
         self.debug = self.info = self.warning = self.warn = sink.write
@@ -67,10 +67,10 @@ def configure(
     fd: int = 1,
     secrets: Iterable[str] = (),
 ) -> LogOutput:
-    """Set up structlog and logging to write to `fd`; call it in each process.
+    """Configure structlog and logging to write to `fd`; call it in each process.
 
-    `secrets` are masked by value wherever they turn up in the own log. The caller
-    closes `.sink` last of all, which writes what is left.
+    `secrets` are masked in the gateway log. The caller closes `.sink` at the end,
+    which writes the remaining lines.
 
     Raises:
         ValueError: `level` or `fmt` is not a known word.
@@ -91,7 +91,7 @@ def configure(
 
 
 def set_level(level: str) -> None:
-    """Change the level of what is logged from now on.
+    """Set the log level.
 
     Raises:
         ValueError: not a known word.
@@ -101,14 +101,14 @@ def set_level(level: str) -> None:
 
 
 def lines_of(output: LogOutput, line: Processor) -> Any:
-    """Make a structlog logger whose one processor is `line`, for closed records."""
+    """Return a structlog logger whose only processor is `line`."""
     return structlog.wrap_logger(
         LineLogger(output.sink), processors=[line], wrapper_class=_bound("info")
     ).bind()
 
 
 def json_line(event: EventDict) -> bytes:
-    """Serialise an event; text that is not UTF-8 is made so, never refused."""
+    """Return an event as JSON; invalid UTF-8 is replaced."""
     try:
         return orjson.dumps(event, repr, _OPTIONS)
     except TypeError:  # a lone surrogate, a key that is not text, a huge number
@@ -131,7 +131,7 @@ def _processors(output: LogOutput, redactor: Redactor) -> list[Processor]:
 
 
 def _stack_without_values(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """Replace an exception by its stack; its message may quote what it failed at."""
+    """Replace an exception by its stack; its message may quote its input."""
     found = event.pop("exc_info", None)
     if found is True:
         found = sys.exc_info()
@@ -142,7 +142,7 @@ def _stack_without_values(_logger: object, _name: str, event: EventDict) -> Even
 
 
 def _ecs_names(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """Give the common fields their names of the Elastic Common Schema."""
+    """Rename common fields to those of the Elastic Common Schema."""
     named: dict[str, Any] = {
         "@timestamp": event.pop("@timestamp"),
         "log.level": event.pop("level"),
@@ -157,12 +157,12 @@ def _ecs_names(_logger: object, _name: str, event: EventDict) -> EventDict:
 
 
 class _Bridge(logging.Handler):
-    """Pass what libraries log on to structlog."""
+    """Passes records of libraries to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - a library's format string, not ours
+        except Exception:  # noqa: BLE001 - a library's format string
             message = str(record.msg)
         level = logging.getLevelName(record.levelno).lower()
         log = structlog.get_logger()
@@ -177,7 +177,7 @@ _HIDDEN: Final = frozenset(
 
 
 def _console_line(event: EventDict) -> bytes:
-    """Write an event for a person at a terminal; control characters are escaped."""
+    """Return an event as a line for a terminal; control characters are escaped."""
     level = str(event.get("log.level", "info"))
     stamp = str(event.get("@timestamp", ""))[11:23]
     rest = " ".join(

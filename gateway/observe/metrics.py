@@ -1,8 +1,8 @@
-"""Counters and histograms for Prometheus, cheap to count and dear to read.
+"""Counters and histograms for Prometheus, optimized for counting.
 
-`prometheus_client` looks a label set up and takes a lock for each observation.
-Here an observation is a few dictionary and list operations on plain data, in one
-thread; the library's part begins when someone scrapes.
+`prometheus_client` looks up a label set and acquires a lock for each observation. Here
+an observation is a few operations on dictionaries and lists in one thread; the library
+is used only for a scrape.
 
 Labels are bounded: route and upstream ids from the configuration, words of closed
 sets, status codes. Never a user, a tenant or a path.
@@ -32,10 +32,10 @@ _LAST_CODE: Final = 599
 
 
 class Metrics:
-    """What one process has counted. It outlives reloads.
+    """The metrics of one process; they survive a reload.
 
-    Gauges are plain attributes that their owners add to and subtract from, and
-    `log_lines_dropped` is set from the sink before a scrape.
+    Gauges are attributes that the caller updates; `log_lines_dropped` is set from the
+    sink before a scrape.
     """
 
     def __init__(self, *, version: str, python: str = "") -> None:
@@ -70,9 +70,9 @@ class Metrics:
         duration: float,
         overhead: float,
     ) -> None:
-        """Count one request: seconds in all, and seconds that were the gateway's.
+        """Count one request: total seconds, and seconds spent in the gateway.
 
-        `route` is "" where none matched.
+        `route` is "" if none matched.
         """
         requests, key = self._requests, (route, decision, reason, code)
         try:
@@ -90,15 +90,15 @@ class Metrics:
         histogram[1 + bisect_left(_OVERHEAD_BOUNDS, overhead)] += 1
 
     def upstream(self, upstream: str, seconds: float) -> None:
-        """Count an upstream's answer, by the time to its head."""
+        """Observe the seconds from a request to the head of the response."""
         _observe(self._upstreams, tally.UPSTREAM, (upstream,), seconds)
 
     def session_lookup(self, outcome: str, seconds: float) -> None:
-        """Count a look-up; `outcome` is found, unknown, unreadable or error."""
+        """Observe a look-up; `outcome` is valid, invalid or error."""
         _observe(self._lookups, tally.LOOKUP, (outcome,), seconds)
 
     def store_error(self, kind: str) -> None:
-        """Count a store call that failed, by the name of its error's class."""
+        """Count a failed store call by the class name of its exception."""
         word = "other"
         for known in ("timeout", "connection"):
             if known in kind.lower():
@@ -111,15 +111,15 @@ class Metrics:
         self._tally.numbers[tally.STORE_SWITCHES.name][()] += 1
 
     def store_refused(self, cause: str) -> None:
-        """Count a call that was refused; `cause` is no_lease or not_held."""
+        """Count a refused store call; `cause` is no_lease or not_held."""
         self._tally.numbers[tally.STORE_REFUSALS.name][(cause,)] += 1
 
     def endings_waiting(self, count: int) -> None:
-        """Say how many endings of sessions are not confirmed."""
+        """Set the number of unconfirmed revocations."""
         self._tally.numbers[tally.ENDINGS_WAITING.name][()] = count
 
     def token(self, profile: str, *, signed: bool) -> None:
-        """Count a token sent upstream, `signed` anew or reused."""
+        """Count a token sent upstream, newly signed or reused."""
         key = (profile, "signed" if signed else "reused")
         self._tokens[key] = self._tokens.get(key, 0) + 1
 
@@ -129,7 +129,7 @@ class Metrics:
         attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
 
     def target_ejected(self, upstream: str, cause: str) -> None:
-        """Count a target that is left out, by why."""
+        """Count an ejected target by cause."""
         ejections = self._tally.numbers[tally.EJECTIONS.name]
         key = (upstream, cause)
         ejections[key] = ejections.get(key, 0) + 1
@@ -137,32 +137,33 @@ class Metrics:
         ejected[(upstream,)] = ejected.get((upstream,), 0) + 1
 
     def target_returned(self, upstream: str) -> None:
-        """Count that a target is in use again."""
+        """Count a readmitted target."""
         ejected = self._tally.numbers[tally.EJECTED.name]
         ejected[(upstream,)] = max(0, ejected.get((upstream,), 0) - 1)
 
     def config_loaded(self, now: float) -> None:
-        """A configuration was taken into use at `now`, in epoch seconds."""
+        """Record a successful load at `now`, in seconds since the epoch."""
         self._tally.numbers[tally.RELOAD_OK.name][()] = 1
         self._tally.numbers[tally.RELOAD_TIME.name][()] = now
-        # Its targets begin without a history.
+        # Its targets start without ejections.
         self._tally.numbers[tally.EJECTED.name].clear()
 
     def config_refused(self) -> None:
-        """A configuration was read and refused; the one before serves on."""
+        """Record a failed reload."""
         self._tally.numbers[tally.RELOAD_OK.name][()] = 0
 
     def snapshot(self) -> bytes:
-        """Serialise everything, for a process that serves the sum of several."""
+        """Return all values serialized, for a process that merges several."""
         return self._current().dump()
 
     def render(
         self, others: Iterable[bytes] = (), *, accept: str = ""
     ) -> tuple[bytes, str]:
-        """Write the exposition: (body, Content-Type).
+        """Return the exposition and its Content-Type.
 
-        `others` are snapshots of other processes, summed up with this one;
-        `accept` is the scraper's Accept, which may ask for OpenMetrics.
+        Args:
+            others: snapshots of other processes, to be merged.
+            accept: the Accept value of the scraper, which may request OpenMetrics.
         """
         total = self._current()
         total.add(tally.merged(others))
@@ -187,9 +188,9 @@ class Metrics:
 
 
 def retain_counters(snapshots: Iterable[bytes]) -> bytes:
-    """Return the sum of ended processes' snapshots, without their gauges.
+    """Return the sum of the snapshots of exited processes, without gauges.
 
-    A sum that shrinks looks to Prometheus like a restart, and its rates jump.
+    If a counter decreased, Prometheus would assume a restart and compute wrong rates.
 
     Raises:
         ValueError: one is not a snapshot.
@@ -200,7 +201,7 @@ def retain_counters(snapshots: Iterable[bytes]) -> bytes:
 
 
 def render_merged(snapshots: Iterable[bytes], *, accept: str = "") -> tuple[bytes, str]:
-    """Write the exposition of several processes' sum: (body, Content-Type).
+    """Return the exposition of several snapshots, and its Content-Type.
 
     Raises:
         ValueError: one is not a snapshot.

@@ -1,10 +1,9 @@
-"""Keep secrets out of the log, whoever put them there.
+"""Masks secrets in the gateway log; a second line of defense.
 
-The first guarantee is elsewhere: types that hold a secret hide it in `repr`, and
-`AccessRecord` has no field for one. This is the second: what is left is searched
-for secrets that are known, and for the forms that secrets have. The own log has
-few lines, so it may be slow; access and audit lines do not pass here, they have
-closed sets of fields.
+The first: types that hold a secret hide it in `repr`, and `AccessRecord` has no field
+for one. Here the remaining values are searched for known secrets and for patterns of
+secrets. The gateway log has few lines, so this may be slow; access and audit lines
+have closed sets of fields and are not searched.
 """
 
 import re
@@ -15,12 +14,12 @@ from structlog.typing import EventDict
 
 MASK: Final = "[redacted]"
 
-# Parts of keys whose values are never printed, whatever their form.
+# Substrings of keys whose values are always masked.
 _SECRET_KEYS: Final = (
     "authorization", "cookie", "credential", "passwd", "password", "private", "secret",
     "jwt", "assertion", "session_token", "access_token", "admin_token",
 )  # fmt: skip
-# Keys whose values may look like a token and are public.
+# Keys of public values that may look like a token.
 _PUBLIC_KEYS: Final = frozenset({"kid", "fingerprint"})
 
 _FORMS: Final = re.compile(
@@ -41,9 +40,9 @@ _SHORTEST_SECRET: Final = 6  # masking shorter ones would mask words
 
 
 class Redactor:
-    """Mask secrets in events; a structlog processor.
+    """Masks secrets in events; a structlog processor.
 
-    `secrets` are those known by value: the admin token, the password of Redis.
+    `secrets` are known values, such as the admin token and the Redis password.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -52,18 +51,18 @@ class Redactor:
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Mask these, too: a configuration that is read again may have new ones."""
+        """Add secrets, for example those of a reloaded configuration."""
         self._secrets |= {one for one in secrets if len(one) >= _SHORTEST_SECRET}
         known = sorted(self._secrets, key=len, reverse=True)
         pattern = "|".join(re.escape(secret) for secret in known)
         self._known = re.compile(pattern) if pattern else None
 
     def __call__(self, _logger: Any, _name: str, event: EventDict) -> EventDict:
-        """Mask every value of an event."""
+        """Return the event with every value masked."""
         return {key: self._masked(key, value, _DEPTH) for key, value in event.items()}
 
     def text(self, text: str) -> str:
-        """Mask whatever is a known secret or has the form of one."""
+        """Return the text with known secrets and their patterns masked."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
         return _FORMS.sub(_replacement, text)

@@ -1,13 +1,13 @@
-"""The counts of several processes, in memory that they share.
+"""The counts of several processes in shared memory.
 
-A supervisor makes one memfd (memfd_create(2)) before it forks. Each worker writes
-its snapshot to a place of its own, and reads those of the others when it is
-scraped. Nothing is opened, created or renamed afterwards: a full disk, a missing
-TMPDIR and a process without free descriptors cost nothing here.
+A supervisor creates one memfd (memfd_create(2)) before it forks. Each worker writes
+its snapshot to its own place, and reads the others for a scrape. No file is opened,
+created or renamed afterwards, so a full disk, a missing TMPDIR or exhausted
+descriptors have no effect.
 
-A place has two halves, written in turn, each with a checksum. A process that is
-killed in the middle of a write leaves the half before it whole. The file is sparse:
-only what is written takes memory.
+A place has two halves, written alternately, each with a checksum. A process that is
+killed during a write leaves the other half intact. The file is sparse: only written
+parts use memory.
 """
 
 import os
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 RETAINED: Final = 0
-"""The place of what ended processes have counted; the supervisor writes it."""
+"""The place of the counters retained from exited processes; the supervisor writes it."""
 
 _HEADER: Final = struct.Struct("<QQL")  # generation, length, CRC-32 of the payload
 _HALF: Final = 64 << 20
@@ -25,13 +25,13 @@ _HALF: Final = 64 << 20
 
 
 class SharedCounts:
-    """Snapshots of processes, by place: LEFT, and one for each process from 1 on."""
+    """Snapshots of processes by place: RETAINED, and from 1 one per process."""
 
     def __init__(self, places: int) -> None:
-        """Reserve places 1 to `places`, and LEFT.
+        """Reserve places 1 to `places`, and RETAINED.
 
         Raises:
-            OSError: the kernel has no memory, or no descriptor, for it.
+            OSError: no memory or no free descriptor.
         """
         self._places = places
         self._fd = os.memfd_create("gateway-counts")
@@ -42,7 +42,7 @@ class SharedCounts:
             raise
 
     def write(self, place: int, snapshot: bytes) -> bool:
-        """Replace the snapshot of a place; False if there is no memory for it."""
+        """Replace the snapshot of a place; return False without memory for it."""
         if len(snapshot) > _HALF - _HEADER.size:
             return False
         generation = max(each[0] for each in self._headers(place)) + 1
@@ -57,7 +57,7 @@ class SharedCounts:
         return True
 
     def read(self, place: int) -> bytes | None:
-        """Return the last whole snapshot of a place; None if there is none."""
+        """Return the last complete snapshot of a place; None if there is none."""
         for generation, length, checksum in sorted(self._headers(place), reverse=True):
             if not generation or not 0 < length <= _HALF:
                 continue
@@ -77,9 +77,9 @@ class SharedCounts:
                 yield snapshot
 
     def retire(self, place: int, merged: Callable[[list[bytes]], bytes]) -> None:
-        """Move what the process at `place` counted to LEFT, and free the place.
+        """Add the counters of the process at `place` to RETAINED, and free the place.
 
-        `merged` makes one snapshot of several, without what is open now.
+        `merged` returns one snapshot of several, without gauges.
         """
         ended = [one for at in (RETAINED, place) if (one := self.read(at)) is not None]
         if not ended or self.write(RETAINED, merged(ended)):

@@ -1,9 +1,8 @@
-"""Lines to a file descriptor: once per turn of the event loop, never blocking.
+"""Writes lines to a file descriptor once per iteration of the event loop; never blocks.
 
-POSIX promises that a write of at most PIPE_BUF bytes to a pipe is whole and is
-not mixed with other writers' (IEEE Std 1003.1, write()), and that a nonblocking
-one is done or refused. So lines go out in groups of whole lines up to that size:
-several worker processes may share one pipe.
+POSIX guarantees that a write of at most PIPE_BUF bytes to a pipe is atomic (IEEE Std
+1003.1, write()); a nonblocking one succeeds or fails completely. So lines are written
+in groups up to that size, and several processes may share one pipe.
 """
 
 import asyncio
@@ -15,16 +14,18 @@ import time
 from collections import deque
 from typing import Final
 
-GROUP_BYTES: Final = 4096  # PIPE_BUF of Linux; POSIX asks for at least 512
+GROUP_BYTES: Final = 4096  # PIPE_BUF of Linux; POSIX requires at least 512
 EARLY_BYTES: Final = (
     16384  # written before the turn ends, while still in the CPU's cache
 )
-CEILING_BYTES: Final = 4 << 20  # held while the reader stands still, then dropped
+CEILING_BYTES: Final = (
+    4 << 20
+)  # buffered while the reader is stuck; then lines are dropped
 _AGAIN_SECONDS: Final = 0.05
 
 
 class Sink:
-    """Collect lines and write them; a stuck or closed reader costs lines, not time.
+    """Buffers lines and writes them; a stuck or closed reader costs lines, not time.
 
     `dropped` counts the lines that could not be written.
     """
@@ -39,7 +40,7 @@ class Sink:
         self._fd, self._owned, self._poll = _nonblocking(fd)
 
     def write(self, line: bytes) -> None:
-        """Take one whole line, newline included."""
+        """Buffer one complete line, with its newline."""
         if self._bytes > CEILING_BYTES:
             self.dropped += 1
             return
@@ -51,7 +52,7 @@ class Sink:
             self._drain()
 
     def flush(self) -> None:
-        """Write what can be written at once; the rest stays."""
+        """Write as much as possible without blocking; keep the rest."""
         self._scheduled = self._full = False
         if not self._drain():
             self._schedule_later()
@@ -59,13 +60,13 @@ class Sink:
     def close(self, timeout: float = 1.0) -> None:
         """Write everything, waiting up to `timeout` seconds for a slow reader.
 
-        What comes later is dropped and counted.
+        Later lines are dropped and counted.
         """
         end = time.monotonic() + timeout
         while not self._drain() and (left := end - time.monotonic()) > 0:
             _wait_writable(self._fd, min(left, 0.05))
         self._give_up()
-        fd, self._fd = self._fd, -1  # the number may soon be someone else's
+        fd, self._fd = self._fd, -1  # the number may be reused
         if self._owned:
             self._owned = False
             os.close(fd)
@@ -79,7 +80,7 @@ class Sink:
     def _schedule(self) -> None:
         try:
             asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:  # no loop runs: a command, or before and after serving
+        except RuntimeError:  # no running loop: a command, or before and after serving
             self._drain()
         else:
             self._scheduled = True
@@ -129,7 +130,7 @@ class Sink:
         return b"".join(group)
 
     def _put_back(self, rest: bytes) -> None:
-        """Keep the unwritten end, line by line so that losses can be counted."""
+        """Requeue unwritten bytes by line, so that dropped lines can be counted."""
         lines = [line + b"\n" for line in rest.removesuffix(b"\n").split(b"\n")]
         self._lines.extendleft(reversed(lines))
         self._bytes += len(rest)
@@ -141,11 +142,11 @@ class Sink:
 
 
 def _nonblocking(fd: int) -> tuple[int, bool, bool]:
-    """Answer (descriptor to write to, whether it is ours, whether to ask first).
+    """Return the descriptor to write to, whether to close it, and whether to poll first.
 
-    O_NONBLOCK belongs to the open file description, which stdout shares with the
-    shell and our sibling processes, so it is never set there. Linux opens a new
-    description of the same pipe or terminal through /proc.
+    O_NONBLOCK belongs to the open file description, which stdout shares with the shell
+    and with sibling processes, so it is never set there. Linux opens a new description
+    of the same pipe or terminal through /proc.
     """
     try:
         mode = os.fstat(fd).st_mode
@@ -156,7 +157,7 @@ def _nonblocking(fd: int) -> tuple[int, bool, bool]:
     try:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         return os.open(f"/proc/self/fd/{fd}", flags), True, False
-    except OSError:  # a socket, or not Linux, or not ours to open
+    except OSError:  # a socket, not Linux, or no permission
         return fd, False, True
 
 

@@ -1,4 +1,4 @@
-"""What is counted, and the plain data that it is counted in.
+"""The metric families, and the plain data of their values.
 
 A tally maps the name of a family and a tuple of label values to a number, or for a
 histogram to a list: the sum, then the number of observations per bucket.
@@ -17,7 +17,7 @@ Histograms = dict[Labels, list[float]]
 
 
 class Kind(StrEnum):
-    """The Prometheus types that are used here."""
+    """The Prometheus metric types in use."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Across(StrEnum):
-    """How the values of several processes become one."""
+    """How the values of several processes are merged."""
 
     SUM = "sum"
     MIN = "min"
@@ -56,45 +56,45 @@ FINE_SECONDS: Final = (
 
 REQUESTS: Final = Family(
     "gateway_requests_total",
-    "Requests answered, by route, decision, reason and status code.",
+    "Requests handled, by route, decision, reason and status code.",
     Kind.COUNTER,
     ("route", "decision", "reason", "code"),
 )
 DURATION: Final = Family(
     "gateway_request_duration_seconds",
-    "Time from the first byte of a request to the last of its answer.",
+    "Time from the first byte of a request to the last byte of its response.",
     Kind.HISTOGRAM,
     ("route",),
     bounds=SECONDS,
 )
 OVERHEAD: Final = Family(
     "gateway_overhead_duration_seconds",
-    "Time a request spent in the gateway, upstream and bodies left out.",
+    "Processing time in the gateway, excluding upstream time and body transfer.",
     Kind.HISTOGRAM,
     bounds=FINE_SECONDS,
 )
 UPSTREAM: Final = Family(
     "gateway_upstream_request_duration_seconds",
-    "Time from sending a request to an upstream to the head of its answer.",
+    "Time from sending a request to an upstream to the head of its response.",
     Kind.HISTOGRAM,
     ("upstream",),
     bounds=SECONDS,
 )
 EJECTIONS: Final = Family(
     "gateway_upstream_ejections_total",
-    "Targets of upstreams that were left out, by cause.",
+    "Ejections of upstream targets, by cause.",
     Kind.COUNTER,
     ("upstream", "cause"),
 )
 EJECTED: Final = Family(
     "gateway_upstream_targets_ejected",
-    "Targets of upstreams that are left out now.",
+    "Upstream targets that are ejected now.",
     Kind.GAUGE,
     ("upstream",),
 )
 LOOKUP: Final = Family(
     "gateway_session_lookup_duration_seconds",
-    "Time a session look-up took, by what was found.",
+    "Duration of session look-ups, by outcome.",
     Kind.HISTOGRAM,
     ("outcome",),
     bounds=FINE_SECONDS,
@@ -107,23 +107,23 @@ STORE_ERRORS: Final = Family(
 )
 STORE_SWITCHES: Final = Family(
     "gateway_store_switches_total",
-    "Times that another Redis server became the one in use.",
+    "Switches to another Redis server.",
     Kind.COUNTER,
 )
 STORE_REFUSALS: Final = Family(
     "gateway_store_refusals_total",
-    "Store calls refused because no server could be relied on, by cause.",
+    "Store calls refused because no Redis server was reliable, by cause.",
     Kind.COUNTER,
     ("cause",),
 )
 ENDINGS_WAITING: Final = Family(
     "gateway_session_endings_waiting",
-    "Ended sessions that not all Redis servers which count have confirmed yet.",
+    "Revocations not yet confirmed by every required Redis server.",
     Kind.GAUGE,
 )
 TOKENS: Final = Family(
     "gateway_tokens_total",
-    "Tokens sent upstream, signed anew or reused.",
+    "Tokens sent upstream, newly signed or reused.",
     Kind.COUNTER,
     ("profile", "outcome"),
 )
@@ -149,19 +149,19 @@ CONNECTIONS: Final = Family(
 )
 RELOAD_OK: Final = Family(
     "gateway_config_last_reload_successful",
-    "Whether the last configuration that was read is the one that serves.",
+    "Whether the last configuration reload succeeded.",
     Kind.GAUGE,
     across=Across.MIN,
 )
 RELOAD_TIME: Final = Family(
     "gateway_config_last_reload_success_timestamp_seconds",
-    "When the configuration that serves was loaded.",
+    "Time of the last successful configuration load.",
     Kind.GAUGE,
     across=Across.MIN,
 )
 BUILD: Final = Family(
     "gateway_build_info",
-    "The version that runs; always 1.",
+    "Version of the gateway; always 1.",
     Kind.GAUGE,
     ("version", "python"),
     across=Across.MIN,
@@ -174,7 +174,7 @@ FAMILIES: Final = (
 
 
 class Tally:
-    """Every family's values: plain dictionaries, which the owner writes to."""
+    """The values of all families: plain dictionaries that the owner updates."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, Numbers] = {
@@ -185,7 +185,7 @@ class Tally:
         }
 
     def add(self, other: "Tally") -> None:
-        """Take another process's values into this one."""
+        """Merge the values of another process."""
         for family in FAMILIES:
             if family.kind is Kind.HISTOGRAM:
                 mine = self.histograms[family.name]
@@ -202,20 +202,20 @@ class Tally:
                         numbers[labels] = min(numbers.get(labels, value), value)
 
     def forget_gauges(self) -> None:
-        """Keep what only grows: the legacy of a process that has ended."""
+        """Remove gauges, to retain the counters of an exited process."""
         for family in FAMILIES:
             if family.kind is Kind.GAUGE:
                 self.numbers[family.name].clear()
 
     def dump(self) -> bytes:
-        """Serialise; `load` is the inverse."""
+        """Return the values serialized; `load` is the inverse."""
         both: dict[str, Numbers | Histograms] = {**self.numbers, **self.histograms}
         rows = {name: [[*key, val] for key, val in both[name].items()] for name in both}
         return orjson.dumps(rows)
 
 
 def load(snapshot: bytes) -> Tally:
-    """Read what `dump` wrote, by this version.
+    """Return the tally that `dump` of the same version serialized.
 
     Raises:
         ValueError: it is not a snapshot.
@@ -233,7 +233,7 @@ def load(snapshot: bytes) -> Tally:
 
 
 def merged(snapshots: Iterable[bytes]) -> Tally:
-    """Sum up the snapshots of several processes."""
+    """Return the sum of the snapshots of several processes."""
     total = Tally()
     for snapshot in snapshots:
         total.add(load(snapshot))

@@ -1,8 +1,8 @@
-"""The replies that the gateway writes itself, for browsers and for programs.
+"""The gateway's own responses, for browsers and API clients.
 
 | noun | what it is |
 | --- | --- |
-| `Reply` | status, headers and a whole body |
-| `Description` | one refusal in words, from which both forms are made |
+| `Reply` | status, headers and a complete body |
+| `Description` | the texts of one error, for both formats |
 | `Pages` | turns a status and a `Reason` into a `Reply` |
 """

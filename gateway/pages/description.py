@@ -1,4 +1,4 @@
-"""One refusal in words, for problem+json and HTML: the reason's row, with a hint."""
+"""The texts of an error for problem+json and HTML: the row of its reason, and a hint."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from gateway.reasons import ROWS, Action, Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A refusal, for programs (`title`, `reason`) and people (the others)."""
+    """The texts of an error: `title` and `reason` for API clients, the others for users."""
 
     status: int
     title: str
@@ -60,10 +60,9 @@ _HINTS_BY_STATUS: dict[int, str] = {
 
 
 def describe(status: int, reason: Reason, detail: str | None = None) -> Description:
-    """Say a refusal in words; `detail` replaces the sentence of the reason.
+    """Return the description of an error; `detail` replaces the reason's sentence.
 
-    A 404 always reads `no_route`: a route that hides behind "not found" must not
-    say in the body what it hides.
+    A 404 always has the reason `no_route`, so that a hidden route is not disclosed.
     """
     if status == 404:
         reason, detail = Reason.NO_ROUTE, None

@@ -1,7 +1,6 @@
-"""Replies from one description: problem+json for programs, HTML for browsers.
+"""Renders local responses: problem+json for API clients, HTML for browsers.
 
-A body repeats nothing of the request but the request id, and the way to sign in
-that the caller of `Pages` has made.
+Of the request a body contains only its id, and the sign-in URL of the caller.
 """
 
 import re
@@ -34,7 +33,7 @@ _JSON: Final[Headers] = (
     ("Content-Type", "application/problem+json"),
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
 )
-# Private-use characters: no template, URL or request id has them.
+# Private-use characters, which no template, URL or request id contains.
 _ID_MARK: Final = "\ue000id\ue001"
 _LOGIN_MARK: Final = "/\ue000login\ue001"
 _MARKS: Final = re.compile(f"({_ID_MARK}|{_LOGIN_MARK})".encode())
@@ -43,18 +42,18 @@ _SAMPLE_LOGIN: Final = "/auth/login?return_to=%2Fdashboard&reason=no_session"
 _URL_SAFE: Final = "%/:?#[]@!$&'()*+,;=~-._"
 
 
-# Headers, and the pieces of a page; None where it has to be rendered each time.
+# Headers, and the pieces of a page; None if it must be rendered each time.
 _Prepared = tuple[Headers, tuple[bytes, ...] | None]
 
 
 class Pages:
-    """Write every reply that is the gateway's own.
+    """Renders every local response.
 
-    `realm` is the public host, for WWW-Authenticate; `home` is where pages lead
-    who is lost; `folder` holds replacements of the templates.
+    `realm` is the public host, for WWW-Authenticate; `home` is the target of the
+    home link; `folder` contains custom templates.
 
     Raises:
-        ConfigError: a replacement cannot be used; tells file and line.
+        ConfigError: a custom template is invalid; with file and line.
     """
 
     def __init__(
@@ -95,11 +94,11 @@ class Pages:
         detail: str | None = None,
         extra_headers: Headers = (),
     ) -> Reply:
-        """Refuse, or report a failure: a page when `html`, else RFC 9457.
+        """Return an error response: a page if `html`, else problem+json (RFC 9457).
 
-        A 401 gets WWW-Authenticate and a 429 or 503 Retry-After, if they are not in
-        `extra_headers`; Allow of a 405 is the caller's. `detail` must be our own
-        words: it is shown.
+        A 401 gets WWW-Authenticate, a 429 or 503 Retry-After, unless `extra_headers`
+        has them; the caller passes Allow for a 405. `detail` is shown, so it must not
+        quote the request.
         """
         login = None if login_url is None else _link(login_url)
         headers = self._added(status, extra_headers)
@@ -116,7 +115,7 @@ class Pages:
     def redirect(
         self, status: int, location: str, extra_headers: Headers = ()
     ) -> Reply:
-        """Send the browser elsewhere, with an empty body."""
+        """Return a redirect with an empty body."""
         if not location.isascii() or not location.isprintable() or " " in location:
             location = quote(location, safe=_URL_SAFE, errors="replace")
         headers = (("Location", location), ("Cache-Control", "no-store"))
@@ -130,7 +129,7 @@ class Pages:
         status: int = 200,
         extra_headers: Headers = (),
     ) -> Reply:
-        """Render a page of its own on the layout of `base.html`."""
+        """Return a page rendered from `template`."""
         text = self._templates.render(template, {"home": self._home, **variables})
         headers = (
             _HTML,
@@ -167,10 +166,10 @@ class Pages:
         return headers, _spliced(pieces, request_id, login)
 
     def _prepared(self, status: int, reason: Reason, login: bool) -> _Prepared:
-        """Render once with marks where request id and login URL go.
+        """Render a page once, with marks in place of request id and login URL.
 
-        A replacement may do more with the two than print them: where marks and
-        true values give different pages, the page is rendered each time.
+        A custom template may process the two. If marks and real values give different
+        pages, the page is rendered for each response.
         """
         description = describe(status, reason)
         headers, marked = self._rendered(
@@ -211,7 +210,7 @@ class Pages:
         }
 
     def _samples(self) -> list[dict[str, object]]:
-        """Cover each reason, each status and each action, with and without a login."""
+        """Return variables for every reason and status, with and without a login URL."""
         pairs = [(row.status, reason) for reason, row in ROWS.items()]
         pairs += [(status, Reason.INTERNAL) for status in PHRASES]
         return [
@@ -229,7 +228,7 @@ def _described(status: int, reason: Reason) -> Description:
 def _problem_json(
     description: Description, request_id: str, login: str | None
 ) -> bytes:
-    """RFC 9457, section 4.2.1: "about:blank" says no more than the status."""
+    """Return problem+json; RFC 9457, section 4.2.1: "about:blank" adds nothing to the status."""
     members: dict[str, object] = {
         "type": "about:blank",
         "title": description.title,
@@ -252,7 +251,7 @@ _LOGIN_HELPS: Final = frozenset({Action.SIGN_IN, Action.CHOOSE_TENANT, Action.HO
 
 
 def _cut(page: bytes) -> tuple[bytes, ...]:
-    """Cut at the marks, which stay as pieces of their own."""
+    """Split a page at the marks; each mark is a piece."""
     return tuple(_MARKS.split(page))
 
 
@@ -265,7 +264,7 @@ def _spliced(pieces: tuple[bytes, ...], request_id: str, login: str | None) -> b
 
 
 def _link(url: str) -> str | None:
-    """Keep what may be an href: a path of ours or an http(s) URL, in plain ASCII."""
+    """Return a URL that is safe as an href: a path or an http(s) URL in ASCII; else None."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return None
     if url.startswith(("http://", "https://")):

@@ -1,4 +1,4 @@
-"""A whole answer, small enough to be held in memory."""
+"""A complete response that is held in memory."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,9 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What the gateway answers itself.
+    """A complete response of the gateway.
 
-    Content-Length, Date and Connection are the sender's to add, and so is
-    leaving the body out of the answer to a HEAD.
+    The sender adds Content-Length, Date and Connection, and omits the body for HEAD.
     """
 
     status: int
@@ -19,5 +18,5 @@ class Reply:
 
 
 def no_body(status: int, headers: Headers = ()) -> Reply:
-    """Answer with a status and headers alone."""
+    """Return a response without a body."""
     return Reply(status=status, headers=headers)

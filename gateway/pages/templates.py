@@ -1,8 +1,8 @@
-"""Page templates: ours, and a folder that may replace each of them by file name.
+"""Page templates: built-in ones, and a folder that may replace them by file name.
 
-Replacements are compiled and tried when they are loaded: a mistake in one is a
-`ConfigError` with file and line, not a broken page later. Ours are compiled once in
-each process, so that a reload does not hold up requests.
+Custom templates are compiled and rendered when they are loaded, so an error is a
+`ConfigError` with file and line. Built-in ones are compiled once per process, so that a
+reload does not delay requests.
 """
 
 import base64
@@ -35,7 +35,7 @@ _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 class Templates:
     """Compiled templates.
 
-    A replacement may extend what it replaces under the name `gateway/<file>`.
+    A custom template may extend the built-in one as `gateway/<file>`.
 
     Raises:
         ConfigError: the folder cannot be read, replaces nothing, or holds a
@@ -50,16 +50,16 @@ class Templates:
             self._check(folder)
 
     def render(self, name: str, variables: Variables) -> str:
-        """Render a page; where a replacement fails, render ours."""
+        """Return a rendered page; if a custom template fails, the built-in one."""
         if self._chosen is self._builtin:
             return self._builtin.get_template(name).render(variables)
         try:
             return self._chosen.get_template(name).render(variables)
-        except Exception:  # noqa: BLE001 - a replacement is foreign code
+        except Exception:  # noqa: BLE001 - a custom template is foreign code
             return self._builtin.get_template(name).render(variables)
 
     def try_out(self, name: str, samples: Iterable[Variables]) -> None:
-        """Render a page with every sample, if replacements may have a part in it.
+        """Render a page with every sample, if custom templates are in use.
 
         Raises:
             ConfigError: one could not be rendered.
@@ -122,7 +122,7 @@ def _source(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _compiled() -> Environment:
-    """Compile our own templates."""
+    """Return the environment with the built-in templates compiled."""
     found = _environment(None)
     for path in BUILTIN.iterdir():
         found.get_template(path.name)
