@@ -54,9 +54,9 @@ from gateway.sessions.store import SessionSource
 from gateway.tokens.ring import KeyRing
 
 _LAST_REQUESTS = 1.0
-"""Seconds that a connection without a request stays open while the gateway stops."""
+"""Seconds that an idle connection stays open while the gateway drains."""
 _CLOSING = 3.0
-"""Seconds at most that are kept of `drain` for closing what is left."""
+"""Maximum seconds of `drain` reserved for closing connections."""
 
 
 class App:
@@ -75,19 +75,19 @@ class App:
         place: int = 1,
         first: bool = True,
     ) -> None:
-        """Store the parts; opens nothing.
+        """Create an app; nothing is opened yet.
 
         Args:
             loaded: the configuration to start with.
             ring: the signing keys, the same in every process.
             output: where log lines go.
             env: for `${VAR}` when the file is read again.
-            redis_url: the place of an embedded Redis, in place of the file's.
-            listeners: sockets that listen already, for every address of the
-                configuration; None: they are bound by `open`.
-            shared: the counts of several processes, summed up in a scrape.
-            place: where in `shared` this process writes.
-            first: whether this process tells what is to be told once for all.
+            redis_url: URL of an embedded Redis; replaces that of the file.
+            listeners: listening sockets for every address of the configuration;
+                None: `open` binds them.
+            shared: the counts of several processes, merged in a scrape.
+            place: index of this process in `shared`.
+            first: whether this process reports events common to all processes.
         """
         self._loaded = loaded
         self._started = loaded.config
@@ -97,7 +97,7 @@ class App:
         self._redis_url = redis_url
         self._edge = Edge()
         self._reporter = Reporter(output, shared=shared, place=place, first=first)
-        # One each, so that what waits for names of the one never fills the other.
+        # Two resolvers, so that pending look-ups of one do not block the other.
         dns, on_change = build_dns(loaded.config), self._reporter.name_changed
         self._names = Resolver(dns, on_change=on_change)
         self._redis_names = Resolver(dns, on_change=on_change, in_turn=False)
@@ -111,17 +111,15 @@ class App:
         """Open the store and both listeners.
 
         Args:
-            again: this process takes the place of one that died. The others may
-                have reloaded since they all started, so the file is read again
-                before a request is taken; what belongs to the process (listeners,
-                Redis, TLS) stays as it is with them.
+            again: this process replaces one that died. The others may have reloaded,
+                so the file is read again first; listeners, Redis and TLS are those
+                of the start.
 
         Raises:
             ConfigError: the configuration cannot be compiled.
-            CannotListen: an address cannot be listened on.
-            GatewayError: the file that was read again is refused. The others serve
-                on; to serve what they once started with could open what has been
-                closed since.
+            CannotListen: an address cannot be bound.
+            GatewayError: the changed file is refused. The initial configuration is
+                not used instead: it could allow what has been denied since.
         """
         require_c_parser()
         config = self._loaded.config
@@ -196,10 +194,10 @@ class App:
             )
 
     async def drain(self) -> None:
-        """Stop in order: not ready, last answers, WebSockets away, then closed.
+        """Stop accepting, close WebSockets, and wait for requests in flight.
 
-        `server.timeouts.drain` is the time from the signal to the end of the process,
-        so running requests get that, but for the last tenth, which closing takes.
+        `server.timeouts.drain` is the time from the signal to the end of the process;
+        requests get all of it except the last tenth, which is reserved for closing.
         """
         self._services.draining = True
         for listener in self._client_listeners:
@@ -207,15 +205,15 @@ class App:
         self._services.streams.end_all(Reason.DRAINING)
         whole = self._loaded.config.server.timeouts.drain
         patience = whole - min(whole / 10, _CLOSING)
-        # A client that has a connection may be sending on it right now, and would lose
-        # that request. It is answered with `Connection: close`.
+        # A client may be sending a request on an idle connection right now; it still
+        # gets a response, with `Connection: close`.
         last_requests = min(_LAST_REQUESTS, patience / 2)
         await self._emptied(last_requests)
         self._client_server.close_idle()
         await self._emptied(patience - last_requests)
 
     async def _emptied(self, seconds: float) -> None:
-        """Wait until no client connection is open, for `seconds` at most."""
+        """Wait up to `seconds` until no client connection is open."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._client_server.wait_until_empty()
@@ -240,10 +238,9 @@ class App:
         self._reporter.close()
 
     async def reload(self) -> bool:
-        """Read the file again; a bad one changes nothing. Tells whether it took.
+        """Reload the configuration file; return False, without a change, if it is invalid.
 
-        Listeners, workers, Redis and TLS belong to the process: a change of those
-        is told in the log and waits for a restart.
+        Changes of listeners, workers, Redis and TLS require a restart and are logged.
         """
         try:
             loaded = load_config(self._loaded.path, env=self._env)
@@ -264,7 +261,7 @@ class App:
         self._reporter.reloaded(loaded, waits)
         self._reevaluate_streams()
         for application in old.applications.values():
-            # What is under way goes on to its end; nothing new begins there.
+            # Requests in flight finish; no new one starts there.
             application.upstream.drain()
         return True
 
@@ -275,17 +272,17 @@ class App:
 
     @property
     def services(self) -> Services:
-        """The parts that outlive a configuration."""
+        """The parts that survive a reload."""
         return self._services
 
     @property
     def runtime(self) -> Runtime:
-        """The configuration that serves now."""
+        """The active configuration."""
         return self._pipeline.runtime
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The TCP ports that are listened on, in the order of the file."""
+        """The TCP ports of the listeners, in the order of the file."""
         return tuple(
             port for listener in self._client_listeners for port in listener.ports
         )
@@ -297,7 +294,7 @@ class App:
 
     @property
     def loaded(self) -> LoadedConfig:
-        """The configuration that serves now, as it was read."""
+        """The active configuration, as it was read."""
         return self._loaded
 
     def _build(self, loaded: LoadedConfig, ring: KeyRing) -> Runtime:

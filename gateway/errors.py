@@ -1,17 +1,17 @@
-"""What can go wrong. A refusal is not an error: it is a value with a Reason.
+"""Exceptions of the gateway. A refusal is not an exception but a value with a Reason.
 
 GatewayError
 ├── ConfigError          the configuration cannot be used; carries every problem
 ├── TooManyAttempts      this address failed too often; carries the time to wait
-├── StoreUnavailable     the session store could not be asked (never "no session")
+├── StoreUnavailable     the session store could not be queried (never "no session")
 ├── ClientLimit          a client holds its share of a pool
-├── CannotListen         an address is taken, or not ours to take
-├── EmbeddedUnavailable  a part that the demo starts itself cannot be started
-└── UpstreamError        the application could not be asked, or not understood
+├── CannotListen         an address is in use or not permitted
+├── EmbeddedUnavailable  an embedded server cannot be started
+└── UpstreamError        the application is unreachable or its response is invalid
     ├── ConnectFailed    no connection; the request was not acted on
     ├── UpstreamBusy     no free connection in time; the request was not sent
-    ├── UpstreamTimeout  no answer in time
-    └── InvalidUpstreamResponse        the answer broke HTTP, or ended in the middle
+    ├── UpstreamTimeout  no response in time
+    └── InvalidUpstreamResponse        the response is not valid HTTP, or incomplete
 """
 
 import errno
@@ -25,12 +25,12 @@ SHORT_OF: Final[Mapping[int, str]] = {
     errno.ENOBUFS: "kernel memory",
     errno.ENOMEM: "kernel memory",
 }
-"""What this machine has run out of when a socket cannot be had, by errno. It says
-nothing about the other end, and passes."""
+"""The exhausted resource of this machine when a socket cannot be created, by errno. It
+is temporary and does not concern the peer."""
 
 
 class GatewayError(Exception):
-    """Whatever this package raises on purpose."""
+    """Base class of the exceptions of this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +60,13 @@ class ConfigError(GatewayError):
 
 
 class StoreUnavailable(GatewayError):  # noqa: N818 - the field's word, not "...Error"
-    """The session store did not answer: valid or not, nobody knows."""
+    """The session store did not respond; whether the session is valid is unknown."""
 
 
 class TooManyAttempts(GatewayError):  # noqa: N818 - as above
-    """An address failed too often to be answered once more now.
+    """An address has too many failed attempts.
 
-    `retry_after` is in whole seconds; `clear`: the session cookie goes as well.
+    `retry_after` is in whole seconds; `clear`: the session cookie is cleared.
     """
 
     def __init__(self, *, retry_after: int, clear: bool = False) -> None:
@@ -76,15 +76,15 @@ class TooManyAttempts(GatewayError):  # noqa: N818 - as above
 
 
 class CannotListen(GatewayError):  # noqa: N818 - as above
-    """A listener cannot be opened; names the address and why."""
+    """A listener cannot be opened; the message has the address and the cause."""
 
 
 class EmbeddedUnavailable(GatewayError):  # noqa: N818 - as above
-    """An embedded server cannot be started; says what to install."""
+    """An embedded server cannot be started; the message says what to install."""
 
 
 class UpstreamError(GatewayError):
-    """An upstream failed. `sent` tells whether it may have acted on the request."""
+    """An upstream failed. `sent`: it may have processed the request."""
 
     sent = True
 
@@ -106,8 +106,8 @@ class ClientLimit(GatewayError):  # noqa: N818 - as above
 
 
 class UpstreamTimeout(UpstreamError):  # noqa: N818 - as above
-    """The upstream was too slow: to take the request, to answer, or to go on."""
+    """The upstream was too slow to read the request or to send its response."""
 
 
 class InvalidUpstreamResponse(UpstreamError):  # noqa: N818 - as above
-    """The upstream's answer cannot be passed on."""
+    """The upstream's response is invalid."""

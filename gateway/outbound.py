@@ -1,9 +1,9 @@
-"""The request as the upstream will see it: every spelling deleted, then set once.
+"""The outbound request: identity headers are removed in every spelling, then set once.
 
-The only place that sets a header on a request. What a client could say about
-itself was removed when the head was read (hop-by-hop and forwarding fields) or is
-removed here (identity names, in any case and with `_` or `.` for `-`), on every
-route, with and without a session. Only then is each of our fields written, once.
+The only module that sets a header on a request. Hop-by-hop and forwarding fields were
+removed when the head was read. Identity headers are removed here, in any case and with
+`_` or `.` for `-`, on every route, with and without a session. Then each header of the
+gateway is set once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
         "X-Auth-Tenant-Role": "{tenant.role}",
         "X-Auth-Session-Id": "{session.id}",
     },
-    # The names that apps written for these products read today.
+    # The headers that applications for these products read.
     "oauth2-proxy": {
         "X-Forwarded-User": "{identity.id}",
         "X-Forwarded-Email": "{identity.traits.email}",
@@ -60,10 +60,10 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _MISSING: Final[tuple[object, ...]] = (None, (), [])
-"""A person without roles has no roles to tell: the field is left out."""
+"""Values for which the header is omitted."""
 
 _RENDERED_MOST: Final = 10_000
-"""Rendered sessions kept, of about 1 KiB each."""
+"""Rendered sessions in the cache, of about 1 KiB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +76,10 @@ class IdentityHeaders:
     )
 
     def lines(self, session: Session, tenant: Tenant | None) -> Lines:
-        """Render the fields; one whose value is missing is not sent at all.
+        """Return the rendered fields; a field without a value is omitted.
 
-        What was rendered for a session is kept until its version moves: the
-        version is a fingerprint of all that a template can tell.
+        The result is cached by session version, a fingerprint of all values that a
+        template can use.
         """
         key = (session.id, session.version, tenant.id if tenant else None)
         known = self._rendered.get(key)
@@ -98,7 +98,7 @@ class IdentityHeaders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamView:
-    """How one upstream wants to be addressed: compiled from its configuration."""
+    """How requests to one upstream are built; compiled from its configuration."""
 
     name: str
     own_host: bytes
@@ -108,21 +108,21 @@ class UpstreamView:
     token_profile: str | None
     header_filter: HeaderFilter
     stripped_cookies: frozenset[bytes]
-    """Cookies that do not reach it: minted tokens, and the session cookie too
-    unless `session_cookie: forward` says so (law 12)."""
+    """Cookies that are not forwarded: minted tokens, and the session cookie unless
+    `session_cookie: forward` (invariant 12)."""
     identity: IdentityHeaders
 
 
 @value
 class OutboundRequest:
-    """One request head, complete: method, target and every field in order."""
+    """A complete request head: method, target and fields in order."""
 
     method: str
     target: str
     headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
 
     def encode(self) -> bytes:
-        """Write the head as HTTP/1.1, with the empty line that ends it."""
+        """Return the head encoded as HTTP/1.1, with the final empty line."""
         lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
         for name, text in self.headers:
             lines += (name, b": ", text, b"\r\n")
@@ -141,23 +141,21 @@ def plan_outbound(
     token_cookies: Sequence[tuple[bytes, bytes]] = (),
     cookies: Sequence[bytes] | None = None,
 ) -> OutboundRequest | BadTarget:
-    """Plan the request for the upstream; pure.
+    """Return the request for the upstream; pure.
 
     Args:
         head: the request as it was read; its target is what the routes matched.
         view: how the upstream is addressed.
-        session: who is calling; None tells the upstream nothing.
-        tenant: the tenant this request speaks for.
+        session: the session of the user; None for no identity headers.
+        tenant: the tenant that the request acts for.
         token: the signed token for `view.token_profile`, if one was minted.
-        identity: rendered identity fields, when the caller holds them ready;
-            otherwise they are rendered from `session`.
-        token_cookies: minted tokens that the upstream reads from cookies; the
-            client's own cookies of these names are gone by then.
-        cookies: what is left of the client's Cookie fields; None: all of it.
+        identity: rendered identity fields; if empty, rendered from `session`.
+        token_cookies: minted tokens that the upstream reads from cookies; they replace
+            the client's cookies of these names.
+        cookies: the client's Cookie values to forward; None: all of them.
 
     Returns:
-        The outbound request, or BadTarget when nothing legal is left after the
-        declared prefix was taken off.
+        The outbound request, or BadTarget if the target without its prefix is invalid.
     """
     target = head.target
     if view.strip_prefix is not None:
@@ -190,7 +188,7 @@ def plan_outbound(
     return OutboundRequest(method=head.method, target=target.raw, headers=headers)
 
 
-@lru_cache(maxsize=1024)  # a client says the same all day
+@lru_cache(maxsize=1024)  # a client repeats the same values
 def _forwarding(chain: str, scheme: str, authority: str, port: int) -> Lines:
     lines = (
         (b"X-Forwarded-Proto", scheme.encode("ascii")),

@@ -1,9 +1,8 @@
-"""Which tenant a request speaks for, and whether the identity is a member of it.
+"""Resolves the tenant of a request, and checks the membership of the identity.
 
-A host name, a path or a header only *selects* a tenant; membership in the session
-is the only proof. The sources are asked in the configured order: the first that
-names a tenant wins, and a second that names another one is a refusal, because two
-parties on the way would then disagree about whose data this is.
+A host name, path or header only *selects* a tenant; only a membership in the session
+grants it. Sources are evaluated in the configured order. Two sources with different
+tenants are a refusal, since two servers could disagree about the tenant.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +17,12 @@ from gateway.routes.pattern import BadPattern, parse_path_pattern
 from gateway.sessions.record import Session, Tenant
 
 Source = Callable[[Session, RequestHead], str | None]
-"""Reads the tenant id that one part of a request names, or None."""
+"""Returns the tenant id in one part of a request, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantRefused:
-    """A tenant was named, and this session cannot have it."""
+    """A tenant was selected that the session must not use."""
 
     reason: Reason
 
@@ -31,7 +30,7 @@ class TenantRefused:
 def resolve_tenant(
     session: Session, head: RequestHead, sources: Sequence[Source]
 ) -> Tenant | TenantRefused | None:
-    """Find the tenant that this request speaks for.
+    """Return the tenant that the request acts for.
 
     Returns:
         The membership; None when no source names a tenant; TenantRefused with
@@ -53,17 +52,17 @@ def resolve_tenant(
 
 
 def from_session(session: Session, _head: RequestHead) -> str | None:
-    """Return the session's active tenant if it is still a membership.
+    """Return the active tenant of the session, if it is still a membership.
 
-    An active tenant whose membership was taken away names nothing: the person is
-    asked to choose again, and is not locked out of what needs no tenant.
+    After a membership was removed the request has no tenant: the user must choose
+    again, and routes without a tenant still work.
     """
     active = session.active_tenant_id
     return active if active in session.tenants else None
 
 
 def from_host(pattern: str) -> Source:
-    """Return the label at `{tenant}` of a pattern such as `{tenant}.example.com`."""
+    """Return a source for the label at `{tenant}` in, say, `{tenant}.example.com`."""
     prefix, _, suffix = pattern.lower().partition("{tenant}")
 
     def source(_session: Session, head: RequestHead) -> str | None:
@@ -77,10 +76,10 @@ def from_host(pattern: str) -> Source:
 
 
 def from_path(pattern: str) -> Source:
-    """Return the segment at `{tenant}` of a pattern such as `/t/{tenant}/**`.
+    """Return a source for the segment at `{tenant}` in, say, `/t/{tenant}/**`.
 
-    The whole pattern has to match, decoded as routes decode: a path that is none
-    of its own names no tenant.
+    The complete pattern must match, decoded as routes decode; another path has no
+    tenant.
 
     Raises:
         ConfigError: no request can have such a path.
@@ -109,10 +108,11 @@ def from_path(pattern: str) -> Source:
 
 
 def from_header(name: str) -> Source:
-    """Return the value of a request header; sent twice, no membership matches.
+    """Return a source for the value of a request header.
 
-    Every spelling counts that an application may fold into this name: none of them
-    reaches an upstream with a tenant that was not checked.
+    Every spelling that an application may normalize to this name counts, so no
+    unchecked tenant reaches an upstream. Repeated fields are joined by a comma, which
+    is not the id of a membership.
     """
     wanted = normalize_name(name.encode("ascii"))
 

@@ -1,9 +1,8 @@
-"""One DNS look-up by c-ares, without a thread, that ends when it is given up.
+"""One DNS look-up with c-ares, without a thread; it ends when it is cancelled.
 
-Each look-up has a channel of its own. So a name whose server hangs shares nothing
-with another name: no socket, no queue, no opinion of the server. `resolv.conf`,
-`hosts` and `nsswitch.conf` are read each time, and are never out of date. What c-ares
-caches goes with the channel.
+Each look-up has its own channel, so a name whose server hangs shares no socket, queue
+or server state with another name. `resolv.conf`, `hosts` and `nsswitch.conf` are read
+each time. The cache of c-ares is discarded with the channel.
 """
 
 import asyncio
@@ -17,8 +16,8 @@ import pycares
 
 # RFC 8305 section 3: how long the addresses of one family wait for the other's.
 RESOLUTION_DELAY: Final = 0.05
-# First wait for one server; doubled with each round. glibc waits five seconds, in which
-# a second server would not be asked before most connect time-outs expire.
+# First wait for one server; doubled with each round. glibc waits five seconds,
+# longer than most connect timeouts, before it queries a second server.
 _TRY_TIMEOUT: Final = 0.5
 _TRIES: Final = 3
 _FAMILIES: Final = (socket.AF_INET6, socket.AF_INET)
@@ -26,7 +25,7 @@ _ABSENT: Final = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENO
 
 
 class LookupFailed(OSError):  # noqa: N818 - the field's word
-    """No answer, or none that can be used; whether the name exists is not known."""
+    """No usable response; whether the name exists is unknown."""
 
 
 class NameNotFound(LookupFailed):
@@ -55,14 +54,14 @@ async def look_up(name: str, *, servers: Sequence[str], timeout: float) -> Addre
     """
     try:
         lookup = _Lookup(servers)
-    except pycares.AresError as error:  # no memory, say
+    except pycares.AresError as error:  # for example, no memory
         raise LookupFailed(str(error)) from error
     try:
         async with asyncio.timeout(timeout):
             return await lookup.run(name)
     except TimeoutError as error:
         raise LookupFailed(f"no answer within {timeout:g} s") from error
-    except (pycares.AresError, ValueError) as error:  # a name that is none
+    except (pycares.AresError, ValueError) as error:  # an invalid name
         raise LookupFailed("not a host name") from error
     finally:
         lookup.close()
@@ -110,7 +109,7 @@ class _Lookup:
         )
 
     async def _wait_for_the_other(self) -> None:
-        """Wait briefly for the other family: one lost response must not delay all."""
+        """Wait briefly for the other family: a lost response must not delay the look-up."""
         self._changed.clear()
         try:
             async with asyncio.timeout(RESOLUTION_DELAY):
@@ -119,7 +118,7 @@ class _Lookup:
             pass
 
     def _nodes(self) -> list[Any]:
-        """Return what was found, IPv6 first (RFC 8305 section 4)."""
+        """Return the addresses found, IPv6 first (RFC 8305 section 4)."""
         found = [self._found.get(family) for family in _FAMILIES]
         return [node for each in found if isinstance(each, list) for node in each]
 
@@ -176,7 +175,7 @@ class _Lookup:
             )
 
     def close(self) -> None:
-        """End the look-up: nothing of it is left but a channel to be freed."""
+        """Cancel the look-up and release its resources."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

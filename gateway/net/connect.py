@@ -1,4 +1,4 @@
-"""A name and a port to a connected socket: every address gets its chance in time."""
+"""Connects to a host and port: tries every address within one timeout (RFC 8305)."""
 
 import asyncio
 import ipaddress

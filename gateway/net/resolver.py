@@ -1,4 +1,4 @@
-"""Host names to addresses: one look-up per name at a time, kept for its TTL.
+"""Resolves host names: one look-up per name at a time, cached for its TTL.
 
 | state of a name | what `resolve` does |
 | --- | --- |
@@ -44,7 +44,7 @@ class DnsSettings:
 
 @dataclass(slots=True)
 class _Entry:
-    """What is known of one name."""
+    """The cached state of one name."""
 
     hosts: tuple[str, ...] = ()
     expires: float = -inf
@@ -57,7 +57,7 @@ class _Entry:
 
 
 class Resolver:
-    """The names of one purpose (upstreams, say, or Redis), and their addresses."""
+    """A cache of names for one purpose, such as upstreams or Redis."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Resolver:
         on_change: Callable[[str, str | None], None] | None = None,
         in_turn: bool = True,
     ) -> None:
-        """Set how names are looked up.
+        """Create a resolver.
 
         Args:
             settings: the configuration; default: that of the system.

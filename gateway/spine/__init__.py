@@ -1,4 +1,4 @@
-"""What becomes of a request, as values: pure, and the same for everyone who asks.
+"""Decides how a request is handled. Pure; shared by all callers.
 
 | module | holds |
 | --- | --- |

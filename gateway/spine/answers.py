@@ -1,7 +1,7 @@
-"""From a refusal to the answer that the caller understands; pure.
+"""Chooses the response to a refused request; pure.
 
-A browser that navigates is redirected to sign in or to choose a tenant, or sees a
-page. A program gets problem+json and a status. A WebSocket handshake is never
+A page navigation is redirected to sign in or to choose a tenant, or gets a page. An API
+client gets problem+json. A WebSocket handshake is never
 redirected, since no client follows it (RFC 6455, section 4.1, leaves it open).
 """
 

@@ -1,4 +1,4 @@
-"""Which session a request names, and which cookies an upstream may see of it.
+"""The session credential of a request, and the cookies that are forwarded.
 
 The one place where a cookie becomes a credential: routes and the gateway's own
 endpoints read it here, so that a cookie means the same in all of them.

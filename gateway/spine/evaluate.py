@@ -1,4 +1,4 @@
-"""What becomes of a request: two pure halves around the one look-up.
+"""Evaluates a request in two pure halves around the look-up of its session.
 
     before_lookup(head)            -> Lookup, or an outcome that needs none
     (the caller queries the store)
@@ -58,8 +58,8 @@ def before_lookup(
         head: the request.
         rules: the configuration.
         now: seconds since the epoch.
-        credential: replaces the one that the request carries, for a caller that
-            asks on behalf of another client.
+        credential: replaces the one of the request, for a caller that evaluates it for
+            another user.
 
     Returns:
         Lookup where the session decides; otherwise the outcome.

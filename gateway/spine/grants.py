@@ -1,4 +1,4 @@
-"""What an allowed, authenticated request carries: identity, tokens, a longer session."""
+"""Identity headers, tokens and the session extension of an allowed request."""
 
 from collections.abc import Sequence
 from dataclasses import field

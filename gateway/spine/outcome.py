@@ -81,7 +81,7 @@ class Forward:
 
 @value
 class Respond:
-    """Answer in the gateway's own name.
+    """The gateway responds itself.
 
     route    None before a route was found
     access   what was decided about; None before a decision

@@ -1,4 +1,4 @@
-"""A request that was let in, evaluated again by another configuration; pure."""
+"""Evaluates an allowed request again under another configuration; pure."""
 
 from typing import Final
 
@@ -22,10 +22,9 @@ def reconsider(
 
     Args:
         head: the request, as it was.
-        rules: the configuration of now.
-        who: whose session it is now.
-        now: when the request came: how long ago its user had signed in counts as it
-            did then.
+        rules: the active configuration.
+        who: the current authentication of its session.
+        now: when the request arrived; the age of the sign-in counts as it did then.
 
     Returns:
         The plan of the route that would forward it, or why none would.

@@ -1,4 +1,4 @@
-"""What the spine reads of a configuration: compiled once, never changed."""
+"""The compiled rules of a configuration; immutable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`/.gateway/account`: who I am, my organizations, my devices; without a script."""
+"""`/.gateway/account`: profile, organizations and devices; works without scripts."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,16 +28,16 @@ NOTICES: Final[Mapping[str, str]] = {
     "gone": "That device is already signed out.",
     "switched": "Organization switched.",
 }
-"""What the page says after a change: the word in its query, the sentence shown."""
+"""Notices after a change, by the word in the query."""
 
 _THIS_DEVICE: Final = "This is the device you are using. Sign out instead."
 
 
 async def account(context: RequestContext) -> LocalResponse:
-    """Show identity, memberships and live sessions, newest use first.
+    """Return the page: identity, memberships and active sessions, most recent first.
 
     Raises:
-        StoreUnavailable: it is not known who asks, or what else lives.
+        StoreUnavailable: the sessions could not be queried.
     """
     now = context.now
     found = await look_up(context)
@@ -45,7 +45,7 @@ async def account(context: RequestContext) -> LocalResponse:
         return _challenge(found, context)
     listed = await context.services.store.list_for(found.session.identity.id, now)
     variables = _variables(found, listed, context)
-    # Of an app's sessions there is no list, and what is in them is the app's to change.
+    # Sessions of an application cannot be listed or changed here.
     variables["may_switch"] = context.services.gateway_managed is not None
     variables["unlisted"] = context.services.gateway_managed is None
     variables["notice"] = _notice(context.head.target.query, found.session)
@@ -55,12 +55,12 @@ async def account(context: RequestContext) -> LocalResponse:
 async def end(context: RequestContext) -> LocalResponse:
     """End one other session of the same identity: `session_id`, a form field.
 
-    Answers 303 to the page; 400 for the session of the request itself; 403 to a
-    form on another origin. A session that is over, somebody else's or nobody's all
-    answer the same, so that ids cannot be guessed.
+    Returns 303 to the page; 400 for the session of the request itself; 403 for a form
+    on another origin. An ended, unknown or foreign session gets the same response, so
+    that ids cannot be guessed.
 
     Raises:
-        StoreUnavailable: it is not known whether it ended.
+        StoreUnavailable: it is unknown whether the session ended.
     """
     if is_cross_origin(context.head, context.rules.policy.public_origin):
         return _cross_site(context)
@@ -88,7 +88,7 @@ async def end_others(context: RequestContext) -> LocalResponse:
     """End every other session of the identity; 303 to the page.
 
     Raises:
-        StoreUnavailable: it is not known whether they ended.
+        StoreUnavailable: it is unknown whether they ended.
     """
     if is_cross_origin(context.head, context.rules.policy.public_origin):
         return _cross_site(context)
@@ -102,10 +102,10 @@ async def end_others(context: RequestContext) -> LocalResponse:
 
 
 async def look_up(context: RequestContext) -> Authentication:
-    """Return who sent the request, and record it in the context.
+    """Return the authentication of the request, and record it in the context.
 
     Raises:
-        StoreUnavailable: it could not be found out.
+        StoreUnavailable: the store could not be queried.
     """
     found = await caller_of(context)
     if isinstance(found, Authenticated):
@@ -114,7 +114,7 @@ async def look_up(context: RequestContext) -> Authentication:
 
 
 def _challenge(found: Anonymous, context: RequestContext) -> LocalResponse:
-    """Send a person to sign in and back to the page; tell a program 401."""
+    """Return a redirect to sign in for a navigation, else a 401."""
     context.ended_as(Verdict.CHALLENGE, found.reason)
     cookies = context.rules.clear_cookies if found.ended else ()
     answers = context.rules.answers
@@ -155,7 +155,7 @@ def _variables(
     listed: list[tuple[str, Session]],
     context: RequestContext,
 ) -> dict[str, object]:
-    """Put into words what the template shows."""
+    """Return the variables of the template."""
     session, now = found.session, context.now
     traits = session.identity.traits
     email = _text(traits.get("email"))
@@ -199,7 +199,7 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
         "hand_held": is_mobile(device.user_agent),
         "address": device.ip_address,
         "seen": "now" if mine else ago(now - session.last_seen_at),
-        # Not every library says when.
+        # Not every library stores it.
         "since": ago(now - session.authenticated_at)
         if session.authenticated_at
         else "",
@@ -208,7 +208,7 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
 
 
 def _text(trait: Any) -> str:
-    """Show a trait that is text; a name in parts (Kratos' habit) as one."""
+    """Return a trait as text; a name in parts, as in Kratos, is joined."""
     if isinstance(trait, dict):
         parts = [_text(trait.get(part)) for part in ("first", "last")]
         return " ".join(part for part in parts if part)

@@ -1,8 +1,8 @@
-"""A device and a time in a few plain words, for their owner to recognise; pure."""
+"""Describes devices and times for the account page; pure."""
 
 from typing import Final
 
-# The first that is found names it: most browsers also claim to be others.
+# The first match wins: most browsers also include the names of others.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -33,7 +33,7 @@ _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
 def device_name(user_agent: str) -> str:
-    """Name browser and system as their owner would: "Firefox on Windows"."""
+    """Return browser and system in words, such as "Firefox on Windows"."""
     browser = _first(_BROWSERS, user_agent)
     system = _first(_SYSTEMS, user_agent)
     if browser and system:
@@ -47,7 +47,7 @@ def is_mobile(user_agent: str) -> bool:
 
 
 def ago(seconds: float) -> str:
-    """Say how long ago something was: "just now", "3 minutes ago", "yesterday"."""
+    """Return a time in words: "just now", "3 minutes ago", "yesterday"."""
     for size, unit in _UNITS:
         count = int(seconds // size)
         if count > 0:

@@ -1,4 +1,4 @@
-"""`GET /.gateway/jwks.json`: the public keys, for whoever verifies our tokens."""
+"""`GET /.gateway/jwks.json`: the public keys for verifying tokens."""
 
 from gateway.pages.reply import Reply
 from gateway.server.context import RequestContext
@@ -7,10 +7,10 @@ from gateway.tokens.ring import JWKS_MAX_AGE
 
 
 async def jwks(context: RequestContext) -> LocalResponse:
-    """Answer with the JWK Set (RFC 7517, section 5).
+    """Return the JWK Set (RFC 7517, section 5).
 
-    The age is shorter than a new key waits before it signs, so that a verifier
-    that obeys it never meets a key that it has not seen.
+    `max-age` is shorter than the delay before a new key signs, so a verifier that
+    caches accordingly always knows the key.
     """
     return LocalResponse(
         reply=Reply(

@@ -7,8 +7,8 @@
 | `DELETE /.gateway/sessions` | disableMyOtherSessions |
 | `DELETE /.gateway/sessions/{id}` | disableMySession |
 
-The credential is the session cookie. To ask here is no use of a session: a page
-that keeps asking does not keep an idle session alive.
+The credential is the session cookie. These requests do not count as use of a session,
+so a page that polls does not keep an idle session alive.
 """
 
 from typing import Final
@@ -39,10 +39,10 @@ SESSIONS: Final = "/.gateway/sessions"
 
 
 async def whoami(context: RequestContext) -> LocalResponse:
-    """Answer 200 with the session of the request; 401 without one.
+    """Return 200 with the session of the request; 401 without one.
 
     Raises:
-        StoreUnavailable: it is not known who asks.
+        StoreUnavailable: the session could not be queried.
     """
     caller = await caller_of(context)
     if isinstance(caller, NoSession):
@@ -60,13 +60,13 @@ async def whoami(context: RequestContext) -> LocalResponse:
 
 
 async def list_sessions(context: RequestContext) -> LocalResponse:
-    """Answer 200 with the other live sessions of the identity, newest first.
+    """Return 200 with the other active sessions of the identity, newest first.
 
-    `page_size` and `page_token` cut it into pages that a Link header (RFC 8288)
-    leads through; 400 where they make no sense.
+    `page_size` and `page_token` select a page; a Link header (RFC 8288) has the next
+    one. 400 if they are invalid.
 
     Raises:
-        StoreUnavailable: the sessions are not known.
+        StoreUnavailable: the sessions could not be queried.
     """
     caller = await caller_of(context)
     if isinstance(caller, NoSession):
@@ -83,10 +83,10 @@ async def list_sessions(context: RequestContext) -> LocalResponse:
 
 
 async def end_other_sessions(context: RequestContext) -> LocalResponse:
-    """End every session of the identity but this one; 200 with their number.
+    """Revoke the other sessions of the identity; return 200 with their number.
 
     Raises:
-        StoreUnavailable: some may have ended, some not.
+        StoreUnavailable: some may have been revoked.
     """
     caller = await _caller_from_here(context)
     if isinstance(caller, LocalResponse):
@@ -98,13 +98,13 @@ async def end_other_sessions(context: RequestContext) -> LocalResponse:
 
 
 async def end_session(context: RequestContext) -> LocalResponse:
-    """End another session of the identity: 204, also if it had ended before.
+    """Revoke another session of the identity: 204, even if it had ended before.
 
-    400 for the session of the request, which signs out instead, and for what is no
-    id; 404 for what is nobody's or somebody else's, which nothing tells apart.
+    400 for the session of the request itself, and for an invalid id; 404 for an unknown
+    session and for that of another identity alike.
 
     Raises:
-        StoreUnavailable: it is not known whether it ended.
+        StoreUnavailable: it is unknown whether the session ended.
     """
     caller = await _caller_from_here(context)
     if isinstance(caller, LocalResponse):
@@ -144,7 +144,7 @@ async def _others(caller: Caller, context: RequestContext) -> list[Session]:
         session
         for key, session in listed
         if key != caller.token.key
-        # The store knows when a record ends, the configuration when one is idle.
+        # The store checks expiry; the idle limit is that of the configuration.
         and isinstance(
             authenticate(session, key=key, now=now, policy=context.rules.lifetimes),
             Authenticated,

@@ -1,4 +1,4 @@
-"""Kratos' sign-out for browsers: first the address, then the sign-out itself."""
+"""Kratos' logout flow for browsers: create the flow, then submit it."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -29,22 +29,22 @@ _LABEL: Final = b"gateway logout token v1"
 
 
 def logout_token(token: SessionCredential) -> str:
-    """Give the one logout token of a session.
+    """Return the logout token of a session.
 
-    It follows from the secret in the cookie, which other sites cannot read, so
-    nothing has to be kept, and it says nothing about that secret (RFC 2104).
+    It is an HMAC (RFC 2104) keyed with the session token, which other sites cannot
+    read. It needs no state and does not disclose the session token.
     """
     tag = hmac.digest(token.value.encode("ascii"), _LABEL, sha256)
     return PREFIX + urlsafe_b64encode(tag).decode("ascii").rstrip("=")
 
 
 async def create_logout_flow(context: RequestContext) -> LocalResponse:
-    """Answer 200 with `logout_token` and `logout_url`; nothing ends yet.
+    """Return 200 with `logout_token` and `logout_url`; no session ends yet.
 
-    401 without a session; 400 for a `return_to` that leads elsewhere.
+    401 without a session; 400 for a `return_to` that is not allowed.
 
     Raises:
-        StoreUnavailable: it is not known who asks.
+        StoreUnavailable: the session could not be queried.
     """
     caller = await caller_of(context)
     if isinstance(caller, NoSession):
@@ -61,14 +61,14 @@ async def create_logout_flow(context: RequestContext) -> LocalResponse:
 
 
 async def submit_logout(context: RequestContext) -> LocalResponse:
-    """End the session that `token` belongs to, and clear our cookies.
+    """End the session of `token`, and clear the gateway's cookies.
 
-    Answers 303 to `return_to`, else to `/`; 204 to who asks for JSON. 400 without
-    a token, or for an address that is not allowed; 401 without a session; 403 for
-    the token of another one, so that no link on another site signs anybody out.
+    Returns 303 to `return_to`, else to `/`; 204 if JSON is requested; 400 without a
+    token, or for an address that is not allowed; 401 without a session; 403 for the
+    token of another session, so that a link on another site cannot sign a user out.
 
     Raises:
-        StoreUnavailable: it is not known whether the session ended.
+        StoreUnavailable: it is unknown whether the session ended.
     """
     query = _query(context.head)
     given = query.get("token", "")
@@ -97,7 +97,7 @@ async def submit_logout(context: RequestContext) -> LocalResponse:
     cookies = tuple(await sign_out("this", context))
     if wants_json(context.head):
         return LocalResponse(reply=no_body(204), cookies=cookies)
-    # 303 as Kratos; `redirect` would answer a GET with 302.
+    # 303 as in Kratos; `redirect` would use 302 for a GET.
     return LocalResponse(reply=Redirect(status=303, location=location), cookies=cookies)
 
 
@@ -117,7 +117,7 @@ def _no(
     *,
     error_id: str | None = None,
 ) -> LocalResponse:
-    """Refuse with a page to who navigates, else as Kratos."""
+    """Return an error as a page for browsers, else in the format of Kratos."""
     context.verdict = Verdict.DENY if status == 403 else Verdict.REFUSE
     context.reason = reason
     if wants_json(context.head):
@@ -130,7 +130,7 @@ def _no(
 
 
 def _query(head: RequestHead) -> dict[str, str]:
-    """Read the query; a parameter given twice is not given."""
+    """Return the query parameters; repeated ones are ignored."""
     pairs = parse_qsl(head.target.query or "", keep_blank_values=True)
     names = [name for name, _ in pairs]
     return {name: value for name, value in pairs if names.count(name) == 1}

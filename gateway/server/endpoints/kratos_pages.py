@@ -1,4 +1,4 @@
-"""A long list of sessions in pages, as Kratos cuts it; pure."""
+"""Pagination of sessions, compatible with Kratos; pure."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ LARGEST: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some of the sessions, and the Link header (RFC 8288) that leads on."""
+    """One page of sessions, and its Link header (RFC 8288)."""
 
     sessions: tuple[Session, ...]
     link: str
@@ -22,17 +22,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class BadPage:
-    """Parameters that make no sense; `why` quotes nothing of them."""
+    """Invalid parameters; `why` does not quote them."""
 
     why: str
 
 
 def page_of(sessions: Sequence[Session], query: str, address: str) -> Page | BadPage:
-    """Cut the page that `query` asks for out of `sessions`, newest first.
+    """Return the requested page of `sessions`, newest first, or BadPage.
 
-    A page begins after the session that `page_token` names, which may have ended
-    meanwhile: none is left out and none comes twice. `per_page` is another word for
-    `page_size`, and `page` counts from 1, as in Kratos' older pages.
+    A page starts after the session of `page_token`, which may have ended meanwhile, so
+    none is skipped or repeated. `per_page` is an alias of `page_size`, and `page` counts
+    from 1, as in older versions of Kratos.
     """
     parameters = dict(parse_qsl(query))
     size = _count(

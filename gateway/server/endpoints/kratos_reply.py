@@ -1,6 +1,6 @@
-"""Answers in the words of Ory Kratos, which the Ory SDK reads.
+"""Responses in the format of Ory Kratos, for the Ory SDK.
 
-Errors have the shape that Kratos' error writer gives them: one member "error"
+Errors have the format of Kratos' error writer: one member "error"
 with `code`, `status`, `reason`, `message` and, where Kratos has one, an `id`.
 """
 
@@ -21,7 +21,7 @@ _JSON: Final[Headers] = (
     ("Cache-Control", "private, no-cache, no-store, must-revalidate"),
     ("X-Content-Type-Options", "nosniff"),
 )
-# What Kratos says of every error with that status.
+# Kratos' message for each status.
 _MESSAGES: Final = {
     400: "The request was malformed or contained invalid parameters",
     401: "The request could not be authorized",
@@ -32,7 +32,7 @@ _INACTIVE: Final = "request does not have a valid authentication session"
 
 
 def json_response(document: object, *, extra: Headers = ()) -> Reply:
-    """Answer 200 with a JSON document."""
+    """Return 200 with a JSON document."""
     return Reply(status=200, headers=(*_JSON, *extra), body=orjson.dumps(document))
 
 
@@ -46,7 +46,7 @@ def refused(
     extra: Headers = (),
     members: dict[str, Any] | None = None,
 ) -> Reply:
-    """Answer an error; `members` stand beside "error"."""
+    """Return an error; `members` are added to the top level."""
     error: dict[str, Any] = {} if error_id is None else {"id": error_id}
     error |= {
         "code": status,
@@ -65,7 +65,7 @@ def refused(
 
 
 def wants_json(head: RequestHead) -> bool:
-    """Tell a script, which is answered 204, from a browser, which is sent on."""
+    """Return whether the client requests JSON and not HTML."""
     media = {
         entry.partition(";")[0].strip() for entry in head.accept.lower().split(",")
     }

@@ -1,4 +1,4 @@
-"""A session as Ory Kratos tells it, and whose request this is."""
+"""The session of a request, in the format of Ory Kratos."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,13 +23,13 @@ from gateway.sessions.store import SessionCredential
 from gateway.sessions.timestamps import format_timestamp
 
 _SESSION_TOKEN: Final = b"x-session-token"
-# Kratos' second factors; whatever else proves a person is a first one.
+# Kratos' second factors; every other method is a first factor.
 _SECOND_FACTORS: Final = frozenset(("totp", "webauthn", "lookup_secret"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: the live session, and the secret that opened it."""
+    """The active session of a request, and its credential."""
 
     session: Session
     token: SessionCredential = field(repr=False)
@@ -37,7 +37,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoSession:
-    """No live session. `missing`: no credential came; `ended`: its cookie may go."""
+    """No active session. `missing`: no credential; `ended`: the cookie is cleared."""
 
     reason: Reason
     missing: bool = False
@@ -45,13 +45,13 @@ class NoSession:
 
 
 async def caller_of(context: RequestContext) -> Caller | NoSession:
-    """Find the session of a request, by its session cookie and by nothing else.
+    """Return the session of a request, by its session cookie only.
 
-    A request with X-Session-Token is nobody's: Kratos would let that header win
-    over the cookie, so two readers would take it for two people's.
+    A request with X-Session-Token has no session: Kratos would prefer that header to
+    the cookie, so two servers could authenticate it as different users.
 
     Raises:
-        StoreUnavailable: it could not be found out.
+        StoreUnavailable: the store could not be queried.
     """
     found = await _find(context)
     if isinstance(found, Caller):
@@ -65,9 +65,9 @@ async def caller_of(context: RequestContext) -> Caller | NoSession:
 def not_signed_in(
     missing_session: NoSession, context: RequestContext, *, flow: bool = False
 ) -> LocalResponse:
-    """Answer 401; an ended session takes its cookies with it.
+    """Return 401; the cookies of an ended session are cleared.
 
-    `flow`: in the words of Kratos' self-service flows, else of its session API.
+    `flow`: use the message of Kratos' self-service flows, else of its session API.
     """
     challenge = session_challenge(context.rules.answers.realm)
     details = {"reason": missing_session.reason.value}
@@ -97,9 +97,9 @@ def not_signed_in(
 
 
 def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
-    """Give a live session as Kratos' JSON has it.
+    """Return an active session in the JSON format of Kratos.
 
-    `expires_at` is when it ends at the latest by `policy`, whatever the record says.
+    `expires_at` is the latest possible end by `policy`.
     """
     return {
         "id": session.id,
@@ -118,7 +118,7 @@ def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
         "identity": _identity_view(session.identity, session),
         "devices": [
             {
-                # The record knows devices by their place; the SDK wants a UUID.
+                # Devices have no id in the record; the SDK requires a UUID.
                 "id": str(uuid5(NAMESPACE_URL, f"{session.id}/devices/{place}")),
                 "ip_address": device.ip_address,
                 "user_agent": device.user_agent,
@@ -130,7 +130,7 @@ def session_view(session: Session, policy: LifetimePolicy) -> dict[str, Any]:
 
 
 def _began(session: Session) -> dict[str, str]:
-    """Tell when it began; some libraries do not say, and the SDK does not insist."""
+    """Return the times of the start, if known; the SDK does not require them."""
     if not session.authenticated_at:
         return {}
     return {
@@ -142,12 +142,12 @@ def _began(session: Session) -> dict[str, str]:
 def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
     return {
         "id": identity.id,
-        # The gateway keeps no schemas: traits are what the sign-in said.
+        # The gateway has no schemas.
         "schema_id": "default",
         "schema_url": "",
         "state": "active",
         "traits": dict(identity.traits),
-        # Where Kratos puts what an application knows of a person.
+        # Kratos' place for application data.
         "metadata_public": {
             "roles": list(identity.roles),
             "tenants": {

@@ -1,4 +1,4 @@
-"""What an endpoint gives back, and how it reads what it was sent."""
+"""The result of an endpoint, and reading of form fields."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,16 +17,16 @@ _LEAST_RATE: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalResponse:
-    """A response of the gateway's own, and the cookies that it sets."""
+    """A response of the gateway, and its Set-Cookie values."""
 
     reply: Reply | Answer
     cookies: tuple[str, ...] = ()
 
 
 async def read_form(context: RequestContext) -> dict[str, str]:
-    """Read the fields of an HTML form (WHATWG URL, section 5), at most 16 KiB.
+    """Return the fields of an HTML form (WHATWG URL, section 5) of at most 16 KiB.
 
-    A field given twice is dropped, as nobody can say which one was meant.
+    A repeated field is ambiguous and ignored. An invalid form is empty.
 
     Raises:
         BodyTooLarge, BodyStalled, RequestPayloadError: as ClientBody.read.

@@ -1,4 +1,4 @@
-"""`POST /.gateway/logout`: one button that ends the session."""
+"""`POST /.gateway/logout`: ends the session."""
 
 from gateway.http.navigation import is_cross_origin, is_navigation
 from gateway.pages.reply import Reply
@@ -9,15 +9,15 @@ from gateway.server.session_changes import sign_out
 
 
 async def logout(context: RequestContext) -> LocalResponse:
-    """End the session of the request, clear our cookies, send the browser on.
+    """End the session of the request, clear the gateway's cookies, and redirect.
 
-    Answers 303 to `return_to` (a form field), else to `/`; 204 to a program; 403
-    to a form of another origin, a sibling host too; 400 to an address that is not
-    allowed. Without a session it answers the same: to be signed out is what was asked for.
+    Returns 303 to `return_to` (a form field), else to `/`; 204 for scripts; 403 for a
+    form on another origin, including sibling hosts; 400 for an address that is not
+    allowed. The response without a session is the same.
 
     Raises:
-        StoreUnavailable: it is not known whether the session ended; no cookie is
-            cleared, so that the person can try again.
+        StoreUnavailable: it is unknown whether the session ended; no cookie is
+            cleared, so that the user can try again.
     """
     if is_cross_origin(context.head, context.rules.policy.public_origin):
         context.ended_as(Verdict.DENY, Reason.CROSS_SITE)

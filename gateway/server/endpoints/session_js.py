@@ -1,4 +1,4 @@
-"""`GET /.gateway/session.js`, and what it asks: `GET /.gateway/session`."""
+"""`GET /.gateway/session.js`, and what it polls: `GET /.gateway/session`."""
 
 import hashlib
 from pathlib import Path
@@ -21,7 +21,7 @@ _CACHED: Final = (("ETag", _ETAG), ("Cache-Control", "public, max-age=3600"))
 
 
 async def session_js(context: RequestContext) -> LocalResponse:
-    """Answer with the script; 304 to who has it (RFC 9110, section 13.1.2)."""
+    """Return the script; 304 if If-None-Match matches (RFC 9110, section 13.1.2)."""
     if_none_match = b",".join(
         v for n, v in context.head.headers if n.lower() == _IF_NONE_MATCH
     )
@@ -42,13 +42,13 @@ async def session_js(context: RequestContext) -> LocalResponse:
 
 
 async def session(context: RequestContext) -> LocalResponse:
-    """Answer which session this is; 401 with the reason when there is none.
+    """Return the ids of the session and its end; 401 with the reason without one.
 
-    A question is no use of the session: it keeps no idle one alive. Nor does it
-    clear the cookie of an ended one, so that each tab hears why it ended.
+    The request does not count as use of the session. The cookie of an ended session is
+    not cleared, so that every tab gets the reason.
 
     Raises:
-        StoreUnavailable: it is not known whether the session lives.
+        StoreUnavailable: the session could not be queried.
     """
     found = await look_up(context)
     if isinstance(found, Anonymous):
@@ -73,6 +73,6 @@ async def session(context: RequestContext) -> LocalResponse:
 
 
 def _matches(if_none_match: str) -> bool:
-    # Weak comparison (RFC 9110, section 8.8.3.2); our tag holds no comma.
+    # Weak comparison (RFC 9110, section 8.8.3.2); the tag contains no comma.
     tags = (tag.strip(" \t").removeprefix("W/") for tag in if_none_match.split(","))
     return any(tag in {"*", _ETAG} for tag in tags)

@@ -16,26 +16,24 @@ from gateway.sessions.service import switch_tenant
 from gateway.sessions.store import SessionStore
 
 _TRIES: Final = 64
-"""Compare-and-sets before 503. Requests of one process take turns, so that only other
-processes and notes of the last use come in between: each one that fails is one of
-theirs that was written."""
+"""Compare-and-set attempts before 503. Requests of one process are serialized, so each
+failure is a write of another process, or of `last_seen_at`."""
 _PAUSE: Final = 0.002
-"""Seconds before the second try; more before each later one, and never over 20 ms."""
+"""Seconds before the second attempt; increases with each one up to 20 ms."""
 
 
 async def tenant(context: RequestContext) -> LocalResponse:
     """Switch the active tenant to `tenant_id`; the next token names it.
 
-    Answers 303 to `return_to`, else to the home page; 204 to a program; 401
-    without a session; 403 for a tenant that is not a membership, or a form on
-    another origin; 400 for an address that is not allowed; 409 where an app keeps the
-    sessions, which the gateway never writes.
+    Returns 303 to `return_to`, else to the home page; 204 for scripts; 401 without a
+    session; 403 for a tenant that is not a membership, or a form on another origin;
+    400 for an address that is not allowed; 409 if an application manages the sessions.
 
-    Of switches at the same time each is carried out, and the last one stays.
+    Of concurrent switches the last one wins.
 
     Raises:
-        StoreUnavailable: nothing was switched; the store was away, or the session
-            changed at every try.
+        StoreUnavailable: the tenant was not switched: the store was unavailable, or
+            the session changed at every attempt.
     """
     answers = context.rules.answers
     if is_cross_origin(context.head, context.rules.policy.public_origin):
@@ -84,8 +82,8 @@ async def _switch(
                     switched = switch_tenant(session, tenant_id)
                     if switched is None:
                         return Reason.NOT_A_MEMBER
-                    # Compare and set: a last-seen note of another request may come
-                    # in between, an end of the session must not be overwritten.
+                    # Compare and set: a concurrent write, such as the end of the
+                    # session, must not be overwritten.
                     if await store.replace(key, session, switched):
                         context.tenant_id = tenant_id
                         before = session.active_tenant_id or ""
