@@ -35,7 +35,7 @@ class GatewayError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One mistake in a configuration file, told so that it can be mended.
+    """One error in a configuration file, with its place and a hint.
 
     Line and column count from 1; 0 means that the place is not known.
     """

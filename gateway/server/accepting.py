@@ -24,7 +24,7 @@ class Serve(Protocol):
     """Attaches a protocol to an accepted socket."""
 
     def __call__(self, connection: socket.socket) -> Coroutine[Any, Any, object]:
-        """Take ownership of the socket; return when it is connected or has failed."""
+        """Own the socket; return when it is connected or has failed."""
         ...
 
 

@@ -116,8 +116,8 @@ async def _note_beginnings(
     """
     for credential in begun:
         if held is None or credential.key != held.key:
-            somebody = isinstance(await app_managed.look_up(credential, now), Session)
-            await app_managed.began(credential.key, now, brief=not somebody)
+            signed_in = isinstance(await app_managed.look_up(credential, now), Session)
+            await app_managed.began(credential.key, now, brief=not signed_in)
     # A sign-in that keeps the visitor's id keeps its recorded start.
     if visitor and held is not None:
         found = await app_managed.look_up(held, now)

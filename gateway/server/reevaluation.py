@@ -31,7 +31,7 @@ from gateway.spine.reconsider import reconsider
 _AT_ONCE: Final = 100
 """Streams whose sessions are looked up in one round trip."""
 _CHECK_EVERY: Final = 20.0
-"""Seconds until a lost push is caught: how long a stream may outlive its session."""
+"""Seconds between checks for lost notifications: a stream may outlive its session."""
 
 
 class StreamChecks:

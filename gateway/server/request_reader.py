@@ -153,7 +153,7 @@ class RequestReader:
         return self.last_read.endswith(_LAST_CHUNK)
 
     def mark_dequeued(self) -> None:
-        """Tell the parser that a queued request is being handled."""
+        """Reduce the parser's count of queued requests by one."""
         self._parser.message_consumed()
 
     def pause(self) -> None:

@@ -64,7 +64,7 @@ class Listeners:
     """The listening sockets of one process, by address."""
 
     def __init__(self, opened: Iterable[ListeningSocket]) -> None:
-        """Take ownership of the sockets."""
+        """Create the set; it owns the sockets."""
         self._opened = {one.address: one for one in opened}
 
     def __getitem__(self, address: str) -> ListeningSocket:

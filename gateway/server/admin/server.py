@@ -28,11 +28,11 @@ class AdminServer:
         config: Callable[[], Config],
         runtime: Callable[[], Runtime],
     ) -> None:
-        """Take what it serves; nothing is opened yet.
+        """Create a server; nothing is opened yet.
 
         Args:
-            services: the parts that outlive a configuration.
-            reporter: has the metrics, and logs wrong tokens.
+            services: the parts that survive a reload.
+            reporter: provides the metrics, and logs invalid tokens.
             config: returns the active configuration.
             runtime: returns the same, compiled.
         """
@@ -80,7 +80,7 @@ class AdminServer:
         server = self._config().server
         place = None if server.admin is None else split_listen(server.admin)
         own = (place[0].lower(),) if isinstance(place, tuple) else ()
-        # No stranger's DNS leads the public name anywhere.
+        # The DNS of the public name is under the operator's control.
         public = urlsplit(server.public_url).hostname or ""
         return (*server.admin_hosts, *own, public)
 
