@@ -320,7 +320,7 @@ class _Reader:
 
 
 class Broken:
-    """Stands where a scalar was that is told about already."""
+    """Placeholder of a scalar whose error is already reported."""
 
     __slots__ = ()
 

@@ -26,7 +26,7 @@ def name(value: Any) -> str:
 
 
 def cookie_name(value: Any) -> str:
-    """Accept a token of RFC 9110, which RFC 6265 section 4.1.1 asks for."""
+    """Accept a token of RFC 9110, as required by RFC 6265, section 4.1.1."""
     if not isinstance(value, str) or _TOKEN(value) is None:
         raise expected("a cookie name: letters, digits and !#$%&'*+-.^_`|~")
     return value

@@ -194,7 +194,7 @@ def upstream_url(value: Any) -> str:
 
 
 def link(value: Any) -> str:
-    """Accept a path below our own origin, or an absolute http(s) URL."""
+    """Accept a path on the gateway's origin, or an absolute http(s) URL."""
     what = "a path such as /auth/login, or an absolute http(s) URL"
     if not isinstance(value, str) or _LINK(value) is None:
         raise expected(what)
@@ -249,7 +249,7 @@ def admin_token(value: Any) -> Secret:
 
 
 def secret(value: Any) -> Secret:
-    """Accept what another program signs with; which of them are none is told later."""
+    """Accept secrets of another program; `compile_profile` checks which are usable."""
     if not isinstance(value, str):
         raise refused("expected text", "put it in quotes")
     return Secret(value)

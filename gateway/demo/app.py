@@ -64,7 +64,7 @@ def sample_app() -> web.Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """The caller, as the request's headers tell; empty strings: nobody."""
+    """The caller according to the identity headers; empty strings if anonymous."""
 
     id: str
     email: str

@@ -16,7 +16,7 @@ class Rule(StrEnum):
 
 
 class Unauthenticated(StrEnum):
-    """What a request without a session is told, where it needs one."""
+    """Response to a request without a session on a route that requires one."""
 
     AUTO = "auto"
     REDIRECT = "redirect"
@@ -25,7 +25,7 @@ class Unauthenticated(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Require:
-    """What narrows a rule. Empty roles and networks, and None, ask for nothing.
+    """Requirements of a route. Empty roles and networks, and None, require nothing.
 
     `authenticated_within` is in seconds. `networks` also narrows the rules that need
     no session.

@@ -56,7 +56,7 @@ class NoCookie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
-    """There is a session cookie, and it cannot be one that we set."""
+    """There is a session cookie that the gateway cannot have set."""
 
     reason: Reason = Reason.MALFORMED
     detail: str

@@ -15,14 +15,14 @@ class EndedSessions:
         self._seen: dict[str, float] = {}
 
     def note(self, key: str, now: float) -> None:
-        """Remember that the session was over at `now`."""
+        """Record that the session had ended at `now`."""
         self._seen.pop(key, None)
         self._seen[key] = now
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
 
     def at_least(self, key: str, now: float) -> float:
-        """Return the time to judge a session by: `now`, or when it was over, if later.
+        """Return the time to evaluate a session at: `now`, or its recorded end if later.
 
         A record that was given a longer life since then is valid again.
         """

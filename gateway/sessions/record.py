@@ -111,7 +111,7 @@ class Corrupt:
 
 @dataclass(frozen=True, slots=True)
 class AnonymousSession:
-    """A session of nobody: never signed in, or signed out again."""
+    """A session without a user: never signed in, or signed out again."""
 
 
 def parse_record(raw: bytes) -> Session | Corrupt:

@@ -34,34 +34,34 @@ Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 
 class NotSeen(StoreUnavailable):
-    """This session was not looked up in this process, or is forgotten here."""
+    """This session was not looked up in this process, or left the cache."""
 
 
 class SessionSource(Protocol):
-    """Where sessions are, whoever writes them: they are looked up, and ended.
+    """Look-up and revocation of sessions, managed by the gateway or an app.
 
     Every method may raise StoreUnavailable.
     """
 
     def look_up(self, held: SessionCredential, now: float) -> Awaitable[Found]:
-        """Ask for the session of a cookie; what was known before is no answer."""
+        """Look up the session of a cookie; never answered from a cache."""
         ...
 
     def refresh(self, key: str, now: float) -> Awaitable[Found]:
-        """Ask for a session that was looked up before, by its key."""
+        """Look up a session again, by its key."""
         ...
 
     async def end(
         self, key: str, now: float, reason: str = "revoked"
     ) -> Session | None:
-        """Make a session inactive and tell the watchers.
+        """End a session and notify the watchers.
 
         Give it as it is now, or None where there was no active one.
         """
         ...
 
     async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
-        """End every session of an identity, but that of one key; count the live ones.
+        """End all sessions of an identity except one key; return how many were active.
 
         Those that have expired by `now` end too: by another clock they may live.
         """
@@ -78,11 +78,11 @@ class SessionSource(Protocol):
     def watch(
         self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
     ) -> None:
-        """Call back for each session that ends, here or in another process."""
+        """Register callbacks for sessions that end here or in another process."""
         ...
 
     async def ping(self) -> None:
-        """Return if the store answers."""
+        """Return if the store responds in time; else raise StoreUnavailable."""
         ...
 
     async def close(self) -> None:
@@ -91,14 +91,14 @@ class SessionSource(Protocol):
 
 
 class SessionStore(SessionSource, Protocol):
-    """Sessions that the gateway itself writes."""
+    """Gateway-managed sessions."""
 
     def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
-        """Ask for one record, now; what was known before is never the answer."""
+        """Load one record; never answered from a cache."""
         ...
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:
-        """Store a new session; give the keys of those that had to end for it.
+        """Store a new session; return the keys of sessions ended for it.
 
         Raises ValueError if the key is taken or the record is too large.
         """

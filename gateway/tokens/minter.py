@@ -138,7 +138,7 @@ class Minter:
         return Issued(token, signed=True)
 
     def _signing(self, now: float) -> SigningKey:
-        """Ask the ring once a second: no key takes over more exactly than that."""
+        """Query the ring at most once a second, the precision of a key change."""
         second = int(now)
         if self._asked != second:
             self._asked, self._key = second, self.ring.signing(now)

@@ -11,7 +11,7 @@ from gateway.sessions.redis.redis_connection import Command
 
 
 class Query(NamedTuple):
-    """One question: records with their TTL, and short notes of the gateway's own."""
+    """One query: records with their TTL, and the gateway's own notes."""
 
     records: tuple[str, ...]
     notes: tuple[str, ...]
@@ -24,7 +24,7 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """What stands under the keys that were asked for."""
+    """The values of the keys of a query."""
 
     records: Mapping[str, Stored] = field(repr=False)
     notes: Mapping[str, bytes | None]
@@ -39,7 +39,7 @@ class QueryResult:
 async def fetch(
     client: RedisClient, queries: Sequence[Query]
 ) -> list[QueryResult | StoreUnavailable]:
-    """Ask several questions in one round trip; each has an answer or a failure.
+    """Send several queries in one round trip; each has a result or an error.
 
     Raises:
         StoreUnavailable: none of them has an answer.

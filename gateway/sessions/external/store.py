@@ -73,7 +73,7 @@ def is_key(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is written of an ending; `keep` in milliseconds.
+    """Value of a revocation note; `keep` is in milliseconds.
 
     `limit`: it is the moment before which the sessions of an identity are over.
     """
@@ -117,7 +117,7 @@ class ExternalStore:
     # looking up
 
     async def look_up(self, held: SessionCredential, now: float) -> Found:
-        """Ask for the record and for our own word on it, and judge both."""
+        """Query the record and the gateway's own revocations, and combine them."""
         assert isinstance(held, Credential)  # noqa: S101 - nobody else makes tokens
         credential, key = held, held.key
         tombstone, issued = tombstone_key(key), issued_key(key)
@@ -163,14 +163,14 @@ class ExternalStore:
         return session
 
     async def refresh(self, key: str, now: float) -> Found:
-        """Ask again for a session that was looked up here; else it is not known."""
+        """Look up a session again; raise NotSeen if it is not in the cache."""
         seen = self._seen.get(key)
         if seen is None:
             raise NotSeen("this session was not looked up here")
         return await self.look_up(seen.credential, now)
 
     async def probe(self, profile: Profile) -> None:
-        """Return if Redis lets us read the sessions of this format, and our notes.
+        """Return if the gateway may read the sessions of this format and its notes.
 
         Raises:
             StoreUnavailable: it does not answer, or a right is missing.
@@ -183,7 +183,7 @@ class ExternalStore:
         await self._lookups.load(Query(tuple(records), notes, 0))
 
     async def search(self, profile: Profile, named: str) -> Credential | None:
-        """Find the session that an operator names, by its id or by its public id.
+        """Return the credential of a session, by its ID or its public ID.
 
         For the public id of a session all keys of the format are walked through; only
         where none is its own is it taken for an id that looks like one. None where it
@@ -223,7 +223,7 @@ class ExternalStore:
     async def end(
         self, key: str, now: float, reason: str = "revoked"
     ) -> Session | None:
-        """Remember that a session is over, whether it was seen here or not.
+        """Revoke a session, whether or not it was looked up here.
 
         Give it as it is now, if it was seen here and was alive.
         """
@@ -239,7 +239,7 @@ class ExternalStore:
         return ended_session(live, now, reason)
 
     async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
-        """End every session of an identity that began before now, but one.
+        """Revoke all sessions of an identity that began before `now`, except one.
 
         Counts those that were seen here and were alive; the others end as well.
         """
@@ -281,7 +281,7 @@ class ExternalStore:
         await self._client.call("SET", issued_key(key), f"{now:.6f}", "NX", "PX", keep)
 
     async def keep_beginning(self, key: str) -> None:
-        """Keep the note of a beginning, if there is one, as long as any other."""
+        """Extend the note of a session's beginning, if there is one."""
         note = issued_key(key)
         said = await self._client.get(note)
         if said is not None:
@@ -320,7 +320,7 @@ class ExternalStore:
         await self._write(tombstone_key(key), Note(word, self._keep(life)))
 
     async def _write(self, name: str, note: Note) -> None:
-        """Write a note on what ended, and return when that is held (hold.py).
+        """Write a revocation note, and return once it is durable (hold.py).
 
         Where that is not certain, it is tried again until it is; in this process it
         counts from now on.

@@ -34,7 +34,7 @@ class Rotation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Library:
-    """What a library does where nobody says otherwise.
+    """Default behavior of a library.
 
     `secure_cookie` is its cookie's name behind https. `key_prefix` may have {cookie}.
     """

@@ -77,7 +77,7 @@ def is_ahead(session: Session, now: float) -> bool:
 
 
 def not_before_value(now: float, spared: str | None) -> str:
-    """Write what `not_before_key` holds: what began before `now` is over.
+    """Return the value of `not_before_key`: sessions begun before `now` are revoked.
 
     `spared` is the hash of the one session that goes on, which began earlier. It
     stands in the same value, so that the next such word takes its place with it.

@@ -50,7 +50,7 @@ class FormatRefused(Exception):  # noqa: N818 - build.py tells it as a ConfigErr
 
 
 class Findings:
-    """Collects what is wrong, so that all of it is told at once."""
+    """Collects findings, to report all of them together."""
 
     def __init__(self) -> None:
         self.found: list[Finding] = []

@@ -75,7 +75,7 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BadSignature:
-    """The cookie is signed by somebody else, or not at all."""
+    """The cookie has an invalid signature or none."""
 
 
 @dataclass(frozen=True, slots=True)

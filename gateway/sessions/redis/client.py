@@ -100,7 +100,7 @@ class RedisClient:
     async def read_with(
         self, commands: Sequence[Command], keys: Sequence[str]
     ) -> tuple[list[Read], list[bytes | StoreUnavailable | None]]:
-        """Send commands that read, and ask for the values of distinct keys.
+        """Send read commands, and read the values of distinct keys.
 
         All in one round trip (one per node). Each has its answer, in their order,
         or its own failure: a key that holds something else than a command asks for,
@@ -136,7 +136,7 @@ class RedisClient:
     async def _look(
         self, supervisor: Supervisor, work: Callable[[RedisConnection], Awaitable[T]]
     ) -> T:
-        """Ask on the shared line; on that of another server where it has changed."""
+        """Use the shared connection; retry on that of a new server after a change."""
         while True:
             connections = supervisor.usable() or await supervisor.wait_usable()
             try:
@@ -159,7 +159,7 @@ class RedisClient:
         return value
 
     async def call(self, *command: str | bytes | float) -> Any:
-        """Send one command; on Cluster its first key tells the node."""
+        """Send one command; on Cluster to the node of its first key."""
         if self._is_cluster:
             cluster = self._open_cluster()
             return await self._within(lambda: _command(cluster, *command))
@@ -182,7 +182,7 @@ class RedisClient:
         return await self._within(on_its_own)
 
     async def hold(self, key: str, write: Write[T]) -> T:
-        """Write to one key, and return when that is held (hold.py).
+        """Write to one key, and return once the write is durable (hold.py).
 
         Raises:
             StoreUnavailable: it is not certain that it is held.

@@ -114,7 +114,7 @@ def common_options(address: RedisAddress, timeout: float) -> dict[str, Any]:
 
 
 async def open_connection(client: Redis) -> RedisConnection:
-    """Open a connection with the library, including TLS and AUTH; take it over."""
+    """Open a connection with the library, including TLS and AUTH, and wrap it."""
     pool: Any = client.connection_pool
     connection = pool.make_connection()
     try:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Connections:
-    """The shared line of look-ups, and others that one caller has at a time.
+    """The connection shared by look-ups, and exclusive ones.
 
     `greet` is awaited with each new line before anything else is asked on it.
     """
@@ -47,7 +47,7 @@ class Connections:
         self._lent: set[RedisConnection] = set()
 
     async def shared(self, work: Callable[[RedisConnection], Awaitable[T]]) -> T:
-        """Ask on the line that all look-ups share; on a new one if that has ended."""
+        """Use the connection shared by all look-ups; open a new one if it has ended."""
         for last in (False, True):
             connection = self._shared
             if (
@@ -72,7 +72,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def lend(self) -> AsyncIterator[RedisConnection]:
-        """Lend a line to one caller; it is kept for the next if it is still good."""
+        """Lend a connection to one caller; keep it for the next if still usable."""
         connection = self._take()
         if connection is None:
             connection = await self.open()
@@ -90,7 +90,7 @@ class Connections:
                 self._idle.append(connection)
 
     async def call(self, work: Callable[[RedisConnection], Awaitable[T]]) -> T:
-        """Work on a line of one's own; once more where a kept one was dead."""
+        """Run `work` on an exclusive connection; retry once if a kept one was dead."""
         for last in (False, True):
             fresh = not self._idle
             try:
@@ -120,7 +120,7 @@ class Connections:
         return connection
 
     def close(self) -> None:
-        """Close every line at once; who waits on one hears that it has ended."""
+        """Close every connection immediately; pending commands fail."""
         self.closed = True
         self.gone.set()
         if self._shared is not None:

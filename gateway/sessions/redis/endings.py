@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 
 class Endings(Generic[P]):
-    """A journal, and the task that works off what is not held in it.
+    """A journal, and the task that retries endings that are not durable.
 
     `write(name, payload)` writes one ending again and settles it.
     """
@@ -63,7 +63,7 @@ class Endings(Generic[P]):
         return self._journal.all()
 
     async def close(self) -> None:
-        """Stop trying; what is not held is lost with the process."""
+        """Stop retrying; endings that are not durable are lost."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

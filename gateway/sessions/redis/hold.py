@@ -36,11 +36,11 @@ Write: TypeAlias = Callable[[Execute], Awaitable[T]]
 
 
 class NotHeld(StoreUnavailable):
-    """It was written, but not all that could take over have it."""
+    """Written, but not confirmed by every replica that could become master."""
 
 
 async def hold(supervisor: Supervisor, write: Write[T], *, patience: float) -> T:
-    """Write, and return only when it is held; may write more than once.
+    """Write, and return once the write is durable; may write more than once.
 
     Args:
         supervisor: of the address.

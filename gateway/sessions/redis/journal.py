@@ -42,7 +42,7 @@ class Journal(Generic[P]):
         return len(self._entries)
 
     def note(self, name: str, payload: P, *, held: bool) -> None:
-        """Keep an ending; `held` where the servers that count have it already."""
+        """Record an ending; `held` if it is already durable."""
         known = self._entries.get(name)
         if known is not None and not known.held and held:
             return  # heard of what is being written here

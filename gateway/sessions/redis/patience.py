@@ -14,7 +14,7 @@ STEPS: Final = 4
 
 
 class Patience:
-    """`async with Patience(seconds)`: raises TimeoutError when they are over."""
+    """`async with Patience(seconds)`: raises TimeoutError when they have passed."""
 
     __slots__ = ("_before", "_left", "_over", "_step", "_task", "_timer")
 

@@ -89,14 +89,14 @@ class RedisConnection(asyncio.Protocol):
         return answers
 
     def close(self) -> None:
-        """Close at once; who still waits is told."""
+        """Close immediately; pending commands fail."""
         if not self.closed:
             self._end(ConnectionAbortedError("the connection to Redis was given up"))
 
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
-        """Hand each answer to who asked for it."""
+        """Deliver each reply to its command."""
         try:
             self._reader.feed(data)
             while (answer := self._reader.gets()) is not False:
@@ -126,7 +126,7 @@ class RedisConnection(asyncio.Protocol):
 
 
 class _Batch:
-    """Several questions that are waited for together."""
+    """Several commands with one future."""
 
     __slots__ = ("_answers", "_asked", "_came")
 

@@ -28,7 +28,7 @@ EVENTS: Final = (_SELECTED, "+promoted-slave", "+switch-master", "+config-update
 
 
 class SentinelLink:
-    """Asks one Sentinel for its opinion of a master, and hears its events."""
+    """Queries one Sentinel about a master, and receives its events."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class SentinelLink:
         self.failure = ""
 
     def poke(self) -> None:
-        """Ask at once."""
+        """Query immediately."""
         self._poked.set()
 
     async def poll_always(self) -> None:
-        """Ask until it is cancelled."""
+        """Query until cancelled."""
         connection: RedisConnection | None = None
         turn = 0
         try:

@@ -77,7 +77,7 @@ class RedisStore:
         self._corrupt: OrderedDict[str, None] = OrderedDict()
 
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
-        """Ask with everybody who asks in this turn of the event loop."""
+        """Look up together with all look-ups of this turn of the event loop."""
         return self._lookups.load(key)
 
     def look_up(

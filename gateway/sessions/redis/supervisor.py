@@ -133,7 +133,7 @@ class Supervisor(abc.ABC):
 
     @abc.abstractmethod
     async def confirm(self, connections: Connections) -> None:
-        """Look once more whether these connections lead to the server in use."""
+        """Check again that these connections lead to the current server."""
 
     def suspect(self, why: str) -> None:
         """Drop all connections: their server reports that it is not the master."""
@@ -248,7 +248,7 @@ class Supervisor(abc.ABC):
 
 
 async def query_replication(connection: RedisConnection) -> Replication | None:
-    """Ask a server how it stands to others; None where we may not ask."""
+    """Return the replication state of a server; None if INFO is not permitted."""
     try:
         return read_replication(await connection.execute("INFO", "replication"))
     except NoPermissionError:
