@@ -29,6 +29,7 @@ PATTERNS = (
             "embedded",
             "http",
             "net",
+            "observe",
             "proxy",
             "spine",
             "workers",
