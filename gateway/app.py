@@ -1,7 +1,7 @@
 """The composition root: opens and closes the parts of one process, in order.
 
 `App` has the listeners, the store and the active configuration. A reload builds a
-whole new `Runtime` beside the old one and swaps one reference; if building fails, the
+whole new `Runtime` next to the old one and swaps one reference; if building fails, the
 old one stays active.
 """
 

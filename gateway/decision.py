@@ -151,7 +151,7 @@ def decide(access: AccessRequest, checks: Sequence[Check]) -> Decision:
         checks: `checks_of(access.route)`.
     """
     # Fetch, section 3.3: a preflight never carries credentials. It passes
-    # unauthenticated where the route says so, and only in a preflight's shape.
+    # unauthenticated where the route allows it, and only in a preflight's shape.
     passes = access.head.preflight and access.route.preflight_pass
     for check in checks:
         if passes and not check.of_preflights:

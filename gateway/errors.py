@@ -80,7 +80,7 @@ class CannotListen(GatewayError):  # noqa: N818 - as above
 
 
 class EmbeddedUnavailable(GatewayError):  # noqa: N818 - as above
-    """An embedded server cannot be started; the message says what to install."""
+    """An embedded server cannot be started; the message names the package to install."""
 
 
 class UpstreamError(GatewayError):

@@ -60,7 +60,7 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MISDIRECTED = "misdirected"
 
-    # not a request we take
+    # not a valid request
     BAD_REQUEST = "bad_request"
     BAD_TARGET = "bad_target"
     BAD_HOST = "bad_host"

@@ -166,7 +166,7 @@ class Pages:
         return headers, _spliced(pieces, request_id, login)
 
     def _prepared(self, status: int, reason: Reason, login: bool) -> _Prepared:
-        """Render a page once, with marks in place of request id and login URL.
+        """Render a page once, with marks instead of request id and login URL.
 
         A custom template may process the two. If marks and real values give different
         pages, the page is rendered for each response.

@@ -75,9 +75,9 @@ class Templates:
     def _check(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ConfigError([_bare(folder, "this folder of pages does not exist")])
-        ours = sorted(path.name for path in BUILTIN.iterdir())
-        if not any((folder / name).is_file() for name in ours):
-            hint = f"the names are {', '.join(ours)}"
+        builtin = sorted(path.name for path in BUILTIN.iterdir())
+        if not any((folder / name).is_file() for name in builtin):
+            hint = f"the names are {', '.join(builtin)}"
             raise ConfigError([_bare(folder, "no file here replaces a page", hint)])
         problems = []
         for name in self._chosen.list_templates():
@@ -130,11 +130,11 @@ def _compiled() -> Environment:
 
 
 def _environment(folder: Path | None) -> Environment:
-    ours = FileSystemLoader(BUILTIN)
-    named = PrefixLoader({"gateway": ours})
+    builtin = FileSystemLoader(BUILTIN)
+    named = PrefixLoader({"gateway": builtin})
     replaced = [] if folder is None else [FileSystemLoader(folder)]
     return Environment(
-        loader=ChoiceLoader([*replaced, ours, named]),
+        loader=ChoiceLoader([*replaced, builtin, named]),
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,

@@ -1,4 +1,4 @@
-"""Tasks that run beside the requests, as long as the process does."""
+"""Tasks that run in the background for the lifetime of the process."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -60,12 +60,12 @@ class ClientBody:
         Args:
             payload: aiohttp's reader; it pauses the client above its buffer.
             chunked: whether the length is unknown.
-            limit: maximum size in bytes; 0 is no limit.
+            limit: maximum size in bytes; 0 disables it.
             idle: seconds between two pieces, and before `least_rate` counts.
             send: writes to the client; `100 Continue` goes there.
             expects_continue: whether the client waits for it.
             least_rate: minimum bytes per second of waiting, after the first `idle`
-                seconds; 0 is no minimum.
+                seconds; 0 disables it.
         """
         self.chunked = chunked
         self._payload = payload

@@ -54,7 +54,7 @@ class StreamChecks:
         self._sessions.soon()
 
     async def why_ended(self, key: str) -> Reason | None:
-        """Return why a session is over, or None if it is not, or was not looked up here.
+        """Return why a session has ended; None if it is active or was not looked up.
 
         Raises:
             StoreUnavailable: the store does not respond.

@@ -69,7 +69,7 @@ def build_response_head(
         if kind is None:
             kind = _learn(name)
         if kind is not _PLAIN:
-            if kind is _OURS or (kind is _COOKIE and _sets_own(value, rules)):
+            if kind is _RESERVED or (kind is _COOKIE and _sets_own(value, rules)):
                 continue
             dated = dated or kind is _DATE
         lines += (name, b": ", value, b"\r\n")
@@ -80,13 +80,15 @@ def build_response_head(
 
 
 # Kinds of response fields. Upstreams choose names, so the memo is bounded.
-_PLAIN, _COOKIE, _OURS, _DATE = "plain", "cookie", "ours", "date"
+_PLAIN, _COOKIE, _RESERVED, _DATE = "plain", "cookie", "reserved", "date"
 _KINDS: Final[dict[bytes, str]] = {}
 
 
 def _learn(name: bytes) -> str:
     lowered = name.lower()
-    kind = _OURS if lowered.startswith(b"x-gateway-") else _NAMED.get(lowered, _PLAIN)
+    kind = (
+        _RESERVED if lowered.startswith(b"x-gateway-") else _NAMED.get(lowered, _PLAIN)
+    )
     if len(name) <= MEMO_NAME_BYTES:
         if len(_KINDS) >= MEMO_NAMES:
             _KINDS.clear()
@@ -94,7 +96,7 @@ def _learn(name: bytes) -> str:
     return kind
 
 
-_NAMED: Final = {b"set-cookie": _COOKIE, b"x-request-id": _OURS, b"date": _DATE}
+_NAMED: Final = {b"set-cookie": _COOKIE, b"x-request-id": _RESERVED, b"date": _DATE}
 
 
 def _sets_own(value: bytes, rules: ResponseHeaderFilter) -> bool:

@@ -42,7 +42,7 @@ class Application:
     body_idle: float
     """Seconds that a client may pause in a body; also before `body_rate` applies."""
     body_rate: int
-    """Minimum bytes per second of a client's body; 0 is no minimum."""
+    """Minimum bytes per second of a client's body; 0 disables it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ class Shares:
 
         Args:
             size: places in the pool.
-            share: fraction of them that one client may hold; 1 is no limit.
+            share: fraction of them that one client may hold; 1 disables the limit.
         """
         self.size = size
         self.total = 0

@@ -30,7 +30,9 @@ PATTERNS = (
             "http",
             "net",
             "observe",
+            "pages",
             "proxy",
+            "server",
             "spine",
             "workers",
         )
