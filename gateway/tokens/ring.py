@@ -171,7 +171,7 @@ def plan_retirement(
 ) -> Retirement:
     """Decide whether a key may leave the ring; pure.
 
-    MayGo only for a key that does not sign, and whose last token is over. A clock
+    Retirable only if the key does not sign and its last token has expired. A clock
     that was set back calls the signing key one that waits, so those stay too.
 
     Args:

@@ -15,7 +15,7 @@ PARSE_ERROR: Final = BaseParser.parse_error
 
 
 def take_writer(connection: Any) -> asyncio.StreamWriter | None:
-    """Take the stream from a connection of the library; None if it has none.
+    """Return the stream of a library connection, detached; None if it has none.
 
     Left with it, the stream would be closed as lost by its finalizer.
     """
@@ -25,7 +25,7 @@ def take_writer(connection: Any) -> asyncio.StreamWriter | None:
 
 
 def relearn_slots(cluster: RedisCluster) -> None:
-    """Have the next call query which node has which slot."""
+    """Make the next call query the slot map."""
     cluster._initialize = True  # noqa: SLF001
 
 
