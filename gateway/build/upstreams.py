@@ -39,7 +39,7 @@ def build_view(
         header_filter=HeaderFilter(
             {header.decode("ascii") for header, _ in identity.fields}
             | {each.header for each in profiles.values() if each.header is not None}
-            # It only selects; what was checked is told by the identity headers.
+            # It only selects a tenant; the identity headers carry the verified one.
             | {s.pattern for s in config.tenants.resolve if s.source == "header"}
             | {name for name in upstream.strip_headers if not name.endswith("*")},
             [name[:-1] for name in upstream.strip_headers if name.endswith("*")],
@@ -80,9 +80,9 @@ def build_application(
             else None
         )
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else str(error)
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(
-            [loaded.problem(f"TLS of this upstream: {told}", "upstreams", name)]
+            [loaded.problem(f"TLS of this upstream: {why}", "upstreams", name)]
         ) from error
     timeouts, limits = upstream.timeouts, loaded.config.server.limits
     return Application(
@@ -131,7 +131,7 @@ def _identity_templates(config: Config) -> IdentityHeaders:
 def _token_header(profile: TokenProfile | None) -> bytes | None:
     if profile is None or profile.header is None:
         return None
-    # One spelling, so that whoever writes the value need not fold it again.
+    # One spelling: no request has to compare it case-insensitively.
     if profile.header.lower() == "authorization":
         return b"Authorization"
     return profile.header.encode("ascii")

@@ -137,7 +137,7 @@ def tenant_source(value: Any) -> TenantSource:
 
 # RFC 9110 section 5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}").fullmatch
-# A list of these would promise what it cannot do: they are read here, and set anew.
+# Listing these would have no effect: the gateway consumes them and writes its own.
 _FRAMING: Final = frozenset(
     ("connection", "content-length", "cookie", "host", "transfer-encoding", "upgrade")
 )

@@ -2,8 +2,8 @@
 
 Only what is known to be harmless is shown: keys, and values of fields whose type in
 the schema is no secret. All else is an ellipsis: secrets, comments, what is below a
-key that the schema does not know. Of a file that is not YAML no value is shown, as
-nobody can say where one ends.
+key that the schema does not know. Of a file that is not YAML no value is shown,
+because its end cannot be determined.
 """
 
 import re

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the attributes say what they are by their names
-"""What a token can be about: the few facts of a session that claims may tell.
+"""The subject of a token: the attributes of a session that claims may contain.
 
 Tokens and sessions are in the same layer and do not import each other; a Session
 of `gateway.sessions.record` is a Subject because it has these attributes.
