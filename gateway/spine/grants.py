@@ -60,38 +60,32 @@ def grants_for(
         doubted: the clock stepped forward so lately that the step may be undone.
     """
     session = who.session
-    issuer = rules.issuer
-    token: str | None = None
     uses: list[TokenUse] = []
-    if view.token_profile is not None:
-        issued = issuer.token(view.token_profile, session, tenant, now, nonce)
-        if issued is not None:
-            token = issued.token
-            uses.append(TokenUse(profile=view.token_profile, signed=issued.signed))
     set_cookies: list[str] = []
     token_cookies: list[tuple[bytes, bytes]] = []
-    for profile, cookie in rules.token_cookies.items():
-        issued = issuer.token(profile, session, tenant, now, f"{nonce}-{profile}")
+
+    def minted(profile: str, jti: str) -> str | None:
+        issued = rules.issuer.token(profile, session, tenant, now, jti)
         if issued is None:
-            continue
+            return None
         uses.append(TokenUse(profile=profile, signed=issued.signed))
-        minted = issued.token.encode("ascii")
+        return issued.token
+
+    token = None if view.token_profile is None else minted(view.token_profile, nonce)
+    for profile, cookie in rules.token_cookies.items():
+        for_browser = minted(profile, f"{nonce}-{profile}")
+        if for_browser is None:
+            continue
+        as_bytes = for_browser.encode("ascii")
         if profile == view.token_profile:
             # A token names one audience: the browser may pass it on to any server,
             # the gateway only to the upstream of this profile.
-            token_cookies.append((cookie.name, minted))
-        if not any(minted in each for each in head.cookies):
-            set_cookies.append(cookie.set(issued.token))
-    write = None
-    if rules.external is None:
-        touched = touch(session, now, rules.lifetimes, doubted=doubted)
-        if touched is not None:
-            write = SessionWrite(key=who.key, old=session, new=touched)
-            extended = touched.expires_at != session.expires_at
-            if extended and session.persistent and isinstance(credential, SessionToken):
-                set_cookies.append(
-                    rules.cookie.set_cookie(credential, touched.expires_at - now)
-                )
+            token_cookies.append((cookie.name, as_bytes))
+        if not any(as_bytes in each for each in head.cookies):
+            set_cookies.append(cookie.set(for_browser))
+    write = _session_write(who, rules, now=now, doubted=doubted)
+    if write is not None:
+        set_cookies.extend(_renewed_cookie(write, credential, rules, now))
     return Grants(
         token=token,
         identity=view.identity.lines(session, tenant),
@@ -100,3 +94,24 @@ def grants_for(
         write=write,
         issued=uses,
     )
+
+
+def _session_write(
+    who: Authenticated, rules: Ruleset, *, now: float, doubted: bool
+) -> SessionWrite | None:
+    # The records of an external format are its app's to extend.
+    if rules.external is not None:
+        return None
+    touched = touch(who.session, now, rules.lifetimes, doubted=doubted)
+    if touched is None:
+        return None
+    return SessionWrite(key=who.key, old=who.session, new=touched)
+
+
+def _renewed_cookie(
+    write: SessionWrite, credential: SessionCredential, rules: Ruleset, now: float
+) -> Sequence[str]:
+    extended = write.new.expires_at != write.old.expires_at
+    if extended and write.old.persistent and isinstance(credential, SessionToken):
+        return (rules.cookie.set_cookie(credential, write.new.expires_at - now),)
+    return ()
