@@ -39,19 +39,17 @@ from gateway.sessions.formats.revocation import (
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
+from gateway.sessions.redis.source import RedisSource
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     Found,
     NotSeen,
-    OnEnded,
-    OnResubscribe,
     SessionCredential,
     ended_session,
 )
@@ -83,7 +81,7 @@ class Note:
     limit: bool = False
 
 
-class ExternalStore:
+class ExternalStore(RedisSource):
     """The SessionSource for sessions that another program writes.
 
     `timeout` bounds each question to Redis, in seconds. What was ended is remembered
@@ -286,27 +284,6 @@ class ExternalStore:
         said = await self._client.get(note)
         if said is not None:
             await self._client.call("SET", note, said, "XX", "PX", self._keep(0.0))
-
-    def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
-    ) -> None:
-        """Subscribe, and subscribe again whenever that is lost."""
-        self._watch.add(on_ended, on_resubscribe)
-
-    async def ping(self) -> None:
-        """Return if Redis answers in time."""
-        await self._client.ping()
-
-    async def warnings(self) -> list[StoreWarning]:
-        """Examine the settings and rights in Redis that sessions depend on."""
-        return await self._client.warnings()
-
-    async def close(self) -> None:
-        """Stop watching, fail what waits, close the connections."""
-        await self._watch.close()
-        await self._endings.close()
-        await self._lookups.close()
-        await self._client.close()
 
     # writing to Redis
 

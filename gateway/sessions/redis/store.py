@@ -9,7 +9,6 @@ from typing import Any, Final
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.ending import (
     Ending,
     compare_and_set,
@@ -25,13 +24,12 @@ from gateway.sessions.redis.record_keys import (
     public_id_key,
     record_key,
 )
+from gateway.sessions.redis.source import RedisSource
 from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
-    OnEnded,
-    OnResubscribe,
     SessionCredential,
     ended_session,
     lives,
@@ -48,7 +46,7 @@ CORRUPT_KEYS: Final = 1_000
 _KEY_CHARS: Final = 64
 
 
-class RedisStore:
+class RedisStore(RedisSource):
     """The SessionStore in Redis or Valkey: the gateway's own format.
 
     `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
@@ -215,27 +213,6 @@ class RedisStore:
         if not isinstance(session, Session) or session.id != session_id:
             return None
         return key, session
-
-    def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
-    ) -> None:
-        """Subscribe, and subscribe again whenever that is lost."""
-        self._watch.add(on_ended, on_resubscribe)
-
-    async def ping(self) -> None:
-        """Return if Redis answers in time."""
-        await self._client.ping()
-
-    async def warnings(self) -> list[StoreWarning]:
-        """Examine the settings and rights in Redis that sessions depend on."""
-        return await self._client.warnings()
-
-    async def close(self) -> None:
-        """Stop watching, fail what waits, close the connections."""
-        await self._watch.close()
-        await self._endings.close()
-        await self._lookups.close()
-        await self._client.close()
 
     async def _fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
         return await self._client.fetch([record_key(key) for key in keys])
