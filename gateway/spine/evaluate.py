@@ -257,12 +257,12 @@ def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:
     methods = methods_of(path)
     if not methods:
         return Respond(
-            verdict=Verdict.ALLOW,
+            verdict=Verdict.REFUSE,
             reason=Reason.NO_ROUTE,
             answer=rules.answers.no_route(head),
         )
     return Respond(
-        verdict=Verdict.ALLOW,
+        verdict=Verdict.REFUSE,
         reason=Reason.METHOD_NOT_ALLOWED,
         answer=rules.answers.method_not_allowed(head, methods),
     )

@@ -51,8 +51,8 @@ def fields(outcome: Outcome) -> dict[bytes, bytes]:
 @pytest.mark.parametrize(
     ("request_", "verdict", "reason", "status"),
     [
-        pytest.param(head(target="/.gateway/nothing"), Verdict.ALLOW, Reason.NO_ROUTE, 404, id="no endpoint"),
-        pytest.param(head(target="/.gateway/logout"), Verdict.ALLOW, Reason.METHOD_NOT_ALLOWED, 405, id="not its method"),
+        pytest.param(head(target="/.gateway/nothing"), Verdict.REFUSE, Reason.NO_ROUTE, 404, id="no endpoint"),
+        pytest.param(head(target="/.gateway/logout"), Verdict.REFUSE, Reason.METHOD_NOT_ALLOWED, 405, id="not its method"),
         pytest.param(head(target="/a%2Fb"), Verdict.REFUSE, Reason.BAD_TARGET, 400, id="an escape that no route allows"),
         pytest.param(head(target="/api/x"), Verdict.CHALLENGE, Reason.NO_SESSION, 401, id="no cookie"),
         pytest.param(head(cookie("short"), target="/api/x"), Verdict.CHALLENGE, Reason.MALFORMED, 401, id="no token"),
