@@ -22,6 +22,7 @@ class MemoryStore:
     def __init__(self, *, max_per_identity: int | None = None) -> None:
         self._max_per_identity = max_per_identity
         self._records: dict[str, bytes] = {}
+        self._parsed: dict[str, tuple[bytes, Session | Corrupt]] = {}
         self._watchers: list[OnEnded] = []
 
     def put_raw(self, key: str, raw: bytes) -> None:
@@ -29,9 +30,14 @@ class MemoryStore:
         self._records[key] = raw
 
     async def load(self, key: str) -> Session | Corrupt | None:
-        """Parse what is stored."""
+        """Parse what is stored, once for the same bytes."""
         raw = self._records.get(key)
-        return None if raw is None else parse_record(raw)
+        if raw is None:
+            return None
+        known = self._parsed.get(key)
+        if known is None or known[0] != raw:
+            known = self._parsed[key] = (raw, parse_record(raw))
+        return known[1]
 
     async def look_up(self, held: SessionCredential, now: float) -> Found:
         """Load it: a record says itself until when it lives."""

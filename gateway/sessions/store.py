@@ -91,7 +91,13 @@ class SessionSource(Protocol):
 
 
 class SessionStore(SessionSource, Protocol):
-    """Gateway-managed sessions."""
+    """Gateway-managed sessions.
+
+    What `load`, `look_up` and `refresh` return is frozen, and one object stands for
+    one state: unchanged bytes may give the same object again, changed bytes and a
+    revocation never do. So a value derived from a session may be kept and used again
+    for that very object (`is`); the store is still queried each time.
+    """
 
     def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
         """Load one record; never answered from a cache."""

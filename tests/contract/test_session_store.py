@@ -47,6 +47,33 @@ async def test_bytes_that_are_no_session_are_corrupt(
     assert await subject.store.replace(KEY, a_session(), a_session()) is False
 
 
+async def test_one_object_stands_for_one_state_of_a_session(subject: Subject) -> None:
+    """What was derived from it is kept by identity: plans of requests, say."""
+    store = subject.store
+    await store.create(KEY, a_session(), NOW)
+    first = the_session(await store.load(KEY))
+    again = the_session(await store.load(KEY))
+    seen: list[Session] = [first]
+
+    async def changed() -> bool:
+        now = await store.load(KEY)
+        fresh = not any(now is before for before in seen)
+        seen.append(the_session(now))
+        return fresh and await store.load(KEY) is now
+
+    assert again is first
+    later = replace(first, last_seen_at=NOW + 90)
+    assert await store.replace(KEY, first, later)
+    assert await changed()
+    await subject.put(KEY, serialise(replace(later, aal="aal2")))
+    assert await changed()
+    await subject.put(KEY, serialise(later))
+    assert await changed()
+    await store.end(KEY, NOW + 100)
+    ended = await store.load(KEY)
+    assert not any(ended is before for before in seen)
+
+
 async def test_an_ended_session_is_not_resurrected_by_a_late_write(
     subject: Subject,
 ) -> None:
