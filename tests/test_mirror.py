@@ -73,7 +73,10 @@ ELSEWHERE = (
         "tests/config/test_load.py",
         ("config/checks", "config/diagnostic", "config/warnings", "config/fields")
         + ("config/patterns", "config/scalars", "config/schema", "config/variables")
-        + ("config/partial", "config/wording"),
+        + ("config/partial", "config/wording", "config/types", "config/sections/server")
+        + ("config/sections/sessions", "config/sections/sign_in")
+        + ("config/sections/tokens", "config/sections/upstreams")
+        + ("config/sections/routes",),
     ),
     Elsewhere(
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)

@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 from gateway.config.load import LoadedConfig
-from gateway.config.schema import RouteConfig
+from gateway.config.sections.routes import RouteConfig
 from gateway.errors import ConfigError
 from gateway.routes.index import build_index
 from gateway.routes.model import Require, Route, Rule, Unauthenticated, route_id

@@ -5,8 +5,8 @@ from functools import partial
 
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
-from gateway.config.schema import Profile as TokenProfile
-from gateway.config.schema import Upstream as UpstreamConfig
+from gateway.config.sections.tokens import Profile as TokenProfile
+from gateway.config.sections.upstreams import Upstream as UpstreamConfig
 from gateway.errors import ConfigError
 from gateway.http.headers import HeaderFilter
 from gateway.net.resolver import Resolver

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.document import Document, Loc
 from gateway.config.partial import PartialConfig
-from gateway.config.schema import RouteConfig
+from gateway.config.sections.routes import RouteConfig
 from gateway.config.values import is_local
 from gateway.config.wording import nearest
 from gateway.sessions.redis.url import parse_redis_url

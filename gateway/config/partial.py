@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.config.document import Document, Loc
-from gateway.config.schema import Config, RouteConfig
+from gateway.config.schema import Config
+from gateway.config.sections.routes import RouteConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import ssl
 
 from gateway.config.load import LoadedConfig
-from gateway.config.schema import Tls
+from gateway.config.sections.server import Tls
 from gateway.errors import ConfigError
 
 

@@ -1,0 +1,80 @@
+"""`sign_in`, `roles` and `tenants`: what is known about a user, and from where."""
+
+from typing import Annotated
+
+from pydantic import Field, PlainValidator
+
+from gateway.config import fields
+from gateway.config.fields import TenantSource
+from gateway.config.types import CookieName, Link, Model, Origin, Text, in_schema
+
+
+class SignIn(Model):
+    """Redirect targets for browsers."""
+
+    url: Link = Field(
+        "/auth/login", description="Redirect target for browsers without a session."
+    )
+    return_to: CookieName = Field(
+        "return_to", description="Query parameter with the return address."
+    )
+    home: Link | None = Field(
+        "/", description="Redirect target for signed-in users on auth-redirect routes."
+    )
+    no_tenant: Link | None = Field(
+        None,
+        description="Redirect target for users without a tenant on routes that require one;"
+        " `null`: 403.",
+    )
+    step_up: Link = Field(
+        default_factory=lambda known: known.get("url", "/auth/login"),
+        description="Redirect target if a sign-in is older than `authenticated_within`; "
+        "default: `sign_in.url`.",
+    )
+    allowed_return_urls: tuple[Origin, ...] = Field(
+        (),
+        description="Other origins allowed as return addresses; the gateway's own origin "
+        "always is.",
+    )
+
+
+class Roles(Model):
+    """Meaning of roles."""
+
+    admin: tuple[Text, ...] = Field(
+        ("admin",), description="Roles that `admin-only` routes allow."
+    )
+
+
+class Tenants(Model):
+    """How a request selects its tenant; membership is always checked."""
+
+    resolve: Annotated[
+        tuple[
+            Annotated[
+                TenantSource,
+                PlainValidator(fields.tenant_source),
+                in_schema(
+                    anyOf=[
+                        {"const": "session"},
+                        *(
+                            {
+                                "type": "object",
+                                "properties": {key: {"type": "string"}},
+                                "required": [key],
+                                "additionalProperties": False,
+                            }
+                            for key in ("host", "path", "header")
+                        ),
+                    ]
+                ),
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ] = Field(
+        (TenantSource(source="session"),),
+        description='A list of `session`, `{host: "{tenant}.example.com"}`, `{path: '
+        '"/t/{tenant}/**"}`, `{header: X-Tenant}`. The first source with a '
+        "tenant is used; a request with two different tenants is rejected.",
+    )

@@ -1,0 +1,58 @@
+"""`tokens`: the tokens for upstreams."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator
+
+from gateway.config import patterns, values
+from gateway.config.types import (
+    ANY_TEXT,
+    CookieName,
+    Duration,
+    HeaderName,
+    Model,
+    Name,
+    Text,
+    in_schema,
+)
+
+
+class Profile(Model):
+    """Audience, header and claims of a token."""
+
+    audience: Text = Field(description="The `aud` claim.")
+    header: HeaderName | None = Field(
+        None,
+        description='Request header for the token; `Authorization` is sent as "Bearer '
+        '<jwt>".',
+    )
+    cookie: CookieName | None = Field(
+        None, description="Cookie that also sends the token to the browser, HttpOnly."
+    )
+    claims: Annotated[
+        dict[str, Any],
+        PlainValidator(patterns.claims),
+        in_schema(type="object", additionalProperties=True),
+    ] = Field(
+        {},
+        description="Custom claims: literals, lists, or text with placeholders such as "
+        "`{tenant.id}`.",
+    )
+
+
+class Tokens(Model):
+    """Signed, short-lived tokens for upstreams and databases."""
+
+    issuer: Text | None = Field(
+        None, description="The `iss` claim; default: `server.public_url`."
+    )
+    algorithm: Literal["ES256", "EdDSA", "RS256", "HS256"] = Field(
+        "ES256", description="Signature algorithm."
+    )
+    keys: Annotated[str, PlainValidator(values.keys_place), ANY_TEXT] = Field(
+        "embedded",
+        description="Folder of PEM files created by `gateway keys new`; `embedded`: created"
+        " at startup, for evaluation.",
+    )
+    lifetime: Duration = Field(60.0, description="Lifetime of a token.")
+    profiles: dict[Name, Profile] = Field({}, description="Token profiles by name.")

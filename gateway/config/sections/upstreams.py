@@ -1,0 +1,97 @@
+"""`upstreams`: the apps behind the gateway."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator
+
+from gateway.config import patterns
+from gateway.config.types import (
+    ANY_TEXT,
+    Duration,
+    FilePath,
+    Many,
+    Model,
+    Name,
+    Size,
+    StrippedHeader,
+    Text,
+    UpstreamUrls,
+)
+
+
+class UpstreamTimeouts(Model):
+    """How long the gateway waits for an upstream."""
+
+    connect: Duration = Field(2.0, description="Until a connection is established.")
+    response_headers: Duration = Field(
+        60.0, description="Until the response head arrives."
+    )
+    idle: Duration = Field(300.0, description="Between two parts of a response.")
+    request_body: Duration = Field(
+        default_factory=lambda known: min(30.0, known.get("idle", 30.0)),
+        description="Between two parts of a request body, and before `body_rate` applies; "
+        "above: 408. Default: 30s, or `idle` if that is less.",
+    )
+    lifetime: Duration = Field(
+        300.0,
+        description="Maximum age of an idle connection for reuse. Requests in progress and "
+        "WebSockets are not interrupted.",
+    )
+
+
+class UpstreamTls(Model):
+    """Verification of an https upstream, and the client certificate."""
+
+    ca: FilePath | None = Field(
+        None,
+        description="PEM file of certificate authorities; default: those of the system.",
+    )
+    certificate: FilePath | None = Field(
+        None, description="PEM file of the client certificate."
+    )
+    key: FilePath | None = Field(None, description="PEM file of its key.")
+    server_name: Text | None = Field(
+        None,
+        description="Server name for SNI and verification; default: the host of the URL.",
+    )
+
+
+class Upstream(Model):
+    """An app behind the gateway."""
+
+    url: UpstreamUrls = Field(
+        description="`http://host:port`, `https://host:port`, `unix:/path`, or a list: "
+        "load-balanced, with passive health checks.",
+    )
+    token: Name | None = Field(None, description="Token profile for its requests.")
+    session_cookie: Literal["strip", "forward"] = Field(
+        "strip", description="Whether the session cookie is forwarded."
+    )
+    may_sign_in: bool = Field(
+        False,
+        description="Whether its X-Gateway-Sign-In and X-Gateway-Sign-Out response headers "
+        "are applied.",
+    )
+    preserve_host: bool = Field(
+        True, description="Whether the browser's Host header is forwarded."
+    )
+    strip_prefix: (
+        Annotated[str, PlainValidator(patterns.strip_prefix), ANY_TEXT] | None
+    ) = Field(None, description="Path prefix to remove, such as `/api`.")
+    strip_headers: tuple[StrippedHeader, ...] = Field(
+        (),
+        description="Client headers to remove, in any spelling; `X-Corp-*`: all with this "
+        "prefix. Identity and forwarding headers are always removed.",
+    )
+    max_connections: Many | None = Field(
+        None,
+        description="Concurrent connections per process, WebSockets included; `null`: same "
+        "as `server.limits.connections`.",
+    )
+    body_rate: Size = Field(
+        500,
+        description="Minimum average rate of a request body in bytes per second, after the "
+        "first `timeouts.request_body`; `0`: none.",
+    )
+    timeouts: UpstreamTimeouts = Field(UpstreamTimeouts(), description="Timeouts.")
+    tls: UpstreamTls | None = Field(None, description="TLS settings for https URLs.")
