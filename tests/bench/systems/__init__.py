@@ -1,0 +1,1 @@
+"""The programs that are compared, one module each."""
