@@ -111,6 +111,8 @@ class UpstreamView:
     """Cookies that are not forwarded: minted tokens, and the session cookie unless
     `session_cookie: forward` (invariant 12)."""
     identity: IdentityHeaders
+    own_names: tuple[bytes, ...] = ()
+    """Headers that only the gateway sets: identity, tokens, the tenant selector."""
 
 
 @value
@@ -186,6 +188,21 @@ def plan_outbound(
             headers.append((view.token_header, _token_value(view, token)))
     headers += _framing(head)
     return OutboundRequest(method=head.method, target=target.raw, headers=headers)
+
+
+def decision_headers(view: UpstreamView, outbound: OutboundRequest) -> Lines:
+    """Return the headers that another proxy has to set instead of the gateway.
+
+    Each name of `view.own_names`, and Cookie, once; empty if the outbound request has
+    no such header. A proxy that sets all of them sends what the gateway would send.
+    """
+    sent = {name.lower(): content for name, content in outbound.headers}
+    return tuple(
+        (name, sent.get(name.lower(), b"")) for name in (*view.own_names, _COOKIE)
+    )
+
+
+_COOKIE: Final = b"Cookie"
 
 
 @lru_cache(maxsize=1024)  # a client repeats the same values

@@ -78,6 +78,8 @@ class Reason(StrEnum):
     BAD_RETURN_TO = "bad_return_to"
     TLS_REQUIRED = "tls_required"
     CLIENT_LIMIT = "client_limit"
+    PROXY_NOT_TRUSTED = "proxy_not_trusted"
+    PROXY_HEADERS = "proxy_headers"
 
     # could not find out, could not reach
     STORE_UNAVAILABLE = "store_unavailable"
@@ -329,6 +331,18 @@ ROWS: Final[Mapping[Reason, Row]] = {
         "That was too much at once",
         "Too many requests at one time. Try again soon.",
         Action.RETRY,
+    ),
+    Reason.PROXY_NOT_TRUSTED: Row(
+        403,
+        _NOT_POSSIBLE,
+        "Decisions are returned to trusted proxies only.",
+        Action.HOME,
+    ),
+    Reason.PROXY_HEADERS: Row(
+        400,
+        _UNREADABLE,
+        "The proxy did not describe the request.",
+        Action.HOME,
     ),
     # failures
     Reason.STORE_UNAVAILABLE: Row(

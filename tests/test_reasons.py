@@ -55,6 +55,8 @@ PUBLISHED = [
     "bad_return_to",
     "tls_required",
     "client_limit",
+    "proxy_not_trusted",
+    "proxy_headers",
     "store_unavailable",
     "upstream_unreachable",
     "upstream_bad_answer",

@@ -8,7 +8,7 @@ from gateway.config.schema import Config
 from gateway.config.sections.tokens import Profile as TokenProfile
 from gateway.config.sections.upstreams import Upstream as UpstreamConfig
 from gateway.errors import ConfigError
-from gateway.http.headers import HeaderFilter
+from gateway.http.headers import HeaderFilter, normalize_name
 from gateway.net.resolver import Resolver
 from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
 from gateway.proxy.health import TargetChange
@@ -29,6 +29,7 @@ def build_view(
     profile = profiles.get(upstream.token) if upstream.token is not None else None
     identity = _identity_templates(config)
     strip_session = upstream.session_cookie == "strip"
+    own_names = _own_names(config, identity)
     return UpstreamView(
         name=name,
         own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
@@ -37,10 +38,7 @@ def build_view(
         token_header=_token_header(profile),
         token_profile=upstream.token,
         header_filter=HeaderFilter(
-            {header.decode("ascii") for header, _ in identity.fields}
-            | {each.header for each in profiles.values() if each.header is not None}
-            # It only selects a tenant; the identity headers carry the verified one.
-            | {s.pattern for s in config.tenants.resolve if s.source == "header"}
+            {header.decode("ascii") for header in own_names}
             | {name for name in upstream.strip_headers if not name.endswith("*")},
             [name[:-1] for name in upstream.strip_headers if name.endswith("*")],
         ),
@@ -49,6 +47,7 @@ def build_view(
         )
         | ({cookie.wire_name} if strip_session else frozenset()),
         identity=identity,
+        own_names=own_names,
     )
 
 
@@ -126,6 +125,23 @@ def _identity_templates(config: Config) -> IdentityHeaders:
             for header, template in mapping.items()
         )
     )
+
+
+def _own_names(config: Config, identity: IdentityHeaders) -> tuple[bytes, ...]:
+    """Return the headers that no client may send to any upstream, each once."""
+    tokens = (_token_header(each) for each in config.tokens.profiles.values())
+    selectors = (
+        # It only selects a tenant; the identity headers carry the verified one.
+        source.pattern.encode("ascii")
+        for source in config.tenants.resolve
+        if source.source == "header"
+    )
+    names = [name for name, _ in identity.fields]
+    names += (name for name in (*tokens, *selectors) if name is not None)
+    once: dict[bytes, bytes] = {}
+    for name in names:
+        once.setdefault(normalize_name(name), name)
+    return tuple(once.values())
 
 
 def _token_header(profile: TokenProfile | None) -> bytes | None:

@@ -72,6 +72,10 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.TLS_REQUIRED: "Use `https://` on this port.",
     Reason.CLIENT_LIMIT: "Open fewer connections, or raise "
     "`server.limits.address_percent` or `identity_percent`.",
+    Reason.PROXY_NOT_TRUSTED: "Add the address of the front proxy to "
+    "`server.trusted_proxies`.",
+    Reason.PROXY_HEADERS: "The front proxy must send the headers of its family, "
+    "each once; the log names the header and the setting.",
     Reason.STORE_UNAVAILABLE: "Check Redis and the ACL user; the log has the error. "
     "Sessions are kept.",
     Reason.UPSTREAM_UNREACHABLE: "Check that the app runs and `upstreams.NAME.url` is right.",

@@ -1,0 +1,278 @@
+"""Reads the head of the request that a front proxy asks about.
+
+Each family has an endpoint of its own, which reads the fields of this family and no
+others: a field that another proxy would set is a client's here.
+
+| family | method | scheme, host | target |
+| --- | --- | --- | --- |
+| forward-auth | X-Forwarded-Method | X-Forwarded-Proto, -Host | X-Forwarded-Uri |
+| auth-request | X-Original-Method | X-Original-URL | X-Original-URL |
+| ext-authz | of the check itself | X-Forwarded-Proto, Host | path after the endpoint |
+
+All need X-Forwarded-For: without it the client is unknown. The fields are turned into
+those of a request that a trusted proxy forwards, and `read_head` validates them: no
+rule about a request is repeated here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+from gateway.http.head import HeadRules, RequestHead, read_head
+from gateway.http.headers import Field
+from gateway.http.refusal import BadRequest
+from gateway.http.value import value
+from gateway.reasons import Reason
+
+PREFIX: Final = "/authz/"
+
+
+class Mode(StrEnum):
+    """The family of headers, which is also the name of its endpoint."""
+
+    FORWARD_AUTH = "forward-auth"
+    AUTH_REQUEST = "auth-request"
+    EXT_AUTHZ = "ext-authz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontProxyError:
+    """The front proxy does not describe the request, or is not trusted.
+
+    detail   what is wrong, for the log
+    setting  what to set, and where
+    """
+
+    status: int
+    reason: Reason
+    detail: str
+    setting: str
+
+
+@value
+class Description:
+    """A request as its front proxy describes it; nothing is validated yet."""
+
+    method: str
+    target: str
+    host: bytes
+    scheme: bytes
+
+
+def mode_of(own_target: str) -> Mode | None:
+    """Return the family of an endpoint; its query is ignored.
+
+    Caddy appends the client's query to that of the endpoint.
+    """
+    path = own_target.partition("?")[0]
+    if path.startswith(_EXT_AUTHZ):
+        return Mode.EXT_AUTHZ
+    return _EXACT.get(path)
+
+
+def read_described(
+    mode: Mode,
+    *,
+    method: str,
+    raw_target: str,
+    raw_headers: Sequence[Field],
+    peer: str,
+    rules: HeadRules,
+    request_id: str,
+    span_id: str,
+) -> RequestHead | BadRequest | FrontProxyError:
+    """Return the head of the request that the front proxy asks about.
+
+    Args:
+        mode: the family.
+        method: of the check itself.
+        raw_target: of the check itself, as received.
+        raw_headers: of the check itself, as received.
+        peer: address of the front proxy; "" for a Unix socket.
+        rules: the trusted proxies.
+        request_id: random hex, replaced by that of the front proxy.
+        span_id: random hex.
+
+    Returns:
+        FrontProxyError if `peer` is not trusted, or a field of the family is missing
+        or repeated; BadRequest if the request itself would be refused.
+    """
+    if not rules.trusts(peer):
+        return FrontProxyError(
+            status=403,
+            reason=Reason.PROXY_NOT_TRUSTED,
+            detail=f"{peer or 'a Unix socket'} is not a trusted proxy",
+            setting="server.trusted_proxies",
+        )
+    kept, own = _sorted(raw_headers)
+    described = _describe(mode, method, raw_target, own)
+    if isinstance(described, FrontProxyError):
+        return described
+    if _CLIENT not in own:
+        return _missing(mode, _CLIENT)
+    return read_head(
+        method=described.method,
+        raw_target=described.target,
+        version=(1, 1),
+        raw_headers=[
+            (b"Host", described.host),
+            (b"X-Forwarded-Proto", described.scheme),
+            *((b"X-Forwarded-For", hop) for hop in own[_CLIENT]),
+            *_handshake(own),
+            *kept,
+        ],
+        peer=peer,
+        tls=False,
+        rules=rules,
+        request_id=request_id,
+        span_id=span_id,
+    )
+
+
+def _describe(
+    mode: Mode, method: str, raw_target: str, own: Mapping[str, Sequence[bytes]]
+) -> Description | FrontProxyError:
+    for name in _REQUIRED[mode]:
+        values = own.get(name, ())
+        if not values:
+            return _missing(mode, name)
+        if len(values) > 1 or (b"," in values[0] and name not in _HAVE_COMMAS):
+            return _error(mode, name, "more than one value of {}")
+    match mode:
+        case Mode.FORWARD_AUTH:
+            return Description(
+                method=_text(own["x-forwarded-method"][0]),
+                target=_text(own["x-forwarded-uri"][0]),
+                host=own["x-forwarded-host"][0],
+                scheme=own["x-forwarded-proto"][0],
+            )
+        case Mode.AUTH_REQUEST:
+            url = _URL(own["x-original-url"][0])
+            if url is None:
+                return _error(mode, "x-original-url", "{} is not an absolute URL")
+            return Description(
+                method=_text(own["x-original-method"][0]),
+                target=_text(url[3]),
+                host=url[2],
+                scheme=url[1],
+            )
+        case Mode.EXT_AUTHZ:
+            return Description(
+                method=method,
+                target=raw_target[len(_EXT_AUTHZ) - 1 :],
+                host=own["host"][0],
+                scheme=own["x-forwarded-proto"][0],
+            )
+        case _ as never:
+            assert_never(never)
+
+
+def _sorted(
+    raw_headers: Sequence[Field],
+) -> tuple[list[Field], dict[str, list[bytes]]]:
+    """Return the client's fields, and the values of those that describe the request.
+
+    Fields of the check's own connection and framing are in neither.
+    """
+    kept: list[Field] = []
+    own: dict[str, list[bytes]] = {}
+    for field in raw_headers:
+        name, content = field
+        lower = name.lower().decode("latin-1")
+        if lower in _READ:
+            own.setdefault(lower, []).append(content.strip(b" \t"))
+        elif lower not in _OF_THE_CHECK:
+            kept.append(field)
+            if lower == _KEY:
+                own.setdefault(lower, []).append(content)
+    return kept, own
+
+
+def _handshake(own: Mapping[str, Sequence[bytes]]) -> list[Field]:
+    """Return the fields of an upgrade, which most front proxies do not send.
+
+    A Sec-WebSocket-Key without Upgrade is a handshake, too: it is held to more, never
+    to less, than another request.
+    """
+    upgrades = own.get("upgrade", [b"websocket"] if _KEY in own else [])
+    if not upgrades:
+        return []
+    return [(b"Connection", b"Upgrade"), *((b"Upgrade", each) for each in upgrades)]
+
+
+def _missing(mode: Mode, name: str) -> FrontProxyError:
+    return _error(mode, name, "{} is missing")
+
+
+def _error(mode: Mode, name: str, detail: str) -> FrontProxyError:
+    return FrontProxyError(
+        status=400,
+        reason=Reason.PROXY_HEADERS,
+        detail=detail.format(_SPELLED.get(name, name)),
+        setting=_SETTINGS[mode],
+    )
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")
+
+
+_EXT_AUTHZ: Final = f"{PREFIX}{Mode.EXT_AUTHZ}/"
+_EXACT: Final = {
+    f"{PREFIX}{mode}": mode for mode in (Mode.FORWARD_AUTH, Mode.AUTH_REQUEST)
+}
+_CLIENT: Final = "x-forwarded-for"
+_KEY: Final = "sec-websocket-key"
+_REQUIRED: Final[Mapping[Mode, tuple[str, ...]]] = {
+    Mode.FORWARD_AUTH: (
+        "x-forwarded-method",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-uri",
+    ),
+    Mode.AUTH_REQUEST: ("x-original-url", "x-original-method"),
+    Mode.EXT_AUTHZ: ("host", "x-forwarded-proto"),
+}
+# A repeated field may also have been joined; in a target a comma is data.
+_HAVE_COMMAS: Final = frozenset(("x-forwarded-uri", "x-original-url"))
+_READ: Final = frozenset(
+    (_CLIENT, "upgrade", *(name for names in _REQUIRED.values() for name in names))
+)
+# RFC 9110, section 7.6.1, and what says where the check itself ends.
+_OF_THE_CHECK: Final = frozenset(
+    (
+        "connection",
+        "content-length",
+        "expect",
+        "forwarded",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "x-forwarded-port",
+    )
+)
+# Its parts are validated as those of any request.
+_URL: Final = re.compile(rb"(https?|wss?)://([^/]*)(.*)").fullmatch
+_SPELLED: Final = {
+    "host": "Host",
+    _CLIENT: "X-Forwarded-For",
+    "x-forwarded-host": "X-Forwarded-Host",
+    "x-forwarded-method": "X-Forwarded-Method",
+    "x-forwarded-proto": "X-Forwarded-Proto",
+    "x-forwarded-uri": "X-Forwarded-Uri",
+    "x-original-method": "X-Original-Method",
+    "x-original-url": "X-Original-URL",
+}
+_SETTINGS: Final[Mapping[Mode, str]] = {
+    Mode.FORWARD_AUTH: "Traefik and Caddy send X-Forwarded-Method, -Proto, -Host, -Uri "
+    "and -For unless configured otherwise; HAProxy: http-request set-header",
+    Mode.AUTH_REQUEST: "nginx: proxy_set_header X-Original-URL "
+    "$scheme://$http_host$request_uri; proxy_set_header X-Original-Method "
+    "$request_method; proxy_set_header X-Forwarded-For $remote_addr;",
+    Mode.EXT_AUTHZ: "Envoy: x-forwarded-for and x-forwarded-proto in allowed_headers; "
+    "Istio: includeRequestHeadersInCheck; Gateway API: http.allowedHeaders",
+}

@@ -1,0 +1,99 @@
+"""Turns an outcome of the spine into the response that a front proxy understands.
+
+| outcome | forward-auth, ext-authz | auth-request (nginx) |
+| --- | --- | --- |
+| Forward | 200, the headers for the upstream | the same |
+| Redirect | as on the proxy path, Location absolute | 401 with Location |
+| Problem 401, 403 | as on the proxy path | the same, without a body |
+| Problem, any other 4xx | as on the proxy path | 403 with X-Gateway-Status |
+| Problem 5xx | as on the proxy path | the same, without a body |
+
+nginx passes on a 401 and a 403 only, and drops their bodies; any other status is a 500
+for its client. A redirect is absolute because Traefik resolves a relative one against
+the gateway.
+"""
+
+from typing import Final
+
+from gateway.authz.families import Mode
+from gateway.http.head import RequestHead
+from gateway.outbound import decision_headers
+from gateway.pages.pages import Pages
+from gateway.pages.reply import Headers, Reply
+from gateway.spine.answers import Answer
+from gateway.spine.outcome import Forward
+
+_NO_STORE: Final = ("Cache-Control", "no-store")
+
+
+def allow_reply(mode: Mode, outcome: Forward) -> Reply:
+    """Return a 200 with every header that the gateway sets on requests to the upstream.
+
+    Exactly 200, as Envoy denies any other status. A header without a value is empty,
+    so that it replaces one that the client sent; Envoy is asked to remove it.
+    """
+    headers: list[tuple[str, str]] = []
+    absent: list[str] = []
+    for name, content in decision_headers(outcome.view, outcome.outbound):
+        header = name.decode("ascii")
+        # The bytes stay: responses are encoded in the same way.
+        headers.append((header, content.decode("latin-1")))
+        if not content:
+            absent.append(header)
+    if absent and mode is Mode.EXT_AUTHZ:
+        headers.append(("X-Envoy-Auth-Headers-To-Remove", ", ".join(absent)))
+    return Reply(status=200, headers=(*headers, _NO_STORE))
+
+
+def deny_reply(
+    mode: Mode, answer: Answer, head: RequestHead | None, pages: Pages, request_id: str
+) -> Reply:
+    """Return the response to a request that is not allowed; never a 2xx.
+
+    Args:
+        mode: the family.
+        answer: the answer on the proxy path.
+        head: the request that the front proxy asks about; None if it is not valid.
+        pages: renders the answer.
+        request_id: shown in the page.
+    """
+    reply = pages.render(answer, request_id)
+    if head is not None:
+        reply = _absolute(reply, head)
+    if mode is not Mode.AUTH_REQUEST:
+        return reply
+    kept = tuple(
+        field for field in reply.headers if field[0].lower() not in _OF_THE_BODY
+    )
+    status = ("X-Gateway-Status", str(reply.status))
+    return Reply(status=_for_nginx(reply.status), headers=(*kept, status))
+
+
+def _for_nginx(status: int) -> int:
+    if status < 400:
+        return 401
+    return 403 if status < 500 and status != 401 else status
+
+
+def _absolute(reply: Reply, head: RequestHead) -> Reply:
+    """Return the reply with a Location that names scheme and host.
+
+    They are those of the request, against which a browser resolves a path.
+    """
+    origin = f"{head.scheme}://{head.authority}"
+    headers: Headers = tuple(
+        (name, origin + text if name == "Location" and text.startswith("/") else text)
+        for name, text in reply.headers
+    )
+    return Reply(status=reply.status, headers=headers, body=reply.body)
+
+
+_OF_THE_BODY: Final = frozenset(
+    (
+        "content-type",
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+        "x-frame-options",
+    )
+)

@@ -1,0 +1,111 @@
+"""A request, and the checks by which front proxies ask about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from gateway.authz.families import FrontProxyError, Mode, read_described
+from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
+from tests.http.heads import REQUEST_ID, SPAN_ID, raw
+
+PROXY = "10.0.0.5"
+RULES = HeadRules(trusted_proxies=(ip_network("10.0.0.0/8"),))
+Pairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The request of a client, as it reached the front proxy."""
+
+    method: str = "GET"
+    target: str = "/dashboard"
+    host: str = "app.example"
+    scheme: str = "https"
+    client: str = "192.0.2.7"
+    headers: Pairs = ()
+
+
+def own_fields(mode: Mode, asked: Asked) -> list[tuple[str, str]]:
+    """What the front proxy itself says of the request."""
+    client = ("X-Forwarded-For", asked.client)
+    match mode:
+        case Mode.FORWARD_AUTH:
+            return [
+                ("Host", "gateway:9091"),
+                ("X-Forwarded-Method", asked.method),
+                ("X-Forwarded-Proto", asked.scheme),
+                ("X-Forwarded-Host", asked.host),
+                ("X-Forwarded-Uri", asked.target),
+                client,
+            ]
+        case Mode.AUTH_REQUEST:
+            return [
+                ("Host", "gateway"),
+                ("X-Original-URL", f"{asked.scheme}://{asked.host}{asked.target}"),
+                ("X-Original-Method", asked.method),
+                client,
+            ]
+        case Mode.EXT_AUTHZ:
+            return [("Host", asked.host), ("X-Forwarded-Proto", asked.scheme), client]
+
+
+def own_line(mode: Mode, asked: Asked) -> tuple[str, str]:
+    """Method and target of the check itself."""
+    if mode is Mode.EXT_AUTHZ:
+        return asked.method, f"/authz/{mode}{asked.target}"
+    return "GET", f"/authz/{mode}"
+
+
+def check(
+    mode: Mode,
+    asked: Asked | None = None,
+    *,
+    fields: Pairs | None = None,
+    method: str | None = None,
+    target: str | None = None,
+    peer: str = PROXY,
+    rules: HeadRules = RULES,
+) -> RequestHead | BadRequest | FrontProxyError:
+    """Read the head that a front proxy asks about; `fields` are all of the check's."""
+    asked = asked or Asked()
+    line = own_line(mode, asked)
+    return read_described(
+        mode,
+        method=method or line[0],
+        raw_target=target or line[1],
+        raw_headers=raw(
+            [*own_fields(mode, asked), *asked.headers] if fields is None else fields
+        ),
+        peer=peer,
+        rules=rules,
+        request_id=REQUEST_ID,
+        span_id=SPAN_ID,
+    )
+
+
+def described(mode: Mode, asked: Asked | None = None) -> RequestHead:
+    found = check(mode, asked)
+    assert isinstance(found, RequestHead), found
+    return found
+
+
+def proxied(asked: Asked) -> RequestHead | BadRequest:
+    """Read the same request where the front proxy forwards it to the gateway."""
+    return read_head(
+        method=asked.method,
+        raw_target=asked.target,
+        version=(1, 1),
+        raw_headers=raw(
+            [
+                ("Host", asked.host),
+                ("X-Forwarded-Proto", asked.scheme),
+                ("X-Forwarded-For", asked.client),
+                *asked.headers,
+            ]
+        ),
+        peer=PROXY,
+        tls=False,
+        rules=RULES,
+        request_id=REQUEST_ID,
+        span_id=SPAN_ID,
+    )
