@@ -15,7 +15,7 @@ def routes_from(loaded: LoadedConfig) -> RouteTable:
 
     Raises:
         ConfigError: two routes tie or share an id, or a pattern can match nothing;
-            told with the place of both.
+            with the places of both.
     """
     routes = [
         _route(config, loaded.source("routes", at))

@@ -70,7 +70,7 @@ def build_rules(
 
 
 def build_policy(config: Config) -> Policy:
-    """Compile what the decision takes beside the route."""
+    """Compile what the decision takes in addition to the route."""
     return Policy(
         admin_roles=frozenset(config.roles.admin),
         public_origin=config.server.public_url,
@@ -182,7 +182,7 @@ def _exempt_pages(
         query = frozenset(parts.query.split("&")) if parts.query else frozenset()
         return (ExemptPage(path=parts.path, query=query),)
     # Without a query of its own the step-up page may well be the sign-in page:
-    # only who comes with the reason that we gave is let in there signed in.
+    # a signed-in user reaches it only with the reason that the gateway added.
     return tuple(
         ExemptPage(path=parts.path, query=frozenset({f"reason={reason}"}))
         for reason in reasons

@@ -34,8 +34,8 @@ def format_from(loaded: LoadedConfig) -> Profile | None:
 def remembered(config: Config, profile: Profile) -> float:
     """Return the minimum seconds for which a revocation is stored.
 
-    As long as the app's longest session: a library may write a record anew that
-    was gone, with all its life before it.
+    As long as the app's longest session: a library may rewrite a record that
+    was deleted, with a full new lifetime.
     """
     endless = profile.expires is None and profile.allow_no_ttl
     return _ENDLESS if endless else config.sessions.remember_ended
@@ -51,10 +51,10 @@ def format_warnings(loaded: LoadedConfig, profile: Profile) -> list[Problem]:
         for at, route in enumerate(loaded.config.routes):
             if route.require.authenticated_within is not None:
                 message = (
-                    f"{profile.format} does not say when somebody signed in: only "
-                    "sign-ins that the gateway saw pass here"
+                    f"{profile.format} does not store the time of sign-in: only "
+                    "sign-ins through this gateway pass"
                 )
-                hint = "name the place in sessions.profile.created, if there is one"
+                hint = "set sessions.profile.created if the record has that time"
                 place = ("routes", at, "require", "authenticated_within")
                 found.append(loaded.problem(message, *place, hint=hint))
     return found

@@ -1,8 +1,8 @@
 """Checks across the whole configuration: references and conflicting keys.
 
 Each check takes the configuration and adds what it finds, at its place. When parts
-of the file were faulty the checks run on the rest, so that all mistakes are told at
-once.
+of the file were faulty the checks run on the rest, so that all errors are reported
+at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -254,7 +254,7 @@ def _folded(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-# What cannot be said of whose sessions, and why.
+# The keys that do not apply to one owner's sessions, and why.
 _BY_APP: Final = "it is for sessions that an app writes"
 _OF_APPS: Final[Mapping[tuple[str, ...], str]] = {
     ("secrets",): _BY_APP,
@@ -269,7 +269,7 @@ _OF_OURS: Final[Mapping[tuple[str, ...], str]] = {
     ("lifespan",): _APP_DECIDES,
     ("idle_timeout",): _APP_DECIDES,
     ("extend_within",): _APP_DECIDES,
-    ("max_per_identity",): "the app decides how many sessions somebody may have",
+    ("max_per_identity",): "the app decides how many sessions an identity may have",
     ("cookie", "persistent"): "the app sets its cookie",
 }
 _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (

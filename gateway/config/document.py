@@ -60,8 +60,8 @@ class Document:
     def problem(self, mark: Mark, message: str, hint: str = "") -> Problem:
         """Return a problem at a place, without what came out of variables.
 
-        In quotes a value is repeated on purpose; elsewhere only a long one is no
-        word of the message itself.
+        A quoted value is repeated on purpose; elsewhere a short one may be a word of
+        the message itself, so only a long one is removed.
         """
         return Problem(
             file=self.file,
@@ -127,7 +127,7 @@ def read_document(
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _StopReading(Exception):  # noqa: N818 - leaves a loop, is no error
+class _StopReading(Exception):  # noqa: N818 - leaves a loop; not an error
     """Nothing that follows can be understood."""
 
 

@@ -30,7 +30,7 @@ def markdown() -> str:
 
 
 class _Generator(GenerateJsonSchema):
-    """Leaves defaults out: they are text of the manual, and some are no JSON."""
+    """Leaves defaults out: they are text of the manual, and some are not JSON."""
 
     def default_schema(self, schema: Any) -> dict[str, Any]:
         return self.generate_inner(schema["schema"])

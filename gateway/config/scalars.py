@@ -95,12 +95,12 @@ _SURPRISES: Final = (
     ),
     (
         re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?").fullmatch,
-        "a date is no type here",
+        "dates are not supported",
         "write {} for the text",
     ),
     (
         re.compile(r"[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)").fullmatch,
-        "infinity and not-a-number are no values here",
+        "infinity and not-a-number are not allowed",
         "write a number, or {} for the text",
     ),
     (
@@ -115,7 +115,7 @@ _SURPRISES: Final = (
     ),
     (
         re.compile(r"[-+]?(?:[0-9]+\.?|[0-9]*\.[0-9]+)").fullmatch,
-        "this is no plain decimal number",
+        "not a plain decimal number",
         "write one such as 10 or 0.5, of at most 18 digits, or {} for the text",
     ),
     (

@@ -1,7 +1,7 @@
 """The schema of the configuration: names, defaults and descriptions.
 
-Attribute names are the keys of the file. A model that exists is legal by itself;
-what only the whole can tell is in `gateway.config.checks`. The descriptions are
+Attribute names are the keys of the file. A model that exists is valid on its own;
+checks across sections are in `gateway.config.checks`. The descriptions are
 the manual: the JSON Schema and docs/configuration.md are made from them.
 """
 

@@ -1,7 +1,7 @@
 """The source line of a problem with a caret, without secrets.
 
 Only what is known to be harmless is shown: keys, and values of fields whose type in
-the schema is no secret. All else is an ellipsis: secrets, comments, what is below a
+the schema is not secret. All else is an ellipsis: secrets, comments, what is below a
 key that the schema does not know. Of a file that is not YAML no value is shown,
 because its end cannot be determined.
 """

@@ -47,7 +47,7 @@ class Secret:
 
 
 def duration(value: Any) -> float:
-    """Read "250ms", "10s", "15m", "6h" or "7d" as seconds; zero is no duration."""
+    """Read "250ms", "10s", "15m", "6h" or "7d" as seconds; zero is invalid."""
     found = _DURATION(value) if isinstance(value, str) else None
     if found is None or not (seconds := float(found[1]) * _SECONDS[found[2]]):
         raise expected("a duration such as 250ms, 10s, 15m, 6h or 7d")
@@ -263,7 +263,7 @@ def password(value: Any) -> Secret:
 
 
 def prefix(value: Any) -> str:
-    """Accept what stands before the id in the name of a key; it may be empty."""
+    """Accept the prefix of the names of keys; it may be empty."""
     if not isinstance(value, str) or _PREFIX(value) is None:
         raise expected("printable ASCII, or nothing in quotes")
     return value

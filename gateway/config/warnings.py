@@ -102,7 +102,7 @@ def _trying_out(partial: PartialConfig) -> None:
 
 
 def _app_without_its_cookie(partial: PartialConfig) -> None:
-    """An app that keeps sessions and never sees its cookie signs everybody out."""
+    """An app that keeps sessions and never receives its cookie loses every sign-in."""
     sessions = partial.config.sessions
     if not sessions.external:
         return
@@ -112,7 +112,7 @@ def _app_without_its_cookie(partial: PartialConfig) -> None:
                 ("upstreams", name),
                 f'the session cookie does not reach the upstream "{name}"',
                 "session_cookie: forward, if it is an app that reads its own sessions;"
-                " session_cookie: strip says that it is none",
+                " session_cookie: strip confirms that it is not",
             )
 
 

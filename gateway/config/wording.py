@@ -35,7 +35,7 @@ def add_problem(document: Document, errors: Sequence[ErrorDetails]) -> None:
         elif loc and loc[-1] == KEY:
             document.add_problem(document.where_key(loc[:-1]), _key_words(error))
         elif kind == "too_short" and found not in ((), {}):
-            continue  # its parts are told about
+            continue  # its parts are reported
         elif _is_broken(found) or kind == "default_factory_not_called":
             continue
         else:

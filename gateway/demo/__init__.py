@@ -3,9 +3,9 @@
 | module | knows |
 | --- | --- |
 | `run` | what is started, in which order, and how it is stopped |
-| `app` | the sample app: an ordinary web app that has never heard of the gateway |
+| `app` | the sample app: an ordinary web app with no code for the gateway |
 | `api` | an API that lets PostgreSQL's row-level security decide |
 | `embedded` | a Valkey server from a wheel, on a socket of its own |
 | `postgres` | a PostgreSQL server from a wheel, likewise |
-| `child` | a server process that does not outlive us |
+| `child` | a server process that ends with its parent |
 """

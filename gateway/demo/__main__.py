@@ -16,7 +16,7 @@ _port = click.option("--port", default=3000, show_default=True)
 
 @click.group()
 def main() -> None:
-    """Run one part of the sample by itself."""
+    """Run one part of the sample alone."""
 
 
 @main.command()

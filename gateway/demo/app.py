@@ -1,9 +1,9 @@
 """The sample app: a typical app before it is put behind the gateway.
 
 It knows its accounts and has a sign-in form; it checks no session, no cookie and no
-role. Who calls it stands in the request's `X-Auth-…` headers. All it does for the
+role. The request's `X-Auth-…` headers identify the user. All it does for the
 gateway is two answers: `X-Gateway-Sign-In` when a password was right, and
-`X-Gateway-Sign-Out` when somebody leaves.
+`X-Gateway-Sign-Out` on sign-out.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ SKEW_SECONDS = 30.0
 AUDIENCE = "postgrest"
 
 # Published keys may be kept for this long; an unknown `kid` asks again, but a
-# caller who invents them may not make us ask more often than this.
+# client that invents them causes no more than one request in this time.
 _KEEP_SECONDS = 300.0
 _AGAIN_SECONDS = 2.0
 
@@ -24,8 +24,8 @@ _AGAIN_SECONDS = 2.0
 _ALGORITHMS = ["ES256", "EdDSA", "RS256"]
 
 
-class BadToken(Exception):  # noqa: N818 - a refusal, told to the caller
-    """The token is not believed; the message says why, without quoting it."""
+class BadToken(Exception):  # noqa: N818 - a refusal, reported to the client
+    """The token is rejected; the message states why, without quoting it."""
 
 
 class GatewayKeys:
@@ -38,7 +38,7 @@ class GatewayKeys:
         self._asking = asyncio.Lock()
 
     async def find(self, kid: str) -> jwt.PyJWK | None:
-        """Return the key called `kid`, asking the gateway if it is new to us."""
+        """Return the key called `kid`, querying the gateway for an unknown one."""
         async with self._asking:
             age = time.monotonic() - self._asked
             known = kid in self._keys
@@ -80,7 +80,7 @@ def claims_of(token: str, key: jwt.PyJWK, now: float) -> dict[str, Any]:
             key,
             algorithms=_ALGORITHMS,
             audience=AUDIENCE,
-            # The times are checked below, against the time we are given.
+            # The times are checked below, against the `now` of the caller.
             options={
                 "verify_exp": False,
                 "verify_nbf": False,
@@ -109,7 +109,7 @@ def _number(claims: Mapping[str, Any], name: str, default: float) -> float:
 def _why(error: jwt.InvalidTokenError) -> str:
     match error:
         case jwt.InvalidAudienceError():
-            return "the token is for somebody else"
+            return "the token has another audience"
         case jwt.InvalidSignatureError():
             return "the signature is wrong"
         case jwt.MissingRequiredClaimError():

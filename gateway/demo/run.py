@@ -66,7 +66,7 @@ async def run_demo(
 
     Raises:
         EmbeddedUnavailable: Redis cannot be started. Without PostgreSQL the demo
-            runs on; its API then answers 503 and says why.
+            runs on; its API then answers 503 with the cause.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -111,7 +111,7 @@ async def run_demo(
             if stop.is_set():
                 return 0
             say(
-                "The gateway has ended by itself."
+                "The gateway has ended unexpectedly."
                 if gateway.returncode is not None
                 else f"The gateway was not ready within {_START_SECONDS:.0f} s."
             )
@@ -159,7 +159,7 @@ async def _gateway(
             "DEMO_API_PORT": str(ports.api),
         },
         stdin=asyncio.subprocess.DEVNULL,
-        process_group=0,  # Ctrl-C reaches us alone; we stop it below
+        process_group=0,  # Ctrl-C reaches this process alone, which stops it below
     )
     try:
         yield process
@@ -175,7 +175,7 @@ async def _gateway(
 
 
 async def _ready(admin_port: int) -> None:
-    """Return once the gateway says that it is ready."""
+    """Return once the gateway reports that it is ready."""
     timeout = aiohttp.ClientTimeout(total=2)
     async with aiohttp.ClientSession(timeout=timeout) as client:
         while True:

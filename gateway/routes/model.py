@@ -7,7 +7,7 @@ from gateway.http.forwarded import Network
 
 
 class Rule(StrEnum):
-    """Who may pass."""
+    """The users that a route admits."""
 
     PUBLIC = "public"
     PROTECTED = "protected"

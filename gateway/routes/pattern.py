@@ -1,7 +1,7 @@
 """Host and path patterns of routes.
 
 A pattern is as canonical as the targets that it is compared with; one that no
-canonical target could ever equal is a mistake, and is told as one.
+canonical target could ever equal is reported as an error.
 """
 
 import re
@@ -33,7 +33,7 @@ class HostPattern:
 class PathPattern:
     """`segments` holds the keys of literals, and None for a {param}.
 
-    `params` says which segment has which name; `rest` is the last "/**".
+    `params` maps segments to names; `rest` is the last "/**".
     """
 
     segments: tuple[str | None, ...]
@@ -43,7 +43,7 @@ class PathPattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadPattern:
-    """What is wrong with a pattern, and how to mend it."""
+    """The error in a pattern, and how to fix it."""
 
     message: str
     hint: str = ""

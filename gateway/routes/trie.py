@@ -47,10 +47,10 @@ class Leaf:
         return None
 
     def select(self, method: str, preflight_method: str | None) -> Entry | None:
-        """Find who takes a method: who names it, else who takes any.
+        """Return the entry for a method: the one that lists it, else the one for any.
 
-        HEAD is taken by who takes GET (RFC 9110, section 9.3.2). OPTIONS that
-        nobody names goes to who passes preflights on: for the method that the
+        The entry for GET also takes HEAD (RFC 9110, section 9.3.2). OPTIONS that no
+        entry lists goes to one that forwards preflights: for the method that the
         preflight is about, if it is known.
         """
         found = self.by_method.get(method)

@@ -12,7 +12,7 @@ from gateway.sessions.record import AnonymousSession, Corrupt, Session
 SEEN_EVERY: Final = 60.0
 
 BY_THE_CLOCK: Final = (Reason.SESSION_EXPIRED, Reason.SESSION_IDLE)
-"""Ends that nothing but the time brings about."""
+"""Reasons of sessions that end by time alone."""
 
 DOUBTED: Final = 300.0
 """Seconds for which a large step of the clock is doubted: NTP polls about once a minute."""
@@ -53,7 +53,7 @@ class Authenticated:
 
 @value
 class Anonymous:
-    """Nobody is signed in. `ended`: there was a session; its cookie may go."""
+    """Unauthenticated. `ended`: there was a session; its cookie may be cleared."""
 
     reason: Reason
     ended: bool = False

@@ -1,6 +1,6 @@
 """The session cookie: read raw from the request, written with every attribute.
 
-The parser is our own because the common ones disagree with browsers and with each
+This parser exists because the common ones disagree with browsers and with each
 other: they take a space for a separator, unquote, decode octal escapes, trim
 Unicode spaces around names and silently choose among duplicates. Each of these
 has let one program judge a cookie that another did not see.
@@ -87,7 +87,7 @@ def read_session_token(
 
     Pairs are split at ";" only, trimmed of space and tab only, named exactly, and
     never unquoted. Two cookies of the name are Malformed even if they are equal: a
-    sibling domain can set a second one, and which one wins is anybody's guess.
+    sibling domain can set a second one, and which one is genuine is unknown.
     """
     found: bytes | None = None
     for cookie_field in cookie_fields:
@@ -116,7 +116,7 @@ def strip_cookie(
 ) -> bytes | None:
     """Return the Cookie value without the named cookies; None if none is left.
 
-    What is left is as it came but for the white space between pairs, in one field.
+    The rest is unchanged except for the white space between pairs, in one field.
     """
     kept = []
     untouched = len(cookie_fields) == 1

@@ -6,7 +6,7 @@
 | Identity | who signed in |
 | Tenant | a membership: an organization, and the role in it |
 | Corrupt | bytes that are not a session, and why |
-| AnonymousSession | a session that nobody is signed in to; only other programs write such |
+| AnonymousSession | a session without a user; only other programs write such |
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ from gateway.sessions.members import (
 from gateway.sessions.timestamps import format_timestamp
 
 # A record holds names, roles and a few memberships: about 1 KiB. 64 KiB leaves
-# room for a thousand tenants and keeps one bad writer from costing us memory.
+# room for a thousand tenants and bounds the memory that a faulty writer can cost.
 MAX_RECORD_BYTES: Final = 64 * 1024
 
 
@@ -74,7 +74,7 @@ class Device:
 class Session:
     """One sign-in. Times are seconds since the epoch.
 
-    `version` is a fingerprint of what upstreams are told (identity, tenants,
+    `version` is a fingerprint of what upstreams receive (identity, tenants,
     active tenant, assurance level). It moves when any of that does, and stays
     when only times move. `extra` holds the record's unknown members, so that a
     rewrite loses nothing that another program put there.
@@ -271,6 +271,6 @@ def _version(session: Session) -> str:
     ]
     try:
         raw = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # not JSON: `serialise` will say so, a fingerprint need not
+    except TypeError:  # not JSON: `serialise` reports it, a fingerprint need not
         raw = repr(told).encode(errors="backslashreplace")
     return blake2b(raw, digest_size=12).hexdigest()

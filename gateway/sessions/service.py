@@ -32,8 +32,8 @@ def new_session(
     """Make the session of a sign-in that happened just now.
 
     Without an active tenant the only membership becomes it. An active tenant
-    that is no membership is a ValueError: membership comes from the sign-in. So is
-    whatever would not read back as a session: an empty role, an id of two lines.
+    outside of the memberships is a ValueError: memberships come from the sign-in. So
+    is a value that would not read back as a session: an empty role, an id of two lines.
     """
     if active_tenant is None:
         active_tenant = _only(tenants)

@@ -18,13 +18,13 @@ from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
-# A record outlives its session, so that "expired" can be told from "unknown".
+# A record outlives its session, so that "expired" and "unknown" differ.
 KEPT_AFTER_END: Final = 86_400.0
 
 # Called with the key of a session that ended, and the reason word.
 OnEnded: TypeAlias = Callable[[str, str], None]
-# Called when listening begins, and begins anew: what ended before that was told to
-# nobody here, so whoever holds streams asks again.
+# Called when a subscription begins or resumes: endings before that were not received,
+# so holders of streams query again.
 OnResubscribe: TypeAlias = Callable[[], None]
 
 

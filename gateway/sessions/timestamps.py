@@ -13,7 +13,7 @@ _RFC_3339: Final = re.compile(
 # 9999-12-31T23:59:59Z: what four digits of a year can say.
 LATEST: Final = 253_402_300_799.0
 # Seconds by which the clocks of two machines may differ. A time in a record that is
-# further ahead of now is wrong: docs/session-record.md says what counts then.
+# further ahead of now is wrong: docs/session-record.md has the rule.
 CLOCK_LEEWAY: Final = 60.0
 
 

@@ -2,7 +2,7 @@
 
 A value counts as missing when the session does not have it, when it is an empty
 text, and when it is larger than a token should carry; then the whole claim is left
-out, as half a claim says something that nobody said.
+out, as half a claim would state something false.
 """
 
 import math
@@ -42,7 +42,7 @@ ITEMS_MOST = 64
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One text of the language by itself, as an identity header has it."""
+    """A single template, as for an identity header."""
 
     node: Node
 

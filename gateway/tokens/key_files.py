@@ -1,8 +1,8 @@
 """Signing keys in files: a folder of PKCS#8 PEM files; create, read, retire.
 
 A file is named `<created>-<first 8 of kid>.pem` (`.key` for a shared secret), with
-the time of its making in UTC, so that names sort by age. Whoever reads a key can be
-the gateway: files that other users may read are refused.
+the time of its making in UTC, so that names sort by age. Anyone who reads a key
+can forge tokens: files that other users may read are refused.
 """
 
 import contextlib
@@ -232,7 +232,7 @@ def _retired_kids(folder: Path) -> frozenset[str]:
 
 
 def _write_private(path: Path, material: bytes) -> None:
-    """Write beside, then rename: a reader never meets half a key."""
+    """Write to a temporary file, then rename: a reader never sees half a key."""
     beside = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:

@@ -45,7 +45,7 @@ _Asymmetric: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivat
 
 @dataclass(frozen=True, slots=True)
 class BadMaterial:
-    """Why the bytes are no key that can sign here."""
+    """Why the bytes cannot be used as a signing key."""
 
     why: str
 
@@ -76,7 +76,7 @@ def read_secret(material: bytes, created: float) -> SigningKey | BadMaterial:
     """Return a shared secret from the bytes, without the trailing newline."""
     secret = material.rstrip(b"\r\n")
     if b"-----BEGIN" in secret:
-        # CVE-2022-29217: a public key taken for a shared secret lets all sign.
+        # CVE-2022-29217: with a public key as a shared secret anyone can sign.
         return BadMaterial("a PEM file is not a shared secret; name it .pem")
     if len(secret) < SECRET_BYTES_LEAST:
         return BadMaterial(
@@ -90,7 +90,7 @@ def read_pem(material: bytes, created: float) -> SigningKey | BadMaterial:
     try:
         private = load_pem_private_key(material, password=None)
     except TypeError:
-        return BadMaterial("the key is encrypted, and nobody is asked for a password")
+        return BadMaterial("the key is encrypted; encrypted keys are not supported")
     except (ValueError, UnsupportedAlgorithm):
         return BadMaterial("not a private key in PEM (PKCS #8)")
     match private:

@@ -23,7 +23,7 @@ CACHE_SIZE = 20_000
 class TokenProfile:
     """What a token says and to whom, and where it is put.
 
-    `needs_tenant`: the claims tell the tenant, so nobody without one gets it.
+    `needs_tenant`: the claims name the tenant, so a session without one gets no token.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Minter:
         Returns:
             The token; `jti` is its id if it had to be signed. None if the session
             gets none: the profile has claims of a tenant and there is none, the
-            session is no member of the tenant, the session ends within the second,
+            session is not a member of the tenant, the session ends within the second,
             or the identity's id does not fit a token.
 
         Raises:
@@ -155,7 +155,7 @@ def is_entitled(
     """Return whether the session gets a token of the profile at all.
 
     It does not if the profile has claims of a tenant and there is none, if the
-    session is no member of the tenant, or if the identity's id does not fit a token.
+    session is not a member of the tenant, or if the identity's id does not fit a token.
     """
     if tenant is None:
         if profile.needs_tenant:

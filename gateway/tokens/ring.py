@@ -2,7 +2,7 @@
 
 A new key is published before it signs, so that a verifier whose copy of the key
 set is JWKS_MAX_AGE old knows it by the time it meets it. An old key stays published
-until the last token that it signed is over. Both follow from the times in the ring
+until the last token that it signed has expired. Both follow from the times in the ring
 and from `now`; nothing is remembered elsewhere.
 """
 
@@ -123,7 +123,7 @@ class KeyRing:
 
 
 def signs_from(key: SigningKey) -> float:
-    """Return from when the key may sign beside an older one."""
+    """Return from when the key may sign if there is an older one."""
     return key.published + PUBLICATION_DELAY
 
 
@@ -158,7 +158,7 @@ class OnlyKey:
 
 @dataclass(frozen=True, slots=True)
 class ClockBehind:
-    """A key was made later than `now`: this clock cannot say which key signs."""
+    """A key was made later than `now`: this clock cannot determine which key signs."""
 
 
 Retirement: TypeAlias = (

@@ -1,4 +1,4 @@
-# ruff: noqa: D102 - the attributes say what they are by their names
+# ruff: noqa: D102 - the names of the attributes suffice
 """The subject of a token: the attributes of a session that claims may contain.
 
 Tokens and sessions are in the same layer and do not import each other; a Session

@@ -30,11 +30,11 @@ PLACEHOLDERS: Mapping[str, Read] = {
     "session.id": lambda subject, _tenant: subject.id,
     "session.aal": lambda subject, _tenant: subject.aal,
 }
-"""The closed list, but for traits: name -> where its value is."""
+"""The closed list, except traits: name -> where its value is."""
 
 
 class ClaimsError(ValueError):
-    """An invalid template; `path` leads to it from the claims, `hint` says what to do."""
+    """An invalid template; `path` leads to it from the claims, `hint` states a fix."""
 
     def __init__(
         self, message: str, path: tuple[str | int, ...] = (), hint: str = ""
@@ -84,7 +84,7 @@ Node: TypeAlias = Literal | Placeholder | Text | Members | Items
 
 @dataclass(frozen=True, slots=True)
 class CompiledClaims:
-    """The claims of one profile. `needs_tenant`: some of them tell the tenant."""
+    """The claims of one profile. `needs_tenant`: some of them name the tenant."""
 
     members: Members
     needs_tenant: bool

@@ -75,7 +75,7 @@ def test_the_cookie_of_an_app_keeps_its_name_and_can_be_cleared() -> None:
 def test_a_mistake_in_the_format_of_an_app_does_not_start() -> None:
     file = loaded(sessions={"format": "json", "cookie": {"name": "sid"}})
 
-    with pytest.raises(ConfigError, match="say what a session id looks like"):
+    with pytest.raises(ConfigError, match="set the pattern of a session id"):
         build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
 

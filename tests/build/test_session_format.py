@@ -33,7 +33,7 @@ def refused(*lines: str) -> list[str]:
                 "  format: better-auth",
                 "  secrets: [better-auth-secret-12345678901234567890]",
             ],
-            ["4:12: the secret is a public default: anybody can sign sessions"],
+            ["4:12: the secret is a public default: anyone can sign sessions"],
             id="the-library-s-default-secret",
         ),
         pytest.param(

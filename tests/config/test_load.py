@@ -256,7 +256,7 @@ FILES = [
         whole("sessions: {format: lucia, max_per_identity: 3, remember_ended: 60d}"),
         [
             "2:27: max_per_identity has no effect with format: lucia; "
-            "the app decides how many sessions somebody may have"
+            "the app decides how many sessions an identity may have"
         ],
         id="how many an app allows",
     ),

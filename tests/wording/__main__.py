@@ -22,21 +22,7 @@ PATTERNS = (
     "Makefile",
     "Dockerfile",
     "gateway/**/*.html",
-    *(
-        f"gateway/{package}/**/*.py"
-        for package in (
-            "cli",
-            "embedded",
-            "http",
-            "net",
-            "observe",
-            "pages",
-            "proxy",
-            "server",
-            "spine",
-            "workers",
-        )
-    ),
+    "gateway/**/*.py",
 )
 GENERATED = {"modules.md"}
 """Pages of which the source is code that is not checked yet."""

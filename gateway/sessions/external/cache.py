@@ -1,8 +1,8 @@
 """Cache of parsed app-managed sessions: saves parsing, never replaces a query.
 
 The same bytes mean the same, so they are parsed once; and whose session a credential
-was, and which second record it needed, is a guess at what to ask for with it. Both
-are only used beside what Redis says now.
+was, and which second record it needed, predicts what to query with it. Both
+are only used together with the current answer of Redis.
 """
 
 from collections import OrderedDict

@@ -48,8 +48,8 @@ async def fetch(
     notes = list(dict.fromkeys(note for query in queries for note in query.notes))
     commands: list[Command] = []
     for key, most in records.items():
-        # One byte more than is allowed tells what is too large, and no more
-        # than that ever comes.
+        # One byte more than is allowed shows that a value is too large, and
+        # bounds what is read.
         commands += (("GETRANGE", key, 0, most), ("PTTL", key))
     values, written = await client.read_with(commands, notes)
     stored = {
@@ -66,7 +66,7 @@ def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
             return answer
     if isinstance(value, WrongType):
         return Stored(value=None, pttl=pttl, wrong_type=True)
-    # GETRANGE gives the same for no key and for an empty one; PTTL tells which.
+    # GETRANGE gives the same for no key and for an empty one; PTTL distinguishes them.
     absent = value == b"" and pttl == NO_KEY
     return Stored(value=None if absent else value, pttl=pttl)
 

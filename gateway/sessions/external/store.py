@@ -1,12 +1,12 @@
 """Store of app-managed sessions in Redis: read and revoked, never written.
 
-A look-up is one question to Redis: the record, its TTL, and what the gateway itself
-has said of it. What the record alone can tell (whose session it is, which second
-record it needs) is asked in a second question; for a session that was seen before
-both are asked at once, on a guess that the first answer confirms or not.
+A look-up is one query: the record, its TTL, and the gateway's own revocation notes.
+What only the record contains (the identity, the key of a second record) needs a
+second query; for a session that was seen before both are sent at once, by a
+prediction that the first answer confirms or not.
 
-What is remembered saves parsing and guessing. It is never the answer: every
-look-up asks Redis, and the same bytes are not parsed again.
+The caches save parsing and predicting. They never replace the answer: every look-up
+queries Redis, and the same bytes are not parsed again.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def is_key(text: str) -> bool:
 class Note:
     """Value of a revocation note; `keep` is in milliseconds.
 
-    `limit`: it is the moment before which the sessions of an identity are over.
+    `limit`: sessions of the identity that began before this time have ended.
     """
 
     value: bytes
@@ -116,7 +116,7 @@ class ExternalStore(RedisSource):
 
     async def look_up(self, held: SessionCredential, now: float) -> Found:
         """Query the record and the gateway's own revocations, and combine them."""
-        assert isinstance(held, Credential)  # noqa: S101 - nobody else makes tokens
+        assert isinstance(held, Credential)  # noqa: S101 - only this store makes tokens
         credential, key = held, held.key
         tombstone, issued = tombstone_key(key), issued_key(key)
         most = credential.profile.max_bytes
@@ -184,7 +184,7 @@ class ExternalStore(RedisSource):
         """Return the credential of a session, by its ID or its public ID.
 
         For the public id of a session all keys of the format are walked through; only
-        where none is its own is it taken for an id that looks like one. None where it
+        where none matches is it treated as a session ID. None where it
         is neither, or Redis has no such key.
         """
         as_id = credential_of_id(profile, named)
@@ -210,7 +210,7 @@ class ExternalStore(RedisSource):
 
     async def list_for(
         self,
-        identity_id: str,  # noqa: ARG002 - nobody keeps an index
+        identity_id: str,  # noqa: ARG002 - there is no index
         now: float,  # noqa: ARG002 - as above
     ) -> list[tuple[str, Session]]:
         """Return an empty list: libraries keep no index by identity."""
@@ -273,7 +273,7 @@ class ExternalStore(RedisSource):
     async def began(self, key: str, now: float, *, brief: bool = False) -> None:
         """Store the time at which a session began, unless one is stored.
 
-        `brief`: nobody is signed in to it, so a day is enough to begin with.
+        `brief`: an anonymous session, for which a day is enough at first.
         """
         keep = min(self._keep(0.0), BRIEFLY) if brief else self._keep(0.0)
         await self._client.call("SET", issued_key(key), f"{now:.6f}", "NX", "PX", keep)

@@ -34,7 +34,7 @@ class Codec(StrEnum):
 
 
 class Unreadable(ValueError):  # noqa: N818 - the engine turns it into a value
-    """The value cannot be read. Says why, and never what it holds."""
+    """The value cannot be read. The message states why, and never quotes it."""
 
 
 def decode(raw: bytes, codecs: Collection[Codec], limit: int) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _codec_of(raw: bytes) -> Codec:
     first = raw[0] if raw else 0
     if first in b"{[ \t\r\n":
         return Codec.JSON
-    # A pickle of protocol 2 and later says so; 0x80 alone is msgpack's empty map.
+    # A pickle of protocol 2 and later starts with 0x80; 0x80 alone is msgpack's empty map.
     if first == 0x80 and len(raw) > 1:
         return Codec.PICKLE
     if 0x80 <= first <= 0x8F or first in (0xDE, 0xDF):
@@ -168,7 +168,7 @@ _NOT_ALLOWED: Final = {
     'OPTIONS["SERIALIZER"] = "django_redis.serializers.json.JSONSerializer" in '
     "django-redis)",
 }
-# What other worlds write. None of these can be read safely by anybody else.
+# Formats of other languages. Only their own runtimes can read them safely.
 _FOREIGN: Final = (
     (
         b"\xac\xed\x00\x05",

@@ -150,12 +150,12 @@ class _Compiler:
         where = ("profile", "id")
         said = self._said.get("id")
         if said is None:
-            self._findings.refuse(where, "missing: say what a session id looks like")
+            self._findings.refuse(where, "missing: set the pattern of a session id")
             return None
         found = self._findings.read(where, said, text(compile_id_pattern))
         bare = signature is Signature.NONE and key is not None and not key.hashed
         if found is not None and bare and ":" in found.text.replace("(?:", ""):
-            told = "an id that nobody signs may hold a colon, and so name another key"
+            told = "an unsigned id may hold a colon, and so name another key"
             self._findings.refuse(where, told)
         return found
 
@@ -178,7 +178,7 @@ class _Compiler:
         where = ("profile", "key")
         said = (*self._library.profile, *self._settings.profile)
         if not prefix and self._settings.key_prefix is None and "key" not in said:
-            self._findings.refuse(where, "missing: say which key holds a session")
+            self._findings.refuse(where, "missing: set the key that holds a session")
             return None
         return self._findings.read(
             where,
@@ -242,7 +242,7 @@ class _Compiler:
     def _identity(self) -> FallbackPaths:
         where = ("profile", "identity")
         if self._said.get("identity") is None:
-            told = "missing: say where the session names who is signed in"
+            told = "missing: set where the session holds the identity"
             self._findings.refuse(where, told)
         return self._paths("identity")
 

@@ -85,7 +85,7 @@ def credential_of_id(profile: Profile, session_id: str) -> Credential | None:
 def credential_of_hash(profile: Profile, digest: str) -> Credential | None:
     """Make the credential of a session's public id, where the library hashes ids too.
 
-    Nobody can come with it: the id itself is not known.
+    No client can present it: the id itself is not known.
     """
     if not profile.key.hashed:
         return None
@@ -121,7 +121,7 @@ def _find(name: bytes, cookie_fields: Sequence[bytes]) -> bytes | NoCookie | Mal
                 if _elsewhere(name, value):
                     return _TWICE
             # Some parsers (aiohttp's, Python's) end a pair at white space, or at
-            # a comma: they would see a session where we see none.
+            # a comma: they would see a session where this one sees none.
             elif _elsewhere(name, pair):
                 return _TWICE
     return _NO_COOKIE if found is None else found

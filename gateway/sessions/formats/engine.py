@@ -54,7 +54,7 @@ Read: TypeAlias = Callable[[Profile, Credential, bytes, Stored | None], Interpre
 def read_session(
     profile: Profile, credential: Credential, raw: bytes, then: Stored | None = None
 ) -> Interpretation:
-    """Read a session out of its bytes, all but what the clock and the TTL say.
+    """Read a session from its bytes; the clock and the TTL are not considered.
 
     The same bytes give the same answer, so a caller may keep it.
     """

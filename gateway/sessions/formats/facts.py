@@ -23,8 +23,8 @@ def read_name(value: object, where: str) -> str | None:
     """Return an ID from a string or an integer; None if absent or empty."""
     if value is ABSENT or value is None or value == "":
         return None
-    # type(), not isinstance(): true is no id. Numbers beyond 64 bits are none either,
-    # and writing one out in decimal could take for ever.
+    # type(), not isinstance(): true is not an id. Nor are numbers beyond 64 bits:
+    # to format one in decimal could take minutes.
     if type(value) is int and value.bit_length() <= 64:
         return str(value)
     if type(value) is not str:

@@ -1,8 +1,8 @@
 """Patterns of session IDs: a restricted subset of regular expressions.
 
-The pattern is what stands between an unsigned cookie and the rest of Redis: beside
+The pattern keeps an unsigned cookie from naming other keys of Redis: next to
 `user:session:<id>` there may be `user:session:by-user-id:…`. So it always has to
-match the whole id, says which characters, and how many.
+match the whole id, with its characters and its length.
 """
 
 import re

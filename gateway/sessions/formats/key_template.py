@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.sessions.formats.paths import Path, parse_path
 
-# Our own records; a profile that could name one would let a cookie forge it.
+# The gateway's own records; a profile that could name one would let a cookie forge it.
 _OURS: Final = "gateway:"
 _MAX_LITERAL: Final = 128
 
@@ -46,7 +46,7 @@ def parse_id_key(text: str, *, prefix: str) -> IdKey:
     """Read the key template of sessions.
 
     Raises:
-        ValueError: it has no place for the id, or could name our own keys.
+        ValueError: it has no place for the id, or could name the gateway's keys.
     """
     before, place, after = _split(text, prefix)
     if place not in ("id", "sha256:id"):
@@ -58,7 +58,7 @@ def parse_path_key(text: str, *, prefix: str) -> PathKey:
     """Read the key template of the second look-up.
 
     Raises:
-        ValueError: it names no path, or could name our own keys.
+        ValueError: it names no path, or could name the gateway's keys.
     """
     before, place, after = _split(text, prefix)
     if not place.startswith("$."):

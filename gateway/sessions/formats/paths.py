@@ -55,8 +55,8 @@ class FallbackPaths:
     """Where one fact may be: the first place whose top member exists decides.
 
     So `$.passport.user` before `$.user.id` never falls through to the second
-    while there is a `passport` that has nobody in it: that is what a sign-out of
-    some libraries leaves behind.
+    while there is an empty `passport`: some libraries leave one behind at
+    sign-out.
     """
 
     paths: tuple[Path, ...] = ()
@@ -83,7 +83,7 @@ def parse_path(text: str) -> Path:
     """Read a path.
 
     Raises:
-        ValueError: it is none; says what one looks like.
+        ValueError: not a path; the message has an example.
     """
     found = _PATH(text)
     if found is None:

@@ -4,7 +4,7 @@ A pickle is a program: the standard reader imports and calls what it names. This
 one knows only the opcodes that make plain values. Whatever would be imported or
 called becomes OPAQUE, one mark that stands for "some object" and is never looked
 into. Its work and its memory are bounded by the length of what it reads: no
-opcode copies, allocates ahead, or is told an index to make room for.
+opcode copies, allocates ahead, or takes an index to allocate up to.
 
 The result may share parts with itself (214 bytes can stand for 2^23 leaves), so
 it is to be asked for single places and never to be walked.
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 
 class _Opaque:
-    """Stands for every object that is no plain value."""
+    """Stands for every object that is not a plain value."""
 
     __slots__ = ()
 
@@ -168,7 +168,7 @@ def _extend(target: object, values: list[Any]) -> None:
     if isinstance(target, list):
         target.extend(values)
     elif target is not OPAQUE:
-        raise BadPickle("a pickle that adds to what is no list")
+        raise BadPickle("a pickle that appends to something other than a list")
 
 
 def _set(target: object, values: list[Any]) -> None:
@@ -177,11 +177,13 @@ def _set(target: object, values: list[Any]) -> None:
     for key in values[::2]:
         # No other type: `True` would be the key 1, and a tuple may hold anything.
         if type(key) is not str and type(key) is not int and target is not OPAQUE:
-            raise BadPickle("a pickle with a key that is no text or whole number")
+            raise BadPickle(
+                "a pickle with a key that is neither text nor a whole number"
+            )
     if isinstance(target, dict):
         target.update(zip(values[::2], values[1::2], strict=True))
     elif target is not OPAQUE:
-        raise BadPickle("a pickle that sets a key of what is no mapping")
+        raise BadPickle("a pickle that sets a key of something other than a mapping")
 
 
 def _fixed(step: Callable[[_Machine, Any], None], arg: int) -> Callable[..., None]:

@@ -1,8 +1,7 @@
 """Profile of one library's session format, interpreted by the engine.
 
-A profile holds no code of its own. profiles.py says each library's in the words
-that a configuration has for a format of one's own; compile_profile.py turns both into
-this. If a Profile exists, its parts have been checked.
+A profile holds no code of its own. profiles.py has each library's in the terms that a
+configuration uses for a custom format; compile_profile.py compiles both into this. If a Profile exists, its parts have been checked.
 """
 
 from dataclasses import dataclass
@@ -60,8 +59,8 @@ class TimeField:
 class Then:
     """A second record, found by a value in the first.
 
-    What stands in the key has to match `id`, and `echo`, a path into the second
-    record, has to say the same. If it is `required` and missing, nobody is signed in.
+    The value in the key has to match `id`, and `echo`, a path into the second record,
+    has to hold the same. Without a `required` one the request is unauthenticated.
     """
 
     key: PathKey
@@ -89,7 +88,7 @@ class Profile:
     codecs: frozenset[Codec]
     max_bytes: int
 
-    # what it says
+    # its content
     identity: FallbackPaths
     traits: tuple[tuple[str, FallbackPaths], ...]
     roles: FallbackPaths
@@ -99,7 +98,7 @@ class Profile:
     user_agent: FallbackPaths
     deny: tuple[Path, ...]
 
-    # how long it lives; `expires` None: as long as the key does
+    # its lifetime; `expires` None: as long as the key does
     expires: TimeField | None
     created: TimeField | None
     allow_no_ttl: bool

@@ -1,13 +1,13 @@
 """Profiles of the supported libraries, in the terms of `sessions.profile`.
 
-A new library is an entry here; a format of one's own is the same words in YAML.
-docs/session-formats.md tells what each does beyond its library.
+A new library is an entry here; a custom format has the same terms in YAML.
+docs/session-formats.md lists what each does beyond its library.
 
-Who is signed in is said by the library's own mark, or by that of its companion:
-Passport, Flask-Login, django.contrib.auth, aiohttp-security. What an application
-keeps beside it (an e-mail address, roles) is no part of the library, may have been
-put there before anybody signed in, and stays there after: it counts only where
-the configuration says so.
+The library's own mark identifies the user, or that of its companion: Passport,
+Flask-Login, django.contrib.auth, aiohttp-security. What an application stores next to
+it (an e-mail address, roles) does not belong to the library, may be from before the
+sign-in, and may stay after a sign-out: it counts only where the configuration
+maps it.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ class Library:
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-# What a profile that does not say it has.
+# Defaults of a profile.
 DEFAULTS: Final[Mapping[str, Any]] = {
     "signature": "none",
     "salt": "",
@@ -71,7 +71,7 @@ LIBRARIES: Final[Mapping[str, Library]] = {
         key_prefix="better-auth:",
         signed=Signed.ALWAYS,
         rotation=Rotation.FIRST,
-        # The bearer plugin puts the token of this header in place of the cookie.
+        # The bearer plugin uses the token of this header instead of the cookie.
         other_credentials=("authorization",),
         profile={
             "signature": "hmac-sha256",
@@ -155,7 +155,7 @@ LIBRARIES: Final[Mapping[str, Library]] = {
         profile={
             "id": "[0-9a-f]{32}",
             "identity": "$.session.AIOHTTP_SECURITY",
-            # `created` moves with every write: it is no beginning.
+            # `created` changes at every write, so it is not the time of sign-in.
             "allow_no_ttl": True,  # the library's default, max_age=None
         },
     ),

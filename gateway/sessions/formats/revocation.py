@@ -9,10 +9,10 @@ gone from Redis proves little. What the gateway ends it remembers itself:
 | `gateway:not-before:<identity id>` | seconds since the epoch, in decimal | the same |
 | `gateway:issued:<hex SHA-256 of the id>` | seconds since the epoch, in decimal | the same |
 
-Sessions that began before `not-before` are over, but for the one whose hash stands
-behind the moment and a space. When one began is in the record
-with some libraries; for the others the gateway notes `issued` when it sees a new id
-being set. A session of which nobody knows when it began counts as old.
+Sessions that began before `not-before` have ended, except the one whose hash follows
+the time and a space. Some libraries store when a session began; for the others the
+gateway stores `issued` when an app sets a new id. A session whose beginning is
+unknown counts as old.
 """
 
 import re
@@ -53,7 +53,7 @@ def with_revocation(
     A session that began later than `now` counts as old: the app's clock was ahead, and
     it may have begun before all of the identity's sessions were ended.
 
-    What stands in the keys but cannot be read counts against the session.
+    An unreadable value of a key counts against the session.
     """
     if not session.issued_at and issued is not None:
         began = _moment(issued) or 0.0
@@ -79,8 +79,8 @@ def is_ahead(session: Session, now: float) -> bool:
 def not_before_value(now: float, spared: str | None) -> str:
     """Return the value of `not_before_key`: sessions begun before `now` are revoked.
 
-    `spared` is the hash of the one session that goes on, which began earlier. It
-    stands in the same value, so that the next such word takes its place with it.
+    `spared` is the hash of the one session that continues, which began earlier. It
+    is part of the same value, so that the next revocation replaces both.
     """
     return f"{now:.6f}" if spared is None else f"{now:.6f} {spared}"
 

@@ -32,7 +32,7 @@ class FormatSettings:
 class Finding:
     """Something about a setting. `where` is its place below `sessions`.
 
-    `at_key`: it is about the key, not about what is said there.
+    `at_key`: it is about the key, not about its value.
     """
 
     where: Where
@@ -41,7 +41,7 @@ class Finding:
     at_key: bool = False
 
 
-class FormatRefused(Exception):  # noqa: N818 - build.py tells it as a ConfigError
+class FormatRefused(Exception):  # noqa: N818 - build reports it as a ConfigError
     """The settings make no profile; `findings` holds all that was found."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-# What libraries, their documentation and their templates ship with: whoever reads
+# What libraries, their documentation and their templates ship with: anyone who reads
 # those can sign. Compared in lower case.
 PUBLIC_SECRETS: Final = frozenset(
     (
@@ -97,7 +97,7 @@ class Verifier:
             return _BAD
         data, told = session_id.encode("ascii"), given.encode("ascii")
         genuine = False
-        for sign in self._signers:  # all of them: time must not tell which
+        for sign in self._signers:  # all of them: the duration must not reveal which
             genuine |= hmac.compare_digest(sign(data), told)
         return session_id if genuine else _BAD
 
@@ -106,7 +106,7 @@ def verifier(signature: Signature, secrets: Sequence[str], *, salt: str) -> Veri
     """Compile a check. `salt` is what itsdangerous derives its key with.
 
     Raises:
-        ValueError: a secret is missing, too short, or known to everybody.
+        ValueError: a secret is missing, too short, or publicly known.
     """
     if signature is Signature.NONE:
         return Verifier(signature, "", ())
@@ -122,15 +122,15 @@ def verifier(signature: Signature, secrets: Sequence[str], *, salt: str) -> Veri
 
 
 def check_secret(secret: str) -> None:
-    """Refuse what is no secret.
+    """Raise unless the text can be a secret.
 
     Raises:
-        ValueError: says why, and never repeats it.
+        ValueError: the message states why, and never quotes it.
     """
     if not secret:
         raise ValueError("the secret is empty")
     if secret.strip().lower() in PUBLIC_SECRETS:
-        raise ValueError("the secret is a public default: anybody can sign sessions")
+        raise ValueError("the secret is a public default: anyone can sign sessions")
     if len(secret.encode("utf-8", "surrogatepass")) < SHORTEST_SECRET:
         raise ValueError(f"the secret is shorter than {SHORTEST_SECRET} bytes")
     try:

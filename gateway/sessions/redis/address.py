@@ -1,8 +1,8 @@
 """Supervisor of a plain address: the server behind it may be exchanged.
 
 A virtual address, a name or a balancer leads new connections to another server, and
-leaves old ones where they are. No event tells of it. So every connection is asked
-which run of a server it has reached, and a new one is opened each second to compare.
+leaves old ones where they are. No event reports it. So every connection queries the
+run id of its server, and a new one is opened each second to compare.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class AddressSupervisor(Supervisor):
     def needed(self, seen: Replication) -> int:
         """Those that are online, and those that were a moment ago.
 
-        Nobody else knows how many there are. One that receives the whole dataset
+        Only the master knows how many there are. One that receives the whole dataset
         gets this write with it.
         """
         now = asyncio.get_running_loop().time()
@@ -74,12 +74,12 @@ class AddressSupervisor(Supervisor):
         try:
             fields = read_info(await connection.execute("INFO", "server"))
         except NoPermissionError:
-            # Told by `check`; then nothing can be compared.
+            # Reported by `check`; then nothing can be compared.
             self.info_allowed = False
             self.tell("store_info_denied")
             return
         except ResponseError:
-            return  # it is loading, say: who asks will hear it
+            return  # for example, it is loading: look-ups will fail with that
         self._compare(fields.get("run_id", ""))
 
     def _compare(self, run_id: str) -> None:
@@ -122,7 +122,7 @@ class AddressSupervisor(Supervisor):
         if replica and not self._was_replica:
             self.tell("store_is_replica", address=str(self._address))
         self._was_replica = replica
-        # A replica that has lost its master does not hear of endings.
+        # A replica that has lost its master does not receive endings.
         lost = replica and not seen.link_up
         if lost:
             self.failure = "the server is a replica that has lost its master"

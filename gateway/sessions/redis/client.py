@@ -3,8 +3,8 @@
 The library's defaults (ten retries with pauses, five seconds for each) would hold a
 request for half a minute. Here a call ends within `timeout`, pauses included, and
 is repeated once, at once, and only where a kept connection turned out to be dead.
-Which server is called is the supervisor's word; what it answers after that has
-changed is no answer.
+The supervisor selects the server; an answer that comes after a change of the server
+is discarded.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class RedisClient:
     """Redis by address: server, socket, Sentinel or Cluster, all the same here.
 
     Every method raises StoreUnavailable, and nothing else, when Redis cannot be
-    asked, does not answer in time, or answers that it cannot serve.
+    reached, does not answer in time, or answers that it cannot serve.
     """
 
     def __init__(

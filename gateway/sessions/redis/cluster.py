@@ -21,7 +21,7 @@ from gateway.sessions.redis.redis_connection import Command
 # Of the time for a look-up, what one node may use before it is given up: room for
 # a second attempt at it.
 NODE_SHARE: Final = 0.4
-# Ours ends before the caller's deadline, so that what did come is given.
+# Ends before the caller's deadline, so that partial results are returned.
 WITHIN: Final = 0.9
 
 _LOST: Final = (RedisConnectionError, RedisTimeoutError)
@@ -43,7 +43,7 @@ async def send_to_cluster(
     """Return the reply to each command, or the exception that the library raised.
 
     One pipeline to each node. What was lost with a connection is asked once more,
-    after the nodes have been learned anew; so the commands only read.
+    after the nodes have been discovered again; so the commands only read.
     """
     found: dict[Command, Any] = {}
     try:
@@ -68,7 +68,7 @@ async def _query(
         slot = client.keyslot(str(command[1]))
         try:
             node = node_of_slot(client, slot)
-        except RedisClusterException as error:  # nobody has the slot
+        except RedisClusterException as error:  # no node has the slot
             found[command] = error
         else:
             by_node.setdefault(node.name, []).append(command)
@@ -96,8 +96,8 @@ async def _pipelined(
 async def _heal(client: RedisCluster, lost: Sequence[str]) -> None:
     """Ask each node that failed one single command.
 
-    If that fails too, the library drops the node's other connections and learns
-    the nodes anew before the next command; a pipeline's failure does neither.
+    If that fails too, the library drops the node's other connections and discovers
+    the nodes again before the next command; a pipeline's failure does neither.
     """
     one_each = {node_of_slot(client, client.keyslot(key)).name: key for key in lost}
     await asyncio.gather(

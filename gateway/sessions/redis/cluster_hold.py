@@ -1,7 +1,7 @@
 """Durable writes to Redis Cluster: confirmed by the replicas of the slot.
 
 A master that was cut off goes on acknowledging writes for its node timeout, and all
-of them are thrown away. `WAIT` for its replicas says so. It blocks its connection, so
+of them are lost. `WAIT` for its replicas detects that. It blocks its connection, so
 it has one of its own.
 """
 
@@ -147,7 +147,7 @@ async def _once(
     finally:
         connection.close()
     if seen.role != "master":
-        raise NotHeld("the node is no master any more")
+        raise NotHeld("the node is not a master any more")
     if have < needed:
         raise NotHeld(f"{have} of {needed} replicas have it")
     return answer
@@ -169,4 +169,4 @@ def _replicas(slots: Any, slot: int) -> set[Place]:
     for first, last, _, *replicas in slots:
         if first <= slot <= last:
             return {(each[0].decode(), each[1]) for each in replicas}
-    raise StoreUnavailable(f"nobody has the slot {slot}")
+    raise StoreUnavailable(f"no node has the slot {slot}")

@@ -1,8 +1,8 @@
 """All connections to one server, of one generation: they are closed together.
 
 A generation is the time between two changes of the server that the address means.
-Nothing of an earlier one is used or believed: an answer that comes on a connection
-that was given up is no answer.
+Nothing of an earlier one is used: an answer on a connection that was given up is
+discarded.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from gateway.sessions.redis.connect import open_connection
 from gateway.sessions.redis.redis_connection import RedisConnection
 
 # Seconds after which a connection is replaced: a name or a balancer that leads
-# elsewhere now is followed, even where the old server says nothing.
+# elsewhere now is followed, even where the old server closes nothing.
 LIFE: Final = 300.0
 MOST_IDLE: Final = 64
 
@@ -59,13 +59,13 @@ class Connections:
             try:
                 return await work(connection)
             except ConnectionError:
-                # Redis may have closed it while nobody asked; a look-up may be
+                # Redis may have closed it while it was idle; a look-up may be
                 # repeated, as it changes nothing.
                 if last:
                     raise
             except BaseException:
                 # No answer in time, or one that no healthy Redis gives: the next
-                # look-up finds out anew where Redis is.
+                # look-up finds the server again.
                 connection.close()
                 raise
         raise AssertionError

@@ -31,7 +31,7 @@ async def server_warnings(
     """Examine the server that an address or Sentinel leads to.
 
     Raises:
-        StoreUnavailable, TimeoutError: it cannot be asked.
+        StoreUnavailable, TimeoutError: it cannot be reached.
     """
     sentinel = supervisor if isinstance(supervisor, SentinelSupervisor) else None
     by_sentinel = sentinel is not None
@@ -76,7 +76,7 @@ async def cluster_warnings(
     """Examine the masters of a Cluster.
 
     Raises:
-        StoreUnavailable, TimeoutError: they cannot be asked.
+        StoreUnavailable, TimeoutError: they cannot be reached.
     """
     _ = await cluster.initialize()
     for node in cluster.get_primaries():

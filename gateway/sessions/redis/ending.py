@@ -35,8 +35,8 @@ class Ending:
 async def end_on(execute: Execute, key: str, ending: Ending) -> Session | None:
     """End a session whatever others write to it meanwhile; give what was there.
 
-    One that has ended is written again as it is: so what waits for the replicas waits
-    for whoever ended it.
+    One that has ended is written again unchanged, so that `WAIT` also covers the write
+    of the process that ended it.
     """
     for _ in range(ATTEMPTS):
         (raw,) = await execute("MGET", record_key(key))
@@ -50,7 +50,7 @@ async def end_on(execute: Execute, key: str, ending: Ending) -> Session | None:
         try:
             written = serialise(ended_session(session, now, ending.reason))
         except ValueError:
-            written = b""  # no room to say so: then without a trace
+            written = b""  # no room for the reason: then without a trace
         keep = milliseconds(max(session.expires_at, now) + KEPT_AFTER_END - now)
         message = orjson.dumps({"key": key, "reason": ending.reason, "at": now})
         try:

@@ -1,8 +1,8 @@
 """Durable writes: confirmed by every replica that could become master.
 
-`WAIT 1` says yes for about a second of a planned switch to what will be thrown away.
-So the number is what is known to exist, not what the master still sees; and an answer
-that comes after a change of the server is no answer.
+During a planned switch `WAIT 1` confirms for about a second writes that will be lost.
+So the number is that of the replicas known to exist, not of those that the master
+still sees; an answer that comes after a change of the server is discarded.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ async def _once(supervisor: Supervisor, write: Write[T]) -> T:
         answer = await write(connection.execute)
         seen = await query_replication(connection) or ALONE
         needed = supervisor.needed(seen)
-        # It says how many have all that this connection has written.
+        # The number of replicas that have every write of this connection.
         have = await connection.execute("WAIT", needed, WAIT) if needed else 0
         await supervisor.confirm(connections)
         _judge(supervisor, connections, seen, needed, have)

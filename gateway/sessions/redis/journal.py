@@ -2,7 +2,7 @@
 
 Replication is asynchronous: a server that becomes the master can lack what its
 predecessor had acknowledged. So each process keeps the endings of sessions that it
-made and those that it heard of, looks them up beside Redis, and writes them again on
+made and those that it received, checks them at each look-up, and writes them again on
 every new master before the first look-up there. An ending that no server has
 confirmed stays until one has.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-# Seconds. A switch that Sentinel makes is over, and seen, long before.
+# Seconds. A switch by Sentinel is complete, and seen, long before.
 KEPT: Final = 60.0
 MOST: Final = 10_000
 
@@ -45,7 +45,7 @@ class Journal(Generic[P]):
         """Record an ending; `held` if it is already durable."""
         known = self._entries.get(name)
         if known is not None and not known.held and held:
-            return  # heard of what is being written here
+            return  # received what is being written here
         self._entries[name] = _Entry(payload, self._now(), held)
         self._entries.move_to_end(name)
         self._shorten()
@@ -82,7 +82,7 @@ class Journal(Generic[P]):
         ]
 
     def _shorten(self) -> None:
-        # In the order in which they came, but for those that wait to be confirmed.
+        # In the order in which they came, except those that wait to be confirmed.
         for name in [n for n, entry in self._first() if self._is_old(entry)]:
             del self._entries[name]
         while len(self._entries) > self._most:

@@ -3,8 +3,8 @@
 A round trip costs the client some 100 µs of CPU, whether it carries one key or
 fifty. Requests that arrive together are read together, so what they ask is
 collected until the loop has run what was ready, and sent as one MGET. While a batch
-is on its way the next one collects until that is back: under load the batches grow
-by themselves, and an idle gateway asks at once.
+is in flight the next one collects until that is back: under load the batches grow
+by themselves, and an idle gateway queries at once.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from gateway.errors import StoreUnavailable
 
 # Redis answers an MGET in one go; 512 small records keep it busy well under a
-# millisecond, so others do not wait behind us.
+# millisecond, so other clients of Redis do not wait.
 MAX_KEYS: Final = 512
-# Who comes after this many is told at once that it cannot be found out.
+# Beyond this many, look-ups fail at once.
 MAX_WAITING: Final = 10_000
 
 # Seconds that a batch waits at most for the one before it, which may have met a
@@ -105,7 +105,7 @@ class Lookups(Generic[K, R, T]):
         except StoreUnavailable as error:
             failure = error
         finally:
-            # Also where something unforeseen was raised: nobody waits for ever.
+            # Also after an unexpected exception: no look-up waits for ever.
             self._fail(batch, failure)
 
     def _answer(self, waiters: list[asyncio.Future[T]], answer: T) -> None:

@@ -60,8 +60,8 @@ class RedisConnection(asyncio.Protocol):
         """Send a command; the future is its answer.
 
         Fails with ConnectionError when the connection ends before, and with a
-        `refusal` when Redis says no. Whoever stops waiting closes the line: it cannot
-        be known whether it is Redis or the connection that hangs.
+        `refusal` when Redis refuses. A caller that stops waiting closes the connection:
+        Redis or the connection hangs, and which one is unknown.
         """
         answer = self._loop.create_future()
         if self.closed:
@@ -110,7 +110,9 @@ class RedisConnection(asyncio.Protocol):
                 else:
                     waiting.set_result(answer)
         except (hiredis.ProtocolError, IndexError):
-            self._end(ConnectionAbortedError("what came is no answer of Redis"))
+            self._end(
+                ConnectionAbortedError("the answer is not in the protocol of Redis")
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all pending commands."""

@@ -66,7 +66,7 @@ class SentinelSupervisor(Supervisor):
 
         A replica that has just been promoted is missing at its old master, and has
         what counts. Left out are those that cannot take over: down for longer than a
-        failover takes to begin, or down and never heard of; those whose port refuses;
+        failover takes to begin, or down and never seen; those whose port refuses;
         those that are being filled; and a former master until it is a replica.
         """
         now = asyncio.get_running_loop().time()
@@ -81,7 +81,7 @@ class SentinelSupervisor(Supervisor):
         return max(len(known - seen.syncing - self._refused), len(seen.online))
 
     async def confirm(self, connections: Connections) -> None:
-        """Do nothing: the Sentinels say so all the time."""
+        """Do nothing: the Sentinels confirm the master continuously."""
 
     # the Sentinels
 
@@ -123,7 +123,7 @@ class SentinelSupervisor(Supervisor):
     def _all_say(self, opinion: Opinion) -> bool:
         """Return whether every Sentinel names the same other master.
 
-        Then they were all set up anew, and count from the beginning.
+        Then they were all set up again, and their epochs start over.
         """
         fresh = self._fresh(opinion.asked, LEASE)
         return len(fresh) >= opinion.sentinels and all(
@@ -205,7 +205,7 @@ class SentinelSupervisor(Supervisor):
             if seen is None or not self.is_current(connections):
                 continue
             if seen.role != "master" or (replid and seen.replid != replid):
-                # Demoted; or started anew, perhaps without what it had.
+                # Demoted; or restarted, perhaps without its data.
                 self.suspect(f"the master is a {seen.role} now, or another run")
                 continue
             replid = seen.replid

@@ -17,13 +17,13 @@ from gateway.sessions.redis.replication import Opinion, Place, read_opinion
 
 # Seconds between two questions. A lease lasts five times as long.
 POLL: Final = 0.2
-# Seconds for an answer; a Sentinel that has none is asked anew.
+# Seconds for an answer; a Sentinel that has none is queried again.
 ANSWER: Final = 0.5
 # Of so many questions one is for the other Sentinels.
 OTHERS_EVERY: Final = 25
 
 _SELECTED: Final = "+selected-slave"
-# Whatever moves the master is heard of by one of these, and then asked about.
+# Each change of the master is announced by one of these, and then queried.
 EVENTS: Final = (_SELECTED, "+promoted-slave", "+switch-master", "+config-update-from")
 
 
@@ -93,7 +93,7 @@ class SentinelLink:
                     message = await pubsub.get_message(timeout=None)
                     if message is not None and message["type"] == "message":
                         self._hear(message)
-            except Exception:  # noqa: BLE001 - the questions say what is wrong
+            except Exception:  # noqa: BLE001 - the queries report what is wrong
                 await asyncio.sleep(POLL)
             finally:
                 with contextlib.suppress(RedisError, OSError):
@@ -111,7 +111,7 @@ class SentinelLink:
         connection = await open_connection(self._client)
         try:
             self.who = (await connection.execute("SENTINEL", "MYID")).decode()
-        except ResponseError:  # an old one, or we may not ask
+        except ResponseError:  # an old one, or not permitted
             self.who = f"{id(self)}"
         except BaseException:
             connection.close()

@@ -37,8 +37,8 @@ from gateway.sessions.store import (
     surplus_keys,
 )
 
-# Parsed records kept by their bytes: Redis is asked each time, and only what has
-# the very same bytes is not parsed again. 10,000 records of 8 KiB are 80 MiB.
+# Parsed records kept by their bytes: every look-up queries Redis, and only the very
+# same bytes are not parsed again. 10,000 records of 8 KiB are 80 MiB.
 PARSED_RECORDS: Final = 10_000
 PARSED_BYTES: Final = 8 * 1024
 CORRUPT_KEYS: Final = 1_000
@@ -50,7 +50,7 @@ class RedisStore(RedisSource):
     """The SessionStore in Redis or Valkey: the gateway's own format.
 
     `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
-    called once for each key that holds bytes which are no session, `on_event(name,
+    called once for each key that holds bytes that are not a session, `on_event(name,
     fields)` when the server changes, and when something is not held.
     """
 
@@ -142,7 +142,7 @@ class RedisStore(RedisSource):
         """Mark the record as ended, and return when that holds (hold.py).
 
         Where that is not certain, it is tried again until it is; in this process the
-        session is over from now on.
+        session has ended from now on.
         """
         self._endings.begin(key, Ending(now, reason))
         ended = await self._end_held(key, Ending(now, reason))

@@ -9,8 +9,8 @@ from redis.asyncio.client import PubSub
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.connections import CHANGED
 
-# A silent subscription is asked whether it still lives; so an ending that could not
-# be heard is missed for no longer than this and a time-out.
+# A silent subscription is asked whether it still lives; so an ending that was
+# not received is missed for no longer than this and a time-out.
 HEARTBEAT: Final = 0.5
 
 
@@ -41,8 +41,8 @@ async def next_of(pubsub: PubSub, patience: float) -> bytes:
             continue
         asked = False
         if message["type"] == "subscribe":
-            # The library has connected anew on its own; what was said meanwhile
-            # is lost, and that must be known.
+            # The library has reconnected on its own; messages sent meanwhile are
+            # lost, and the caller has to know.
             raise StoreUnavailable("the subscription was interrupted")
         if message["type"] == "message":
             data: bytes = message["data"]

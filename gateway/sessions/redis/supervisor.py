@@ -40,7 +40,7 @@ PAUSE: Final = 0.05
 # Seconds in which all connections are given up at most once for what a server says.
 SUSPECT_EVERY: Final = 0.5
 
-# What a server says that should not be asked any more: it is no master, or no more.
+# The errors of a server that must not be queried any more: it is not the master.
 NOT_THE_MASTER: Final = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
 # What an operator may want to know: a name and its fields.
@@ -177,7 +177,7 @@ class Supervisor(abc.ABC):
     def _adopt(self, place: Place | None, *, master: bool) -> None:
         """Switch to another server, or to the same one again, with new connections.
 
-        `master`: nothing is asked there before it says that it is the master.
+        `master`: nothing is queried there before it reports that it is the master.
         """
         old, self._connections = self._connections, None
         if old is not None:

@@ -42,7 +42,7 @@ def share_context(settings: TlsSettings) -> None:
 
     Raises:
         OSError: a file cannot be read.
-        ssl.SSLError: a file is no certificate or no key.
+        ssl.SSLError: a file is not a certificate or not a key.
     """
     values = tuple(getattr(settings, name) for name in _FIELDS)
     files = (getattr(settings, name) for name in _FILES)

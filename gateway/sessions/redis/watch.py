@@ -12,7 +12,7 @@ from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.store import OnEnded, OnResubscribe
 
 # Pauses between attempts to subscribe, in seconds; the last one stays. With the
-# time-out of an attempt it is how long after an outage nothing is heard yet.
+# time-out of an attempt it is how long after an outage nothing is received.
 PAUSES: Final = (0.05, 0.1, 0.2, 0.25)
 
 
@@ -59,7 +59,7 @@ class Watch:
         while True:
             try:
                 async with self._client.subscription(ENDED_CHANNEL) as next_message:
-                    # What ended until now was told to nobody here.
+                    # What ended until now was not received here.
                     for on_resubscribe in self._on_resubscribe:
                         _shielded(on_resubscribe)
                     failures = 0
