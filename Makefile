@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 ADMIN_PORT ?= 9090
 PYTEST_ARGS ?=
+# Two processes for all tests, a file in one of them; the given ones run in one.
+WORKERS ?= $(if $(PYTEST_ARGS),,-n 2 --dist loadfile --no-loadscope-reorder)
 FUZZ_SECONDS ?= 600
 
 # One stamp file for each step, so that nothing is installed twice.
@@ -32,7 +34,7 @@ run: $(DEMO) ## start the demo: embedded Redis, PostgreSQL, a sample app and the
 
 .PHONY: test
 test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST_ARGS=... for some)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
 .PHONY: install
 install: $(DEV) ## create the virtual environment and install the locked versions

@@ -155,6 +155,7 @@ class Oracle:
         """When the last request of a kind that was not right ended."""
         self._clock = clock
         self._open: dict[str, Visit] = {}
+        self._forgotten: set[str] = set()
 
     def start(
         self,
@@ -180,7 +181,7 @@ class Oracle:
         arrival = Arrival(identity, digest, self._clock())
         if (visit := self._open.get(id)) is not None:
             visit.seen.append(arrival)
-        else:
+        elif id not in self._forgotten:
             self.findings.sent_twice.append(f"{id} came again after its response")
 
     def settle(self, visit: Visit) -> None:
@@ -196,8 +197,9 @@ class Oracle:
             self._judge(visit)
 
     def forget(self, visit: Visit) -> None:
-        """Judge a visit no more: its client left before the response."""
+        """Judge a visit no more: its client left, and the request may still arrive."""
         self._open.pop(visit.id, None)
+        self._forgotten.add(visit.id)
 
     def close(self) -> Findings:
         """Judge what got no response, and return all findings."""

@@ -137,6 +137,14 @@ def test_a_post_that_came_twice_is_sent_twice_even_after_its_response() -> None:
     assert len(oracle.close().sent_twice) == 2
 
 
+def test_a_request_whose_client_left_may_arrive_late() -> None:
+    oracle = Oracle()
+    oracle.forget(a_get(oracle, live()))
+    oracle.arrived("v", "u-1", None)
+
+    assert not oracle.close().sent_twice
+
+
 def test_a_body_that_came_as_another_is_damaged() -> None:
     oracle = Oracle()
     visit = oracle.start("v", "post", "POST", Expect.SESSION, live(), digest="1")
