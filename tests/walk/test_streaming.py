@@ -627,7 +627,9 @@ async def test_the_trailers_of_an_answer_are_dropped(play: Play) -> None:
     assert b"planted" not in raw
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"hello" * 1000, mtime=0), b"no gzip at all"])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"hello" * 1000, mtime=0), b"no gzip at all"]
+)
 async def test_a_coded_body_passes_as_it_is(play: Play, body: bytes) -> None:
     async def upstream(line: Line) -> None:
         seen = await line.request()

@@ -14,7 +14,14 @@ from gateway.sessions.formats.signatures import (
 
 @pytest.mark.parametrize(
     "secret",
-    ["", "abc1234", "dev", "Keyboard Cat", "x" * 3 + "\ud800" * 8, *sorted(PUBLIC_SECRETS)],
+    [
+        "",
+        "abc1234",
+        "dev",
+        "Keyboard Cat",
+        "x" * 3 + "\ud800" * 8,
+        *sorted(PUBLIC_SECRETS),
+    ],
 )
 @pytest.mark.parametrize(
     "signature", [each for each in Signature if each is not Signature.NONE]
