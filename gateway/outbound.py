@@ -6,16 +6,17 @@ removed when the head was read. Identity headers are removed here, in any case a
 gateway is set once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final
 
 from gateway.http.head import RequestHead
-from gateway.http.headers import HeaderFilter, encode_value
+from gateway.http.headers import HeaderFilter, encode_value, line_of
+from gateway.http.memo import Memo
 from gateway.http.target import BadTarget, strip_prefix
 from gateway.http.value import value
-from gateway.sessions.cookie import strip_cookie
+from gateway.sessions.cookie import COOKIE_BYTES, COOKIES_MOST, strip_cookie
 from gateway.sessions.record import Session, Tenant
 from gateway.tokens.claims import Template
 
@@ -57,8 +58,6 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """Header name -> template, by family. One mechanism serves presets and mappings."""
 
-Lines: TypeAlias = tuple[tuple[bytes, bytes], ...]
-
 _MISSING: Final[tuple[object, ...]] = (None, (), [])
 """Values for which the header is omitted."""
 
@@ -71,29 +70,36 @@ class IdentityHeaders:
     """The identity fields to inject: wire name and compiled template."""
 
     fields: tuple[tuple[bytes, Template], ...]
-    _rendered: dict[tuple[str, str, str | None], Lines] = field(
+    _lines: dict[tuple[str, str, str | None], bytes] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def lines(self, session: Session, tenant: Tenant | None) -> Lines:
-        """Return the rendered fields; a field without a value is omitted.
+    def lines(self, session: Session, tenant: Tenant | None) -> bytes:
+        """Return the lines of the rendered fields, as they are sent.
 
         The result is cached by session version, a fingerprint of all values that a
         template can use.
         """
         key = (session.id, session.version, tenant.id if tenant else None)
-        known = self._rendered.get(key)
+        known = self._lines.get(key)
         if known is not None:
             return known
-        lines = tuple(
-            (name, encode_value(_as_text(value)))
-            for name, template in self.fields
-            if (value := template.render(session, tenant)) not in _MISSING
+        lines = b"".join(
+            line_of(name, value).wire for name, value in self.render(session, tenant)
         )
-        if len(self._rendered) >= _RENDERED_MOST:
-            self._rendered.clear()
-        self._rendered[key] = lines
+        if len(self._lines) >= _RENDERED_MOST:
+            self._lines.clear()
+        self._lines[key] = lines
         return lines
+
+    def render(
+        self, session: Session, tenant: Tenant | None
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the rendered fields; a field without a value is omitted."""
+        for name, template in self.fields:
+            value = template.render(session, tenant)
+            if value not in _MISSING:
+                yield name, encode_value(_as_text(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,33 +119,72 @@ class UpstreamView:
     identity: IdentityHeaders
     own_names: tuple[bytes, ...] = ()
     """Headers that only the gateway sets: identity, tokens, the tenant selector."""
+    _kept_cookies: Memo[bytes, bytes | None] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        names = self.stripped_cookies
+        memo: Memo[bytes, bytes | None] = Memo(
+            lambda one: strip_cookie((one,), names),
+            entries=COOKIES_MOST,
+            longest=COOKIE_BYTES,
+        )
+        object.__setattr__(self, "_kept_cookies", memo)
+
+    def keep_cookies(self, cookies: Sequence[bytes]) -> bytes | None:
+        """Return the Cookie value without `stripped_cookies`; None if none is left."""
+        if len(cookies) == 1:
+            return self._kept_cookies[cookies[0]]
+        return strip_cookie(cookies, self.stripped_cookies)
 
 
 @value
 class OutboundRequest:
-    """A complete request head: method, target and fields in order."""
+    """A complete request head.
+
+    lines   the fields in order, as they are sent; a part may be several lines, each
+            with its CRLF
+    """
 
     method: str
     target: str
-    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    lines: Sequence[bytes] = field(repr=False)
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields in order: name and value."""
+        lines = b"".join(self.lines).split(b"\r\n")[:-1]
+        return [(n, v) for n, _, v in (line.partition(b": ") for line in lines)]
 
     def encode(self) -> bytes:
         """Return the head encoded as HTTP/1.1, with the final empty line."""
-        lines = [f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")]
-        for name, text in self.headers:
-            lines += (name, b": ", text, b"\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+        first = f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")
+        return b"".join((first, *self.lines, b"\r\n"))
+
+
+def granted_lines(
+    view: UpstreamView, session: Session, tenant: Tenant | None, token: str | None
+) -> bytes:
+    """Return the lines that a session adds: its identity and its token.
+
+    Args:
+        view: how the upstream is addressed.
+        session: the session of the user.
+        tenant: the tenant that the request acts for.
+        token: the signed token for `view.token_profile`, if one was minted.
+    """
+    lines = view.identity.lines(session, tenant)
+    if token is None or view.token_header is None:
+        return lines
+    return lines + line_of(view.token_header, _token_value(view, token)).wire
 
 
 def plan_outbound(
     *,
     head: RequestHead,
     view: UpstreamView,
-    session: Session | None,
-    tenant: Tenant | None,
-    token: str | None,
-    identity: Sequence[tuple[bytes, bytes]] = (),
+    granted: bytes = b"",
     token_cookies: Sequence[tuple[bytes, bytes]] = (),
     cookies: Sequence[bytes] | None = None,
 ) -> OutboundRequest | BadTarget:
@@ -148,10 +193,7 @@ def plan_outbound(
     Args:
         head: the request as it was read; its target is what the routes matched.
         view: how the upstream is addressed.
-        session: the session of the user; None for no identity headers.
-        tenant: the tenant that the request acts for.
-        token: the signed token for `view.token_profile`, if one was minted.
-        identity: rendered identity fields; if empty, rendered from `session`.
+        granted: `granted_lines` of the session; b"" for an unauthenticated request.
         token_cookies: minted tokens that the upstream reads from cookies; they replace
             the client's cookies of these names.
         cookies: the client's Cookie values to forward; None: all of them.
@@ -165,32 +207,30 @@ def plan_outbound(
         if isinstance(stripped, BadTarget):
             return stripped
         target = stripped
-    headers = [
-        (
-            b"Host",
-            head.authority.encode("ascii") if view.preserve_host else view.own_host,
-        )
-    ]
-    headers += view.header_filter.strip(head.headers)
+    host = head.authority.encode("ascii") if view.preserve_host else view.own_host
+    lines = [b"Host: %b\r\n" % host]
+    lines += view.header_filter.strip(head.lines)
     if cookies is None:
         cookies = head.cookies
     cookie = _cookie(head, view, cookies, token_cookies)
     if cookie is not None:
-        headers.append((b"Cookie", cookie))
-    headers += _forwarding(head.forwarded_for, head.scheme, head.authority, head.port)
-    headers += (
-        (b"X-Request-Id", head.request_id.encode("ascii")),
-        (b"traceparent", head.traceparent.encode("ascii")),
+        lines.append(b"Cookie: %b\r\n" % cookie)
+    lines += (
+        _forwarding(head.forwarded_for, head.scheme, head.authority, head.port),
+        f"X-Request-Id: {head.request_id}\r\n".encode("ascii"),
+        f"traceparent: {head.traceparent}\r\n".encode("ascii"),
     )
-    if session is not None:
-        headers += identity or view.identity.lines(session, tenant)
-        if token is not None and view.token_header is not None:
-            headers.append((view.token_header, _token_value(view, token)))
-    headers += _framing(head)
-    return OutboundRequest(method=head.method, target=target.raw, headers=headers)
+    if granted:
+        lines.append(granted)
+    framing = _framing(head)
+    if framing is not None:
+        lines.append(framing)
+    return OutboundRequest(method=head.method, target=target.raw, lines=lines)
 
 
-def decision_headers(view: UpstreamView, outbound: OutboundRequest) -> Lines:
+def decision_headers(
+    view: UpstreamView, outbound: OutboundRequest
+) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers that another proxy has to set instead of the gateway.
 
     Each name of `view.own_names`, and Cookie, once; empty if the outbound request has
@@ -206,15 +246,12 @@ _COOKIE: Final = b"Cookie"
 
 
 @lru_cache(maxsize=1024)  # a client repeats the same values
-def _forwarding(chain: str, scheme: str, authority: str, port: int) -> Lines:
-    lines = (
-        (b"X-Forwarded-Proto", scheme.encode("ascii")),
-        (b"X-Forwarded-Host", authority.encode("ascii")),
-        (b"X-Forwarded-Port", b"%d" % port),
-    )
-    if not chain:
-        return lines
-    return ((b"X-Forwarded-For", chain.encode("ascii")), *lines)
+def _forwarding(chain: str, scheme: str, authority: str, port: int) -> bytes:
+    sent_by = f"X-Forwarded-For: {chain}\r\n" if chain else ""
+    return (
+        f"{sent_by}X-Forwarded-Proto: {scheme}\r\n"
+        f"X-Forwarded-Host: {authority}\r\nX-Forwarded-Port: {port}\r\n"
+    ).encode("ascii")
 
 
 def _cookie(
@@ -223,11 +260,7 @@ def _cookie(
     cookies: Sequence[bytes],
     token_cookies: Sequence[tuple[bytes, bytes]],
 ) -> bytes | None:
-    kept = (
-        strip_cookie(cookies, view.stripped_cookies)
-        if cookies and not head.cookie_hop
-        else None
-    )
+    kept = view.keep_cookies(cookies) if cookies and not head.cookie_hop else None
     if not token_cookies:
         return kept
     ours = b"; ".join(name + b"=" + value for name, value in token_cookies)
@@ -240,15 +273,15 @@ def _token_value(view: UpstreamView, token: str) -> bytes:
     return b"Bearer " + value if view.token_header == b"Authorization" else value
 
 
-def _framing(head: RequestHead) -> tuple[tuple[bytes, bytes], ...]:
+def _framing(head: RequestHead) -> bytes | None:
     if head.websocket is not None:
         # RFC 9110, section 7.8: Upgrade counts only when Connection names it.
-        return ((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"))
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     if head.chunked:
-        return ((b"Transfer-Encoding", b"chunked"),)
+        return b"Transfer-Encoding: chunked\r\n"
     if head.content_length is not None:
-        return ((b"Content-Length", b"%d" % head.content_length),)
-    return ()
+        return b"Content-Length: %d\r\n" % head.content_length
+    return None
 
 
 def _as_text(value: object) -> str:

@@ -19,6 +19,7 @@ from gateway.outbound import (
     IdentityHeaders,
     OutboundRequest,
     UpstreamView,
+    granted_lines,
     plan_outbound,
 )
 from gateway.reasons import Reason
@@ -66,14 +67,10 @@ def planned(
     token: str | None = None,
     **more: Any,
 ) -> OutboundRequest:
-    found = plan_outbound(
-        head=request,
-        view=to or view(),
-        session=session,
-        tenant=tenant,
-        token=token,
-        **more,
-    )
+    to = to or view()
+    if session is not None:
+        more["granted"] = granted_lines(to, session, tenant, token)
+    found = plan_outbound(head=request, view=to, **more)
     assert isinstance(found, OutboundRequest)
     return found
 
@@ -159,7 +156,7 @@ def test_no_client_speaks_under_a_reserved_name_and_we_speak_once(
 
     sent = planned(request, to, session, ACME if session else None, "T.O.K")
 
-    identity = dict(to.identity.lines(SESSION, ACME)) if session else {}
+    identity = dict(to.identity.render(SESSION, ACME)) if session else {}
     expected = {normalize_name(n.encode()): v.encode() for n, v in OURS.items()}
     expected |= {normalize_name(name): value for name, value in identity.items()}
     if session and to.token_header:
@@ -190,18 +187,11 @@ def test_what_is_nobodys_name_goes_on_as_it_came(
 
     sent = planned(request, to)
 
-    assert sent.headers[1 : len(sent.headers) - len(OURS)] == to.header_filter.strip(
-        request.headers
-    )
+    assert sent.lines[1:-3] == to.header_filter.strip(request.lines)
 
 
 def test_nobody_is_told_where_nobody_is_signed_in() -> None:
-    sent = planned(
-        head(),
-        view(token_header=b"Authorization"),
-        token="T.O.K",
-        identity=((b"X-Auth-User-Id", b"u_ada"),),
-    )
+    sent = planned(head(), view(token_header=b"Authorization"), token="T.O.K")
 
     assert values(sent, "X-Auth-User-Id") == []
     assert values(sent, "Authorization") == []
@@ -232,7 +222,7 @@ def test_no_trait_ends_a_line(email: Any, name: str, role: str, who: str) -> Non
     tenant = Tenant(id=who, name=name, role=role)
 
     for preset in PRESETS:
-        for field, value in view(preset).identity.lines(session, tenant):
+        for field, value in view(preset).identity.render(session, tenant):
             assert not set(value) & {*range(0x20), *range(0x7F, 0x100)}, field
             assert value == value.strip()
 
@@ -302,7 +292,7 @@ def test_rendered_sessions_do_not_pile_up() -> None:
     for number in range(10_050):
         identity.lines(replace(SESSION, id=f"s{number}"), None)
 
-    assert len(identity._rendered) <= 10_000
+    assert len(identity._lines) <= 10_000
 
 
 # Cookies: law 12
@@ -406,9 +396,7 @@ def test_what_is_left_after_the_prefix_is_checked_again(path: str) -> None:
     """No request gets this far with such a path; if one did, it would end here."""
     odd = replace(head(), target=Target(path=path, query=None, escapes=frozenset()))
 
-    found = plan_outbound(
-        head=odd, view=view(strip_prefix="/api"), session=None, tenant=None, token=None
-    )
+    found = plan_outbound(head=odd, view=view(strip_prefix="/api"))
 
     assert isinstance(found, BadTarget)
     assert found.reason is Reason.BAD_TARGET

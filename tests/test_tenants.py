@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ConfigError
 from gateway.http.head import RequestHead
+from gateway.http.headers import line_of
 from gateway.http.target import Target
 from gateway.reasons import Reason
 from gateway.tenants import (
@@ -171,7 +172,7 @@ def test_whatever_is_named_only_a_membership_is_given(
     request = replace(
         head(),
         host=f"{host}.example.com",
-        headers=((b"X-Tenant", value.encode()),),
+        lines=(line_of(b"X-Tenant", value.encode()),),
         target=Target(path=f"/t/{segment}", query=None, escapes=frozenset()),
     )
     session = a_session(active_tenant_id=active)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
+from gateway.http.fields import sort_fields
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import Field
 from gateway.http.refusal import BadRequest
@@ -116,13 +117,15 @@ def read_described(
         method=described.method,
         raw_target=described.target,
         version=(1, 1),
-        raw_headers=[
-            (b"Host", described.host),
-            (b"X-Forwarded-Proto", described.scheme),
-            *((b"X-Forwarded-For", hop) for hop in own[_CLIENT]),
-            *_handshake(own),
-            *kept,
-        ],
+        fields=sort_fields(
+            [
+                (b"Host", described.host),
+                (b"X-Forwarded-Proto", described.scheme),
+                *((b"X-Forwarded-For", hop) for hop in own[_CLIENT]),
+                *_handshake(own),
+                *kept,
+            ]
+        ),
         peer=peer,
         tls=False,
         rules=rules,

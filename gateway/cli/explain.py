@@ -19,6 +19,7 @@ from gateway.cli.subject import Subject
 from gateway.config.load import LoadedConfig
 from gateway.decision import AccessRequest
 from gateway.errors import GatewayError
+from gateway.http.fields import sort_fields
 from gateway.http.forwarded import parse_address
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from gateway.outbound import UpstreamView
@@ -284,7 +285,7 @@ def _head(
         method=method,
         raw_target=target,
         version=(1, 1),
-        raw_headers=raw,
+        fields=sort_fields(raw),
         peer=address,
         tls=origin.startswith("https:"),
         rules=HeadRules(),

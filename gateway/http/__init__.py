@@ -5,6 +5,7 @@ host        the Host field in canonical form
 headers     reserved header names, and the normal form of a name
 forwarded   the address of the client, as trusted proxies report it
 websocket   the opening handshake
+lines       an ordinary head by its lines, each known or judged once
 head        `read_head` returns a RequestHead or a BadRequest
 navigation  page navigation, cross-site and cross-origin requests
 return_to   validation of the addresses that a browser may be redirected to

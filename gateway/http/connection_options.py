@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.http.fields import Fields
-from gateway.http.headers import Field
+from gateway.http.headers import Line
 from gateway.http.refusal import BadRequest
 from gateway.http.websocket import WebSocketOffer, read_offer
 from gateway.reasons import Reason
@@ -17,11 +17,11 @@ def connection_options(value: str) -> frozenset[str]:
     return frozenset(option.strip(" \t") for option in value.lower().split(","))
 
 
-def drop_named(fields: list[Field], options: frozenset[str]) -> list[Field]:
+def drop_named(lines: list[Line], options: frozenset[str]) -> list[Line]:
     """Return the fields that Connection does not list; listed ones are hop-by-hop."""
     if options <= _PLAIN_OPTIONS:
-        return fields
-    return [f for f in fields if f[0].decode("ascii").lower() not in options]
+        return lines
+    return [line for line in lines if line.name.decode("ascii").lower() not in options]
 
 
 def read_upgrade(

@@ -1,6 +1,7 @@
 """Classify header fields in one pass: what is forwarded and what the gateway reads."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -9,10 +10,13 @@ from gateway.http.headers import (
     MEMO_NAME_BYTES,
     MEMO_NAMES,
     Field,
+    Line,
     is_clean_value,
     is_reserved,
     is_token,
+    line_of,
 )
+from gateway.http.memo import Memo
 from gateway.http.refusal import BadRequest
 from gateway.reasons import Reason
 
@@ -28,27 +32,32 @@ class Fields:
     cookies   the Cookie values as received
     """
 
-    kept: list[Field]
+    kept: list[Line]
     values: dict[str, str]
-    repeated: set[str]
+    repeated: AbstractSet[str]
     cookies: list[bytes]
+
+
+class Kind(NamedTuple):
+    """What becomes of the fields of a name: forwarded if `keep`, read as `noted`."""
+
+    keep: bool
+    noted: str | None
 
 
 def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
     """Classify the fields; BadRequest for an invalid name or value."""
-    kept: list[Field] = []
+    kept: list[Line] = []
     values: dict[str, str] = {}
     repeated: set[str] = set()
     cookies: list[bytes] = []
-    kinds = _KINDS
-    for field in raw_headers:
-        name, value = field
-        kind = kinds.get(name) or _learn(name)
+    for name, value in raw_headers:
+        kind = KINDS[name]
         if kind is None:
             return _bad("a header name is not a token")
         keep, noted = kind
         if keep:
-            kept.append(field)
+            kept.append(line_of(name, value))
         if noted is None:
             continue
         if noted == "cookie":
@@ -67,11 +76,6 @@ def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
     ):
         return _bad("a header value is not UTF-8")
     return Fields(kept=kept, values=values, repeated=repeated, cookies=cookies)
-
-
-class _Kind(NamedTuple):
-    keep: bool
-    noted: str | None
 
 
 _NOTED: Final = frozenset(
@@ -96,6 +100,7 @@ _NOTED: Final = frozenset(
         "tracestate",
         "transfer-encoding",
         "upgrade",
+        "user-agent",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-port",
@@ -104,20 +109,18 @@ _NOTED: Final = frozenset(
         "x-requested-with",
     )
 )
-_KINDS: Final[dict[bytes, _Kind]] = {}
 
 
-def _learn(name: bytes) -> _Kind | None:
-    """Classify a new name. Only the exact name is read; every variant of it is dropped."""
+def _kind_of(name: bytes) -> Kind | None:
+    """Classify a name. Only the exact name is read; every variant of it is dropped."""
     if not is_token(name):
         return None
     lower = name.lower().decode("ascii")
-    kind = _Kind(keep=not is_reserved(name), noted=lower if lower in _NOTED else None)
-    if len(name) <= MEMO_NAME_BYTES:
-        if len(_KINDS) >= MEMO_NAMES:
-            _KINDS.clear()
-        _KINDS[name] = kind
-    return kind
+    return Kind(keep=not is_reserved(name), noted=lower if lower in _NOTED else None)
+
+
+KINDS: Final = Memo(_kind_of, entries=MEMO_NAMES, longest=MEMO_NAME_BYTES)
+"""The kind of each name; None if it is not a token."""
 
 
 def _bad(detail: str) -> BadRequest:

@@ -130,8 +130,10 @@ def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
 _SINGLE: Final = frozenset(
     ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
 )
-# A request with one of these was forwarded: it is not one of the proxy's own.
-_FORWARDS: Final = _SINGLE | {"x-forwarded-for", "forwarded"}
+FORWARDING_FIELDS: Final = ("x-forwarded-for", "forwarded", *sorted(_SINGLE))
+"""What `read_client_address` reads. A request with one of these was forwarded: it is
+not one of the proxy's own."""
+_FORWARDS: Final = frozenset(FORWARDING_FIELDS)
 # Some proxies send the WebSocket schemes here.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # Longer than the chain of any deployment; hops further left are ignored.

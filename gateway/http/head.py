@@ -5,8 +5,7 @@ interpret differently is a BadRequest.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gateway.http.connection_options import (
@@ -16,16 +15,11 @@ from gateway.http.connection_options import (
     read_expectation,
     read_upgrade,
 )
-from gateway.http.fields import sort_fields
-from gateway.http.forwarded import (
-    Network,
-    direct_client_address,
-    is_trusted,
-    parse_address,
-    read_client_address,
-)
+from gateway.http.fields import Fields
+from gateway.http.forwarded import direct_client_address
 from gateway.http.framing import read_framing
-from gateway.http.headers import Field
+from gateway.http.head_rules import HeadRules
+from gateway.http.headers import Field, Line, line_of
 from gateway.http.host import DEFAULT_PORTS, parse_authority
 from gateway.http.refusal import BadRequest
 from gateway.http.target import BadTarget, Target, parse_target
@@ -34,22 +28,6 @@ from gateway.http.websocket import WebSocketOffer
 from gateway.reasons import Reason
 
 __all__ = ["BadRequest", "HeadRules", "RequestHead", "WebSocketOffer", "read_head"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadRules:
-    """Trusted proxies: peers in these networks, and those of a Unix socket."""
-
-    trusted_proxies: tuple[Network, ...] = ()
-    trust_unix: bool = False
-
-    def trusts(self, peer: str) -> bool:
-        """Return whether the forwarding fields of a peer are trusted. "" is a Unix socket."""
-        if not peer:
-            return self.trust_unix
-        return bool(self.trusted_proxies) and is_trusted(
-            parse_address(peer), self.trusted_proxies
-        )
 
 
 @value
@@ -62,7 +40,7 @@ class RequestHead:
     client            address of the client; "" behind a Unix socket that reports none
     client_known      False if `client` is a proxy that did not report its client
     forwarded_for     the value of X-Forwarded-For; may be ""
-    headers           the client's end-to-end fields that may be forwarded; identity
+    lines             the client's end-to-end fields that may be forwarded; identity
                       fields are not yet removed
     cookies           the Cookie values as received; always evaluated
     cookie_hop        Connection lists Cookie: it is evaluated, but not forwarded
@@ -81,9 +59,10 @@ class RequestHead:
     client: str
     client_known: bool
     forwarded_for: str
-    headers: tuple[Field, ...] = field(repr=False)
+    lines: tuple[Line, ...] = field(repr=False)
     cookies: tuple[bytes, ...] = field(repr=False)
     cookie_hop: bool
+    user_agent: str
     accept: str
     sec_fetch_mode: str | None
     sec_fetch_dest: str | None
@@ -98,6 +77,11 @@ class RequestHead:
     keep_alive: bool
     http_version: tuple[int, int]
     traceparent: str
+
+    @property
+    def headers(self) -> tuple[Field, ...]:
+        """The fields of `lines`: name and value."""
+        return tuple((name, value) for name, value, _ in self.lines)
 
     @property
     def preflight(self) -> bool:
@@ -115,7 +99,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     method: str,
     raw_target: str,
     version: tuple[int, int],
-    raw_headers: Sequence[Field],
+    fields: Fields | BadRequest,
     peer: str,
     tls: bool,
     rules: HeadRules,
@@ -128,7 +112,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         method: the method as received.
         raw_target: the request target as received.
         version: major and minor version of HTTP.
-        raw_headers: the header fields as received.
+        fields: the header fields, classified, or why they are invalid.
         peer: address of the other end of the connection; "" for a Unix socket.
         tls: whether the connection itself is encrypted.
         rules: the trusted proxies.
@@ -143,7 +127,6 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     target = parse_target(raw_target)
     if isinstance(target, BadTarget):
         return _bad(400, target.reason, target.detail)
-    fields = sort_fields(raw_headers)
     if isinstance(fields, BadRequest):
         return fields
     values = fields.values
@@ -157,9 +140,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
 
     trusted = rules.trusts(peer)
     client_address = (
-        read_client_address(peer, values, fields.repeated, rules.trusted_proxies)
-        if trusted
-        else direct_client_address(peer)
+        rules.client_reported(peer, fields) if trusted else direct_client_address(peer)
     )
     if isinstance(client_address, BadRequest):
         return client_address
@@ -167,8 +148,10 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     scheme = client_address.scheme or ("https" if tls else "http")
 
     connection = values.get("connection")
-    options = NO_OPTIONS if connection is None else connection_options(connection)
-    kept = drop_named(fields.kept, options)
+    kept, options = fields.kept, NO_OPTIONS
+    if connection is not None:
+        options = connection_options(connection)
+        kept = drop_named(kept, options)
     offer = None
     expects = False
     # HTTP/1.0 has neither (RFC 9110, sections 7.8 and 10.1.1): both are ignored.
@@ -190,7 +173,8 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
             request_id = values["x-request-id"]
         traceparent = _continue_trace(values.get("traceparent", ""), span_id)
         if traceparent is not None and "tracestate" in values:
-            kept.append((b"tracestate", values["tracestate"].encode("latin-1")))
+            state = values["tracestate"].encode("latin-1")
+            kept = [*kept, line_of(b"tracestate", state)]
     return RequestHead(
         request_id=request_id,
         method=method,
@@ -204,9 +188,11 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         client=client_address.client,
         client_known=client_address.known,
         forwarded_for=client_address.chain,
-        headers=tuple(kept),
+        lines=tuple(kept),
         cookies=tuple(fields.cookies),
         cookie_hop="cookie" in options,
+        # Valid UTF-8, as every value is; `values` are decoded byte by byte.
+        user_agent=values.get("user-agent", "").encode("latin-1").decode(),
         accept=values.get("accept", ""),
         sec_fetch_mode=values.get("sec-fetch-mode"),
         sec_fetch_dest=values.get("sec-fetch-dest"),

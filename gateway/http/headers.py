@@ -6,12 +6,27 @@ not a letter or a digit.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from gateway.http.header_families import is_forwarding_name, is_identity_name
+from gateway.http.memo import Memo
 
 Field = tuple[bytes, bytes]
+
+
+class Line(NamedTuple):
+    """A field that may be forwarded; `wire` is its line as it is sent, with CRLF."""
+
+    name: bytes
+    value: bytes
+    wire: bytes
+
+
+def line_of(name: bytes, value: bytes) -> Line:
+    """Return the line of a field."""
+    return Line(name, value, b"%b: %b\r\n" % (name, value))
+
 
 # RFC 9110, section 7.6.1, with what HTTP/2 upgrades and old proxies added.
 HOP_BY_HOP: Final = frozenset(
@@ -87,43 +102,32 @@ class HeaderFilter:
     request costs one dictionary look-up per field.
     """
 
-    __slots__ = ("_known", "_normalized", "_prefixes")
+    __slots__ = ("_names", "_prefixes", "_removed")
 
     def __init__(
         self, names: Iterable[bytes | str], prefixes: Iterable[bytes | str] = ()
     ) -> None:
-        self._normalized = frozenset(map(_normalized, names))
+        self._names = frozenset(map(_normalized, names))
         self._prefixes = tuple(map(_normalized, prefixes))
-        self._known: dict[bytes, bool] = {}
+        self._removed = Memo(
+            self._is_removed, entries=MEMO_NAMES, longest=MEMO_NAME_BYTES
+        )
 
-    def strip(self, headers: Sequence[Field]) -> list[Field]:
-        """Return the headers that are not removed, in their order."""
-        known = self._known
-        kept = []
-        for field in headers:
-            name = field[0]
-            ours = known.get(name)
-            if ours is None:
-                ours = self._learn(name)
-            if not ours:
-                kept.append(field)
-        return kept
+    def strip(self, lines: Iterable[Line]) -> list[bytes]:
+        """Return the lines that are not removed, as they are sent, in their order."""
+        removed = self._removed
+        return [wire for name, _, wire in lines if not removed[name]]
 
-    def _learn(self, name: bytes) -> bool:
+    def _is_removed(self, name: bytes) -> bool:
         normalized = normalize_name(name)
-        ours = (
-            normalized in self._normalized
+        return (
+            normalized in self._names
             or normalized.startswith(self._prefixes)
             or is_identity_name(normalized)
         )
-        if len(name) <= MEMO_NAME_BYTES:
-            if len(self._known) >= MEMO_NAMES:
-                self._known.clear()
-            self._known[name] = ours
-        return ours
 
 
-# Clients choose names, so the memo is bounded in number and size.
+# Clients choose names, so memos are bounded in number and size.
 MEMO_NAMES: Final = 2048
 MEMO_NAME_BYTES: Final = 64
 

@@ -240,7 +240,7 @@ class ClientConnection(asyncio.Protocol):
                 if not ready:
                     await self._next_request()
                 self._current = exchange = ready.popleft()
-                reader.mark_dequeued()
+                reader.mark_dequeued(exchange)
                 if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
                     self._remove_pause_reason(_QUEUE_FULL)
                 answered = await on_request(exchange)

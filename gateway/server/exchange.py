@@ -7,6 +7,7 @@ from typing import Protocol
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from gateway.http.lines import PlainHead
 from gateway.http.refusal import BadRequest
 from gateway.proxy.tunnel import Tunnel
 
@@ -54,11 +55,12 @@ class Client(Protocol):
 
 
 class Exchange:
-    """One request as aiohttp's parser returns it, without `web.Request`.
+    """One request as it was read, without `web.Request`.
 
     `web.Request` decodes paths, joins headers and guesses; no decision may use those.
 
-    message  the parsed message, or why it is invalid
+    message  the parts of an ordinary request, or the message of aiohttp's parser, or
+             why it is invalid
     payload  the body as it arrives
     client   the connection
     maybe_oversized  the head may exceed its limit: not all of it was counted
@@ -68,7 +70,7 @@ class Exchange:
 
     def __init__(
         self,
-        message: RawRequestMessage | BadRequest,
+        message: PlainHead | RawRequestMessage | BadRequest,
         payload: StreamReader,
         client: Client,
         *,

@@ -1,6 +1,8 @@
 """Validates the parsed message of a request."""
 
+from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import BadRequest, RequestHead, read_head
+from gateway.http.lines import PlainHead
 from gateway.reasons import Reason
 from gateway.server.context import RequestContext
 
@@ -14,18 +16,24 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
     message, client = exchange.message, exchange.client
     if isinstance(message, BadRequest):
         return message
-    raw_headers = message.raw_headers
-    if exchange.maybe_oversized:
-        size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
-        if size > runtime.limits.header_bytes:
-            return BadRequest(
-                status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
-            )
+    fields: Fields | BadRequest
+    if isinstance(message, PlainHead):
+        target, version, fields = message.target, (1, 1), message.fields
+    else:
+        raw_headers = message.raw_headers
+        if exchange.maybe_oversized:
+            size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
+            if size > runtime.limits.header_bytes:
+                return BadRequest(
+                    status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
+                )
+        target, version = message.path, message.version
+        fields = sort_fields(raw_headers)
     head = read_head(
         method=message.method,
-        raw_target=message.path,
-        version=message.version,
-        raw_headers=raw_headers,
+        raw_target=target,
+        version=version,
+        fields=fields,
         peer=client.peer,
         tls=client.tls,
         rules=runtime.head_rules,

@@ -384,16 +384,9 @@ def _record(
         record.scheme = head.scheme
         record.protocol = "1.1" if head.http_version == (1, 1) else "1.0"
         record.client = head.client
-        record.user_agent = _user_agent(head)
+        record.user_agent = head.user_agent
         record.trace_id = head.traceparent[3:35]
     return record
-
-
-def _user_agent(head: RequestHead) -> str:
-    for name, value in head.headers:
-        if len(name) == len(b"user-agent") and name.lower() == b"user-agent":
-            return value.decode("utf-8", "replace")
-    return ""
 
 
 def _actor(context: RequestContext) -> Actor:
@@ -403,6 +396,6 @@ def _actor(context: RequestContext) -> Actor:
         tenant_id=context.tenant_id or "",
         session_id=context.session_id or "",
         client=head.client if head is not None else "",
-        user_agent=_user_agent(head) if head is not None else "",
+        user_agent=head.user_agent if head is not None else "",
         request_id=context.request_id,
     )

@@ -1,8 +1,12 @@
-"""Reads requests from bytes with aiohttp's parser, and adds the checks that it lacks.
+"""Reads requests from bytes: ordinary ones by their lines, all others with aiohttp's parser.
 
 The parser is strict C code (llhttp). It limits a line, a field and their number, but
-not the sum of the fields, and it accepts RTSP as HTTP without reporting it. The only
-module that imports aiohttp's parser.
+not the sum of the fields, and it accepts RTSP as HTTP without reporting it; those checks
+are added here. The only module that imports aiohttp's parser.
+
+`read_plain` reads a request that arrives whole in one piece, while the parser holds no
+part of another one. So each byte is read by one of the two, and a connection of ordinary
+requests never creates a parser.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web import RequestPayloadError
 
 from gateway.errors import GatewayError
+from gateway.http.lines import PlainHead, read_plain
 from gateway.http.refusal import BadRequest
 from gateway.reasons import Reason
 from gateway.server.exchange import Client, Exchange
@@ -54,7 +59,9 @@ class RequestReader:
         "_client",
         "_foreign",
         "_limit",
-        "_parser",
+        "_loop",
+        "_made",
+        "_parser_holds",
         "_paused",
         "_uncounted",
         "broken",
@@ -68,22 +75,9 @@ class RequestReader:
     ) -> None:
         self._client = client
         self._limit = header_bytes
-        self._parser = HttpRequestParser(
-            # The parser only calls pause_reading and resume_reading.
-            cast("BaseProtocol", client),
-            loop,
-            BODY_BUFFER,
-            max_line_size=LINE_LIMIT,
-            # One more than the line limit if they are equal: the parser's error
-            # distinguishes the two only by the limit.
-            max_field_size=header_bytes + (header_bytes == LINE_LIMIT),
-            max_headers=_FIELDS,
-            payload_exception=RequestPayloadError,
-            # A proxy forwards bytes unchanged; decompressing would also turn 19 KB
-            # into 20 MB.
-            auto_decompress=False,
-            max_msg_queue_size=READ_AHEAD,
-        )
+        self._loop = loop
+        self._made: HttpRequestParser | None = None
+        self._parser_holds = False  # a part of a request, or may
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request read
         self._foreign = False
         self._paused = False
@@ -98,6 +92,24 @@ class RequestReader:
 
         Remaining bytes follow a request for another protocol.
         """
+        if not self._parser_holds and 0 < len(data) <= BODY_BUFFER:
+            plain = read_plain(data, min(self._limit, LINE_LIMIT))
+            if plain is not None:
+                self.last_read = data[-_KEPT:]
+                return (self._plain(plain),), b""
+        return self._parse(data)
+
+    def _plain(self, head: PlainHead) -> Exchange:
+        body = EMPTY_PAYLOAD
+        if head.body:
+            body = StreamReader(self._protocol, BODY_BUFFER, loop=self._loop)
+            body.feed_data(head.body)
+            body.feed_eof()
+        self._body = body
+        return Exchange(head, body, self._client)
+
+    def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
+        self._parser_holds = True
         before = self.last_read
         self.last_read = (data if len(data) >= _KEPT else before + data)[-_KEPT:]
         between = self._body.is_eof()  # not inside a body
@@ -129,6 +141,13 @@ class RequestReader:
         self._uncounted = not data.endswith(_HEAD_END)
         self.head_bytes = 0
         self._body = found[-1][1]
+        self._parser_holds = (
+            self._uncounted
+            or self._paused
+            or self.upgraded
+            or not self._body.is_eof()
+            or len(found) >= READ_AHEAD
+        )
         client = self._client
         return [
             Exchange(message, body, client, maybe_oversized=maybe_oversized)
@@ -152,9 +171,10 @@ class RequestReader:
         # A trailer line has a colon, so none can look like a last chunk.
         return self.last_read.endswith(_LAST_CHUNK)
 
-    def mark_dequeued(self) -> None:
-        """Reduce the parser's count of queued requests by one."""
-        self._parser.message_consumed()
+    def mark_dequeued(self, exchange: Exchange) -> None:
+        """Reduce the parser's count of queued requests by one, if it read this one."""
+        if not isinstance(exchange.message, PlainHead):
+            self._parser.message_consumed()
 
     def pause(self) -> None:
         """Pause in the middle of a body; the next `read` continues."""
@@ -165,6 +185,32 @@ class RequestReader:
         """Parse HTTP again: the upgrade was declined."""
         self.upgraded = False
         self._parser.set_upgraded(False)
+
+    @property
+    def _protocol(self) -> BaseProtocol:
+        # aiohttp's reader and parser only call pause_reading and resume_reading.
+        return cast("BaseProtocol", self._client)
+
+    @property
+    def _parser(self) -> HttpRequestParser:
+        """The parser, created when it is first needed."""
+        if self._made is None:
+            self._made = HttpRequestParser(
+                self._protocol,
+                self._loop,
+                BODY_BUFFER,
+                max_line_size=LINE_LIMIT,
+                # One more than the line limit if they are equal: the parser's error
+                # distinguishes the two only by the limit.
+                max_field_size=self._limit + (self._limit == LINE_LIMIT),
+                max_headers=_FIELDS,
+                payload_exception=RequestPayloadError,
+                # A proxy forwards bytes unchanged; decompressing would also turn 19 KB
+                # into 20 MB.
+                auto_decompress=False,
+                max_msg_queue_size=READ_AHEAD,
+            )
+        return self._made
 
     def _refused(self, refusal: BadRequest) -> Exchange:
         return Exchange(refusal, EMPTY_PAYLOAD, self._client)

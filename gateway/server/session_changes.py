@@ -22,7 +22,6 @@ from gateway.sessions.store import SessionCredential, SessionStore
 from gateway.spine.credential import credential_of
 from gateway.spine.ruleset import Ruleset
 
-_USER_AGENT: Final = b"user-agent"
 _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
 """Seconds before each attempt to revoke an unused session; then give up."""
 
@@ -131,10 +130,7 @@ async def _is_guest(held: SessionCredential, context: RequestContext) -> bool:
 
 def device_of(head: RequestHead) -> Device:
     """Return the device of a request, by address and User-Agent."""
-    agent = next((v for n, v in head.headers if n.lower() == _USER_AGENT), b"")
-    return Device(
-        ip_address=head.client, user_agent=agent.decode("utf-8", "replace")[:256]
-    )
+    return Device(ip_address=head.client, user_agent=head.user_agent[:256])
 
 
 def new_session_id(edge: Edge) -> str:

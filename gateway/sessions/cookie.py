@@ -13,6 +13,10 @@ from typing import Final, Literal, assert_never
 
 from gateway.reasons import Reason
 
+COOKIES_MOST: Final = 8192
+COOKIE_BYTES: Final = 4096
+"""Cookie fields that a memo keeps, and the length of one: browsers allow 4 KiB each."""
+
 TOKEN_BYTES: Final = 32
 TOKEN_CHARS: Final = 43  # 32 bytes in base64url without padding
 

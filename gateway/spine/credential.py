@@ -15,14 +15,9 @@ from gateway.sessions.cookie import (
     Malformed,
     NoCookie,
     SessionToken,
-    read_session_token,
     strip_cookie,
 )
-from gateway.sessions.formats.credential import (
-    Credential,
-    other_credential,
-    read_credential,
-)
+from gateway.sessions.formats.credential import Credential, other_credential
 from gateway.sessions.store import SessionCredential
 from gateway.spine.ruleset import Ruleset
 
@@ -33,12 +28,7 @@ def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anon
     With the sessions of an app, a header that the app would read as another session
     makes the request unauthenticated: the app and the gateway would see two users.
     """
-    external = rules.external
-    found = (
-        read_session_token(head.cookies, rules.cookie_name)
-        if external is None
-        else read_credential(external, head.cookies)
-    )
+    found = rules.read_cookies(head.cookies)
     match found:
         case SessionToken() as token:
             return token

@@ -209,10 +209,7 @@ def _conclude(
     outbound = plan_outbound(
         head=head,
         view=plan.view,
-        session=decision.session,
-        tenant=decision.tenant,
-        token=grants.token,
-        identity=grants.identity,
+        granted=grants.lines,
         token_cookies=grants.token_cookies,
         cookies=cookies_to_forward(head, who, rules),
     )

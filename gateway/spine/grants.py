@@ -5,7 +5,7 @@ from dataclasses import field
 
 from gateway.http.head import RequestHead
 from gateway.http.value import value
-from gateway.outbound import UpstreamView
+from gateway.outbound import UpstreamView, granted_lines
 from gateway.sessions.authenticate import Authenticated, touch
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Tenant
@@ -18,13 +18,12 @@ from gateway.spine.ruleset import Ruleset
 class Grants:
     """What the upstream is given, and what the browser is given back.
 
-    token    the signed token of the upstream's own profile
+    lines    identity and token, as the upstream is sent them
     write    the session as it is to be stored, if its use is noted or its life extended
     issued   every token used, for the metrics
     """
 
-    token: str | None = field(default=None, repr=False)
-    identity: Sequence[tuple[bytes, bytes]] = ()
+    lines: bytes = field(default=b"", repr=False)
     token_cookies: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
     set_cookies: Sequence[str] = field(default=(), repr=False)
     write: SessionWrite | None = None
@@ -87,8 +86,7 @@ def grants_for(
     if write is not None:
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
     return Grants(
-        token=token,
-        identity=view.identity.lines(session, tenant),
+        lines=granted_lines(view, session, tenant, token),
         token_cookies=token_cookies,
         set_cookies=set_cookies,
         write=write,

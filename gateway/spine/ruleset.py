@@ -1,20 +1,34 @@
 """The compiled rules of a configuration; immutable."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol, TypeAlias
 
 from gateway.decision import Check, Policy
+from gateway.http.memo import Memo
 from gateway.outbound import UpstreamView
 from gateway.routes.model import Route
 from gateway.routes.table import RouteTable
 from gateway.sessions.authenticate import LifetimePolicy
-from gateway.sessions.cookie import CookieSpec
+from gateway.sessions.cookie import (
+    COOKIE_BYTES,
+    COOKIES_MOST,
+    CookieSpec,
+    Malformed,
+    NoCookie,
+    SessionToken,
+    read_session_token,
+)
+from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.spine.answers import Answers
 from gateway.tenants import Source
 from gateway.tokens.minter import Issued
 from gateway.tokens.subject import Membership, Subject
+
+CookieSession: TypeAlias = SessionToken | Credential | NoCookie | Malformed
+"""What the Cookie fields of a request say of its session."""
 
 
 class TokenIssuer(Protocol):
@@ -81,3 +95,27 @@ class Ruleset:
     token_cookies: Mapping[str, TokenCookie]
     clear_cookies: tuple[str, ...]
     owns_jwks: bool
+    _cookies: Memo[bytes, CookieSession] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        read = partial(_read_cookie, self.external, self.cookie_name)
+        memo = Memo(read, entries=COOKIES_MOST, longest=COOKIE_BYTES)
+        object.__setattr__(self, "_cookies", memo)
+
+    def read_cookies(self, cookies: Sequence[bytes]) -> CookieSession:
+        """Return the session credential in the Cookie fields of a request."""
+        if len(cookies) == 1:
+            return self._cookies[cookies[0]]
+        return _read_cookies(self.external, self.cookie_name, cookies)
+
+
+def _read_cookie(external: Profile | None, name: bytes, cookie: bytes) -> CookieSession:
+    return _read_cookies(external, name, (cookie,))
+
+
+def _read_cookies(
+    external: Profile | None, name: bytes, cookies: Sequence[bytes]
+) -> CookieSession:
+    if external is None:
+        return read_session_token(cookies, name)
+    return read_credential(external, cookies)

@@ -166,12 +166,12 @@ async def test_an_answer_with_our_cookie_is_for_no_shared_cache(
 
 def test_what_a_request_carries_prints_no_secret() -> None:
     credentials = Grants(
-        token="SECRET",
+        lines=b"Authorization: Bearer SECRET\r\n",
         token_cookies=((b"jwt", b"SECRET"),),
         set_cookies=("gateway_session=SECRET",),
     )
     outbound = OutboundRequest(
-        method="GET", target="/", headers=((b"Authorization", b"Bearer SECRET"),)
+        method="GET", target="/", lines=(b"Authorization: Bearer SECRET\r\n",)
     )
 
     assert "SECRET" not in repr(credentials) + repr(outbound)

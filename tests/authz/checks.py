@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from gateway.authz.families import FrontProxyError, Mode, read_described
+from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from tests.http.heads import REQUEST_ID, SPAN_ID, raw
 
@@ -95,13 +96,15 @@ def proxied(asked: Asked) -> RequestHead | BadRequest:
         method=asked.method,
         raw_target=asked.target,
         version=(1, 1),
-        raw_headers=raw(
-            [
-                ("Host", asked.host),
-                ("X-Forwarded-Proto", asked.scheme),
-                ("X-Forwarded-For", asked.client),
-                *asked.headers,
-            ]
+        fields=sort_fields(
+            raw(
+                [
+                    ("Host", asked.host),
+                    ("X-Forwarded-Proto", asked.scheme),
+                    ("X-Forwarded-For", asked.client),
+                    *asked.headers,
+                ]
+            )
         ),
         peer=PROXY,
         tls=False,

@@ -22,6 +22,7 @@ from gateway.build.upstreams import build_view
 from gateway.config.load import load_config
 from gateway.decision import ExemptPage
 from gateway.errors import ConfigError
+from gateway.http.headers import line_of
 from gateway.outbound import PRESETS
 from gateway.reasons import Reason
 from gateway.sessions.cookie import new_token
@@ -293,7 +294,7 @@ def test_no_upstream_takes_a_name_of_ours_from_a_client(identity: Any) -> None:
         "X-Tenant",
     }
     spelled = [
-        (spelling.encode(), b"root")
+        line_of(spelling.encode(), b"root")
         for name in names
         for spelling in (
             name,
@@ -303,9 +304,9 @@ def test_no_upstream_takes_a_name_of_ours_from_a_client(identity: Any) -> None:
         )
     ]
 
-    assert view.header_filter.strip([*spelled, (b"Accept", b"*/*")]) == [
-        (b"Accept", b"*/*")
-    ]
+    accept = line_of(b"Accept", b"*/*")
+
+    assert view.header_filter.strip([*spelled, accept]) == [accept.wire]
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -313,7 +314,7 @@ def test_a_preset_tells_who_is_calling(preset: str) -> None:
     session = a_session()
     view = view_of(identity_headers=preset)
 
-    lines = dict(view.identity.lines(session, session.tenants["t_acme"]))
+    lines = dict(view.identity.render(session, session.tenants["t_acme"]))
 
     told = {b"u_ada", b"ada@example.com", b"Ada", b"admin", b"t_acme", b"owner"}
     assert set(lines) == {name.encode() for name in PRESETS[preset]}

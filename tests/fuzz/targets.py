@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
+from gateway.http.fields import sort_fields
 from gateway.http.forwarded import ClientAddress, read_client_address
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import is_token
@@ -95,7 +96,7 @@ def head(data: bytes) -> None:
             method=method,
             raw_target=raw_target,
             version=(1, 1),
-            raw_headers=fields,
+            fields=sort_fields(fields),
             peer=peer,
             tls=False,
             rules=rules,

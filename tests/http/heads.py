@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_network
 
+from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 
 REQUEST_ID = "0123456789abcdef0123456789abcdef"
@@ -27,7 +28,7 @@ def read(
         method=method,
         raw_target=target,
         version=version,
-        raw_headers=raw(fields),
+        fields=sort_fields(raw(fields)),
         peer=peer,
         tls=tls,
         rules=rules or HeadRules(),

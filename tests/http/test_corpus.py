@@ -125,7 +125,7 @@ def test_no_one_speaks_for_himself(name: str) -> None:
     found = _read(name)
 
     assert isinstance(found, RequestHead)
-    assert HeaderFilter(["X-Auth-User"]).strip(found.headers) == []
+    assert HeaderFilter(["X-Auth-User"]).strip(found.lines) == []
 
 
 def test_an_upgrade_with_a_body_is_a_request_with_a_body() -> None:

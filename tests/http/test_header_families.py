@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.header_families import FORWARDING, IDENTITY, Family
-from gateway.http.headers import HeaderFilter, is_reserved, normalize_name
+from gateway.http.headers import HeaderFilter, is_reserved, line_of, normalize_name
 from gateway.outbound import PRESETS
 from tests.http.ordinary import ORDINARY
 
@@ -16,7 +16,7 @@ FAMILIES = (*FORWARDING, *IDENTITY)
 
 
 def reaches_an_upstream(name: bytes) -> bool:
-    return not is_reserved(name) and HeaderFilter(()).strip([(name, b"v")]) != []
+    return not is_reserved(name) and HeaderFilter(()).strip([line_of(name, b"v")]) != []
 
 
 @st.composite

@@ -1,15 +1,28 @@
 """What a client sends, made into requests; the hostile rows first."""
 
 import asyncio
+import base64
+import json
+from collections.abc import Callable
+from ipaddress import ip_network
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web import RequestPayloadError
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.http.head import HeadRules, RequestHead
+from gateway.http.lines import PlainHead
 from gateway.http.refusal import BadRequest
+from gateway.outbound import OutboundRequest, plan_outbound
 from gateway.server.exchange import Exchange
+from gateway.server.read_request import read_request
 from gateway.server.request_reader import READ_AHEAD, RequestReader
+from tests.server.parts import the_runtime
 
 
 class Reading:
@@ -48,6 +61,8 @@ def told(found: list[Exchange]) -> list[object]:
     return [
         (each.message.status, each.message.reason.value)
         if isinstance(each.message, BadRequest)
+        else each.message.target
+        if isinstance(each.message, PlainHead)
         else each.message.path
         for each in found
     ]
@@ -110,7 +125,7 @@ async def test_the_name_of_another_protocol_may_be_said(raw: bytes) -> None:
     found = read(reader, raw)
 
     assert not reader.broken
-    assert isinstance(found[0].message, RawRequestMessage)
+    assert isinstance(found[0].message, RawRequestMessage | PlainHead)
 
 
 async def test_a_body_may_hold_a_request_of_another_protocol() -> None:
@@ -199,8 +214,8 @@ async def test_no_more_is_read_than_can_wait() -> None:
 
     found = read(reader, get("/x") * 3 * READ_AHEAD)
     assert len(found) == READ_AHEAD
-    for _ in found:
-        reader.mark_dequeued()
+    for each in found:
+        reader.mark_dequeued(each)
     more = read(reader, b"")
 
     assert len(more) == READ_AHEAD
@@ -237,3 +252,226 @@ async def test_a_body_with_trailers_is_told_from_one_without(
     read(reader, CHUNKED, b"2\r\nab\r\n", *end)
 
     assert reader.after_plain_chunks is plain
+
+
+# The two ways to read a request
+
+PROXIES = HeadRules(trusted_proxies=(ip_network("192.0.2.0/24"),))
+REQUEST_ID = "0123456789abcdef0123456789abcdef"
+
+
+class Client(Reading):
+    """What read_request takes of a client and of a request's context."""
+
+    peer = "192.0.2.1"
+    tls = False
+
+
+def outcome(exchange: Exchange, rules: HeadRules) -> object:
+    """The head or the refusal of a request, its body, and what an upstream is sent."""
+    runtime: Any = the_runtime()
+    context: Any = type("Context", (), {})()
+    context.exchange = exchange
+    context.runtime = type("Runtime", (), {})()
+    context.runtime.limits, context.runtime.head_rules = runtime.limits, rules
+    context.request_id = REQUEST_ID
+    found = read_request(context, span_id=REQUEST_ID[:16])
+    if not isinstance(found, RequestHead):
+        return found
+    payload = exchange.payload
+    body = payload.is_eof(), b"".join(getattr(payload, "_buffer", ()))
+    sent = []
+    for application in runtime.applications.values():
+        outbound = plan_outbound(head=found, view=application.view)
+        sent.append(
+            outbound.encode() if isinstance(outbound, OutboundRequest) else outbound
+        )
+    return found, body, sent
+
+
+def by(
+    read: Callable[[RequestReader, bytes], tuple[Any, bytes]],
+    pieces: list[bytes],
+    rules: HeadRules,
+) -> list[object]:
+    client: Any = Client()
+    loop = asyncio.get_running_loop()
+    reader = client.reader = RequestReader(client, header_bytes=900, loop=loop)
+    said: list[object] = []
+    for piece in pieces:
+        if reader.broken or reader.upgraded:
+            break
+        try:
+            found, rest = read(reader, piece)
+        except Exception as error:  # noqa: BLE001 - as the connection does
+            said.append(type(error))
+            break
+        for each in found:
+            said.append(outcome(each, rules))
+            if ends_connection(said[-1], reader):
+                return said
+        said.append((reader.broken, reader.upgraded, rest))
+    return said
+
+
+def ends_connection(said: Any, reader: RequestReader) -> bool:
+    """Whether the connection handles no request after this one."""
+    if isinstance(said, BadRequest):
+        return True
+    head: RequestHead = said[0]
+    return not head.keep_alive or (head.chunked and not reader.after_plain_chunks)
+
+
+def agree(*pieces: bytes) -> None:
+    for rules in (HeadRules(), PROXIES):
+        quick = by(RequestReader.read, list(pieces), rules)
+        strict = by(RequestReader._parse, list(pieces), rules)
+
+        assert quick == strict
+
+
+CASES = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "http_cases.json").read_text()
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+async def test_both_ways_read_the_corpus_alike(case: dict[str, str]) -> None:
+    raw = base64.b64decode(case["raw_b64"])
+
+    agree(raw)
+    agree(get("/before"), raw, get("/after"))
+    for at in range(1, len(raw)):
+        agree(raw[:at], raw[at:], get("/after"))
+
+
+methods = st.sampled_from(["GET", "HEAD", "POST", "DELETE", "OPTIONS", "TRACE", "get"])
+targets = st.one_of(
+    st.sampled_from(
+        ["/", "/a/b?c=d", "/a%2fb", "/../a", "//a", "/a;b", "/%41%zz", "*"]
+    ),
+    st.text('/.%;?#\\ab0AF"{}[]~^|<> \xe9\t', max_size=8).map(lambda text: "/" + text),
+)
+versions = st.sampled_from(["HTTP/1.1"] * 6 + ["HTTP/1.0", "HTTP/1.2", "RTSP/1.0"])
+names = st.sampled_from(
+    ["Host", "host", "Accept", "Cookie", "Connection", "Content-Length", "X-Mine"]
+    + ["Content-Type", "ETag", "User-Agent", "Transfer-Encoding", "Expect", "Upgrade"]
+    + ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via"]
+    + ["X-Request-Id", "traceparent", "tracestate", "Origin", "Sec-Fetch-Site", "TE"]
+    + ["X-Auth-User-Id", "x_auth_user_id", "Content_Length", "Sec-WebSocket-Key", ""]
+    + ["X-Forwarded-Port", "Access-Control-Request-Method", "Server", "a b"]
+)
+contents = st.one_of(
+    st.sampled_from(
+        ["a", "a, b", "0", "2", "02", "close", "keep-alive", "X-Mine", "chunked", "80"]
+        + ["203.0.113.9", "for=203.0.113.9;proto=https", "https", "b.example:81", ""]
+        + ["100-continue", "websocket", "Upgrade", "PUT", "a=b; gateway_session=x"]
+        + ["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "cross-site"]
+    ),
+    st.text("ab ,;=\t\xe9\x00\x7f\r\n:", max_size=6),
+)
+separators = st.sampled_from([": "] * 5 + [":", ":\t", " : ", ":  "])
+ends = st.sampled_from(["\r\n"] * 20 + ["\n", " \r\n", "\r\n ", "\r\r\n"])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    lines = [
+        "".join((draw(names), draw(separators), draw(contents), draw(ends)))
+        for _ in range(draw(st.integers(0, 6)))
+    ]
+    host = draw(st.sampled_from(["Host: a.example\r\n"] * 6 + [""]))
+    first = f"{draw(methods)} {draw(targets)} {draw(versions)}\r\n"
+    body = draw(
+        st.sampled_from([""] * 4 + ["ab", "0\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"])
+    )
+    charset = draw(st.sampled_from(["utf-8", "latin-1"]))
+    return "".join((first, host, *lines, "\r\n", body)).encode(charset)
+
+
+@given(st.lists(requests(), min_size=1, max_size=3))
+async def test_both_ways_read_any_requests_alike(pieces: list[bytes]) -> None:
+    agree(*pieces)
+
+
+PLAIN = get(
+    "/a/b?c=d", "Accept: text/html", "Cookie: a=b", "X-Forwarded-For: 192.0.2.9"
+)
+
+
+@given(
+    at=st.integers(0, len(PLAIN)),
+    removed=st.integers(0, 3),
+    added=st.one_of(
+        st.binary(max_size=3), st.sampled_from([b"\r\n", b"\n", b" ", b":"])
+    ),
+    more=requests(),
+)
+async def test_both_ways_read_a_damaged_request_alike(
+    at: int, removed: int, added: bytes, more: bytes
+) -> None:
+    agree(PLAIN[:at] + added + PLAIN[at + removed :], more, PLAIN)
+
+
+@given(st.lists(st.one_of(requests(), st.just(PLAIN)), max_size=3), st.data())
+async def test_both_ways_read_any_chopping_alike(
+    whole: list[bytes], data: st.DataObject
+) -> None:
+    raw = b"".join(whole)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=4)))
+    edges = [0, *cuts, len(raw)]
+
+    agree(*(raw[one:other] for one, other in pairwise(edges)))
+
+
+async def test_ordinary_requests_need_no_parser() -> None:
+    reader = a_reader()
+
+    found = read(reader, get("/one"), get("/two", "Cookie: a=b"))
+
+    assert all(isinstance(each.message, PlainHead) for each in found)
+    assert reader._made is None
+
+
+async def test_a_small_body_that_arrives_with_its_head_needs_no_parser() -> None:
+    reader = a_reader()
+
+    [post] = read(
+        reader, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+    )
+
+    assert isinstance(post.message, PlainHead)
+    assert await post.payload.read() == b"body"
+    assert reader._made is None
+
+
+async def test_after_a_part_of_a_request_nothing_is_read_by_its_lines() -> None:
+    """What the parser holds would come after it."""
+    smuggled = get("/x")
+    reader = a_reader()
+
+    found = read(reader, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
+    assert read(reader, smuggled) == []
+    assert found[0].payload.total_bytes == len(smuggled)
+
+    reader = a_reader()
+    waiting = read(reader, get("/x") * 2 * READ_AHEAD, get("/y"))
+    order = []
+    while waiting:
+        order += told(waiting)
+        for each in waiting:
+            reader.mark_dequeued(each)
+        waiting = read(reader, b"")
+    assert order == ["/x"] * 2 * READ_AHEAD + ["/y"]
+
+
+async def test_reading_by_lines_goes_on_after_the_parser_is_done() -> None:
+    reader = a_reader()
+
+    found = read(reader, CHUNKED + b"1\r\na\r\n0\r\n\r\n", get("/y"), get("/z"))
+
+    assert [isinstance(each.message, PlainHead) for each in found] == [
+        False,
+        True,
+        True,
+    ]

@@ -1,0 +1,142 @@
+"""Read the head of an ordinary request by its lines, each looked up whole in a memo.
+
+Nearly every line of a request was received before, byte for byte. What a line means is
+a value: whether it is forwarded, as which bytes, and what the gateway reads of it. A new
+line is judged by the functions that judge every other field (gateway.http.fields).
+
+`read_plain` knows the ordinary only: HTTP/1.1 with CRLF, one head that has arrived whole,
+no folding, no upgrade, no chunks. For anything else it returns None, and the strict parser
+reads the same bytes. It never refuses a request.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gateway.http.fields import KINDS, Fields
+from gateway.http.headers import Line, is_clean_value, line_of
+from gateway.http.memo import Memo
+
+_HEAD_END: Final = b"\r\n\r\n"
+_MOST_LINES: Final = 64
+_REQUEST_LINE: Final = re.compile(
+    r"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)"
+    # The characters of RFC 3986 but "#", and no authority.
+    r" (/(?!/)[!$-;=@-\[\]_a-z~]*(?:\?[!$-;=?-\[\]_a-z~]*)?)"
+    r" HTTP/1\.1"
+).fullmatch
+_FIELD: Final = re.compile(
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*"
+    rb"([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)"
+).fullmatch
+_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,8}").fullmatch
+
+_STRICT: Final = (b"expect", b"sec-websocket-", b"transfer-encoding", b"upgrade")
+"""Beginnings of the names whose meaning is not in their line alone."""
+_ONCE: Final = frozenset(
+    (
+        b"content-location",
+        b"content-range",
+        b"content-type",
+        b"etag",
+        b"max-forwards",
+        b"server",
+    )
+)
+"""Names that aiohttp's parser accepts once only. Those that are read here count as well."""
+
+_LINES: Final = 8192
+_LINE_BYTES: Final = 1024
+"""A line of a common length takes about 0.5 KiB, so both generations 8 MiB."""
+
+
+class PlainHead(NamedTuple):
+    """The parts of an ordinary request; `body` has arrived completely."""
+
+    method: str
+    target: str
+    fields: Fields
+    body: bytes
+
+
+def read_plain(data: bytes, longest: int) -> PlainHead | None:
+    """Return the one request that `data` consists of; None: the strict parser reads it.
+
+    `longest` is the size limit of the head in bytes.
+    """
+    end = data.find(_HEAD_END)
+    if not 0 < end <= longest:
+        return None
+    first, *lines = data[:end].split(b"\r\n")
+    shape = _REQUEST_LINE(first.decode("latin-1"))
+    if shape is None or len(lines) > _MOST_LINES:
+        return None
+    fields = sort_lines(lines)
+    if fields is None or "host" not in fields.values:
+        return None
+    body = data[end + len(_HEAD_END) :]
+    length = fields.values.get("content-length", "0")
+    if _LENGTH(length) is None or int(length) != len(body):
+        return None
+    method, target = shape.groups()
+    return PlainHead(method, target, fields, body)
+
+
+def sort_lines(lines: Sequence[bytes]) -> Fields | None:
+    """Classify field lines as `sort_fields` does; None unless all are ordinary."""
+    kept: list[Line] = []
+    values: dict[str, str] = {}
+    cookies: list[bytes] = []
+    meanings = _MEANINGS
+    for raw in lines:
+        meaning = meanings[raw]
+        if meaning is None:
+            return None
+        line, noted, text, cookie = meaning
+        if line is not None:
+            kept.append(line)
+        if noted is None:
+            continue
+        if noted in values:
+            return None
+        values[noted] = text
+        if cookie is not None:
+            cookies.append(cookie)
+    return Fields(kept=kept, values=values, repeated=frozenset(), cookies=cookies)
+
+
+class _Meaning(NamedTuple):
+    """What a line means.
+
+    line    as it is forwarded; None if it is not
+    noted   the name of a field that the gateway reads, or that comes once only
+    text    its value
+    cookie  its value, if it is a Cookie
+    """
+
+    line: Line | None
+    noted: str | None = None
+    text: str = ""
+    cookie: bytes | None = None
+
+
+def _meaning_of(raw: bytes) -> _Meaning | None:
+    """Return the meaning of an ordinary field line; None for any other line."""
+    shape = _FIELD(raw)
+    if shape is None:
+        return None
+    name, value = shape.groups()
+    lower = name.lower()
+    kind = KINDS[name]
+    if kind is None or lower.startswith(_STRICT) or not is_clean_value(value):
+        return None
+    noted = lower.decode("ascii") if lower in _ONCE else kind.noted
+    return _Meaning(
+        line_of(name, value) if kind.keep else None,
+        noted,
+        "" if noted is None else value.decode("latin-1"),
+        value if noted == "cookie" else None,
+    )
+
+
+_MEANINGS: Final = Memo(_meaning_of, entries=_LINES, longest=_LINE_BYTES)
