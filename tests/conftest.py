@@ -58,6 +58,7 @@ def _needs() -> dict[str, Need]:
         "check-jsonschema": Need(_beside_python("check-jsonschema"), pip),
         "redis-server": Need(_program("redis-server"), f"{apt} redis-server"),
         "nginx": Need(_program("nginx"), f"{apt} nginx"),
+        "wrk": Need(_program("wrk"), f"{apt} wrk"),
         "chromium": Need(_program("chromium"), f"{apt} chromium"),
         "node": Need(_program("node"), f"{apt} nodejs"),
         "npm": Need(_program("npm"), f"{apt} npm"),

@@ -13,13 +13,14 @@ from tests.faults.wire import Response
 if TYPE_CHECKING:
     from tests.faults.load import Load
 
-_BEARER = f"Authorization: Bearer {ADMIN_TOKEN}"
-_JSON = "Content-Type: application/json"
+BEARER = f"Authorization: Bearer {ADMIN_TOKEN}"
+JSON = "Content-Type: application/json"
 _AGAIN = 0.3
 """Seconds between two attempts of a sign-out that was not certain."""
 
 
-def _identity(name: str) -> dict[str, object]:
+def identity(name: str) -> dict[str, object]:
+    """Return the JSON object of a sign-in of `name`, a member of one tenant."""
     return {
         "identity": {"id": name, "traits": {}, "roles": ["member"]},
         "tenants": {"t_acme": {"name": "Acme", "role": "owner"}},
@@ -46,8 +47,8 @@ class Changes:
             "POST",
             "/admin/sessions",
             Expect.CHANGE,
-            body=json.dumps(_identity(name)).encode(),
-            fields=(_BEARER, _JSON),
+            body=json.dumps(identity(name)).encode(),
+            fields=(BEARER, JSON),
             admin=True,
         )
         if response is not None and response.status == 201:
@@ -71,7 +72,7 @@ class Changes:
 
     async def _sign_in_by_app(self) -> None:
         load, name = self._load, self._name()
-        document = json.dumps(_identity(name)).encode()
+        document = json.dumps(identity(name)).encode()
         said = base64.urlsafe_b64encode(document).decode().rstrip("=")
         _, response = await load.visit(
             "sign-in",
@@ -135,7 +136,7 @@ class Changes:
                     "DELETE",
                     f"/admin/sessions/{session.id}",
                     Expect.CHANGE,
-                    fields=(_BEARER,),
+                    fields=(BEARER,),
                     admin=True,
                 )
                 done = response is not None and response.status == 204

@@ -1,7 +1,7 @@
 """Millions of requests, sessions made and ended all along: nothing may grow.
 
 Memory and descriptors are read between two parts, with no request under way. The
-first part is the warm-up: what is kept of 10,000 records and tokens has to fill.
+first parts are the warm-up: caches of 10,000 records and tokens have to fill.
 """
 
 import asyncio
@@ -9,17 +9,27 @@ import sys
 import time
 from dataclasses import dataclass
 
+from tests.faults.bulk import Sent, end_sessions, make_sessions, send
 from tests.faults.gateways import descriptors, resident
 from tests.faults.load import ORDINARY
 from tests.faults.sites import build
 from tests.faults.trial import Plan, Row, Site, Trial
 
 _PARTS = 20
+_FEW_PARTS = 2
+"""Parts of a short run."""
 _WARM = 500_000
 """Requests of the warm-up; a tenth of them all if that is more."""
 _GROWTH = 0.05
 _MEASURED = 2 * _WARM
 """Requests from which on memory is judged: a shorter run is mostly warm-up."""
+_JUDGED = 0.05
+"""Part of the requests that the oracle judges one by one; a short run has more."""
+_SESSIONS = 12_000
+"""Sessions that each part makes and ends for the others: more than any cache holds."""
+_FEW_SESSIONS = 50
+_ENDED = 5_000
+"""Requests with the ended sessions in each part."""
 _KINDS = ORDINARY | {"protected": 40, "token": 16, "upload": 1, "download": 1}
 
 
@@ -39,22 +49,28 @@ async def roomy(plan: Plan) -> Site:
 
 async def soak(trial: Trial) -> None:
     """Send the requests of the scale in parts, as fast as they are answered."""
-    load, gateway = trial.load, trial.gateway
+    load, gateway, long = trial.load, trial.gateway, trial.scale.soak >= _MEASURED
+    parts = _PARTS if long else _FEW_PARTS
     await load.pause()
     load.pool.limit = trial.scale.clients * 2
     load.started = time.monotonic()
     trial.fault()
     samples: list[dict[int, Sample]] = []
-    for part in range(_PARTS):
-        await _part(trial, trial.scale.soak // _PARTS)
+    bulk = Sent(0, 0, 0)
+    for part in range(parts):
+        each = trial.scale.soak // parts
+        judged = int(each * (_JUDGED if long else 0.5))
+        await _judged(trial, judged)
+        bulk += await _bulk(trial, each - judged, _SESSIONS if long else _FEW_SESSIONS)
         samples.append(_samples([gateway.pid, *gateway.worker_pids()]))
-        _progress(trial, part, samples[-1])
+        _progress(trial, part, bulk, samples[-1])
     trial.mended()
-    warm = max(_PARTS // 10, _PARTS * _WARM // trial.scale.soak)
-    _judge(trial, samples[min(warm, _PARTS) - 1 :])
+    trial.notes.append(f"{bulk.requests:,} requests by wrk, each as expected")
+    warm = max(parts // 10, parts * _WARM // trial.scale.soak)
+    _judge(trial, samples[min(warm, parts) - 1 :])
 
 
-async def _part(trial: Trial, count: int) -> None:
+async def _judged(trial: Trial, count: int) -> None:
     load, left = trial.load, count
 
     async def client() -> None:
@@ -67,14 +83,30 @@ async def _part(trial: Trial, count: int) -> None:
     await load.until_quiet()
 
 
+async def _bulk(trial: Trial, count: int, sessions: int) -> Sent:
+    """Make sessions, use them, end them, and use them again."""
+    load, folder = trial.load, trial.site.folder
+    name = f"u-{load.run_id}-{time.monotonic_ns()}"
+    made = await make_sessions(load.admin, sessions, name)
+    served = await send(load.port, made, count, folder)
+    trial.require(served.refused == 0, f"{served.refused} of live sessions refused")
+    await end_sessions(load.admin, made)
+    denied = await send(load.port, made, min(count, _ENDED), folder)
+    let_in = denied.requests - denied.refused
+    trial.require(let_in == 0, f"{let_in} of ended sessions let in")
+    sent = served + denied
+    trial.require(sent.broken == 0, f"{sent.broken} without a response")
+    return sent
+
+
 def _samples(pids: list[int]) -> dict[int, Sample]:
     return {pid: Sample(resident(pid), descriptors(pid)) for pid in pids}
 
 
-def _progress(trial: Trial, part: int, samples: dict[int, Sample]) -> None:
+def _progress(trial: Trial, part: int, bulk: Sent, samples: dict[int, Sample]) -> None:
     if trial.scale.soak < _MEASURED:
         return
-    done = trial.oracle.findings.visits
+    done = trial.oracle.findings.visits + bulk.requests
     rate = done / (time.monotonic() - trial.load.started)
     held = ", ".join(f"{s.memory:,} KiB {s.descriptors} fds" for s in samples.values())
     print(f"  {part + 1}/{_PARTS} {done:,} at {rate:.0f}/s: {held}", file=sys.stderr)
@@ -108,5 +140,6 @@ ROWS = (
         kinds=_KINDS,
         workers=2,
         healthy=tuple(_KINDS),
+        needs=("wrk",),
     ),
 )
