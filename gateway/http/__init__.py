@@ -8,5 +8,6 @@ websocket   the opening handshake
 lines       an ordinary head by its lines, each known or judged once
 head        `read_head` returns a RequestHead or a BadRequest
 navigation  page navigation, cross-site and cross-origin requests
+response_fields  the fields of a response, and their roles
 return_to   validation of the addresses that a browser may be redirected to
 """

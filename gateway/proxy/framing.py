@@ -10,10 +10,18 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.errors import InvalidUpstreamResponse
+from gateway.http.response_fields import (
+    CODING,
+    KEEP_ALIVE,
+    LENGTH,
+    OPTIONS,
+    ResponseField,
+)
+from gateway.proxy.head import ResponseHead
 
-MAX_FIELDS = 200
 _LONGEST_NUMBER = 18  # digits: below 2**63
 _NO_OPTIONS: frozenset[bytes] = frozenset()
+_LIFETIME = frozenset({b"close", b"keep-alive"})  # options that name no field
 _NO_CONTENT = 204
 _BODILESS = frozenset({_NO_CONTENT, 304})
 
@@ -27,118 +35,98 @@ class BodyKind(Enum):
     UNTIL_CLOSE = "until close"
 
 
+# Looking up an enum member is slow (CPython 3.11), and this is the hot path.
+NO_BODY, BY_LENGTH, BY_CHUNKS, UNTIL_CLOSE = BodyKind
+
+
 class Framing(NamedTuple):
-    """The framing of a response, and the fields that may be forwarded."""
+    """The framing of a response.
+
+    end_to_end  the head without the fields that Connection names
+    """
 
     kind: BodyKind
     content_length: int | None
     keep_alive: bool
     keep_alive_seconds: int | None
-    end_to_end: list[tuple[bytes, bytes]]
+    end_to_end: ResponseHead
 
 
-# RFC 9110 section 7.6.1, and RFC 2616 section 13.5.1 where still in use.
-HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-_KNOWN_OPTIONS = HOP_BY_HOP | {b"close"}
-_FRAMING_OR_HOP = HOP_BY_HOP | {b"content-length"}
-
-
-def read_framing(
-    *, method: str, status: int, minor: int, fields: Sequence[tuple[bytes, bytes]]
-) -> Framing:
-    """Return the framing of a response to `method` in HTTP/1.`minor`.
+def read_framing(method: str, head: ResponseHead) -> Framing:
+    """Return the framing of a response to `method`.
 
     Raises:
         InvalidUpstreamResponse: the end of the response is ambiguous.
     """
-    if len(fields) > MAX_FIELDS:
-        raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
-    end_to_end: list[tuple[bytes, bytes]] = []
-    ours: dict[bytes, list[bytes]] = {}  # not forwarded, but interpreted here
-    for field in fields:
-        name = field[0].lower()
-        if name in _FRAMING_OR_HOP:
-            ours.setdefault(name, []).append(field[1])
-        else:
-            end_to_end.append(field)
-    length = _length_of(ours.get(b"content-length"))
-    chunked = _is_chunked(ours.get(b"transfer-encoding"))
+    length, chunked, options, seconds = _framing_fields(head.noted)
+    status, minor = head.status, head.minor
     if chunked and (length is not None or minor == 0):
         # RFC 9112 section 6.1: the message framing is faulty.
         raise InvalidUpstreamResponse(
             "Transfer-Encoding with Content-Length or in HTTP/1.0"
         )
-    options = connection_options(ours.get(b"connection"))
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-    if options and (named := options - _KNOWN_OPTIONS):
-        end_to_end = [field for field in end_to_end if field[0].lower() not in named]
+    if not options <= _LIFETIME:
+        head = head.without(options)
     # RFC 9112 section 6.3, rules 1, 4, 6 and 8; rule 3 was rejected above.
     if method == "HEAD" or status in _BODILESS:
-        kind = BodyKind.NONE
+        kind = NO_BODY
         length = None if status == _NO_CONTENT else length  # RFC 9110 section 8.6
     elif chunked:
-        kind = BodyKind.CHUNKED
+        kind = BY_CHUNKS
     elif length is None:
-        kind, keep_alive = BodyKind.UNTIL_CLOSE, False
+        kind, keep_alive = UNTIL_CLOSE, False
     else:
-        kind = BodyKind.LENGTH
-    return Framing(
-        kind, length, keep_alive, _seconds_in(ours.get(b"keep-alive")), end_to_end
-    )
+        kind = BY_LENGTH
+    return Framing(kind, length, keep_alive, seconds, head)
 
 
-def connection_options(values: Sequence[bytes] | None) -> frozenset[bytes]:
-    """Return the options of all Connection fields, in lower case."""
-    return _options_of(b",".join(values)) if values else _NO_OPTIONS
+def _framing_fields(
+    fields: Sequence[ResponseField],
+) -> tuple[int | None, bool, frozenset[bytes], int | None]:
+    """Return the length, whether chunks follow, the options and the idle timeout."""
+    length: int | None = None
+    chunked = False
+    options, seconds = _NO_OPTIONS, None
+    for field in fields:
+        role = field.role
+        if role == LENGTH:
+            if length is not None:
+                raise InvalidUpstreamResponse("more than one Content-Length")
+            length = _length_of(field.value)
+        elif role == OPTIONS:
+            named = connection_options(field.value)
+            options = options | named if options else named
+        elif role == CODING:
+            # The gateway sends no TE, so chunked is the only coding allowed, and only
+            # once (RFC 9112 section 6.1).
+            if chunked or field.value.lower() != b"chunked":
+                raise InvalidUpstreamResponse("Transfer-Encoding is not chunked")
+            chunked = True
+        elif role == KEEP_ALIVE and seconds is None:
+            seconds = _seconds_in(field.value)
+    return length, chunked, options, seconds
 
 
 @lru_cache(maxsize=64)  # an upstream repeats the same value
-def _options_of(value: bytes) -> frozenset[bytes]:
+def connection_options(value: bytes) -> frozenset[bytes]:
+    """Return the options of a Connection field, in lower case."""
     parts = (part.strip(b" \t") for part in value.lower().split(b","))
     return frozenset(part for part in parts if part)
 
 
-def _length_of(values: list[bytes] | None) -> int | None:
-    if values is None:
-        return None
-    if len(values) > 1:
-        raise InvalidUpstreamResponse("more than one Content-Length")
-    value = values[0]
+def _length_of(value: bytes) -> int:
     if not _is_number(value):
         raise InvalidUpstreamResponse("invalid Content-Length")
     return int(value)
 
 
-def _is_chunked(values: list[bytes] | None) -> bool:
-    # The gateway sends no TE, so chunked is the only coding allowed, and only once
-    # (RFC 9112 section 6.1).
-    if values is None:
-        return False
-    if len(values) > 1 or values[0].lower() != b"chunked":
-        raise InvalidUpstreamResponse("Transfer-Encoding is not chunked")
-    return True
-
-
-def _seconds_in(values: Sequence[bytes] | None) -> int | None:
+def _seconds_in(value: bytes) -> int | None:
     """Return the seconds of `timeout=5` in Keep-Alive, as Node and Apache send it."""
-    for value in values or ():
-        for part in value.lower().split(b","):
-            name, _, number = part.strip(b" \t").partition(b"=")
-            if name == b"timeout" and _is_number(number):
-                return int(number)
+    for part in value.lower().split(b","):
+        name, _, number = part.strip(b" \t").partition(b"=")
+        if name == b"timeout" and _is_number(number):
+            return int(number)
     return None
 
 

@@ -28,7 +28,7 @@ class Handshake:
         """
         if [value.lower() for value in _all(fields, b"upgrade")] != [b"websocket"]:
             raise InvalidUpstreamResponse("a 101 that does not upgrade to websocket")
-        if b"upgrade" not in connection_options(_all(fields, b"connection")):
+        if b"upgrade" not in connection_options(b",".join(_all(fields, b"connection"))):
             raise InvalidUpstreamResponse("a 101 without Connection: upgrade")
         if _all(fields, b"sec-websocket-accept") != [accept_for(self.key)]:
             raise InvalidUpstreamResponse("a 101 for some other WebSocket key")

@@ -1,40 +1,85 @@
 """Collects and parses the head of a response. Pure.
 
-One expression is the whole grammar (RFC 9112 sections 4 and 5): lines end with CRLF,
-names are tokens, values hold no controls and no line folding. Anything else is
-rejected; nothing is repaired.
+The grammar is that of RFC 9112, sections 4 and 5: lines end with CRLF, names are
+tokens, values hold no controls and no line folding. Anything else is rejected; nothing
+is repaired.
 """
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 from gateway.errors import InvalidUpstreamResponse
+from gateway.http.memo import Memo
+from gateway.http.response_fields import FIELDS, ResponseField
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_FIELDS: Final = 200
 HEAD_END: Final = b"\r\n\r\n"
 
-_HEAD: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*+)?+\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+\r\n"
+_STATUS_LINE: Final = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*+)?+"
 ).fullmatch
-_FIELDS: Final = re.compile(rb"([^:\r\n]++):[\t ]*+([^\r]*+)\r\n").findall
-_SPACE_AT_END: Final = (b" \r\n", b"\t\r\n")
 
 
-def read_response_head(head: bytes) -> tuple[int, int, list[tuple[bytes, bytes]]]:
-    """Return the status, the minor version of HTTP/1 and the fields of a head.
+class ResponseHead:
+    """The head of a response.
+
+    minor   the minor version of HTTP/1
+    fields  in the order in which they were received
+    noted   those of them that have a role
+    roles   the roles of all fields, joined by "|"
+    """
+
+    __slots__ = ("fields", "minor", "noted", "roles", "status")
+
+    def __init__(self, status: int, minor: int, fields: list[ResponseField]) -> None:
+        self.status = status
+        self.minor = minor
+        self.fields = fields
+        self.noted = noted = list[ResponseField]()
+        roles = 0
+        for field in fields:
+            if field.role:
+                noted.append(field)
+                roles |= field.role
+        self.roles = roles
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """Return the names and values."""
+        return [(field.name, field.value) for field in self.fields]
+
+    def without(self, names: Collection[bytes]) -> "ResponseHead":
+        """Return the head without the fields of these names, given in lower case."""
+        fields = [field for field in self.fields if field.folded not in names]
+        return ResponseHead(self.status, self.minor, fields)
+
+
+def read_response_head(head: bytes) -> ResponseHead:
+    """Parse a head, which includes the empty line at its end.
 
     Raises:
-        InvalidUpstreamResponse: the head is malformed.
+        InvalidUpstreamResponse: the head is malformed, or has too many fields.
     """
-    shape = _HEAD(head)
-    if shape is None:
-        raise InvalidUpstreamResponse("the response is not HTTP/1.1 or HTTP/1.0")
-    fields: list[tuple[bytes, bytes]] = _FIELDS(head, head.index(b"\r\n") + 2)
-    if any(space in head for space in _SPACE_AT_END):
-        fields = [(name, value.rstrip(b" \t")) for name, value in fields]
-    minor, status = shape.groups()
-    return int(status), int(minor), fields
+    if not head.endswith(HEAD_END):
+        raise InvalidUpstreamResponse(_NOT_HTTP)
+    first, *lines = head[: -len(HEAD_END)].split(b"\r\n")
+    if len(lines) > MAX_FIELDS:
+        raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
+    status, minor = _STATUS_LINES[first]
+    known = FIELDS
+    return ResponseHead(status, minor, [known[line] for line in lines])
+
+
+def _read_status_line(line: bytes) -> tuple[int, int]:
+    found = _STATUS_LINE(line)
+    if found is None:
+        raise InvalidUpstreamResponse(_NOT_HTTP)
+    return int(found[2]), int(found[1])
+
+
+_STATUS_LINES: Final = Memo(_read_status_line, entries=64, longest=64)
+_NOT_HTTP: Final = "the response is not HTTP/1.1 or HTTP/1.0"
 
 
 class HeadBytes:

@@ -4,7 +4,8 @@ import asyncio
 from typing import Protocol
 
 from gateway.errors import InvalidUpstreamResponse
-from gateway.proxy.framing import BodyKind, Framing
+from gateway.proxy.framing import NO_BODY, Framing
+from gateway.proxy.head import ResponseHead
 
 HIGH_WATER = 256 * 1024  # queued bytes above which reading pauses
 
@@ -43,23 +44,22 @@ class UpstreamResponse:
         "_waiter",
         "content_length",
         "has_body",
-        "headers",
+        "received",
         "status",
     )
 
     def __init__(
         self,
-        status: int,
-        headers: list[tuple[bytes, bytes]],
+        received: ResponseHead,
         framing: Framing,
         source: Source | None,
         content: bytes = b"",
     ) -> None:
         """Create a response; without a source, `content` is the complete body."""
-        self.status = status
-        self.headers = headers
+        self.status = received.status
+        self.received = received
         self.content_length = framing.content_length
-        self.has_body = not (framing.kind is BodyKind.NONE or self.content_length == 0)
+        self.has_body = not (framing.kind is NO_BODY or self.content_length == 0)
         self._framing = framing
         self._source = source  # None: the end has arrived
         self._pieces = [content] if content else []
@@ -68,8 +68,14 @@ class UpstreamResponse:
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def end_to_end(self) -> list[tuple[bytes, bytes]]:
-        """Return the fields that may be forwarded: no hop-by-hop, no framing fields."""
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The names and values of all fields, as received."""
+        return self.received.pairs()
+
+    @property
+    def end_to_end(self) -> ResponseHead:
+        """The head without the fields that Connection names."""
         return self._framing.end_to_end
 
     def complete_body(self) -> bytes | None:

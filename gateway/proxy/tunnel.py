@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 
 from gateway.proxy.frames import FrameTracker, close_frame
+from gateway.proxy.head import ResponseHead
 
 CLOSE_TIMEOUT = 1.0  # seconds to wait for a frame boundary, or for the peer's Close
 _LINGER = 10.0  # seconds to write the last bytes of a disconnected client
@@ -35,17 +36,17 @@ class Tunnel(asyncio.Protocol):
         "_upstream_lost",
         "bytes_down",
         "bytes_up",
-        "response_headers",
+        "response_head",
     )
 
     def __init__(
         self,
         upstream: asyncio.Transport,
-        response_headers: list[tuple[bytes, bytes]],
+        response_head: ResponseHead,
         *,
         early: bytes,
     ) -> None:
-        self.response_headers = response_headers  # end-to-end fields of the 101
+        self.response_head = response_head  # the 101, without hop-by-hop fields
         self.bytes_up = 0
         self.bytes_down = 0
         self._loop = asyncio.get_running_loop()

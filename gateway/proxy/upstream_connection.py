@@ -14,9 +14,9 @@ from typing import Protocol, assert_never
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
 from gateway.proxy.body import RequestBody
 from gateway.proxy.chunks import ChunkedDecoder
-from gateway.proxy.framing import BodyKind, Framing, read_framing
+from gateway.proxy.framing import BY_LENGTH, NO_BODY, BodyKind, Framing, read_framing
 from gateway.proxy.handshake import Handshake
-from gateway.proxy.head import HeadBytes, read_response_head
+from gateway.proxy.head import HeadBytes, ResponseHead, read_response_head
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
@@ -266,9 +266,10 @@ class Connection(asyncio.Protocol):
             if found is None:
                 return
             head, data = found
-            status, minor, fields = read_response_head(head)
+            found_head = read_response_head(head)
+            status = found_head.status
             if status >= _FIRST_FINAL or status == _SWITCHING:
-                self._take_head(status, minor, fields, data)
+                self._take_head(found_head, data)
                 return
             # RFC 9110 section 15.2: a client parses 1xx responses and may ignore them.
             # The gateway handles Expect itself and does not relay 103.
@@ -276,18 +277,15 @@ class Connection(asyncio.Protocol):
             if self._interim > MAX_INTERIM:
                 raise InvalidUpstreamResponse("too many interim responses")
 
-    def _take_head(
-        self, status: int, minor: int, fields: list[tuple[bytes, bytes]], rest: bytes
-    ) -> None:
-        framing = read_framing(
-            method=self._method, status=status, minor=minor, fields=fields
-        )
+    def _take_head(self, head: ResponseHead, rest: bytes) -> None:
+        framing = read_framing(self._method, head)
+        status = head.status
         failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
         self._failing = failing
         if failing or self.backend.strikes:
             self._manager.response_started(self, failed=failing)
         if status == _SWITCHING:
-            self._switch(framing, fields, rest)
+            self._switch(framing, head, rest)
             return
         self._keep_alive = framing.keep_alive
         seconds = framing.keep_alive_seconds
@@ -297,14 +295,14 @@ class Connection(asyncio.Protocol):
             self._stop_upload()
         self.deadline = inf
         length = framing.content_length or 0
-        bodiless = framing.kind is BodyKind.NONE or framing.content_length == 0
-        if bodiless or (framing.kind is BodyKind.LENGTH and len(rest) >= length):
+        bodiless = framing.kind is NO_BODY or framing.content_length == 0
+        if bodiless or (framing.kind is BY_LENGTH and len(rest) >= length):
             # The complete response has arrived, as in most cases.
             content = b"" if bodiless else rest[:length]
-            response = UpstreamResponse(status, fields, framing, None, content)
+            response = UpstreamResponse(head, framing, None, content)
             self._end(clean=len(rest) == len(content))
         else:
-            response = UpstreamResponse(status, fields, framing, self)
+            response = UpstreamResponse(head, framing, self)
             self._response = response
             self._phase = _phase_for(framing.kind)
             self._remaining = length
@@ -323,13 +321,11 @@ class Connection(asyncio.Protocol):
         """
         return self._manager.clock() + max(seconds - 1, seconds / 2)
 
-    def _switch(
-        self, framing: Framing, fields: list[tuple[bytes, bytes]], rest: bytes
-    ) -> None:
+    def _switch(self, framing: Framing, head: ResponseHead, rest: bytes) -> None:
         handshake = self._handshake
         if handshake is None:
             raise InvalidUpstreamResponse("unexpected 101")
-        handshake.check(fields)
+        handshake.check(head.pairs())
         result_future, self._result_future = self._result_future, None
         self.deadline = inf
         self._phase = _CLOSED

@@ -2,6 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 
+from gateway.http.response_fields import RESERVED
 from gateway.proxy.response import UpstreamResponse
 from gateway.reasons import Reason, Verdict
 from gateway.server.admitted import Admitted
@@ -109,7 +110,11 @@ async def _respond(
     runtime = context.runtime
     if context.rules.external is not None:
         await track_app_cookies(response.headers, context)
-    instruction = read_sign_in_headers(response.headers)
+    instruction = (
+        read_sign_in_headers(response.headers)
+        if response.received.roles & RESERVED
+        else None
+    )
     post = context.sign_in_post
     if post is not None:
         await settle_sign_in_post(post, response, instruction, context)
@@ -224,9 +229,9 @@ async def _while_allowed(
 
 def _is_endless(response: UpstreamResponse) -> bool:
     """Return whether this is an event stream, which the client reconnects (HTML, 9.2)."""
-    for name, value in response.headers:
-        if name.lower() == b"content-type":
-            return value.lower().startswith(b"text/event-stream")
+    for field in response.received.fields:
+        if field.folded == b"content-type":
+            return field.value.lower().startswith(b"text/event-stream")
     return False
 
 

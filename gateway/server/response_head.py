@@ -10,8 +10,16 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from gateway.http.headers import MEMO_NAME_BYTES, MEMO_NAMES
+from gateway.http.response_fields import (
+    CACHE,
+    COOKIE,
+    DATE,
+    NOT_END_TO_END,
+    RESERVED,
+    ResponseField,
+)
 from gateway.pages.reply import Reply
+from gateway.proxy.head import ResponseHead
 
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
@@ -23,7 +31,9 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """Unknown length, HTTP/1.0 client."""
 NO_BODY: Final = -3
-"""A 1xx, 204 or 304, or a response to HEAD without Content-Length."""
+"""A 204 or 304, or a response to HEAD without Content-Length."""
+SWITCHING: Final = -4
+"""A 101: the connection becomes a WebSocket (RFC 6455, section 4.2.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +46,7 @@ class ResponseHeaderFilter:
 
 def build_response_head(
     *,
-    status: int,
-    headers: Iterable[tuple[bytes, bytes]],
+    head: ResponseHead,
     rules: ResponseHeaderFilter,
     length: int,
     keep_alive: bool,
@@ -50,59 +59,36 @@ def build_response_head(
     The upstream's reason phrase is not relayed (RFC 9112, section 4, allows that).
 
     Args:
-        status: status code of the upstream.
-        headers: its end-to-end fields.
-        rules: what is removed from them.
-        length: length of the body in bytes, or CHUNKED, UNTIL_CLOSE or NO_BODY.
+        head: the upstream's, without the fields that its Connection names.
+        rules: what else is removed.
+        length: length of the body in bytes, or CHUNKED, UNTIL_CLOSE, NO_BODY or
+            SWITCHING.
         keep_alive: whether the connection stays open.
         request_id: value of X-Request-Id.
         set_cookies: Set-Cookie values of the gateway.
         now: seconds since the epoch, for Date.
     """
-    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    dated = False
+    fields: Iterable[ResponseField] = head.fields
+    if head.roles & (COOKIE | RESERVED):
+        fields = [field for field in fields if not _is_ours(field, rules)]
     if set_cookies:
-        headers = _unshared(headers)
-    kinds = _KINDS
-    for name, value in headers:
-        kind = kinds.get(name)
-        if kind is None:
-            kind = _learn(name)
-        if kind is not _PLAIN:
-            if kind is _RESERVED or (kind is _COOKIE and _sets_own(value, rules)):
-                continue
-            dated = dated or kind is _DATE
-        lines += (name, b": ", value, b"\r\n")
-    if not dated:
+        fields = _unshared(fields)
+    status = head.status
+    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+    lines += [field.wire for field in fields if not field.role & NOT_END_TO_END]
+    if not head.roles & DATE:
         # RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         lines.append(_date_line(int(now)))
     return _finish(lines, length, keep_alive, request_id, set_cookies)
 
 
-# Kinds of response fields. Upstreams choose names, so the memo is bounded.
-_PLAIN, _COOKIE, _RESERVED, _DATE = "plain", "cookie", "reserved", "date"
-_KINDS: Final[dict[bytes, str]] = {}
-
-
-def _learn(name: bytes) -> str:
-    lowered = name.lower()
-    kind = (
-        _RESERVED if lowered.startswith(b"x-gateway-") else _NAMED.get(lowered, _PLAIN)
-    )
-    if len(name) <= MEMO_NAME_BYTES:
-        if len(_KINDS) >= MEMO_NAMES:
-            _KINDS.clear()
-        _KINDS[name] = kind
-    return kind
-
-
-_NAMED: Final = {b"set-cookie": _COOKIE, b"x-request-id": _RESERVED, b"date": _DATE}
-
-
-def _sets_own(value: bytes, rules: ResponseHeaderFilter) -> bool:
+def _is_ours(field: ResponseField, rules: ResponseHeaderFilter) -> bool:
+    if field.role != COOKIE:
+        return field.role == RESERVED
     # A browser keeps "=a=b" as a cookie without a name, and sends "a=b"
     # (RFC 6265bis, sections 5.6 and 5.8.3).
-    return value.lstrip(b" \t=").partition(b"=")[0].strip() in rules.own_cookies
+    name = field.value.lstrip(b" \t=").partition(b"=")[0].strip()
+    return name in rules.own_cookies
 
 
 def encode_local_response(
@@ -123,24 +109,22 @@ def encode_local_response(
     return head if head_only or length == NO_BODY else head + reply.body
 
 
-def _unshared(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _unshared(fields: Iterable[ResponseField]) -> list[ResponseField]:
     """Return the fields with `Cache-Control: private`: a cookie of one user is added.
 
     Set-Cookie alone does not prevent caching (RFC 9111, section 7.3).
     """
     kept, directives = [], [b"private"]
-    for field in headers:
-        name = field[0].lower()
-        if name == b"cache-control":
-            directives = [each.strip() for each in field[1].split(b",")] + directives
-        elif name not in _FOR_SHARED_CACHES:
+    for field in fields:
+        if field.role != CACHE:
             kept.append(field)
+        elif field.folded == b"cache-control":
+            given = [each.strip() for each in field.value.split(b",")]
+            directives = given + directives
     private = [each for each in directives if not each.lower().startswith(_SHARED)]
-    return [*kept, (b"Cache-Control", b", ".join(filter(None, private)))]
+    return [*kept, ResponseField(b"Cache-Control", b", ".join(filter(None, private)))]
 
 
-# RFC 9213 and its predecessors.
-_FOR_SHARED_CACHES: Final = frozenset((b"cdn-cache-control", b"surrogate-control"))
 _SHARED: Final = (b"public", b"s-maxage")
 
 
@@ -156,12 +140,15 @@ def _finish(
     request_id: str,
     set_cookies: Sequence[str],
 ) -> bytes:
-    lines.extend(b"Set-Cookie: %s\r\n" % each.encode("ascii") for each in set_cookies)
-    lines.append(b"X-Request-Id: %s\r\n" % request_id.encode("ascii"))
+    if set_cookies:
+        lines += [b"Set-Cookie: %b\r\n" % each.encode("ascii") for each in set_cookies]
+    lines.append(b"X-Request-Id: %b\r\n" % request_id.encode("ascii"))
     if length >= 0:
         lines.append(b"Content-Length: %d\r\n" % length)
     elif length == CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif length == SWITCHING:
+        lines.append(b"Upgrade: websocket\r\nConnection: Upgrade\r\n")
     if not keep_alive:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")

@@ -125,8 +125,7 @@ def _relayed(
 ) -> bytes:
     """Return the head of a relayed response; set the status and `responded`."""
     head = build_response_head(
-        status=response.status,
-        headers=response.end_to_end(),
+        head=response.end_to_end,
         rules=rules,
         length=length,
         keep_alive=keep_alive,

@@ -12,7 +12,7 @@ from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.context import RequestContext
 from gateway.server.exchange import ExchangeResult
-from gateway.server.response_head import NO_BODY, build_response_head
+from gateway.server.response_head import SWITCHING, build_response_head
 from gateway.server.streams import OpenStream
 
 _POLICY: Final = 1008
@@ -21,12 +21,6 @@ _CODES: Final[Mapping[Reason, int]] = {
     Reason.DRAINING: 1001,
     Reason.UPSTREAM_CHANGED: 1012,
 }
-
-_SWITCHING: Final = (
-    # RFC 6455, section 4.2.2; those of the upstream have been validated.
-    (b"Upgrade", b"websocket"),
-    (b"Connection", b"Upgrade"),
-)
 
 
 async def run_tunnel(
@@ -44,10 +38,9 @@ async def run_tunnel(
     try:
         client.send(
             build_response_head(
-                status=101,
-                headers=(*tunnel.response_headers, *_SWITCHING),
+                head=tunnel.response_head,
                 rules=context.runtime.responses,
-                length=NO_BODY,
+                length=SWITCHING,
                 keep_alive=True,
                 request_id=context.request_id,
                 set_cookies=cookies,

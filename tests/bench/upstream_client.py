@@ -89,7 +89,7 @@ async def _upstream(port: int, count: int, concurrency: int) -> None:
         for _ in range(count // concurrency):
             answer = await upstream.send(HEAD, method="GET", body=None, retriable=True)
             assert answer.status == 200
-            answer.end_to_end()
+            assert answer.end_to_end.fields
             assert answer.complete_body() is not None
 
     await asyncio.gather(*(one() for _ in range(concurrency)))

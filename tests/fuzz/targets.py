@@ -21,11 +21,12 @@ from gateway.http.forwarded import ClientAddress, read_client_address
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import is_token
 from gateway.http.refusal import BadRequest
+from gateway.http.response_fields import NOT_END_TO_END
 from gateway.http.return_to import safe_return_to
 from gateway.http.target import BadTarget, Target, parse_target, strip_prefix
 from gateway.proxy.chunks import ChunkedDecoder
 from gateway.proxy.frames import FrameTracker
-from gateway.proxy.framing import read_framing
+from gateway.proxy.framing import BodyKind, read_framing
 from gateway.proxy.head import HeadBytes, read_response_head
 from gateway.server.sign_in_headers import (
     InvalidSignIn,
@@ -298,14 +299,16 @@ def response_head(data: bytes) -> None:
         assert one == two
         if one is None:
             return
-        status, minor, fields = read_response_head(one[0])
-        framing = read_framing(method="GET", status=status, minor=minor, fields=fields)
+        head = read_response_head(one[0])
+        framing = read_framing("GET", head)
     except InvalidUpstreamResponse:
         return
-    for name, value in framing.end_to_end:
-        assert is_token(name)
-        assert not set(value) & set(b"\r\n\0")
-        assert name.lower() not in {b"transfer-encoding", b"content-length"}
+    assert framing.kind is not BodyKind.CHUNKED or framing.content_length is None
+    for field in framing.end_to_end.fields:
+        assert is_token(field.name)
+        assert not set(field.value) & set(b"\r\n\0")
+        if field.name.lower() in {b"transfer-encoding", b"content-length"}:
+            assert field.role & NOT_END_TO_END
 
 
 def chunks(data: bytes) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import Any, TypeAlias
 
+from gateway.http.response_fields import NOT_END_TO_END
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.upstream import Upstream
@@ -166,6 +167,12 @@ async def get(
     client: Upstream, head: bytes = GET, method: str = "GET", *, retriable: bool = True
 ) -> UpstreamResponse:
     return await client.send(head, method=method, body=None, retriable=retriable)
+
+
+def relayed_fields(response: UpstreamResponse) -> list[tuple[bytes, bytes]]:
+    """The fields that go on to the client."""
+    fields = response.end_to_end.fields
+    return [(f.name, f.value) for f in fields if not f.role & NOT_END_TO_END]
 
 
 async def whole(response: UpstreamResponse) -> bytes:

@@ -25,6 +25,7 @@ from tests.proxy.support import (
     Script,
     client_of,
     get,
+    relayed_fields,
     scripted,
     whole,
 )
@@ -137,7 +138,7 @@ async def test_request_and_answer_pass_as_they_are(where: Where) -> None:
             (b"x-a", b"\xe4"),
             (b"Content-Length", b"2"),
         ]
-        assert response.end_to_end() == [(b"X-A", b"1"), (b"x-a", b"\xe4")]
+        assert relayed_fields(response) == [(b"X-A", b"1"), (b"x-a", b"\xe4")]
         assert response.has_body
         assert response.content_length == 2
         assert await whole(response) == b"ok"

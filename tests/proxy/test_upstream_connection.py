@@ -1,7 +1,7 @@
 """Any bytes, in any chopping, against one connection without a socket."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,76 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamError
-from gateway.proxy.framing import MAX_FIELDS
-from gateway.proxy.head import MAX_HEAD_BYTES
+from gateway.proxy.head import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.proxy.health import Health
 from gateway.proxy.response import UpstreamResponse
-from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import MAX_INTERIM, Connection
+from tests.proxy.wire import Keeper, Wire
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
-
-
-class Wire(asyncio.Transport):
-    """A transport that keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.open = True
-        self.reading = True
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def abort(self) -> None:
-        self.open = False
-
-    close = abort
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-
-class Keeper:
-    """The pool, as small as can be."""
-
-    response_timeout = idle_timeout = 5.0
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.clock: Callable[[], float] = lambda: 0.0
-        self.kept = False
-        self.failures = 0
-
-    def connection_reusable(self, connection: Connection) -> None:
-        self.kept = True
-
-    def connection_closed(self, connection: Connection) -> None:
-        self.kept = False
-
-    def request_failed(self, connection: Connection) -> None:
-        self.failures += 1
-
-    def response_started(self, connection: Connection, *, failed: bool) -> None:
-        self.failures += failed
-
-    def connection_tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
-        raise AssertionError("no answer here opens a tunnel")
-
-    def response_completed(self, connection: Connection) -> None:
-        pass
-
-    def socket_opened(self) -> None:
-        pass
-
-    def socket_closed(self) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")

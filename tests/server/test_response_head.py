@@ -1,11 +1,18 @@
 """The head of an answer: one framing, one request id, no cookie but ours from us."""
 
+import asyncio
+
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http.response_fields import ResponseField
 from gateway.pages.reply import Reply
+from gateway.proxy.head import ResponseHead
+from gateway.proxy.health import Health
+from gateway.proxy.response import UpstreamResponse
+from gateway.proxy.upstream_connection import Connection
 from gateway.server.response_head import (
     CHUNKED,
     NO_BODY,
@@ -14,6 +21,8 @@ from gateway.server.response_head import (
     build_response_head,
     encode_local_response,
 )
+from tests.proxy.wire import Keeper, Wire
+from tests.server.strict_response import relayed
 
 NOW = 1_800_000_000.9
 DATE = "Fri, 15 Jan 2027 08:00:00 GMT"
@@ -32,9 +41,9 @@ def written(
     keep_alive: bool = True,
     set_cookies: tuple[str, ...] = (),
 ) -> bytes:
+    fields = [ResponseField(name, value) for name, value in headers]
     return build_response_head(
-        status=status,
-        headers=headers,
+        head=ResponseHead(status, 1, fields),
         rules=RULES,
         length=length,
         keep_alive=keep_alive,
@@ -213,6 +222,109 @@ def test_the_status_line_is_in_our_own_words(status: int, line: bytes) -> None:
 )
 def test_a_missing_date_is_added(said: Fields, told: list[str]) -> None:
     assert values(written(said), "Date") == told
+
+
+# The same, from the bytes of the upstream to those of the client
+
+ORDINARY = [
+    b"Server: nginx/1.27.2", b"Date: Thu, 26 Nov 2026 18:13:04 GMT", b"Vary: Accept",
+    b"Content-Type: text/plain", b"Connection: keep-alive", b"Keep-Alive: timeout=5",
+    b"Cache-Control: no-store", b'ETag: W/"1"', b"X-Frame-Options: DENY",
+    b"Set-Cookie: theme=dark; Path=/", b"Content-Encoding:gzip", b"X-Empty:",
+]  # fmt: skip
+HOSTILE = [
+    b"Connection: close", b"connection: X-Frame-Options, vary", b"Connection: Date",
+    b"Connection: set-cookie,\tclose", b"Connection: Content-Length", b"Upgrade: h2c",
+    b"Set-Cookie: api_jwt=stolen", b"set-cookie: =__Host-gateway_session=x",
+    b"X-Gateway-Sign-In: e30", b"x-request-id: mine", b"Transfer-Encoding: identity",
+    b"Content-Length: 3", b"Content-Length: +3", b"Content-Length: 3, 3",
+    b"Content-Length : 3", b"X: a\rb", b"X: a\nb", b"X: \0", b" folded: x", b"",
+    b"X(: y", b"X: \xe4\xff", b"Trailer: X-Sum", b"TE: trailers", b"X", b": x",
+    b"DATE: then", b"Date:", b"X: " + b"y" * 300, b"Proxy-Connection: keep-alive",
+]  # fmt: skip
+
+
+@given(
+    first=st.sampled_from(
+        [b"HTTP/1.1 200 OK"] * 6
+        + [b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 \xff"]
+        + [b"HTTP/1.1 502", b"HTTP/1.1 599 ", b"HTTP/1.1  200 OK", b"HTTP/2 200"]
+        + [b"HTTP/1.1 200 O\rK", b"HTTP/1.1 600 OK", b"ICE/1.0 200 OK", b""]
+    ),
+    lines=st.lists(
+        st.sampled_from(ORDINARY) | st.sampled_from(HOSTILE) | st.binary(max_size=12),
+        max_size=8,
+    ),
+    length=st.sampled_from([b"Content-Length: 2", b"content-length:2 ", b"X: y"]),
+    at=st.integers(0, 8),
+    body=st.sampled_from([b"ok", b"ok", b"", b"o", b"ok!", b"ok\r\n\r\n"]),
+    method=st.sampled_from(["GET", "GET", "HEAD", "POST"]),
+)
+def test_the_client_gets_what_the_plain_reading_of_the_bytes_says(
+    first: bytes, lines: list[bytes], length: bytes, at: int, body: bytes, method: str
+) -> None:
+    """Lines that were seen before must not change what becomes of a response."""
+    head = [first, *lines[:at], length, *lines[at:]]
+    wire = b"\r\n".join([*head, b"", body])
+
+    expected = relayed(wire, method, RULES.own_cookies)
+    sent = _through_the_gateway(wire, method)
+
+    if expected is None:
+        assert sent is None
+        return
+    assert sent is not None
+    got, got_body, kept = sent
+    dated = any(name.lower() == b"date" for name, _ in expected.fields)
+    told = (
+        expected.fields + [] if dated else [*expected.fields, (b"Date", DATE.encode())]
+    )
+    assert (
+        got.split(b"\r\n", 1)[1]
+        == b"".join(
+            b"%b: %b\r\n" % field
+            for field in [
+                *told,
+                (b"X-Request-Id", ID.encode()),
+                (b"Content-Length", b"%d" % len(expected.body)),
+            ]
+        )
+        + b"\r\n"
+    )
+    assert got.startswith(b"HTTP/1.1 %d " % expected.status)
+    assert (got_body, kept) == (expected.body, expected.kept)
+
+
+def _through_the_gateway(wire: bytes, method: str) -> tuple[bytes, bytes, bool] | None:
+    """The head and the body for the client, and whether the connection is kept."""
+    loop = asyncio.new_event_loop()
+    try:
+        keeper = Keeper(loop)
+        connection = Connection(keeper, Health())
+        connection.connection_made(Wire())
+        awaited = connection.exchange(b"", method=method, body=None, handshake=None)
+        connection.data_received(wire)
+        kept = keeper.kept
+        connection.eof_received()
+        if awaited.exception() is not None:
+            return None
+        response = awaited.result()
+        assert isinstance(response, UpstreamResponse)
+        body = response.complete_body()
+    finally:
+        loop.close()
+    if body is None:
+        return None
+    head = build_response_head(
+        head=response.end_to_end,
+        rules=RULES,
+        length=len(body),
+        keep_alive=True,
+        request_id=ID,
+        set_cookies=(),
+        now=NOW,
+    )
+    return head, body, kept
 
 
 # Our own replies
