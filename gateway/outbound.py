@@ -61,6 +61,10 @@ PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
 _MISSING: Final[tuple[object, ...]] = (None, (), [])
 """Values for which the header is omitted."""
 
+_URI_LONGEST: Final = 2048
+"""Bytes of a target that X-Forwarded-Uri repeats: a longer one could take a request over
+the limit that the upstream has for headers."""
+
 _RENDERED_MOST: Final = 10_000
 """Rendered sessions in the cache, of about 1 KiB each."""
 
@@ -187,6 +191,7 @@ def plan_outbound(
     granted: bytes = b"",
     token_cookies: Sequence[tuple[bytes, bytes]] = (),
     cookies: Sequence[bytes] | None = None,
+    status: bytes | None = None,
 ) -> OutboundRequest | BadTarget:
     """Return the request for the upstream; pure.
 
@@ -197,6 +202,8 @@ def plan_outbound(
         token_cookies: minted tokens that the upstream reads from cookies; they replace
             the client's cookies of these names.
         cookies: the client's Cookie values to forward; None: all of them.
+        status: why there is no session, for X-Auth-Status, which X-Forwarded-Uri
+            accompanies: the page to return to. None: neither.
 
     Returns:
         The outbound request, or BadTarget if the target without its prefix is invalid.
@@ -215,8 +222,14 @@ def plan_outbound(
     cookie = _cookie(head, view, cookies, token_cookies)
     if cookie is not None:
         lines.append(b"Cookie: %b\r\n" % cookie)
+    lines.append(
+        _forwarding(head.forwarded_for, head.scheme, head.authority, head.port)
+    )
+    if status is not None:
+        lines.append(b"X-Auth-Status: %b\r\n" % status)
+        if len(head.target.raw) <= _URI_LONGEST:
+            lines.append(f"X-Forwarded-Uri: {head.target.raw}\r\n".encode("ascii"))
     lines += (
-        _forwarding(head.forwarded_for, head.scheme, head.authority, head.port),
         f"X-Request-Id: {head.request_id}\r\n".encode("ascii"),
         f"traceparent: {head.traceparent}\r\n".encode("ascii"),
     )

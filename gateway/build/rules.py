@@ -14,6 +14,7 @@ from gateway.reasons import Reason
 from gateway.routes.table import RouteTable
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
+from gateway.sessions.end_word import end_cookies, forget_end
 from gateway.sessions.formats.profile import Profile
 from gateway.spine.answers import Answers, SignInPages
 from gateway.spine.local_paths import WELL_KNOWN_JWKS
@@ -65,6 +66,8 @@ def build_rules(
             cookie.clear_cookie(),
             *(each.clear() for each in token_cookies.values()),
         ),
+        end_cookies=end_cookies(cookie),
+        forget_end=forget_end(cookie),
         owns_jwks=owns_jwks(routes),
     )
 

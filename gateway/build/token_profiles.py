@@ -16,7 +16,7 @@ def profiles_from(loaded: LoadedConfig) -> dict[str, TokenProfile]:
     problems: list[Problem] = []
     for name, profile in loaded.config.tokens.profiles.items():
         try:
-            claims = compile_claims(profile.claims)
+            claims = compile_claims(profile.claims or {})
         except ClaimsError as error:
             place = ("tokens", "profiles", name, "claims", *error.path)
             problems.append(loaded.problem(str(error), *place))
@@ -27,6 +27,9 @@ def profiles_from(loaded: LoadedConfig) -> dict[str, TokenProfile]:
             header=profile.header,
             cookie=profile.cookie,
             claims=claims,
+            admin_roles=frozenset(loaded.config.roles.admin)
+            if profile.claims is None
+            else None,
         )
     if problems:
         raise ConfigError(problems)

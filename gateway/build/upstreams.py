@@ -136,7 +136,7 @@ def _own_names(config: Config, identity: IdentityHeaders) -> tuple[bytes, ...]:
         for source in config.tenants.resolve
         if source.source == "header"
     )
-    names = [name for name, _ in identity.fields]
+    names = [b"X-Auth-Status", *(name for name, _ in identity.fields)]
     names += (name for name in (*tokens, *selectors) if name is not None)
     once: dict[bytes, bytes] = {}
     for name in names:

@@ -28,7 +28,6 @@ from gateway.sessions.authenticate import Anonymous
 from gateway.spine.evaluate import after_lookup, before_lookup
 from gateway.spine.local_paths import is_local, methods_of
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
-from gateway.tokens.claims import claims_for
 from gateway.tokens.minter import Issued, TokenProfile, is_entitled
 from gateway.tokens.subject import Membership
 from gateway.tokens.subject import Subject as TokenSubject
@@ -234,7 +233,7 @@ class _Explanation:
         if not any(use.profile == profile.name for use in outcome.tokens):
             yield f"  no {profile.name} token: it needs a tenant, and there is none"
             return
-        claims = claims_for(profile.claims, who.session, outcome.access.known_tenant)
+        claims = profile.claims_of(who.session, outcome.access.known_tenant)
         shown = json.dumps({"aud": profile.audience, **claims})
         yield f"  {profile.name} token: {shown}"
 

@@ -171,6 +171,7 @@ IDENTITY: Final = (
             "x-auth-name",
             "x-auth-permissions",
             "x-auth-scopes",
+            "x-auth-status",
             "x-auth-sub",
             "x-auth-subject",
         ),

@@ -16,6 +16,7 @@ from gateway.server.edge import Edge
 from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
+from gateway.sessions.end_word import read_end
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
 from gateway.sessions.store import SessionCredential, SessionStore
@@ -58,11 +59,8 @@ async def sign_in(
     # The response belongs to the new session: the end of the old one must not abort it.
     context.session_key = token.key
     context.audit(SignedIn(methods=instruction.methods))
-    return (
-        context.rules.cookie.set_cookie(
-            token, session.expires_at - now if session.persistent else None
-        ),
-    )
+    max_age = session.expires_at - now if session.persistent else None
+    return (context.rules.cookie.set_cookie(token, max_age), *_forget_end(context))
 
 
 async def _take_back(key: str, store: SessionStore, now: float) -> None:
@@ -120,7 +118,13 @@ async def sign_out(
         context.audit(SignedOut(everywhere=which == "all"))
     # The end of the session must not abort this response.
     context.session_key = None
-    return context.rules.clear_cookies
+    return (*context.rules.clear_cookies, *_forget_end(context))
+
+
+def _forget_end(context: RequestContext) -> tuple[str, ...]:
+    """Return what removes the word of an earlier end, which must not explain a later one."""
+    known = read_end(context.head.cookies) is not None
+    return (context.rules.forget_end,) if known else ()
 
 
 async def _is_guest(held: SessionCredential, context: RequestContext) -> bool:

@@ -155,7 +155,7 @@ class CookieSpec:
     def set_cookie(self, token: SessionToken, max_age: float | None) -> str:
         """Write a Set-Cookie value; without max_age it lives as long as the browser."""
         age = "" if max_age is None else f"; Max-Age={max(0, int(max_age))}"
-        return f"{self.name}={token.value}{self._attributes()}{age}"
+        return f"{self.name}={token.value}{self.attributes}{age}"
 
     def clear_cookie(self) -> str:
         """Write the Set-Cookie value that removes the cookie.
@@ -164,9 +164,11 @@ class CookieSpec:
         would be meant (RFC 6265 section 5.3, step 11).
         """
         past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
-        return f"{self.name}={self._attributes()}; Max-Age=0; {past}"
+        return f"{self.name}={self.attributes}; Max-Age=0; {past}"
 
-    def _attributes(self) -> str:
+    @property
+    def attributes(self) -> str:
+        """Path, Domain and flags, as they follow the value."""
         domain = f"; Domain={self.domain}" if self.domain else ""
         secure = "; Secure" if self.secure else ""
         return (

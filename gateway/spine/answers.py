@@ -148,7 +148,7 @@ class Answers:
 
     def after_sign_in(self, head: RequestHead) -> str:
         """Return the page for a user who is signed in: the one asked for, or home."""
-        wanted = _query_value(head.target.query, self.sign_in.return_to)
+        wanted = query_value(head.target.query, self.sign_in.return_to)
         if wanted is not None:
             safe = self.safe_return_to(wanted)
             if safe is not None:
@@ -169,13 +169,10 @@ class Answers:
             return self.redirect(head, location)
         # RFC 9470, section 3.
         error = "insufficient_user_authentication" if reason in _STRONGER else None
-        return self.problem(
-            401,
-            reason,
-            head,
-            headers=(session_challenge(self.realm, error=error),),
-            login_url=location,
-        )
+        headers: Headers = (session_challenge(self.realm, error=error),)
+        if _is_server_action(head):
+            headers += (("X-Action-Redirect", f"{location};push"),)
+        return self.problem(401, reason, head, headers=headers, login_url=location)
 
     def _deny(self, reason: Reason, route: Route, head: RequestHead) -> Answer:
         browser = is_navigation(head) and head.websocket is None
@@ -195,6 +192,17 @@ class Answers:
         if elsewhere and _leads_on(head, route.forbidden):
             return self.redirect(head, route.forbidden)
         return self.problem(403, reason, head)
+
+
+def _is_server_action(head: RequestHead) -> bool:
+    """Return whether Next.js posts a server action.
+
+    Its client takes a 401 for a failed action, and leaves the user on the page. It
+    follows X-Action-Redirect, the field in which an action's own redirect is sent.
+    """
+    return head.method == "POST" and any(
+        name.lower() == b"next-action" for name, _ in head.headers
+    )
 
 
 _STRONGER: Final = frozenset({Reason.STEP_UP, Reason.AAL_TOO_LOW})
@@ -223,7 +231,8 @@ def _redirects(route: Route, head: RequestHead) -> bool:
             assert_never(never)
 
 
-def _query_value(query: str | None, name: str) -> str | None:
+def query_value(query: str | None, name: str) -> str | None:
+    """Return the value of a query field; None if it is absent or repeated."""
     from urllib.parse import parse_qsl  # noqa: PLC0415 - only on this rare path
 
     if not query:

@@ -17,6 +17,7 @@ from gateway.sessions.cookie import (
     SessionToken,
     strip_cookie,
 )
+from gateway.sessions.end_word import read_end
 from gateway.sessions.formats.credential import Credential, other_credential
 from gateway.sessions.store import SessionCredential
 from gateway.spine.ruleset import Ruleset
@@ -24,6 +25,9 @@ from gateway.spine.ruleset import Ruleset
 
 def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anonymous:
     """Return the session credential of a request, or why it has none.
+
+    Without a session cookie the reason is that of the session that ended here last, if
+    its word is still kept (`gateway_ended`).
 
     With the sessions of an app, a header that the app would read as another session
     makes the request unauthenticated: the app and the gateway would see two users.
@@ -33,7 +37,7 @@ def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anon
         case SessionToken() as token:
             return token
         case NoCookie():
-            return Anonymous(reason=Reason.NO_SESSION)
+            return Anonymous(reason=read_end(head.cookies) or Reason.NO_SESSION)
         case Malformed(reason=reason):
             return Anonymous(reason=reason)
         case Credential() as credential:

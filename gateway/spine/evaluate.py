@@ -7,8 +7,9 @@
 The second half starts where the first one stopped. No caller repeats a step.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.decision import AccessRequest, Allow, Challenge, decide, outside_networks
 from gateway.http.head import BadRequest, RequestHead
@@ -187,7 +188,7 @@ def _conclude(
             answer=rules.answers.to_decision(decision, plan.route, head),
             route=plan.route,
             access=access,
-            cookies=rules.clear_cookies
+            cookies=rules.cookies_after(who.reason)
             if isinstance(who, Anonymous) and who.ended
             else (),
         )
@@ -212,6 +213,7 @@ def _conclude(
         granted=grants.lines,
         token_cookies=grants.token_cookies,
         cookies=cookies_to_forward(head, who, rules),
+        status=session_status(who, plan.route),
     )
     if isinstance(outbound, BadTarget):
         return refuse(
@@ -244,6 +246,31 @@ def access_request(
         now=now,
         policy=rules.policy,
     )
+
+
+def session_status(who: Authentication, route: Route) -> bytes | None:
+    """Return the value of X-Auth-Status: why an allowed request has no session.
+
+    None with a session, and if the request's session was not considered.
+    """
+    if (
+        isinstance(who, Authenticated)
+        or route.session_ignored
+        or who.reason is Reason.PREFLIGHT
+    ):
+        return None
+    return _STATUS.get(who.reason, b"none")
+
+
+# A session that cannot be read may be readable tomorrow: that is an outage, too.
+_STATUS: Final[Mapping[Reason, bytes]] = {
+    Reason.SESSION_EXPIRED: b"session_expired",
+    Reason.SESSION_IDLE: b"session_idle",
+    Reason.SESSION_REVOKED: b"session_revoked",
+    Reason.UNKNOWN_SESSION: b"unknown_session",
+    Reason.SESSION_UNREADABLE: b"unavailable",
+    Reason.STORE_UNAVAILABLE: b"unavailable",
+}
 
 
 def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:

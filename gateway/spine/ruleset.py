@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 from gateway.decision import Check, Policy
 from gateway.http.memo import Memo
 from gateway.outbound import UpstreamView
+from gateway.reasons import Reason
 from gateway.routes.model import Route
 from gateway.routes.table import RouteTable
 from gateway.sessions.authenticate import LifetimePolicy
@@ -79,6 +80,8 @@ class Ruleset:
     external      session format of the app; None if the gateway writes the sessions
     token_cookies by token profile
     clear_cookies Set-Cookie values that remove every credential from a browser
+    end_cookies   Set-Cookie value that keeps the reason of an end, by reason
+    forget_end    Set-Cookie value that removes it
     owns_jwks     no route claims /.well-known/jwks.json
     """
 
@@ -94,6 +97,8 @@ class Ruleset:
     answers: Answers
     token_cookies: Mapping[str, TokenCookie]
     clear_cookies: tuple[str, ...]
+    end_cookies: Mapping[Reason, str]
+    forget_end: str
     owns_jwks: bool
     _cookies: Memo[bytes, CookieSession] = field(init=False, repr=False, compare=False)
 
@@ -107,6 +112,11 @@ class Ruleset:
         if len(cookies) == 1:
             return self._cookies[cookies[0]]
         return _read_cookies(self.external, self.cookie_name, cookies)
+
+    def cookies_after(self, reason: Reason) -> tuple[str, ...]:
+        """Return the Set-Cookie values of a response that found the end of a session."""
+        word = self.end_cookies.get(reason)
+        return self.clear_cookies if word is None else (*self.clear_cookies, word)
 
 
 def _read_cookie(external: Profile | None, name: bytes, cookie: bytes) -> CookieSession:

@@ -13,6 +13,7 @@ import jwt
 
 from gateway.tokens.claims import CompiledClaims, claims_for, fits
 from gateway.tokens.ring import KeyRing, SigningKey
+from gateway.tokens.session_claims import session_claims
 from gateway.tokens.subject import Membership, Subject
 
 CACHE_SIZE = 20_000
@@ -24,6 +25,8 @@ class TokenProfile:
     """What a token says and to whom, and where it is put.
 
     `needs_tenant`: the claims name the tenant, so a session without one gets no token.
+    `admin_roles`: the token describes the session instead (`session_claims`), and these
+    roles make an administrator; None: it has `claims`.
     """
 
     name: str
@@ -31,11 +34,18 @@ class TokenProfile:
     header: str | None
     cookie: str | None
     claims: CompiledClaims
+    admin_roles: frozenset[str] | None = None
 
     @property
     def needs_tenant(self) -> bool:
         """Return whether the token requires a tenant."""
         return self.claims.needs_tenant
+
+    def claims_of(self, session: Subject, tenant: Membership | None) -> dict[str, Any]:
+        """Return the claims of a session, without those that every token has."""
+        if self.admin_roles is None:
+            return claims_for(self.claims, session, tenant)
+        return session_claims(session, tenant, self.admin_roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ class Minter:
         expires = min(issued + self._lifetime, int(session.expires_at))
         if expires <= now:
             return None
-        claims = claims_for(wanted.claims, session, tenant)
+        claims = wanted.claims_of(session, tenant)
         # Last, so that nothing above can have said any of them.
         claims.update(
             iss=self._issuer,

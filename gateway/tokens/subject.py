@@ -31,10 +31,17 @@ class Membership(Protocol):
     def role(self) -> str: ...
 
 
+class Method(Protocol):
+    """A way in which the person proved who they are."""
+
+    @property
+    def method(self) -> str: ...
+
+
 class Subject(Protocol):
     """One sign-in of one person.
 
-    `version` changes whenever traits, roles or tenants do; `expires_at` is in
+    `version` changes whenever traits, roles or tenants do; times are in
     epoch seconds.
     """
 
@@ -45,7 +52,11 @@ class Subject(Protocol):
     @property
     def aal(self) -> str: ...
     @property
+    def authenticated_at(self) -> float: ...
+    @property
     def expires_at(self) -> float: ...
+    @property
+    def methods(self) -> Sequence[Method]: ...
     @property
     def identity(self) -> Person: ...
     @property

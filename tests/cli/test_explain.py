@@ -32,7 +32,10 @@ def told(*words: str, config: Path = REFERENCE) -> tuple[int, str]:
     """The exit code and the output, without the lines of the file."""
     result = explain(*words, config=config)
     assert result.stderr == ""
-    return result.exit_code, re.sub(r"yaml:\d+", "yaml:_", result.stdout)
+    lines = re.sub(r"yaml:\d+", "yaml:_", result.stdout)
+    return result.exit_code, re.sub(
+        r'("(?:auth_time|session_exp)": )\d+', r"\1_", lines
+    )
 
 
 FORWARDED = """\
@@ -44,6 +47,17 @@ FORWARDED = """\
   traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01
 """
 
+FORWARDED_ANONYMOUS = FORWARDED.replace(
+    "8080\n  X-Request",
+    "8080\n  X-Auth-Status: none\n  X-Forwarded-Uri: /\n  X-Request",
+)
+
+_OWNER = '{"id": "t_example", "name": "Example", "role": "owner"}'
+ASSERTION = (
+    '{"aud": "web", "email": "admin@example.com", "name": "Admin", "roles": ["admin"], '
+    f'"admin": true, "tenant": {_OWNER}, "tenants": [{_OWNER}], '
+    '"auth_time": _, "amr": ["password"], "acr": "aal1", "session_exp": _}'
+)
 ADMIN = f"""\
 GET /admin/users as admin
 
@@ -79,7 +93,7 @@ upstream  web (http://127.0.0.1:3000)
   X-Auth-Tenant-Role: owner
   X-Auth-Session-Id: 00000000-0000-4000-8000-000000000000
   X-Auth-Assertion: <assertion token>
-  assertion token: {{"aud": "web"}}
+  assertion token: {ASSERTION}
 """
 
 MEMBER = """\
@@ -148,7 +162,7 @@ upstream  web (http://127.0.0.1:3000)
   GET / HTTP/1.1
   Host: localhost:8080
   Accept: text/html
-{FORWARDED}"""
+{FORWARDED_ANONYMOUS}"""
 
 SIGNED_IN = """\
 GET /auth/login as member

@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.server import session_changes
 from gateway.server.context import Services
-from gateway.server.session_changes import sign_in
+from gateway.server.session_changes import sign_in, sign_out
 from gateway.server.sign_in_headers import SignIn, sign_in_of
 from gateway.sessions.record import Session
 from tests.http.heads import head
@@ -53,6 +53,22 @@ async def signing_in(
 ) -> Sequence[str]:
     request = head(*fields, target="/auth/login")
     return await sign_in(sign_in_header(), store, a_context(request, services=services))
+
+
+async def test_a_sign_in_and_a_sign_out_forget_why_the_last_session_ended() -> None:
+    """Else the next end would be explained by an earlier one."""
+    store = MemoryStore()
+    services = some_services(store)
+    word = ("Cookie", "gateway_ended=session_revoked")
+
+    plain = await signing_in(store, services)
+    after = await signing_in(store, services, word)
+    left = await sign_out("this", a_context(head(word), services=services))
+
+    assert len(plain) == 1
+    forgotten = "gateway_ended=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0"
+    assert list(after[1:]) == [forgotten]
+    assert left[-1] == forgotten
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from gateway.pages.reply import Reply
 from gateway.reasons import ROWS, Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
 from gateway.server.request_errors import _FAILURES as RAISED
-from gateway.spine.answers import Answer, Answers, SignInPages
+from gateway.spine.answers import Answer, Answers, Problem, SignInPages
 from tests.http.heads import REQUEST_ID, head
 
 FAILED = [*dict.fromkeys(reason for _, reason in RAISED), Reason.INTERNAL]
@@ -332,3 +332,28 @@ def field(reply: Reply, name: str) -> str | None:
     found = [value for key, value in reply.headers if key.lower() == name.lower()]
     assert len(found) <= 1, name
     return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        pytest.param(
+            head(("Next-Action", "7f"), method="POST", target="/a?b=c"),
+            "/auth/login?return_to=/a%3Fb%3Dc&reason=no_session;push",
+            id="a server action",
+        ),
+        pytest.param(head(("Next-Action", "7f"), target="/a"), None, id="not a POST"),
+        pytest.param(head(method="POST", target="/a"), None, id="an ordinary POST"),
+    ],
+)
+def test_a_server_action_without_a_session_leads_to_the_sign_in_page(
+    request_: RequestHead, told: str | None
+) -> None:
+    """Next.js leaves the user on the page otherwise, with an error nobody can read."""
+    answer = answers().to_decision(
+        Challenge(reason=Reason.NO_SESSION), route(), request_
+    )
+
+    assert isinstance(answer, Problem)
+    assert answer.status == 401
+    assert dict(answer.headers).get("X-Action-Redirect") == told

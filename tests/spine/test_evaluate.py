@@ -10,6 +10,7 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Rule
 from gateway.sessions.cookie import new_token
+from gateway.sessions.end_word import ENDS
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.spine.answers import Problem, Redirect
 from gateway.spine.evaluate import (
@@ -130,7 +131,7 @@ def test_a_session_that_is_not_valid_is_challenged(
 
     assert isinstance(outcome, Respond)
     assert (outcome.verdict, outcome.reason) == (Verdict.CHALLENGE, reason)
-    assert outcome.cookies == (RULES.clear_cookies if cleared else ())
+    assert outcome.cookies == (RULES.cookies_after(reason) if cleared else ())
     assert outcome.session is None
 
 
@@ -152,7 +153,79 @@ def test_an_outage_lets_a_public_request_pass_without_an_identity() -> None:
 
     assert isinstance(outcome, Forward)
     assert not outcome.authenticated
-    assert not any(name.startswith(b"X-Auth") for name in fields(outcome))
+    sent = {n: v for n, v in fields(outcome).items() if n.startswith(b"X-Auth")}
+    assert sent == {b"X-Auth-Status": b"unavailable"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "found", "status"),
+    [
+        pytest.param((), None, b"none", id="no cookie"),
+        pytest.param((cookie("!"),), None, b"none", id="malformed"),
+        pytest.param((cookie(TOKEN),), None, b"unknown_session", id="unknown"),
+        pytest.param(
+            (cookie(TOKEN),),
+            a_session(expires_at=NOW),
+            b"session_expired",
+            id="expired",
+        ),
+        pytest.param(
+            (cookie(TOKEN),),
+            a_session(active=False),
+            b"session_revoked",
+            id="revoked",
+        ),
+        pytest.param((cookie(TOKEN),), Corrupt("x"), b"unavailable", id="unreadable"),
+        pytest.param((cookie(TOKEN),), SESSION, None, id="valid"),
+        pytest.param(
+            (("Cookie", "gateway_ended=session_idle"),),
+            None,
+            b"session_idle",
+            id="ended before",
+        ),
+        pytest.param(
+            (("X-Auth-Status", "none"), ("X-Forwarded-Uri", "/x"), cookie(TOKEN)),
+            SESSION,
+            None,
+            id="sent by the client",
+        ),
+    ],
+)
+def test_an_open_page_learns_why_there_is_no_session(
+    sent: tuple[tuple[str, str], ...], found: LookupResult, status: bytes | None
+) -> None:
+    outcome = evaluate(head(*sent, target="/?a=b"), found)
+
+    got = fields(outcome)
+    assert got.get(b"X-Auth-Status") == status
+    assert got.get(b"X-Forwarded-Uri") == (None if status is None else b"/?a=b")
+
+
+def test_a_target_too_long_to_repeat_is_not_repeated() -> None:
+    outcome = evaluate(head(target=f"/?{'a' * 2047}"), None)
+
+    assert b"X-Forwarded-Uri" not in fields(outcome)
+
+
+@pytest.mark.parametrize("reason", sorted(ENDS))
+def test_the_reason_of_an_end_outlives_the_cookie(reason: Reason) -> None:
+    """The response that clears the cookie is not the only one that has the word."""
+    word = ("Cookie", f"a=b; gateway_ended={reason}")
+
+    outcome = evaluate(head(word, target="/api/x"), None)
+
+    assert isinstance(outcome, Respond)
+    assert (outcome.reason, outcome.cookies) == (reason, ())
+
+
+def test_the_word_of_an_earlier_end_says_nothing_of_a_session() -> None:
+    """Sign in after an end, and nothing may be left of it."""
+    both = ("Cookie", f"{cookie(TOKEN)[1]}; gateway_ended=session_revoked")
+
+    assert isinstance(evaluate(head(both, target="/api/x"), SESSION), Forward)
+    refused = evaluate(head(both, target="/api/x"), a_session(expires_at=NOW))
+    assert isinstance(refused, Respond)
+    assert refused.reason is Reason.SESSION_EXPIRED
 
 
 def test_an_allowed_request_carries_identity_token_and_tenant() -> None:

@@ -30,13 +30,13 @@ class Profile(Model):
         None, description="Cookie that also sends the token to the browser, HttpOnly."
     )
     claims: Annotated[
-        dict[str, Any],
+        dict[str, Any] | None,
         PlainValidator(patterns.claims),
         in_schema(type="object", additionalProperties=True),
     ] = Field(
-        {},
+        None,
         description="Custom claims: literals, lists, or text with placeholders such as "
-        "`{tenant.id}`.",
+        "`{tenant.id}`. Default: the session (user, roles, tenants, times); `{}`: none.",
     )
 
 

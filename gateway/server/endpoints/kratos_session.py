@@ -18,11 +18,14 @@ from gateway.sessions.authenticate import (
     LifetimePolicy,
     end_of_life,
 )
+from gateway.sessions.end_word import ENDS
 from gateway.sessions.record import Identity, Session
 from gateway.sessions.store import SessionCredential
 from gateway.sessions.timestamps import format_timestamp
 
 _SESSION_TOKEN: Final = b"x-session-token"
+# A session that ended here before is named by its reason, though there is no cookie.
+_WITHOUT_COOKIE: Final = ENDS | {Reason.NO_SESSION}
 # Kratos' second factors; every other method is a first factor.
 _SECOND_FACTORS: Final = frozenset(("totp", "webauthn", "lookup_secret"))
 
@@ -92,7 +95,9 @@ def not_signed_in(
         )
     return LocalResponse(
         reply=reply,
-        cookies=context.rules.clear_cookies if missing_session.ended else (),
+        cookies=context.rules.cookies_after(missing_session.reason)
+        if missing_session.ended
+        else (),
     )
 
 
@@ -164,7 +169,7 @@ async def _find(context: RequestContext) -> Caller | NoSession:
         return NoSession(reason=Reason.MALFORMED)
     token = presented(context)
     if isinstance(token, Anonymous):
-        return NoSession(reason=token.reason, missing=token.reason is Reason.NO_SESSION)
+        return NoSession(reason=token.reason, missing=token.reason in _WITHOUT_COOKIE)
     match await look_up(token, context):
         case Authenticated(session=session):
             return Caller(session=session, token=token)

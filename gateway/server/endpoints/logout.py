@@ -6,14 +6,15 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.server.session_changes import sign_out
+from gateway.spine.answers import query_value
 
 
 async def logout(context: RequestContext) -> LocalResponse:
     """End the session of the request, clear the gateway's cookies, and redirect.
 
-    Returns 303 to `return_to` (a form field), else to `/`; 204 for scripts; 403 for a
-    form on another origin, including sibling hosts; 400 for an address that is not
-    allowed. The response without a session is the same.
+    Returns 303 to `return_to` (a form field, else in the query), else to `/`; 204 for
+    scripts; 403 for a form on another origin, including sibling hosts; 400 for an
+    address that is not allowed. The response without a session is the same.
 
     Raises:
         StoreUnavailable: it is unknown whether the session ended; no cookie is
@@ -25,7 +26,8 @@ async def logout(context: RequestContext) -> LocalResponse:
             reply=context.rules.answers.problem(403, Reason.CROSS_SITE, context.head)
         )
     form = await read_form(context)
-    wanted = form.get("return_to", "/")
+    in_query = query_value(context.head.target.query, "return_to")
+    wanted = form.get("return_to", in_query or "/")
     location = context.rules.answers.safe_return_to(wanted)
     if location is None:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)

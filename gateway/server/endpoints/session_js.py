@@ -1,6 +1,7 @@
 """`GET /.gateway/session.js`, and what it polls: `GET /.gateway/session`."""
 
 import hashlib
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +11,9 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.account import look_up
+from gateway.server.endpoints.kratos_session import session_view
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Anonymous, end_of_life
-from gateway.sessions.timestamps import format_timestamp
 
 _SCRIPT: Final = Path(__file__).with_name("session.js").read_bytes()
 _ETAG: Final = f'"{hashlib.sha256(_SCRIPT).hexdigest()[:24]}"'
@@ -42,10 +43,12 @@ async def session_js(context: RequestContext) -> LocalResponse:
 
 
 async def session(context: RequestContext) -> LocalResponse:
-    """Return the ids of the session and its end; 401 with the reason without one.
+    """Return the session; 401 with the reason without one.
 
-    The request does not count as use of the session. The cookie of an ended session is
-    not cleared, so that every tab gets the reason.
+    The body is that of whoami without `devices`, with `session_id`, `tenant_id` and
+    `expires_in`: seconds left, for clients whose clock is wrong. The request does not
+    count as use of the session. The cookie of an ended session is not cleared, so that
+    every tab gets the reason.
 
     Raises:
         StoreUnavailable: the session could not be queried.
@@ -57,13 +60,17 @@ async def session(context: RequestContext) -> LocalResponse:
             reply=context.rules.answers.unauthenticated(found.reason, context.head)
         )
     own = found.session
-    body = orjson.dumps(
-        {
-            "session_id": own.id,
-            "tenant_id": own.active_tenant_id,
-            "expires_at": format_timestamp(end_of_life(own, context.rules.lifetimes)),
-        }
-    )
+    lifetimes = context.rules.lifetimes
+    view = session_view(own, lifetimes)
+    del view["devices"]
+    # By the configured roles, so that no client needs a copy of the list.
+    admin = not context.rules.policy.admin_roles.isdisjoint(own.identity.roles)
+    view["identity"]["metadata_public"]["admin"] = admin
+    view["session_id"] = own.id
+    view["tenant_id"] = own.active_tenant_id
+    # Rounded up: a client that looks at the end should find it ended.
+    view["expires_in"] = max(0, ceil(end_of_life(own, lifetimes) - context.now))
+    body = orjson.dumps(view)
     headers = (
         ("Content-Type", "application/json"),
         ("Cache-Control", "no-store"),

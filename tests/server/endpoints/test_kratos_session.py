@@ -124,7 +124,9 @@ async def test_only_an_ended_session_takes_its_cookies_along(
 
     assert answer.reply.status == 401
     assert "WWW-Authenticate" in dict(answer.reply.headers)
-    assert answer.cookies == (RUNTIME.rules.clear_cookies if ended else ())
+    assert answer.cookies == (
+        RUNTIME.rules.cookies_after(missing_session.reason) if ended else ()
+    )
     document = orjson.loads(answer.reply.body)
     assert document["error"]["details"] == {"reason": "session_expired"}
     assert document["error"].get("id") == ("session_inactive" if flow else None)

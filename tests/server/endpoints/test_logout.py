@@ -34,6 +34,31 @@ async def pressed(
     return await call(logout, request, form.encode(), services=services)
 
 
+@pytest.mark.parametrize(
+    ("query", "form", "leads"),
+    [
+        pytest.param("?return_to=/bye", "", "/bye", id="in the query"),
+        pytest.param("?return_to=/bye", "return_to=/form", "/form", id="form first"),
+        pytest.param("?return_to=/a&return_to=/b", "", "/", id="twice"),
+        pytest.param("?return_to=https://evil.test/", "", None, id="elsewhere"),
+    ],
+)
+async def test_a_redirected_form_says_in_the_query_where_it_returns(
+    query: str, form: str, leads: str | None
+) -> None:
+    """A 307 keeps the body of the app's own form, which says nothing of it."""
+    request = head(
+        ("Transfer-Encoding", "chunked"),
+        method="POST",
+        target=f"/.gateway/logout{query}",
+    )
+
+    answer, _ = await call(logout, request, form.encode())
+
+    assert location(answer) == leads
+    assert answer.reply.status == (400 if leads is None else 303)
+
+
 def location(answer: Rendered) -> str | None:
     return dict(answer.reply.headers).get("Location")
 

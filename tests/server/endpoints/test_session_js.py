@@ -104,7 +104,7 @@ async def test_nobody_is_told_that_nobody_is_signed_in() -> None:
     assert "WWW-Authenticate" in dict(answer.reply.headers)
 
 
-async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> None:
+async def test_it_is_whoami_without_devices_and_is_no_use_of_it() -> None:
     services = some_services()
     old = a_session(last_seen_at=NOW - 3600)
     token = await signed_in(services, old)
@@ -113,7 +113,21 @@ async def test_it_tells_no_more_than_the_script_needs_and_is_no_use_of_it() -> N
 
     assert answer.reply.status == 200
     told = orjson.loads(answer.reply.body)
-    assert set(told) == {"session_id", "tenant_id", "expires_at"}
+    assert set(told) == {
+        "session_id",
+        "tenant_id",
+        "expires_at",
+        "expires_in",
+        "id",
+        "active",
+        "issued_at",
+        "authenticated_at",
+        "authenticator_assurance_level",
+        "authentication_methods",
+        "identity",
+    }
+    assert told["expires_in"] == 86_400
+    assert told["identity"]["metadata_public"]["admin"] is True
     assert (told["session_id"], told["tenant_id"]) == (old.id, "t_acme")
     assert told["expires_at"].endswith("Z")
     assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
