@@ -40,7 +40,7 @@ from gateway.server.handshakes import serve_tls
 from gateway.server.listener import ClientServer
 from gateway.server.pipeline import Pipeline
 from gateway.server.reevaluation import StreamChecks
-from gateway.server.reporting import Reporter
+from gateway.server.reporting.reporter import Reporter
 from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
@@ -98,14 +98,17 @@ class App:
         self._edge = Edge()
         self._reporter = Reporter(output, shared=shared, place=place, first=first)
         # Two resolvers, so that pending look-ups of one do not block the other.
-        dns, on_change = build_dns(loaded.config), self._reporter.name_changed
+        dns, on_change = (
+            build_dns(loaded.config),
+            self._reporter.dependencies.name_changed,
+        )
         self._names = Resolver(dns, on_change=on_change)
         self._redis_names = Resolver(dns, on_change=on_change, in_turn=False)
         self._given, self._listeners = listeners, listeners
         self._client_listeners: list[ActiveListener] = []
         self._admin_listener: ActiveListener | None = None
         self._tls: ssl.SSLContext | None = None
-        self._tasks = BackgroundTasks(self._reporter.log_unhandled_exception)
+        self._tasks = BackgroundTasks(self._reporter.requests.log_unhandled_exception)
 
     async def open(self, *, again: bool = False) -> None:
         """Open the store and both listeners.
@@ -133,17 +136,17 @@ class App:
         await self._listen(listeners, config)
         self._tasks.start(self._checks.check_sessions())
         self._tasks.start(self._checks.reevaluate_periodically())
-        self._tasks.start(log_store_warnings(self._store, self._reporter))
-        self._tasks.start(publish_counts(self._client_server, self._reporter))
-        self._reporter.listening(self._loaded)
+        self._tasks.start(log_store_warnings(self._store, self._reporter.dependencies))
+        self._tasks.start(publish_counts(self._client_server, self._reporter.process))
+        self._reporter.process.listening(self._loaded)
 
     def _build_parts(self, config: Config) -> None:
         self._store = store = build_store(
             self._loaded,
             redis_url=self._redis_url,
             resolver=self._redis_names,
-            on_corrupt=self._reporter.log_corrupt_record,
-            on_event=self._reporter.store_event,
+            on_corrupt=self._reporter.dependencies.log_corrupt_record,
+            on_event=self._reporter.dependencies.store_event,
         )
         self._services = Services(
             store=store,
@@ -151,7 +154,7 @@ class App:
             app_managed=store if isinstance(store, ExternalStore) else None,
             edge=self._edge,
             streams=OpenStreams(),
-            report=self._reporter,
+            report=self._reporter.requests,
             lookups=Shares(MAX_WAITING, config.server.limits.address_percent / 100),
         )
         runtime = self._build(self._loaded, self._ring)
@@ -164,7 +167,7 @@ class App:
             self._pipeline,
             limits=listener_limits(config),
             early_error_response=self._early_error_response,
-            report=self._reporter.log_unhandled_exception,
+            report=self._reporter.requests.log_unhandled_exception,
             is_shared=self._is_shared,
             loop=asyncio.get_running_loop(),
         )
@@ -176,7 +179,7 @@ class App:
         )
 
     async def _listen(self, listeners: Listeners, config: Config) -> None:
-        shortage = Shortage(self._reporter.shortage)
+        shortage = Shortage(self._reporter.process.shortage)
         serve = (
             serve_plain(self._client_server)
             if self._tls is None
@@ -249,7 +252,7 @@ class App:
             runtime = self._build(loaded, ring)
             renew_certificate(self._tls, loaded)
         except ConfigError as error:
-            self._reporter.reload_refused(error)
+            self._reporter.process.reload_refused(error)
             return False
         waits = waits_for_restart(self._started, loaded.config)
         old = self._pipeline.runtime
@@ -258,7 +261,7 @@ class App:
         self._output.redactor.learn(secrets_of(loaded.config))
         self._reporter.configure(loaded.config)
         self._pipeline.runtime = self._services.streams.active = runtime
-        self._reporter.reloaded(loaded, waits)
+        self._reporter.process.reloaded(loaded, waits)
         self._reevaluate_streams()
         for application in old.applications.values():
             # Requests in flight finish; no new one starts there.
@@ -303,7 +306,7 @@ class App:
             ring=ring,
             ticks=asyncio.get_running_loop().time,
             resolver=self._names,
-            on_target=self._reporter.target_changed,
+            on_target=self._reporter.dependencies.target_changed,
         )
 
     def _is_shared(self, peer: str) -> bool:
@@ -318,5 +321,5 @@ class App:
             peer,
             runtime=self.runtime,
             edge=self._edge,
-            reporter=self._reporter,
+            reporter=self._reporter.requests,
         )

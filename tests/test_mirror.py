@@ -36,6 +36,11 @@ ELSEWHERE = (
         ("server/admin/application", "server/admin/problem"),
     ),
     Elsewhere(
+        "it is what the reporters are made with, and does nothing",
+        "tests/server/reporting/test_reporter.py",
+        ("server/reporting/channels",),
+    ),
+    Elsewhere(
         "how a stream was let in is what it is judged by again",
         "tests/server/test_reevaluation.py",
         ("server/admitted",),

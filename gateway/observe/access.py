@@ -1,117 +1,183 @@
-"""One line per request, with the field names of ECS and OpenTelemetry."""
+"""One line per request, with the field names of ECS and OpenTelemetry.
+
+A line is joined from text. The parts that many requests share are made once, each
+exactly as it is written; only values that differ are escaped for each request.
+The fields are a closed set, and none can hold a secret.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from json.encoder import encode_basestring as _quoted
+from typing import Final, Protocol
 
 from structlog.typing import EventDict
 
-from gateway.observe.logs import LogOutput, json_line
+from gateway.http.head import RequestHead
+from gateway.observe.logs import LogOutput
 from gateway.reasons import Reason, Verdict
+from gateway.routes.model import Route
 
 PATH_CHARACTERS: Final = 1024
 AGENT_CHARACTERS: Final = 256
 
+# Entries of each memo of parts. A client can fill them with what it sends, so what is
+# kept is short: all of it together is at most some 12 MiB.
+_KEPT: Final = 4096
+_AGENTS_KEPT: Final = 1024
+_SHORT: Final = 256
 
-@dataclass(slots=True, kw_only=True)
-class AccessRecord:
-    """The content of an access line. No field can hold a secret.
 
-    `path` is without the query, `session_id` is the public id and never the token;
-    `method` is empty when the request line could not be read.
-    `started_at` is epoch seconds, `duration` seconds. Not frozen: one is
-    created per request, and freezing triples the cost.
+class EndedRequest(Protocol):
+    """What a line says of a request. Nothing here can hold a secret.
+
+    `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds;
+    `session_id` is the public ID, never the token. `received_head` is None if no
+    request could be read; then `peer` is the client.
     """
 
-    started_at: float
-    duration: float
+    @property
+    def now(self) -> float: ...  # noqa: D102 - described above, as all of these
+    @property
+    def request_id(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> int: ...  # noqa: D102
+    @property
+    def verdict(self) -> Verdict: ...  # noqa: D102
+    @property
+    def reason(self) -> Reason: ...  # noqa: D102
+    @property
+    def route(self) -> Route | None: ...  # noqa: D102
+    @property
+    def body_bytes(self) -> int: ...  # noqa: D102
+    @property
+    def upstream(self) -> str | None: ...  # noqa: D102
+    @property
+    def upstream_time(self) -> float: ...  # noqa: D102
+    @property
+    def identity_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def session_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def tenant_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def received_head(self) -> RequestHead | None: ...  # noqa: D102
+    @property
+    def peer(self) -> str: ...  # noqa: D102
+
+
+@dataclass(slots=True, kw_only=True)
+class RejectedConnection:
+    """An EndedRequest that never began: the connection sent no valid request."""
+
+    now: float
     request_id: str
     status: int
-    verdict: Verdict
     reason: Reason
-    method: str = ""
-    path: str = ""
-    host: str = ""
-    scheme: str = ""
-    protocol: str = "1.1"
-    client: str = ""
-    user_agent: str = ""
+    peer: str
+    verdict: Verdict = Verdict.REFUSE
+    route: Route | None = None
     body_bytes: int = 0
-    route: str = ""
-    upstream: str = ""
-    upstream_duration: float = 0.0
-    user_id: str = ""
-    tenant_id: str = ""
-    session_id: str = ""
-    trace_id: str = ""
-    error: str = ""
+    upstream: str | None = None
+    upstream_time: float = 0.0
+    identity_id: str | None = None
+    session_id: str | None = None
+    tenant_id: str | None = None
+    received_head: RequestHead | None = None
 
 
 class AccessLog:
-    """Writes access lines to the sink of the log, without structlog.
-
-    A closed record has no context, level or secret; processing them would cost more
-    than the line.
-    """
+    """Writes access lines to the sink of the log, without structlog."""
 
     def __init__(self, output: LogOutput) -> None:
         self._output = output
         self._write = output.sink.write
 
-    def write(self, record: AccessRecord) -> None:
-        """Write one line; never blocks, never raises, whatever a client sent."""
+    def write(self, ended: EndedRequest, labels: str, duration: float) -> None:
+        """Write one line; never blocks, never raises, whatever a client sent.
+
+        `labels` is what `labels_part` returned for the request, `duration` seconds.
+        """
         if self._output.console:
-            self._write(self._output.render(_console_fields(record)))
+            self._write(self._output.render(_console_fields(ended, duration)))
         else:
-            self._write(json_line(_fields(record)))
+            self._write(_json_line(ended, labels, duration))
 
 
-def _fields(record: AccessRecord) -> EventDict:
-    """Return the fields; those that do not apply are omitted."""
-    method, status = record.method, record.status
-    path = record.path[:PATH_CHARACTERS]
-    fields: EventDict = {
-        "@timestamp": _stamp(record.started_at),
-        "log.level": "info",
-        "event.dataset": "gateway.access",
-        "message": f"{method or '-'} {path or '-'} {status}",
-        "event.duration": int(record.duration * 1e9),
-        "http.request.id": record.request_id,
-        "http.response.status_code": status,
-        "http.response.body.bytes": record.body_bytes,
-        "network.protocol.version": record.protocol,
-        "client.address": record.client,
-        # str: orjson is slower for an enum.
-        "gateway.decision": str(record.verdict),
-        "gateway.reason": str(record.reason),
-    }
-    if method:
-        fields["http.request.method"] = method
-        fields["url.path"] = path
-        fields["url.domain"] = record.host
-        fields["url.scheme"] = record.scheme
-        fields["trace.id"] = record.trace_id
-        if agent := record.user_agent:
-            fields["user_agent.original"] = agent[:AGENT_CHARACTERS]
-    if record.route:
-        fields["gateway.route"] = record.route
-        if record.upstream:
-            fields["gateway.upstream"] = record.upstream
-            fields["gateway.upstream_duration"] = int(record.upstream_duration * 1e9)
-    if record.user_id:
-        fields["user.id"] = record.user_id
-        fields["gateway.session.id"] = record.session_id
-        if record.tenant_id:
-            fields["organization.id"] = record.tenant_id
-    if record.error:
-        fields["error.message"] = record.error[:AGENT_CHARACTERS]
-    return fields
+def labels_part(
+    route: str, upstream: str | None, verdict: Verdict, reason: Reason, status: int
+) -> str:
+    """Return the part of a line that follows from the labels of a request."""
+    part = (
+        f'"http.response.status_code":{status}'
+        f',"gateway.decision":{_quoted(verdict)},"gateway.reason":{_quoted(reason)}'
+    )
+    if route:
+        part += f',"gateway.route":{_quoted(route)}'
+    if upstream is not None:
+        part += f',"gateway.upstream":{_quoted(upstream)}'
+    return part
 
 
-def _stamp(at: float) -> str:
-    second = int(at)
-    return f"{_second(second)}.{int((at - second) * 1e6):06}Z"
+def _json_line(ended: EndedRequest, labels: str, duration: float) -> str:
+    """Return the line; fields that do not apply are omitted."""
+    head, now = ended.received_head, ended.now
+    if head is None:
+        message, client, request = "- -", ended.peer, ""
+    else:
+        path = _quoted(head.target.path[:PATH_CHARACTERS])
+        short = len(head.method) + len(head.host) <= _SHORT
+        method, request = (_request_part if short else _request_part.__wrapped__)(
+            head.method, head.host, head.scheme, head.http_version
+        )
+        message, client = f"{method} {path[1:-1]}", head.client
+        request = (
+            f',"url.path":{path},"trace.id":{_quoted(head.traceparent[3:35])}'
+            f"{request}{_agent_part(head.user_agent[:AGENT_CHARACTERS])}"
+        )
+    if ended.upstream is not None:
+        labels += f',"gateway.upstream_duration":{int(ended.upstream_time * 1e9)}'
+    second = int(now)
+    return (
+        f'{{"@timestamp":"{_second(second)}.{int((now - second) * 1e6):06}Z"'
+        ',"log.level":"info","event.dataset":"gateway.access"'
+        f',"message":"{message} {ended.status}","event.duration":{int(duration * 1e9)}'
+        f',"http.request.id":{_quoted(ended.request_id)}'
+        f',"http.response.body.bytes":{ended.body_bytes}'
+        f',"client.address":{_quoted(client)},{labels}{request}'
+        f"{_identity_part(ended.identity_id, ended.session_id, ended.tenant_id)}}}\n"
+    )
+
+
+@lru_cache(_KEPT)
+def _request_part(
+    method: str, host: str, scheme: str, version: tuple[int, int]
+) -> tuple[str, str]:
+    """Return the method as the message has it, and the fields with it."""
+    quoted = _quoted(method)
+    protocol = "1.1" if version == (1, 1) else "1.0"
+    return quoted[1:-1], (
+        f',"http.request.method":{quoted},"url.domain":{_quoted(host)}'
+        f',"url.scheme":{_quoted(scheme)},"network.protocol.version":"{protocol}"'
+    )
+
+
+@lru_cache(_AGENTS_KEPT)
+def _agent_part(text: str) -> str:
+    return f',"user_agent.original":{_quoted(text)}' if text else ""
+
+
+@lru_cache(_KEPT)
+def _identity_part(
+    identity_id: str | None, session_id: str | None, tenant_id: str | None
+) -> str:
+    if not identity_id:
+        return ""
+    part = (
+        f',"user.id":{_quoted(identity_id)}'
+        f',"gateway.session.id":{_quoted(session_id or "")}'
+    )
+    return f'{part},"organization.id":{_quoted(tenant_id)}' if tenant_id else part
 
 
 @lru_cache(maxsize=2)
@@ -119,20 +185,21 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _console_fields(record: AccessRecord) -> EventDict:
+def _console_fields(ended: EndedRequest, duration: float) -> EventDict:
     """Return the fields for a terminal."""
+    head = ended.received_head
+    target = "- -" if head is None else f"{head.method} {head.target.path}"
     fields: EventDict = {
-        "@timestamp": datetime.fromtimestamp(record.started_at, UTC)
+        "@timestamp": datetime.fromtimestamp(ended.now, UTC)
         .isoformat()
         .replace("+00:00", "Z"),
         "log.level": "info",
-        "message": f"{record.method or '-'} {record.path or '-'} {record.status}",
-        "decision": f"{record.verdict}/{record.reason}",
-        "ms": round(record.duration * 1000, 1),
-        "route": record.route,
-        "upstream": record.upstream,
-        "user": record.user_id,
-        "tenant": record.tenant_id,
-        "error": record.error,
+        "message": f"{target} {ended.status}",
+        "decision": f"{ended.verdict}/{ended.reason}",
+        "ms": round(duration * 1000, 1),
+        "route": None if ended.route is None else ended.route.id,
+        "upstream": ended.upstream,
+        "user": ended.identity_id,
+        "tenant": ended.tenant_id,
     }
-    return {key: value for key, value in fields.items() if value != ""}
+    return {key: value for key, value in fields.items() if value not in ("", None)}

@@ -87,7 +87,7 @@ class Audit:
     """Writes audit events at any log level; `now` is in seconds since the epoch."""
 
     def __init__(self, output: LogOutput) -> None:
-        def line(_logger: object, _name: str, event: EventDict) -> bytes:
+        def line(_logger: object, _name: str, event: EventDict) -> str:
             return output.render(event["fields"])
 
         self._info: Callable[..., object] = lines_of(output, line).info

@@ -47,8 +47,8 @@ class LogOutput:
     console: bool
     redactor: Redactor
 
-    def render(self, event: EventDict) -> bytes:
-        """Return an event as an encoded line."""
+    def render(self, event: EventDict) -> str:
+        """Return an event as a line."""
         return _console_line(event) if self.console else json_line(event)
 
 
@@ -107,13 +107,13 @@ def lines_of(output: LogOutput, line: Processor) -> Any:
     ).bind()
 
 
-def json_line(event: EventDict) -> bytes:
+def json_line(event: EventDict) -> str:
     """Return an event as JSON; invalid UTF-8 is replaced."""
     try:
-        return orjson.dumps(event, repr, _OPTIONS)
+        return orjson.dumps(event, repr, _OPTIONS).decode()
     except TypeError:  # a lone surrogate, a key that is not text, a huge number
         plain = {_utf8(key): _utf8(value) for key, value in event.items()}
-        return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE).decode()
 
 
 def _processors(output: LogOutput, redactor: Redactor) -> list[Processor]:
@@ -176,7 +176,7 @@ _HIDDEN: Final = frozenset(
 )
 
 
-def _console_line(event: EventDict) -> bytes:
+def _console_line(event: EventDict) -> str:
     """Return an event as a line for a terminal; control characters are escaped."""
     level = str(event.get("log.level", "info"))
     stamp = str(event.get("@timestamp", ""))[11:23]
@@ -190,7 +190,7 @@ def _console_line(event: EventDict) -> bytes:
     text = f"\x1b[2m{stamp}\x1b[0m {colour}{level:7}\x1b[0m {message}  {rest}".rstrip()
     if trace := event.get("error.stack_trace"):
         text += "\n" + "\n".join(_plain(line) for line in str(trace).split("\n"))
-    return (text + "\n").encode("utf-8", "replace")
+    return text + "\n"
 
 
 def _plain(value: object) -> str:

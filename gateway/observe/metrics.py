@@ -1,34 +1,38 @@
-"""Counters and histograms for Prometheus, optimized for counting.
+"""Counters and histograms of one process, optimized for counting.
 
 `prometheus_client` looks up a label set and acquires a lock for each observation. Here
-an observation is a few operations on dictionaries and lists in one thread; the library
-is used only for a scrape.
+labels are looked up once per request, and the rest are additions to plain numbers in
+one thread. The library is used only for a scrape (exposition.py).
 
 Labels are bounded: route and upstream ids from the configuration, words of closed
 sets, status codes. Never a user, a tenant or a path.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
-
 from gateway.observe import tally
-from gateway.observe.tally import FAMILIES, Family, Histograms, Kind, Labels, Tally
+from gateway.observe.exposition import render
+from gateway.observe.tally import Family, Histograms, Labels, Numbers, Tally
 
-_DURATION_BOUNDS: Final = tally.DURATION.bounds
-_OVERHEAD_BOUNDS: Final = tally.OVERHEAD.bounds
+_SECONDS: Final = tally.SECONDS
+_FINE_SECONDS: Final = tally.FINE_SECONDS
 _LAST_CODE: Final = 599
+
+
+class RequestSeries:
+    """The counter of requests with the same labels, and the histograms they share.
+
+    Its holder counts without a look-up of labels; `upstream` is None without one.
+    """
+
+    __slots__ = ("count", "durations", "upstream")
+
+    def __init__(self, durations: list[float], upstream: list[float] | None) -> None:
+        self.count = 0
+        self.durations = durations
+        self.upstream = upstream
 
 
 class Metrics:
@@ -45,13 +49,14 @@ class Metrics:
         self.log_lines_dropped = 0
         self._tally = Tally()
         numbers, histograms = self._tally.numbers, self._tally.histograms
-        self._requests: dict[tuple[str, str, str, int], int] = {}
-        self._durations: dict[str, list[float]] = {}
+        self._series: dict[tuple[str, str | None, str, str, int], RequestSeries] = {}
+        self._durations = histograms[tally.DURATION.name]
         self._overhead = histograms[tally.OVERHEAD.name][()] = _new_histogram(
             tally.OVERHEAD
         )
         self._upstreams = histograms[tally.UPSTREAM.name]
         self._lookups = histograms[tally.LOOKUP.name]
+        self._lookup_cells: dict[str, list[float]] = {}
         self._tokens = numbers[tally.TOKENS.name]
         numbers[tally.BUILD.name][version, python] = 1
         for kind in ("timeout", "connection", "other"):
@@ -61,41 +66,64 @@ class Metrics:
         for cause in ("no_lease", "not_held"):
             numbers[tally.STORE_REFUSALS.name][(cause,)] = 0
 
+    def series(
+        self, route: str, upstream: str | None, decision: str, reason: str, code: int
+    ) -> RequestSeries:
+        """Return the series of these labels; `route` is "" if none matched."""
+        key = (route, upstream, decision, reason, code)
+        found = self._series.get(key)
+        if found is None:
+            found = self._series[key] = RequestSeries(
+                _histogram(self._durations, tally.DURATION, (route,)),
+                None
+                if upstream is None
+                else _histogram(self._upstreams, tally.UPSTREAM, (upstream,)),
+            )
+        return found
+
     def observe(
         self,
-        route: str,
-        decision: str,
-        reason: str,
-        code: int,
+        series: RequestSeries,
         duration: float,
-        overhead: float,
+        *,
+        upstream: float = 0.0,
+        lookup: float = 0.0,
+        outcome: str = "",
     ) -> None:
-        """Count one request: total seconds, and seconds spent in the gateway.
+        """Count one request of a series. Times are in seconds.
 
-        `route` is "" if none matched.
+        Args:
+            series: of its labels.
+            duration: total.
+            upstream: until the head of the response.
+            lookup: of the session.
+            outcome: of the look-up: valid, invalid or error; "" without one.
         """
-        requests, key = self._requests, (route, decision, reason, code)
-        try:
-            requests[key] += 1
-            histogram = self._durations[route]
-        except KeyError:
-            requests.setdefault(key, 1)
-            histogram = self._durations.setdefault(
-                route, _new_histogram(tally.DURATION)
-            )
-        histogram[0] += duration
-        histogram[1 + bisect_left(_DURATION_BOUNDS, duration)] += 1
-        histogram = self._overhead
-        histogram[0] += overhead
-        histogram[1 + bisect_left(_OVERHEAD_BOUNDS, overhead)] += 1
+        series.count += 1
+        durations, upstreams = series.durations, series.upstream
+        durations[0] += duration
+        durations[1 + bisect_left(_SECONDS, duration)] += 1
+        if upstreams is not None:
+            upstreams[0] += upstream
+            upstreams[1 + bisect_left(_SECONDS, upstream)] += 1
+        if outcome:
+            lookups = self._lookup_cells.get(outcome) or self._begin_lookups(outcome)
+            lookups[0] += lookup
+            lookups[1 + bisect_left(_FINE_SECONDS, lookup)] += 1
+        overhead = max(0.0, duration - upstream - lookup)
+        overheads = self._overhead
+        overheads[0] += overhead
+        overheads[1 + bisect_left(_FINE_SECONDS, overhead)] += 1
 
-    def upstream(self, upstream: str, seconds: float) -> None:
-        """Observe the seconds from a request to the head of the response."""
-        _observe(self._upstreams, tally.UPSTREAM, (upstream,), seconds)
+    def _begin_lookups(self, outcome: str) -> list[float]:
+        cell = _histogram(self._lookups, tally.LOOKUP, (outcome,))
+        self._lookup_cells[outcome] = cell
+        return cell
 
-    def session_lookup(self, outcome: str, seconds: float) -> None:
-        """Observe a look-up; `outcome` is valid, invalid or error."""
-        _observe(self._lookups, tally.LOOKUP, (outcome,), seconds)
+    @property
+    def requests_ended(self) -> int:
+        """How many requests were counted."""
+        return sum(series.count for series in self._series.values())
 
     def store_error(self, kind: str) -> None:
         """Count a failed store call by the class name of its exception."""
@@ -167,17 +195,16 @@ class Metrics:
         """
         total = self._current()
         total.add(tally.merged(others))
-        return _render(total, accept)
+        return render(total, accept)
 
     def _current(self) -> Tally:
         numbers = self._tally.numbers
-        numbers[tally.REQUESTS.name] = {
-            (route, decision, reason, str(code) if code <= _LAST_CODE else "other"): n
-            for (route, decision, reason, code), n in self._requests.items()
-        }
-        self._tally.histograms[tally.DURATION.name] = {
-            (route,): histogram for route, histogram in self._durations.items()
-        }
+        requests: Numbers = {}
+        for (route, _, decision, reason, code), series in self._series.items():
+            label = str(code) if code <= _LAST_CODE else "other"
+            key = (route, decision, reason, label)
+            requests[key] = requests.get(key, 0) + series.count
+        numbers[tally.REQUESTS.name] = requests
         numbers[tally.IN_FLIGHT.name][()] = self.requests_in_flight
         numbers[tally.WEBSOCKETS.name][()] = self.websockets_open
         numbers[tally.CONNECTIONS.name][()] = self.connections_open
@@ -187,76 +214,12 @@ class Metrics:
         return copy
 
 
-def retain_counters(snapshots: Iterable[bytes]) -> bytes:
-    """Return the sum of the snapshots of exited processes, without gauges.
-
-    If a counter decreased, Prometheus would assume a restart and compute wrong rates.
-
-    Raises:
-        ValueError: one is not a snapshot.
-    """
-    left = tally.merged(snapshots)
-    left.forget_gauges()
-    return left.dump()
-
-
-def render_merged(snapshots: Iterable[bytes], *, accept: str = "") -> tuple[bytes, str]:
-    """Return the exposition of several snapshots, and its Content-Type.
-
-    Raises:
-        ValueError: one is not a snapshot.
-    """
-    return _render(tally.merged(snapshots), accept)
-
-
-class _TallyCollector(Collector):
-    def __init__(self, total: Tally) -> None:
-        self._total = total
-
-    def collect(self) -> Iterator[Metric]:
-        for family in FAMILIES:
-            yield _exposed(family, self._total)
-
-
-def _render(total: Tally, accept: str) -> tuple[bytes, str]:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_TallyCollector(total))
-    ProcessCollector(registry=registry)
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
-
-
-def _exposed(family: Family, total: Tally) -> Metric:
-    name, labels = family.name, family.labels
-    match family.kind:
-        case Kind.HISTOGRAM:
-            histogram = HistogramMetricFamily(name, family.help, labels=labels)
-            bounds = [*map(str, family.bounds), "+Inf"]
-            for key, (seconds, *counts) in total.histograms[name].items():
-                buckets = list(zip(bounds, accumulate(counts), strict=True))
-                histogram.add_metric(key, buckets, seconds)
-            return histogram
-        case Kind.COUNTER:
-            counter = CounterMetricFamily(name, family.help, labels=labels)
-            for key, value in total.numbers[name].items():
-                counter.add_metric(key, value)
-            return counter
-        case Kind.GAUGE:
-            gauge = GaugeMetricFamily(name, family.help, labels=labels)
-            for key, value in total.numbers[name].items():
-                gauge.add_metric(key, value)
-            return gauge
-
-
 def _new_histogram(family: Family) -> list[float]:
     return [0.0] + [0] * (len(family.bounds) + 1)
 
 
-def _observe(
-    histograms: Histograms, family: Family, labels: Labels, value: float
-) -> None:
+def _histogram(histograms: Histograms, family: Family, labels: Labels) -> list[float]:
     histogram = histograms.get(labels)
     if histogram is None:
         histogram = histograms[labels] = _new_histogram(family)
-    histogram[0] += value
-    histogram[1 + bisect_left(family.bounds, value)] += 1
+    return histogram

@@ -1,6 +1,6 @@
 """Masks secrets in the gateway log; a second line of defense.
 
-The first: types that hold a secret hide it in `repr`, and `AccessRecord` has no field
+The first: types that hold a secret hide it in `repr`, and `EndedRequest` has no field
 for one. Here the remaining values are searched for known secrets and for patterns of
 secrets. The gateway log has few lines, so this may be slow; access and audit lines
 have closed sets of fields and are not searched.

@@ -1,8 +1,16 @@
 """Writes lines to a file descriptor once per iteration of the event loop; never blocks.
 
+Lines are kept as text; those of one turn are encoded and written together.
+
+| standard output | how it is written |
+| --- | --- |
+| a regular file | everything in one write |
+| a pipe or a terminal | blocks of whole lines, at most PIPE_BUF bytes |
+| a socket | the same, and polled before each write |
+
 POSIX guarantees that a write of at most PIPE_BUF bytes to a pipe is atomic (IEEE Std
-1003.1, write()); a nonblocking one succeeds or fails completely. So lines are written
-in groups up to that size, and several processes may share one pipe.
+1003.1, write()); a nonblocking one succeeds or fails completely. So several processes
+may share one pipe.
 """
 
 import asyncio
@@ -11,16 +19,15 @@ import select
 import stat
 import threading
 import time
-from collections import deque
 from typing import Final
 
 GROUP_BYTES: Final = 4096  # PIPE_BUF of Linux; POSIX requires at least 512
-EARLY_BYTES: Final = (
-    16384  # written before the turn ends, while still in the CPU's cache
+EARLY_CHARACTERS: Final = (
+    65536  # written before the turn ends, while still in the CPU's cache
 )
-CEILING_BYTES: Final = (
+CEILING: Final = (
     4 << 20
-)  # buffered while the reader is stuck; then lines are dropped
+)  # buffered characters while the reader is stuck; then lines are dropped
 _AGAIN_SECONDS: Final = 0.05
 
 
@@ -32,23 +39,25 @@ class Sink:
 
     def __init__(self, fd: int = 1) -> None:
         self.dropped = 0
-        self._lines: deque[bytes] = deque()
-        self._bytes = 0
+        self._lines: list[str] = []
+        self._size = 0  # of what is buffered, encoded or not
+        self._rest = b""  # encoded, and not written yet
+        self._inside = False  # the last write ended inside of a line
         self._scheduled = False
         self._full = False
         self._lock = threading.Lock()
-        self._fd, self._owned, self._poll = _nonblocking(fd)
+        self._fd, self._owned, self._poll, self._group = _nonblocking(fd)
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: str) -> None:
         """Buffer one complete line, with its newline."""
-        if self._bytes > CEILING_BYTES:
+        if self._size > CEILING:
             self.dropped += 1
             return
         self._lines.append(line)
-        self._bytes += len(line)
+        self._size += len(line)
         if not self._scheduled:
             self._schedule()
-        elif self._bytes > EARLY_BYTES and not self._full:
+        elif self._size > EARLY_CHARACTERS and not self._full:
             self._drain()
 
     def flush(self) -> None:
@@ -74,7 +83,7 @@ class Sink:
     def discard(self) -> None:
         """Close without writing: in a forked child, the lines are the parent's."""
         self._lines.clear()
-        self._bytes = 0
+        self._rest = b""
         self.close(0)
 
     def _schedule(self) -> None:
@@ -94,55 +103,78 @@ class Sink:
             self._scheduled = True
 
     def _drain(self) -> bool:
-        """Write groups until done (True) or the reader is full (False)."""
+        """Write until done (True) or the reader is full (False)."""
         with self._lock:
-            while self._lines:
-                group = self._group()
+            while self._rest or self._lines:
+                if not self._rest:
+                    self._encode()
                 try:
-                    if self._poll and not _wait_writable(self._fd, 0):
-                        written = 0
-                    else:
-                        written = os.write(self._fd, group)
-                except BlockingIOError:
-                    written = 0
-                except (OSError, ValueError):  # the reader is gone
-                    self._put_back(group)
+                    self._write_rest()
+                except (OSError, ValueError):  # the reader is gone, the disk is full
                     self._give_up()
                     return True
-                if written < len(group):
-                    self._put_back(group[written:])
+                if self._rest:
                     self._full = True
                     return False
+            self._size = 0
         return True
 
-    def _group(self) -> bytes:
-        lines = self._lines
-        first = lines.popleft()
-        size = len(first)
-        if not lines or size + len(lines[0]) > GROUP_BYTES:
-            self._bytes -= size
-            return first
-        group = [first]
-        while lines and size + len(lines[0]) <= GROUP_BYTES:
-            group.append(lines.popleft())
-            size += len(group[-1])
-        self._bytes -= size
-        return b"".join(group)
+    def _encode(self) -> None:
+        """Encode what is buffered; another thread may append meanwhile."""
+        count = len(self._lines)
+        text = "".join(self._lines[:count])
+        del self._lines[:count]
+        self._rest = text.encode("utf-8", "replace")
+        self._size += len(self._rest) - len(text)
+        if self._inside:
+            # A line was given up after a part of it: the next one must not continue it.
+            self._rest = b"\n" + self._rest
 
-    def _put_back(self, rest: bytes) -> None:
-        """Requeue unwritten bytes by line, so that dropped lines can be counted."""
-        lines = [line + b"\n" for line in rest.removesuffix(b"\n").split(b"\n")]
-        self._lines.extendleft(reversed(lines))
-        self._bytes += len(rest)
+    def _write_rest(self) -> None:
+        """Write blocks of the encoded bytes until done, or the reader is full.
+
+        Raises:
+            OSError: the reader is gone, or there is no room.
+            ValueError: the descriptor is closed.
+        """
+        rest, at = self._rest, 0
+        try:
+            while at < len(rest):
+                end = self._end_of_block(rest, at)
+                if self._poll and not _wait_writable(self._fd, 0):
+                    break
+                at += os.write(self._fd, rest[at:end])
+                if at < end:
+                    break
+        except BlockingIOError:
+            pass
+        finally:
+            if at:
+                self._inside = rest[at - 1] != _NEWLINE
+                self._rest = rest[at:]
+                self._size -= at
+
+    def _end_of_block(self, rest: bytes, at: int) -> int:
+        if not self._group or len(rest) - at <= GROUP_BYTES:
+            return len(rest)
+        end = rest.rfind(b"\n", at, at + GROUP_BYTES)
+        if end < 0:  # one line is longer
+            end = rest.index(b"\n", at)
+        return end + 1
 
     def _give_up(self) -> None:
-        self.dropped += len(self._lines)
+        ends = self._rest.count(b"\n") - self._rest.startswith(b"\n")
+        self.dropped += len(self._lines) + ends
         self._lines.clear()
-        self._bytes = 0
+        self._rest = b""
+        self._size = 0
 
 
-def _nonblocking(fd: int) -> tuple[int, bool, bool]:
-    """Return the descriptor to write to, whether to close it, and whether to poll first.
+_NEWLINE: Final = ord("\n")
+
+
+def _nonblocking(fd: int) -> tuple[int, bool, bool, bool]:
+    """Return how to write: descriptor, whether to close it, to poll, to write blocks.
 
     O_NONBLOCK belongs to the open file description, which stdout shares with the shell
     and with sibling processes, so it is never set there. Linux opens a new description
@@ -151,14 +183,14 @@ def _nonblocking(fd: int) -> tuple[int, bool, bool]:
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        return fd, False, False
+        return fd, False, False, False
     if stat.S_ISREG(mode):
-        return fd, False, False  # a file is always ready
+        return fd, False, False, False  # a file is always ready
     try:
         flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        return os.open(f"/proc/self/fd/{fd}", flags), True, False
+        return os.open(f"/proc/self/fd/{fd}", flags), True, False, True
     except OSError:  # a socket, not Linux, or no permission
-        return fd, False, True
+        return fd, False, True, True
 
 
 def _wait_writable(fd: int, seconds: float) -> bool:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
 from gateway.server.listener import ClientServer
-from gateway.server.reporting import Reporter
+from gateway.server.reporting.dependencies import DependencyReporter
+from gateway.server.reporting.process import ProcessReporter
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
 
@@ -42,7 +43,7 @@ class BackgroundTasks:
 
 
 async def log_store_warnings(
-    store: RedisStore | ExternalStore, reporter: Reporter
+    store: RedisStore | ExternalStore, reporter: DependencyReporter
 ) -> None:
     """Log what `gateway check` would report about Redis, once it responds."""
     while True:
@@ -56,7 +57,7 @@ async def log_store_warnings(
         return
 
 
-async def publish_counts(server: ClientServer, reporter: Reporter) -> None:
+async def publish_counts(server: ClientServer, reporter: ProcessReporter) -> None:
     """Publish the counts of this process to the others, until cancelled."""
     while True:
         reporter.connections(server.open)

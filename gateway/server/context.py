@@ -184,6 +184,11 @@ class RequestContext:
         return self.received_head
 
     @property
+    def peer(self) -> str:
+        """The address that the connection came from."""
+        return self.exchange.client.peer
+
+    @property
     def rules(self) -> Ruleset:
         """The rules of the active configuration."""
         return self.runtime.rules

@@ -3,7 +3,7 @@
 from gateway.http.head import BadRequest
 from gateway.reasons import Reason
 from gateway.server.edge import Edge
-from gateway.server.reporting import Reporter
+from gateway.server.reporting.requests import RequestReporter
 from gateway.server.response_head import encode_local_response
 from gateway.server.runtime import Runtime
 
@@ -14,7 +14,7 @@ def early_error_response(
     *,
     runtime: Runtime,
     edge: Edge,
-    reporter: Reporter,
+    reporter: RequestReporter,
 ) -> bytes:
     """Return a complete response, which closes the connection, and log it.
 

@@ -25,8 +25,8 @@ import uvloop
 
 from gateway.errors import CannotListen
 from gateway.observe.logs import LogOutput
-from gateway.observe.metrics import retain_counters
 from gateway.observe.shared import SharedCounts
+from gateway.observe.tally import retain_counters
 from gateway.server.sockets import Listeners
 from gateway.tokens.ring import KeyRing
 from gateway.workers.failure import UNUSABLE, exit_code_of

@@ -56,7 +56,7 @@ FLOODS = {
 
 
 def answered(gateway: Gateway) -> int:
-    return sum(gateway.app._reporter._metrics._requests.values())
+    return gateway.app._reporter.metrics.requests_ended
 
 
 @asynccontextmanager

@@ -297,7 +297,7 @@ async def test_a_flood_is_one_line_in_the_log_and_counted(opened: Opened) -> Non
             for line in await gateway.told()
             if line.get("message", line.get("event")) == "too many failed attempts"
         ]
-        body, _ = gateway.app._reporter.exposition("")
+        body, _ = gateway.app._reporter.process.exposition("")
 
     assert sorted((line["kind"], line["client"]) for line in lines) == [
         ("session", "127.0.0.1"),

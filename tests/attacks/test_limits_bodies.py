@@ -68,7 +68,7 @@ async def test_slow_uploads_take_at_most_half_of_an_upstream(
         for _ in range(40):
             slow.append(await stack.enter_async_context(connected(gateway.port)))
             await slow[-1].send(SLOW[kind])
-        metrics = gateway.app._reporter._metrics
+        metrics = gateway.app._reporter.metrics
         await until(lambda: metrics.requests_in_flight == len(slow))
         # Those of a known length take a connection, if there is one, after a second.
         await until(lambda: in_use(gateway) == 5)

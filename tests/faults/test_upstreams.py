@@ -372,7 +372,7 @@ async def test_ejections_are_logged_and_counted(tmp_path: Path) -> None:
             ]  # fmt: skip
             async with running_gateway(config, tmp_path, redis.url) as gateway:
                 statuses = [(await ask(gateway.port)).status for _ in range(40)]
-                text = gateway.app._reporter.exposition("")[0].decode()
+                text = gateway.app._reporter.process.exposition("")[0].decode()
                 lines = [
                     line
                     for line in await gateway.told()

@@ -26,8 +26,8 @@ def test_any_event_is_one_line_of_json(
 ) -> None:
     line = json_line(event)
 
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
+    assert line.endswith("\n")
+    assert line.count("\n") == 1
     assert isinstance(orjson.loads(line), dict)
 
 

@@ -11,18 +11,18 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from gateway.observe.metrics import Metrics, render_merged, retain_counters
-from gateway.observe.tally import FAMILIES, Family, Kind, merged
+from gateway.observe.exposition import render_merged
+from gateway.observe.metrics import Metrics
+from gateway.observe.tally import FAMILIES, Family, Kind, merged, retain_counters
 from gateway.reasons import Reason
 
 
 def metrics() -> Metrics:
     made = Metrics(version="1.2.3", python="3.11.7")
-    made.observe("web:/**", "allow", Reason.SIGNED_IN, 200, 0.012, 0.00006)
-    made.observe("web:/**", "allow", Reason.SIGNED_IN, 200, 0.020, 0.00006)
-    made.observe("", "deny", Reason.NO_ROUTE, 404, 0.0004, 0.0004)
-    made.upstream("web", 0.011)
-    made.session_lookup("found", 0.0003)
+    signed_in = made.series("web:/**", "web", "allow", Reason.SIGNED_IN, 200)
+    made.observe(signed_in, 0.012, upstream=0.011, lookup=0.0003, outcome="valid")
+    made.observe(signed_in, 0.020, upstream=0.011)
+    made.observe(made.series("", None, "deny", Reason.NO_ROUTE, 404), 0.0004)
     made.store_error("timeout")
     made.token("database", signed=True)
     made.token("database", signed=False)
@@ -62,7 +62,7 @@ def test_what_is_no_snapshot_is_refused(garbage: bytes) -> None:
 @pytest.mark.parametrize("code", [600, 999, 12345])
 def test_codes_out_of_range_share_one_label(code: int) -> None:
     made = Metrics(version="1")
-    made.observe("r", "allow", "public", code, 0.1, 0.1)
+    made.observe(made.series("r", None, "allow", "public", code), 0.1)
 
     labels = {"route": "r", "decision": "allow", "reason": "public", "code": "other"}
     assert value(made.render()[0], "gateway_requests_total", **labels) == 1
@@ -86,7 +86,7 @@ def test_store_errors_have_three_kinds(name: str, kind: str) -> None:
 
 def test_odd_label_values_are_escaped() -> None:
     made = Metrics(version="1")
-    made.upstream('we"b\n\\', 0.1)
+    made.observe(made.series("r", 'we"b\n\\', "allow", "public", 200), 0.1)
 
     name = "gateway_upstream_request_duration_seconds_count"
     assert value(made.render()[0], name, upstream='we"b\n\\') == 1
@@ -127,7 +127,7 @@ def test_everything_counted_is_exposed() -> None:
 def test_a_bound_is_in_its_bucket() -> None:
     """`le` is less or equal."""
     made = Metrics(version="1")
-    made.observe("r", "allow", "public", 200, 0.005, 0.0001)
+    made.observe(made.series("r", None, "allow", "public", 200), 0.005)
 
     name = "gateway_request_duration_seconds_bucket"
     assert value(made.render()[0], name, route="r", le="0.005") == 1
@@ -205,15 +205,20 @@ def test_a_dead_process_leaves_its_counts_and_not_its_gauges() -> None:
     assert value(body, "gateway_connections_open") == 0
 
 
-Observation: TypeAlias = tuple[str, str, str, int, float, float]
+Labels: TypeAlias = tuple[str, str | None, str, str, int]
+Observation: TypeAlias = tuple[Labels, float, float, float]
 
 observations = st.lists(
     st.tuples(
-        st.sampled_from(["a", "b", ""]),
-        st.sampled_from(["allow", "deny"]),
-        st.sampled_from(["public", "not_admin"]),
-        st.sampled_from([200, 403]),
+        st.tuples(
+            st.sampled_from(["a", "b", ""]),
+            st.sampled_from(["web", "api", None]),
+            st.sampled_from(["allow", "deny"]),
+            st.sampled_from(["public", "not_admin"]),
+            st.sampled_from([200, 403]),
+        ),
         st.floats(min_value=0, max_value=100),
+        st.floats(min_value=0, max_value=2),
         st.floats(min_value=0, max_value=2),
     ),
     max_size=30,
@@ -227,7 +232,9 @@ def test_a_merge_is_what_one_process_would_have_counted(
     one, two, both = (Metrics(version="1") for _ in range(3))
     for seen, into in ((first, one), (second, two), (first + second, both)):
         for observation in seen:
-            into.observe(*observation)
+            labels, duration, upstream, lookup = observation
+            series = into.series(*labels)
+            into.observe(series, duration, upstream=upstream, lookup=lookup)
 
     left = orjson.loads(merged([one.snapshot(), two.snapshot()]).dump())
     right = orjson.loads(both.snapshot())

@@ -1,17 +1,18 @@
 import asyncio
 import fcntl
 import os
+import resource
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
-from gateway.observe.sink import CEILING_BYTES, EARLY_BYTES, GROUP_BYTES, Sink
+from gateway.observe.sink import CEILING, EARLY_CHARACTERS, GROUP_BYTES, Sink
 from tests.observe.lines import pipe
 from tests.servers import PATIENCE
 
-LINE = b'{"n":%06d,"fill":"' + b"x" * 480 + b'"}\n'
+LINE = '{"n":%06d,"fill":"' + "x" * 480 + '"}\n'
 
 
 def read_all(fd: int, into: list[bytes]) -> None:
@@ -23,7 +24,7 @@ async def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
     """A full pipe drops beyond a ceiling, and what was kept comes out whole."""
     with pipe() as (read, write):
         sink = Sink(write)
-        total = 3 * CEILING_BYTES // len(LINE % 0)
+        total = 3 * CEILING // len(LINE % 0)
         for n in range(total):
             sink.write(LINE % n)
         await asyncio.sleep(0)
@@ -37,7 +38,7 @@ async def test_a_reader_that_stands_still_costs_lines_and_no_time() -> None:
         await asyncio.to_thread(reader.join)
 
     lines = b"".join(got).splitlines(keepends=True)
-    assert lines == [LINE % n for n in range(len(lines))]
+    assert lines == [(LINE % n).encode() for n in range(len(lines))]
     assert len(lines) + sink.dropped == total
 
 
@@ -77,7 +78,7 @@ def test_a_descriptor_that_is_not_open_never_raises() -> None:
     with pipe() as (_, write):
         os.close(write)
         sink = Sink(write)
-        sink.write(b"line\n")
+        sink.write("line\n")
         sink.close()
 
     assert sink.dropped == 1
@@ -87,7 +88,7 @@ def test_stdout_is_not_made_nonblocking() -> None:
     """The flag belongs to all who share the pipe: the shell, other workers."""
     with pipe() as (_, write):
         sink = Sink(write)
-        sink.write(b"line\n")
+        sink.write("line\n")
 
         assert not fcntl.fcntl(write, fcntl.F_GETFL) & os.O_NONBLOCK
         sink.close()
@@ -96,8 +97,8 @@ def test_stdout_is_not_made_nonblocking() -> None:
 async def test_lines_of_one_turn_go_out_together() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
-        sink.write(b"one\n")
-        sink.write(b"two\n")
+        sink.write("one\n")
+        sink.write("two\n")
         os.set_blocking(read, False)
         with pytest.raises(BlockingIOError):
             os.read(read, 100)
@@ -110,17 +111,17 @@ async def test_lines_of_one_turn_go_out_together() -> None:
 async def test_many_lines_do_not_wait_for_the_end_of_the_turn() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
-        for n in range(EARLY_BYTES // len(LINE % 0) + 2):
+        for n in range(EARLY_CHARACTERS // len(LINE % 0) + 2):
             sink.write(LINE % n)
 
-        assert os.read(read, 1 << 20).startswith(LINE % 0)
+        assert os.read(read, 1 << 20).startswith((LINE % 0).encode())
         sink.close()
 
 
 def test_without_a_loop_a_line_is_written_at_once() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
-        sink.write(b"line\n")
+        sink.write("line\n")
 
         assert os.read(read, 100) == b"line\n"
         sink.close()
@@ -132,7 +133,7 @@ def test_no_line_is_lost_at_the_end() -> None:
         sink = Sink(write)
 
         async def last_words() -> None:
-            sink.write(b"bye\n")
+            sink.write("bye\n")
             sink.close()
 
         asyncio.run(last_words())
@@ -147,10 +148,10 @@ def test_workers_that_share_a_pipe_do_not_mix_their_lines() -> None:
         reader = threading.Thread(target=read_all, args=(read, got))
         reader.start()
 
-        def work(sink: Sink, letter: bytes) -> None:
+        def work(sink: Sink, letter: str) -> None:
             async def many() -> None:
                 for n in range(400):
-                    sink.write(letter * (100 + n) + b"\n")
+                    sink.write(letter * (100 + n) + "\n")
                     if n % 7 == 0:
                         await asyncio.sleep(0)
 
@@ -159,7 +160,7 @@ def test_workers_that_share_a_pipe_do_not_mix_their_lines() -> None:
 
         threads = [
             threading.Thread(target=work, args=(sink, letter))
-            for sink, letter in zip(sinks, (b"a", b"b"), strict=True)
+            for sink, letter in zip(sinks, ("a", "b"), strict=True)
         ]
         for thread in threads:
             thread.start()
@@ -179,7 +180,7 @@ def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path: Path) -> Non
         sink = Sink(write)
         sink.close()
         with (tmp_path / "innocent").open("wb"):
-            sink.write(b"late\n")
+            sink.write("late\n")
 
     assert sink.dropped == 1
     assert (tmp_path / "innocent").read_bytes() == b""
@@ -188,11 +189,11 @@ def test_a_line_after_the_end_is_counted_and_goes_nowhere(tmp_path: Path) -> Non
 def test_a_line_longer_than_a_group_is_written_too() -> None:
     with pipe() as (read, write):
         sink = Sink(write)
-        line = b"x" * (2 * GROUP_BYTES) + b"\n"
+        line = "x" * (2 * GROUP_BYTES) + "\n"
         sink.write(line)
-        sink.write(b"after\n")
+        sink.write("after\n")
 
-        assert os.read(read, 1 << 20) == line + b"after\n"
+        assert os.read(read, 1 << 20) == line.encode() + b"after\n"
         sink.close()
 
 
@@ -201,7 +202,7 @@ def test_a_file_is_appended_to(tmp_path: Path) -> None:
     path.write_bytes(b"before\n")
     with path.open("ab") as file:
         sink = Sink(file.fileno())
-        sink.write(b"after\n")
+        sink.write("after\n")
         sink.close()
 
     assert path.read_bytes() == b"before\nafter\n"
@@ -212,11 +213,79 @@ def test_a_socket_is_written_to_and_never_waited_for() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sink = Sink(ours.fileno())
-        sink.write(b"line\n")
+        sink.write("line\n")
         assert theirs.recv(100) == b"line\n"
 
-        for n in range(CEILING_BYTES // len(LINE % 0) * 2):
+        for n in range(CEILING // len(LINE % 0) * 2):
             sink.write(LINE % n)
         sink.close(0)
 
     assert sink.dropped > 0
+
+
+def test_a_line_that_was_cut_off_does_not_run_into_the_next(tmp_path: Path) -> None:
+    """A disk that fills up takes a part of a line; later there is room again."""
+    path = tmp_path / "log"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("ab") as file:
+        sink = Sink(file.fileno())
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (12, before[1]))
+            for line in ("first\n", "second\n", "third\n"):
+                sink.write(line)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sink.write("fourth\n")
+        sink.close()
+
+    assert path.read_text().splitlines() == ["first", "second", "fourth"]
+    assert sink.dropped == 1
+
+
+async def test_the_lines_of_a_turn_are_cut_and_counted_together(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with path.open("ab") as file:
+        sink = Sink(file.fileno())
+        for line in ("first\n", "second\n", "third\n", "fourth\n"):
+            sink.write(line)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+            sink.flush()
+            sink.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sink.write("fifth\n")
+        sink.close()
+
+    assert path.read_text().splitlines() == ["first", "seco", "fifth"]
+    assert sink.dropped == 3
+
+
+async def test_what_utf_8_cannot_hold_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("ab") as file:
+        sink = Sink(file.fileno())
+        sink.write("é\u2028\n")
+        sink.write("\udc80\n")
+        await asyncio.sleep(0)
+        sink.close()
+
+    assert path.read_bytes() == "é\u2028\n?\n".encode()
+
+
+async def test_a_character_is_not_cut_at_the_end_of_a_block() -> None:
+    """Blocks are measured in bytes, lines are text."""
+    with pipe() as (read, write):
+        sink = Sink(write)
+        lines = ["é" * 1000 + f"{n}\n" for n in range(20)]
+        for line in lines:
+            sink.write(line)
+        await asyncio.sleep(0)
+        blocks: list[bytes] = []
+        os.set_blocking(read, False)
+        while sum(map(len, blocks)) < sum(len(line.encode()) for line in lines):
+            blocks.append(os.read(read, GROUP_BYTES))
+        sink.close()
+
+    assert b"".join(blocks).decode() == "".join(lines)

@@ -271,7 +271,7 @@ class Gateway:
 
         A client has its answer before the gateway has written its line.
         """
-        metrics = self.app._reporter._metrics
+        metrics = self.app._reporter.metrics
         await until(lambda: metrics.requests_in_flight == 0)
         self.app._output.sink.flush()
         return self.lines()

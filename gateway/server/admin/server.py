@@ -13,7 +13,7 @@ from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.context import Services
 from gateway.server.guessing import count_failed_admin
-from gateway.server.reporting import Reporter
+from gateway.server.reporting.reporter import Reporter
 from gateway.server.runtime import Runtime
 
 
@@ -49,12 +49,12 @@ class AdminServer:
             admin_application(
                 health=Health({"redis": self._redis, "draining": self._draining}),
                 sessions=SessionApi(self._services, lambda: self._runtime().rules),
-                metrics=self._reporter.exposition,
+                metrics=self._reporter.process.exposition,
                 token=self._token,
                 refused=self._refused,
                 hosts=self._hosts,
             ),
-            report=self._reporter.log_unhandled_exception,
+            report=self._reporter.requests.log_unhandled_exception,
             request_headers=timeouts.request_headers,
             keepalive=timeouts.keepalive,
         )
@@ -73,7 +73,7 @@ class AdminServer:
             count_failed_admin(client, self._runtime(), self._services)
         except TooManyAttempts as limited:
             return limited.retry_after
-        self._reporter.admin_refused(client)
+        self._reporter.process.admin_refused(client)
         return 0
 
     def _hosts(self) -> tuple[str, ...]:

@@ -1,18 +1,9 @@
-"""What is told of a request, an event and the process; read from a real pipe."""
-
-import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+"""What is told of a request and of an event; read from a real pipe."""
 
 import pytest
-import structlog
 
 from gateway.errors import (
-    ConfigError,
     InvalidUpstreamResponse,
-    Problem,
     StoreUnavailable,
 )
 from gateway.observe.audit import (
@@ -24,95 +15,21 @@ from gateway.observe.audit import (
     SignInHeaderRefused,
     TenantSwitched,
 )
-from gateway.observe.shared import SharedCounts
 from gateway.reasons import Reason, Verdict
-from gateway.routes.model import Route, Rule
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Exchange
-from gateway.server.reporting import Reporter, gateway_version
+from gateway.server.reporting.reporter import Reporter
 from gateway.sessions.record import Session
-from tests.http.heads import REQUEST_ID, head
+from tests.http.heads import REQUEST_ID
 from tests.observe.lines import Lines
 from tests.server.parts import loaded
+from tests.server.reporting.contexts import TEXT, a_context, counted, told, unread
 from tests.sessions.samples import NOW, a_session
-
-ROUTE = Route(id="admin", path="/admin/**", rule=Rule.ADMIN_ONLY, upstream="web")
-TEXT = "text/plain; version=0.0.4"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    yield
-    logging.root.handlers, logging.root.level = handlers, level
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def lines() -> Lines:
-    return Lines()
-
-
-def a_context(**changes: Any) -> RequestContext:
-    nothing: Any = None
-    client = SimpleNamespace(peer="192.0.2.9")
-    context = RequestContext(
-        exchange=Exchange(nothing, nothing, client),
-        runtime=nothing,
-        services=nothing,
-        started=0.0,
-        now=NOW,
-        request_id="r_1",
-        received_head=head(("User-Agent", "Browser/1"), target="/admin/x?secret=1"),
-        route=ROUTE,
-        verdict=Verdict.ALLOW,
-        reason=Reason.SIGNED_IN,
-        status=200,
-        identity_id="u_ada",
-        session_id="s_1",
-        session_key="ab" * 32,
-        tenant_id="t_acme",
-        upstream="web",
-    )
-    for name, value in changes.items():
-        setattr(context, name, value)
-    return context
-
-
-def unread(**changes: Any) -> RequestContext:
-    """A request that could not be read."""
-    return a_context(
-        received_head=None,
-        route=None,
-        verdict=Verdict.REFUSE,
-        reason=Reason.BAD_REQUEST,
-        identity_id=None,
-        session_id=None,
-        session_key=None,
-        tenant_id=None,
-        upstream=None,
-        **changes,
-    )
-
-
-def told(lines: Lines, tell: Callable[[Reporter], object]) -> list[dict[str, Any]]:
-    reporter = Reporter(lines.output)
-    tell(reporter)
-    return lines.events()
-
-
-def counted(reporter: Reporter, line: str) -> bool:
-    text, _ = reporter.exposition(TEXT)
-    return line in text.decode().splitlines()
-
-
-# A request
 
 
 def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> None:
     context = a_context()
 
-    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
+    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert line["event.dataset"] == "gateway.access"
     assert line["url.path"] == "/admin/x"
@@ -131,7 +48,7 @@ def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> No
 def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
     context = unread(status=400)
 
-    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
+    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert (line["gateway.decision"], line["gateway.reason"]) == (
         "refuse",
@@ -144,21 +61,21 @@ def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
 def test_every_end_has_its_word(lines: Lines, verdict: Verdict) -> None:
     context = a_context(verdict=verdict, reason=Reason.NOT_SIGNED_IN)
 
-    (line,) = told(lines, lambda reporter: reporter.request_ended(context))
+    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert line["gateway.decision"] == verdict.value
 
 
 def test_a_request_is_counted_by_route_decision_and_reason(lines: Lines) -> None:
     reporter = Reporter(lines.output)
-    reporter.request_started()
-    reporter.request_started()
+    reporter.requests.request_started()
+    reporter.requests.request_started()
 
-    reporter.request_ended(
+    reporter.requests.request_ended(
         a_context(lookup_result="valid", lookup_time=0.001, upstream_time=0.002)
     )
 
-    text, _ = reporter.exposition(TEXT)
+    text, _ = reporter.process.exposition(TEXT)
     exposition = text.decode()
     assert 'decision="allow"' in exposition
     assert 'reason="signed_in"' in exposition
@@ -171,10 +88,12 @@ def test_without_an_access_log_a_request_is_still_counted(lines: Lines) -> None:
     reporter = Reporter(lines.output)
     reporter.configure(loaded(log={"access": False}).config)
 
-    reporter.request_ended(a_context())
-    reporter.connection_rejected(408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9")
+    reporter.requests.request_ended(a_context())
+    reporter.requests.connection_rejected(
+        408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9"
+    )
 
-    text, _ = reporter.exposition(TEXT)
+    text, _ = reporter.process.exposition(TEXT)
     assert 'reason="signed_in"' in text.decode()
     assert 'reason="request_timeout"' in text.decode()
     assert lines.raw() == b""
@@ -197,7 +116,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 ) -> None:
     context = a_context(verdict=verdict, reason=reason, status=403)
 
-    events = told(lines, lambda reporter: reporter.request_ended(context))
+    events = told(lines, lambda reporter: reporter.requests.request_ended(context))
 
     audits = [one for one in events if one["event.dataset"] == "gateway.audit"]
     assert [one["event.action"] for one in audits] == ["authz_fail"] * audited
@@ -207,7 +126,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 def test_a_connection_that_said_nothing_readable_is_a_line(lines: Lines) -> None:
     (line,) = told(
         lines,
-        lambda reporter: reporter.connection_rejected(
+        lambda reporter: reporter.requests.connection_rejected(
             408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9"
         ),
     )
@@ -218,15 +137,12 @@ def test_a_connection_that_said_nothing_readable_is_a_line(lines: Lines) -> None
     assert line["client.address"] == "192.0.2.9"
 
 
-# Failures
-
-
 def test_a_failure_with_a_name_is_a_warning(lines: Lines) -> None:
     context = a_context(reason=Reason.UPSTREAM_BAD_ANSWER)
 
     (line,) = told(
         lines,
-        lambda reporter: reporter.request_failed(
+        lambda reporter: reporter.requests.request_failed(
             context, InvalidUpstreamResponse("two lengths")
         ),
     )
@@ -242,7 +158,7 @@ def test_a_failure_of_the_store_is_counted_by_its_cause(lines: Lines) -> None:
     error = StoreUnavailable("no answer")
     error.__cause__ = TimeoutError()
 
-    reporter.request_failed(a_context(), error)
+    reporter.requests.request_failed(a_context(), error)
 
     assert counted(reporter, 'gateway_store_errors_total{kind="timeout"} 1.0')
     assert counted(reporter, 'gateway_store_errors_total{kind="other"} 0.0')
@@ -257,23 +173,15 @@ def test_what_nobody_expected_is_told_with_its_place(
         _ = 1 / 0
 
     (line,) = told(
-        lines, lambda reporter: reporter.log_unhandled_exception(caught.value, context)
+        lines,
+        lambda reporter: reporter.requests.log_unhandled_exception(
+            caught.value, context
+        ),
     )
 
     assert line["log.level"] == "error"
     assert "ZeroDivisionError" in str(line)
-    assert "test_reporting" in str(line)
-
-
-def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None:
-    (line,) = told(
-        lines, lambda reporter: reporter.log_corrupt_record("ab" * 32, "not JSON")
-    )
-
-    assert (line["key"], line["why"]) == ("abababababab", "not JSON")
-
-
-# Audit
+    assert "test_requests" in str(line)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +213,7 @@ def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None
 def test_an_event_is_audited_with_who_did_it(
     lines: Lines, event: AuditEvent, action: str, extra: dict[str, object]
 ) -> None:
-    (line,) = told(lines, lambda reporter: reporter.audit(event, a_context()))
+    (line,) = told(lines, lambda reporter: reporter.requests.audit(event, a_context()))
 
     assert line["event.dataset"] == "gateway.audit"
     assert line["event.action"] == action
@@ -319,7 +227,7 @@ def test_an_event_is_audited_with_who_did_it(
 def test_a_first_tenant_was_chosen_for_none(lines: Lines) -> None:
     event = TenantSwitched(before="", after="t_new")
 
-    (line,) = told(lines, lambda reporter: reporter.audit(event, a_context()))
+    (line,) = told(lines, lambda reporter: reporter.requests.audit(event, a_context()))
 
     assert "organization.id" not in line
     assert line["gateway.target.organization.id"] == "t_new"
@@ -329,7 +237,8 @@ def test_an_event_of_nobody_is_audited_too(lines: Lines) -> None:
     context = unread()
 
     (line,) = told(
-        lines, lambda reporter: reporter.audit(SignedOut(everywhere=False), context)
+        lines,
+        lambda reporter: reporter.requests.audit(SignedOut(everywhere=False), context),
     )
 
     assert "user.id" not in line
@@ -345,71 +254,23 @@ def test_what_the_admin_api_does_is_audited(
 ) -> None:
     session: Session = a_session()
 
-    (line,) = told(lines, lambda reporter: reporter.admin_action(event, session))
+    (line,) = told(
+        lines, lambda reporter: reporter.requests.admin_action(event, session)
+    )
 
     assert line["event.action"] == action
     assert session.identity.id in line.values()
 
 
-def test_a_wrong_admin_token_is_audited(lines: Lines) -> None:
-    (line,) = told(lines, lambda reporter: reporter.admin_refused("192.0.2.9"))
-
-    assert (line["event.outcome"], line["client.address"]) == ("failure", "192.0.2.9")
-
-
-# The process
-
-
-def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
-    doubt, line = told(lines, lambda reporter: reporter.listening(loaded()))
-
-    assert doubt["log.level"] == "warning"
-    assert "gateway.yaml:16:3: embedded keys" in doubt["problem"]
-    assert line["message"] == "listening"
-    assert line["public_url"] == "https://app.example"
-    assert line["routes"] == 2
-
-
-def test_a_reload_tells_what_waits_for_a_restart(lines: Lines) -> None:
-    reporter = Reporter(lines.output)
-
-    reporter.reloaded(loaded(), ["server.listen"])
-
-    events = lines.events()
-    assert [one.get("event.action") or one["message"] for one in events] == [
-        "sys_config_reload",
-        "configuration reloaded",
-        "restart required",
-    ]
-    assert events[-1]["keys"] == ["server.listen"]
-
-
-def test_a_refused_reload_tells_every_problem(lines: Lines) -> None:
-    problems = [
-        Problem(file="g.yaml", line=at, column=1, message=f"wrong {at}")
-        for at in (3, 7)
-    ]
-
-    audit, *logged = told(
-        lines, lambda reporter: reporter.reload_refused(ConfigError(problems))
-    )
-
-    assert (audit["event.outcome"], audit["gateway.problems"]) == ("failure", 2)
-    assert [one["problem"] for one in logged] == [
-        "g.yaml:3:1: wrong 3",
-        "g.yaml:7:1: wrong 7",
-    ]
-
-
 def test_open_connections_and_websockets_are_counted(lines: Lines) -> None:
     reporter = Reporter(lines.output)
 
-    reporter.connections(5)
-    reporter.stream_opened("websocket")
-    reporter.stream_opened("websocket")
-    reporter.stream_opened("stream")
-    reporter.stream_closed("stream")
-    reporter.stream_closed("websocket")
+    reporter.process.connections(5)
+    reporter.requests.stream_opened("websocket")
+    reporter.requests.stream_opened("websocket")
+    reporter.requests.stream_opened("stream")
+    reporter.requests.stream_closed("stream")
+    reporter.requests.stream_closed("websocket")
 
     assert counted(reporter, "gateway_connections_open 5.0")
     assert counted(reporter, "gateway_websockets_open 1.0")
@@ -419,40 +280,9 @@ def test_open_connections_and_websockets_are_counted(lines: Lines) -> None:
 def test_tokens_are_counted_by_profile(lines: Lines) -> None:
     reporter = Reporter(lines.output)
 
-    reporter.token_used("database", signed=True)
-    reporter.token_used("database", signed=False)
+    reporter.requests.token_used("database", signed=True)
+    reporter.requests.token_used("database", signed=False)
 
-    text, _ = reporter.exposition(TEXT)
+    text, _ = reporter.process.exposition(TEXT)
     assert 'profile="database"' in text.decode()
     lines.raw()
-
-
-def test_whichever_process_is_asked_answers_for_all(
-    lines: Lines,
-) -> None:
-    shared = SharedCounts(2)
-    reporter = Reporter(lines.output, shared=shared, place=1)
-    other = Reporter(lines.output, shared=shared, place=2)
-    other.connections(3)
-    other.close()
-    reporter.connections(4)
-
-    text, _ = reporter.exposition(TEXT)
-
-    assert "gateway_connections_open 7.0" in text.decode().splitlines()
-    shared.close()
-    lines.raw()
-
-
-def test_alone_nothing_is_left_behind(lines: Lines, tmp_path: Path) -> None:
-    reporter = Reporter(lines.output)
-
-    reporter.share()
-    reporter.close()
-
-    assert list(tmp_path.iterdir()) == []
-    lines.raw()
-
-
-def test_the_version_is_that_of_the_package() -> None:
-    assert gateway_version()[0].isdigit() or gateway_version() == "unknown"

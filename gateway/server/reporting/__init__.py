@@ -1,0 +1,1 @@
+"""Writes access lines, audit events and the log, and updates the metrics."""

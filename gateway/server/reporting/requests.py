@@ -1,0 +1,204 @@
+"""Reports what requests do: access lines, observations, audit events, failures."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from gateway.errors import StoreUnavailable
+from gateway.observe.access import (
+    AccessLog,
+    RejectedConnection,
+    labels_part,
+)
+from gateway.observe.audit import (
+    Actor,
+    AuditEvent,
+    SessionRevoked,
+    SessionsRevoked,
+    SignedIn,
+    SignedOut,
+    SignInHeaderRefused,
+    TenantSwitched,
+)
+from gateway.observe.failure import describe
+from gateway.observe.metrics import RequestSeries
+from gateway.reasons import ROWS, Reason, Verdict
+from gateway.server.attempts import Kind, LimitReached
+from gateway.server.context import RequestContext
+from gateway.server.reporting.channels import Channels
+from gateway.sessions.record import Session
+
+
+class RequestReporter:
+    """Implements `Report` with the log and the metrics."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._log, self._audit = channels.log, channels.audit
+        self._metrics, self._edge = channels.metrics, channels.edge
+        self._access = AccessLog(channels.output)
+        # What requests that ended alike share; bounded as the labels of metrics are.
+        self._alike: dict[
+            tuple[str, str | None, Verdict, Reason, int], tuple[RequestSeries, str]
+        ] = {}
+        self.access_wanted = True
+
+    def request_started(self) -> None:
+        """Count a request in flight."""
+        self._metrics.requests_in_flight += 1
+
+    def request_ended(self, context: RequestContext) -> None:
+        """Write the access line and the observations of a request."""
+        metrics, route = self._metrics, context.route
+        metrics.requests_in_flight -= 1
+        duration = self._edge.ticks() - context.started
+        verdict, reason = context.verdict, context.reason
+        labels = (
+            "" if route is None else route.id,
+            context.upstream,
+            verdict,
+            reason,
+            context.status,
+        )
+        series, part = self._alike.get(labels) or self._begin(*labels)
+        metrics.observe(
+            series,
+            duration,
+            upstream=context.upstream_time,
+            lookup=context.lookup_time,
+            outcome=context.lookup_result,
+        )
+        if self.access_wanted:
+            self._access.write(context, part, duration)
+        if verdict is Verdict.DENY and ROWS[reason].audited:
+            self._audit.denied(
+                context.now, _actor(context), reason=reason, route=labels[0]
+            )
+
+    def connection_rejected(
+        self, status: int, reason: Reason, request_id: str, now: float, peer: str
+    ) -> None:
+        """Write the access line of a connection without a valid request; count it."""
+        labels = ("", None, Verdict.REFUSE, reason, status)
+        series, part = self._alike.get(labels) or self._begin(*labels)
+        self._metrics.observe(series, 0.0)
+        if self.access_wanted:
+            rejected = RejectedConnection(
+                now=now, request_id=request_id, status=status, reason=reason, peer=peer
+            )
+            self._access.write(rejected, part, 0.0)
+
+    def request_failed(self, context: RequestContext, error: Exception) -> None:
+        """Log an expected failure; count a failure of the store."""
+        if isinstance(error, StoreUnavailable):
+            cause = error.__cause__
+            self._metrics.store_error(type(cause or error).__name__)
+        self._log.warning(
+            "request failed",
+            reason=context.reason.value,
+            error=f"{type(error).__name__}: {describe(error)}"[:300],
+            request_id=context.request_id,
+            upstream=context.upstream,
+        )
+
+    def log_unhandled_exception(
+        self, error: BaseException | None, context: RequestContext | None = None
+    ) -> None:
+        """Log an unexpected exception with its traceback."""
+        self._log.error(
+            "unexpected error",
+            request_id=context.request_id if context is not None else None,
+            exc_info=error,
+        )
+
+    def audit(self, event: AuditEvent, context: RequestContext) -> None:
+        """Write an audit event."""
+        now, actor, audit = context.now, _actor(context), self._audit
+        match event:
+            case SignedIn(methods=methods):
+                audit.sign_in(now, actor, methods=methods)
+            case SignedOut(everywhere=everywhere):
+                audit.sign_out(now, actor, everywhere=everywhere)
+            case TenantSwitched(before=before, after=after):
+                actor = replace(actor, tenant_id=before)
+                audit.tenant_switched(now, actor, to_tenant_id=after)
+            case SignInHeaderRefused(upstream=upstream):
+                names = ("X-Gateway-Sign-In", "X-Gateway-Sign-Out")
+                audit.spoofed_headers(now, actor, names=names, upstream=upstream)
+            case SessionRevoked(session_id=session_id):
+                audit.session_revoked(
+                    now, actor, session_id=session_id, target_user_id=actor.user_id
+                )
+            case SessionsRevoked(count=count):
+                audit.sessions_revoked(now, actor, count=count)
+            case _ as never:
+                assert_never(never)
+
+    def stream_opened(self, kind: str) -> None:
+        """Count an open WebSocket."""
+        if kind == "websocket":
+            self._metrics.websockets_open += 1
+
+    def stream_closed(self, kind: str) -> None:
+        """Count a closed WebSocket."""
+        if kind == "websocket":
+            self._metrics.websockets_open -= 1
+
+    def attempt_failed(self, kind: Kind) -> None:
+        """Count a failed attempt."""
+        self._metrics.attempt(kind.value, "failed")
+
+    def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
+        """Count a refused attempt; log it once per address and window."""
+        self._metrics.attempt(kind.value, "refused")
+        if reached is not None:
+            self._log.warning(
+                "too many failed attempts",
+                kind=kind.value,
+                client=reached.source,
+                refused=reached.refused,
+                limit=reached.allowance.count,
+                window_seconds=reached.allowance.window,
+                unlogged_clients=reached.unlogged,
+            )
+
+    def admin_action(self, event: str, session: Session) -> None:
+        """Write the audit event of an action of the admin API."""
+        now, actor = self._edge.now(), Actor(user_id="admin")
+        if event == "created":
+            self._audit.session_created(
+                now, Actor(user_id=session.identity.id, session_id=session.id)
+            )
+        else:
+            self._audit.session_revoked(
+                now, actor, session_id=session.id, target_user_id=session.identity.id
+            )
+
+    def token_used(self, profile: str, *, signed: bool) -> None:
+        """Count a token that was signed or reused."""
+        self._metrics.token(profile, signed=signed)
+
+    def _begin(
+        self,
+        route: str,
+        upstream: str | None,
+        verdict: Verdict,
+        reason: Reason,
+        status: int,
+    ) -> tuple[RequestSeries, str]:
+        """Create what requests with these labels share."""
+        alike = self._alike[route, upstream, verdict, reason, status] = (
+            self._metrics.series(route, upstream, str(verdict), str(reason), status),
+            labels_part(route, upstream, verdict, reason, status),
+        )
+        return alike
+
+
+def _actor(context: RequestContext) -> Actor:
+    head = context.received_head
+    return Actor(
+        user_id=context.identity_id or "",
+        tenant_id=context.tenant_id or "",
+        session_id=context.session_id or "",
+        client=head.client if head is not None else "",
+        user_agent=head.user_agent if head is not None else "",
+        request_id=context.request_id,
+    )

@@ -1,0 +1,15 @@
+"""What is told of what the gateway depends on."""
+
+from tests.observe.lines import Lines
+from tests.server.reporting.contexts import told
+
+
+def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None:
+    (line,) = told(
+        lines,
+        lambda reporter: reporter.dependencies.log_corrupt_record(
+            "ab" * 32, "not JSON"
+        ),
+    )
+
+    assert (line["key"], line["why"]) == ("abababababab", "not JSON")
