@@ -12,6 +12,7 @@ ADMIN_PORT ?= 9090
 PYTEST_ARGS ?=
 # Two processes for all tests, a file in one of them; the given ones run in one.
 WORKERS ?= $(if $(PYTEST_ARGS),,-n 2 --dist loadfile --no-loadscope-reorder)
+BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
 
 # One stamp file for each step, so that nothing is installed twice.
@@ -88,8 +89,12 @@ cov: $(DEV) ## branch coverage: 99 % of what decides, 85 % of the whole
 	$(BIN)/python -m coverage report --skip-covered
 
 .PHONY: bench
-bench: $(DEV) ## CPU per request, compared with nginx and a first draft, on this machine
-	$(BIN)/python -m tests.bench
+bench: $(DEV) ## CPU per request of the gateway and of other programs (BENCH_ARGS=...)
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+.PHONY: bench-check
+bench-check: $(DEV) ## fails if a request costs 10 % more CPU than the baseline
+	$(BIN)/python -m tests.bench.check $(BENCH_ARGS)
 
 .PHONY: failover
 failover: $(DEV) programs ## the long form of the failover tests: each row three times

@@ -22,7 +22,7 @@ from typing import Final
 from tests.bench.backends import Backends, backends
 from tests.bench.client import Load
 from tests.bench.measuring import Sample, interleave
-from tests.bench.processes import stay_off_the_system_core
+from tests.bench.processes import prepare
 from tests.bench.ratios import ratios, spread
 from tests.bench.systems.gateway import HERE, PLAIN, PUBLIC, TOKEN, Options, gateway
 from tests.bench.systems.nginx import nginx_lua
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--lua", action="store_true", help="nginx with Lua as well")
     parser.add_argument("--verbose", action="store_true", help="every round")
     wanted = parser.parse_args()
-    stay_off_the_system_core()
+    prepare()
     with tempfile.TemporaryDirectory(prefix="gateway-ab-") as name:
         folder = Path(name)
         trees = [checkout(each, folder) for each in wanted.trees]

@@ -22,6 +22,7 @@ import redis
 from gateway.sessions.cookie import new_token
 from gateway.sessions.record import Identity, Tenant, serialise
 from tests.bench.processes import OTHER_CORE, running
+from tests.bench.websockets import echoing
 from tests.servers import free_port, valkey_server
 from tests.walk.harness import a_session
 
@@ -39,6 +40,7 @@ class Backends:
     folder: Path
     redis_port: int
     upstream_port: int
+    """nginx, which passes WebSockets on to a program that echoes."""
     tokens: tuple[str, ...]
 
     @property
@@ -57,9 +59,10 @@ def backends(folder: Path, *, sessions: int = SESSIONS) -> Iterator[Backends]:
     redis_port, upstream_port = free_port(), free_port()
     with (
         valkey_server(folder, port=redis_port),
+        echoing(folder) as echo_port,
         running(
             "upstream",
-            upstream_command(folder, upstream_port),
+            upstream_command(folder, upstream_port, echo_port),
             folder,
             cores=OTHER_CORE,
         ),
@@ -90,7 +93,7 @@ def nginx_command(folder: Path, name: str, http: str, head: str = "") -> list[st
     return [nginx, "-c", str(config), "-e", f"{folder}/{name}.err"]
 
 
-def upstream_command(folder: Path, port: int) -> list[str]:
+def upstream_command(folder: Path, port: int, echo_port: int) -> list[str]:
     """nginx: a page of 1,000 bytes, two files, and uploads that it reads whole."""
     files = folder / "www"
     files.mkdir()
@@ -111,6 +114,11 @@ def upstream_command(folder: Path, port: int) -> list[str]:
             location / {{
                 add_header Cache-Control no-store; add_header ETag 'W/"1"';
                 return 200 '{page}';
+            }}
+            location ~ /ws$ {{
+                proxy_pass http://127.0.0.1:{echo_port}; proxy_http_version 1.1;
+                proxy_set_header Upgrade $http_upgrade; proxy_read_timeout 600s;
+                proxy_set_header Connection upgrade;
             }}
             location ~ /100k$ {{ root {files}; try_files /100k =404; }}
             location ~ /1m$ {{ root {files}; try_files /1m =404; }}

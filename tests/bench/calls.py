@@ -1,17 +1,23 @@
-"""How many Python calls, files and hops between files one warm request takes.
+"""How many Python calls, C calls, files and hops between files one warm request takes.
 
-    python -m tests.bench.calls
+    python -m tests.bench.calls [-v] [--write]
 
 A profile hook counts in the thread of the gateway; the upstream and the client run
-in another one. A hop is a call from a function of one file to one of another.
+in other ones. A hop is a call from a function of one file to one of another. The
+figures hardly vary, so that they are a gate where CPU time cannot be one: `--write`
+makes them the ceilings of `calls.json`, which a test holds a request to.
 """
 
+import argparse
 import asyncio
+import json
 import socket
 import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -22,9 +28,32 @@ from tests.servers import valkey_server
 from tests.walk.harness import base_config, running_gateway
 
 PACKAGE: Final = str(Path(__file__).parents[2] / "gateway")
+CEILINGS: Final = Path(__file__).with_name("calls.json")
 WARM: Final = 200
 COUNTED: Final = 50
 RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BODY: Final = b"x" * 64
+KINDS: Final = ("GET", "POST", "new connection")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one request, on average."""
+
+    python_calls: int
+    c_calls: int
+    files: int
+    hops: int
+
+    def above(self, ceiling: "Counts", slack: float) -> list[str]:
+        """Name each count that is above its ceiling by more than `slack`."""
+        return [
+            f"{name}: {count}, at most {most}"
+            for (name, count), most in zip(
+                asdict(self).items(), asdict(ceiling).values(), strict=True
+            )
+            if count > most * (1 + slack)
+        ]
 
 
 class Hook:
@@ -45,9 +74,20 @@ class Hook:
         if frame.f_back is not None and frame.f_back.f_code.co_filename != file:
             self.hops += 1
 
+    def counts(self) -> Counts:
+        files = {
+            key.rpartition(":")[0] for key, n in self.calls.items() if n >= COUNTED
+        }
+        return Counts(
+            python_calls=round(sum(self.calls.values()) / COUNTED),
+            c_calls=round(self.c_calls / COUNTED),
+            files=len(files),
+            hops=round(self.hops / COUNTED),
+        )
+
 
 def upstream(listening: socket.socket) -> None:
-    """Answer every request on one connection after the other."""
+    """Serve each connection in a thread."""
     while True:
         try:
             client, _ = listening.accept()
@@ -57,58 +97,94 @@ def upstream(listening: socket.socket) -> None:
 
 
 def answer(client: socket.socket) -> None:
+    """Answer each request of a connection; its body is not looked at."""
     with client:
         data = b""
         while more := client.recv(65536):
             data += more
             while b"\r\n\r\n" in data:
-                data = data.partition(b"\r\n\r\n")[2]
+                head, _, data = data.partition(b"\r\n\r\n")
+                if head.startswith(b"POST"):
+                    while len(data) < len(BODY):
+                        data += client.recv(65536)
+                    data = data[len(BODY) :]
                 client.sendall(RESPONSE)
 
 
-def request(port: int, cookie: str, times: int) -> None:
-    """Send the same request again and again on one connection."""
+def request(port: int, cookie: str, kind: str, times: int) -> None:
+    """Send the same request again and again."""
     fields = "".join(f"X-Field-{n}: value-{n}\r\n" for n in range(17))
-    raw = (
-        f"GET /dashboard HTTP/1.1\r\nHost: gw.test\r\nAccept: text/html\r\n"
+    method = "POST" if kind == "POST" else "GET"
+    body = BODY if method == "POST" else b""
+    if body:
+        fields += f"Content-Length: {len(body)}\r\n"
+    head = (
+        f"{method} /dashboard HTTP/1.1\r\nHost: gw.test\r\nAccept: text/html\r\n"
         f"Cookie: {cookie}\r\n{fields}\r\n"
-    ).encode()
-    with socket.create_connection(("127.0.0.1", port)) as client:
-        for _ in range(times):
-            client.sendall(raw)
-            data = b""
-            while not data.endswith(b"ok"):
-                data += client.recv(65536)
-            assert data.startswith(b"HTTP/1.1 200"), data[:200]
+    )
+    raw = head.encode() + body
+    each = 1 if kind == "new connection" else times
+    for _ in range(times // each):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            for _ in range(each):
+                client.sendall(raw)
+                data = b""
+                while not data.endswith(b"ok"):
+                    data += client.recv(65536)
+                assert data.startswith(b"HTTP/1.1 200"), data[:200]
 
 
-async def main() -> None:
+async def measure() -> dict[str, Hook]:
+    """Return the hook of each kind of request."""
     listening = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=upstream, args=(listening,), daemon=True).start()
+    found: dict[str, Hook] = {}
     with tempfile.TemporaryDirectory() as folder, valkey_server(Path(folder)) as redis:
         config = base_config(listening.getsockname()[1])
         async with running_gateway(config, Path(folder), redis.url) as gateway:
             cookie = await gateway.sign_in()
             name = cookie if "=" in cookie else f"__Host-gateway_session={cookie}"
-            await asyncio.to_thread(request, gateway.port, name, WARM)
-            hook = Hook()
-            sys.setprofile(hook)
-            await asyncio.to_thread(request, gateway.port, name, COUNTED)
-            sys.setprofile(None)
+            for kind in KINDS:
+                await asyncio.to_thread(request, gateway.port, name, kind, WARM)
+                hook = Hook()
+                sys.setprofile(hook)
+                await asyncio.to_thread(request, gateway.port, name, kind, COUNTED)
+                sys.setprofile(None)
+                found[kind] = hook
     listening.close()
-    report(hook)
+    return found
 
 
-def report(hook: Hook) -> None:
-    files = {key.rpartition(":")[0] for key, n in hook.calls.items() if n >= COUNTED}
-    calls = sum(hook.calls.values()) / COUNTED
-    print(f"Python calls {calls:.0f}, C calls {hook.c_calls / COUNTED:.0f},", end=" ")
-    print(f"files {len(files)}, hops {hook.hops / COUNTED:.0f}")
-    if "-v" in sys.argv:
-        for key, n in hook.calls.most_common():
+def ceilings() -> dict[str, Counts]:
+    """Return the committed counts."""
+    found = json.loads(CEILINGS.read_text())
+    return {kind: Counts(**counts) for kind, counts in found.items()}
+
+
+def write(found: Mapping[str, Counts]) -> None:
+    """Commit the counts."""
+    text = json.dumps({kind: asdict(each) for kind, each in found.items()}, indent=2)
+    CEILINGS.write_text(f"{text}\n")
+
+
+def main() -> None:
+    """Print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-v", action="store_true", help="each function of a GET")
+    parser.add_argument("--write", action="store_true", help="make them the ceilings")
+    wanted = parser.parse_args()
+    hooks = uvloop.run(measure())
+    for kind, hook in hooks.items():
+        each = hook.counts()
+        print(f"{kind}: Python calls {each.python_calls}, C calls", end=" ")
+        print(f"{each.c_calls}, files {each.files}, hops {each.hops}")
+    if wanted.v:
+        for key, n in hooks["GET"].calls.most_common():
             if n >= COUNTED:
                 print(f"{n / COUNTED:6.1f}  {key.replace(PACKAGE, 'gateway')}")
+    if wanted.write:
+        write({kind: hook.counts() for kind, hook in hooks.items()})
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    main()

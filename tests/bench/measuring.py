@@ -17,6 +17,7 @@ class Sample:
     per_second: float
     p50: float
     p99: float
+    peak_mib: float
     requests: int
     failures: Mapping[str, int]
 
@@ -35,6 +36,7 @@ def sample(system: System, load: Load, seconds: float, folder: Path) -> Sample:
         per_second=result.per_second,
         p50=result.p50,
         p99=result.p99,
+        peak_mib=system.program.peak_mib(),
         requests=result.requests,
         failures=result.failures,
     )
@@ -49,7 +51,8 @@ def interleave(
     gets slower or faster meanwhile favors none.
     """
     for system, load in jobs:
-        sample(system, load, 2, folder)
+        system.program.forget_peak()
+        sample(system, load, min(2, 2 * seconds), folder)
     found: list[list[Sample]] = [[] for _ in jobs]
     for number in range(rounds):
         order = range(len(jobs)) if number % 2 == 0 else reversed(range(len(jobs)))

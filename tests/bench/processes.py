@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -32,6 +33,8 @@ class Program:
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    started: float
+    """By the monotonic clock."""
 
     @property
     def pid(self) -> int:
@@ -52,6 +55,12 @@ class Program:
     def peak_mib(self) -> float:
         """Return the sum of the peaks; what processes share counts for each."""
         return sum(_kib(pid, "status", "VmHWM") for pid in tree(self.pid)) / 1024
+
+    def forget_peak(self) -> None:
+        """Let the peak begin at what is used now (proc(5): clear_refs, 5)."""
+        for pid in tree(self.pid):
+            with suppress(*_GONE):
+                Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def last_words(self) -> str:
         """Return the end of its log, for a message."""
@@ -103,6 +112,7 @@ def running(
     log = folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}.log"
     pinned = ["taskset", "-c", ",".join(map(str, cores)), *map(str, command)]
     with log.open("wb") as output:
+        started = time.monotonic()
         process = subprocess.Popen(
             pinned,
             stdin=subprocess.DEVNULL,
@@ -113,7 +123,7 @@ def running(
             start_new_session=True,
         )
     try:
-        yield Program(name, process, log)
+        yield Program(name, process, log, started)
     finally:
         _stop(process)
 
@@ -131,9 +141,13 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def stay_off_the_system_core() -> None:
-    """Move this process, and so what it starts without `running`, to the other core."""
+def prepare() -> None:
+    """Move this process to the core of the others, and let SIGTERM end it in order.
+
+    What it starts without `running` stays on that core as well.
+    """
     os.sched_setaffinity(0, OTHER_CORE)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def wait_until(
@@ -146,5 +160,5 @@ def wait_until(
             return True
         if program.process.poll() is not None:
             return False
-        time.sleep(0.02)
+        time.sleep(0.005)
     return False

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.bench.ratios import ratios, spread
+from tests.bench.ratios import median_interval, ratios, spread
 
 
 def test_a_slow_round_does_not_change_its_ratio() -> None:
@@ -28,3 +28,15 @@ def test_one_figure_is_its_own_spread() -> None:
 def test_no_figure_has_no_spread() -> None:
     with pytest.raises(ValueError, match="no figure"):
         spread([])
+
+
+def test_more_rounds_narrow_the_interval_of_the_median() -> None:
+    few, many = [1.0, 1.1, 1.2, 1.3, 1.4], [1.0, 1.1, 1.2, 1.3, 1.4] * 20
+
+    (low, high), (lower, upper) = median_interval(few), median_interval(many)
+
+    assert low < lower < 1.2 < upper < high
+
+
+def test_one_disturbed_round_does_not_move_the_interval() -> None:
+    assert median_interval([1.0, 1.0, 1.0, 1.0, 9.0]) == (1.0, 1.0)

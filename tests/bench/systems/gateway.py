@@ -33,10 +33,10 @@ class Options:
     """Behind a trusted proxy."""
     more_routes: int = 0
     workers: int = 1
+    cores: int = 1
+    """1: that of the systems; else all, shared with the client and the upstream."""
     extension: bool = False
     redis_port: int | None = None
-    websockets: int | None = None
-    """The port of the upstream of /ws."""
     many_connections: bool = False
     """More connections from one address than the limits allow by default."""
 
@@ -96,11 +96,6 @@ def config(backends: Backends, port: int, options: Options) -> dict[str, Any]:
     }
     if sessions:
         found["sessions"] = sessions
-    if options.websockets is not None:
-        found["upstreams"]["ws"] = {"url": f"http://127.0.0.1:{options.websockets}"}
-        found["routes"].append(
-            {"match": "/ws/**", "rule": "protected", "upstream": "ws"}
-        )
     return found
 
 
@@ -139,7 +134,7 @@ def gateway(
     port = free_port()
     file = backends.folder / f"{name.replace(' ', '-').replace('/', '-')}.yaml"
     file.write_text(yaml.safe_dump(config(backends, port, options)))
-    cores = EVERY_CORE if options.workers > 1 else SYSTEM_CORE
+    cores = EVERY_CORE if options.cores > 1 else SYSTEM_CORE
     cookies = backends.express_cookies if options.foreign else backends.gateway_cookies
     with running(
         name, command(tree, file), backends.folder, cores=cores, cwd=tree

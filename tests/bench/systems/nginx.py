@@ -14,8 +14,8 @@ _FORWARD: Final = (
     "proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection '';"
 )
 _WEBSOCKET: Final = (
-    "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
-    " proxy_set_header Connection upgrade; proxy_read_timeout 600s;"
+    "proxy_pass http://app; proxy_http_version 1.1; proxy_read_timeout 600s;"
+    " proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
 )
 # A session from Redis, its identity in headers, a token that is signed once in a
 # while. The token has the size of a real one; nginx has no signature in Lua.
@@ -47,33 +47,28 @@ set("Authorization", "Bearer " .. token)
 """
 
 
-def _http(backends: Backends, port: int, log: str, check: str, ws: int | None) -> str:
-    sockets = (
-        f"location /ws {{ {check} proxy_pass http://127.0.0.1:{ws}; {_WEBSOCKET} }}"
-        if ws is not None
-        else ""
-    )
+def _http(backends: Backends, port: int, log: str, check: str) -> str:
     return f"""
     access_log {backends.folder}/{log};
     upstream app {{ server 127.0.0.1:{backends.upstream_port}; keepalive 1024; }}
     server {{
         listen 127.0.0.1:{port} backlog=8192;
         location / {{ {check} {_FORWARD} }}
-        {sockets}
+        location ~ /ws$ {{ {check} {_WEBSOCKET} }}
     }}"""
 
 
 @contextmanager
-def nginx(backends: Backends, *, websockets: int | None = None) -> Iterator[System]:
+def nginx(backends: Backends) -> Iterator[System]:
     """Run nginx as a plain proxy."""
     port = free_port()
-    http = _http(backends, port, "nginx-access.log", "", websockets)
+    http = _http(backends, port, "nginx-access.log", "")
     with _started(backends, "nginx plain", http, "") as program:
         yield System(name="nginx plain", port=port, program=program).ready()
 
 
 @contextmanager
-def nginx_lua(backends: Backends, *, websockets: int | None = None) -> Iterator[System]:
+def nginx_lua(backends: Backends) -> Iterator[System]:
     """Run nginx with the check in Lua."""
     port = free_port()
     check = _CHECK.replace("REDIS_PORT", str(backends.redis_port))
@@ -90,7 +85,6 @@ def nginx_lua(backends: Backends, *, websockets: int | None = None) -> Iterator[
         port,
         "lua-access.log",
         f"access_by_lua_block {{ {check} }}",
-        websockets,
     )
     modules = Path("/usr/lib/nginx/modules")
     if not (modules / "ngx_http_lua_module.so").exists():

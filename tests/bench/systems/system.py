@@ -1,6 +1,7 @@
 """A running system under test, and whether it does its job."""
 
 import http.client
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ class System:
     path: str = "/app"
     cookies: Sequence[str] = ("a=b",)
     fields: Mapping[str, str] = field(default_factory=dict)
+    start_seconds: float = 0.0
+    """From the start of the program to its first 200."""
 
     @property
     def destination(self) -> Destination:
@@ -53,4 +56,5 @@ class System:
             raise UnavailableError(
                 f"it answers {self.status()}, not 200: {self.program.last_words()}"
             )
-        return self
+        seconds = time.monotonic() - self.program.started
+        return replace(self, start_seconds=seconds)
