@@ -3,9 +3,6 @@ import uvloop
 
 from tests.bench.calls import KINDS, Counts, ceilings, measure
 
-SLACK = 0.03
-"""Timers of the gateway may run meanwhile; Pythons differ by a call or two."""
-
 
 def test_a_request_takes_no_more_calls_than_it_did() -> None:
     """The cost of the request path, as far as a busy machine can measure it.
@@ -20,20 +17,20 @@ def test_a_request_takes_no_more_calls_than_it_did() -> None:
     assert sorted(found) == sorted(allowed) == sorted(KINDS)
     for kind, counts in found.items():
         assert counts.python_calls > 0
-        assert counts.above(allowed[kind], SLACK) == [], kind
+        assert counts.above(allowed[kind]) == [], kind
 
 
 @pytest.mark.parametrize(
     ("counts", "above"),
     [
-        (Counts(103, 200, 10, 50), []),
+        (Counts(103, 229, 10, 50), []),
         (Counts(90, 1, 1, 1), []),
         (Counts(104, 200, 10, 50), ["python_calls: 104, at most 100"]),
         (
-            Counts(100, 210, 11, 50),
-            ["c_calls: 210, at most 200", "files: 11, at most 10"],
+            Counts(100, 231, 11, 50),
+            ["c_calls: 231, at most 200", "files: 11, at most 10"],
         ),
     ],
 )
 def test_what_is_above_its_ceiling_is_named(counts: Counts, above: list[str]) -> None:
-    assert counts.above(Counts(100, 200, 10, 50), SLACK) == above
+    assert counts.above(Counts(100, 200, 10, 50)) == above
