@@ -214,7 +214,8 @@ def plan_outbound(
         if isinstance(stripped, BadTarget):
             return stripped
         target = stripped
-    host = head.authority.encode("ascii") if view.preserve_host else view.own_host
+    named = view.preserve_host and head.authority
+    host = head.authority.encode("ascii") if named else view.own_host
     lines = [b"Host: %b\r\n" % host]
     lines += view.header_filter.strip(head.lines)
     if cookies is None:
@@ -260,10 +261,11 @@ _COOKIE: Final = b"Cookie"
 
 @lru_cache(maxsize=1024)  # a client repeats the same values
 def _forwarding(chain: str, scheme: str, authority: str, port: int) -> bytes:
+    # A Unix socket has no address, an HTTP/1.0 client may name no host.
     sent_by = f"X-Forwarded-For: {chain}\r\n" if chain else ""
+    host = f"X-Forwarded-Host: {authority}\r\n" if authority else ""
     return (
-        f"{sent_by}X-Forwarded-Proto: {scheme}\r\n"
-        f"X-Forwarded-Host: {authority}\r\nX-Forwarded-Port: {port}\r\n"
+        f"{sent_by}X-Forwarded-Proto: {scheme}\r\n{host}X-Forwarded-Port: {port}\r\n"
     ).encode("ascii")
 
 

@@ -288,7 +288,7 @@ ROWS: Final[Mapping[Reason, Row]] = {
         400, _UNREADABLE, "The length of the request is ambiguous.", Action.HOME
     ),
     Reason.BAD_UPGRADE: Row(
-        501, _NOT_POSSIBLE, "The requested protocol is not supported.", Action.HOME
+        400, _UNREADABLE, "The WebSocket upgrade is malformed.", Action.HOME
     ),
     Reason.BAD_VERSION: Row(
         505, _NOT_POSSIBLE, "Only HTTP/1.1 and HTTP/1.0 are supported.", Action.HOME

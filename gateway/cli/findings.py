@@ -77,7 +77,8 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
         store_warnings = await store.warnings()
     except StoreUnavailable as error:
         away = f"Redis at {address} is unavailable: {error}"
-        problem = _at_redis(loaded, away, "--offline skips this check")
+        hint = encoding_hint(loaded, error) or "--offline skips this check"
+        problem = _at_redis(loaded, away, hint)
         return Findings(problems=(problem,), warnings=())
     finally:
         await store.close()
@@ -89,6 +90,23 @@ async def redis_findings(loaded: LoadedConfig) -> Findings:
         problems=tuple(problem for broken, problem in found_there if broken),
         warnings=tuple(problem for broken, problem in found_there if not broken),
     )
+
+
+def encoding_hint(loaded: LoadedConfig, error: StoreUnavailable) -> str:
+    """Return what to do if Redis rejects a password that the URL may spell wrongly."""
+    url = loaded.config.redis.url.get_secret_value()
+    rejected = any(sign in str(error) for sign in _REJECTED)
+    if not (rejected and "@" in url):
+        return ""
+    if "%" in url:
+        return (
+            "% begins an escape in a URL: percent-encode the password (% as %25), or "
+            "write it as redis.password"
+        )
+    return "percent-encode the password in the URL, or write it as redis.password"
+
+
+_REJECTED = ("WRONGPASS", "NOAUTH", "invalid username-password", "AuthenticationError")
 
 
 def _at_redis(loaded: LoadedConfig, message: str, hint: str) -> Problem:

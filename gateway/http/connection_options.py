@@ -30,20 +30,19 @@ def read_upgrade(
     """Return the WebSocket handshake of an HTTP/1.1 request, if it is one.
 
     Returns:
-        None without "upgrade" among the Connection options. An upgrade to WebSocket
-        that is not a GET without a body (`plain_get`) is ignored as well (RFC 9110,
-        section 7.8). BadRequest for an invalid handshake, and for another protocol.
+        None for a request that is answered as if it had no Upgrade: "upgrade" is not
+        among the Connection options, WebSocket is not among the protocols, or the
+        request is not a GET without a body (`plain_get`). RFC 9110, section 7.8: a
+        server MAY ignore the field; h2c and TLS are offered by clients that go on with
+        HTTP/1.1. BadRequest for an invalid WebSocket handshake.
     """
     wanted = fields.values.get("upgrade")
-    if wanted is None or "upgrade" not in options:
+    if wanted is None or "upgrade" not in options or not plain_get:
         return None
-    if wanted.lower() != "websocket":
-        return BadRequest(
-            status=501,
-            reason=Reason.BAD_UPGRADE,
-            detail="only WebSocket upgrades are offered",
-        )
-    return read_offer(fields.values, fields.repeated) if plain_get else None
+    protocols = (protocol.strip(" \t") for protocol in wanted.lower().split(","))
+    if "websocket" not in protocols:
+        return None
+    return read_offer(fields.values, fields.repeated)
 
 
 def read_expectation(values: Mapping[str, str]) -> bool | BadRequest:

@@ -13,6 +13,7 @@ from gateway.http.headers import (
     Line,
     is_clean_value,
     is_reserved,
+    is_strict,
     is_token,
     line_of,
 )
@@ -71,10 +72,10 @@ def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
     blob = b"".join([value for _, value in raw_headers])
     if len(blob.translate(None, CONTROLS)) != len(blob):
         return _bad("a header value has a control character")
-    if not blob.isascii() and not all(
-        is_clean_value(value) for _, value in raw_headers
+    if not blob.isascii() and any(
+        is_strict(name) and not is_clean_value(value) for name, value in raw_headers
     ):
-        return _bad("a header value is not UTF-8")
+        return _bad("a header value of the gateway or of a proxy is not UTF-8")
     return Fields(kept=kept, values=values, repeated=repeated, cookies=cookies)
 
 

@@ -5,7 +5,7 @@ range is trusted by default.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import (
@@ -52,30 +52,29 @@ def direct_client_address(peer: str) -> ClientAddress:
     return ClientAddress(client=client, chain=client)
 
 
-def read_client_address(  # noqa: C901 - one field after another, each may be refused
-    peer: str,
-    values: Mapping[str, str],
-    repeated: Iterable[str],
-    trusted: Sequence[Network],
+def read_client_address(
+    peer: str, values: Mapping[str, str], trusted: Sequence[Network]
 ) -> ClientAddress | BadRequest:
     """Return the client that a trusted peer reports.
 
-    X-Forwarded-For has precedence over Forwarded (RFC 7239). A single-valued field
-    that is repeated or malformed is a BadRequest: the proxy and the gateway would
-    disagree about the client.
+    X-Forwarded-For has precedence over Forwarded (RFC 7239). Each field is a list, one
+    element for each proxy; repeated fields are one list (RFC 9110, section 5.3), and
+    empty elements count only in X-Forwarded-For. The element of the trusted hop counts:
+    what stands left of it was written by, or sent to, a proxy that is not trusted. A
+    malformed element there is a BadRequest: the proxy and the gateway would disagree about the
+    client.
 
     Args:
         peer: the address of the connection.
-        values: field values by lower-case name.
-        repeated: names of fields that occurred more than once.
+        values: field values by lower-case name; repeated fields joined by a comma.
         trusted: networks of trusted proxies.
     """
-    if not _SINGLE.isdisjoint(repeated):
-        return _bad("a forwarding header is repeated")
     elements: list[dict[str, str]] = []
-    if (chain := values.get("x-forwarded-for")) is not None:
+    if chain := values.get("x-forwarded-for"):
+        # An empty hop is kept: its proxy did not know the client, and what is left of
+        # it was sent by the client.
         hops = [_node(hop.strip(" \t")) for hop in chain.split(",")[-_MAX_HOPS:]]
-    elif (forwarded := values.get("forwarded")) is not None:
+    elif (forwarded := values.get("forwarded", "")).strip(" \t,;"):
         read = _parse_forwarded(forwarded)
         if read is None:
             return _bad("the Forwarded header is malformed")
@@ -84,18 +83,20 @@ def read_client_address(  # noqa: C901 - one field after another, each may be re
     else:
         hops = []
     trail, known = _walk(peer, hops, trusted)
-    # The element with the client's address was written by the proxy that accepted it.
-    there = elements[-max(1, len(trail) - 1)] if elements else {}
+    # The proxy that accepted the client wrote the element of its address, and the
+    # elements of the other fields as many places from the right.
+    back = max(1, len(trail) - 1)
+    there = elements[-back] if elements else {}
     scheme = authority = port = None
-    if (text := values.get("x-forwarded-proto", there.get("proto"))) is not None:
+    if text := _believed(values, "x-forwarded-proto", back) or there.get("proto"):
         scheme = _SCHEMES.get(text.lower())
         if scheme is None:
             return _bad("the forwarded scheme is malformed")
-    if (text := values.get("x-forwarded-host", there.get("host"))) is not None:
+    if text := _believed(values, "x-forwarded-host", back) or there.get("host"):
         authority = parse_authority(text)
         if authority is None:
             return _bad("the forwarded host is malformed")
-    if (text := values.get("x-forwarded-port")) is not None:
+    if text := _believed(values, "x-forwarded-port", back):
         port = _parse_port(text)
         if port is None:
             return _bad("the forwarded port is malformed")
@@ -127,10 +128,13 @@ def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in trusted)
 
 
-_SINGLE: Final = frozenset(
-    ("x-forwarded-proto", "x-forwarded-host", "x-forwarded-port")
+FORWARDING_FIELDS: Final = (
+    "x-forwarded-for",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
 )
-FORWARDING_FIELDS: Final = ("x-forwarded-for", "forwarded", *sorted(_SINGLE))
 """What `read_client_address` reads. A request with one of these was forwarded: it is
 not one of the proxy's own."""
 _FORWARDS: Final = frozenset(FORWARDING_FIELDS)
@@ -144,10 +148,23 @@ _NODE: Final = re.compile(
     r"|([0-9A-Fa-f:.]{2,45})",
     re.ASCII,
 ).fullmatch
+_EMPTY: Final = re.compile(r"[ \t]*[;,]|[ \t]+\Z").match
 _PAIR: Final = re.compile(
     r"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)="
     r'(?:([!#$%&\'*+.^_`|~0-9A-Za-z:\[\]-]+)|"((?:[^"\\]|\\.)*)")[ \t]*(;|,|\Z)'
 ).match
+
+
+def _believed(values: Mapping[str, str], name: str, back: int) -> str | None:
+    """Return the element `back` places from the right; the first of a shorter list.
+
+    A proxy that sets the field instead of appending to it leaves one element.
+    """
+    value = values.get(name)
+    if not value or "," not in value:
+        return value
+    found = [part for one in value.split(",") if (part := one.strip(" \t"))]
+    return found[-min(back, len(found))] if found else None
 
 
 def _node(text: str) -> Address | None:
@@ -186,9 +203,16 @@ def _parse_port(text: str) -> int | None:
 
 
 def _parse_forwarded(value: str) -> list[dict[str, str]] | None:
+    """Return the elements that are not empty; None if one is malformed."""
     elements: list[dict[str, str]] = [{}]
     at = 0
     while at < len(value):
+        skipped = _EMPTY(value, at)
+        if skipped is not None:
+            at = skipped.end()
+            if "," in skipped[0]:
+                elements.append({})
+            continue
         found = _PAIR(value, at)
         if found is None:
             return None
@@ -200,9 +224,7 @@ def _parse_forwarded(value: str) -> list[dict[str, str]] | None:
         at = found.end()
         if end == ",":
             elements.append({})
-        elif not end:
-            break
-    return elements if elements[-1] else None
+    return [element for element in elements if element]
 
 
 def _bad(detail: str) -> BadRequest:

@@ -20,7 +20,7 @@ from gateway.http.forwarded import direct_client_address
 from gateway.http.framing import read_framing
 from gateway.http.head_rules import HeadRules
 from gateway.http.headers import Field, Line, line_of
-from gateway.http.host import DEFAULT_PORTS, parse_authority
+from gateway.http.host import DEFAULT_PORTS, NO_AUTHORITY, parse_authority
 from gateway.http.refusal import BadRequest
 from gateway.http.target import BadTarget, Target, parse_target
 from gateway.http.value import value
@@ -34,8 +34,8 @@ __all__ = ["BadRequest", "HeadRules", "RequestHead", "WebSocketOffer", "read_hea
 class RequestHead:
     """The head of a request in canonical form.
 
-    host              lower case, no port, no root dot
-    authority         host, with the port if the client named one
+    host              lower case, no port, no root dot; "" if an HTTP/1.0 client named none
+    authority         host, with the port if the client named one; may be ""
     port              the port that the client connected to
     client            address of the client; "" behind a Unix socket that reports none
     client_known      False if `client` is a proxy that did not report its client
@@ -130,8 +130,10 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     if isinstance(fields, BadRequest):
         return fields
     values = fields.values
-    # Repeated Host fields were joined by a comma, which no host contains.
-    authority = parse_authority(values.get("host", ""))
+    # Repeated Host fields were joined by a comma, which no host contains. RFC 9112,
+    # section 3.2, requires the field of HTTP/1.1 clients only.
+    host = values.get("host", "")
+    authority = parse_authority(host) if host or is_http11 else NO_AUTHORITY
     if authority is None:
         return _bad(400, Reason.BAD_HOST, "there must be one Host, and no more")
     framing = read_framing(values, is_http11=is_http11)
@@ -191,8 +193,10 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         lines=tuple(kept),
         cookies=tuple(fields.cookies),
         cookie_hop="cookie" in options,
-        # Valid UTF-8, as every value is; `values` are decoded byte by byte.
-        user_agent=values.get("user-agent", "").encode("latin-1").decode(),
+        # `values` are decoded byte by byte; any bytes may have been sent.
+        user_agent=values.get("user-agent", "")
+        .encode("latin-1")
+        .decode("utf-8", "replace"),
         accept=values.get("accept", ""),
         sec_fetch_mode=values.get("sec-fetch-mode"),
         sec_fetch_dest=values.get("sec-fetch-dest"),

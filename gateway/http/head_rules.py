@@ -45,7 +45,7 @@ class HeadRules:
             peer, *texts = values
             given = zip(FORWARDING_FIELDS, texts, strict=True)
             read = {name: text for name, text in given if text is not None}
-            return read_client_address(peer or "", read, (), networks)
+            return read_client_address(peer or "", read, networks)
 
         peers = Memo(trusts, entries=_CLIENTS, longest=_CLIENT_CHARACTERS)
         clients = Memo(
@@ -62,11 +62,7 @@ class HeadRules:
 
     def client_reported(self, peer: str, fields: Fields) -> ClientAddress | BadRequest:
         """Return the client that a trusted peer reports; see read_client_address."""
-        values = fields.values
-        if fields.repeated:
-            networks = self.trusted_proxies
-            return read_client_address(peer, values, fields.repeated, networks)
-        return self._reported[(peer, *map(values.get, FORWARDING_FIELDS))]
+        return self._reported[(peer, *map(fields.values.get, FORWARDING_FIELDS))]
 
 
 def _size(values: tuple[str | None, ...]) -> int:

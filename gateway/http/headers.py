@@ -58,13 +58,26 @@ def is_reserved(name: bytes) -> bool:
     )
 
 
+def is_strict(name: bytes) -> bool:
+    """Return whether values of this header must be UTF-8 where they are not ASCII.
+
+    Names that speak of identity, forwarding or framing, in any spelling, and requests
+    for a tenant or a page by the gateway. Everything else is opaque (RFC 9110, section
+    5.5): cookies of other sites and old Referer fields hold any bytes.
+    """
+    normalized = normalize_name(name)
+    return normalized not in _OPAQUE and (
+        is_reserved(name) or is_identity_name(normalized)
+    )
+
+
 def is_token(text: bytes) -> bool:
     """Return whether this is a token (RFC 9110, section 5.6.2), as header names are."""
     return _TOKEN(text) is not None
 
 
 def is_clean_value(value: bytes) -> bool:
-    """Return whether a field value may be forwarded.
+    """Return whether a value of a strict field is valid.
 
     HTAB is the only control allowed (RFC 9110, section 5.5). Bytes beyond ASCII must
     be UTF-8, so that no decoder behind the gateway drops or replaces one.
@@ -126,6 +139,9 @@ class HeaderFilter:
             or is_identity_name(normalized)
         )
 
+
+# Read by the gateway for one of their parts only, which is compared byte for byte.
+_OPAQUE: Final = frozenset((b"cookie",))
 
 # Clients choose names, so memos are bounded in number and size.
 MEMO_NAMES: Final = 2048

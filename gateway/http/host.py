@@ -23,6 +23,10 @@ class Authority:
     text: str
 
 
+NO_AUTHORITY: Final = Authority(host="", port=None, text="")
+"""Of a request of HTTP/1.0 without Host; only routes for any host match it."""
+
+
 @lru_cache(maxsize=1024)
 def parse_authority(raw: str) -> Authority | None:
     """Parse `uri-host [":" port]`; return None if it is not valid.

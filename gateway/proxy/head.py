@@ -13,7 +13,8 @@ from gateway.errors import InvalidUpstreamResponse
 from gateway.http.memo import Memo
 from gateway.http.response_fields import FIELDS, ResponseField
 
-MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_HEAD_BYTES: Final = 96 * 1024
+"""A sign-in header of 64 KiB, and the rest."""
 MAX_FIELDS: Final = 200
 HEAD_END: Final = b"\r\n\r\n"
 

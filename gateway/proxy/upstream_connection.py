@@ -6,6 +6,7 @@ if no bytes follow it.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from enum import Enum
 from math import inf
@@ -21,6 +22,7 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
 
+_READ = 64 * 1024
 MAX_INTERIM = 20  # 1xx responses before the final one
 _SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _FIRST_SERVER_ERROR = 101, 200, 400, 500
 # 501 and 505 depend on the request, not on the health of the server.
@@ -103,6 +105,7 @@ class Connection(asyncio.Protocol):
         "_head",
         "_interim",
         "_keep_alive",
+        "_lost",
         "_manager",
         "_method",
         "_phase",
@@ -134,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._phase = _IDLE
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._used = False
+        self._lost = False
         self._head = HeadBytes()
         self._upload: Upload | None = None
         self._response: UpstreamResponse | None = None
@@ -367,7 +371,7 @@ class Connection(asyncio.Protocol):
             response.finish(None)
         if self.backend.strikes and not self._failing:
             self._manager.response_completed(self)
-        if clean and self._keep_alive and self._upload is None:
+        if clean and self._keep_alive and self._upload is None and not self._lost:
             self._phase = _IDLE
             self._used = True
             self.deadline = inf
@@ -414,10 +418,32 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail the exchange and wake the upload."""
         upload = self._upload
+        self._lost = True
+        if exc is not None:
+            self._read_what_came_before()
         self._upstream_closed(exc)
         if upload is not None:
             upload.resume()
         self._manager.socket_closed()
+
+    def _read_what_came_before(self) -> None:
+        """Read a response that arrived before a reset, if there is one.
+
+        An upstream that refuses a body answers, closes, and resets the connection for
+        the bytes that still come (RFC 9112, section 9.6). The write that fails ends the
+        transport; what it had not read yet is still in the receive buffer of the kernel.
+        """
+        opened = self._transport.get_extra_info("socket")
+        if opened is None or self._transport.get_extra_info("ssl_object") is not None:
+            return
+        while self._phase not in {_IDLE, _CLOSED}:
+            try:
+                data = os.read(opened.fileno(), _READ)
+            except OSError:
+                return
+            if not data:
+                return
+            self.data_received(data)
 
     def _upstream_closed(self, exc: Exception | None) -> None:
         failure: UpstreamError

@@ -64,9 +64,10 @@ class Exchange:
     payload  the body as it arrives
     client   the connection
     maybe_oversized  the head may exceed its limit: not all of it was counted
+    maybe_cut        bytes behind the request may be lost: no request follows
     """
 
-    __slots__ = ("client", "maybe_oversized", "message", "payload")
+    __slots__ = ("client", "maybe_cut", "maybe_oversized", "message", "payload")
 
     def __init__(
         self,
@@ -75,11 +76,13 @@ class Exchange:
         client: Client,
         *,
         maybe_oversized: bool = False,
+        maybe_cut: bool = False,
     ) -> None:
         self.message = message
         self.payload = payload
         self.client = client
         self.maybe_oversized = maybe_oversized
+        self.maybe_cut = maybe_cut
 
 
 @dataclass(slots=True)

@@ -149,10 +149,13 @@ class RequestReader:
             or len(found) >= READ_AHEAD
         )
         client = self._client
-        return [
+        exchanges = [
             Exchange(message, body, client, maybe_oversized=maybe_oversized)
             for message, body in found
-        ], rest
+        ]
+        if "Upgrade" in found[-1][0].headers and not self.upgraded:
+            exchanges[-1].maybe_cut = not _ends_with_head(data, self._body)
+        return exchanges, rest
 
     @property
     def head_too_large(self) -> bool:
@@ -214,6 +217,15 @@ class RequestReader:
 
     def _refused(self, refusal: BadRequest) -> Exchange:
         return Exchange(refusal, EMPTY_PAYLOAD, self._client)
+
+
+def _ends_with_head(data: bytes, body: StreamReader) -> bool:
+    """Return whether nothing can follow the one request of these bytes.
+
+    After a request for a protocol other than WebSocket, aiohttp's parser drops the
+    bytes behind it (seen in 3.14.5).
+    """
+    return body is EMPTY_PAYLOAD and data.find(_HEAD_END) == len(data) - len(_HEAD_END)
 
 
 def require_c_parser() -> None:

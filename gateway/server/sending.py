@@ -157,6 +157,7 @@ def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:
     # a client gave up waiting for `100 Continue`; so the connection ends.
     return (
         head.keep_alive
+        and not exchange.maybe_cut
         and not context.services.draining
         and exchange.payload.is_eof()
         and (not head.chunked or exchange.client.after_plain_chunks)

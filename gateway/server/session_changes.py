@@ -118,6 +118,10 @@ async def sign_out(
         context.audit(SignedOut(everywhere=which == "all"))
     # The end of the session must not abort this response.
     context.session_key = None
+    if isinstance(held, Anonymous) and held.twice:
+        token_cookies = (each.clear() for each in context.rules.token_cookies.values())
+        cleared = context.rules.cookies_to_clear(held, context.head.host)
+        return (*cleared, *token_cookies, *_forget_end(context))
     return (*context.rules.clear_cookies, *_forget_end(context))
 
 

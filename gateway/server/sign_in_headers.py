@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from gateway.sessions.members import (
     MAX_RECORD_DEPTH,
@@ -23,7 +23,10 @@ from gateway.sessions.record import Identity, Tenant
 SIGN_IN: Final = b"x-gateway-sign-in"
 SIGN_OUT: Final = b"x-gateway-sign-out"
 _LENGTHS: Final = (len(SIGN_IN), len(SIGN_OUT))
-_MAX: Final = 16 * 1024
+MAX_HEADER: Final = 64 * 1024
+"""Characters of X-Gateway-Sign-In, for 48 KiB of JSON: about 500 memberships with names and
+UUIDs. The session record that it becomes is at most 64 KiB."""
+MAX_MEMBERSHIPS: Final = 1000
 # A tuple, so that unhashable JSON values can be looked up in it.
 _LEVELS: Final = ("aal1", "aal2", "aal3")
 
@@ -83,8 +86,10 @@ def read_sign_in_headers(
 
 
 def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
-    if len(value) > _MAX:
-        return InvalidSignIn(why="X-Gateway-Sign-In is longer than 16 KiB")
+    if len(value) > MAX_HEADER:
+        return InvalidSignIn(
+            why=f"X-Gateway-Sign-In has {len(value)} characters; the limit is {MAX_HEADER}"
+        )
     try:
         padded = value + b"=" * (-len(value) % 4)
         raw = base64.b64decode(padded, altchars=b"-_", validate=True)
@@ -99,63 +104,112 @@ def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
 
 
 def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
-    """Return the sign-in in parsed JSON; the admin API accepts the same format."""
+    """Return the sign-in in parsed JSON; the admin API accepts the same format.
+
+    A member that is null counts as absent. IDs may be numbers, as of a database. `why`
+    names the member, never its value.
+    """
     if not isinstance(decoded, dict):
         return InvalidSignIn(why="a sign-in is a JSON object")
     if deeper_than(decoded, MAX_RECORD_DEPTH):
         return InvalidSignIn(why=f"a sign-in nests deeper than {MAX_RECORD_DEPTH}")
-    identity = _identity(decoded.get("identity"))
-    if identity is None:
-        return InvalidSignIn(why="identity needs an id, an object traits, a list roles")
-    tenants = _tenants(decoded.get("tenants", {}))
-    if tenants is None:
-        return InvalidSignIn(why="tenants is not {id: {name, role}}")
-    active = decoded.get("active_tenant_id")
-    if active is not None and not (isinstance(active, str) and active in tenants):
-        return InvalidSignIn(why="active_tenant_id is not one of tenants")
-    methods = decoded.get("authentication_methods", ["password"])
-    aal = decoded.get("aal", "aal1")
-    persistent = decoded.get("persistent", True)
-    if not _texts(methods) or aal not in _LEVELS or not isinstance(persistent, bool):
-        return InvalidSignIn(
-            why="authentication_methods, aal or persistent is malformed"
+    try:
+        tenants = _tenants(_object(decoded, "tenants"))
+        return SignIn(
+            identity=_identity(_object(decoded, "identity")),
+            tenants=tenants,
+            active_tenant_id=_active_tenant(decoded, tenants),
+            methods=_texts(decoded, "authentication_methods", ("password",)),
+            aal=_level(decoded),
+            persistent=_flag(decoded, "persistent"),
         )
-    return SignIn(
-        identity=identity,
-        tenants=tenants,
-        active_tenant_id=active,
-        methods=tuple(methods),
-        aal=aal,
-        persistent=persistent,
+    except Refused as refused:
+        return InvalidSignIn(why=str(refused))
+
+
+def _identity(value: Mapping[str, Any]) -> Identity:
+    identity_id = _id(value.get("id"))
+    if identity_id is None:
+        raise Refused("identity.id: neither text nor a whole number")
+    return Identity(
+        id=identity_id,
+        traits=_object(value, "traits", "identity."),
+        roles=_texts(value, "roles", (), "identity."),
     )
 
 
-def _identity(value: object) -> Identity | None:
-    if not isinstance(value, dict):
-        return None
-    traits, roles = value.get("traits", {}), value.get("roles", [])
-    if not (_text(value.get("id")) and isinstance(traits, dict) and _texts(roles)):
-        return None
-    return Identity(id=value["id"], traits=traits, roles=tuple(roles))
-
-
-def _tenants(value: object) -> dict[str, Tenant] | None:
-    if not isinstance(value, dict):
-        return None
+def _tenants(value: Mapping[str, Any]) -> dict[str, Tenant]:
+    if len(value) > MAX_MEMBERSHIPS:
+        raise Refused(
+            f"tenants: {len(value)} memberships; the limit is {MAX_MEMBERSHIPS}"
+        )
     tenants = {}
-    for tenant_id, member in value.items():
-        if not (_text(tenant_id) and isinstance(member, dict)):
-            return None
-        name, role = member.get("name", tenant_id), member.get("role", "")
-        if not (isinstance(name, str) and isinstance(role, str)):
-            return None
-        tenants[tenant_id] = Tenant(id=tenant_id, name=name, role=role)
+    for at, (tenant_id, member) in enumerate(value.items(), 1):
+        where = f"tenants, membership {at}"
+        if not tenant_id:
+            raise Refused(f"{where}: the ID is empty")
+        fields = {} if member is None else member
+        if not isinstance(fields, dict):
+            raise Refused(f"{where}: not an object with name and role")
+        name, role = fields.get("name"), fields.get("role")
+        if not (isinstance(name, str | None) and isinstance(role, str | None)):
+            raise Refused(f"{where}: name or role is not text")
+        tenants[tenant_id] = Tenant(
+            id=tenant_id, name=tenant_id if name is None else name, role=role or ""
+        )
     return tenants
 
 
-def _text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+def _active_tenant(
+    decoded: Mapping[str, Any], tenants: Mapping[str, Tenant]
+) -> str | None:
+    given = decoded.get("active_tenant_id")
+    if given is None:
+        return None
+    active = _id(given)
+    if active not in tenants:
+        raise Refused("active_tenant_id: not one of tenants")
+    return active
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(_text(item) for item in value)
+def _level(decoded: Mapping[str, Any]) -> str:
+    level = decoded.get("aal")
+    if level is None:
+        return _LEVELS[0]
+    if level not in _LEVELS:
+        raise Refused(f"aal: none of {', '.join(_LEVELS)}")
+    return str(level)
+
+
+def _flag(decoded: Mapping[str, Any], name: str) -> bool:
+    value = decoded.get(name)
+    if not isinstance(value, bool | None):
+        raise Refused(f"{name}: neither true nor false")
+    return True if value is None else value
+
+
+def _object(holder: Mapping[str, Any], name: str, where: str = "") -> dict[str, Any]:
+    value = holder.get(name)
+    if not isinstance(value, dict | None):
+        raise Refused(f"{where}{name}: not an object")
+    return value or {}
+
+
+def _texts(
+    holder: Mapping[str, Any], name: str, default: tuple[str, ...], where: str = ""
+) -> tuple[str, ...]:
+    value = holder.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, list):
+        raise Refused(f"{where}{name}: not a list")
+    if not all(isinstance(item, str) and item for item in value):
+        raise Refused(f"{where}{name}: not a list of texts")
+    return tuple(value)
+
+
+def _id(value: object) -> str | None:
+    """Return an ID as text; None if it is neither text nor a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None

@@ -53,10 +53,15 @@ class Authenticated:
 
 @value
 class Anonymous:
-    """Unauthenticated. `ended`: there was a session; its cookie may be cleared."""
+    """Unauthenticated.
+
+    ended  there was a session; its cookie may be cleared
+    twice  there are several session cookies, which may all be cleared
+    """
 
     reason: Reason
     ended: bool = False
+    twice: bool = False
 
 
 Authentication: TypeAlias = Authenticated | Anonymous

@@ -7,7 +7,7 @@ has let one program judge a cookie that another did not see.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final, Literal, assert_never
 
@@ -60,14 +60,18 @@ class NoCookie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
-    """There is a session cookie that the gateway cannot have set."""
+    """There is a session cookie that the gateway cannot have set.
+
+    `twice`: there are several that it can have set.
+    """
 
     reason: Reason = Reason.MALFORMED
     detail: str
+    twice: bool = False
 
 
 _NO_COOKIE: Final = NoCookie()
-_TWICE: Final = Malformed(detail="more than one session cookie")
+_TWICE: Final = Malformed(detail="more than one session cookie", twice=True)
 _SHAPE: Final = Malformed(detail="not 43 characters of canonical base64url")
 
 
@@ -90,10 +94,12 @@ def read_session_token(
     """Find the one session token among all Cookie fields of a request.
 
     Pairs are split at ";" only, trimmed of space and tab only, named exactly, and
-    never unquoted. Two cookies of the name are Malformed even if they are equal: a
-    sibling domain can set a second one, and which one is genuine is unknown.
+    never unquoted. Two tokens are Malformed even if they are equal: a sibling domain
+    can set a second one, and browsers do not agree on their order. A value that no
+    token has was set by another program, and is ignored next to one.
     """
     found: bytes | None = None
+    other = False
     for cookie_field in cookie_fields:
         if name not in cookie_field:
             continue
@@ -101,18 +107,24 @@ def read_session_token(
             key, equals, value = pair.strip(b" \t").partition(b"=")
             if key.rstrip(b" \t") != name or not equals:
                 continue
-            if found is not None:
+            value = value.lstrip(b" \t")
+            if not _is_token(value):
+                other = True
+            elif found is not None:
                 return _TWICE
-            found = value.lstrip(b" \t")
+            else:
+                found = value
     if found is None:
-        return _NO_COOKIE
-    if (
-        len(found) != TOKEN_CHARS
-        or found.translate(None, _ALPHABET)
-        or found[-1] not in _LAST
-    ):
-        return _SHAPE
+        return _SHAPE if other else _NO_COOKIE
     return SessionToken(found.decode("ascii"))
+
+
+def _is_token(value: bytes) -> bool:
+    return (
+        len(value) == TOKEN_CHARS
+        and not value.translate(None, _ALPHABET)
+        and value[-1] in _LAST
+    )
 
 
 def strip_cookie(
@@ -133,6 +145,9 @@ def strip_cookie(
                 kept.append(pair)
     return (cookie_fields[0] if untouched else b"; ".join(kept)) or None
 
+
+_PARENTS: Final = 8
+"""The last so many domains of a host; no deployment shares cookies over more."""
 
 SameSite = Literal["lax", "strict", "none"]
 
@@ -165,6 +180,26 @@ class CookieSpec:
         """
         past = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         return f"{self.name}={self.attributes}; Max-Age=0; {past}"
+
+    def clear_everywhere(self, host: str) -> tuple[str, ...]:
+        """Write the Set-Cookie values that remove every cookie of this name.
+
+        A page of `host` may remove its own and those of each parent domain (RFC 6265,
+        section 5.3); a `__Host-` cookie has no domain. What a public suffix such as
+        "co.uk" would cover is ignored by browsers.
+        """
+        domains: list[str | None] = [None]
+        # An IP address has no parent: the last label of a name is never a number.
+        if not self.name.startswith("__Host-") and not host[-1:].isdigit():
+            labels = [] if host.startswith("[") else host.split(".")
+            parents = range(max(0, len(labels) - _PARENTS - 1), len(labels) - 1)
+            domains += [".".join(labels[at:]) for at in parents]
+        # The own one first: curl, with a jar that it reads and writes, keeps only the
+        # last removal, and its own cookie may stay.
+        others = (each for each in domains if each != self.domain)
+        return tuple(
+            replace(self, domain=each).clear_cookie() for each in (self.domain, *others)
+        )
 
     @property
     def attributes(self) -> str:

@@ -38,8 +38,8 @@ def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anon
             return token
         case NoCookie():
             return Anonymous(reason=read_end(head.cookies) or Reason.NO_SESSION)
-        case Malformed(reason=reason):
-            return Anonymous(reason=reason)
+        case Malformed(reason=reason, twice=twice):
+            return Anonymous(reason=reason, twice=twice)
         case Credential() as credential:
             if other_credential(credential.profile, head.headers) is not None:
                 return Anonymous(reason=Reason.TWO_CREDENTIALS)

@@ -188,9 +188,7 @@ def _conclude(
             answer=rules.answers.to_decision(decision, plan.route, head),
             route=plan.route,
             access=access,
-            cookies=rules.cookies_after(who.reason)
-            if isinstance(who, Anonymous) and who.ended
-            else (),
+            cookies=rules.cookies_to_clear(who, head.host),
         )
     # The cookie of an ended session is cleared by the gateway's own answers only: a
     # slow upstream's response could clear the cookie of a sign-in made meanwhile.

@@ -11,7 +11,11 @@ from gateway.outbound import UpstreamView
 from gateway.reasons import Reason
 from gateway.routes.model import Route
 from gateway.routes.table import RouteTable
-from gateway.sessions.authenticate import LifetimePolicy
+from gateway.sessions.authenticate import (
+    Authenticated,
+    Authentication,
+    LifetimePolicy,
+)
 from gateway.sessions.cookie import (
     COOKIE_BYTES,
     COOKIES_MOST,
@@ -112,6 +116,19 @@ class Ruleset:
         if len(cookies) == 1:
             return self._cookies[cookies[0]]
         return _read_cookies(self.external, self.cookie_name, cookies)
+
+    def cookies_to_clear(self, who: Authentication, host: str) -> tuple[str, ...]:
+        """Return the Set-Cookie values of a response of the gateway.
+
+        The end of a session removes its cookies and leaves its reason. Two session
+        cookies stay for ever if they are of different domains: the next sign-in
+        replaces one of them only. So each that the host may remove is cleared.
+        """
+        if isinstance(who, Authenticated):
+            return ()
+        if who.twice:
+            return self.cookie.clear_everywhere(host)
+        return self.cookies_after(who.reason) if who.ended else ()
 
     def cookies_after(self, reason: Reason) -> tuple[str, ...]:
         """Return the Set-Cookie values of a response that found the end of a session."""

@@ -64,6 +64,35 @@ def test_a_redis_that_does_not_answer_is_told_without_its_password(
     assert "hunter2" not in result.output
 
 
+PASSWORDS = [
+    pytest.param("right", "p%41ss", "% begins an escape", id="an-escape"),
+    pytest.param("right", "p%25", "% begins an escape", id="encoded-and-wrong"),
+    pytest.param("right", "wrong", "percent-encode the password", id="wrong"),
+    pytest.param("p?ss", "p?ss", "percent-encode", id="question-mark"),
+    pytest.param("a b", "a b", "percent-encode", id="space"),
+    pytest.param("p%ss", "p%ss", "percent-encode", id="percent"),
+    pytest.param("p\u00e4ss", "p\u00e4ss", "percent-encode", id="beyond-ascii"),
+    pytest.param("a[S3]c", "a[S3]c", "", id="brackets"),
+    pytest.param("p#a/s:s@", "p#a/s:s@", "", id="other-signs"),
+]
+
+
+@pytest.mark.parametrize(("real", "written", "hint"), PASSWORDS)
+def test_a_password_in_the_url_works_or_is_to_be_encoded(
+    tmp_path: Path, real: str, written: str, hint: str
+) -> None:
+    with valkey_server(tmp_path, "--requirepass", real, port=free_port()) as redis:
+        text = HEAD.replace(
+            ":hunter2@127.0.0.1:1", f":{written}@127.0.0.1:{redis.port}"
+        )
+        text += "  - {match: /**, rule: public, upstream: app}\n"
+        result = check(tmp_path, text)
+
+    assert result.exit_code == (1 if hint else 0), result.output
+    assert hint in result.stderr
+    assert ("redis.password" in result.stderr) == bool(hint)
+
+
 FOUND = [
     pytest.param(
         ["{match: /admin/**, rule: admin-only, upstream: app}",

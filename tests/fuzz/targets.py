@@ -139,7 +139,7 @@ def forwarded(data: bytes) -> None:
     )  # fmt: skip
     texts = data.decode("latin-1").split("\n")
     values = {name: text for name, text in zip(names, texts, strict=False) if text}
-    found = read_client_address("10.0.0.1", values, (), PROXIES)
+    found = read_client_address("10.0.0.1", values, PROXIES)
     if not isinstance(found, ClientAddress):
         return
     chain = [ip_address(hop) for hop in found.chain.split(", ")]

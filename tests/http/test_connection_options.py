@@ -26,17 +26,25 @@ def test_a_connection_is_kept_as_its_version_and_options_say(
     assert found.http_version == version
 
 
-@pytest.mark.parametrize(
-    "wanted", ["h2c", "websocket, h2c", "TLS/1.0", "", "websockets"]
-)
-def test_another_protocol_is_not_offered(wanted: str) -> None:
-    found = refusal(
+@pytest.mark.parametrize("wanted", ["h2c", "TLS/1.2", "", "websockets", "foo, h2c"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_another_protocol_is_ignored_and_dropped(wanted: str, method: str) -> None:
+    found = head(
         ("Connection", "Upgrade, HTTP2-Settings"),
         ("Upgrade", wanted),
         ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+        method=method,
     )
 
-    assert (found.status, found.reason) == (501, Reason.BAD_UPGRADE)
+    assert found.websocket is None
+    assert found.keep_alive
+    assert names(found) == []
+
+
+def test_web_socket_among_several_protocols_is_judged() -> None:
+    found = refusal(("Connection", "Upgrade"), ("Upgrade", "h2c, WebSocket"))
+
+    assert (found.status, found.reason) == (400, Reason.BAD_UPGRADE)
 
 
 def test_upgrades_on_two_lines_are_a_list() -> None:

@@ -43,7 +43,6 @@ DECIDED = {
     "host-empty": 400,
     "line-abs-form-other-host": 400,
     "upgrade-bad-version": 426,
-    "upgrade-h2c": 501,
 }
 
 

@@ -58,7 +58,7 @@ CHAINS = [
 def test_the_chain_is_walked_from_the_right(
     value: str, client: str, chain: str | None
 ) -> None:
-    found = read_client_address(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-for": value}, TRUSTED)
 
     assert isinstance(found, ClientAddress)
     assert found.client == client
@@ -105,7 +105,7 @@ FORWARDED = [
 def test_forwarded_is_read_where_x_forwarded_for_is_absent(
     value: str, client: str, scheme: str | None, host: str | None
 ) -> None:
-    found = read_client_address(PEER, {"forwarded": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"forwarded": value}, TRUSTED)
 
     assert isinstance(found, ClientAddress)
     assert (found.client, found.scheme) == (client, scheme)
@@ -115,29 +115,82 @@ def test_forwarded_is_read_where_x_forwarded_for_is_absent(
 def test_x_forwarded_for_goes_before_forwarded() -> None:
     values = {"x-forwarded-for": "203.0.113.9", "forwarded": "for=1.1.1.1;proto=https"}
 
-    found = read_client_address(PEER, values, (), TRUSTED)
+    found = read_client_address(PEER, values, TRUSTED)
 
     assert isinstance(found, ClientAddress)
     assert (found.client, found.scheme) == ("203.0.113.9", None)
 
 
+CHAIN_OF_TWO = "203.0.113.9, 10.0.0.2"
+ELEMENTS = [
+    # hostile: what the client sent stands left of what the proxy appended
+    pytest.param("203.0.113.9", "https, http", "a, b", "443, 80", "http b 80", id="left"),
+    pytest.param(None, "https, http", "a, b", "443, 80", "http b 80", id="no-chain"),
+    pytest.param("1.1.1.1,", "https,http", "a,b", "443,80", "http b 80", id="no-hop"),
+    pytest.param("203.0.113.9", "ftp, https", "a/b, b", "0, 80", "https b 80", id="junk"),
+    # as chains of proxies write them
+    pytest.param(CHAIN_OF_TWO, "https, http", "a, b", "443, 80", "https a 443", id="two"),
+    pytest.param(CHAIN_OF_TWO, "https", "a", "443", "https a 443", id="one-for-all"),
+    pytest.param(CHAIN_OF_TWO, "https,,http,", "a, ,b", ",443,80", "https a 443", id="empties"),
+    pytest.param(CHAIN_OF_TWO, "", " ", ",", "None None None", id="nothing"),
+    pytest.param(CHAIN_OF_TWO, "http, https, http", "x, a, b", "1, 443, 80", "https a 443", id="three"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chain", "scheme", "host", "port", "believed"), ELEMENTS)
+def test_the_element_of_the_believed_hop_counts(
+    chain: str | None, scheme: str, host: str, port: str, believed: str
+) -> None:
+    values = {
+        "x-forwarded-proto": scheme,
+        "x-forwarded-host": host.strip(),
+        "x-forwarded-port": port,
+        **({} if chain is None else {"x-forwarded-for": chain}),
+    }
+
+    found = read_client_address(PEER, values, TRUSTED)
+
+    assert isinstance(found, ClientAddress)
+    name = found.authority.text if found.authority else None
+    assert f"{found.scheme} {name} {found.port}" == believed
+
+
+EMPTY_FORWARDED = [
+    "for=203.0.113.9;proto=https,",
+    ", ,for=203.0.113.9;proto=https",
+    ";for=203.0.113.9;;proto=https; ",
+    "for=203.0.113.9;proto=https, ;, for=10.0.0.2;proto=http",
+    "for=1.1.1.1;proto=http ,,for=203.0.113.9;proto=https",
+]
+
+
+@pytest.mark.parametrize("value", EMPTY_FORWARDED)
+def test_empty_elements_of_forwarded_are_ignored(value: str) -> None:
+    found = read_client_address(PEER, {"forwarded": value}, TRUSTED)
+
+    assert isinstance(found, ClientAddress)
+    assert (found.client, found.scheme) == ("203.0.113.9", "https")
+
+
+@pytest.mark.parametrize("value", ["", ",", " ; ,"])
+def test_a_field_without_elements_is_absent(value: str) -> None:
+    found = read_client_address(PEER, {"forwarded": value}, TRUSTED)
+
+    assert isinstance(found, ClientAddress)
+    assert (found.client, found.scheme) == (PEER, None)
+
+
 REFUSED = [
-    pytest.param("x-forwarded-proto", "https, http", id="two-schemes"),
     pytest.param("x-forwarded-proto", "ftp", id="other-scheme"),
-    pytest.param("x-forwarded-proto", "", id="empty-scheme"),
-    pytest.param("x-forwarded-host", "a, b", id="two-hosts"),
+    pytest.param("x-forwarded-proto", "https, ftp", id="other-scheme-last"),
     pytest.param("x-forwarded-host", "evil@a", id="userinfo"),
-    pytest.param("x-forwarded-host", "", id="empty-host"),
-    pytest.param("x-forwarded-port", "443, 80", id="two-ports"),
     pytest.param("x-forwarded-port", "0", id="port-nought"),
     pytest.param("x-forwarded-port", "65536", id="port-too-large"),
     pytest.param("x-forwarded-port", "+80", id="port-sign"),
     pytest.param("x-forwarded-port", "\xb9", id="port-superscript"),
     pytest.param("forwarded", "for", id="no-value"),
-    pytest.param("forwarded", "", id="empty"),
     pytest.param("forwarded", 'for="a', id="open-quote"),
     pytest.param("forwarded", "for=a;for=b", id="twice-in-one-element"),
-    pytest.param("forwarded", "for=a,", id="empty-element"),
     pytest.param("forwarded", "for=a b=c", id="no-separator"),
     pytest.param("forwarded", "for=1.1.1.1;host=a/b", id="bad-host-inside"),
 ]
@@ -145,18 +198,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
 def test_a_malformed_field_of_a_trusted_proxy_is_refused(name: str, value: str) -> None:
-    found = read_client_address(PEER, {name: value}, (), TRUSTED)
+    found = read_client_address(PEER, {name: value}, TRUSTED)
 
     assert isinstance(found, BadRequest)
     assert (found.status, found.reason) == (400, Reason.BAD_HEADER)
-
-
-def test_a_repeated_single_valued_field_is_refused() -> None:
-    values = {"x-forwarded-proto": "https, https"}
-
-    found = read_client_address(PEER, values, {"x-forwarded-proto"}, TRUSTED)
-
-    assert isinstance(found, BadRequest)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +210,7 @@ def test_a_repeated_single_valued_field_is_refused() -> None:
 def test_schemes_are_read_without_case_and_web_sockets_are_http(
     values: str, meant: str
 ) -> None:
-    found = read_client_address(PEER, {"x-forwarded-proto": values}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-proto": values}, TRUSTED)
 
     assert isinstance(found, ClientAddress)
     assert found.scheme == meant
@@ -174,7 +219,7 @@ def test_schemes_are_read_without_case_and_web_sockets_are_http(
 def test_very_long_chains_are_read_in_part() -> None:
     value = ", ".join(["10.0.0.2"] * 5000)
 
-    found = read_client_address(PEER, {"x-forwarded-for": value}, (), TRUSTED)
+    found = read_client_address(PEER, {"x-forwarded-for": value}, TRUSTED)
 
     assert isinstance(found, ClientAddress)
     assert found.chain.count(",") == 32
@@ -182,7 +227,7 @@ def test_very_long_chains_are_read_in_part() -> None:
 
 @given(st.text(), st.sampled_from(["x-forwarded-for", "forwarded", "x-forwarded-host"]))
 def test_any_text_gives_a_value(text: str, name: str) -> None:
-    found = read_client_address(PEER, {name: text}, (), TRUSTED)
+    found = read_client_address(PEER, {name: text}, TRUSTED)
 
     assert isinstance(found, BadRequest) or found.chain.endswith(PEER)
 
@@ -209,7 +254,7 @@ def test_trust_is_only_what_is_configured() -> None:
 
 
 def test_behind_a_unix_socket_the_chain_holds_only_addresses() -> None:
-    found = read_client_address("", {"x-forwarded-for": "203.0.113.9"}, (), ())
+    found = read_client_address("", {"x-forwarded-for": "203.0.113.9"}, ())
 
     assert isinstance(found, ClientAddress)
     assert (found.client, found.chain) == ("203.0.113.9", "203.0.113.9")

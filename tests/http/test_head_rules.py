@@ -44,7 +44,7 @@ def test_what_is_remembered_is_what_is_read(
 ) -> None:
     for peer, pairs in requests:
         fields = sorted_(*pairs)
-        again = read_client_address(peer, fields.values, fields.repeated, TRUSTED)
+        again = read_client_address(peer, fields.values, TRUSTED)
 
         assert RULES.client_reported(peer, fields) == again
         assert RULES.client_reported(peer, fields) == again

@@ -859,6 +859,57 @@ async def test_a_refusal_that_closes_stops_the_request() -> None:
         assert upstream.received[0] == POST
 
 
+@pytest.mark.parametrize("status", [b"413 Content Too Large", b"401 No", b"200 OK"])
+async def test_an_answer_before_a_reset_is_not_lost(status: bytes) -> None:
+    """RFC 9112, section 9.6: bytes that still come to a closed socket reset it."""
+    answer = (
+        b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 7\r\n\r\n"
+    )
+    lost = asyncio.Event()
+
+    class Large:
+        chunked = True
+        sent = 0
+
+        async def read(self) -> bytes:
+            if self.sent:
+                await lost.wait()
+            self.sent += 1
+            return b"z" * 65536 if self.sent < 200 else b""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer + b"too big")
+        await writer.drain()
+        # Unread bytes are in the receive buffer: the kernel sends a reset.
+        await reader.read(1)
+        writer.transport.abort()
+        lost.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = Upstream(
+        name="web",
+        targets=[TargetAddress(scheme="http", host="127.0.0.1", port=port)],
+        connect_timeout=PATIENCE,
+        response_timeout=PATIENCE,
+        idle_timeout=PATIENCE,
+    )
+    try:
+        for _ in range(10):
+            lost.clear()
+            response = await client.send(
+                STREAM, method="POST", body=Large(), retriable=False
+            )
+
+            assert response.status == int(status[:3])
+            assert await whole(response) == b"too big"
+            assert client.stats()[0].open == 0
+    finally:
+        await client.close()
+        server.close()
+
+
 async def test_the_client_fails_while_the_answer_is_read() -> None:
     failing = asyncio.Event()
 

@@ -55,7 +55,7 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.BAD_HOST: "Send exactly one valid `Host`.",
     Reason.BAD_HEADER: "Fix the header that the access line describes.",
     Reason.BAD_FRAMING: "Send one valid `Content-Length` or `Transfer-Encoding: chunked`.",
-    Reason.BAD_UPGRADE: "Only WebSocket upgrades are supported.",
+    Reason.BAD_UPGRADE: "Check the client's WebSocket library.",
     Reason.BAD_VERSION: "Use HTTP/1.1; put a proxy in front for HTTP/2.",
     Reason.BAD_EXPECTATION: "Only `Expect: 100-continue` is supported.",
     Reason.METHOD_UNKNOWN: "Reserved; not used by this version.",

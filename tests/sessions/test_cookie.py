@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.reasons import Reason
 from gateway.sessions.cookie import (
+    CookieSpec,
     Malformed,
     NoCookie,
     SessionToken,
@@ -30,8 +31,7 @@ PAIR = NAME + b"=" + VALUE
     [
         pytest.param([PAIR + b"; " + PAIR], id="twice-equal"),
         pytest.param([PAIR, PAIR], id="twice-in-two-fields"),
-        pytest.param([NAME + b"=; " + PAIR], id="an-empty-one-before"),
-        pytest.param([PAIR + b"; " + NAME + b"=x"], id="another-after"),
+        pytest.param([NAME + b"=x; " + NAME + b"=y"], id="two-that-are-no-token"),
         pytest.param([NAME + b"="], id="empty"),
         pytest.param([NAME + b'="' + VALUE + b'"'], id="quoted"),
         pytest.param([NAME + b"=" + VALUE[:-1]], id="short"),
@@ -196,3 +196,65 @@ def test_a_name_with_a_prefix_gets_no_second_one(name: str) -> None:
     )
 
     assert spec.name == name
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([NAME + b"=; " + PAIR], id="an-empty-one-before"),
+        pytest.param([PAIR + b"; " + NAME + b"=x"], id="another-after"),
+        pytest.param([NAME + b"=" + VALUE[:-1], PAIR], id="in-two-fields"),
+        pytest.param([NAME + b"=s:a.b; " + PAIR + b"; " + NAME + b"=c"], id="two"),
+    ],
+)
+def test_what_no_token_can_be_does_not_count_beside_one(fields: list[bytes]) -> None:
+    assert read_session_token(fields, NAME) == TOKEN
+
+
+def test_only_two_tokens_make_a_cookie_twice() -> None:
+    two = read_session_token([PAIR, PAIR], NAME)
+    one = read_session_token([NAME + b"=x"], NAME)
+
+    assert isinstance(two, Malformed)
+    assert isinstance(one, Malformed)
+    assert (two.twice, one.twice) == (True, False)
+
+
+EVERYWHERE = [
+    pytest.param("gw", "app.example.test", None, ["", "app.example.test", "example.test"], id="own-host-only"),
+    pytest.param("gw", "app.example.test", "example.test", ["example.test", "", "app.example.test"], id="own-first"),
+    pytest.param("gw", "example.test", "example.test", ["example.test", ""], id="apex"),
+    pytest.param("gw", "localhost", None, [""], id="one-label"),
+    pytest.param("gw", "192.0.2.1", None, [""], id="ipv4"),
+    pytest.param("gw", "[2001:db8::1]", None, [""], id="ipv6"),
+    pytest.param("gw", "[2001:db8::a]", None, [""], id="ipv6-letters"),
+    pytest.param("gw", "", None, [""], id="no-host"),
+    pytest.param("__Host-gw", "app.example.test", None, [""], id="prefix-has-no-domain"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "host", "own", "domains"), EVERYWHERE)
+def test_every_domain_of_the_host_is_cleared_once(
+    name: str, host: str, own: str | None, domains: list[str]
+) -> None:
+    spec = CookieSpec(
+        name=name, secure=True, same_site="lax", domain=own, persistent=True
+    )
+
+    cleared = spec.clear_everywhere(host)
+
+    assert [_domain(value) for value in cleared] == domains
+    assert all("Max-Age=0" in value and "Path=/;" in value for value in cleared)
+
+
+def test_a_long_host_clears_a_bounded_number() -> None:
+    spec = CookieSpec(
+        name="gw", secure=True, same_site="lax", domain=None, persistent=True
+    )
+
+    assert len(spec.clear_everywhere("a." * 120 + "test")) == 9
+
+
+def _domain(set_cookie: str) -> str:
+    found = [part for part in set_cookie.split("; ") if part.startswith("Domain=")]
+    return found[0].removeprefix("Domain=") if found else ""

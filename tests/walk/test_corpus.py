@@ -57,7 +57,7 @@ DECIDED: dict[str, list[str]] = {
     "post-no-length-then-get": ["/"],
     "leading-many-crlf": ["/"],
     "upgrade-bad-version": [],
-    "upgrade-h2c": [],
+    "upgrade-h2c": ["/"],
     "hop-strip-cookie": ["/"],
     "hop-strip-identity": ["/"],
     "identity-spoof": ["/"],

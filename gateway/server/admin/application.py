@@ -2,7 +2,7 @@
 
 | path | needs the admin token |
 | --- | --- |
-| `GET /livez` `/readyz` (`?verbose`) `/metrics` | no: probes and scrapers have no token |
+| `GET`, `OPTIONS /livez` `/readyz` (`?verbose`); `GET /metrics` | no: probes and scrapers have no token |
 | `GET /openapi.json` | no: it describes the API, not the deployment |
 | `POST /admin/sessions` | yes |
 | `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
@@ -57,9 +57,14 @@ def admin_application(
         middlewares=[_problems, host_guard(hosts), _guard(token, refused), _whole_body],
         client_max_size=_BODY_LIMIT,
     )
-    application.router.add_get("/livez", health.live)
-    application.router.add_get("/readyz", health.ready)
-    application.router.add_get("/healthz", health.ready)
+    for path, probe in (
+        ("/livez", health.live),
+        ("/readyz", health.ready),
+        ("/healthz", health.ready),
+    ):
+        application.router.add_get(path, probe)
+        # The method of HAProxy's `option httpchk`, which evaluates the status.
+        application.router.add_route("OPTIONS", path, probe)
 
     async def scrape(request: web.Request) -> web.Response:
         body, content_type = metrics(request.headers.get("Accept", ""))

@@ -116,7 +116,7 @@ async def look_up(context: RequestContext) -> Authentication:
 def _challenge(found: Anonymous, context: RequestContext) -> LocalResponse:
     """Return a redirect to sign in for a navigation, else a 401."""
     context.ended_as(Verdict.CHALLENGE, found.reason)
-    cookies = context.rules.cookies_after(found.reason) if found.ended else ()
+    cookies = context.rules.cookies_to_clear(found, context.head.host)
     answers = context.rules.answers
     if not is_navigation(context.head):
         reply = answers.unauthenticated(found.reason, context.head)

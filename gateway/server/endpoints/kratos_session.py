@@ -40,11 +40,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoSession:
-    """No active session. `missing`: no credential; `ended`: the cookie is cleared."""
+    """No active session. `missing`: no credential; `ended`, `twice`: as Anonymous."""
 
     reason: Reason
     missing: bool = False
     ended: bool = False
+    twice: bool = False
 
 
 async def caller_of(context: RequestContext) -> Caller | NoSession:
@@ -95,9 +96,14 @@ def not_signed_in(
         )
     return LocalResponse(
         reply=reply,
-        cookies=context.rules.cookies_after(missing_session.reason)
-        if missing_session.ended
-        else (),
+        cookies=context.rules.cookies_to_clear(
+            Anonymous(
+                reason=missing_session.reason,
+                ended=missing_session.ended,
+                twice=missing_session.twice,
+            ),
+            context.head.host,
+        ),
     )
 
 
@@ -169,7 +175,11 @@ async def _find(context: RequestContext) -> Caller | NoSession:
         return NoSession(reason=Reason.MALFORMED)
     token = presented(context)
     if isinstance(token, Anonymous):
-        return NoSession(reason=token.reason, missing=token.reason in _WITHOUT_COOKIE)
+        return NoSession(
+            reason=token.reason,
+            missing=token.reason in _WITHOUT_COOKIE,
+            twice=token.twice,
+        )
     match await look_up(token, context):
         case Authenticated(session=session):
             return Caller(session=session, token=token)

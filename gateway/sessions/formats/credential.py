@@ -171,7 +171,8 @@ def _base64(value: bytes) -> bytes | None:
 
 _NO_COOKIE: Final = NoCookie()
 _TWICE: Final = Malformed(
-    detail="more than one session cookie, or one that parsers read differently"
+    detail="more than one session cookie, or one that parsers read differently",
+    twice=True,
 )
 _ENCODING: Final = Malformed(detail="not encoded as the library encodes it")
 _SHAPE: Final = Malformed(detail="not an id of this library")

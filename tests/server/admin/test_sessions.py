@@ -180,7 +180,7 @@ async def test_where_no_token_is_configured_there_is_no_api() -> None:
         {},
         {"identity": {}},
         {"identity": {"id": ""}},
-        {"identity": {"id": 7}},
+        {"identity": {"id": 7.5}},
         {"identity": {"id": "u\r\nX-Auth-Role: admin"}},
         {"identity": {"id": "u", "roles": "admin"}},
         {**ADA, "tenants": []},
@@ -296,6 +296,17 @@ async def test_one_host_is_named_and_only_once(admin: Admin) -> None:
         writer.close()
 
     assert statuses == [400, 400, 200]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
+async def test_a_probe_may_use_the_method_of_haproxy(admin: Admin, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", admin.client.port)
+    writer.write(f"OPTIONS {path} HTTP/1.0\r\n\r\n".encode())
+
+    status = int((await reader.readline()).split()[1])
+
+    writer.close()
+    assert status == 200
 
 
 async def test_a_body_too_large_is_not_read(admin: Admin) -> None:
