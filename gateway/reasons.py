@@ -55,6 +55,21 @@ class Reason(StrEnum):
     NETWORK_NOT_ALLOWED = "network_not_allowed"
     SESSION_READ_ONLY = "session_read_only"
 
+    # not signed in by a provider
+    SIGN_IN_EXPIRED = "sign_in_expired"
+    SIGN_IN_DECLINED = "sign_in_declined"
+    SIGN_IN_NOT_KEPT = "sign_in_not_kept"
+    STEP_UP_FAILED = "step_up_failed"
+    ACCOUNT_NOT_ALLOWED = "account_not_allowed"
+    EMAIL_UNVERIFIED = "email_unverified"
+    CLAIM_MISSING = "claim_missing"
+    ISSUER_MISMATCH = "issuer_mismatch"
+    ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - not a password
+    USERINFO_INVALID = "userinfo_invalid"
+    PROVIDER_REFUSED = "provider_refused"
+    PROVIDER_BAD_ANSWER = "provider_bad_answer"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+
     # no such thing
     NO_ROUTE = "no_route"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -137,6 +152,11 @@ _NOT_POSSIBLE: Final = "This isn\N{RIGHT SINGLE QUOTATION MARK}t possible here"
 _UNAVAILABLE: Final = "Temporarily unavailable"
 _TOO_LARGE: Final = "Request too large"
 _WHICH_TENANT: Final = "Which organization?"
+_NOT_HERE: Final = "You may not sign in here"
+_NO_SIGN_IN: Final = "You could not be signed in"
+_PROVIDER_SILENT: Final = (
+    "The sign-in service isn\N{RIGHT SINGLE QUOTATION MARK}t answering"
+)
 
 ROWS: Final[Mapping[Reason, Row]] = {
     # allowed
@@ -254,6 +274,83 @@ ROWS: Final[Mapping[Reason, Row]] = {
         _NOT_POSSIBLE,
         "The application manages this session: change it there.",
         Action.HOME,
+    ),
+    # not signed in by a provider
+    Reason.SIGN_IN_EXPIRED: Row(
+        400,
+        "This sign-in is too old",
+        "This sign-in was not completed in time, or was already used. Start again.",
+        Action.SIGN_IN,
+    ),
+    Reason.SIGN_IN_DECLINED: Row(
+        403,
+        _NO_SIGN_IN,
+        "The sign-in was canceled at the sign-in service.",
+        Action.SIGN_IN,
+    ),
+    Reason.SIGN_IN_NOT_KEPT: Row(
+        400,
+        _NO_SIGN_IN,
+        "The sign-in succeeded, but the browser did not keep it. Allow cookies for "
+        "this site, then sign in again.",
+        Action.SIGN_IN,
+    ),
+    Reason.STEP_UP_FAILED: Row(
+        403,
+        "Confirm your identity",
+        "The sign-in service did not confirm the sign-in that this page needs.",
+        Action.SIGN_IN,
+    ),
+    Reason.ACCOUNT_NOT_ALLOWED: Row(
+        403, _NOT_HERE, "This account may not sign in here.", Action.HOME
+    ),
+    Reason.EMAIL_UNVERIFIED: Row(
+        403,
+        _NOT_HERE,
+        "The e-mail address of this account is not verified.",
+        Action.HOME,
+    ),
+    Reason.CLAIM_MISSING: Row(
+        403,
+        _NOT_HERE,
+        "The sign-in service did not send what is needed to sign you in.",
+        Action.HOME,
+    ),
+    Reason.ISSUER_MISMATCH: Row(
+        400,
+        _NO_SIGN_IN,
+        "The answer is from another sign-in service. Start again.",
+        Action.SIGN_IN,
+    ),
+    Reason.ID_TOKEN_INVALID: Row(
+        502,
+        _NO_SIGN_IN,
+        "The answer of the sign-in service could not be verified.",
+        Action.SIGN_IN,
+    ),
+    Reason.USERINFO_INVALID: Row(
+        502,
+        _NO_SIGN_IN,
+        "The account details of the sign-in service do not match.",
+        Action.SIGN_IN,
+    ),
+    Reason.PROVIDER_REFUSED: Row(
+        502,
+        _NO_SIGN_IN,
+        "The sign-in service refused the request of this site.",
+        Action.SIGN_IN,
+    ),
+    Reason.PROVIDER_BAD_ANSWER: Row(
+        502,
+        _NO_SIGN_IN,
+        "The sign-in service returned an invalid response.",
+        Action.SIGN_IN,
+    ),
+    Reason.PROVIDER_UNAVAILABLE: Row(
+        503,
+        _PROVIDER_SILENT,
+        "The sign-in service cannot be reached right now. Try again soon.",
+        Action.SIGN_IN,
     ),
     # no such thing
     Reason.NO_ROUTE: Row(

@@ -81,7 +81,7 @@ ELSEWHERE = (
         + ("config/partial", "config/wording", "config/types", "config/sections/server")
         + ("config/sections/sessions", "config/sections/sign_in")
         + ("config/sections/tokens", "config/sections/upstreams")
-        + ("config/sections/routes",),
+        + ("config/sections/routes", "config/sections/providers"),
     ),
     Elsewhere(
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
@@ -199,6 +199,19 @@ ELSEWHERE = (
         "how the members of a record are read",
         "tests/sessions/test_record.py",
         ("sessions/members", "sessions/timestamps"),
+    ),
+    Elsewhere(
+        "what a provider answers is seen in a whole sign-in, with a hostile one",
+        "tests/oidc/test_provider.py",
+        (
+            "oidc/authorization",
+            "oidc/client",
+            "oidc/discovery",
+            "oidc/settings",
+            "oidc/token",
+            "server/endpoints/sign_in",
+            "server/endpoints/sign_in_callback",
+        ),
     ),
     Elsewhere(
         "what a token needs of a session", "tests/tokens/test_minter.py", ("tokens/subject",)

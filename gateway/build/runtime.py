@@ -5,6 +5,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.build.providers import build_attempt_cookies, build_providers
 from gateway.build.rules import (
     build_cookie,
     build_rules,
@@ -58,7 +59,10 @@ def build_runtime(
     profiles = profiles_from(loaded)
     cookie = build_cookie(config, external)
     token_cookies = build_token_cookies(config)
-    token_names = frozenset(each.name for each in token_cookies.values())
+    attempts = build_attempt_cookies(config)
+    own_names = frozenset(each.name for each in token_cookies.values())
+    if config.sign_in.providers:
+        own_names |= attempts.names
     rules = build_rules(
         loaded,
         external=external,
@@ -91,13 +95,15 @@ def build_runtime(
         },
         # An app's session cookie is the app's to set.
         responses=ResponseHeaderFilter(
-            own_cookies=token_names
+            own_cookies=own_names
             | (frozenset() if external is not None else {cookie.wire_name})
         ),
         responses_unasked=ResponseHeaderFilter(
-            own_cookies=token_names | {cookie.wire_name}
+            own_cookies=own_names | {cookie.wire_name}
         ),
         jwks=jwks_document(ring),
+        providers=build_providers(loaded, ticks=ticks, resolver=resolver),
+        attempts=attempts,
     )
 
 

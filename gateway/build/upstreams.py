@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from gateway.build.providers import build_attempt_cookies
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.config.sections.tokens import Profile as TokenProfile
@@ -45,7 +46,8 @@ def build_view(
         stripped_cookies=frozenset(
             each.cookie.encode("ascii") for each in profiles.values() if each.cookie
         )
-        | ({cookie.wire_name} if strip_session else frozenset()),
+        | ({cookie.wire_name} if strip_session else frozenset())
+        | (build_attempt_cookies(config).names if config.sign_in.providers else set()),
         identity=identity,
         own_names=own_names,
     )

@@ -235,6 +235,38 @@ def _redis(partial: PartialConfig) -> None:
             )
 
 
+def _providers(partial: PartialConfig) -> None:
+    providers = partial.config.sign_in.providers
+    if providers and partial.config.sessions.external:
+        partial.add_problem_at_key(
+            ("sign_in", "providers"),
+            "providers require sessions of the gateway",
+            "remove sessions.format, or let the app sign users in",
+        )
+    for name, provider in providers.items():
+        loc: Loc = ("sign_in", "providers", name)
+        if "openid" not in provider.scopes:
+            partial.add_problem((*loc, "scopes"), "openid is not one of the scopes")
+        if provider.allow.roles and provider.identity.roles is None:
+            partial.add_problem(
+                (*loc, "allow", "roles"),
+                "every sign-in is denied: identity.roles is not set",
+            )
+        if provider.client_secret is None and provider.client_authentication:
+            partial.add_problem(
+                (*loc, "client_authentication"), "there is no client_secret to send"
+            )
+        levels = [acr for values in provider.aal.values() for acr in values]
+        if len(levels) > len(set(levels)):
+            partial.add_problem((*loc, "aal"), "an acr value has two levels")
+        if len(providers) > 1 and "{provider}" not in provider.identity.id:
+            partial.add_problem_at_key(
+                (*loc, "identity"),
+                "two users of different providers could get the same identity ID",
+                'write id: "{provider}:{sub}"',
+            )
+
+
 def _upstream_tls(partial: PartialConfig) -> None:
     for name, upstream in partial.config.upstreams.items():
         if (tls := upstream.tls) is None:
@@ -283,4 +315,5 @@ _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _listeners,
     _redis,
     _upstream_tls,
+    _providers,
 )

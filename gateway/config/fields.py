@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from gateway.config.diagnostic import expected, refused
+from gateway.config.diagnostic import expected, one_of, refused
 from gateway.config.values import is_host
 from gateway.http.target import OPT_IN
+from gateway.oidc.claims import parse_claim_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,29 @@ def header_name(value: Any) -> str:
     if objection := header_objection(value):
         raise refused(objection)
     return str(value)
+
+
+def claim_template(value: Any) -> str:
+    """Accept a text with placeholders for claims, such as "{email}"."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise expected('text such as "{email}"', "put it in quotes")
+    try:
+        parse_claim_text(value)
+    except ValueError as error:
+        raise refused(str(error)) from None
+    return value
+
+
+def level(value: Any) -> str:
+    """Accept an authenticator assurance level."""
+    if value not in _LEVELS:
+        raise one_of(value, _LEVELS)
+    return str(value)
+
+
+def claim_template_or_mapping(value: Any) -> Any:
+    """Accept a text with placeholders; anything else is left to the schema."""
+    return claim_template(value) if isinstance(value, str) else value
 
 
 def header_objection(value: Any) -> str:
@@ -135,6 +159,7 @@ def tenant_source(value: Any) -> TenantSource:
     raise expected(what)
 
 
+_LEVELS: Final = ("aal1", "aal2", "aal3")
 # RFC 9110 section 5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}").fullmatch
 # Listing these would have no effect: the gateway consumes them and writes its own.

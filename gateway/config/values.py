@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationInfo
 
 from gateway.config.diagnostic import expected, refused
+from gateway.oidc.discovery import is_safe_url
 from gateway.sessions.redis.url import parse_redis_url
 
 KIB: Final = 1024
@@ -204,6 +205,27 @@ def link(value: Any) -> str:
     if found is None or not is_host(found["host"]):
         raise expected(what)
     return value
+
+
+def issuer(value: Any) -> str:
+    """Accept the issuer of an OpenID Connect provider, unchanged."""
+    what = "an issuer such as https://id.example.com/realms/acme"
+    if not is_safe_url(value) or "?" in value:
+        raise expected(what, _why_no_provider(value))
+    return str(value)
+
+
+def provider_url(value: Any) -> str:
+    """Accept an endpoint of a provider: https, or http on a loopback address."""
+    if not is_safe_url(value):
+        raise expected("an https URL", _why_no_provider(value))
+    return str(value)
+
+
+def _why_no_provider(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("http://"):
+        return "http is accepted for 127.0.0.1, localhost and [::1] only"
+    return ""
 
 
 def redis_url(value: Any) -> Secret:

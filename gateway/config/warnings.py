@@ -116,6 +116,18 @@ def _app_without_its_cookie(partial: PartialConfig) -> None:
             )
 
 
+def _claims_that_change(partial: PartialConfig) -> None:
+    for name, provider in partial.config.sign_in.providers.items():
+        text = provider.identity.id
+        for claim in ("email", "preferred_username", "name", "upn"):
+            if f"{{{claim}}}" in text and "{sub}" not in text:
+                partial.add_problem(
+                    ("sign_in", "providers", name, "identity", "id"),
+                    f"the claim {claim} may pass to another user",
+                    "use {sub}, or another claim that the provider never reassigns",
+                )
+
+
 def _unused(partial: PartialConfig) -> None:
     used = {route.upstream for route in partial.config.routes}
     for name in partial.config.upstreams:
@@ -132,5 +144,6 @@ _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _secure_flag,
     _trying_out,
     _app_without_its_cookie,
+    _claims_that_change,
     _unused,
 )

@@ -60,6 +60,15 @@ class SignInHeaderRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignInRefused:
+    """A sign-in with a provider ended without a session; `account`: of whom, if known."""
+
+    provider: str
+    reason: Reason
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRevoked:
     """Another session of the identity was ended by its owner."""
 
@@ -78,6 +87,7 @@ AuditEvent: TypeAlias = (
     | SignedOut
     | TenantSwitched
     | SignInHeaderRefused
+    | SignInRefused
     | SessionRevoked
     | SessionsRevoked
 )
@@ -96,6 +106,17 @@ class Audit:
         """Write that an identity signed in."""
         extra = {"gateway.authentication_methods": [_short(m) for m in methods if m]}
         self._write(now, actor, _SIGN_IN, "signed in", extra)
+
+    def sign_in_refused(
+        self, now: float, actor: Actor, *, provider: str, reason: Reason, account: str
+    ) -> None:
+        """Write that a sign-in with a provider ended without a session."""
+        extra = {
+            "gateway.provider": _short(provider),
+            "gateway.reason": reason.value,
+            "user.target.name": _short(account),
+        }
+        self._write(now, actor, _SIGN_IN_REFUSED, "sign-in refused", extra)
 
     def sign_out(self, now: float, actor: Actor, *, everywhere: bool = False) -> None:
         """Write that an identity signed out of one session, or `everywhere`."""
@@ -195,6 +216,9 @@ class _Kind:
 
 
 _SIGN_IN: Final = _Kind("authn_login_success", "authentication", "start")
+_SIGN_IN_REFUSED: Final = _Kind(
+    "authn_login_fail", "authentication", "start", "failure"
+)
 _SIGN_OUT: Final = _Kind("session_logout", "session", "end")
 _CREATED: Final = _Kind("session_created", "session", "start")
 _REVOKED: Final = _Kind("authn_token_revoked", "session", "end")

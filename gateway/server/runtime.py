@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from gateway.http.forwarded import Network
 from gateway.http.head import HeadRules
+from gateway.oidc.attempt import AttemptCookies
+from gateway.oidc.provider import Provider
 from gateway.outbound import UpstreamView
 from gateway.pages.pages import Pages
 from gateway.proxy.upstream import Upstream
@@ -65,6 +67,8 @@ class Runtime:
     responses_unasked the same where the store could not be queried: no response to
                       such a request may replace the browser's session cookie
     jwks              the public keys, as a JWK Set
+    providers         OpenID Connect providers by name, in the order of the file
+    attempts          the cookies of sign-ins in progress
     """
 
     rules: Ruleset
@@ -76,3 +80,5 @@ class Runtime:
     responses: ResponseHeaderFilter
     responses_unasked: ResponseHeaderFilter
     jwks: bytes
+    providers: Mapping[str, Provider]
+    attempts: AttemptCookies

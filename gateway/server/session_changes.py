@@ -91,6 +91,8 @@ def session_of(
         now=now,
         policy=rules.lifetimes,
         session_id=session_id,
+        authenticated_at=wanted.authenticated_at,
+        extra=wanted.extra,
     )
 
 

@@ -8,7 +8,7 @@ starts or ends the session. From any other upstream the fields are removed and i
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.sessions.members import (
@@ -33,7 +33,11 @@ _LEVELS: Final = ("aal1", "aal2", "aal3")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
-    """The user who signed in, as the application reports."""
+    """The user who signed in, as the application or a provider reports.
+
+    authenticated_at  seconds since the epoch; None: now, 0.0: unknown
+    extra             further members of the session record
+    """
 
     identity: Identity
     tenants: Mapping[str, Tenant]
@@ -41,6 +45,8 @@ class SignIn:
     methods: tuple[str, ...]
     aal: str
     persistent: bool
+    authenticated_at: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,9 @@ def end_of_life(session: Session, policy: LifetimePolicy) -> float:
     """Return the latest end in seconds since the epoch, ignoring the idle timeout."""
     if policy.extend_within is not None:
         return session.expires_at
-    return min(session.expires_at, session.authenticated_at + policy.lifespan)
+    # A provider may have authenticated the user long before it signed in here.
+    began = max(session.issued_at, session.authenticated_at)
+    return min(session.expires_at, began + policy.lifespan)
 
 
 def touch(

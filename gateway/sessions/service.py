@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.record import (
@@ -28,8 +29,13 @@ def new_session(
     now: float,
     policy: LifetimePolicy,
     session_id: str,
+    authenticated_at: float | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Session:
     """Make the session of a sign-in that happened just now.
+
+    With `authenticated_at` the user authenticated earlier, at a provider; 0.0 is an
+    unknown time. `extra` are further members of the record.
 
     Without an active tenant the only membership becomes it. An active tenant
     outside of the memberships is a ValueError: memberships come from the sign-in. So
@@ -39,20 +45,22 @@ def new_session(
         active_tenant = _only(tenants)
     elif active_tenant not in tenants:
         raise ValueError("the active tenant is not among the tenants")
+    proved = now if authenticated_at is None else authenticated_at
     session = Session(
         id=session_id,
         active=True,
         issued_at=now,
-        authenticated_at=now,
+        authenticated_at=proved,
         expires_at=now + policy.lifespan,
         last_seen_at=now,
         aal=aal,
-        methods=tuple(Method(method=name, completed_at=now) for name in methods),
+        methods=tuple(Method(method=name, completed_at=proved) for name in methods),
         identity=identity,
         tenants=dict(tenants),
         active_tenant_id=active_tenant,
         devices=() if device is None else (device,),
         persistent=persistent,
+        extra=dict(extra or {}),
     )
     match parse_record(serialise(session)):
         case Corrupt(why=why):

@@ -135,7 +135,9 @@ def lives(session: Session, identity_id: str, now: float) -> bool:
 def newest_first(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Session]]:
     """Sort by sign-in, then by key so that every store gives the same order."""
     return sorted(
-        pairs, key=lambda pair: (pair[1].authenticated_at, pair[0]), reverse=True
+        pairs,
+        key=lambda pair: (max(pair[1].issued_at, pair[1].authenticated_at), pair[0]),
+        reverse=True,
     )
 
 

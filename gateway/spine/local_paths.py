@@ -9,6 +9,8 @@
 | `POST /.gateway/account/end`, `/end-others` | ends another session, or all others |
 | `GET /.gateway/session.js` | script: notifies a page when its session ends |
 | `GET /.gateway/session` | what the script polls: which session, or why none |
+| `GET /.gateway/sign-in`, `/sign-in/{provider}` | begins a sign-in with a provider |
+| `GET /.gateway/sign-in/{provider}/callback` | the provider's answer to it |
 | `/.gateway/sessions…`, `/.gateway/self-service/logout…` | as Ory Kratos |
 
 They come before the routes: no route can shadow them, and a path below `/.gateway`
@@ -40,6 +42,9 @@ class Endpoint(Enum):
     WHOAMI = auto()
     SUBMIT_LOGOUT = auto()
     CREATE_LOGOUT_FLOW = auto()
+    SIGN_IN_PAGE = auto()
+    BEGIN_SIGN_IN = auto()
+    SIGN_IN_CALLBACK = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -61,11 +66,17 @@ TABLE: Final[Mapping[str, Methods]] = {
     "/.gateway/sessions/whoami": {"GET": Endpoint.WHOAMI},
     "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
     "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
+    "/.gateway/sign-in": {"GET": Endpoint.SIGN_IN_PAGE},
 }
 MEMBERS: Final[Mapping[str, Methods]] = {
     "/.gateway/sessions": {"DELETE": Endpoint.END_SESSION},
+    "/.gateway/sign-in": {"GET": Endpoint.BEGIN_SIGN_IN},
 }
 """Methods of one member of a collection; the last segment is its id."""
+BELOW_MEMBERS: Final[Mapping[tuple[str, str], Methods]] = {
+    ("/.gateway/sign-in", "callback"): {"GET": Endpoint.SIGN_IN_CALLBACK},
+}
+"""Methods of a resource of a member: the collection, and the last segment."""
 
 _NOTHING: Final[Methods] = {}
 
@@ -90,5 +101,10 @@ def _methods(path: str) -> Methods:
     methods = TABLE.get(path)
     if methods is not None:
         return methods
-    collection, _, member = path.rpartition("/")
-    return MEMBERS.get(collection, _NOTHING) if member else _NOTHING
+    above, _, last = path.rpartition("/")
+    if not last:
+        return _NOTHING
+    collection, _, member = above.rpartition("/")
+    if member and (collection, last) in BELOW_MEMBERS:
+        return BELOW_MEMBERS[collection, last]
+    return MEMBERS.get(above, _NOTHING)

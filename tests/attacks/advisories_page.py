@@ -24,6 +24,7 @@ CLASSES: Final = {
     "R": "Redirects",
     "S": "Sessions, cookies, sign-out",
     "J": "Tokens and keys",
+    "O": "Sign-in with OpenID Connect",
     "A": "Authorisation, failing open",
     "N": "Framing, WebSockets, limits",
     "U": "Pages and logs",

@@ -36,8 +36,16 @@ class Running:
 
 
 @contextmanager
-def serving(answer: Answer, folder: Path, redis_url: str) -> Iterator[Running]:
-    """Run a gateway on localhost, in front of an upstream that answers so."""
+def serving(
+    answer: Answer,
+    folder: Path,
+    redis_url: str,
+    change: Callable[[dict[str, Any]], None] = lambda _config: None,
+) -> Iterator[Running]:
+    """Run a gateway on localhost, in front of an upstream that answers so.
+
+    `change` may alter the configuration before it is read.
+    """
     ready, port = threading.Event(), free_port()
     found: list[tuple[Running, asyncio.Event]] = []
 
@@ -47,6 +55,8 @@ def serving(answer: Answer, folder: Path, redis_url: str) -> Iterator[Running]:
         config = base_config(upstream.port)
         url = f"http://localhost:{port}"
         config["server"] |= {"listen": f"127.0.0.1:{port}", "public_url": url}
+        change(config)
+        url = config["server"]["public_url"]
         async with running_gateway(config, folder, redis_url) as gateway:
             done = asyncio.Event()
             found.append((Running(gateway, asyncio.get_running_loop(), url), done))

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.config.load import LoadedConfig, load_config, parse_config
+from gateway.config.secrecy import secrets_of
 from gateway.errors import ConfigError
 from tests.config.told import PATH, REST, load, told, whole
 
@@ -703,7 +704,75 @@ def test_a_loaded_configuration_prints_no_secret() -> None:
     assert loaded.config.redis.url.get_secret_value() == "redis://:hunter2@h/0"
 
 
+ACME = "issuer: 'https://id.example', client_id: c"
+PROVIDERS: list[tuple[str, str | None]] = [
+    (f"acme: {{{ACME}}}", None),
+    ("acme: {issuer: 'http://127.0.0.1:4000', client_id: c}", None),
+    ("acme: {issuer: 'http://[::1]:4000/a', client_id: c}", None),
+    ("acme: {issuer: 'http://id.example', client_id: c}", "http is accepted for 127.0.0.1"),
+    ("acme: {issuer: 'https://id.example?a=b', client_id: c}", "expected an issuer"),
+    ("acme: {issuer: 'https://u:p@id.example', client_id: c}", "expected an issuer"),
+    ("acme: {issuer: 'https://id.example#a', client_id: c}", "expected an issuer"),
+    ("acme: {issuer: 'ftp://id.example', client_id: c}", "expected an issuer"),
+    (f"acme: {{{ACME}, client_secret: ''}}", "expected text"),
+    (f"acme: {{{ACME}, client_authentication: post}}", "there is no client_secret to send"),
+    (f"acme: {{{ACME}, scopes: [email]}}", "openid is not one of the scopes"),
+    (f"acme: {{{ACME}, identity: {{id: '{{sub'}}}}", "unmatched brace"),
+    (f"acme: {{{ACME}, identity: {{roles: 7}}}}", 'expected text such as "{email}"'),
+    (f"acme: {{{ACME}, tenants: '{{a b}}'}}", "unmatched brace"),
+    (f"acme: {{{ACME}, tenants: {{claim: '{{groups}}', groups: {{a: {{id: t}}}}}}}}", None),
+    (f"acme: {{{ACME}, tenants: {{claim: '{{groups}}'}}}}", "groups"),
+    (f"acme: {{{ACME}, allow: {{roles: [staff]}}}}", "every sign-in is denied: identity.roles is not set"),
+    (f"acme: {{{ACME}, allow: {{email_domains: ['*']}}}}", "expected a domain"),
+    (f"acme: {{{ACME}, allow: {{verified_email: 'yes'}}}}", "expected true or false"),
+    (f"acme: {{{ACME}, aal: {{aal2: x, aal3: [x]}}}}", "an acr value has two levels"),
+    (f"acme: {{{ACME}, aal: {{aal4: x}}}}", "expected one of aal1, aal2, aal3"),
+    (f"acme: {{{ACME}, endpoints: {{token: 'http://id.example'}}}}", "expected an https URL"),
+    (f"acme: {{{ACME}}}, other: {{{ACME}}}", "could get the same identity ID"),
+    (f"a: {{{ACME}, identity: {{id: '{{provider}}/{{sub}}'}}}}, b: {{{ACME}, identity: {{id: '{{provider}}/{{sub}}'}}}}", None),
+    (f"'a/b': {{{ACME}}}", "expected a name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("providers", "problem"), PROVIDERS)
+def test_providers_are_checked(providers: str, problem: str | None) -> None:
+    found = told(whole(f"sign_in: {{providers: {{{providers}}}}}"))
+
+    assert bool(found) is (problem is not None)
+    assert problem is None or problem in "".join(found)
+
+
+def test_providers_need_sessions_of_the_gateway() -> None:
+    lines = (
+        f"sign_in: {{providers: {{acme: {{{ACME}}}}}}}",
+        "sessions: {format: django}",
+    )
+
+    assert "providers require sessions of the gateway" in "".join(told(whole(*lines)))
+
+
+def test_the_sign_in_page_is_that_of_the_providers_unless_it_is_said() -> None:
+    provided = f"providers: {{acme: {{{ACME}}}}}"
+    for line, url in (
+        ("sign_in: {}", "/auth/login"),
+        (f"sign_in: {{{provided}}}", "/.gateway/sign-in"),
+        (f"sign_in: {{{provided}, url: /login}}", "/login"),
+    ):
+        config = load(whole(line)).config
+        assert config.sign_in.url == config.sign_in.step_up == url
+
+
+def test_a_client_secret_is_never_repeated() -> None:
+    loaded = load(
+        whole(f"sign_in: {{providers: {{a: {{{ACME}, client_secret: hunter2}}}}}}")
+    )
+
+    assert "hunter2" not in f"{loaded!r} {loaded.config!r}"
+    assert "hunter2" in secrets_of(loaded.config)
+
+
 WARNINGS = [
+    pytest.param("sign_in: {providers: {a: {issuer: 'https://id.example', client_id: c, identity: {id: '{email}'}}}}", "2:86: the claim email may pass to another user", id="an e-mail address as id"),
     pytest.param("server: {admin: 0.0.0.0:9090}", "2:17: the admin listener is not on a loopback address", id="admin for all"),
     pytest.param("server: {trusted_proxies: [0.0.0.0/0]}", "2:28: every client can forge its own address", id="everyone is trusted"),
     pytest.param("server: {public_url: https://a.example}", None, id="nothing to say"),

@@ -43,6 +43,33 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.NETWORK_NOT_ALLOWED: "Add the network to `require.networks`; behind a proxy, "
     "check `server.trusted_proxies`.",
     Reason.SESSION_READ_ONLY: "Change the session in the app that manages it.",
+    Reason.SIGN_IN_EXPIRED: "Start again. A sign-in takes at most 15 minutes, in the browser "
+    "that began it, and its answer is used once. If each one ends so, the browser refuses "
+    "cookies of `server.public_url`.",
+    Reason.SIGN_IN_DECLINED: "The user canceled, or the provider requires a step that it "
+    "could not show. Sign in again.",
+    Reason.SIGN_IN_NOT_KEPT: "The session cookie did not come back. Check "
+    "`sessions.cookie.domain`, and `Secure` over plain HTTP.",
+    Reason.STEP_UP_FAILED: "The ID token had no fresh `auth_time`, or an `acr` that "
+    "`sign_in.providers.NAME.aal` does not list. The log has which.",
+    Reason.ACCOUNT_NOT_ALLOWED: "Use another account, or change "
+    "`sign_in.providers.NAME.allow`.",
+    Reason.EMAIL_UNVERIFIED: "Verify the address at the provider. If the provider never sends "
+    "`email_verified`: `allow.verified_email: false`.",
+    Reason.CLAIM_MISSING: "Make the provider send the claim, in the ID token or by UserInfo; "
+    "check the scopes. The log has its name.",
+    Reason.ISSUER_MISMATCH: "An answer of another provider: an attack, or a provider whose "
+    "`iss` differs from its discovery.",
+    Reason.ID_TOKEN_INVALID: "The log has the rule that the ID token breaks: compare issuer, "
+    "client ID, clocks and algorithms.",
+    Reason.USERINFO_INVALID: "The UserInfo endpoint describes another subject than the ID "
+    "token; report it to the provider.",
+    Reason.PROVIDER_REFUSED: "The log has the provider's error: compare client ID, secret, "
+    "redirect URI and scopes.",
+    Reason.PROVIDER_BAD_ANSWER: "The log has what is wrong. Compare `issuer` with that of the "
+    "discovery document.",
+    Reason.PROVIDER_UNAVAILABLE: "Check the provider and the network. Signed-in users are not "
+    "affected.",
     Reason.NO_ROUTE: 'Add a route, or check `forbidden: "404"` of the route: a 404 hides '
     "the reason from the client. `gateway explain` shows it.",
     Reason.METHOD_NOT_ALLOWED: "Use a method of the `Allow` header, or add it to "
@@ -114,5 +141,11 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     Endpoint.WHOAMI: "the current session, as Ory Kratos",
     Endpoint.SUBMIT_LOGOUT: "signs out, as Ory Kratos; `token`, `return_to`",
     Endpoint.CREATE_LOGOUT_FLOW: "logout token and URL, as Ory Kratos",
+    Endpoint.SIGN_IN_PAGE: "redirects to the only provider, or lists the providers; "
+    "`return_to`, `reason` ([sign-in](sign-in.md))",
+    Endpoint.BEGIN_SIGN_IN: "redirects to this provider; `return_to`, `another=1` for "
+    "another account",
+    Endpoint.SIGN_IN_CALLBACK: "the answer of the provider: starts a session and redirects, "
+    "or shows why not",
 }
 """Total: a test compares it with `Endpoint`."""

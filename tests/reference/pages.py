@@ -88,6 +88,11 @@ def endpoints() -> str:
             f"| {method} | `{path}/{{id}}` | {ENDPOINTS[endpoint]} |"
             for method, endpoint in methods.items()
         ]
+    for (path, last), methods in local_paths.BELOW_MEMBERS.items():
+        lines += [
+            f"| {method} | `{path}/{{id}}/{last}` | {ENDPOINTS[endpoint]} |"
+            for method, endpoint in methods.items()
+        ]
     lines += [
         "",
         "## Admin listener",

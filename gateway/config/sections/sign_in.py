@@ -6,14 +6,24 @@ from pydantic import Field, PlainValidator
 
 from gateway.config import fields
 from gateway.config.fields import TenantSource
-from gateway.config.types import CookieName, Link, Model, Origin, Text, in_schema
+from gateway.config.sections.providers import ProviderConfig
+from gateway.config.types import CookieName, Link, Model, Name, Origin, Text, in_schema
 
 
 class SignIn(Model):
-    """Redirect targets for browsers."""
+    """Redirect targets for browsers, and sign-in with OpenID Connect."""
 
+    providers: dict[Name, ProviderConfig] = Field(
+        {},
+        description="OpenID Connect providers by name; the name is part of the redirect "
+        "URI, `<public_url>/.gateway/sign-in/<name>/callback`.",
+    )
     url: Link = Field(
-        "/auth/login", description="Redirect target for browsers without a session."
+        default_factory=lambda known: (
+            "/.gateway/sign-in" if known.get("providers") else "/auth/login"
+        ),
+        description="Redirect target for browsers without a session; default: "
+        "`/.gateway/sign-in` with `providers`, else `/auth/login`.",
     )
     return_to: CookieName = Field(
         "return_to", description="Query parameter with the return address."

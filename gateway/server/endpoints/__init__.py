@@ -16,6 +16,8 @@ from gateway.server.endpoints.kratos_logout import create_logout_flow, submit_lo
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.logout import logout
 from gateway.server.endpoints.session_js import session, session_js
+from gateway.server.endpoints.sign_in import begin_sign_in, sign_in_page
+from gateway.server.endpoints.sign_in_callback import sign_in_callback
 from gateway.server.endpoints.tenant import tenant
 from gateway.spine.local_paths import Endpoint
 
@@ -36,6 +38,9 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.WHOAMI: whoami,
     Endpoint.SUBMIT_LOGOUT: submit_logout,
     Endpoint.CREATE_LOGOUT_FLOW: create_logout_flow,
+    Endpoint.SIGN_IN_PAGE: sign_in_page,
+    Endpoint.BEGIN_SIGN_IN: begin_sign_in,
+    Endpoint.SIGN_IN_CALLBACK: sign_in_callback,
 }
 
 

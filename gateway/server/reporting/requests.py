@@ -17,6 +17,7 @@ from gateway.observe.audit import (
     SignedIn,
     SignedOut,
     SignInHeaderRefused,
+    SignInRefused,
     TenantSwitched,
 )
 from gateway.observe.failure import describe
@@ -123,6 +124,10 @@ class RequestReporter:
             case SignInHeaderRefused(upstream=upstream):
                 names = ("X-Gateway-Sign-In", "X-Gateway-Sign-Out")
                 audit.spoofed_headers(now, actor, names=names, upstream=upstream)
+            case SignInRefused(provider=provider, reason=reason, account=account):
+                audit.sign_in_refused(
+                    now, actor, provider=provider, reason=reason, account=account
+                )
             case SessionRevoked(session_id=session_id):
                 audit.session_revoked(
                     now, actor, session_id=session_id, target_user_id=actor.user_id

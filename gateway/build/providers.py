@@ -1,0 +1,122 @@
+"""Build the OpenID Connect providers, and the cookies of sign-ins in progress."""
+
+from collections.abc import Callable
+
+from gateway.config.load import LoadedConfig
+from gateway.config.schema import Config
+from gateway.config.sections.providers import ProviderConfig
+from gateway.errors import ConfigError
+from gateway.net.resolver import Resolver
+from gateway.oidc.attempt import AttemptCookies
+from gateway.oidc.claims import parse_claim_text
+from gateway.oidc.client import ProviderClient
+from gateway.oidc.provider import Provider
+from gateway.oidc.settings import (
+    Allow,
+    Endpoints,
+    Membership,
+    PersonRules,
+    ProviderSettings,
+)
+from gateway.proxy.tls import client_ssl_context
+
+
+def build_providers(
+    loaded: LoadedConfig,
+    *,
+    ticks: Callable[[], float],
+    resolver: Resolver | None,
+) -> dict[str, Provider]:
+    """Compile the providers; none is called yet.
+
+    Raises:
+        ConfigError: a file of certificate authorities cannot be read.
+    """
+    config = loaded.config
+    return {
+        name: Provider(
+            provider_settings(name, provider, config.server.public_url),
+            _client(loaded, name, provider, resolver or Resolver()),
+            ticks,
+        )
+        for name, provider in config.sign_in.providers.items()
+    }
+
+
+def build_attempt_cookies(config: Config) -> AttemptCookies:
+    """Compile the cookies of sign-ins in progress: host-only, whatever the session's."""
+    name = config.sessions.cookie.name
+    bare = name.removeprefix("__Host-").removeprefix("__Secure-")
+    secure = config.cookie_is_secure
+    return AttemptCookies(stem=f"__Host-{bare}" if secure else bare, secure=secure)
+
+
+def provider_settings(
+    name: str, provider: ProviderConfig, public_url: str
+) -> ProviderSettings:
+    """Return one provider as values."""
+    secret, allow = provider.client_secret, provider.allow
+    verified = allow.verified_email
+    return ProviderSettings(
+        name=name,
+        title=provider.title or name,
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        client_secret=None if secret is None else secret.get_secret_value(),
+        authentication=provider.client_authentication,
+        scopes=provider.scopes,
+        redirect_uri=redirect_uri(public_url, name),
+        endpoints=Endpoints(
+            authorization=provider.endpoints.authorization,
+            token=provider.endpoints.token,
+            userinfo=provider.endpoints.userinfo,
+            jwks=provider.endpoints.jwks,
+        ),
+        person=_person_rules(provider),
+        allow=Allow(
+            email_domains=frozenset(allow.email_domains),
+            verified_email=bool(allow.email_domains) if verified is None else verified,
+            roles=frozenset(allow.roles),
+            claims=dict(allow.claims),
+        ),
+        levels={acr: level for level, acrs in provider.aal.items() for acr in acrs},
+        timeout=provider.timeout,
+    )
+
+
+def redirect_uri(public_url: str, name: str) -> str:
+    """Return the redirect URI of a provider; from the configuration, never from a request."""
+    return f"{public_url}/.gateway/sign-in/{name}/callback"
+
+
+def _person_rules(provider: ProviderConfig) -> PersonRules:
+    identity, tenants = provider.identity, provider.tenants
+    groups = None if tenants is None or isinstance(tenants, str) else tenants
+    claim = tenants if isinstance(tenants, str) else groups.claim if groups else None
+    return PersonRules(
+        id=parse_claim_text(identity.id),
+        traits={name: parse_claim_text(text) for name, text in identity.traits.items()},
+        roles=None if identity.roles is None else parse_claim_text(identity.roles),
+        tenants=None if claim is None else parse_claim_text(claim),
+        membership=None
+        if groups is None
+        else {
+            group: tuple(
+                Membership(id=each.id, name=each.name or each.id, role=each.role or "")
+                for each in members
+            )
+            for group, members in groups.groups.items()
+        },
+    )
+
+
+def _client(
+    loaded: LoadedConfig, name: str, provider: ProviderConfig, resolver: Resolver
+) -> ProviderClient:
+    try:
+        tls = client_ssl_context(provider.ca, None, None)
+    except OSError as error:
+        message = f"the certificate authorities cannot be read: {error.strerror}"
+        problem = loaded.problem(message, "sign_in", "providers", name, "ca")
+        raise ConfigError([problem]) from error
+    return ProviderClient(timeout=provider.timeout, tls=tls, resolver=resolver)

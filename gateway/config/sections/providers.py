@@ -1,0 +1,134 @@
+"""`sign_in.providers`: OpenID Connect providers, and the users that may sign in with them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from gateway.config import fields, values
+from gateway.config.types import ANY_TEXT, LIST, Duration, FilePath, Model, Text
+from gateway.config.values import Secret
+
+ClaimTemplate = Annotated[str, PlainValidator(fields.claim_template), ANY_TEXT]
+Level = Annotated[str, PlainValidator(fields.level), ANY_TEXT]
+ProviderUrl = Annotated[str, PlainValidator(values.provider_url), ANY_TEXT]
+
+
+class ProviderIdentity(Model):
+    """How the claims of a provider become an identity."""
+
+    id: ClaimTemplate = Field(
+        "{sub}",
+        description="Identity ID, such as `{sub}` or, with several providers, "
+        "`{provider}:{sub}`.",
+    )
+    traits: dict[Text, ClaimTemplate] = Field(
+        {"email": "{email}", "name": "{name}"},
+        description="Traits by name; a trait whose claim is absent is left out.",
+    )
+    roles: ClaimTemplate | None = Field(
+        None, description="The claim that lists the roles, such as `{groups}`."
+    )
+
+
+class GroupTenant(Model):
+    """The tenant that a group stands for."""
+
+    id: Text = Field(description="Tenant ID.")
+    name: Text | None = Field(None, description="Its name; default: the ID.")
+    role: Text | None = Field(None, description="The role in it.")
+
+
+class GroupTenants(Model):
+    """Tenants by group."""
+
+    claim: ClaimTemplate = Field(
+        description="The claim that lists the groups, such as `{groups}`."
+    )
+    groups: dict[Text, Annotated[tuple[GroupTenant, ...], LIST]] = Field(
+        description="The tenant of a group, or a list of tenants."
+    )
+
+
+class ProviderAllow(Model):
+    """Users permitted to sign in; every rule that is set must hold."""
+
+    email_domains: tuple[
+        Annotated[str, PlainValidator(fields.domain), ANY_TEXT], ...
+    ] = Field((), description="The e-mail address is of one of these domains.")
+    verified_email: bool | None = Field(
+        None,
+        description="The provider states that the e-mail address is verified; default: "
+        "`true` with `email_domains`.",
+    )
+    roles: tuple[Text, ...] = Field((), description="One of these roles.")
+    claims: dict[Text, Annotated[tuple[Text, ...], LIST]] = Field(
+        {},
+        description="A claim has one of these values, such as `{hd: example.com}`.",
+    )
+
+
+class ProviderEndpoints(Model):
+    """Endpoints that replace those of discovery."""
+
+    authorization: ProviderUrl | None = Field(
+        None, description="Authorization endpoint, for browsers."
+    )
+    token: ProviderUrl | None = Field(None, description="Token endpoint.")
+    userinfo: ProviderUrl | None = Field(None, description="UserInfo endpoint.")
+    jwks: ProviderUrl | None = Field(None, description="JWK Set with the keys.")
+
+
+class ProviderConfig(Model):
+    """An OpenID Connect provider (docs/sign-in.md)."""
+
+    issuer: Annotated[str, PlainValidator(values.issuer), ANY_TEXT] = Field(
+        description="Issuer, exactly as the provider writes it. https, or http on a "
+        "loopback address."
+    )
+    client_id: Text = Field(description="Client ID at the provider.")
+    client_secret: (
+        Annotated[Secret, PlainValidator(values.password), ANY_TEXT] | None
+    ) = Field(
+        None, description="Client secret; `null`: a public client, with PKCE only."
+    )
+    client_authentication: Literal["basic", "post"] | None = Field(
+        None,
+        description="How the secret is sent to the token endpoint; default: as discovery "
+        "states.",
+    )
+    title: Text | None = Field(
+        None, description="Name on the sign-in page; default: the key."
+    )
+    scopes: tuple[Text, ...] = Field(
+        ("openid", "profile", "email"), description="Requested scopes, with `openid`."
+    )
+    identity: ProviderIdentity = Field(
+        ProviderIdentity(), description="How claims become an identity."
+    )
+    tenants: (
+        Annotated[
+            str | GroupTenants,
+            BeforeValidator(fields.claim_template_or_mapping),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="The claim with the tenants, such as `{organizations}`: names, "
+        "`{id, name, role}` objects, or a mapping of them by ID. Or `{claim, groups}`.",
+    )
+    allow: ProviderAllow = Field(
+        ProviderAllow(), description="Users permitted to sign in."
+    )
+    aal: dict[Level, Annotated[tuple[Text, ...], LIST]] = Field(
+        {},
+        description="`acr` values by assurance level, such as "
+        "`{aal2: urn:example:mfa}`; any other is `aal1`.",
+    )
+    endpoints: ProviderEndpoints = Field(
+        ProviderEndpoints(), description="Endpoints that replace those of discovery."
+    )
+    timeout: Duration = Field(5.0, description="For one call to the provider.")
+    ca: FilePath | None = Field(
+        None,
+        description="PEM file of certificate authorities; default: those of the system.",
+    )

@@ -1,0 +1,15 @@
+"""Sign-in with OpenID Connect providers: the relying party's side of the protocol.
+
+| module | content |
+| --- | --- |
+| settings | one provider, as configured |
+| attempt | one sign-in in progress, and its cookie |
+| authorization | the authorization request, and its answer |
+| discovery | the provider metadata |
+| keys | the provider's public keys |
+| token | the token request, and its answer |
+| id_token | verification of the ID token |
+| claims, person | claims become an identity, roles and tenants |
+| client | the only module with I/O: bounded HTTP calls |
+| provider | metadata and keys as cached, and the steps of a sign-in |
+"""

@@ -1,0 +1,122 @@
+"""The authorization request, and the provider's answer to it (RFC 6749, section 4.1)."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlencode
+
+from gateway.http.query import parse_query
+from gateway.oidc.attempt import Attempt
+from gateway.oidc.discovery import Metadata
+from gateway.oidc.failure import SignInFailed
+from gateway.oidc.settings import ProviderSettings
+from gateway.reasons import Reason
+
+_ERRORS: Final[Mapping[str, Reason]] = {
+    "access_denied": Reason.SIGN_IN_DECLINED,
+    "login_required": Reason.SIGN_IN_DECLINED,
+    "interaction_required": Reason.SIGN_IN_DECLINED,
+    "consent_required": Reason.SIGN_IN_DECLINED,
+    "account_selection_required": Reason.SIGN_IN_DECLINED,
+    "server_error": Reason.PROVIDER_UNAVAILABLE,
+    "temporarily_unavailable": Reason.PROVIDER_UNAVAILABLE,
+    # RFC 9470, section 5.
+    "unmet_authentication_requirements": Reason.STEP_UP_FAILED,
+}
+"""Any other error is `provider_refused`: the client is not set up as it should be."""
+_LONGEST_CODE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The parameters of the provider's answer; nothing of it is trusted yet."""
+
+    state: str
+    issuer: str | None
+    code: str | None = field(repr=False)
+    error: str | None
+    description: str
+
+
+def authorization_url(
+    settings: ProviderSettings,
+    metadata: Metadata,
+    attempt: Attempt,
+    *,
+    choose_account: bool = False,
+) -> str:
+    """Return the address at the provider where an attempt goes on."""
+    challenge = hashlib.sha256(attempt.verifier.encode()).digest()
+    parameters = {
+        "response_type": "code",
+        "client_id": settings.client_id,
+        "redirect_uri": settings.redirect_uri,
+        "scope": " ".join(settings.scopes),
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    if attempt.step != "none":
+        parameters |= {"prompt": "login", "max_age": "0"}
+    elif choose_account:
+        parameters["prompt"] = "select_account"
+    if attempt.step == "aal" and settings.levels:
+        parameters["acr_values"] = " ".join(
+            acr for acr, level in settings.levels.items() if level != "aal1"
+        )
+    joint = "&" if "?" in metadata.authorization else "?"
+    return f"{metadata.authorization}{joint}{urlencode(parameters)}"
+
+
+def read_answer(query: str | None) -> Answer:
+    """Read the query of an answer.
+
+    Raises:
+        SignInFailed: a parameter is there twice (RFC 6749, section 3.1), or there is no
+            `state`, or neither a code nor an error.
+    """
+    parameters = parse_query(query)
+    if parameters is None:
+        raise _bad("a parameter is there twice, or there are too many")
+    state, code, error = (parameters.get(name) for name in ("state", "code", "error"))
+    if not state:
+        raise _bad("it has no state")
+    if (code is None) == (error is None):
+        raise _bad("it has neither a code nor an error, or both")
+    if code is not None and not 0 < len(code) <= _LONGEST_CODE:
+        raise _bad("its code is empty or too long")
+    return Answer(
+        state=state,
+        issuer=parameters.get("iss"),
+        code=code,
+        error=error,
+        description=parameters.get("error_description", ""),
+    )
+
+
+def check_issuer(answer: Answer, issuer: str, *, required: bool) -> None:
+    """Refuse the answer of another provider (RFC 9207, section 2.4).
+
+    Raises:
+        SignInFailed: `iss` is another one, or missing although discovery announces it.
+    """
+    if answer.issuer is None and not required:
+        return
+    if answer.issuer != issuer:
+        raise SignInFailed(
+            Reason.ISSUER_MISMATCH, "iss of the answer is not the configured issuer"
+        )
+
+
+def refusal_of(answer: Answer) -> SignInFailed:
+    """Return the failure that an error answer is; its text is only for the log."""
+    error = answer.error or ""
+    reason = _ERRORS.get(error, Reason.PROVIDER_REFUSED)
+    return SignInFailed(reason, f"answer: {error[:60]!r} {answer.description[:150]!r}")
+
+
+def _bad(detail: str) -> SignInFailed:
+    return SignInFailed(Reason.PROVIDER_BAD_ANSWER, f"answer: {detail}")

@@ -1,0 +1,156 @@
+"""Verification of an ID token (OpenID Connect Core 1.0, section 3.1.3.7).
+
+The signature is PyJWT's business. The claims are checked here: types first, then each
+rule of the section. `at_hash` and `azp` are checked where they are present.
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jwt.api_jws import PyJWS
+from jwt.exceptions import PyJWTError
+
+from gateway.oidc.failure import SignInFailed
+from gateway.oidc.keys import KeySet
+from gateway.reasons import Reason
+from gateway.sessions.members import Refused, parse_json
+
+LEEWAY: Final = 60.0
+"""Seconds by which the clocks of the provider and the gateway may differ."""
+_LARGEST: Final = 128 * 1024
+_LONGEST_SUB: Final = 255
+_JWS: Final = PyJWS(options={"enforce_minimum_key_length": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an ID token must say.
+
+    algorithms    those of discovery
+    access_token  for `at_hash`
+    """
+
+    issuer: str
+    client_id: str
+    algorithms: frozenset[str]
+    nonce: str = field(repr=False)
+    access_token: str | None = field(default=None, repr=False)
+
+
+def verify_id_token(
+    token: str, keys: KeySet, expected: Expected, now: float
+) -> Mapping[str, Any]:
+    """Return the claims of a valid ID token.
+
+    Raises:
+        UnknownKey: the key that signed it is not in `keys`.
+        SignInFailed: it is not valid; the message names the rule.
+    """
+    header, claims = verify_signature(token, keys, expected.algorithms)
+    # RFC 8725, section 3.11: a token of another kind, such as a logout token.
+    if str(header.get("typ", "JWT")).lower().endswith("+jwt"):
+        raise _invalid("typ is that of another kind of token")
+    _check_issuer(claims, expected)
+    _check_times(claims, now)
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not hmac.compare_digest(
+        nonce.encode(), expected.nonce.encode()
+    ):
+        raise _invalid("nonce is not that of this attempt")
+    sub = claims.get("sub")
+    if not isinstance(sub, str) or not 0 < len(sub) <= _LONGEST_SUB:
+        raise _invalid("sub is not a text of 1 to 255 characters")
+    if not sub.isascii() or not sub.isprintable():
+        raise _invalid("sub is not printable ASCII")
+    at_hash = claims.get("at_hash")
+    if at_hash is not None and expected.access_token is not None:
+        _check_at_hash(at_hash, expected.access_token, str(header["alg"]))
+    return claims
+
+
+def verify_signature(
+    token: str, keys: KeySet, algorithms: frozenset[str]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return the header and the claims of a token that a key of `keys` signed.
+
+    Raises:
+        UnknownKey, SignInFailed: as verify_id_token.
+    """
+    if len(token) > _LARGEST:
+        raise _invalid(f"longer than {_LARGEST} characters")
+    try:
+        header = _JWS.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in algorithms:
+            raise _invalid("its algorithm is not one of the provider's")
+        if "crit" in header:
+            raise _invalid("it has a critical header parameter")
+        key = keys.select(algorithm, header.get("kid"))
+        decoded = _JWS.decode_complete(token, key, algorithms=[algorithm])
+        claims = parse_json(decoded["payload"])
+    except (PyJWTError, Refused, ValueError) as error:
+        raise _invalid(f"{type(error).__name__}: {error}") from error
+    if not isinstance(claims, dict):
+        raise _invalid("its payload is not a JSON object")
+    return header, claims
+
+
+def read_auth_time(claims: Mapping[str, Any], now: float) -> float | None:
+    """Return when the user authenticated, not later than `now`; None if not stated.
+
+    Raises:
+        SignInFailed: `auth_time` is not a number, or in the future.
+    """
+    if claims.get("auth_time") is None:
+        return None
+    auth_time = _number(claims, "auth_time")
+    if auth_time > now + LEEWAY:
+        raise _invalid("auth_time is in the future")
+    return min(auth_time, now)
+
+
+def _check_issuer(claims: Mapping[str, Any], expected: Expected) -> None:
+    if claims.get("iss") != expected.issuer:
+        raise _invalid("iss is not the configured issuer")
+    audience = claims.get("aud")
+    audiences = [audience] if isinstance(audience, str) else audience
+    if not isinstance(audiences, list) or expected.client_id not in audiences:
+        raise _invalid("aud is not the client")
+    azp = claims.get("azp")
+    if azp is None and len(audiences) > 1:
+        raise _invalid("several audiences, and no azp")
+    if azp is not None and azp != expected.client_id:
+        raise _invalid("azp is not the client")
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    if now >= _number(claims, "exp") + LEEWAY:
+        raise _invalid("it has expired")
+    if _number(claims, "iat") > now + LEEWAY:
+        raise _invalid("it was issued in the future")
+    if "nbf" in claims and _number(claims, "nbf") > now + LEEWAY:
+        raise _invalid("it is not valid yet")
+
+
+def _number(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise _invalid(f"{name} is not a time")
+    return value
+
+
+def _check_at_hash(at_hash: object, access_token: str, algorithm: str) -> None:
+    """Section 3.1.3.6: the left half of the hash that belongs to the algorithm."""
+    size = "512" if algorithm == "EdDSA" else algorithm[2:]
+    digest = hashlib.new(f"sha{size}", access_token.encode()).digest()
+    half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    if not isinstance(at_hash, str) or not hmac.compare_digest(at_hash.encode(), half):
+        raise _invalid("at_hash is not that of the access token")
+
+
+def _invalid(detail: str) -> SignInFailed:
+    return SignInFailed(Reason.ID_TOKEN_INVALID, f"ID token: {detail}")

@@ -1,0 +1,229 @@
+"""One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+from gateway.oidc.attempt import Attempt
+from gateway.oidc.authorization import (
+    Answer,
+    authorization_url,
+    check_issuer,
+    refusal_of,
+)
+from gateway.oidc.cached import Cached
+from gateway.oidc.client import ProviderClient
+from gateway.oidc.discovery import (
+    Metadata,
+    discovery_url,
+    metadata_of,
+    read_metadata,
+)
+from gateway.oidc.failure import SignInFailed, UnknownKey
+from gateway.oidc.id_token import LEEWAY, Expected, read_auth_time, verify_id_token
+from gateway.oidc.keys import KeySet, read_keys
+from gateway.oidc.person import (
+    Person,
+    check_allowed,
+    claims_wanted,
+    missing_claims,
+    person_of,
+)
+from gateway.oidc.settings import ProviderSettings
+from gateway.oidc.token import Tokens, read_tokens, token_request
+from gateway.reasons import Reason
+from gateway.sessions.members import Refused, parse_json
+
+_RENEW_EVERY: Final = 60.0
+"""Seconds after a fetch of keys that did not bring the wanted one."""
+_METHODS: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A person whom the provider signed in.
+
+    authenticated_at  seconds since the epoch; 0.0 if the provider does not state it
+    provider          what the session record keeps of the provider
+    """
+
+    person: Person
+    methods: tuple[str, ...]
+    aal: str
+    authenticated_at: float
+    provider: Mapping[str, str]
+
+
+class Provider:
+    """One provider of the configuration."""
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        client: ProviderClient,
+        ticks: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self._client = client
+        self._ticks = ticks
+        self._metadata = Cached(self._fetch_metadata, ticks)
+        self._keys = Cached(self._fetch_keys, ticks)
+        self._fruitless = -inf
+        self._wanted = claims_wanted(settings.person, settings.allow)
+
+    async def begin(self, attempt: Attempt, *, choose_account: bool = False) -> str:
+        """Return the address at the provider where an attempt goes on.
+
+        Raises:
+            SignInFailed: the provider does not answer, or not as it should.
+        """
+        metadata = await self._metadata.get()
+        return authorization_url(
+            self.settings, metadata, attempt, choose_account=choose_account
+        )
+
+    async def finish(self, attempt: Attempt, answer: Answer, now: float) -> SignedIn:
+        """Return who signed in.
+
+        Raises:
+            SignInFailed: the sign-in fails, for its reason.
+        """
+        metadata = await self._metadata.get()
+        check_issuer(answer, self.settings.issuer, required=metadata.names_issuer)
+        if answer.code is None:
+            raise refusal_of(answer)
+        tokens = await self._redeem(metadata, attempt, answer.code)
+        claims = await self._verified(metadata, tokens, attempt, now)
+        if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
+            claims = await self._with_userinfo(metadata.userinfo, tokens, claims)
+        settings = self.settings
+        auth_time = read_auth_time(claims, now)
+        level = settings.levels.get(str(claims.get("acr")), "aal1")
+        _check_step(attempt, auth_time, level)
+        person = person_of(settings.person, claims, settings.name)
+        check_allowed(settings.allow, person, claims)
+        provider = {
+            "name": settings.name,
+            "issuer": settings.issuer,
+            "subject": str(claims["sub"]),
+        }
+        if isinstance(claims.get("sid"), str):
+            provider["session_id"] = claims["sid"][:255]
+        return SignedIn(
+            person=person,
+            methods=("oidc", *_methods(claims.get("amr"))),
+            aal=level,
+            authenticated_at=auth_time or 0.0,
+            provider=provider,
+        )
+
+    async def _redeem(self, metadata: Metadata, attempt: Attempt, code: str) -> Tokens:
+        wanted = token_request(self.settings, metadata, attempt, code)
+        found = await self._client.post(metadata.token, wanted.form, wanted.headers)
+        return read_tokens(found.status, found.body)
+
+    async def _verified(
+        self, metadata: Metadata, tokens: Tokens, attempt: Attempt, now: float
+    ) -> Mapping[str, Any]:
+        expected = Expected(
+            issuer=self.settings.issuer,
+            client_id=self.settings.client_id,
+            algorithms=metadata.algorithms,
+            nonce=attempt.nonce,
+            access_token=tokens.access_token,
+        )
+        keys = await self._keys.get()
+        try:
+            return verify_id_token(tokens.id_token, keys, expected, now)
+        except UnknownKey:
+            # The provider changed its keys. Only fetches without success are spaced, so
+            # that a change is never an error, and a stream of unknown keys costs one
+            # fetch a minute.
+            if self._ticks() - self._fruitless < _RENEW_EVERY:
+                raise
+        keys = await self._keys.renew()
+        try:
+            return verify_id_token(tokens.id_token, keys, expected, now)
+        except UnknownKey:
+            self._fruitless = self._ticks()
+            raise
+
+    async def _with_userinfo(
+        self, url: str, tokens: Tokens, claims: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return the claims with those of the UserInfo endpoint that they lack.
+
+        Raises:
+            SignInFailed: it describes another subject (OpenID Connect Core 1.0, section
+                5.3.4), or does not answer.
+        """
+        bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+        found = await self._client.get(url, bearer)
+        if found.status >= 500:
+            raise SignInFailed(
+                Reason.PROVIDER_UNAVAILABLE, f"userinfo: status {found.status}"
+            )
+        if found.status != 200 or found.content_type != "application/json":
+            # Signed ones are not supported. The claims are missing then.
+            return claims
+        try:
+            more = parse_json(found.body)
+        except Refused as refused:
+            raise _bad_userinfo(str(refused)) from None
+        if not isinstance(more, dict) or more.get("sub") != claims["sub"]:
+            raise _bad_userinfo("its sub is not that of the ID token")
+        return {**more, **claims}
+
+    async def _fetch_metadata(self) -> Metadata:
+        settings = self.settings
+        if settings.endpoints.complete:
+            return metadata_of({}, settings.endpoints)
+        found = await self._client.get(discovery_url(settings.issuer))
+        if found.status != 200:
+            raise _not_found("discovery", found.status)
+        return read_metadata(found.body, settings.issuer, settings.endpoints)
+
+    async def _fetch_keys(self) -> KeySet:
+        metadata = await self._metadata.get()
+        found = await self._client.get(metadata.jwks)
+        if found.status != 200:
+            raise _not_found("keys", found.status)
+        return read_keys(found.body)
+
+
+def _check_step(attempt: Attempt, auth_time: float | None, level: str) -> None:
+    """Refuse a step-up that the ID token does not prove; parameters prove nothing.
+
+    Raises:
+        SignInFailed: no fresh `auth_time`, or an `acr` that is not enough.
+    """
+    if attempt.step == "none":
+        return
+    if auth_time is None:
+        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: no auth_time")
+    if auth_time < attempt.began - LEEWAY:
+        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: auth_time is too old")
+    if attempt.step == "aal" and level == "aal1":
+        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: acr is not enough")
+
+
+def _methods(amr: object) -> list[str]:
+    """Return the authentication methods (RFC 8176) that are plain words."""
+    if not isinstance(amr, list):
+        return []
+    words = [word for word in amr if isinstance(word, str) and word.isprintable()]
+    return [word[:64] for word in words if word][:_METHODS]
+
+
+def _not_found(what: str, status: int) -> SignInFailed:
+    return SignInFailed(
+        Reason.PROVIDER_UNAVAILABLE
+        if status >= 500 or status == 429
+        else Reason.PROVIDER_BAD_ANSWER,
+        f"{what}: status {status}",
+    )
+
+
+def _bad_userinfo(detail: str) -> SignInFailed:
+    return SignInFailed(Reason.USERINFO_INVALID, f"userinfo: {detail}")

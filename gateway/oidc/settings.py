@@ -1,0 +1,88 @@
+"""One OpenID Connect provider, as configured; values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.oidc.claims import ClaimText
+
+ClientAuthentication = Literal["basic", "post"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Addresses that replace those of discovery; None: as discovered."""
+
+    authorization: str | None = None
+    token: str | None = None
+    userinfo: str | None = None
+    jwks: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether a sign-in needs no discovery."""
+        return None not in (self.authorization, self.token, self.jwks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """The tenant of one group, and the role in it."""
+
+    id: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonRules:
+    """How claims become an identity.
+
+    tenants     the claim that lists or maps them, or the groups of `membership`
+    membership  tenants by group; None: the claim names the tenants
+    """
+
+    id: ClaimText
+    traits: Mapping[str, ClaimText]
+    roles: ClaimText | None
+    tenants: ClaimText | None
+    membership: Mapping[str, tuple[Membership, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """Users permitted to sign in; every rule that is set must hold.
+
+    email_domains  lower case
+    claims         accepted values by claim
+    """
+
+    email_domains: frozenset[str] = frozenset()
+    verified_email: bool = False
+    roles: frozenset[str] = frozenset()
+    claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """One provider.
+
+    title           its name on pages
+    client_secret   None: a public client
+    authentication  how the client authenticates; None: as discovery suggests
+    levels          the assurance level of an `acr` value
+    timeout         seconds for one call
+    """
+
+    name: str
+    title: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    authentication: ClientAuthentication | None
+    scopes: tuple[str, ...]
+    redirect_uri: str
+    endpoints: Endpoints
+    person: PersonRules
+    allow: Allow
+    levels: Mapping[str, str]
+    timeout: float

@@ -1,0 +1,196 @@
+"""`/.gateway/sign-in`: begins a sign-in with an OpenID Connect provider."""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from gateway.http.navigation import is_navigation
+from gateway.http.query import parse_query
+from gateway.observe.audit import SignInRefused
+from gateway.oidc.attempt import Step, new_attempt
+from gateway.oidc.failure import SignInFailed
+from gateway.oidc.provider import Provider
+from gateway.reasons import ROWS, Action, Reason, Verdict
+from gateway.server.caller import caller_of
+from gateway.server.context import RequestContext
+from gateway.server.endpoints.local_response import LocalResponse
+from gateway.sessions.authenticate import Authenticated
+
+SIGN_IN: Final = "/.gateway/sign-in"
+_STEPS: Final[Mapping[str, Step]] = {
+    Reason.STEP_UP.value: "fresh",
+    Reason.AAL_TOO_LOW.value: "aal",
+    Reason.STEP_UP_FAILED.value: "aal",
+}
+_EXPLAINED: Final = {
+    reason.value: row.sentence for reason, row in ROWS.items() if row.status == 401
+}
+"""The sentences that the page shows for the reason in its address."""
+
+
+async def sign_in_page(context: RequestContext) -> LocalResponse:
+    """Redirect to the only provider, or return a page with a link for each.
+
+    A signed-in user is redirected to `return_to`, unless a step-up is due. Without a
+    page navigation the response is a 401, and no sign-in begins.
+
+    Raises:
+        StoreUnavailable: whether the user is signed in is unknown.
+    """
+    providers, head = context.runtime.providers, context.head
+    if not providers:
+        return _no_route(context)
+    if not is_navigation(head):
+        return _unauthenticated(context)
+    query = parse_query(head.target.query) or {}
+    reason = query.get("reason", "")
+    found = await caller_of(context)
+    signed_in = isinstance(found, Authenticated)
+    if signed_in and reason not in _STEPS:
+        answers = context.rules.answers
+        return LocalResponse(reply=answers.redirect(head, answers.after_sign_in(head)))
+    # A browser that does not keep the session cookie would be redirected in circles.
+    circling = not signed_in and context.runtime.attempts.signed_in_recently(
+        head.cookies
+    )
+    if circling:
+        context.ended_as(Verdict.REFUSE, Reason.SIGN_IN_NOT_KEPT)
+    elif len(providers) == 1 and head.method == "GET":
+        (provider,) = providers.values()
+        return await _begin(context, provider, query)
+    return _choice(context, query, circling=circling)
+
+
+async def begin_sign_in(context: RequestContext) -> LocalResponse:
+    """Redirect to the provider in the path; 404 for an unknown one.
+
+    `another=1` asks the provider for another account.
+    """
+    name = context.head.target.path.rpartition("/")[2]
+    provider = context.runtime.providers.get(name)
+    if provider is None:
+        return _no_route(context)
+    if not is_navigation(context.head) or context.head.method != "GET":
+        return _unauthenticated(context)
+    return await _begin(context, provider, parse_query(context.head.target.query) or {})
+
+
+def refuse_sign_in(
+    context: RequestContext,
+    provider: Provider,
+    failure: SignInFailed,
+    return_to: str,
+    cookies: tuple[str, ...] = (),
+) -> LocalResponse:
+    """Return the page of a sign-in that failed; log and audit it.
+
+    The page never redirects, so that a failure cannot become a loop, and quotes nothing
+    of the provider's error.
+    """
+    reason, settings = failure.reason, provider.settings
+    row = ROWS[reason]
+    context.ended_as(_VERDICTS.get(row.status, Verdict.ERROR), reason)
+    context.services.report.request_failed(context, failure)
+    context.audit(
+        SignInRefused(provider=settings.name, reason=reason, account=failure.account)
+    )
+    detail = None
+    if failure.account and row.action is Action.HOME:
+        detail = f"{row.sentence} You are signed in at {settings.title} as "
+        detail += f"{failure.account}."
+    login = sign_in_location(
+        context,
+        settings.name,
+        return_to,
+        another=row.action is Action.HOME,
+        reason=reason if reason is Reason.STEP_UP_FAILED else None,
+    )
+    reply = context.rules.answers.problem(
+        row.status, reason, context.head, login_url=login, detail=detail
+    )
+    return LocalResponse(reply=reply, cookies=cookies)
+
+
+def sign_in_location(
+    context: RequestContext,
+    name: str,
+    return_to: str,
+    *,
+    another: bool = False,
+    reason: Reason | None = None,
+) -> str:
+    """Return the address that begins a sign-in with a provider."""
+    parts = []
+    if return_to:
+        parameter = context.rules.answers.sign_in.return_to
+        parts.append(f"{quote(parameter)}={quote(return_to, safe='/')}")
+    if another:
+        parts.append("another=1")
+    if reason is not None:
+        parts.append(f"reason={reason.value}")
+    return f"{SIGN_IN}/{name}" + ("?" + "&".join(parts) if parts else "")
+
+
+async def _begin(
+    context: RequestContext, provider: Provider, query: Mapping[str, str]
+) -> LocalResponse:
+    services, head = context.services, context.head
+    return_to = _return_to(context, query)
+    attempt = new_attempt(
+        provider.settings.name,
+        services.edge.secret(32),
+        context.now,
+        step=_STEPS.get(query.get("reason", ""), "none"),
+        return_to=return_to,
+    )
+    try:
+        location = await provider.begin(attempt, choose_account="another" in query)
+    except SignInFailed as failure:
+        return refuse_sign_in(context, provider, failure, return_to)
+    cookies = context.runtime.attempts
+    draw = int.from_bytes(services.edge.secret(2), "big")
+    return LocalResponse(
+        reply=context.rules.answers.redirect(head, location),
+        cookies=cookies.begin(attempt, cookies.read(head.cookies), draw),
+    )
+
+
+def _choice(
+    context: RequestContext, query: Mapping[str, str], *, circling: bool
+) -> LocalResponse:
+    return_to = _return_to(context, query)
+    reason = query.get("reason", "")
+    step = Reason(reason) if reason in _STEPS else None
+    why = _EXPLAINED.get(reason, "")
+    if circling:
+        why = ROWS[Reason.SIGN_IN_NOT_KEPT].sentence
+    providers = [
+        {
+            "title": provider.settings.title,
+            "url": sign_in_location(context, name, return_to, reason=step),
+        }
+        for name, provider in context.runtime.providers.items()
+    ]
+    variables = {"providers": providers, "why": why, "request_id": context.request_id}
+    return LocalResponse(reply=context.runtime.pages.page("sign_in.html", variables))
+
+
+def _return_to(context: RequestContext, query: Mapping[str, str]) -> str:
+    """Return the validated address to return to; "" if there is none."""
+    answers = context.rules.answers
+    wanted = query.get(answers.sign_in.return_to)
+    return (answers.safe_return_to(wanted) if wanted else None) or ""
+
+
+def _no_route(context: RequestContext) -> LocalResponse:
+    context.ended_as(Verdict.ALLOW, Reason.NO_ROUTE)
+    return LocalResponse(reply=context.rules.answers.no_route(context.head))
+
+
+def _unauthenticated(context: RequestContext) -> LocalResponse:
+    context.ended_as(Verdict.CHALLENGE, Reason.NO_SESSION)
+    answers = context.rules.answers
+    return LocalResponse(reply=answers.unauthenticated(Reason.NO_SESSION, context.head))
+
+
+_VERDICTS: Final = {400: Verdict.REFUSE, 403: Verdict.DENY}

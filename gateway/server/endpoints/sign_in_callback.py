@@ -1,0 +1,122 @@
+"""`/.gateway/sign-in/{provider}/callback`: the provider's answer ends a sign-in."""
+
+from gateway.http.navigation import is_navigation
+from gateway.oidc.attempt import Attempt, find_attempt
+from gateway.oidc.authorization import Answer, read_answer
+from gateway.oidc.failure import SignInFailed
+from gateway.oidc.provider import Provider, SignedIn
+from gateway.reasons import Reason, Verdict
+from gateway.server.attempts import Kind
+from gateway.server.context import RequestContext
+from gateway.server.endpoints.local_response import LocalResponse
+from gateway.server.endpoints.sign_in import refuse_sign_in
+from gateway.server.guessing import counted_source, refuse_beyond
+from gateway.server.session_changes import sign_in
+from gateway.server.sign_in_headers import SignIn
+from gateway.sessions.store import SessionStore
+
+
+async def sign_in_callback(context: RequestContext) -> LocalResponse:
+    """Verify the answer of a provider, start a session, and redirect to the page.
+
+    Every failure is a page or a problem with a reason of its own, without a session.
+    The attempt ends in any case, so that an answer is used once.
+
+    Raises:
+        StoreUnavailable: the session was not stored.
+        TooManyAttempts: the address has too many failed sign-ins.
+    """
+    head, runtime = context.head, context.runtime
+    name = head.target.path.split("/")[-2]
+    provider = runtime.providers.get(name)
+    store = context.services.gateway_managed
+    if provider is None or store is None:
+        context.ended_as(Verdict.ALLOW, Reason.NO_ROUTE)
+        return LocalResponse(reply=context.rules.answers.no_route(head))
+    try:
+        answer, slot, attempt = _read(context, name)
+    except SignInFailed as failure:
+        return refuse_sign_in(context, provider, failure, "")
+    ended = (runtime.attempts.clear(slot),)
+    return_to = context.rules.answers.safe_return_to(attempt.return_to) or ""
+    try:
+        who = await _finish(context, provider, attempt, answer)
+        cookies = await _start_session(context, who, store)
+    except SignInFailed as failure:
+        return refuse_sign_in(context, provider, failure, return_to, ended)
+    location = return_to or context.rules.answers.sign_in.home
+    cookies = (*cookies, *ended, runtime.attempts.note_sign_in())
+    if context.rules.cookie.same_site == "strict":
+        # The provider's site began this navigation, so a redirect would be sent
+        # without the new cookie. A page of this site begins another one.
+        variables = {"location": location}
+        reply = runtime.pages.page("signed_in.html", variables)
+        return LocalResponse(reply=reply, cookies=cookies)
+    return LocalResponse(
+        reply=context.rules.answers.redirect(head, location), cookies=cookies
+    )
+
+
+def _read(context: RequestContext, name: str) -> tuple[Answer, int, Attempt]:
+    """Return the answer, and the attempt that it belongs to, with its slot.
+
+    Raises:
+        SignInFailed: it is not an answer, or to no attempt of this browser.
+    """
+    head = context.head
+    if head.method != "GET" or not is_navigation(head):
+        raise SignInFailed(Reason.SIGN_IN_EXPIRED, "answer: not a page navigation")
+    answer = read_answer(head.target.query)
+    held = context.runtime.attempts.read(head.cookies)
+    found = find_attempt(held, answer.state, name, context.now)
+    if found is None:
+        raise SignInFailed(
+            Reason.SIGN_IN_EXPIRED, "answer: no attempt of this browser has its state"
+        )
+    return answer, *found
+
+
+async def _finish(
+    context: RequestContext, provider: Provider, attempt: Attempt, answer: Answer
+) -> SignedIn:
+    """Return who signed in; a failure counts as a failed attempt of the address.
+
+    It is counted in advance, so that concurrent ones are limited too.
+    """
+    rules, services = context.runtime.guessing, context.services
+    source = None if rules is None else counted_source(rules, context.head.client)
+    if rules is None or source is None:
+        return await provider.finish(attempt, answer, context.now)
+    attempts = services.attempts[Kind.SIGN_IN]
+    refuse_beyond(Kind.SIGN_IN, source, rules.sign_ins, services)
+    attempts.charge(source, rules.sign_ins, services.edge.ticks())
+    try:
+        who = await provider.finish(attempt, answer, services.edge.now())
+    except SignInFailed as failure:
+        if failure.reason is Reason.PROVIDER_UNAVAILABLE:
+            attempts.give_back(source, rules.sign_ins)
+        else:
+            services.report.attempt_failed(Kind.SIGN_IN)
+        raise
+    attempts.give_back(source, rules.sign_ins)
+    return who
+
+
+async def _start_session(
+    context: RequestContext, who: SignedIn, store: SessionStore
+) -> tuple[str, ...]:
+    person = who.person
+    instruction = SignIn(
+        identity=person.identity,
+        tenants=person.tenants,
+        active_tenant_id=None,
+        methods=who.methods,
+        aal=who.aal,
+        persistent=True,
+        authenticated_at=who.authenticated_at,
+        extra={"provider": dict(who.provider)},
+    )
+    try:
+        return tuple(await sign_in(instruction, store, context))
+    except ValueError as error:
+        raise SignInFailed(Reason.CLAIM_MISSING, f"claims: {error}") from error

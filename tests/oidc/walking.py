@@ -1,0 +1,78 @@
+"""A browser, as far as a sign-in needs one: cookies, navigations, redirects."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.oidc.hostile import HostileProvider
+from tests.walk.harness import BROWSER, Gateway, Reply, ask, base_config
+
+CALLBACK = "/.gateway/sign-in/acme/callback"
+
+
+@dataclass
+class Browser:
+    """Keeps the cookies of one gateway."""
+
+    gateway: Gateway
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    async def get(
+        self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+    ) -> Reply:
+        sent = dict(BROWSER if headers is None else headers)
+        if self.cookies:
+            pairs = self.cookies.items()
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in pairs)
+        reply = await ask(self.gateway.port, method, target, sent)
+        for cookie in reply.all("Set-Cookie"):
+            name, _, rest = cookie.partition("=")
+            value = rest.partition(";")[0]
+            if "Max-Age=0" in rest:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+        return reply
+
+    async def begin(self, target: str = "/.gateway/sign-in/acme") -> str:
+        """Begin a sign-in; gives the address at the provider."""
+        reply = await self.get(target)
+        assert reply.status == 302, reply.body
+        return reply.present("Location")
+
+    async def sign_in(
+        self,
+        provider: HostileProvider,
+        target: str = "/.gateway/sign-in/acme",
+        **more: str,
+    ) -> Reply:
+        """Go to the provider, be approved there, and come back."""
+        query = provider.approve(await self.begin(target), **more)
+        return await self.get(f"{CALLBACK}?{query}")
+
+    @property
+    def attempts(self) -> list[str]:
+        return [name for name in self.cookies if "_attempt_" in name]
+
+    @property
+    def session(self) -> str | None:
+        return self.cookies.get("gateway_session")
+
+    async def whoami(self) -> dict[str, Any] | None:
+        reply = await self.get(
+            "/.gateway/sessions/whoami", {"Accept": "application/json"}
+        )
+        if reply.status != 200:
+            return None
+        found: dict[str, Any] = reply.json()
+        return found
+
+
+def signing_config(port: int, **providers: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a walk, with these providers and no app that signs in."""
+    config = base_config(port)
+    # By way of JSON: what is said twice would become an anchor and its alias.
+    copied = json.loads(json.dumps(providers))
+    config["sign_in"] = {"home": "/dashboard", "providers": copied}
+    return config
