@@ -1,6 +1,6 @@
 """One query for app-managed sessions, and its result. Reads only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,21 +37,63 @@ class QueryResult:
 
 
 async def fetch(
-    client: RedisClient, queries: Sequence[Query]
+    client: RedisClient, queries: Sequence[Query], patience: float
 ) -> list[QueryResult | StoreUnavailable]:
     """Send several queries in one round trip; each has a result or an error.
 
     Raises:
-        StoreUnavailable: none of them has an answer.
+        StoreUnavailable: none of them has an answer within `patience` seconds.
     """
+    records, notes = _keys_of(queries)
+    commands = _commands_for(records)
+    values, written = await client.read_with(commands, notes, patience)
+    return _results(queries, records, values, notes, written)
+
+
+def fetch_now(
+    client: RedisClient,
+    queries: Sequence[Query],
+    done: Callable[[list[QueryResult | StoreUnavailable] | None], None],
+) -> Callable[[], StoreUnavailable] | None:
+    """Send several queries the direct way (SendNow)."""
+    records, notes = _keys_of(queries)
+    commands = _commands_for(records)
+    if notes:
+        commands.append(("MGET", *notes))
+
+    def received(replies: list[Any] | None) -> None:
+        if replies is None:
+            done(None)
+            return
+        written = replies.pop() if notes else []
+        done(_results(queries, records, replies, notes, written))
+
+    return client.send_now(commands, received)
+
+
+def _keys_of(queries: Sequence[Query]) -> tuple[dict[str, int], list[str]]:
+    """Return the records with the bytes that each may have, and the notes."""
     records = {key: query.most for query in queries for key in query.records}
     notes = list(dict.fromkeys(note for query in queries for note in query.notes))
+    return records, notes
+
+
+def _commands_for(records: Mapping[str, int]) -> list[Command]:
     commands: list[Command] = []
     for key, most in records.items():
         # One byte more than is allowed shows that a value is too large, and
         # bounds what is read.
         commands += (("GETRANGE", key, 0, most), ("PTTL", key))
-    values, written = await client.read_with(commands, notes)
+    return commands
+
+
+def _results(
+    queries: Sequence[Query],
+    records: Mapping[str, int],
+    values: Sequence[Any],
+    notes: Sequence[str],
+    written: Sequence[bytes | StoreUnavailable | None],
+) -> list[QueryResult | StoreUnavailable]:
     stored = {
         key: _stored(value, pttl)
         for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)

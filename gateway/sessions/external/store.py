@@ -19,7 +19,7 @@ import orjson
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SessionCache
-from gateway.sessions.external.query import Query, QueryResult, fetch
+from gateway.sessions.external.query import Query, QueryResult, fetch, fetch_now
 from gateway.sessions.formats.credential import (
     Credential,
     credential_of_hash,
@@ -104,9 +104,11 @@ class ExternalStore(RedisSource):
         self._endings: Endings[Note] = Endings(self._write_held, on_event)
         self._lookups: Lookups[Query, QueryResult, QueryResult]
         self._lookups = Lookups(
-            lambda queries: fetch(self._client, queries),
+            lambda queries, patience: fetch(self._client, queries, patience),
             lambda _, answer: answer,
-            AT_ONCE,
+            timeout=timeout,
+            at_once=AT_ONCE,
+            send_now=lambda queries, done: fetch_now(self._client, queries, done),
         )
         self._watch = Watch(self._client, self._keys_in)
         self._remember = remember

@@ -10,6 +10,7 @@ is discarded.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
@@ -37,6 +38,7 @@ from gateway.sessions.redis.diagnosis import (
     cluster_warnings,
     server_warnings,
 )
+from gateway.sessions.redis.direct import OnReplies, send_now
 from gateway.sessions.redis.hold import Execute, NotHeld, Write, hold
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
@@ -83,22 +85,38 @@ class RedisClient:
         # Awaited with what asks a new master, before anything else is asked there.
         self.replay: Callable[[Execute | None], Awaitable[None]] | None = None
 
-    async def fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
-        """Return the values of distinct keys, in one round trip (one per node)."""
+    def send_now(
+        self, commands: Sequence[Command], done: OnReplies
+    ) -> Callable[[], StoreUnavailable] | None:
+        """Send read commands the direct way; see `direct.send_now`, `lookup.SendNow`."""
+        supervisor = self._supervisor
+        if supervisor is None:  # nothing was sent yet, or it is a Cluster
+            return None
+        connection = send_now(supervisor, commands, done)
+        return None if connection is None else partial(self._give_up, connection)
+
+    async def fetch(
+        self, keys: list[str], patience: float | None = None
+    ) -> list[bytes | StoreUnavailable | None]:
+        """Return the values of distinct keys, in one round trip (one per node).
+
+        `patience` is in seconds, the time-out unless it is given.
+        """
         if self._is_cluster:
             cluster = self._open_cluster()
             return await self._within(
-                lambda: fetch_from_cluster(cluster, keys, self._timeout)
+                lambda: fetch_from_cluster(cluster, keys, self._timeout), patience
             )
         supervisor = self._supervise()
         return await self._within(
             lambda: self._look(
                 supervisor, lambda connection: connection.execute("MGET", *keys)
-            )
+            ),
+            patience,
         )
 
     async def read_with(
-        self, commands: Sequence[Command], keys: Sequence[str]
+        self, commands: Sequence[Command], keys: Sequence[str], patience: float
     ) -> tuple[list[Read], list[bytes | StoreUnavailable | None]]:
         """Send read commands, and read the values of distinct keys.
 
@@ -110,7 +128,8 @@ class RedisClient:
             cluster = self._open_cluster()
             gets: list[Command] = [("GET", key) for key in keys]
             answers = await self._within(
-                lambda: send_to_cluster(cluster, [*commands, *gets], self._timeout)
+                lambda: send_to_cluster(cluster, [*commands, *gets], self._timeout),
+                patience,
             )
             values = [value_of(each) for each in answers[len(commands) :]]
         else:
@@ -120,7 +139,8 @@ class RedisClient:
                 lambda: self._look(
                     supervisor,
                     lambda connection: _all_on(connection, [*commands, *mget]),
-                )
+                ),
+                patience,
             )
             for each in answers:
                 if isinstance(each, NOT_THE_MASTER):
@@ -347,12 +367,18 @@ class RedisClient:
         if self._on_event is not None:
             self._on_event(event, fields)
 
-    async def _within(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _within(
+        self, work: Callable[[], Awaitable[T]], patience: float | None = None
+    ) -> T:
         try:
-            async with Patience(self._timeout), self._free:
+            async with Patience(patience or self._timeout), self._free:
                 return await self._translated(work)
         except TimeoutError as error:
             raise self._too_late() from error
+
+    def _give_up(self, connection: RedisConnection) -> StoreUnavailable:
+        connection.close()
+        return self._too_late()
 
     def _too_late(self) -> StoreUnavailable:
         supervisor = self._supervisor

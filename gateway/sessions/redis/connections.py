@@ -46,16 +46,21 @@ class Connections:
         self._idle: deque[RedisConnection] = deque()
         self._lent: set[RedisConnection] = set()
 
+    def ready(self) -> RedisConnection | None:
+        """Return the connection shared by all look-ups, if it may be used at once."""
+        connection = self._shared
+        if (
+            connection is None
+            or connection.closed
+            or (connection.age > LIFE and not connection.busy)
+        ):
+            return None
+        return connection
+
     async def shared(self, work: Callable[[RedisConnection], Awaitable[T]]) -> T:
         """Use the connection shared by all look-ups; open a new one if it has ended."""
         for last in (False, True):
-            connection = self._shared
-            if (
-                connection is None
-                or connection.closed
-                or (connection.age > LIFE and not connection.busy)
-            ):
-                connection = await self._renewed()
+            connection = self.ready() or await self._renewed()
             try:
                 return await work(connection)
             except ConnectionError:
@@ -136,16 +141,12 @@ class Connections:
 
     async def _renewed(self) -> RedisConnection:
         async with self._opening:
-            connection = self._shared
-            if (
-                connection is None
-                or connection.closed
-                or (connection.age > LIFE and not connection.busy)
-            ):
-                new = await self.open()
-                if connection is not None:
-                    connection.close()
-                self._shared = connection = new
+            connection = self.ready()
+            if connection is None:
+                connection = await self.open()
+                if self._shared is not None:
+                    self._shared.close()
+                self._shared = connection
             return connection
 
     def _take(self) -> RedisConnection | None:

@@ -9,6 +9,7 @@ password, Sentinel) is not this module's business.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -41,7 +42,8 @@ class RedisConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport
-        self._waiting: deque[asyncio.Future[Any] | _Batch] = deque()
+        # What takes the next answer, or the OSError with which the connection ends.
+        self._waiting: deque[Callable[[Any], None]] = deque()
         self._since = self._loop.time()
         self.closed = False
         transport.set_protocol(self)
@@ -66,9 +68,9 @@ class RedisConnection(asyncio.Protocol):
         answer = self._loop.create_future()
         if self.closed:
             answer.set_exception(ConnectionResetError(_GONE))
-            return answer
-        self._waiting.append(answer)
-        self._transport.write(hiredis.pack_command(command))  # type: ignore[arg-type] # its stub takes one word
+        else:
+            self._waiting.append(partial(_settle, answer))
+            self._transport.write(_packed(command))
         return answer
 
     def execute_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
@@ -80,13 +82,21 @@ class RedisConnection(asyncio.Protocol):
         answers = self._loop.create_future()
         if self.closed:
             answers.set_exception(ConnectionResetError(_GONE))
-            return answers
-        batch = _Batch(answers, len(commands))
-        self._waiting.extend([batch] * len(commands))
-        self._transport.write(
-            b"".join([hiredis.pack_command(each) for each in commands])  # type: ignore[arg-type] # as above
-        )
+        else:
+            self.send(commands, partial(_settle, answers))
         return answers
+
+    def send(
+        self, commands: Sequence[Command], done: Callable[[list[Any] | OSError], None]
+    ) -> None:
+        """Send one or more commands in one write, on a connection that is open.
+
+        `done` is called once, later, and must not raise: with all their answers, as
+        those of `execute_all`, or with the reason why the connection has ended.
+        """
+        take = _Batch(done, len(commands)).take
+        self._waiting.extend([take] * len(commands))
+        self._transport.write(b"".join([_packed(each) for each in commands]))
 
     def close(self) -> None:
         """Close immediately; pending commands fail."""
@@ -97,22 +107,21 @@ class RedisConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Deliver each reply to its command."""
-        try:
-            self._reader.feed(data)
-            while (answer := self._reader.gets()) is not False:
-                waiting = self._waiting.popleft()
-                if waiting.done():
-                    continue
-                if isinstance(waiting, _Batch):
-                    waiting.take(answer)
-                elif isinstance(answer, Exception):
-                    waiting.set_exception(answer)
-                else:
-                    waiting.set_result(answer)
-        except (hiredis.ProtocolError, IndexError):
-            self._end(
-                ConnectionAbortedError("the answer is not in the protocol of Redis")
-            )
+        reader = self._reader
+        reader.feed(data)
+        # Who takes a reply may close the connection.
+        while not self.closed:
+            try:
+                answer = reader.gets()
+                if answer is False:
+                    return
+                take = self._waiting.popleft()
+            except (hiredis.ProtocolError, IndexError):
+                self._end(
+                    ConnectionAbortedError("the answer is not in the protocol of Redis")
+                )
+            else:
+                take(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all pending commands."""
@@ -122,34 +131,46 @@ class RedisConnection(asyncio.Protocol):
         self.closed = True
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for answer in waiting:
-            if not answer.done():
-                answer.set_exception(why)
+        for take in waiting:
+            take(why)
 
 
 class _Batch:
-    """Several commands with one future."""
+    """Several commands whose answers are delivered together."""
 
-    __slots__ = ("_answers", "_asked", "_came")
+    __slots__ = ("_answers", "_asked", "_done")
 
-    def __init__(self, answers: asyncio.Future[list[Any]], asked: int) -> None:
-        self._answers = answers
+    def __init__(self, done: Callable[[list[Any] | OSError], None], asked: int) -> None:
+        self._done = done
         self._asked = asked
-        self._came: list[Any] = []
-
-    def done(self) -> bool:
-        """Return whether the caller no longer waits."""
-        return self._answers.done()
+        self._answers: list[Any] = []
 
     def take(self, answer: object) -> None:
-        """Store the reply to the next command."""
-        self._came.append(answer)
-        if len(self._came) == self._asked:
-            self._answers.set_result(self._came)
+        """Store the answer to the next command; deliver the last one, or an end."""
+        if not self._asked:
+            return
+        if isinstance(answer, OSError):
+            self._asked = 0
+            self._done(answer)
+            return
+        self._answers.append(answer)
+        if len(self._answers) == self._asked:
+            self._asked = 0
+            self._done(self._answers)
 
-    def set_exception(self, error: Exception) -> None:
-        """Fail the batch: no more replies will come."""
-        self._answers.set_exception(error)
+
+def _settle(future: asyncio.Future[Any], answer: object) -> None:
+    if future.done():  # its caller was cancelled
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _packed(command: Command) -> bytes:
+    packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type] # its stub takes one word
+    return packed
 
 
 _GONE: Final = "the connection to Redis was closed"

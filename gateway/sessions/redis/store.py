@@ -30,6 +30,7 @@ from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
+    OnLoaded,
     SessionCredential,
     ended_session,
     lives,
@@ -67,7 +68,9 @@ class RedisStore(RedisSource):
         self._client.replay = self._replay
         self._endings: Endings[Ending] = Endings(self._end_held, on_event)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
-        self._lookups = Lookups(self._fetch, self._read)
+        self._lookups = Lookups(
+            self._fetch, self._read, timeout=timeout, send_now=self._fetch_now
+        )
         self._watch = Watch(self._client, self._heard)
         self._max_per_identity = max_per_identity
         self._on_corrupt = on_corrupt
@@ -77,6 +80,10 @@ class RedisStore(RedisSource):
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
         """Look up together with all look-ups of this turn of the event loop."""
         return self._lookups.load(key)
+
+    def begin_load(self, key: str, done: OnLoaded) -> None:
+        """Look up together with the others, as `load` does."""
+        self._lookups.begin(key, done)
 
     def look_up(
         self,
@@ -214,8 +221,21 @@ class RedisStore(RedisSource):
             return None
         return key, session
 
-    async def _fetch(self, keys: list[str]) -> list[bytes | StoreUnavailable | None]:
-        return await self._client.fetch([record_key(key) for key in keys])
+    async def _fetch(
+        self, keys: list[str], patience: float | None = None
+    ) -> list[bytes | StoreUnavailable | None]:
+        return await self._client.fetch([record_key(key) for key in keys], patience)
+
+    def _fetch_now(
+        self,
+        keys: list[str],
+        done: Callable[[list[bytes | StoreUnavailable | None] | None], None],
+    ) -> Callable[[], StoreUnavailable] | None:
+        def received(replies: list[Any] | None) -> None:
+            done(None if replies is None else replies[0])
+
+        names = [record_key(key) for key in keys]
+        return self._client.send_now([("MGET", *names)], received)
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
         record = self._parse(key, raw)

@@ -1,0 +1,49 @@
+"""Read commands sent at once on the open connection: no task, no wait.
+
+The common case of a look-up. Whatever else is the case is left to the general way,
+which waits, opens connections and follows a change of the server (client.py): no
+connection is open, the server may not be read now, the connection ends, the reply
+is an error, or the server has changed meanwhile. A read may be repeated.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
+
+from gateway.sessions.redis.connections import Connections
+from gateway.sessions.redis.redis_connection import Command, RedisConnection
+from gateway.sessions.redis.supervisor import Supervisor
+
+OnReplies: TypeAlias = Callable[[list[Any] | None], None]
+
+
+def send_now(
+    supervisor: Supervisor, commands: Sequence[Command], done: OnReplies
+) -> RedisConnection | None:
+    """Send commands in one write; return the connection, or None if nothing was sent.
+
+    `done` is called once, later, with the replies in their order, each valid for the
+    server that is the current one then; with None if the general way has to be taken.
+    """
+    connections = supervisor.usable()
+    connection = None if connections is None else connections.ready()
+    if connections is None or connection is None:
+        return None
+    connection.send(commands, partial(_received, supervisor, connections, done))
+    return connection
+
+
+def _received(
+    supervisor: Supervisor,
+    connections: Connections,
+    done: OnReplies,
+    replies: list[Any] | OSError,
+) -> None:
+    if (
+        isinstance(replies, OSError)
+        or not supervisor.is_current(connections)
+        or any(isinstance(each, Exception) for each in replies)
+    ):
+        done(None)
+    else:
+        done(replies)
