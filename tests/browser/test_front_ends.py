@@ -275,7 +275,9 @@ def test_the_sdk_knows_the_person_by_the_cookie_it_cannot_read(
     assert me["identity"]["traits"]["email"] == "grace@example.com"
     running.do(running.gateway.own_store.end, key, time.time())
     assert ask(page, which, "toSession") == {"refused": 401}
-    assert context.cookies() == []
+    # Only the reason is left.
+    (left,) = context.cookies()
+    assert (left["name"], left["value"]) == ("gateway_ended", "session_revoked")
 
 
 @pytest.mark.parametrize("which", PACKAGES)

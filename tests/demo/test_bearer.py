@@ -82,7 +82,7 @@ def hmac_with_the_public_key(signed: bytes) -> bytes:
         pytest.param(token(exp=True), "not a number", id="end-is-true"),
         pytest.param(token(nbf=NOW + 31), "not valid yet", id="not-yet"),
         pytest.param(token(iat=NOW + 31), "in the future", id="issued-tomorrow"),
-        pytest.param(token(aud="web"), "somebody else", id="wrong-audience"),
+        pytest.param(token(aud="web"), "another audience", id="wrong-audience"),
         pytest.param(token(aud=None), "lacks", id="no-audience"),
         pytest.param(token()[:-4] + "AAAA", "signature", id="broken-signature"),
     ],

@@ -154,9 +154,22 @@ async def test_why_a_session_is_over_is_told_to_whoever_asks(
     # The script only asks: what it hears, the next page shows, and that one clears.
     assert not script.all("Set-Cookie")
     for answer in (page, call, sdk, account):
-        (cleared,) = answer.all("Set-Cookie")
+        cleared, *words = answer.all("Set-Cookie")
         assert cleared.startswith("gateway_session=; Path=/; HttpOnly; SameSite=Lax")
         assert "Max-Age=0" in cleared
+        kept = f"gateway_ended={reason}"
+        ended = [f"{kept}; Path=/; HttpOnly; SameSite=Lax; Max-Age=300"]
+        # Of an unknown session nobody knows that it was one.
+        assert words == ([] if reason == "unknown_session" else ended)
+    if reason == "unknown_session":
+        return
+    # Who asks afterwards, without a cookie of the session, is given the same reason.
+    for path in ("/dashboard", "/.gateway/session"):
+        later = await get(gateway, path, kept)
+        assert later.json()["reason"] == reason
+        assert not later.all("Set-Cookie")
+    later = await visit(gateway, "/.gateway/account", kept)
+    assert f"reason={reason}" in later.present("Location")
 
 
 OURS = [
