@@ -139,7 +139,7 @@ clean: ## remove the virtual environment and tool caches
 .PHONY: programs
 programs:
 	@missing=(); \
-	for pair in nginx:nginx redis-server:redis-server chromium:chromium node:nodejs npm:npm go:golang-go faketime:faketime wrk:wrk; do \
+	for pair in nginx:nginx haproxy:haproxy redis-server:redis-server chromium:chromium node:nodejs npm:npm go:golang-go faketime:faketime wrk:wrk; do \
 	  PATH="$$PATH:/usr/sbin" command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair##*:}"); \
 	done; \
 	if (( $${#missing[@]} )); then \

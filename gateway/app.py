@@ -27,6 +27,8 @@ from gateway.reasons import Reason
 from gateway.server.accepting import serve_plain
 from gateway.server.active_listener import ActiveListener, start_listener
 from gateway.server.admin.server import AdminServer
+from gateway.server.authz.advice import Advice
+from gateway.server.authz.decisions import Decisions
 from gateway.server.background import (
     BackgroundTasks,
     log_store_warnings,
@@ -106,6 +108,7 @@ class App:
         self._redis_names = Resolver(dns, on_change=on_change, in_turn=False)
         self._given, self._listeners = listeners, listeners
         self._client_listeners: list[ActiveListener] = []
+        self._authz_listener: ActiveListener | None = None
         self._admin_listener: ActiveListener | None = None
         self._tls: ssl.SSLContext | None = None
         self._tasks = BackgroundTasks(self._reporter.requests.log_unhandled_exception)
@@ -171,6 +174,16 @@ class App:
             is_shared=self._is_shared,
             loop=asyncio.get_running_loop(),
         )
+        advice = Advice(self._reporter.process.front_proxy_problem, self._edge.ticks)
+        self._authz_server = ClientServer(
+            Decisions(self._pipeline, self._services, advice),
+            limits=listener_limits(config),
+            early_error_response=self._early_error_response,
+            report=self._reporter.requests.log_unhandled_exception,
+            is_shared=self._is_shared,
+            loop=asyncio.get_running_loop(),
+            by_lines=False,  # the fields that describe a request are read as received
+        )
         self._admin = AdminServer(
             services=self._services,
             reporter=self._reporter,
@@ -189,6 +202,12 @@ class App:
             self._client_listeners.append(
                 start_listener(listeners[address], serve, shortage=shortage)
             )
+        if config.server.authz is not None:
+            self._authz_listener = start_listener(
+                listeners[config.server.authz],
+                serve_plain(self._authz_server),
+                shortage=shortage,
+            )
         if config.server.admin is not None:
             self._admin_listener = start_listener(
                 listeners[config.server.admin],
@@ -203,7 +222,7 @@ class App:
         requests get all of it except the last tenth, which is reserved for closing.
         """
         self._services.draining = True
-        for listener in self._client_listeners:
+        for listener in self._drained_listeners:
             listener.close()
         self._services.streams.end_all(Reason.DRAINING)
         whole = self._loaded.config.server.timeouts.drain
@@ -212,25 +231,28 @@ class App:
         # gets a response, with `Connection: close`.
         last_requests = min(_LAST_REQUESTS, patience / 2)
         await self._emptied(last_requests)
-        self._client_server.close_idle()
+        for server in self._drained_servers:
+            server.close_idle()
         await self._emptied(patience - last_requests)
 
     async def _emptied(self, seconds: float) -> None:
         """Wait up to `seconds` until no client connection is open."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._client_server.wait_until_empty()
+                for server in self._drained_servers:
+                    await server.wait_until_empty()
 
     async def close(self) -> None:
         """Close everything that was opened."""
         await self._tasks.cancel()
-        for listener in self._client_listeners:
+        for listener in self._drained_listeners:
             listener.abort()
         if self._admin_listener is not None:
             self._admin_listener.abort()
         if self._listeners is not None and self._given is None:
             self._listeners.remove_files()
-        await self._client_server.shutdown(0.1)
+        for server in self._drained_servers:
+            await server.shutdown(0.1)
         await self._admin.close()
         for application in self._pipeline.runtime.applications.values():
             await application.upstream.close()
@@ -291,6 +313,17 @@ class App:
         )
 
     @property
+    def authz_port(self) -> int:
+        """The TCP port of the authz listener.
+
+        Raises:
+            RuntimeError: it has none.
+        """
+        if self._authz_listener is None or not self._authz_listener.ports:
+            raise RuntimeError("there is no authz listener on a TCP port")
+        return self._authz_listener.ports[0]
+
+    @property
     def stream_checks(self) -> StreamChecks:
         """What ends open streams."""
         return self._checks
@@ -299,6 +332,16 @@ class App:
     def loaded(self) -> LoadedConfig:
         """The active configuration, as it was read."""
         return self._loaded
+
+    @property
+    def _drained_listeners(self) -> tuple[ActiveListener, ...]:
+        """Those of clients and of front proxies; the admin listener stays open."""
+        authz = self._authz_listener
+        return (*self._client_listeners, *(() if authz is None else (authz,)))
+
+    @property
+    def _drained_servers(self) -> tuple[ClientServer, ...]:
+        return (self._client_server, self._authz_server)
 
     def _build(self, loaded: LoadedConfig, ring: KeyRing) -> Runtime:
         return build_runtime(

@@ -110,6 +110,11 @@ ELSEWHERE = (
         ("server/pipeline", "server/read_request"),
     ),
     Elsewhere(
+        "what a front proxy is answered is seen through real sockets",
+        "tests/walk/test_authz.py",
+        ("server/authz/decisions",),
+    ),
+    Elsewhere(
         "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
     ),
     Elsewhere(

@@ -139,7 +139,7 @@ def _describe(
 ) -> Description | FrontProxyError:
     for name in _REQUIRED[mode]:
         values = own.get(name, ())
-        if not values:
+        if not values or (name == _SCHEME and not values[0]):
             return _missing(mode, name)
         if len(values) > 1 or (b"," in values[0] and name not in _HAVE_COMMAS):
             return _error(mode, name, "more than one value of {}")
@@ -227,6 +227,8 @@ _EXACT: Final = {
     f"{PREFIX}{mode}": mode for mode in (Mode.FORWARD_AUTH, Mode.AUTH_REQUEST)
 }
 _CLIENT: Final = "x-forwarded-for"
+# On the proxy path an empty one means that of the connection.
+_SCHEME: Final = "x-forwarded-proto"
 _KEY: Final = "sec-websocket-key"
 _REQUIRED: Final[Mapping[Mode, tuple[str, ...]]] = {
     Mode.FORWARD_AUTH: (

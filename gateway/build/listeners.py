@@ -6,8 +6,9 @@ from gateway.server.listener import ListenerLimits
 
 def addresses_of(config: Config) -> tuple[str, ...]:
     """Return every address that a process listens on."""
-    admin = config.server.admin
-    return config.server.listen if admin is None else (*config.server.listen, admin)
+    server = config.server
+    others = (server.admin, server.authz)
+    return (*server.listen, *(each for each in others if each is not None))
 
 
 def listener_limits(config: Config) -> ListenerLimits:

@@ -79,7 +79,9 @@ def build_runtime(
             trusted_proxies=tuple(
                 ip_network(network) for network in config.server.trusted_proxies
             ),
-            trust_unix="unix:" in "".join(config.server.listen),
+            # Only a listener on a Unix socket has such peers.
+            trust_unix="unix:"
+            in "".join((*config.server.listen, config.server.authz or "")),
         ),
         limits=Limits(
             header_bytes=config.server.limits.header_bytes,

@@ -204,6 +204,7 @@ def _listeners(partial: PartialConfig) -> None:
                 ("server", "listen", at), "this address is listed twice"
             )
         seen.add(address)
+    _authz_listener(partial, seen)
     if server.admin is None:
         return
     if server.admin in seen and not server.admin.endswith(":0"):
@@ -216,6 +217,24 @@ def _listeners(partial: PartialConfig) -> None:
             ("server", "admin_token"),
             "this is the public token of the example, and the admin listener is not "
             "on a loopback address",
+        )
+
+
+def _authz_listener(partial: PartialConfig, taken: set[str]) -> None:
+    server = partial.config.server
+    address = server.authz
+    if address is None:
+        return
+    others = taken if server.admin is None else taken | {server.admin}
+    if address in others and not address.endswith(":0"):
+        partial.add_problem(
+            ("server", "authz"), "the authz listener requires a separate address"
+        )
+    if not server.trusted_proxies and not address.startswith("unix:"):
+        partial.add_problem(
+            ("server", "authz"),
+            "every decision is refused: server.trusted_proxies is empty",
+            "add the address of the front proxy, such as 127.0.0.1",
         )
 
 

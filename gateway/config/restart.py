@@ -23,6 +23,7 @@ def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:
         for name, before, after in (
             ("server.listen", old.server.listen, new.server.listen),
             ("server.admin", old.server.admin, new.server.admin),
+            ("server.authz", old.server.authz, new.server.authz),
             ("server.workers", old.server.workers, new.server.workers),
             ("server.tls", old.server.tls is None, new.server.tls is None),
             ("server.limits", _of_process(old), _of_process(new)),

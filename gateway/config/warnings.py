@@ -25,6 +25,16 @@ def _open_admin(partial: PartialConfig) -> None:
         )
 
 
+def _open_authz(partial: PartialConfig) -> None:
+    authz = partial.config.server.authz
+    if authz is not None and not is_local(authz):
+        partial.add_problem(
+            ("server", "authz"),
+            "the authz listener is not on a loopback address, and has no TLS",
+            "session cookies cross this network: keep it private",
+        )
+
+
 def _believed(partial: PartialConfig) -> None:
     for at, network in enumerate(partial.config.server.trusted_proxies):
         if ip_network(network).prefixlen == 0:
@@ -139,6 +149,7 @@ def _unused(partial: PartialConfig) -> None:
 
 _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _open_admin,
+    _open_authz,
     _believed,
     _networks,
     _secure_flag,

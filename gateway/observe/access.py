@@ -33,7 +33,8 @@ class EndedRequest(Protocol):
 
     `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds;
     `session_id` is the public ID, never the token. `received_head` is None if no
-    request could be read; then `peer` is the client.
+    request could be read; then `peer` is the client. `mode` is the endpoint of a
+    decision for another proxy.
     """
 
     @property
@@ -64,6 +65,8 @@ class EndedRequest(Protocol):
     def received_head(self) -> RequestHead | None: ...  # noqa: D102
     @property
     def peer(self) -> str: ...  # noqa: D102
+    @property
+    def mode(self) -> str: ...  # noqa: D102
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +87,7 @@ class RejectedConnection:
     session_id: str | None = None
     tenant_id: str | None = None
     received_head: RequestHead | None = None
+    mode: str = ""
 
 
 class AccessLog:
@@ -137,6 +141,8 @@ def _json_line(ended: EndedRequest, labels: str, duration: float) -> str:
         )
     if ended.upstream is not None:
         labels += f',"gateway.upstream_duration":{int(ended.upstream_time * 1e9)}'
+    if ended.mode:
+        labels += f',"gateway.mode":{_quoted(ended.mode)}'
     second = int(now)
     return (
         f'{{"@timestamp":"{_second(second)}.{int((now - second) * 1e6):06}Z"'
@@ -197,6 +203,7 @@ def _console_fields(ended: EndedRequest, duration: float) -> EventDict:
         "message": f"{target} {ended.status}",
         "decision": f"{ended.verdict}/{ended.reason}",
         "ms": round(duration * 1000, 1),
+        "mode": ended.mode,
         "route": None if ended.route is None else ended.route.id,
         "upstream": ended.upstream,
         "user": ended.identity_id,

@@ -156,6 +156,11 @@ class Metrics:
         attempts = self._tally.numbers[tally.ATTEMPTS.name]
         attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
 
+    def authz_decision(self, mode: str, decision: str) -> None:
+        """Count a decision for another proxy, by endpoint."""
+        decisions = self._tally.numbers[tally.AUTHZ.name]
+        decisions[mode, decision] = decisions.get((mode, decision), 0) + 1
+
     def target_ejected(self, upstream: str, cause: str) -> None:
         """Count an ejected target by cause."""
         ejections = self._tally.numbers[tally.EJECTIONS.name]

@@ -133,6 +133,12 @@ ATTEMPTS: Final = Family(
     Kind.COUNTER,
     ("kind", "outcome"),
 )
+AUTHZ: Final = Family(
+    "gateway_authz_decisions_total",
+    "Decisions for front proxies, by endpoint.",
+    Kind.COUNTER,
+    ("mode", "decision"),
+)
 LOG_DROPPED: Final = Family(
     "gateway_log_lines_dropped_total",
     "Log lines lost because the reader of standard output was stuck or gone.",
@@ -168,8 +174,8 @@ BUILD: Final = Family(
 )
 FAMILIES: Final = (
     REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS,
-    STORE_SWITCHES, STORE_REFUSALS, ENDINGS_WAITING, TOKENS, ATTEMPTS, LOG_DROPPED,
-    IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
+    STORE_SWITCHES, STORE_REFUSALS, ENDINGS_WAITING, TOKENS, ATTEMPTS, AUTHZ,
+    LOG_DROPPED, IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
 )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ class ConnectionManager(Protocol):
 
     loop: asyncio.AbstractEventLoop
     header_bytes: int
+    by_lines: bool
     request_headers: float
     keepalive: float
     on_request: OnRequest
@@ -101,7 +102,10 @@ class ClientConnection(asyncio.Protocol):
         self._manager = manager
         self._loop = manager.loop
         self._reader = RequestReader(
-            self, header_bytes=manager.header_bytes, loop=manager.loop
+            self,
+            header_bytes=manager.header_bytes,
+            loop=manager.loop,
+            by_lines=manager.by_lines,
         )
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._ready: deque[Exchange] = deque()

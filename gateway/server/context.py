@@ -151,6 +151,7 @@ class RequestContext:
     lookup_time, upstream_time   seconds
     responded      the first byte of the response was sent, so a failure is an abort
     abort_reason   why the gateway aborted the response
+    mode           the endpoint of a decision for another proxy; "" on the proxy path
     """
 
     exchange: Exchange
@@ -176,6 +177,7 @@ class RequestContext:
     responded: bool = False
     sign_in_post: SignInPost | None = None
     abort_reason: Reason | None = None
+    mode: str = ""
 
     @property
     def head(self) -> RequestHead:

@@ -37,7 +37,7 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
     head = context.head
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
-    _begin(context, outcome)
+    begin_forward(context, outcome)
     shares, address = application.shares, share_key(head.client)
     identity = context.identity_id
     if not shares.take(address, identity):
@@ -81,8 +81,8 @@ async def _exchange(
         raise
 
 
-def _begin(context: RequestContext, outcome: Forward) -> None:
-    """Record what is forwarded, and start the writes that no response waits for."""
+def begin_forward(context: RequestContext, outcome: Forward) -> None:
+    """Record what is allowed, and start the writes that no response waits for."""
     services, access = context.services, outcome.access
     context.verdict, context.reason = Verdict.ALLOW, outcome.reason
     context.route, context.upstream = access.route, outcome.view.name

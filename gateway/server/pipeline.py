@@ -9,7 +9,7 @@ import asyncio
 from typing import assert_never
 
 from gateway.errors import StoreUnavailable, TooManyAttempts
-from gateway.http.head import BadRequest
+from gateway.http.head import BadRequest, RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import note_end, query_store
 from gateway.server.context import RequestContext, Services
@@ -29,7 +29,7 @@ from gateway.spine.evaluate import (
     before_lookup,
     refuse,
 )
-from gateway.spine.outcome import Forward, Local, Lookup, Respond
+from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
 
 class Pipeline:
@@ -77,17 +77,7 @@ async def _handle(context: RequestContext) -> ExchangeResult:
     if isinstance(head, BadRequest):
         return await _respond(context, refuse(head, rules))
     context.received_head, context.request_id = head, head.request_id
-    step = before_lookup(head, rules, now=context.now)
-    if isinstance(step, Lookup):
-        context.route = step.route
-        key = step.credential.key
-        step = await _look_up(context, step)
-    else:
-        key = None
-    if not isinstance(step, Local) and step.access is not None:
-        who = step.access.authentication
-        if isinstance(who, Anonymous):
-            count_failed_session(who, key, context)
+    step = await evaluate(context, head)
     match step:
         case Forward():
             return await forward(context, step)
@@ -99,6 +89,26 @@ async def _handle(context: RequestContext) -> ExchangeResult:
             return await send_local(context, local.reply, local.cookies)
         case _ as never:
             assert_never(never)
+
+
+async def evaluate(context: RequestContext, head: RequestHead) -> Outcome:
+    """Evaluate a request, with its session if that decides; count a failed one.
+
+    Raises:
+        TooManyAttempts: the session is unknown, and its address has sent too many.
+        ClientLimit: the client has too many queries waiting.
+    """
+    step = before_lookup(head, context.rules, now=context.now)
+    key = None
+    if isinstance(step, Lookup):
+        context.route = step.route
+        key = step.credential.key
+        step = await _look_up(context, step)
+    if not isinstance(step, Local) and step.access is not None:
+        who = step.access.authentication
+        if isinstance(who, Anonymous):
+            count_failed_session(who, key, context)
+    return step
 
 
 async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond:

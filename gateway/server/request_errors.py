@@ -4,6 +4,7 @@ Before the first byte of a response a failure is a response; after it a failure 
 an abort, never a second response.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,12 +19,14 @@ from gateway.errors import (
     UpstreamBusy,
     UpstreamTimeout,
 )
+from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.server.body import BodyStalled, BodyTooLarge
 from gateway.server.context import RequestContext
 from gateway.server.exchange import Exchange, ExchangeResult
 from gateway.server.sending import send_local
 from gateway.server.sign_in_posts import give_back
+from gateway.spine.answers import Answer
 
 _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (StoreUnavailable, Reason.STORE_UNAVAILABLE),
@@ -49,15 +52,30 @@ async def limit(context: RequestContext, limited: TooManyAttempts) -> ExchangeRe
     head = context.received_head
     if head is None:
         return abort(context.exchange)
-    retry_after = ("Retry-After", str(limited.retry_after))
-    answer = context.rules.answers.problem(
-        429, context.reason, head, headers=(retry_after,)
-    )
-    cookies = context.rules.clear_cookies if limited.clear else ()
+    answer, cookies = limit_answer(context, head, limited)
     try:
         return await send_local(context, answer, cookies)
     except ConnectionError:
         return abort(context.exchange)
+
+
+def limit_answer(
+    context: RequestContext, head: RequestHead, limited: TooManyAttempts
+) -> tuple[Answer, Sequence[str]]:
+    """Return the 429, and the Set-Cookie values that come with it."""
+    retry_after = ("Retry-After", str(limited.retry_after))
+    answer = context.rules.answers.problem(
+        429, Reason.TOO_MANY_ATTEMPTS, head, headers=(retry_after,)
+    )
+    return answer, context.rules.clear_cookies if limited.clear else ()
+
+
+def failure_reason(error: Exception) -> Reason:
+    """Return the reason of an exception; `internal` for an unexpected one."""
+    return next(
+        (reason for kind, reason in _FAILURES if isinstance(error, kind)),
+        Reason.INTERNAL,
+    )
 
 
 async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
@@ -65,10 +83,7 @@ async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
     context.verdict = Verdict.ERROR
     if context.sign_in_post is not None:
         give_back(context.sign_in_post, context)
-    context.reason = next(
-        (reason for kind, reason in _FAILURES if isinstance(error, kind)),
-        Reason.INTERNAL,
-    )
+    context.reason = failure_reason(error)
     if context.abort_reason is not None:
         context.reason = context.abort_reason
         return abort(context.exchange)

@@ -56,6 +56,7 @@ class RequestReader:
 
     __slots__ = (
         "_body",
+        "_by_lines",
         "_client",
         "_foreign",
         "_limit",
@@ -71,12 +72,19 @@ class RequestReader:
     )
 
     def __init__(
-        self, client: Client, *, header_bytes: int, loop: asyncio.AbstractEventLoop
+        self,
+        client: Client,
+        *,
+        header_bytes: int,
+        loop: asyncio.AbstractEventLoop,
+        by_lines: bool = True,
     ) -> None:
+        """Create a reader; `by_lines` False: each message is that of the strict parser."""
         self._client = client
         self._limit = header_bytes
         self._loop = loop
         self._made: HttpRequestParser | None = None
+        self._by_lines = by_lines
         self._parser_holds = False  # a part of a request, or may
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request read
         self._foreign = False
@@ -92,7 +100,7 @@ class RequestReader:
 
         Remaining bytes follow a request for another protocol.
         """
-        if not self._parser_holds and 0 < len(data) <= BODY_BUFFER:
+        if self._by_lines and not self._parser_holds and 0 < len(data) <= BODY_BUFFER:
             plain = read_plain(data, min(self._limit, LINE_LIMIT))
             if plain is not None:
                 self.last_read = data[-_KEPT:]

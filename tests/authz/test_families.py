@@ -177,7 +177,6 @@ def test_a_target_that_two_parsers_read_differently_is_refused(
         pytest.param({"host": ""}, 400, id="no host"),
         pytest.param({"headers": [("X-A", "b\x01")]}, 400, id="a control character"),
         pytest.param({"headers": [("X A", "b")]}, 400, id="a name with a space"),
-        pytest.param({"headers": [("Upgrade", "h2c")]}, 501, id="another protocol"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", Mode)
@@ -292,7 +291,7 @@ REQUESTS = st.builds(
     method=st.sampled_from(["GET", "HEAD", "POST", "DELETE", "OPTIONS", "get", "PURGE"]),
     target=st.one_of(
         st.sampled_from(["/", "/api/x?a=b,c", "/a%2Fb", "/%7Eada", "/a/../b", "/x?y#z"]),
-        st.text("/abc.%2Fe?#;,\\ \xe9", max_size=12).map(lambda text: "/" + text),
+        st.text("/abc.%2Fe?#;,\\ \xe9", max_size=12).map(lambda text: f"/{text}".rstrip())  # as a field value,
     ),
     host=st.sampled_from(["app.example", "APP.example.:8443", "[::1]:80", "b.example"]),
     scheme=st.sampled_from(["http", "https", "wss"]),

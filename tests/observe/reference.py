@@ -43,6 +43,8 @@ def reference_line(ended: EndedRequest) -> dict[str, Any]:
         fields["gateway.route"] = ended.route.id
     if ended.upstream is not None:
         fields["gateway.upstream"] = ended.upstream
+    if ended.mode:
+        fields["gateway.mode"] = ended.mode
     if ended.identity_id:
         fields["user.id"] = ended.identity_id
         fields["gateway.session.id"] = ended.session_id or ""

@@ -58,6 +58,7 @@ class Ended:
         )
     )
     peer: str = "192.0.2.9"
+    mode: str = ""
 
 
 def odd_head(**changes: Any) -> RequestHead:
@@ -105,6 +106,7 @@ ended_requests = st.builds(
         user_agent=ANY_TEXT,
     ),
     peer=ANY_TEXT,
+    mode=st.sampled_from(["", "forward-auth"]),
 )
 
 

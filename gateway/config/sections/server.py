@@ -116,6 +116,11 @@ class Server(Model):
         description="Listener for health checks, metrics and the admin API; do not expose "
         "it publicly. `null`: none.",
     )
+    authz: Listen | None = Field(
+        None,
+        description="Listener for the decisions that another proxy requests "
+        "(docs/front-proxies.md); do not expose it publicly. `null`: none.",
+    )
     public_url: Origin = Field(
         "http://localhost:8080",
         description="External URL, used for cookies and absolute redirects.",

@@ -40,6 +40,18 @@ class ProcessReporter:
         """Write the audit event of a request with an invalid admin token."""
         self._audit.admin_refused(self._edge.now(), Actor(client=client))
 
+    def front_proxy_problem(
+        self, mode: str, detail: str, setting: str, about: str
+    ) -> None:
+        """Log that a front proxy is not configured as it has to be."""
+        self._log.warning(
+            "the front proxy needs another configuration",
+            mode=mode,
+            problem=detail,
+            setting=setting,
+            about=about,
+        )
+
     def listening(self, loaded: LoadedConfig) -> None:
         """Log that the gateway accepts requests, with configuration warnings."""
         config = loaded.config
@@ -58,6 +70,7 @@ class ProcessReporter:
             "listening",
             listen=list(config.server.listen),
             admin=config.server.admin,
+            authz=config.server.authz,
             public_url=config.server.public_url,
             routes=len(config.routes),
             pid=os.getpid(),

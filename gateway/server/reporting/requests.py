@@ -67,6 +67,8 @@ class RequestReporter:
             lookup=context.lookup_time,
             outcome=context.lookup_result,
         )
+        if context.mode:
+            metrics.authz_decision(context.mode, str(verdict))
         if self.access_wanted:
             self._access.write(context, part, duration)
         if verdict is Verdict.DENY and ROWS[reason].audited:

@@ -1,0 +1,238 @@
+"""Answers a front proxy: reads the request that it asks about, evaluates it, replies.
+
+The evaluation is that of the proxy path, with the same store, attempts and reports. Only
+the last step differs: a request that is forwarded there is a 200 here.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, assert_never
+
+from aiohttp.http_parser import RawRequestMessage
+
+from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
+from gateway.authz.replies import allow_reply, deny_reply
+from gateway.errors import TooManyAttempts
+from gateway.http.head import BadRequest, RequestHead
+from gateway.http.lines import PlainHead
+from gateway.pages.reply import Reply
+from gateway.reasons import Reason, Verdict
+from gateway.server.authz.advice import Advice
+from gateway.server.context import RequestContext, Services
+from gateway.server.exchange import Exchange, ExchangeResult
+from gateway.server.forward import begin_forward
+from gateway.server.pipeline import Pipeline, evaluate
+from gateway.server.request_errors import (
+    FAILURES,
+    abort,
+    failure_reason,
+    limit_answer,
+    note_disconnect,
+)
+from gateway.server.response_head import encode_local_response
+from gateway.spine.answers import Answer, Problem
+from gateway.spine.outcome import Forward, Local, Respond
+
+Cookies: TypeAlias = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The response to a check, before it is encoded."""
+
+    reply: Reply
+    cookies: Cookies = ()
+
+
+class Decisions:
+    """Handles each check by the configuration that is active on the proxy path."""
+
+    def __init__(self, pipeline: Pipeline, services: Services, advice: Advice) -> None:
+        self._pipeline = pipeline
+        self._services = services
+        self._advice = advice
+
+    async def __call__(self, exchange: Exchange) -> ExchangeResult:
+        """Handle one check; see OnRequest."""
+        services = self._services
+        context = RequestContext(
+            exchange=exchange,
+            runtime=self._pipeline.runtime,
+            services=services,
+            started=services.edge.ticks(),
+            now=services.edge.now(),
+            request_id=services.edge.hex(16),
+        )
+        services.report.request_started()
+        try:
+            return _send(context, await self._decide(context))
+        except asyncio.CancelledError:
+            note_disconnect(context)
+            raise
+        except ConnectionError:
+            note_disconnect(context)
+            return abort(exchange)
+        except Exception as error:  # noqa: BLE001 - invariant 7: never a 200
+            services.report.log_unhandled_exception(error, context)
+            return _failed(context)
+        finally:
+            services.report.request_ended(context)
+
+    async def _decide(self, context: RequestContext) -> Decision:
+        message = _message(context)
+        if isinstance(message, BadRequest):
+            return _refused(context, None, message)
+        mode = mode_of(message.path)
+        if mode is None:
+            refusal = BadRequest(
+                status=404, reason=Reason.NO_ROUTE, detail="there is no such endpoint"
+            )
+            return _refused(context, None, refusal)
+        context.mode = mode.value
+        runtime = context.runtime
+        peer = context.exchange.client.peer
+        head = read_described(
+            mode,
+            method=message.method,
+            raw_target=message.path,
+            raw_headers=message.raw_headers,
+            peer=peer,
+            rules=runtime.head_rules,
+            request_id=context.request_id,
+            span_id=context.services.edge.hex(8),
+        )
+        match head:
+            case RequestHead():
+                context.received_head, context.request_id = head, head.request_id
+                return await self._evaluate(context, mode, head)
+            case BadRequest():
+                return _refused(context, mode, head)
+            case FrontProxyError():
+                self._advice.give(mode, head.detail, head.setting, peer)
+                refusal = BadRequest(
+                    status=head.status, reason=head.reason, detail=head.detail
+                )
+                # As it is: the front proxy is at fault, not its client.
+                return _refused(context, None, refusal)
+            case _ as never:
+                assert_never(never)
+
+    async def _evaluate(
+        self, context: RequestContext, mode: Mode, head: RequestHead
+    ) -> Decision:
+        try:
+            outcome = await evaluate(context, head)
+        except TooManyAttempts as limited:
+            context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
+            answer, cookies = limit_answer(context, head, limited)
+            return _denied(context, mode, answer, cookies)
+        except FAILURES as error:
+            context.ended_as(Verdict.ERROR, failure_reason(error))
+            context.services.report.request_failed(context, error)
+            answer = context.rules.answers.to_failure(context.reason, head)
+            return _denied(context, mode, answer)
+        match outcome:
+            case Forward():
+                begin_forward(context, outcome)
+                context.upstream = None  # this process sends it nothing
+                return Decision(allow_reply(mode, outcome), outcome.set_cookies)
+            case Respond():
+                context.ended_as(outcome.verdict, outcome.reason)
+                context.route = outcome.route
+                if outcome.session is not None:
+                    context.acts_for(outcome.session)
+                return _denied(context, mode, outcome.answer, outcome.cookies)
+            case Local():
+                self._advice.give(mode, _LOCAL, _LOCAL_SETTING, head.target.path)
+                context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
+                return _denied(context, mode, context.rules.answers.no_route(head))
+            case _ as never:
+                assert_never(never)
+
+
+def _message(context: RequestContext) -> RawRequestMessage | BadRequest:
+    """Return the check as it was parsed; BadRequest if it is invalid, or too large."""
+    exchange = context.exchange
+    message = exchange.message
+    assert not isinstance(message, PlainHead)  # noqa: S101 - narrows, see ClientServer
+    if isinstance(message, BadRequest) or not exchange.maybe_oversized:
+        return message
+    size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    if size <= context.runtime.limits.header_bytes:
+        return message
+    return BadRequest(status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers")
+
+
+def _refused(
+    context: RequestContext, mode: Mode | None, refusal: BadRequest
+) -> Decision:
+    """Return the refusal of a request that is not valid; None: of the check itself."""
+    context.ended_as(Verdict.REFUSE, refusal.reason)
+    answer: Problem = context.rules.answers.to_bad_request(refusal)
+    return _denied(context, mode or Mode.FORWARD_AUTH, answer)
+
+
+def _denied(
+    context: RequestContext, mode: Mode, answer: Answer, cookies: Cookies = ()
+) -> Decision:
+    head, pages = context.received_head, context.runtime.pages
+    return Decision(deny_reply(mode, answer, head, pages, context.request_id), cookies)
+
+
+def _failed(context: RequestContext) -> ExchangeResult:
+    """Send a 500, or abort a response that has begun."""
+    context.ended_as(Verdict.ERROR, Reason.INTERNAL)
+    if context.responded:
+        return abort(context.exchange)
+    answer = Problem(status=500, reason=Reason.INTERNAL, html=False)
+    try:
+        return _send(context, _denied(context, Mode.FORWARD_AUTH, answer))
+    except ConnectionError:
+        return abort(context.exchange)
+
+
+def _send(context: RequestContext, decision: Decision) -> ExchangeResult:
+    """Send the response to a check; its framing is that of the check, not of the request.
+
+    Raises:
+        ConnectionError: the front proxy disconnected.
+    """
+    exchange, reply = context.exchange, decision.reply
+    keep_alive, head_only = _framing(context)
+    context.status, context.responded = reply.status, True
+    context.body_bytes = 0 if head_only else len(reply.body)
+    exchange.client.send(
+        encode_local_response(
+            reply,
+            head_only=head_only,
+            keep_alive=keep_alive,
+            request_id=context.request_id,
+            set_cookies=decision.cookies,
+            now=context.now,
+        )
+    )
+    return ExchangeResult(keep_alive=keep_alive)
+
+
+def _framing(context: RequestContext) -> tuple[bool, bool]:
+    """Return whether the connection stays open, and whether the check is a HEAD."""
+    exchange = context.exchange
+    message = exchange.message
+    if isinstance(message, BadRequest | PlainHead):
+        return False, False
+    keep_alive = (
+        message.version == (1, 1)
+        and not message.should_close
+        and not message.upgrade
+        # An unread body could be parsed as the next check.
+        and exchange.payload.is_eof()
+        and not context.services.draining
+    )
+    return keep_alive, message.method == "HEAD"
+
+
+_LOCAL: Final = "asks about a path that the gateway itself answers"
+_LOCAL_SETTING: Final = (
+    "forward /.gateway/ to server.listen, without asking for a decision"
+)
