@@ -21,6 +21,7 @@ from gateway.http.forwarded import is_trusted, parse_address
 from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_site
 from gateway.http.value import value
+from gateway.interval import ALWAYS, Interval
 from gateway.reasons import Reason
 from gateway.routes.model import Route, Rule
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
@@ -120,6 +121,8 @@ class Check:
     failure     the reason to refuse, or None
     challenges  a failure asks to authenticate (again); otherwise it denies
     of_preflights  a preflight that passes unauthenticated is checked as well
+    reads_head  it reads the request; other checks read the session and the route only
+    lasts       when a check that passed passes again; None: it reads no time
     shown       what the check looked at, for `gateway explain`
     """
 
@@ -129,6 +132,8 @@ class Check:
     failure: Callable[[AccessRequest], Reason | None]
     challenges: bool = False
     of_preflights: bool = False
+    reads_head: bool = False
+    lasts: Callable[[AccessRequest], Interval] | None = None
     shown: Callable[[AccessRequest], str] | None = None
 
     def applies(self, route: Route) -> bool:
@@ -165,6 +170,15 @@ def decide(access: AccessRequest, checks: Sequence[Check]) -> Decision:
                 reason=reason, ended=isinstance(who, Anonymous) and who.ended
             )
     return Allow(reason=Reason.PREFLIGHT) if passes else _allowed(access)
+
+
+def lasts(access: AccessRequest, checks: Sequence[Check]) -> Interval:
+    """Return when the checks that passed pass again, for the same session and request."""
+    interval = ALWAYS
+    for check in checks:
+        if check.lasts is not None:
+            interval = interval.within(check.lasts(access))
+    return interval
 
 
 def outside_networks(route: Route, head: RequestHead) -> bool:
@@ -257,6 +271,12 @@ def _recent(access: AccessRequest) -> Reason | None:
     return None if -CLOCK_LEEWAY <= ago <= within else Reason.STEP_UP
 
 
+def _recent_lasts(access: AccessRequest) -> Interval:
+    within = access.route.require.authenticated_within
+    at = access.session.authenticated_at
+    return ALWAYS if within is None else Interval(at - CLOCK_LEEWAY, at + within)
+
+
 _AS_STRONG: Final[Mapping[str, tuple[str, ...]]] = {
     "aal1": ("aal1", "aal2", "aal3"),
     "aal2": ("aal2", "aal3"),
@@ -274,6 +294,7 @@ CHECKS: Final = (
         required=lambda route: bool(route.require.networks),
         failure=_network,
         of_preflights=True,
+        reads_head=True,
         shown=lambda access: access.head.client,
     ),
     Check(
@@ -283,12 +304,14 @@ CHECKS: Final = (
         rules=_ANY,
         required=lambda route: route.cross_site_refused,
         failure=_cross_site,
+        reads_head=True,
     ),
     Check(
         description="not signed in, or on a page for signed-in users",
         rules=frozenset((Rule.AUTH_REDIRECT,)),
         required=lambda _: True,
         failure=_signed_in_already,
+        reads_head=True,
     ),
     Check(
         description="a valid session",
@@ -344,6 +367,7 @@ CHECKS: Final = (
         required=lambda route: route.require.authenticated_within is not None,
         failure=_recent,
         challenges=True,
+        lasts=_recent_lasts,
     ),
 )
 """Evaluated in this order; the first failing check determines the reason."""

@@ -61,6 +61,11 @@ def from_session(session: Session, _head: RequestHead) -> str | None:
     return active if active in session.tenants else None
 
 
+def reads_head(sources: Sequence[Source]) -> bool:
+    """Return whether a source reads the request, not the session alone."""
+    return any(source is not from_session for source in sources)
+
+
 def from_host(pattern: str) -> Source:
     """Return a source for the label at `{tenant}` in, say, `{tenant}.example.com`."""
     prefix, _, suffix = pattern.lower().partition("{tenant}")

@@ -84,6 +84,9 @@ ELSEWHERE = (
         + ("config/sections/routes", "config/sections/providers"),
     ),
     Elsewhere(
+        "what a plan holds", "tests/spine/test_planned.py", ("spine/session_plan",)
+    ),
+    Elsewhere(
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
     ),
     Elsewhere(

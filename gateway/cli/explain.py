@@ -22,6 +22,7 @@ from gateway.errors import GatewayError
 from gateway.http.fields import sort_fields
 from gateway.http.forwarded import parse_address
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
+from gateway.interval import ALWAYS
 from gateway.outbound import UpstreamView
 from gateway.reasons import ROWS, Reason
 from gateway.sessions.authenticate import Anonymous
@@ -262,7 +263,7 @@ class _Preview:
         """Return a placeholder for the token that the session would get."""
         if not is_entitled(self._profiles[profile], session, tenant):
             return None
-        return Issued(f"<{profile} token>", signed=False)
+        return Issued(f"<{profile} token>", signed=False, lasts=ALWAYS)
 
 
 def _head(

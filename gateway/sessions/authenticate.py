@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from gateway.http.value import value
+from gateway.interval import Interval
 from gateway.reasons import Reason
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
@@ -125,6 +126,23 @@ def touch(
     ):
         return replace(session, expires_at=extended, last_seen_at=seen)
     return replace(session, last_seen_at=seen) if unseen else None
+
+
+def unchanged(session: Session, policy: LifetimePolicy) -> Interval:
+    """Return when an active session is valid and `touch` returns None for it.
+
+    It may be longer valid, or need no write for longer, than that.
+    """
+    until = end_of_life(session, policy)
+    if policy.by_app:
+        return Interval(until=until)
+    idle = policy.write_every
+    if policy.idle_timeout is not None:
+        idle = min(idle, policy.idle_timeout)
+    until = min(until, session.last_seen_at + idle)
+    if policy.extend_within is not None:
+        until = min(until, session.expires_at - policy.extend_within)
+    return Interval(until=until)
 
 
 def _ended(session: Session, now: float, policy: LifetimePolicy) -> Reason | None:

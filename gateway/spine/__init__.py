@@ -3,6 +3,8 @@
 | module | holds |
 | --- | --- |
 | `evaluate` | `before_lookup` and `after_lookup`, the two halves around the look-up |
+| `session_plan` | what was found for one session at one route, and for how long |
+| `planned` | the second half by such a plan |
 | `reconsider` | the same decision for a stream that is open, after a reload |
 | `outcome` | their results: Lookup, Forward, Respond, Local |
 | `ruleset` | what they read of the configuration |

@@ -34,6 +34,7 @@ from gateway.spine.local_paths import (
     methods_of,
 )
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
+from gateway.spine.planned import forward_as_planned, session_plan_of
 from gateway.spine.ruleset import RoutePlan, Ruleset
 from gateway.tenants import resolve_tenant
 
@@ -133,22 +134,29 @@ def after_lookup(
             now=now,
             nonce=nonce,
         )
-    who = authenticate(
-        found,
-        key=lookup.credential.key,
-        now=now,
-        policy=rules.lifetimes,
-    )
-    return _conclude(
+    key = lookup.credential.key
+    known = rules.session_plans.find((key, plan.route.id))
+    if known is not None and known.holds(found, now):
+        forward = forward_as_planned(known, head, plan, rules, now)
+        if forward is not None:
+            return forward
+    outcome = _conclude(
         head,
         plan,
         rules,
-        who,
+        authenticate(found, key=key, now=now, policy=rules.lifetimes),
         lookup.credential,
         now=now,
         nonce=nonce,
         doubted=doubted,
     )
+    if (
+        isinstance(outcome, Forward)
+        and outcome.plan is not None
+        and outcome.plan.holds(found, now)
+    ):
+        rules.session_plans.keep((key, plan.route.id), outcome.plan)
+    return outcome
 
 
 def refuse(refusal: BadRequest, rules: Ruleset, route: Route | None = None) -> Respond:
@@ -227,6 +235,7 @@ def _conclude(
         set_cookies=grants.set_cookies,
         write=grants.write,
         tokens=grants.issued,
+        plan=session_plan_of(access, decision, grants, plan),
     )
 
 

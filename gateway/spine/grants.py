@@ -5,13 +5,16 @@ from dataclasses import field
 
 from gateway.http.head import RequestHead
 from gateway.http.value import value
+from gateway.interval import Interval
 from gateway.outbound import UpstreamView, granted_lines
-from gateway.sessions.authenticate import Authenticated, touch
+from gateway.sessions.authenticate import Authenticated, touch, unchanged
 from gateway.sessions.cookie import SessionToken
-from gateway.sessions.record import Tenant
+from gateway.sessions.record import Session, Tenant
 from gateway.sessions.store import SessionCredential
-from gateway.spine.outcome import SessionWrite, TokenUse
+from gateway.spine.outcome import SessionWrite
 from gateway.spine.ruleset import Ruleset
+from gateway.spine.session_plan import TokenUse
+from gateway.tokens.minter import Issued
 
 
 @value
@@ -21,6 +24,8 @@ class Grants:
     lines    identity and token, as the upstream is sent them
     write    the session as it is to be stored, if its use is noted or its life extended
     issued   every token used, for the metrics
+    lasts    when the session gets the same again, whatever the request; None: the
+             request has a part in it, or something is written
     """
 
     lines: bytes = field(default=b"", repr=False)
@@ -28,6 +33,7 @@ class Grants:
     set_cookies: Sequence[str] = field(default=(), repr=False)
     write: SessionWrite | None = None
     issued: Sequence[TokenUse] = ()
+    lasts: Interval | None = None
 
 
 NO_GRANTS = Grants()
@@ -63,35 +69,48 @@ def grants_for(
     set_cookies: list[str] = []
     token_cookies: list[tuple[bytes, bytes]] = []
 
-    def minted(profile: str, jti: str) -> str | None:
+    def minted(profile: str, jti: str) -> Issued | None:
         issued = rules.issuer.token(profile, session, tenant, now, jti)
-        if issued is None:
-            return None
-        uses.append(TokenUse(profile=profile, signed=issued.signed))
-        return issued.token
+        if issued is not None:
+            uses.append(TokenUse(profile=profile, signed=issued.signed))
+        return issued
 
-    token = None if view.token_profile is None else minted(view.token_profile, nonce)
+    own = None if view.token_profile is None else minted(view.token_profile, nonce)
     for profile, cookie in rules.token_cookies.items():
         for_browser = minted(profile, f"{nonce}-{profile}")
         if for_browser is None:
             continue
-        as_bytes = for_browser.encode("ascii")
+        as_bytes = for_browser.token.encode("ascii")
         if profile == view.token_profile:
             # A token names one audience: the browser may pass it on to any server,
             # the gateway only to the upstream of this profile.
             token_cookies.append((cookie.name, as_bytes))
         if not any(as_bytes in each for each in head.cookies):
-            set_cookies.append(cookie.set(for_browser))
+            set_cookies.append(cookie.set(for_browser.token))
     write = _session_write(who, rules, now=now, doubted=doubted)
     if write is not None:
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
+    lasts = None
+    if write is None and not rules.token_cookies:
+        lasts = _lasts(session, view, own, rules)
     return Grants(
-        lines=granted_lines(view, session, tenant, token),
+        lines=granted_lines(view, session, tenant, own.token if own else None),
         token_cookies=token_cookies,
         set_cookies=set_cookies,
         write=write,
         issued=uses,
+        lasts=lasts,
     )
+
+
+def _lasts(
+    session: Session, view: UpstreamView, token: Issued | None, rules: Ruleset
+) -> Interval | None:
+    interval = unchanged(session, rules.lifetimes)
+    if view.token_profile is None:
+        return interval
+    # It may get a token later that it does not get now.
+    return None if token is None else interval.within(token.lasts)
 
 
 def _session_write(

@@ -23,6 +23,7 @@ from gateway.sessions.record import Session
 from gateway.sessions.store import SessionCredential
 from gateway.spine.answers import Answer
 from gateway.spine.local_paths import Endpoint
+from gateway.spine.session_plan import SessionPlan, TokenUse
 
 
 @value
@@ -44,20 +45,13 @@ class SessionWrite:
 
 
 @value
-class TokenUse:
-    """A token that the request carries; `signed` if it was signed just now."""
-
-    profile: str
-    signed: bool
-
-
-@value
 class Forward:
     """Send `outbound` to the upstream of `view` and relay its response.
 
     access       what was decided about, with the session and the tenant
     set_cookies  Set-Cookie values for the response
     write        a session write that the response does not wait for
+    plan         for the next requests of the session; None: each is evaluated in full
     """
 
     access: AccessRequest
@@ -67,6 +61,7 @@ class Forward:
     set_cookies: Sequence[str] = field(default=(), repr=False)
     write: SessionWrite | None = None
     tokens: Sequence[TokenUse] = ()
+    plan: SessionPlan | None = None
 
     @property
     def route(self) -> Route:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol, TypeAlias
 
 from gateway.decision import Check, Policy
-from gateway.http.memo import Memo
+from gateway.http.memo import Generations, Memo
 from gateway.outbound import UpstreamView
 from gateway.reasons import Reason
 from gateway.routes.model import Route
@@ -28,7 +28,8 @@ from gateway.sessions.cookie import (
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.spine.answers import Answers
-from gateway.tenants import Source
+from gateway.spine.session_plan import PLANS_MOST, PlanKey, SessionPlan
+from gateway.tenants import Source, reads_head
 from gateway.tokens.minter import Issued
 from gateway.tokens.subject import Membership, Subject
 
@@ -69,11 +70,19 @@ class TokenCookie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutePlan:
-    """What is the same for every request at a route."""
+    """What is the same for every request at a route.
+
+    head_checks  those of `checks` that read the request
+    """
 
     route: Route
     checks: tuple[Check, ...]
     view: UpstreamView
+    head_checks: tuple[Check, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        of_head = tuple(check for check in self.checks if check.reads_head)
+        object.__setattr__(self, "head_checks", of_head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,8 @@ class Ruleset:
     end_cookies   Set-Cookie value that keeps the reason of an end, by reason
     forget_end    Set-Cookie value that removes it
     owns_jwks     no route claims /.well-known/jwks.json
+    session_plans what was found before, by session and route
+    tenant_of_head  the request may name the tenant, not the session alone
     """
 
     routes: RouteTable
@@ -104,9 +115,15 @@ class Ruleset:
     end_cookies: Mapping[Reason, str]
     forget_end: str
     owns_jwks: bool
+    session_plans: Generations[PlanKey, SessionPlan] = field(
+        init=False, repr=False, compare=False
+    )
+    tenant_of_head: bool = field(init=False)
     _cookies: Memo[bytes, CookieSession] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "session_plans", Generations(PLANS_MOST))
+        object.__setattr__(self, "tenant_of_head", reads_head(self.tenant_sources))
         read = partial(_read_cookie, self.external, self.cookie_name)
         memo = Memo(read, entries=COOKIES_MOST, longest=COOKIE_BYTES)
         object.__setattr__(self, "_cookies", memo)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import jwt
 
+from gateway.interval import ALWAYS, Interval
 from gateway.tokens.claims import CompiledClaims, claims_for, fits
 from gateway.tokens.ring import KeyRing, SigningKey
 from gateway.tokens.session_claims import session_claims
@@ -50,10 +51,15 @@ class TokenProfile:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A signed token; `signed` if it was made for this request."""
+    """A signed token.
+
+    signed  it was made for this request
+    lasts   when the same token is returned for the same session and tenant
+    """
 
     token: str = field(repr=False)
     signed: bool
+    lasts: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,7 @@ class Minter:
         self._minted: OrderedDict[_ReuseKey, _Minted] = OrderedDict()
         self._asked = -1
         self._key = ring.keys[0]
+        self._key_lasts = ALWAYS
 
     def token(
         self,
@@ -140,18 +147,20 @@ class Minter:
             jti=jti,
         )
         token = _sign(claims, key)
-        reused = Issued(token, signed=False)
+        lasts = Interval(issued, (issued + expires) / 2).within(self._key_lasts)
+        reused = Issued(token, signed=False, lasts=lasts)
         self._minted[reuse] = _Minted(reused, issued, expires)
         self._minted.move_to_end(reuse)
         if len(self._minted) > self._cache_size:
             self._minted.popitem(last=False)
-        return Issued(token, signed=True)
+        return Issued(token, signed=True, lasts=lasts)
 
     def _signing(self, now: float) -> SigningKey:
         """Query the ring at most once a second, the precision of a key change."""
         second = int(now)
         if self._asked != second:
             self._asked, self._key = second, self.ring.signing(now)
+            self._key_lasts = self.ring.unchanged(now)
         return self._key
 
     def forget(self) -> None:

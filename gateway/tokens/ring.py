@@ -8,11 +8,14 @@ and from `now`; nothing is remembered elsewhere.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import TypeAlias, assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from gateway.interval import Interval
 
 PrivateKey: TypeAlias = (
     EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey | bytes
@@ -100,6 +103,14 @@ class KeyRing:
                 return key
         _, first = min(self._turns, key=lambda turn: (turn[0], turn[1].created))
         return first
+
+    def unchanged(self, now: float) -> Interval:
+        """Return the times around `now` at which the same key signs."""
+        turns = [since for since, _ in self._turns]
+        return Interval(
+            max((since for since in turns if since <= now), default=-inf),
+            min((since for since in turns if since > now), default=inf),
+        )
 
     def state(self, kid: str, now: float) -> KeyState:
         """Return the state of the key at `now`; raise KeyError if it is unknown."""

@@ -9,8 +9,9 @@ from gateway.sessions.authenticate import Authenticated, touch
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.record import Session, Tenant
 from gateway.spine.grants import Grants, grants_for
-from gateway.spine.outcome import SessionWrite, TokenUse
+from gateway.spine.outcome import SessionWrite
 from gateway.spine.ruleset import Ruleset
+from gateway.spine.session_plan import TokenUse
 from gateway.tokens.minter import Minter
 from tests.http.heads import head
 from tests.server.parts import a_runtime, the_runtime

@@ -310,3 +310,30 @@ def test_what_is_forgotten_is_made_anew() -> None:
     minter.forget()
 
     assert minted(minter, "db", BASE, ACME, NOW, jti) != first
+
+
+@given(
+    start=st.integers(-100, 800),
+    steps=st.lists(st.integers(-100, 800), max_size=6),
+    lifetime=st.sampled_from([1.0, 10.0, 60.0]),
+    left=st.sampled_from([5.5, 40.0, 4000.0]),
+)
+def test_a_token_is_the_same_for_as_long_as_it_says(
+    start: int, steps: list[int], lifetime: float, left: float
+) -> None:
+    """Over a change of the key, too; the next one signs from NOW + 400.5."""
+    old, new = (embedded_ring("ES256", now=NOW - at).keys[0] for at in (2000, 199.5))
+    minter = make_minter(ring=KeyRing((old, new), Algorithm.ES256), lifetime=lifetime)
+    session = make_session(expires_at=NOW + left)
+    now = NOW + start / 2
+    issued = minter.token("web", session, None, now, "one")
+    if issued is None:
+        return
+
+    for step in steps:
+        later = NOW + step / 2
+        again = minter.token("web", session, None, later, "two")
+        if again is not None and again.token == issued.token:
+            continue
+        assert not issued.lasts.since <= later < issued.lasts.until
+        return
