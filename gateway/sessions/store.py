@@ -44,6 +44,11 @@ class SessionSource(Protocol):
     """Look-up and revocation of sessions, managed by the gateway or an app.
 
     Every method may raise StoreUnavailable.
+
+    What `look_up`, `refresh` and `load` return is frozen, and one object stands for one
+    state: an unchanged session may be the same object again, a changed or revoked one
+    never is. So a value derived from a session may be kept and used again
+    for that very object (`is`); the store is still queried each time.
     """
 
     def look_up(self, held: SessionCredential, now: float) -> Awaitable[Found]:
@@ -94,13 +99,7 @@ class SessionSource(Protocol):
 
 
 class SessionStore(SessionSource, Protocol):
-    """Gateway-managed sessions.
-
-    What `load`, `look_up` and `refresh` return is frozen, and one object stands for
-    one state: unchanged bytes may give the same object again, changed bytes and a
-    revocation never do. So a value derived from a session may be kept and used again
-    for that very object (`is`); the store is still queried each time.
-    """
+    """Gateway-managed sessions."""
 
     def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
         """Load one record; never answered from a cache."""

@@ -8,6 +8,7 @@ are only used together with the current answer of Redis.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from gateway.sessions.external.query import QueryResult
@@ -18,8 +19,10 @@ from gateway.sessions.formats.engine import (
     Stored,
     interpret_record,
     read_session,
+    with_times,
 )
 from gateway.sessions.formats.profile import Profile
+from gateway.sessions.formats.revocation import with_issue
 from gateway.sessions.record import Corrupt, Session
 
 # Sessions remembered, with records of up to 8 KiB: at most 80 MiB.
@@ -28,7 +31,15 @@ SEEN_BYTES: Final = 8 * 1024
 CORRUPT_KEYS: Final = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Seconds for which one object stands for a session whose record has not changed. Its
+# last use is at most so old then, and its end at most so much too early.
+SETTLED: Final = 5.0
+# Seconds by which two readings of a TTL differ: the round trip lies between the clock
+# and the reading. So the end is at most so much too late.
+TTL_JITTER: Final = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
 class CacheEntry:
     """A session as it was read last, from which bytes, and what was asked for it.
 
@@ -42,6 +53,10 @@ class CacheEntry:
     interpretation: Interpretation
     identity_id: str | None
     second: tuple[str, ...] = field(repr=False)
+    timed: Session | None = None
+    """What `interpretation` was returned as last, with its times."""
+    begun: tuple[Session, bytes, Session] | None = field(default=None, repr=False)
+    """What a session was returned as last, with the noted time of its beginning."""
 
 
 class SessionCache:
@@ -89,13 +104,48 @@ class SessionCache:
         ):
             # The same bytes name the same second record.
             then = found.records.get(seen.second[0])
+        timed = partial(self._timed, credential)
         interpreted = interpret_record(
-            profile, credential, stored, now, then, read=read
+            profile, credential, stored, now, then, read=read, timed=timed
         )
         if isinstance(interpreted, NeedsLookup) and interpreted.key in found.records:
             then = found.records[interpreted.key]
-            return interpret_record(profile, credential, stored, now, then, read=read)
+            return interpret_record(
+                profile, credential, stored, now, then, read=read, timed=timed
+            )
         return interpreted
+
+    def begun(self, key: str, session: Session, issued: bytes | None) -> Session:
+        """Return `with_issue`, as the same object for the same arguments."""
+        if issued is None or session.issued_at:
+            return session
+        seen = self._seen.get(key)
+        if seen is None:
+            return with_issue(session, issued)
+        last = seen.begun
+        if last is None or last[0] is not session or last[1] != issued:
+            last = seen.begun = (session, issued, with_issue(session, issued))
+        return last[2]
+
+    def _timed(
+        self, credential: Credential, session: Session, expires_at: float, now: float
+    ) -> Session:
+        """Return `with_times`, or its last result while that is as good as it.
+
+        A value derived from a session may be kept for the same object (SessionStore).
+        """
+        seen = self._seen.get(credential.key)
+        if seen is None or seen.interpretation is not session:
+            return with_times(session, expires_at, now)
+        last = seen.timed
+        if (
+            last is None
+            or not 0.0 <= now - last.last_seen_at < SETTLED
+            or not -TTL_JITTER <= expires_at - last.expires_at < SETTLED
+            or last.expires_at <= now
+        ):
+            last = seen.timed = with_times(session, expires_at, now)
+        return last
 
     def _read(
         self, profile: Profile, credential: Credential, raw: bytes, then: Stored | None

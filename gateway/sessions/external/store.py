@@ -149,7 +149,7 @@ class ExternalStore(RedisSource):
             if (here := self._endings.get(since)) is not None:
                 limit = later_of(limit, here.value)
         session = with_revocation(
-            interpreted,
+            self._seen.begun(key, interpreted, found.notes[issued]),
             tombstone=said,
             not_before=limit,
             issued=found.notes[issued],

@@ -49,6 +49,7 @@ class NeedsLookup:
 
 Interpretation: TypeAlias = Session | Corrupt | AnonymousSession | NeedsLookup | None
 Read: TypeAlias = Callable[[Profile, Credential, bytes, Stored | None], Interpretation]
+Timed: TypeAlias = Callable[[Session, float, float], Session]
 
 
 def read_session(
@@ -64,6 +65,11 @@ def read_session(
         return Corrupt(str(unreadable))
 
 
+def with_times(session: Session, expires_at: float, now: float) -> Session:
+    """Return the session with its end, and `now` as the time of its last use."""
+    return replace(session, expires_at=expires_at, last_seen_at=now)
+
+
 def interpret_record(
     profile: Profile,
     credential: Credential,
@@ -72,12 +78,14 @@ def interpret_record(
     then: Stored | None = None,
     *,
     read: Read = read_session,
+    timed: Timed = with_times,
 ) -> Interpretation:
     """Interpret a stored value at `now`.
 
     Returns a Session (possibly expired: `authenticate` checks), AnonymousSession,
     Corrupt with a reason, None if there is no such session, or NeedsLookup if `then`
-    must be looked up. `read` may be a caching `read_session`.
+    must be looked up. `read` may be a caching `read_session`, `timed` a `with_times`
+    that returns an earlier result again.
     """
     if stored.wrong_type or (then is not None and then.wrong_type):
         return Corrupt("a Redis key that holds no string")
@@ -91,7 +99,7 @@ def interpret_record(
     expires_at = session.expires_at
     if stored.pttl != NO_TTL:
         expires_at = min(expires_at, now + max(stored.pttl, 0) / 1000)
-    return replace(session, expires_at=expires_at, last_seen_at=now)
+    return timed(session, expires_at, now)
 
 
 def _read(

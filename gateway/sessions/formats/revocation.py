@@ -55,9 +55,7 @@ def with_revocation(
 
     An unreadable value of a key counts against the session.
     """
-    if not session.issued_at and issued is not None:
-        began = _moment(issued) or 0.0
-        session = replace(session, issued_at=began, authenticated_at=began)
+    session = with_issue(session, issued)
     if tombstone is not None:
         return _ended(session)
     if not_before is not None:
@@ -69,6 +67,14 @@ def with_revocation(
         if old and spared != session.id.encode():
             return _ended(session)
     return session
+
+
+def with_issue(session: Session, issued: bytes | None) -> Session:
+    """Return the session with the noted time of its beginning, if it has none itself."""
+    if session.issued_at or issued is None:
+        return session
+    began = _moment(issued) or 0.0
+    return replace(session, issued_at=began, authenticated_at=began)
 
 
 def is_ahead(session: Session, now: float) -> bool:

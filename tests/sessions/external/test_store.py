@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.external.cache import SEEN_BYTES, CacheEntry
+from gateway.sessions.external.cache import SEEN_BYTES, SETTLED, CacheEntry
 from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import Credential, credential_of_id
@@ -207,6 +207,56 @@ async def test_the_same_bytes_are_parsed_once(
     await store.look_up(a_credential(), NOW)
 
     assert seen(store).interpretation is first
+
+
+async def looked_up(store: ExternalStore, now: float = NOW) -> Session:
+    return the_session(await store.look_up(a_credential(), now))
+
+
+async def test_one_object_stands_for_an_unchanged_session(
+    store: ExternalStore, server: Server
+) -> None:
+    """What was derived from it may be kept for as long as it is the same."""
+    put(server, {"user": {"id": "u"}})
+    server.command_line("SET", f"gateway:issued:{KEY}", f"{NOW - 60:.6f}")
+    first = await looked_up(store)
+
+    assert await looked_up(store, NOW + 1) is first
+    assert first.issued_at == NOW - 60
+    assert await looked_up(store, NOW + SETTLED) is not first
+    assert await looked_up(store, NOW - 1) is not first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("SET", f"s:{SID}", '{"user": {"id": "v"}}', "EX", "600"), id="record"),
+        pytest.param(("EXPIRE", f"s:{SID}", "590"), id="shorter"),
+        pytest.param(("EXPIRE", f"s:{SID}", "900"), id="longer"),
+        pytest.param(("SET", f"gateway:issued:{KEY}", f"{NOW - 60:.6f}"), id="beginning"),
+        pytest.param(("SET", f"gateway:revoked:{KEY}", "1"), id="revoked"),
+        pytest.param(("SET", "gateway:not-before:u", f"{NOW:.6f}"), id="all revoked"),
+    ],
+)  # fmt: skip
+async def test_a_changed_session_is_another_object(
+    store: ExternalStore, server: Server, change: tuple[str, ...]
+) -> None:
+    put(server, {"user": {"id": "u"}})
+    server.command_line("EXPIRE", f"s:{SID}", "600")
+    first = await looked_up(store)
+    server.command_line(*change)
+
+    assert await looked_up(store) is not first
+
+
+async def test_a_session_that_is_deleted_is_gone_at_once(
+    store: ExternalStore, server: Server
+) -> None:
+    put(server, {"user": {"id": "u"}})
+    await looked_up(store)
+    server.command_line("DEL", f"s:{SID}")
+
+    assert await store.look_up(a_credential(), NOW) is None
 
 
 async def test_a_long_record_is_read_and_not_kept(
