@@ -6,104 +6,23 @@ removed when the head was read. Identity headers are removed here, in any case a
 gateway is set once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 from gateway.http.head import RequestHead
-from gateway.http.headers import HeaderFilter, encode_value, line_of
+from gateway.http.headers import HeaderFilter, line_of
 from gateway.http.memo import Memo
 from gateway.http.target import BadTarget, strip_prefix
 from gateway.http.value import value
+from gateway.identity_headers import IdentityHeaders
 from gateway.sessions.cookie import COOKIE_BYTES, COOKIES_MOST, strip_cookie
 from gateway.sessions.record import Session, Tenant
-from gateway.tokens.claims import Template
-
-PRESETS: Final[Mapping[str, Mapping[str, str]]] = {
-    "gateway": {
-        "X-Auth-User-Id": "{identity.id}",
-        "X-Auth-Email": "{identity.traits.email}",
-        "X-Auth-Role": "{identity.roles}",
-        "X-Auth-Tenant-Id": "{tenant.id}",
-        "X-Auth-Tenant-Role": "{tenant.role}",
-        "X-Auth-Session-Id": "{session.id}",
-    },
-    # The headers that applications for these products read.
-    "oauth2-proxy": {
-        "X-Forwarded-User": "{identity.id}",
-        "X-Forwarded-Email": "{identity.traits.email}",
-        "X-Forwarded-Preferred-Username": "{identity.traits.name}",
-        "X-Forwarded-Groups": "{identity.roles}",
-    },
-    "authelia": {
-        "Remote-User": "{identity.id}",
-        "Remote-Email": "{identity.traits.email}",
-        "Remote-Name": "{identity.traits.name}",
-        "Remote-Groups": "{identity.roles}",
-    },
-    "pomerium": {
-        "X-Pomerium-Claim-Sub": "{identity.id}",
-        "X-Pomerium-Claim-Email": "{identity.traits.email}",
-        "X-Pomerium-Claim-Name": "{identity.traits.name}",
-        "X-Pomerium-Claim-Groups": "{identity.roles}",
-    },
-    "grafana": {
-        "X-WEBAUTH-USER": "{identity.traits.email}",
-        "X-WEBAUTH-EMAIL": "{identity.traits.email}",
-        "X-WEBAUTH-NAME": "{identity.traits.name}",
-        "X-WEBAUTH-GROUPS": "{identity.roles}",
-    },
-    "none": {},
-}
-"""Header name -> template, by family. One mechanism serves presets and mappings."""
-
-_MISSING: Final[tuple[object, ...]] = (None, (), [])
-"""Values for which the header is omitted."""
 
 _URI_LONGEST: Final = 2048
 """Bytes of a target that X-Forwarded-Uri repeats: a longer one could take a request over
 the limit that the upstream has for headers."""
-
-_RENDERED_MOST: Final = 10_000
-"""Rendered sessions in the cache, of about 1 KiB each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityHeaders:
-    """The identity fields to inject: wire name and compiled template."""
-
-    fields: tuple[tuple[bytes, Template], ...]
-    _lines: dict[tuple[str, str, str | None], bytes] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-
-    def lines(self, session: Session, tenant: Tenant | None) -> bytes:
-        """Return the lines of the rendered fields, as they are sent.
-
-        The result is cached by session version, a fingerprint of all values that a
-        template can use.
-        """
-        key = (session.id, session.version, tenant.id if tenant else None)
-        known = self._lines.get(key)
-        if known is not None:
-            return known
-        lines = b"".join(
-            line_of(name, value).wire for name, value in self.render(session, tenant)
-        )
-        if len(self._lines) >= _RENDERED_MOST:
-            self._lines.clear()
-        self._lines[key] = lines
-        return lines
-
-    def render(
-        self, session: Session, tenant: Tenant | None
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the rendered fields; a field without a value is omitted."""
-        for name, template in self.fields:
-            value = template.render(session, tenant)
-            if value not in _MISSING:
-                yield name, encode_value(_as_text(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +42,8 @@ class UpstreamView:
     identity: IdentityHeaders
     own_names: tuple[bytes, ...] = ()
     """Headers that only the gateway sets: identity, tokens, the tenant selector."""
+    restored_prefix: bytes = b""
+    """The stripped prefix, which its responses get back; b"" if they do not."""
     _kept_cookies: Memo[bytes, bytes | None] = field(
         init=False, repr=False, compare=False
     )
@@ -209,10 +130,13 @@ def plan_outbound(
         The outbound request, or BadTarget if the target without its prefix is invalid.
     """
     target = head.target
+    prefix = b""
     if view.strip_prefix is not None:
         stripped = strip_prefix(target, view.strip_prefix)
         if isinstance(stripped, BadTarget):
             return stripped
+        if stripped is not target:
+            prefix = b"X-Forwarded-Prefix: %b\r\n" % view.strip_prefix.encode("ascii")
         target = stripped
     named = view.preserve_host and head.authority
     host = head.authority.encode("ascii") if named else view.own_host
@@ -234,11 +158,7 @@ def plan_outbound(
         f"X-Request-Id: {head.request_id}\r\n".encode("ascii"),
         f"traceparent: {head.traceparent}\r\n".encode("ascii"),
     )
-    if granted:
-        lines.append(granted)
-    framing = _framing(head)
-    if framing is not None:
-        lines.append(framing)
+    lines += filter(None, (prefix, granted, _framing(head)))
     return OutboundRequest(method=head.method, target=target.raw, lines=lines)
 
 
@@ -297,13 +217,3 @@ def _framing(head: RequestHead) -> bytes | None:
     if head.content_length is not None:
         return b"Content-Length: %d\r\n" % head.content_length
     return None
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list | tuple):
-        return ",".join(str(item) for item in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)

@@ -66,6 +66,11 @@ ELSEWHERE = (
         ("demo/accounts",),
     ),
     Elsewhere(
+        "what it restores is seen by a client",
+        "tests/walk/test_upstream_apps.py",
+        ("server/restored_prefix",),
+    ),
+    Elsewhere(
         "the commands of the group", "tests/cli/test_group.py", ("cli/__init__",)
     ),
     Elsewhere(

@@ -14,9 +14,8 @@ from gateway.http.head import RequestHead
 from gateway.http.header_families import is_identity_name
 from gateway.http.headers import HeaderFilter, is_reserved, normalize_name
 from gateway.http.target import BadTarget, Target, parse_target
+from gateway.identity_headers import PRESETS, IdentityHeaders
 from gateway.outbound import (
-    PRESETS,
-    IdentityHeaders,
     OutboundRequest,
     UpstreamView,
     granted_lines,

@@ -1,6 +1,6 @@
 """Build upstreams: addresses, connection pools, limits per client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.build.providers import build_attempt_cookies
@@ -10,8 +10,9 @@ from gateway.config.sections.tokens import Profile as TokenProfile
 from gateway.config.sections.upstreams import Upstream as UpstreamConfig
 from gateway.errors import ConfigError
 from gateway.http.headers import HeaderFilter, normalize_name
+from gateway.identity_headers import PRESETS, Encoding, IdentityHeaders, Lists
 from gateway.net.resolver import Resolver
-from gateway.outbound import PRESETS, IdentityHeaders, UpstreamView
+from gateway.outbound import UpstreamView
 from gateway.proxy.health import TargetChange
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
@@ -28,9 +29,9 @@ def build_view(
     """Compile how one upstream is addressed; `cookie` is the session cookie."""
     profiles = config.tokens.profiles
     profile = profiles.get(upstream.token) if upstream.token is not None else None
-    identity = _identity_templates(config)
+    identity = _identity_headers(config, upstream)
     strip_session = upstream.session_cookie == "strip"
-    own_names = _own_names(config, identity)
+    own_names = _own_names(config)
     return UpstreamView(
         name=name,
         own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
@@ -50,6 +51,9 @@ def build_view(
         | (build_attempt_cookies(config).names if config.sign_in.providers else set()),
         identity=identity,
         own_names=own_names,
+        restored_prefix=(upstream.strip_prefix or "").encode("ascii")
+        if upstream.restore_prefix
+        else b"",
     )
 
 
@@ -118,19 +122,34 @@ def build_application(
     )
 
 
-def _identity_templates(config: Config) -> IdentityHeaders:
-    wanted = config.identity_headers
-    mapping = PRESETS[wanted] if isinstance(wanted, str) else wanted
+def _identity_headers(config: Config, upstream: UpstreamConfig) -> IdentityHeaders:
     return IdentityHeaders(
         fields=tuple(
             (header.encode("ascii"), compile_template(template))
-            for header, template in mapping.items()
-        )
+            for header, template in _mapping(config, upstream).items()
+        ),
+        encoding=Encoding(upstream.identity_encoding),
+        lists=Lists(upstream.identity_lists),
     )
 
 
-def _own_names(config: Config, identity: IdentityHeaders) -> tuple[bytes, ...]:
-    """Return the headers that no client may send to any upstream, each once."""
+def _mapping(config: Config, upstream: UpstreamConfig) -> Mapping[str, str]:
+    wanted = upstream.identity_headers
+    if wanted is None:
+        wanted = config.identity_headers
+    return PRESETS[wanted] if isinstance(wanted, str) else wanted
+
+
+def _own_names(config: Config) -> tuple[bytes, ...]:
+    """Return the headers that no client may send to any upstream, each once.
+
+    Those of all upstreams: a name that one of them trusts is not to be sent to another.
+    """
+    identity = (
+        name.encode("ascii")
+        for upstream in config.upstreams.values()
+        for name in _mapping(config, upstream)
+    )
     tokens = (_token_header(each) for each in config.tokens.profiles.values())
     selectors = (
         # It only selects a tenant; the identity headers carry the verified one.
@@ -138,7 +157,7 @@ def _own_names(config: Config, identity: IdentityHeaders) -> tuple[bytes, ...]:
         for source in config.tenants.resolve
         if source.source == "header"
     )
-    names = [b"X-Auth-Status", *(name for name, _ in identity.fields)]
+    names = [b"X-Auth-Status", *identity]
     names += (name for name in (*tokens, *selectors) if name is not None)
     once: dict[bytes, bytes] = {}
     for name in names:

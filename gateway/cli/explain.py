@@ -224,6 +224,8 @@ class _Explanation:
         yield f"  {outbound.method} {outbound.target} HTTP/1.1"
         for header, value in outbound.headers:
             yield f"  {header.decode()}: {value.decode('utf-8', 'replace')}"
+        for name, why in view.identity.unsent.items():
+            yield f"  {name} is not sent: {why}"
         yield from self._token(outcome, view)
 
     def _token(self, outcome: Forward, view: UpstreamView) -> Iterator[str]:

@@ -137,8 +137,18 @@ def _cookie(partial: PartialConfig) -> None:
 def _profiles(partial: PartialConfig) -> None:
     name = partial.config.sessions.cookie.name
     taken = {name: "the session", f"__Host-{name}": "the session"}
-    headers = partial.config.identity_headers
-    ours = set() if isinstance(headers, str) else {_folded(one) for one in headers}
+    mappings = [partial.config.identity_headers]
+    mappings += (
+        each.identity_headers
+        for each in partial.config.upstreams.values()
+        if each.identity_headers is not None
+    )
+    ours = {
+        _folded(one)
+        for headers in mappings
+        if not isinstance(headers, str)
+        for one in headers
+    }
     for name, profile in partial.config.tokens.profiles.items():
         loc: Loc = ("tokens", "profiles", name)
         if profile.header is None and profile.cookie is None:

@@ -17,7 +17,7 @@ from gateway.config.diagnostic import (
 )
 from gateway.config.fields import header_objection
 from gateway.http.target import OPT_IN
-from gateway.outbound import PRESETS
+from gateway.identity_headers import PRESETS
 from gateway.routes.pattern import BadPattern, parse_path_pattern
 from gateway.tokens.template import REGISTERED, ClaimsError, compile_node
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import patterns, values
+from gateway.config import values
 from gateway.config.diagnostic import expected
 from gateway.config.sections.routes import RouteConfig
 from gateway.config.sections.server import Server
@@ -22,11 +22,11 @@ from gateway.config.types import (
     LIST,
     Duration,
     FilePath,
+    IdentityHeaderNames,
     Model,
     Name,
     in_schema,
 )
-from gateway.outbound import PRESETS
 
 
 def _version(value: Any) -> Any:
@@ -97,16 +97,7 @@ class Config(Model):
     roles: Roles = Field(Roles(), description="Meaning of roles.")
     tenants: Tenants = Field(Tenants(), description="How a request selects its tenant.")
     tokens: Tokens = Field(Tokens(), description="Tokens for upstreams.")
-    identity_headers: Annotated[
-        str | dict[str, str],
-        PlainValidator(patterns.identity_headers),
-        in_schema(
-            anyOf=[
-                {"enum": list(PRESETS)},
-                {"type": "object", "additionalProperties": {"type": "string"}},
-            ]
-        ),
-    ] = Field(
+    identity_headers: IdentityHeaderNames = Field(
         "gateway",
         description="Headers sent to upstreams: a preset, or a mapping of header names to "
         'text such as `"{identity.traits.email}"`.',

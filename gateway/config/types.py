@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from gateway.config import fields, patterns, values
+from gateway.identity_headers import PRESETS
 
 
 def in_schema(**schema: Any) -> WithJsonSchema:
@@ -81,6 +82,16 @@ Size = Annotated[
 ]
 
 
+IdentityHeaderNames = Annotated[
+    str | dict[str, str],
+    PlainValidator(patterns.identity_headers),
+    in_schema(
+        anyOf=[
+            {"enum": list(PRESETS)},
+            {"type": "object", "additionalProperties": {"type": "string"}},
+        ]
+    ),
+]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 

@@ -34,7 +34,8 @@ class EndedRequest(Protocol):
     `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds;
     `session_id` is the public ID, never the token. `received_head` is None if no
     request could be read; then `peer` is the client. `mode` is the endpoint of a
-    decision for another proxy.
+    decision for another proxy. `detail` is what is wrong with a refused request, in
+    the gateway's own words.
     """
 
     @property
@@ -62,6 +63,8 @@ class EndedRequest(Protocol):
     @property
     def tenant_id(self) -> str | None: ...  # noqa: D102
     @property
+    def detail(self) -> str: ...  # noqa: D102
+    @property
     def received_head(self) -> RequestHead | None: ...  # noqa: D102
     @property
     def peer(self) -> str: ...  # noqa: D102
@@ -86,6 +89,7 @@ class RejectedConnection:
     identity_id: str | None = None
     session_id: str | None = None
     tenant_id: str | None = None
+    detail: str = ""
     received_head: RequestHead | None = None
     mode: str = ""
 
@@ -143,6 +147,8 @@ def _json_line(ended: EndedRequest, labels: str, duration: float) -> str:
         labels += f',"gateway.upstream_duration":{int(ended.upstream_time * 1e9)}'
     if ended.mode:
         labels += f',"gateway.mode":{_quoted(ended.mode)}'
+    if ended.detail:
+        labels += f',"error.message":{_quoted(ended.detail)}'
     second = int(now)
     return (
         f'{{"@timestamp":"{_second(second)}.{int((now - second) * 1e6):06}Z"'
@@ -202,6 +208,7 @@ def _console_fields(ended: EndedRequest, duration: float) -> EventDict:
         "log.level": "info",
         "message": f"{target} {ended.status}",
         "decision": f"{ended.verdict}/{ended.reason}",
+        "error": ended.detail,
         "ms": round(duration * 1000, 1),
         "mode": ended.mode,
         "route": None if ended.route is None else ended.route.id,

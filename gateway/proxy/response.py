@@ -78,6 +78,10 @@ class UpstreamResponse:
         """The head without the fields that Connection names."""
         return self._framing.end_to_end
 
+    def replace_head(self, head: ResponseHead) -> None:
+        """Relay these fields instead of those received."""
+        self._framing = self._framing._replace(end_to_end=head)
+
     def complete_body(self) -> bytes | None:
         """Return the rest of the body if all of it has arrived, else None."""
         if self._source is not None or self._error is not None:

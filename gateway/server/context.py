@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
 from gateway.observe.audit import AuditEvent
+from gateway.outbound import UpstreamView
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
 from gateway.server.attempts import Attempts, Kind, LimitReached
@@ -52,6 +53,10 @@ class Report(Protocol):
 
     def token_used(self, profile: str, *, signed: bool) -> None:
         """Count a token that was signed or reused."""
+        ...
+
+    def headers_not_sent(self, view: UpstreamView) -> None:
+        """Log the identity headers of the upstream that could not be sent."""
         ...
 
     def attempt_failed(self, kind: Kind) -> None:
@@ -149,6 +154,7 @@ class RequestContext:
     received_head  None until the head was read
     session_key    the key of the session in the store; a hash, not the token
     lookup_time, upstream_time   seconds
+    detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort
     abort_reason   why the gateway aborted the response
     mode           the endpoint of a decision for another proxy; "" on the proxy path
@@ -164,6 +170,7 @@ class RequestContext:
     route: Route | None = None
     verdict: Verdict = Verdict.REFUSE
     reason: Reason = Reason.BAD_REQUEST
+    detail: str = ""
     status: int = 0
     body_bytes: int = 0
     identity_id: str | None = None

@@ -11,6 +11,7 @@ from gateway.server.apply_sign_in_headers import apply_sign_in_headers
 from gateway.server.body import ClientBody
 from gateway.server.context import RequestContext
 from gateway.server.exchange import ExchangeResult
+from gateway.server.restored_prefix import restored
 from gateway.server.runtime import Application
 from gateway.server.sending import relay, send_whole, wait_for
 from gateway.server.shares import share_key
@@ -94,6 +95,8 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         context.tenant_id = None if tenant is None else tenant.id
     for use in outcome.tokens:
         services.report.token_used(use.profile, signed=use.signed)
+    if outcome.view.identity.unsent:
+        services.report.headers_not_sent(outcome.view)
     write = outcome.write
     if write is not None and services.gateway_managed is not None:
         services.run_in_background(
@@ -126,6 +129,9 @@ async def _respond(
         # A user who signed in again while this response was awaited holds a new
         # cookie, which the longer life of the old one must not replace.
         cookies = ()
+    if application.view.restored_prefix:
+        head = restored(response.end_to_end, application.view, context)
+        response.replace_head(head)
     # An application that did not receive the session cookie must not replace it.
     unasked = context.lookup_result == "error"
     rules = runtime.responses_unasked if unasked else runtime.responses

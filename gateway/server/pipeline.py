@@ -147,7 +147,7 @@ async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond
 
 async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
     context.ended_as(outcome.verdict, outcome.reason)
-    context.route = outcome.route
+    context.route, context.detail = outcome.route, outcome.detail
     session = outcome.session
     if session is not None:
         context.acts_for(session)

@@ -81,7 +81,9 @@ def before_lookup(
         odd = ", ".join(sorted(head.target.escapes - route.path_allows))
         return refuse(
             BadRequest(
-                status=400, reason=Reason.BAD_TARGET, detail=f"{odd} is not allowed"
+                status=400,
+                reason=Reason.BAD_TARGET,
+                detail=f"the path has {odd}, which path_allows of the route does not list",
             ),
             rules,
             route,

@@ -46,14 +46,25 @@ class Template:
 
     node: Node
 
-    def render(self, subject: Subject, tenant: Membership | None) -> Any:
-        """Return the value, or None where it is missing."""
-        if type(self.node) is Placeholder:  # most are; this runs for each request
-            value = self.node.read(subject, tenant)
-            if type(value) is str:
-                return value if fits(value) else None
-        value = _fill(self.node, subject, tenant)
-        return None if value is _MISSING else value
+    def pieces(self, subject: Subject, tenant: Membership | None) -> list[Any] | None:
+        """Return the values that make the text, in order; None if one is missing.
+
+        Missing is what the session does not have: None, an empty text or list. The
+        limits of tokens do not apply.
+        """
+        node = self.node
+        if type(node) is Placeholder:  # most are
+            value = node.read(subject, tenant)
+            return None if value in _EMPTY else [value]
+        if isinstance(node, Literal):
+            return [node.value]
+        if not isinstance(node, Text):  # compiled from one text
+            return None
+        values = [
+            part if isinstance(part, str) else part.read(subject, tenant)
+            for part in node.parts
+        ]
+        return None if any(value in _EMPTY for value in values) else values
 
 
 def compile_template(text: str) -> Template:
@@ -79,6 +90,9 @@ def fits(text: str) -> bool:
         and "\0" not in text
         and (text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text))
     )
+
+
+_EMPTY: tuple[Any, ...] = (None, "", [], ())
 
 
 class _Missing:

@@ -23,7 +23,7 @@ from gateway.config.load import load_config
 from gateway.decision import ExemptPage
 from gateway.errors import ConfigError
 from gateway.http.headers import line_of
-from gateway.outbound import PRESETS
+from gateway.identity_headers import PRESETS
 from gateway.reasons import Reason
 from gateway.sessions.cookie import new_token
 from gateway.tokens.key_files import embedded_ring

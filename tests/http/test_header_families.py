@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.http.header_families import FORWARDING, IDENTITY, Family
 from gateway.http.headers import HeaderFilter, is_reserved, line_of, normalize_name
-from gateway.outbound import PRESETS
+from gateway.identity_headers import PRESETS
 from tests.http.ordinary import ORDINARY
 
 ROOT = Path(__file__).parents[2]

@@ -45,6 +45,8 @@ def reference_line(ended: EndedRequest) -> dict[str, Any]:
         fields["gateway.upstream"] = ended.upstream
     if ended.mode:
         fields["gateway.mode"] = ended.mode
+    if ended.detail:
+        fields["error.message"] = ended.detail
     if ended.identity_id:
         fields["user.id"] = ended.identity_id
         fields["gateway.session.id"] = ended.session_id or ""

@@ -52,6 +52,7 @@ class Ended:
     identity_id: str | None = "u_1"
     session_id: str | None = "s_1"
     tenant_id: str | None = "t_acme"
+    detail: str = ""
     received_head: RequestHead | None = dataclasses.field(
         default_factory=lambda: head(
             ("User-Agent", "Mozilla/5.0"), target="/dashboard?token=x"
@@ -94,6 +95,7 @@ ended_requests = st.builds(
     identity_id=st.none() | ANY_TEXT,
     session_id=st.none() | ANY_TEXT,
     tenant_id=st.none() | ANY_TEXT,
+    detail=ANY_TEXT,
     received_head=st.none()
     | st.builds(
         odd_head,

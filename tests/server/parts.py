@@ -17,6 +17,7 @@ from gateway.build.runtime import build_runtime
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.http.head import RequestHead
 from gateway.observe.audit import AuditEvent
+from gateway.outbound import UpstreamView
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
@@ -106,6 +107,9 @@ class Notes:
 
     def token_used(self, profile: str, *, signed: bool) -> None:
         self.tokens.append((profile, signed))
+
+    def headers_not_sent(self, view: UpstreamView) -> None:
+        self.others.append(("headers_not_sent", view.name))
 
     def attempt_failed(self, kind: Kind) -> None:
         self.others.append(("attempt_failed", kind))

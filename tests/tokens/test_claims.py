@@ -162,9 +162,12 @@ def test_without_a_tenant_its_claims_are_missing() -> None:
 def test_one_template_stands_by_itself() -> None:
     session = make_session()
 
-    assert compile_template("{tenant.id}").render(session, ACME) == "t_acme"
-    assert compile_template("{tenant.id}").render(session, None) is None
-    assert compile_template("{identity.roles}").render(session, ACME) == ["staff"]
+    assert compile_template("{tenant.id}").pieces(session, ACME) == ["t_acme"]
+    assert compile_template("{tenant.id}").pieces(session, None) is None
+    assert compile_template("{identity.roles}").pieces(session, ACME) == [["staff"]]
+    assert compile_template("a {tenant.id}").pieces(session, ACME) == ["a ", "t_acme"]
+    assert compile_template("a {tenant.id}").pieces(session, None) is None
+    assert compile_template("a").pieces(session, None) == ["a"]
 
 
 def _escaped(text: str) -> str:

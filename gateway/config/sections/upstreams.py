@@ -9,6 +9,7 @@ from gateway.config.types import (
     ANY_TEXT,
     Duration,
     FilePath,
+    IdentityHeaderNames,
     Many,
     Model,
     Name,
@@ -77,7 +78,30 @@ class Upstream(Model):
     )
     strip_prefix: (
         Annotated[str, PlainValidator(patterns.strip_prefix), ANY_TEXT] | None
-    ) = Field(None, description="Path prefix to remove, such as `/api`.")
+    ) = Field(
+        None,
+        description="Path prefix to remove, such as `/api`; sent as X-Forwarded-Prefix.",
+    )
+    restore_prefix: bool = Field(
+        True,
+        description="Whether `Location` and cookie paths of responses get the stripped "
+        "prefix back.",
+    )
+    identity_headers: IdentityHeaderNames | None = Field(
+        None,
+        description="Identity headers of this upstream; default: the top-level "
+        "`identity_headers`.",
+    )
+    identity_encoding: Literal["percent", "utf-8"] = Field(
+        "percent",
+        description="Encoding of identity headers beyond printable ASCII: "
+        "percent-encoded, or UTF-8 as it is.",
+    )
+    identity_lists: Literal["comma", "json"] = Field(
+        "comma",
+        description="Lists in identity headers: items joined by commas, a comma inside an "
+        "item as `%2C`; or a JSON array.",
+    )
     strip_headers: tuple[StrippedHeader, ...] = Field(
         (),
         description="Client headers to remove, in any spelling; `X-Corp-*`: all with this "

@@ -22,6 +22,7 @@ from gateway.observe.audit import (
 )
 from gateway.observe.failure import describe
 from gateway.observe.metrics import RequestSeries
+from gateway.outbound import UpstreamView
 from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
@@ -40,6 +41,7 @@ class RequestReporter:
         self._alike: dict[
             tuple[str, str | None, Verdict, Reason, int], tuple[RequestSeries, str]
         ] = {}
+        self._not_sent: set[tuple[str, str]] = set()
         self.access_wanted = True
 
     def request_started(self) -> None:
@@ -178,6 +180,20 @@ class RequestReporter:
             self._audit.session_revoked(
                 now, actor, session_id=session.id, target_user_id=session.identity.id
             )
+
+    def headers_not_sent(self, view: UpstreamView) -> None:
+        """Log each identity header that could not be sent, once for each upstream."""
+        unsent = view.identity.unsent
+        for header, why in list(unsent.items()):
+            if (view.name, header) not in self._not_sent:
+                self._not_sent.add((view.name, header))
+                self._log.warning(
+                    "identity header not sent",
+                    upstream=view.name,
+                    header=header,
+                    error=why,
+                )
+        unsent.clear()
 
     def token_used(self, profile: str, *, signed: bool) -> None:
         """Count a token that was signed or reused."""
