@@ -100,6 +100,33 @@ def traefik(folder: Path, ports: Ports) -> list[str]:
     return [program("traefik"), "--configfile=traefik.yaml"]
 
 
+def envoy(folder: Path, ports: Ports) -> list[str]:
+    text = (DEPLOY / "envoy/envoy.yaml").read_text()
+    text = _replaced(
+        text, "0.0.0.0, port_value: 80", f"127.0.0.1, port_value: {ports.front}"
+    )
+    for known, port in (
+        ("9091", ports.authz),
+        ("8080", ports.gateway),
+        ("3000", ports.app),
+    ):
+        text = _replaced(text, f"port_value: {known}", f"port_value: {port}")
+    (folder / "envoy.yaml").write_text(text)
+    return [
+        program("envoy"), "-c", "envoy.yaml", "--use-dynamic-base-id",
+        "--concurrency", "1", "-l", "warning",
+    ]  # fmt: skip
+
+
+def haproxy(folder: Path, ports: Ports) -> list[str]:
+    text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
+    text = _replaced(text, "/etc/haproxy/", f"{folder}/")
+    text = _replaced(text, "bind :80", f"bind 127.0.0.1:{ports.front}")
+    (folder / "haproxy.cfg").write_text(ports.put_into(text))
+    shutil.copy(DEPLOY / "haproxy/gateway.lua", folder)
+    return [program("haproxy"), "-db", "-f", "haproxy.cfg"]
+
+
 @dataclass(frozen=True)
 class Kind:
     """How one front proxy is started, and whether it is ready."""
@@ -112,6 +139,8 @@ KINDS = {
     "nginx": Kind(Mode.AUTH_REQUEST, nginx),
     "caddy": Kind(Mode.FORWARD_AUTH, caddy),
     "traefik": Kind(Mode.FORWARD_AUTH, traefik),
+    "envoy": Kind(Mode.EXT_AUTHZ, envoy),
+    "haproxy": Kind(Mode.FORWARD_AUTH, haproxy),
 }
 
 
