@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Final
 
 from gateway.build.providers import build_attempt_cookies
 from gateway.config.load import LoadedConfig
@@ -17,10 +18,15 @@ from gateway.proxy.health import TargetChange
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
 from gateway.proxy.upstream import Upstream
+from gateway.server.descriptors import descriptor_limit
 from gateway.server.runtime import Application
 from gateway.server.shares import UpstreamShares
 from gateway.sessions.cookie import CookieSpec
 from gateway.tokens.claims import compile_template
+
+_MOST_IDLE: Final = 1024
+"""Idle connections that are kept. With fewer than clients, each burst of requests opens
+and closes the rest: with 1,000 clients a request then took twice the CPU time."""
 
 
 def build_view(
@@ -90,6 +96,7 @@ def build_application(
             [loaded.problem(f"TLS of this upstream: {why}", "upstreams", name)]
         ) from error
     timeouts, limits = upstream.timeouts, loaded.config.server.limits
+    max_connections = upstream.max_connections or limits.connections
     return Application(
         view=build_view(loaded.config, name, upstream, cookie),
         upstream=Upstream(
@@ -98,7 +105,8 @@ def build_application(
             connect_timeout=timeouts.connect,
             response_timeout=timeouts.response_headers,
             idle_timeout=timeouts.idle,
-            max_connections=upstream.max_connections or limits.connections,
+            max_connections=max_connections,
+            max_idle=min(max_connections, _MOST_IDLE, descriptor_limit() // 4),
             lifetime=timeouts.lifetime,
             resolver=resolver,
             on_change=None if on_target is None else partial(on_target, name),
@@ -107,7 +115,7 @@ def build_application(
             clock=ticks,
         ),
         shares=UpstreamShares(
-            upstream.max_connections or limits.connections,
+            max_connections,
             address=limits.address_percent / 100,
             identity=limits.identity_percent / 100,
             patience=timeouts.connect,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.config.load import parse_config
+from gateway.server.descriptors import descriptor_limit
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     Client,
@@ -248,4 +249,7 @@ async def test_every_client_connection_may_have_one_of_the_upstream(
     )
     serving = build_runtime(loaded, ring=RING, ticks=lambda: 0.0)
 
-    assert serving.applications["web"].upstream._pool._max_connections == most
+    pool = serving.applications["web"].upstream._pool
+    assert pool._max_connections == most
+    # After a burst they are kept, so that the next one does not connect again.
+    assert pool._max_idle == min(most, 1024, descriptor_limit() // 4)
