@@ -96,7 +96,7 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "what is asked of a request's body", "tests/proxy/test_upstream.py",
-        ("proxy/body", "proxy/upload"),
+        ("proxy/upload",),
     ),
     Elsewhere(
         "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response",)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.errors import InvalidUpstreamResponse
+from gateway.http.chunked import LAST_CHUNK, chunk
 from gateway.proxy.body import BodyLengthError, RequestBody, declared_length
 
 
@@ -14,7 +15,7 @@ class BodyWriter(Protocol):
     write_paused: bool
     """Whether the send buffer is full."""
 
-    def write(self, *pieces: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Write to the upstream."""
 
     def rearm(self) -> None:
@@ -69,10 +70,10 @@ class Upload:
 
     async def _send_chunks(self, body: RequestBody) -> None:
         while data := await body.read():
-            self._writer.write(b"%x\r\n" % len(data), data, b"\r\n")
+            self._writer.write(chunk(data))
             if self._writer.write_paused:
                 await self._drain()
-        self._writer.write(b"0\r\n\r\n")
+        self._writer.write(LAST_CHUNK)
 
     async def _send_length(self, body: RequestBody, length: int) -> None:
         while length and (data := await body.read()):

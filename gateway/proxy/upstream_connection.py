@@ -13,7 +13,7 @@ from math import inf
 from typing import Protocol, assert_never
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
-from gateway.proxy.body import RequestBody
+from gateway.proxy.body import RequestBody, complete_request
 from gateway.proxy.chunks import ChunkedDecoder
 from gateway.proxy.framing import BY_LENGTH, NO_BODY, BodyKind, Framing, read_framing
 from gateway.proxy.handshake import Handshake
@@ -170,10 +170,11 @@ class Connection(asyncio.Protocol):
         self._failing = False
         self._interim = 0
         self._phase = _HEAD
-        self._transport.write(head)
-        if body is None:
+        complete = head if body is None else complete_request(head, body)
+        self._transport.write(complete or head)
+        if complete is not None:
             self.deadline = self._manager.clock() + self._manager.response_timeout
-        else:
+        elif body is not None:
             self.deadline = inf
             self._upload = Upload(body, head, self)
         return result_future
@@ -241,11 +242,11 @@ class Connection(asyncio.Protocol):
 
     # The request's body: the BodyWriter of its upload
 
-    def write(self, *pieces: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """See BodyWriter."""
         # Not writelines: in Python 3.12 and 3.13 asyncio's does not pause the protocol
         # when the buffer is full (CVE-2024-12254).
-        self._transport.write(b"".join(pieces))
+        self._transport.write(data)
 
     def upload_finished(self) -> None:
         """See BodyWriter."""

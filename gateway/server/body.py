@@ -106,6 +106,22 @@ class ClientBody:
                 return
             self._first.append(piece)
 
+    def arrived(self) -> bytes | None:
+        """Return the body if all of it has arrived within the limit, else None.
+
+        Small bodies arrive with their head. Then the upstream gets both in one write.
+        """
+        payload, limit = self._payload, self._left
+        if (
+            self._want_continue
+            or not payload.is_eof()
+            or payload.exception() is not None
+            or (limit is not None and payload.total_bytes > limit)
+        ):
+            return None
+        rest = payload.read_nowait()
+        return b"".join((*self._first, rest)) if self._first else rest
+
     async def read(self) -> bytes:
         """Return the next piece; b"" is the end.
 

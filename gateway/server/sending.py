@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.http.chunked import LAST_CHUNK, chunk
 from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.proxy.response import UpstreamResponse
@@ -106,11 +107,11 @@ async def relay(
     chunked = length == CHUNKED
     while piece := await response.read():
         context.body_bytes += len(piece)
-        client.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        client.send(chunk(piece) if chunked else piece)
         if client.writing_paused:
             await wait_for(client, patience)
     if chunked:
-        client.send(b"0\r\n\r\n")
+        client.send(LAST_CHUNK)
     # The head may have been written before the gateway began to drain.
     return ExchangeResult(keep_alive=keep_alive and not context.services.draining)
 

@@ -182,7 +182,14 @@ async def whole(response: UpstreamResponse) -> bytes:
     return b"".join(parts)
 
 
-class Pieces:
+class Streamed:
+    """A request body of which nothing has arrived yet."""
+
+    def arrived(self) -> bytes | None:
+        return None
+
+
+class Pieces(Streamed):
     """A request body of pieces; an exception among them is raised."""
 
     def __init__(

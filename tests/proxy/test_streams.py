@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.proxy.support import GET, OK, Peer, client_of, get, scripted, whole
+from tests.proxy.support import GET, OK, Peer, Streamed, client_of, get, scripted, whole
 
 MIB = 1024 * 1024
 SIZE = 64 * MIB
@@ -93,7 +93,7 @@ async def test_a_reader_that_stops_stops_the_writer(
 async def test_a_large_upload_takes_little_memory(
     chunked: bool, memory: Memory
 ) -> None:
-    class Blocks:
+    class Blocks(Streamed):
         def __init__(self) -> None:
             self.chunked = chunked
             self.left = SIZE

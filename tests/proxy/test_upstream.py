@@ -23,6 +23,7 @@ from tests.proxy.support import (
     Peer,
     Pieces,
     Script,
+    Streamed,
     client_of,
     get,
     relayed_fields,
@@ -867,7 +868,7 @@ async def test_an_answer_before_a_reset_is_not_lost(status: bytes) -> None:
     )
     lost = asyncio.Event()
 
-    class Large:
+    class Large(Streamed):
         chunked = True
         sent = 0
 
@@ -932,7 +933,7 @@ async def test_a_body_that_is_cancelled_fails_the_request() -> None:
     async def script(peer: Peer) -> None:
         await peer.rest()
 
-    class Cancelled:
+    class Cancelled(Streamed):
         chunked = True
 
         async def read(self) -> bytes:
@@ -953,7 +954,7 @@ async def test_a_body_that_fails_while_it_is_stopped_harms_nobody() -> None:
         peer.write(b"big")
         await peer.rest()
 
-    class Stubborn:
+    class Stubborn(Streamed):
         chunked = True
 
         async def read(self) -> bytes:
@@ -976,7 +977,7 @@ async def test_an_upstream_that_does_not_take_the_body() -> None:
         await peer.head()
         await asyncio.Event().wait()
 
-    class Endless:
+    class Endless(Streamed):
         chunked = True
         count = 0
 

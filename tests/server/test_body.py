@@ -1,6 +1,8 @@
 """The body of a request: taken as it is wanted, no more, and not for ever."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp.web import RequestPayloadError
@@ -118,3 +120,50 @@ async def test_what_breaks_the_body_is_not_taken_for_its_end(
 
     with pytest.raises(type(error())):
         await source.read()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "options", "found"),
+    [
+        pytest.param((b"12", b"34"), {}, b"1234", id="whole"),
+        pytest.param((), {}, b"", id="empty"),
+        pytest.param((b"1234",), {"limit": 4}, b"1234", id="at the limit"),
+        pytest.param((b"1234",), {"limit": 3}, None, id="above the limit"),
+        pytest.param((b"1234",), {"whole": False}, None, id="not whole"),
+        pytest.param((b"1",), {"expects_continue": True}, None, id="100-continue"),
+    ],
+)
+async def test_a_body_that_has_arrived_is_taken_at_once(
+    pieces: tuple[bytes, ...], options: dict[str, Any], found: bytes | None
+) -> None:
+    source, _ = body(*pieces, **options)
+
+    assert source.arrived() == found
+
+
+async def test_the_part_that_was_waited_for_belongs_to_what_has_arrived() -> None:
+    reader = payload(b"12", whole=False)
+    source = ClientBody(
+        reader,
+        chunked=False,
+        limit=0,
+        idle=30.0,
+        send=Listening().send,
+        expects_continue=False,
+    )
+    waiting = asyncio.ensure_future(source.wait_for_first_part(lambda: True))
+    await asyncio.sleep(0)
+    reader.feed_data(b"34")
+    reader.feed_eof()
+    await waiting
+
+    assert source.arrived() == b"1234"
+
+
+async def test_a_broken_body_has_not_arrived() -> None:
+    reader = payload(b"12", whole=False)
+    reader.set_exception(RequestPayloadError("broken"))
+    source, _ = body()
+    source._payload = reader
+
+    assert source.arrived() is None
