@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench.figures import Row, Run, to_lines
@@ -63,26 +64,33 @@ def compare(wanted: argparse.Namespace) -> None:
             ),
             folder=Path(folder),
             peers=peers,
-            progress=show,
+            progress=partial(show, out=wanted.out.resolve()),
         )
     for name, reason in found.left_out.items():
         print(f"left out: {name}: {reason}")
-    write(found, wanted.out.resolve(), peers)
+    draw(write(found, wanted.out.resolve()), peers)
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print one workload."""
+def show(rows: Sequence[Row], so_far: Run, out: Path) -> None:
+    """Print one workload; write what there is, for the case that the run is ended."""
     if rows:
         print(table(rows), flush=True)
         print()
+    write(so_far, out)
 
 
-def write(found: Run, folder: Path, peers: Peers) -> None:
-    """Write the lines, the tables and the plot."""
+def write(found: Run, folder: Path) -> Path:
+    """Write the lines and the tables; return the lines."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = folder / "run.jsonl"
     lines.write_text(to_lines(found))
     (folder / "run.md").write_text(report(found))
+    return lines
+
+
+def draw(lines: Path, peers: Peers) -> None:
+    """Draw the plot beside its lines."""
+    folder = lines.parent
     print(f"written: {lines}, {folder / 'run.md'}")
     if not peers.python.exists():
         print("no plot: matplotlib is missing: python -m tests.bench install")

@@ -33,9 +33,10 @@ WARM: Final = 200
 COUNTED: Final = 50
 RESPONSE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BODY: Final = b"x" * 64
-# Timers of the gateway may run meanwhile. A call in C may be as cheap as a look into a
+# Timers of the gateway may run meanwhile, and a busy machine hands bytes over in more
+# pieces: up to 6 % more calls were seen. A call in C may be as cheap as a look into a
 # dict, and often replaces a dearer one in Python.
-SLACK: Final = {"python_calls": 0.03, "c_calls": 0.15, "files": 0.03, "hops": 0.03}
+SLACK: Final = {"python_calls": 0.1, "c_calls": 0.2, "files": 0.1, "hops": 0.1}
 KINDS: Final = ("GET", "POST", "new connection")
 
 

@@ -1,18 +1,22 @@
 """`make bench-check`: has a request become dearer than the committed baseline?
 
-    python -m tests.bench.check [--rounds 40] [--write]
+    python -m tests.bench.check [--by cpu|instructions] [--rounds 40] [--write]
 
-The gateway and nginx are loaded in turn, and the ratio of their CPU times within a
-round is compared with `baseline.json`. Rounds are added until the median is known to
-a few percent, so that a busy machine takes longer instead of a wrong decision. Exit
-code 1: more than 10 % dearer. 2: not decided, or the baseline belongs to another
-machine or Python; `--write` makes the present figures the baseline.
+By instructions, where valgrind is installed: callgrind counts those of a request,
+which other programs on the machine hardly change. By CPU time: the gateway and nginx
+are loaded in turn, and the ratio within a round is compared with `baseline.json`.
+Rounds are added until the median is known to a few percent, so that a busy machine
+takes longer instead of a wrong decision. Exit code 1: more than 10 % dearer. 2: not
+decided, or the baseline belongs to another machine or Python; `--write` makes the
+present figures the baseline, both kinds.
 """
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from enum import Enum, auto
 from pathlib import Path
@@ -20,11 +24,12 @@ from typing import Final
 
 from tests.bench.backends import Backends, backends
 from tests.bench.client import Load
+from tests.bench.instructions import count
 from tests.bench.measuring import interleave
 from tests.bench.processes import prepare
 from tests.bench.ratios import median_interval, ratios, spread
-from tests.bench.run import machine
-from tests.bench.systems.gateway import gateway
+from tests.bench.run import processor, python
+from tests.bench.systems.gateway import HERE, gateway
 from tests.bench.systems.nginx import nginx
 from tests.bench.systems.system import System
 from tests.bench.workloads import WORKLOADS
@@ -83,7 +88,7 @@ def measure(
 
 def check(
     systems: tuple[System, System],
-    baseline: dict[str, float],
+    baseline: Mapping[str, float],
     most: int,
     back: Backends,
 ) -> dict[str, Verdict]:
@@ -106,34 +111,80 @@ def check(
     return verdicts
 
 
+def check_instructions(
+    back: Backends, baseline: Mapping[str, float]
+) -> dict[str, Verdict]:
+    """Judge each workload by its instructions and print a line for it.
+
+    What is above its limit is counted again, and the lower count decides: a busy
+    machine adds instructions, and takes none off.
+    """
+    verdicts = {}
+    counts = count(HERE, back)
+    again = [name for name, n in counts.items() if n > baseline[name] * ALLOWED]
+    for name, number in (count(HERE, back, again) if again else {}).items():
+        counts[name] = min(counts[name], number)
+    for name, number in counts.items():
+        most = baseline[name] * ALLOWED
+        verdicts[name] = Verdict.HOLDS if number <= most else Verdict.DEARER
+        print(
+            f"{name}: {number:,.0f} instructions, baseline {baseline[name]:,.0f}, "
+            f"at most {most:,.0f}: {verdicts[name].name.lower()}"
+        )
+    return verdicts
+
+
 def main() -> None:
     """Check, or write the baseline."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=40, help="at most")
+    parser.add_argument("--by", choices=["cpu", "instructions"], default=_default())
     parser.add_argument("--write", action="store_true")
     wanted = parser.parse_args()
     prepare()
     committed = json.loads("{}" if wanted.write else BASELINE.read_text())
-    if committed and committed["machine"] != machine():
-        print(
-            f"The baseline belongs to {committed['machine']}; this is {machine()}. "
-            "Write one for this machine from the revision to compare with "
-            "(--write), or compare two revisions: python -m tests.bench.ab main ."
-        )
+    other = {} if wanted.write else differences(committed, wanted.by)
+    if other:
+        print(f"The baseline belongs to {other}; this is {here(wanted.by)}.")
+        print("Write one from the revision to compare with (--write), or compare two")
+        print("revisions: python -m tests.bench.ab main .")
         sys.exit(2)
-    with (
-        tempfile.TemporaryDirectory(prefix="gateway-check-") as name,
-        ExitStack() as stack,
-    ):
-        back = stack.enter_context(backends(Path(name)))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        back = stack.enter_context(backends(Path(folder)))
+        if wanted.by == "instructions" and not wanted.write:
+            verdicts = check_instructions(back, committed["instructions"])
+            sys.exit(exit_code(list(verdicts.values())))
         systems = stack.enter_context(nginx(back)), stack.enter_context(gateway(back))
         if wanted.write:
-            write({n: measure(systems, load, 15, back) for n, load in CHECKED.items()})
+            write(
+                {n: measure(systems, load, 15, back) for n, load in CHECKED.items()},
+                count(HERE, back),
+            )
             return
         verdicts = check(systems, committed["ratios"], wanted.rounds, back)
     sys.exit(exit_code(list(verdicts.values())))
+
+
+def here(by: str) -> dict[str, str]:
+    """Return what the figures depend on: instructions on the Python alone."""
+    found = {"python": python()}
+    return found if by == "instructions" else {**found, "processor": processor()}
+
+
+def differences(committed: Mapping[str, str], by: str) -> dict[str, str]:
+    """Return what the baseline was measured with, where it differs from here."""
+    return {
+        name: committed[name]
+        for name, value in here(by).items()
+        if committed[name] != value
+    }
+
+
+def _default() -> str:
+    return "instructions" if shutil.which("valgrind") else "cpu"
 
 
 def exit_code(verdicts: list[Verdict]) -> int:
@@ -147,10 +198,16 @@ def exit_code(verdicts: list[Verdict]) -> int:
     return 0
 
 
-def write(found: dict[str, list[float]]) -> None:
+def write(found: Mapping[str, list[float]], counts: Mapping[str, float]) -> None:
     """Make medians the baseline."""
-    medians = {name: round(spread(each).median, 3) for name, each in found.items()}
-    text = json.dumps({"machine": machine(), "ratios": medians}, indent=2)
+    text = json.dumps(
+        {
+            **here("cpu"),
+            "ratios": {name: round(spread(n).median, 3) for name, n in found.items()},
+            "instructions": {name: round(number) for name, number in counts.items()},
+        },
+        indent=2,
+    )
     BASELINE.write_text(f"{text}\n")
     print(text)
 

@@ -20,7 +20,7 @@ from tests.bench.systems.catalogue import Stage
 from tests.bench.systems.system import System
 from tests.bench.workloads import WORKLOADS, Measure, Workload
 
-Progress = Callable[[Sequence[Row]], None]
+Progress = Callable[[Sequence[Row], Run], None]
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
     peers: Peers,
     progress: Progress,
 ) -> Run:
-    """Measure; `progress` gets the rows of each workload when it is done.
+    """Measure; `progress` gets the rows of each workload, and the run so far.
 
     A workload that fails is left out with its reason, like a system that cannot
     be started.
@@ -50,8 +50,10 @@ def run(
             except (RuntimeError, OSError) as error:
                 stage.left_out[workload.title] = str(error)
                 continue
-            progress(found)
             rows += found
+            progress(
+                found, Run(about=about(wanted), left_out=stage.left_out, rows=rows)
+            )
         return Run(about=about(wanted), left_out=stage.left_out, rows=rows)
 
 
@@ -125,19 +127,15 @@ def about(wanted: Wanted) -> dict[str, str]:
     return {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "commit": commit,
-        "Python": _python(),
-        "machine": f"{os.cpu_count()} CPUs, {_processor()}, {platform.system()} {platform.release()}",
+        "Python": python(),
+        "machine": f"{os.cpu_count()} CPUs, {processor()}, {platform.system()} {platform.release()}",
         "rounds": f"{wanted.rounds} of {wanted.seconds:g} s",
         "load average": f"{os.getloadavg()[0]:.1f} at the end",
     }
 
 
-def machine() -> str:
-    """Return what a ratio of CPU times depends on: the processor and the Python."""
-    return f"{_processor()}, Python {_python()}"
-
-
-def _python() -> str:
+def python() -> str:
+    """Return the version and the build of this Python."""
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
     found = "--enable-optimizations" in options
     optimized = "with" if found else "without"
@@ -145,7 +143,8 @@ def _python() -> str:
     return f"{version}, {optimized} profile-guided optimization"
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor, or its kind."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()

@@ -2,7 +2,16 @@ import json
 
 import pytest
 
-from tests.bench.check import BASELINE, CHECKED, Verdict, exit_code, judge
+from tests.bench.check import (
+    BASELINE,
+    CHECKED,
+    Verdict,
+    differences,
+    exit_code,
+    here,
+    judge,
+)
+from tests.bench.instructions import COUNTED, total
 
 
 @pytest.mark.parametrize(
@@ -42,4 +51,25 @@ def test_the_baseline_has_every_workload() -> None:
     committed = json.loads(BASELINE.read_text())
 
     assert committed["ratios"].keys() == CHECKED.keys()
-    assert committed["machine"]
+    assert committed["instructions"].keys() == COUNTED.keys()
+    assert committed["python"]
+    assert committed["processor"]
+
+
+def test_figures_of_another_machine_are_not_compared() -> None:
+    other = {**here("cpu"), "processor": "abacus"}
+
+    assert differences(here("cpu"), "cpu") == {}
+    assert differences(other, "cpu") == {"processor": "abacus"}
+    assert differences(other, "instructions") == {}
+    assert differences({**other, "python": "2.7"}, "instructions") == {"python": "2.7"}
+
+
+def test_the_instructions_of_a_dump_are_its_total() -> None:
+    dump = "version: 1\nevents: Ir\nsummary: 5\nfn=(1) main\n12 4\ntotals: 87868443\n"
+
+    assert total(dump) == 87_868_443
+
+
+def test_a_dump_that_counted_nothing_has_none() -> None:
+    assert total("version: 1\nevents: Ir\n") == 0

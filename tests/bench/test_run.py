@@ -25,7 +25,7 @@ def test_two_systems_are_compared_and_a_third_is_named_as_missing(
         A_MOMENT,
         folder=tmp_path,
         peers=Peers(tmp_path / "nothing"),
-        progress=seen.extend,
+        progress=lambda rows, _: seen.extend(rows),
     )
 
     rows = {(row.workload, row.system): row for row in found.rows}
