@@ -153,12 +153,12 @@ async def test_why_a_session_is_over_is_told_to_whoever_asks(
     assert sdk.json()["error"]["details"] == {"reason": reason}
     # The script only asks: what it hears, the next page shows, and that one clears.
     assert not script.all("Set-Cookie")
+    kept = f"gateway_ended={reason}"
+    ended = [f"{kept}; Path=/; HttpOnly; SameSite=Lax; Max-Age=300"]
     for answer in (page, call, sdk, account):
         cleared, *words = answer.all("Set-Cookie")
         assert cleared.startswith("gateway_session=; Path=/; HttpOnly; SameSite=Lax")
         assert "Max-Age=0" in cleared
-        kept = f"gateway_ended={reason}"
-        ended = [f"{kept}; Path=/; HttpOnly; SameSite=Lax; Max-Age=300"]
         # Of an unknown session nobody knows that it was one.
         assert words == ([] if reason == "unknown_session" else ended)
     if reason == "unknown_session":
