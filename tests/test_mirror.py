@@ -76,7 +76,7 @@ ELSEWHERE = (
     Elsewhere(
         "what `gateway check` finds is told by it",
         "tests/cli/test_check.py",
-        ("cli/findings", "sessions/redis/diagnosis"),
+        ("cli/findings", "cli/provider_findings", "sessions/redis/diagnosis"),
     ),
     Elsewhere(
         "parts of one reader: what a key means is seen in a whole file",
@@ -221,9 +221,11 @@ ELSEWHERE = (
             "oidc/client",
             "oidc/discovery",
             "oidc/settings",
+            "oidc/sign_out",
             "oidc/token",
             "server/endpoints/sign_in",
             "server/endpoints/sign_in_callback",
+            "server/endpoints/signed_out",
         ),
     ),
     Elsewhere(

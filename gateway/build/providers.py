@@ -71,6 +71,7 @@ def provider_settings(
             token=provider.endpoints.token,
             userinfo=provider.endpoints.userinfo,
             jwks=provider.endpoints.jwks,
+            end_session=provider.endpoints.end_session,
         ),
         person=_person_rules(provider),
         allow=Allow(
@@ -81,6 +82,8 @@ def provider_settings(
         ),
         levels={acr: level for level, acrs in provider.aal.items() for acr in acrs},
         timeout=provider.timeout,
+        signed_out_uri=f"{public_url}/.gateway/signed-out",
+        sign_out_there=provider.sign_out == "provider",
     )
 
 

@@ -14,6 +14,7 @@ import click
 from gateway.build.session_format import format_from
 from gateway.cli import config_option
 from gateway.cli.findings import Findings, findings, redis_findings
+from gateway.cli.provider_findings import provider_findings, registration
 from gateway.config.load import LoadedConfig, parse_config, read_config
 from gateway.config.snippet import source_snippet
 from gateway.errors import ConfigError, Problem
@@ -21,7 +22,11 @@ from gateway.errors import ConfigError, Problem
 
 @click.command(short_help="Validate a configuration file.")
 @config_option
-@click.option("--offline", is_flag=True, help="Skip the Redis check.")
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Skip the checks of Redis and of OpenID Connect providers.",
+)
 @click.option(
     "--format",
     "form",
@@ -67,7 +72,7 @@ async def _examine(loaded: LoadedConfig, offline: bool) -> Findings:
     redis = await redis_findings(loaded)
     return Findings(
         problems=found.problems + redis.problems,
-        warnings=found.warnings + redis.warnings,
+        warnings=found.warnings + redis.warnings + await provider_findings(loaded),
     )
 
 
@@ -93,6 +98,8 @@ def _conclude(
     click.echo(f"{path}: ok")
     for name, value in summary(loaded, offline=offline).items():
         click.echo(f"  {name:<10} {value}")
+    for line in registration(loaded):
+        click.echo(f"  {line}")
 
 
 def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:

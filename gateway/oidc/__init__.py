@@ -10,6 +10,8 @@
 | token | the token request, and its answer |
 | id_token | verification of the ID token |
 | claims, person | claims become an identity, roles and tenants |
+| sign_out | sign-out at the provider |
 | client | the only module with I/O: bounded HTTP calls |
 | provider | metadata and keys as cached, and the steps of a sign-in |
+| examination | what `gateway check` asks a provider |
 """

@@ -45,7 +45,7 @@ def authorization_url(
     metadata: Metadata,
     attempt: Attempt,
     *,
-    choose_account: bool = False,
+    prompt: str | None = None,
 ) -> str:
     """Return the address at the provider where an attempt goes on."""
     challenge = hashlib.sha256(attempt.verifier.encode()).digest()
@@ -61,8 +61,8 @@ def authorization_url(
     }
     if attempt.step != "none":
         parameters |= {"prompt": "login", "max_age": "0"}
-    elif choose_account:
-        parameters["prompt"] = "select_account"
+    elif prompt is not None:
+        parameters["prompt"] = prompt
     if attempt.step == "aal" and settings.levels:
         parameters["acr_values"] = " ".join(
             acr for acr, level in settings.levels.items() if level != "aal1"

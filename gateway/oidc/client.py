@@ -32,9 +32,13 @@ _BY_HAND: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """A complete answer; the content type in lower case without parameters."""
+    """A complete answer; the content type in lower case without parameters.
+
+    `location` is where it redirects to, which is never followed; "" if it does not.
+    """
 
     status: int
+    location: str
     content_type: str
     body: bytes
 
@@ -120,6 +124,7 @@ class ProviderClient:
                     )
             return HttpAnswer(
                 status=response.status,
+                location=response.headers.get("Location", ""),
                 content_type=response.content_type.lower(),
                 body=bytes(body),
             )

@@ -20,6 +20,7 @@ class Metadata:
     """What the gateway uses of a provider's metadata.
 
     userinfo         None: the provider has none
+    end_session      None: the provider cannot sign users out
     algorithms       the signature algorithms that an ID token may have
     names_issuer     every answer has `iss` (RFC 9207)
     authentication   how a client with a secret authenticates
@@ -29,6 +30,7 @@ class Metadata:
     token: str
     userinfo: str | None
     jwks: str
+    end_session: str | None
     algorithms: frozenset[str]
     names_issuer: bool
     authentication: ClientAuthentication
@@ -81,6 +83,7 @@ def metadata_of(document: Mapping[str, Any], written: Endpoints) -> Metadata:
         token=_endpoint(document, "token_endpoint", written.token),
         userinfo=_optional(document, "userinfo_endpoint", written.userinfo),
         jwks=_endpoint(document, "jwks_uri", written.jwks),
+        end_session=_optional(document, "end_session_endpoint", written.end_session),
         algorithms=algorithms,
         names_issuer=document.get("authorization_response_iss_parameter_supported")
         is True,

@@ -108,7 +108,9 @@ def _usable(keys: Sequence[Any]) -> list[_PublicKey]:
             continue
         operations = key.get("key_ops", ["verify"])
         members = _PUBLIC.get(str(key.get("kty")))
-        if members is None or "verify" not in operations:
+        if not isinstance(operations, list) or "verify" not in operations:
+            continue
+        if members is None:
             continue
         # Only the public part, whatever else was published by mistake.
         jwk = {name: key.get(name) for name in ("kty", *members)}

@@ -31,6 +31,7 @@ from gateway.oidc.person import (
     person_of,
 )
 from gateway.oidc.settings import ProviderSettings
+from gateway.oidc.sign_out import end_session_url
 from gateway.oidc.token import Tokens, read_tokens, token_request
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, parse_json
@@ -65,23 +66,51 @@ class Provider:
         ticks: Callable[[], float],
     ) -> None:
         self.settings = settings
-        self._client = client
+        self.client = client
         self._ticks = ticks
         self._metadata = Cached(self._fetch_metadata, ticks)
         self._keys = Cached(self._fetch_keys, ticks)
         self._fruitless = -inf
         self._wanted = claims_wanted(settings.person, settings.allow)
 
-    async def begin(self, attempt: Attempt, *, choose_account: bool = False) -> str:
-        """Return the address at the provider where an attempt goes on.
+    async def metadata(self) -> Metadata:
+        """Return the metadata; they are fetched once an hour.
 
         Raises:
             SignInFailed: the provider does not answer, or not as it should.
         """
-        metadata = await self._metadata.get()
+        return await self._metadata.get()
+
+    async def keys(self) -> KeySet:
+        """Return the keys; they are fetched once an hour; errors as `metadata`."""
+        return await self._keys.get()
+
+    async def begin(self, attempt: Attempt, *, choose_account: bool = False) -> str:
+        """Return the address at the provider where an attempt goes on.
+
+        Raises:
+            SignInFailed: as `metadata`.
+        """
+        prompt = "select_account" if choose_account else None
         return authorization_url(
-            self.settings, metadata, attempt, choose_account=choose_account
+            self.settings, await self.metadata(), attempt, prompt=prompt
         )
+
+    async def sign_out_url(self, return_to: str) -> str | None:
+        """Return the address that ends the provider's session; None if it is not to end.
+
+        A provider that does not answer, or cannot sign users out, is not an error: the
+        session here has ended.
+        """
+        if not self.settings.sign_out_there:
+            return None
+        try:
+            metadata = await self.metadata()
+        except SignInFailed:
+            return None
+        if metadata.end_session is None:
+            return None
+        return end_session_url(self.settings, metadata.end_session, return_to)
 
     async def finish(self, attempt: Attempt, answer: Answer, now: float) -> SignedIn:
         """Return who signed in.
@@ -89,7 +118,7 @@ class Provider:
         Raises:
             SignInFailed: the sign-in fails, for its reason.
         """
-        metadata = await self._metadata.get()
+        metadata = await self.metadata()
         check_issuer(answer, self.settings.issuer, required=metadata.names_issuer)
         if answer.code is None:
             raise refusal_of(answer)
@@ -120,7 +149,7 @@ class Provider:
 
     async def _redeem(self, metadata: Metadata, attempt: Attempt, code: str) -> Tokens:
         wanted = token_request(self.settings, metadata, attempt, code)
-        found = await self._client.post(metadata.token, wanted.form, wanted.headers)
+        found = await self.client.post(metadata.token, wanted.form, wanted.headers)
         return read_tokens(found.status, found.body)
 
     async def _verified(
@@ -133,7 +162,7 @@ class Provider:
             nonce=attempt.nonce,
             access_token=tokens.access_token,
         )
-        keys = await self._keys.get()
+        keys = await self.keys()
         try:
             return verify_id_token(tokens.id_token, keys, expected, now)
         except UnknownKey:
@@ -159,7 +188,7 @@ class Provider:
                 5.3.4), or does not answer.
         """
         bearer = {"Authorization": f"Bearer {tokens.access_token}"}
-        found = await self._client.get(url, bearer)
+        found = await self.client.get(url, bearer)
         if found.status >= 500:
             raise SignInFailed(
                 Reason.PROVIDER_UNAVAILABLE, f"userinfo: status {found.status}"
@@ -179,14 +208,14 @@ class Provider:
         settings = self.settings
         if settings.endpoints.complete:
             return metadata_of({}, settings.endpoints)
-        found = await self._client.get(discovery_url(settings.issuer))
+        found = await self.client.get(discovery_url(settings.issuer))
         if found.status != 200:
             raise _not_found("discovery", found.status)
         return read_metadata(found.body, settings.issuer, settings.endpoints)
 
     async def _fetch_keys(self) -> KeySet:
-        metadata = await self._metadata.get()
-        found = await self._client.get(metadata.jwks)
+        metadata = await self.metadata()
+        found = await self.client.get(metadata.jwks)
         if found.status != 200:
             raise _not_found("keys", found.status)
         return read_keys(found.body)

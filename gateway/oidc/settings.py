@@ -17,6 +17,7 @@ class Endpoints:
     token: str | None = None
     userinfo: str | None = None
     jwks: str | None = None
+    end_session: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -71,6 +72,8 @@ class ProviderSettings:
     authentication  how the client authenticates; None: as discovery suggests
     levels          the assurance level of an `acr` value
     timeout         seconds for one call
+    signed_out_uri  where the provider returns to after a sign-out
+    sign_out_there  a sign-out here also ends the provider's session
     """
 
     name: str
@@ -86,3 +89,5 @@ class ProviderSettings:
     allow: Allow
     levels: Mapping[str, str]
     timeout: float
+    signed_out_uri: str
+    sign_out_there: bool

@@ -11,6 +11,7 @@
 | `GET /.gateway/session` | what the script polls: which session, or why none |
 | `GET /.gateway/sign-in`, `/sign-in/{provider}` | begins a sign-in with a provider |
 | `GET /.gateway/sign-in/{provider}/callback` | the provider's answer to it |
+| `GET /.gateway/signed-out` | page for users who signed out |
 | `/.gateway/sessions…`, `/.gateway/self-service/logout…` | as Ory Kratos |
 
 They come before the routes: no route can shadow them, and a path below `/.gateway`
@@ -45,6 +46,7 @@ class Endpoint(Enum):
     SIGN_IN_PAGE = auto()
     BEGIN_SIGN_IN = auto()
     SIGN_IN_CALLBACK = auto()
+    SIGNED_OUT = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -67,6 +69,7 @@ TABLE: Final[Mapping[str, Methods]] = {
     "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
     "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
     "/.gateway/sign-in": {"GET": Endpoint.SIGN_IN_PAGE},
+    "/.gateway/signed-out": {"GET": Endpoint.SIGNED_OUT},
 }
 MEMBERS: Final[Mapping[str, Methods]] = {
     "/.gateway/sessions": {"DELETE": Endpoint.END_SESSION},

@@ -143,7 +143,23 @@ def test_a_person_who_may_not_sign_in_is_told_with_which_account(page: Page) -> 
     expect(page.get_by_text("bob@example.com")).to_be_visible()
     photograph(page, "not-allowed")
     page.get_by_role("link", name="Use another account").click()
-    assert "/interaction/" in page.url or page.url.startswith("http://127.0.0.1")
+    page.get_by_role("button", name="Yes").click()  # the provider asks
+    expect(page.get_by_role("heading")).to_have_text("You are signed out")
+    page.goto("/.gateway/sign-in/acme")
+    expect(page.locator("[name=login]")).to_be_visible()
+
+
+def test_a_person_who_signs_out_is_signed_out_everywhere(page: Page) -> None:
+    page.goto("/.gateway/sign-in/acme")
+    type_in(page, "alice")
+    page.goto("/.gateway/account")
+    page.get_by_role("button", name="Sign out").first.click()
+    page.get_by_role("button", name="Yes").click()
+
+    expect(page.get_by_role("heading")).to_have_text("You are signed out")
+    photograph(page, "signed-out")
+    page.goto("/.gateway/sign-in/acme")
+    expect(page.locator("[name=login]")).to_be_visible()
 
 
 def test_a_provider_that_is_down_is_a_page(page: Page) -> None:

@@ -227,3 +227,35 @@ def test_a_cluster_that_reads_when_it_is_down_is_refused(tmp_path: Path) -> None
     place = "{}:{}".format(*fleet.masters[1].place)
     assert result.exit_code == 1
     assert f"{setting} is yes at {place}" in result.stderr
+
+
+PROVIDED = """\
+version: 1
+server: {public_url: https://app.example}
+redis: {url: embedded}
+sign_in:
+  providers:
+    acme: {issuer: 'http://127.0.0.1:9', client_id: gateway, client_secret: hunter2}
+upstreams:
+  app: {url: http://127.0.0.1:3000}
+routes:
+  - {match: /**, rule: protected, upstream: app}
+"""
+
+
+def test_what_to_register_at_a_provider_is_printed(tmp_path: Path) -> None:
+    result = check(tmp_path, PROVIDED, "--offline")
+
+    assert result.exit_code == 0
+    assert "https://app.example/.gateway/sign-in/acme/callback" in result.stdout
+    assert "https://app.example/.gateway/signed-out" in result.stdout
+    assert "hunter2" not in result.output
+
+
+def test_a_provider_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
+    result = check(tmp_path, PROVIDED)
+
+    assert result.exit_code == 0
+    assert "warning: " in result.stderr
+    assert "provider acme: http://127.0.0.1:9/.well-known/" in result.stderr
+    assert "--offline skips this check" in result.stderr

@@ -85,6 +85,8 @@ class HostileProvider:
     calls: list[str] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    silent: str = "login_required"
+    """The error of an answer to `prompt=none`."""
     asked: dict[str, str] = field(default_factory=dict)
     """The parameters of the authorization request that the last code is for."""
 
@@ -152,14 +154,35 @@ class HostileProvider:
                 return web.json_response({"keys": self.keys})
             case "token":
                 return await self._token(request)
+            case "authorize":
+                return self._authorize(request)
             case "userinfo":
                 return web.json_response({"sub": "s-1"} | self.userinfo)
             case _:
                 return web.Response(status=404)
 
+    def _authorize(self, request: web.Request) -> web.Response:
+        """Answer as a browser without a session gets it: a form, or back at once."""
+        asked = request.query
+        if asked.get("client_id") != CLIENT or "/wrong/" in asked["redirect_uri"]:
+            return web.Response(status=400, text="unknown client or redirect URI")
+        if asked.get("prompt") != "none":
+            return web.Response(text="<form>", content_type="text/html")
+        place = f"{asked['redirect_uri']}?error={self.silent}&state={asked['state']}"
+        return web.Response(status=302, headers={"Location": place})
+
+    def _knows(self, request: web.Request, form: Mapping[str, str]) -> bool:
+        basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        return (
+            request.headers.get("Authorization") == f"Basic {basic}"
+            or form.get("client_secret") == SECRET
+        )
+
     async def _token(self, request: web.Request) -> web.Response:
         form = {name: v[0] for name, v in parse_qs(await request.text()).items()}
         self.forms.append(form)
+        if not self._knows(request, form):
+            return web.json_response({"error": "invalid_client"}, status=401)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         if challenge != self.asked.get("code_challenge"):
@@ -177,6 +200,7 @@ class HostileProvider:
 
 _NAMES = {
     "/.well-known/openid-configuration": "discovery",
+    "/authorize": "authorize",
     "/jwks": "jwks",
     "/token": "token",
     "/userinfo": "userinfo",

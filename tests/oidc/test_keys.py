@@ -31,6 +31,8 @@ def test_a_key_is_found_by_kid_and_algorithm() -> None:
         {"use": "enc"},
         {"use": 1},
         {"key_ops": ["encrypt"]},
+        {"key_ops": None},
+        {"key_ops": "verify"},
         {"alg": "RS512"},
         {"alg": 1},
         {"kty": "oct", "k": "AAAA"},

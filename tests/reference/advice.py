@@ -147,5 +147,6 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     "another account",
     Endpoint.SIGN_IN_CALLBACK: "the answer of the provider: starts a session and redirects, "
     "or shows why not",
+    Endpoint.SIGNED_OUT: "page for users who signed out; begins no sign-in",
 }
 """Total: a test compares it with `Endpoint`."""

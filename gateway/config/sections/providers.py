@@ -76,6 +76,9 @@ class ProviderEndpoints(Model):
     token: ProviderUrl | None = Field(None, description="Token endpoint.")
     userinfo: ProviderUrl | None = Field(None, description="UserInfo endpoint.")
     jwks: ProviderUrl | None = Field(None, description="JWK Set with the keys.")
+    end_session: ProviderUrl | None = Field(
+        None, description="End session endpoint, for browsers."
+    )
 
 
 class ProviderConfig(Model):
@@ -126,6 +129,11 @@ class ProviderConfig(Model):
     )
     endpoints: ProviderEndpoints = Field(
         ProviderEndpoints(), description="Endpoints that replace those of discovery."
+    )
+    sign_out: Literal["provider", "local"] = Field(
+        "provider",
+        description="Whether a user who signs out is also signed out at the provider, if it "
+        "can do that, or only here.",
     )
     timeout: Duration = Field(5.0, description="For one call to the provider.")
     ca: FilePath | None = Field(

@@ -18,6 +18,7 @@ from gateway.server.endpoints.logout import logout
 from gateway.server.endpoints.session_js import session, session_js
 from gateway.server.endpoints.sign_in import begin_sign_in, sign_in_page
 from gateway.server.endpoints.sign_in_callback import sign_in_callback
+from gateway.server.endpoints.signed_out import signed_out
 from gateway.server.endpoints.tenant import tenant
 from gateway.spine.local_paths import Endpoint
 
@@ -41,6 +42,7 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.SIGN_IN_PAGE: sign_in_page,
     Endpoint.BEGIN_SIGN_IN: begin_sign_in,
     Endpoint.SIGN_IN_CALLBACK: sign_in_callback,
+    Endpoint.SIGNED_OUT: signed_out,
 }
 
 

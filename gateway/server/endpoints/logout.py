@@ -1,11 +1,15 @@
 """`POST /.gateway/logout`: ends the session."""
 
 from gateway.http.navigation import is_cross_origin, is_navigation
+from gateway.oidc.provider import Provider
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
+from gateway.server.caller import caller_of
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse, read_form
+from gateway.server.endpoints.signed_out import SIGNED_OUT
 from gateway.server.session_changes import sign_out
+from gateway.sessions.authenticate import Anonymous
 from gateway.spine.answers import query_value
 
 
@@ -15,6 +19,9 @@ async def logout(context: RequestContext) -> LocalResponse:
     Returns 303 to `return_to` (a form field, else in the query), else to `/`; 204 for
     scripts; 403 for a form on another origin, including sibling hosts; 400 for an
     address that is not allowed. The response without a session is the same.
+
+    A user whom a provider signed in is sent there, to end its session too, and then to
+    `return_to`, else to the page for signed-out users.
 
     Raises:
         StoreUnavailable: it is unknown whether the session ended; no cookie is
@@ -26,8 +33,11 @@ async def logout(context: RequestContext) -> LocalResponse:
             reply=context.rules.answers.problem(403, Reason.CROSS_SITE, context.head)
         )
     form = await read_form(context)
+    provider = await _provider(context)
     in_query = query_value(context.head.target.query, "return_to")
-    wanted = form.get("return_to", in_query or "/")
+    named = form.get("return_to", in_query)
+    default = "/" if provider is None else SIGNED_OUT
+    wanted = default if named is None else named
     location = context.rules.answers.safe_return_to(wanted)
     if location is None:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
@@ -38,7 +48,28 @@ async def logout(context: RequestContext) -> LocalResponse:
         return LocalResponse(
             reply=Reply(status=204, headers=(), body=b""), cookies=tuple(cookies)
         )
+    away = None
+    if provider is not None:
+        away = await provider.sign_out_url(location if named else "")
+    if away is not None:
+        # A page, not a redirect: browsers apply the `form-action` policy of the page
+        # with the form to redirects, too.
+        variables = {"heading": "You are signed out", "location": away}
+        page = context.runtime.pages.page("continue.html", variables)
+        return LocalResponse(reply=page, cookies=tuple(cookies))
     return LocalResponse(
         reply=context.rules.answers.redirect(context.head, location),
         cookies=tuple(cookies),
     )
+
+
+async def _provider(context: RequestContext) -> Provider | None:
+    """Return the provider that signed the user of the session in."""
+    if not context.runtime.providers:
+        return None
+    found = await caller_of(context)
+    if isinstance(found, Anonymous):
+        return None
+    facts = found.session.extra.get("provider")
+    name = facts.get("name") if isinstance(facts, dict) else None
+    return context.runtime.providers.get(name) if isinstance(name, str) else None

@@ -64,7 +64,8 @@ async def sign_in_page(context: RequestContext) -> LocalResponse:
 async def begin_sign_in(context: RequestContext) -> LocalResponse:
     """Redirect to the provider in the path; 404 for an unknown one.
 
-    `another=1` asks the provider for another account.
+    `another=1` asks the provider for another account: a provider that can sign users
+    out does that first, since some ignore `prompt=select_account`.
     """
     name = context.head.target.path.rpartition("/")[2]
     provider = context.runtime.providers.get(name)
@@ -72,7 +73,11 @@ async def begin_sign_in(context: RequestContext) -> LocalResponse:
         return _no_route(context)
     if not is_navigation(context.head) or context.head.method != "GET":
         return _unauthenticated(context)
-    return await _begin(context, provider, parse_query(context.head.target.query) or {})
+    query = parse_query(context.head.target.query) or {}
+    if "another" in query and (away := await provider.sign_out_url("")) is not None:
+        reply = context.rules.answers.redirect(context.head, away)
+        return LocalResponse(reply=reply)
+    return await _begin(context, provider, query)
 
 
 def refuse_sign_in(

@@ -49,8 +49,8 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     if context.rules.cookie.same_site == "strict":
         # The provider's site began this navigation, so a redirect would be sent
         # without the new cookie. A page of this site begins another one.
-        variables = {"location": location}
-        reply = runtime.pages.page("signed_in.html", variables)
+        variables = {"heading": "You are signed in", "location": location}
+        reply = runtime.pages.page("continue.html", variables)
         return LocalResponse(reply=reply, cookies=cookies)
     return LocalResponse(
         reply=context.rules.answers.redirect(head, location), cookies=cookies
