@@ -40,6 +40,13 @@ _WHY = {
     "session_revoked": "Your session was ended. Sign in again to go on.",
     "no_session": "Sign in to see that page.",
 }
+_ENDED = {
+    "session_expired": "Your session has expired.",
+    "session_idle": "You were away for a while, so your session has ended.",
+    "session_revoked": "You were signed out from another device.",
+    "unavailable": "It cannot be checked whether you are signed in. Try again in a moment.",
+}
+"""The notice on the public page, by `X-Auth-Status`."""
 
 
 def sample_app() -> web.Application:
@@ -57,6 +64,7 @@ def sample_app() -> web.Application:
             web.get("/events", _events),
             web.get("/ws/clock", _clock),
             web.static("/static", TEMPLATES.parent / "static"),
+            web.route("*", "/{path:.*}", _not_found),
         ]
     )
     return app
@@ -119,7 +127,12 @@ def safe_way_back(value: str) -> str:
 
 
 async def _landing(request: web.Request) -> web.Response:
-    return _page("landing.html", request)
+    ended = _ENDED.get(request.headers.get("X-Auth-Status", ""), "")
+    return _page("landing.html", request, ended=ended)
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    return _page("not_found.html", request, status=404)
 
 
 async def _login(request: web.Request) -> web.Response:
@@ -147,7 +160,8 @@ async def _sign_out(_: web.Request) -> web.Response:
 
 
 async def _onboarding(request: web.Request) -> web.Response:
-    return _page("onboarding.html", request)
+    return_to = safe_way_back(request.query.get("return_to", ""))
+    return _page("onboarding.html", request, return_to=return_to)
 
 
 async def _dashboard(request: web.Request) -> web.Response:

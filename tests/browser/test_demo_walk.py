@@ -51,7 +51,9 @@ def test_a_wrong_password_signs_nobody_in(page: Page) -> None:
     page.get_by_label("Password").fill("guess")
     page.get_by_role("button", name="Sign in", exact=True).click()
 
-    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Wrong e-mail address or password"
+    )
     assert page.context.cookies() == []
 
 

@@ -99,7 +99,7 @@ async def test_a_wrong_password_signs_nobody_in(client: Client) -> None:
 
     assert answer.status == 403
     assert "X-Gateway-Sign-In" not in answer.headers
-    assert "do not belong together" in await answer.text()
+    assert "Wrong e-mail address or password" in await answer.text()
 
 
 async def test_a_right_password_tells_the_gateway_who_signed_in(

@@ -9,7 +9,12 @@ from gateway.observe.audit import SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of
 from gateway.server.context import RequestContext
-from gateway.server.endpoints.devices import ago, device_name, is_mobile
+from gateway.server.endpoints.devices import (
+    ago,
+    device_name,
+    distinguished,
+    is_mobile,
+)
 from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.authenticate import (
     Anonymous,
@@ -184,10 +189,12 @@ def _variables(
             }
             for tenant in session.tenants.values()
         ],
-        "devices": [
-            _device(session, now, mine=True),
-            *(_device(other, now, mine=False) for _, other in alive),
-        ],
+        "devices": distinguished(
+            [
+                _device(session, now, mine=True),
+                *(_device(other, now, mine=False) for _, other in alive),
+            ]
+        ),
     }
 
 
@@ -203,6 +210,7 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
         "since": ago(now - session.authenticated_at)
         if session.authenticated_at
         else "",
+        "signed_in": session.authenticated_at,
         "mine": mine,
     }
 

@@ -1,6 +1,8 @@
 """Describes devices and times for the account page; pure."""
 
-from typing import Final
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
 # The first match wins: most browsers also include the names of others.
 _BROWSERS: Final = (
@@ -55,6 +57,31 @@ def ago(seconds: float) -> str:
                 return "yesterday"
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def distinguished(devices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the devices, those of the same `name` and `address` numbered by sign-in.
+
+    They also get the time of the sign-in, `signed_in` in epoch seconds, as text in
+    `since`: two of them may have signed in "3 minutes ago".
+    """
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for device in devices:
+        alike.setdefault((device["name"], device["address"]), []).append(device)
+    changed: dict[int, dict[str, Any]] = {}
+    for group in alike.values():
+        if len(group) == 1:
+            continue
+        by_time = sorted(group, key=lambda device: float(device["signed_in"]))
+        for number, device in enumerate(by_time, 1):
+            since = _at(device["signed_in"]) if device["signed_in"] else ""
+            name = f"{device['name']} ({number})"
+            changed[id(device)] = {**device, "name": name, "since": since}
+    return [changed.get(id(device), device) for device in devices]
+
+
+def _at(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%-d %b %Y, %H:%M:%S UTC")
 
 
 def _first(names: tuple[tuple[str, str], ...], text: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.endpoints.devices import ago, device_name, is_mobile
+from gateway.server.endpoints.devices import ago, device_name, distinguished, is_mobile
 
 MOZILLA = "Mozilla/5.0 "
 
@@ -54,3 +54,29 @@ def test_what_is_sent_is_never_shown(user_agent: str) -> None:
 )
 def test_a_time_is_told_relative_to_now(seconds: float, words: str) -> None:
     assert ago(seconds) == words
+
+
+def test_devices_that_look_alike_are_told_apart_by_their_sign_in() -> None:
+    def device(name: str, address: str, signed_in: float) -> dict[str, object]:
+        return {
+            "name": name,
+            "address": address,
+            "signed_in": signed_in,
+            "since": "3 minutes ago",
+        }
+
+    listed = [
+        device("Firefox on Linux", "192.0.2.1", 1_800_000_060.0),
+        device("Firefox on Linux", "192.0.2.1", 1_800_000_000.0),
+        device("Firefox on Linux", "192.0.2.2", 1_800_000_000.0),
+        device("Firefox on Linux", "192.0.2.1", 0.0),
+    ]
+
+    shown = [(each["name"], each["since"]) for each in distinguished(listed)]
+
+    assert shown == [
+        ("Firefox on Linux (3)", "15 Jan 2027, 08:01:00 UTC"),
+        ("Firefox on Linux (2)", "15 Jan 2027, 08:00:00 UTC"),
+        ("Firefox on Linux", "3 minutes ago"),
+        ("Firefox on Linux (1)", ""),
+    ]

@@ -1,0 +1,1 @@
+"""A Next.js app behind the gateway, checked by hand: run.sh."""
