@@ -1,6 +1,6 @@
 """One tree of paths per host, and diagnostics of invalid routes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -33,16 +33,17 @@ class RouteIndex:
     entries: list[Entry] = field(default_factory=list)
     diagnostics: list[RouteDiagnostic] = field(default_factory=list)
 
-    def roots(self, host: str) -> Iterator[Node]:
-        """Yield the trees for a host, the most specific first."""
-        root = self.exact.get(host)
-        if root is not None:
-            yield root
+    def roots(self, host: str) -> list[Node]:
+        """Return the trees for a host, the most specific first."""
+        roots = []
+        if (root := self.exact.get(host)) is not None:
+            roots.append(root)
         if self.wildcard:
             root = self.wildcard.get(host.partition(".")[2])
             if root is not None:
-                yield root
-        yield self.any_host
+                roots.append(root)
+        roots.append(self.any_host)
+        return roots
 
     def root(self, entry: Entry) -> Node:
         """Return the tree of a route's host pattern."""

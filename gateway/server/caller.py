@@ -40,7 +40,7 @@ def presented(context: RequestContext) -> SessionCredential | Anonymous:
 
 
 async def query_store(held: SessionCredential, context: RequestContext) -> Found:
-    """Return what the store holds for a credential.
+    """Return what the store holds for a credential; record how long that took.
 
     Raises:
         StoreUnavailable: the store could not be queried.
@@ -49,9 +49,12 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
     services, client = context.services, share_key(context.head.client)
     if client and not services.lookups.take(client):
         raise ClientLimit("the client has too many look-ups waiting")
+    ticks = services.edge.ticks
+    began = ticks()
     try:
         return await services.store.look_up(held, context.now)
     finally:
+        context.lookup_time = ticks() - began
         if client:
             services.lookups.give_back(client)
 

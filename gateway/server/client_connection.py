@@ -94,8 +94,8 @@ class ClientConnection(asyncio.Protocol):
         "writing_paused",
     )
 
-    task: "asyncio.Task[None]"
-    """Handles the requests; cancelled when the connection is lost."""
+    task: "asyncio.Task[None] | None"
+    """Handles the requests, from the first one on; cancelled when the connection is lost."""
 
     def __init__(self, manager: ConnectionManager, place: Place | None = None) -> None:
         self.place = place
@@ -124,6 +124,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
         self._close_timer: asyncio.TimerHandle | None = None
+        self.task = None
         self.connected = False
         self.writing_paused = False
         self.ends_with_connection = False
@@ -153,7 +154,6 @@ class ClientConnection(asyncio.Protocol):
             transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
             )
-        self.task = self._loop.create_task(self._handle_requests())
         manager.opened(self)
         if self.place is None:
             found = manager.place_for(self.peer)
@@ -162,9 +162,6 @@ class ClientConnection(asyncio.Protocol):
                 return
             self.place = found
         self._expect_head()
-        self._idle_timer = self._loop.call_later(
-            manager.keepalive, self._on_keepalive_timer
-        )
 
     def data_received(self, data: bytes) -> None:
         """Dispatch bytes to the tunnel, the upgrade buffer or the request reader."""
@@ -192,7 +189,11 @@ class ClientConnection(asyncio.Protocol):
         if self._current is not None:
             gone = exc or ConnectionResetError("the client is gone")
             self._current.payload.set_exception(gone)
-        self.task.cancel()
+        waiter, self._request_waiter = self._request_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)  # there is no request to cancel
+        elif self.task is not None:
+            self.task.cancel()
         if self._tunnel is not None:
             self._tunnel.feed_eof()
 
@@ -228,7 +229,9 @@ class ClientConnection(asyncio.Protocol):
             self._head_timer.cancel()
             self._head_timer = None
         self._ready += found
-        if self._request_waiter is not None:
+        if self.task is None:
+            self.task = self._loop.create_task(self._handle_requests())
+        elif self._request_waiter is not None:
             self._request_waiter.set_result(None)
             self._request_waiter = None
         if len(self._ready) >= READ_AHEAD:
@@ -243,15 +246,17 @@ class ClientConnection(asyncio.Protocol):
             while True:
                 if not ready:
                     await self._next_request()
+                    if not ready:
+                        return  # the client has disconnected
                 self._current = exchange = ready.popleft()
                 reader.mark_dequeued(exchange)
                 if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
                     self._remove_pause_reason(_QUEUE_FULL)
                 answered = await on_request(exchange)
-                if not exchange.payload.is_eof():
-                    await self._linger(exchange.payload)
+                payload = exchange.payload
+                whole = payload.is_eof() or await self._linger(payload)
                 self._current = None
-                if not answered.keep_alive or not exchange.payload.is_eof():
+                if not (whole and answered.keep_alive):
                     break
                 if reader.upgraded and not ready:
                     self._decline_upgrade()
@@ -265,20 +270,30 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.close()
 
-    async def _next_request(self) -> None:
+    def _next_request(self) -> asyncio.Future[None]:
+        """Return a future of the next request; meanwhile the connection is idle."""
         self._idle_since = self._loop.time()
+        if self._idle_timer is None:
+            # One timer for the life of the connection, none per request.
+            self._idle_timer = self._loop.call_later(
+                self._manager.keepalive, self._on_keepalive_timer
+            )
         if self._reader.head_bytes:
             # It began to arrive while another request was handled.
             self._watch_head()
-        self._request_waiter = self._loop.create_future()
-        await self._request_waiter
+        self._request_waiter = waiter = self._loop.create_future()
+        return waiter
 
-    async def _linger(self, payload: StreamReader) -> None:
-        """Discard input for a while: closing with unread bytes resets the response."""
+    async def _linger(self, payload: StreamReader) -> bool:
+        """Discard input for a while: closing with unread bytes resets the response.
+
+        Returns whether the body has been read to its end.
+        """
         with suppress(TimeoutError, RequestPayloadError, ConnectionError):
             async with asyncio.timeout(_LINGER):
                 while not payload.is_eof():
                     await payload.readany()
+        return payload.is_eof()
 
     def _buffer_upgrade_data(self, data: bytes) -> None:
         self._upgrade_data += data
@@ -380,7 +395,6 @@ class ClientConnection(asyncio.Protocol):
         if left <= 0:
             self.close()
             return
-        # One timer for the life of the connection, none per request.
         self._idle_timer = self._loop.call_later(left, self._on_keepalive_timer)
 
     # Closing

@@ -14,6 +14,7 @@ must not end every session permanently.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gateway.sessions.authenticate import DOUBTED
@@ -25,13 +26,11 @@ UNDONE: Final = 60.0
 _SLEWED: Final = 0.5
 
 
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 # CLOCK_BOOTTIME includes suspended time, so sessions expire during it.
 SINCE_BOOT: Final[Callable[[], float]] = (
-    _since_boot if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
 )
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Coroutine, Sequence
 
+from gateway.http.head import RequestHead
 from gateway.http.response_fields import RESERVED
+from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
+from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason, Verdict
 from gateway.server.admitted import Admitted
 from gateway.server.app_cookies import track_app_cookies
@@ -35,7 +38,7 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
         ConnectionError: the client disconnected.
     """
     application = context.runtime.applications[outcome.view.name]
-    head = context.head
+    head, ticks = outcome.access.head, context.services.edge.ticks
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
     begin_forward(context, outcome)
@@ -44,42 +47,43 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
     if not shares.take(address, identity):
         await shares.wait(address, identity)
     try:
-        return await _exchange(context, outcome, application)
+        began = ticks()
+        response = await _send(context, application, outcome.outbound, head)
+        context.upstream_time = ticks() - began
+        if not isinstance(response, UpstreamResponse):
+            return await run_tunnel(context, response, outcome.set_cookies)
+        try:
+            return await _respond(context, application, response, outcome.set_cookies)
+        except BaseException:
+            response.abort()
+            raise
     finally:
         shares.give_back(address, identity)
 
 
-async def _exchange(
-    context: RequestContext, outcome: Forward, application: Application
-) -> ExchangeResult:
-    edge, head = context.services.edge, context.head
-    began = edge.ticks()
+def _send(
+    context: RequestContext,
+    application: Application,
+    outbound: OutboundRequest,
+    head: RequestHead,
+) -> Coroutine[None, None, UpstreamResponse | Tunnel]:
+    """Send the request; return its response, or the tunnel of an accepted handshake."""
+    upstream = application.upstream
     if head.websocket is not None:
-        opened = await application.upstream.open_tunnel(
-            outcome.outbound.encode(),
+        return upstream.open_tunnel(
+            outbound.encode(),
             key=head.websocket.key,
             offered_protocols=_protocols(head.websocket.protocols),
         )
-        if not isinstance(opened, UpstreamResponse):
-            context.upstream_time = edge.ticks() - began
-            return await run_tunnel(context, opened, outcome.set_cookies)
-        response = opened
-    elif head.has_body:
-        response = await _upload(context, application, outcome.outbound.encode())
-    else:
-        response = await application.upstream.send(
-            outcome.outbound.encode(),
-            method=head.method,
-            body=None,
-            # RFC 9110, section 9.2.2: only what is idempotent may be sent again.
-            retriable=head.method in {"GET", "HEAD", "OPTIONS"},
-        )
-    context.upstream_time = edge.ticks() - began
-    try:
-        return await _respond(context, application, response, outcome.set_cookies)
-    except BaseException:
-        response.abort()
-        raise
+    if head.content_length or head.chunked:
+        return _upload(context, application, outbound.encode())
+    return upstream.send(
+        outbound.encode(),
+        method=head.method,
+        body=None,
+        # RFC 9110, section 9.2.2: only what is idempotent may be sent again.
+        retriable=head.method in {"GET", "HEAD", "OPTIONS"},
+    )
 
 
 def begin_forward(context: RequestContext, outcome: Forward) -> None:
@@ -111,7 +115,7 @@ async def _respond(
     cookies: Sequence[str],
 ) -> ExchangeResult:
     runtime = context.runtime
-    if context.rules.external is not None:
+    if runtime.rules.external is not None:
         await track_app_cookies(response.headers, context)
     instruction = (
         read_sign_in_headers(response.headers)

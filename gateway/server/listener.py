@@ -142,7 +142,7 @@ class ClientServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.wait_until_empty()
-        tasks = [connection.task for connection in self.connections]
+        tasks = [each.task for each in self.connections if each.task is not None]
         for connection in tuple(self.connections):
             connection.abort()
         for task in tasks:

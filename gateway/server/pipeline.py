@@ -6,6 +6,7 @@ response a failure is a response; after it a failure is an abort.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from typing import assert_never
 
 from gateway.errors import StoreUnavailable, TooManyAttempts
@@ -22,13 +23,8 @@ from gateway.server.request_errors import FAILURES, abort, fail, limit, note_dis
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
 from gateway.sessions.authenticate import Anonymous
-from gateway.spine.evaluate import (
-    LookupResult,
-    Unavailable,
-    after_lookup,
-    before_lookup,
-    refuse,
-)
+from gateway.sessions.store import Found
+from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
 
@@ -42,17 +38,23 @@ class Pipeline:
     async def __call__(self, exchange: Exchange) -> ExchangeResult:
         """Handle one request; see OnRequest."""
         services = self._services
+        drawn = services.edge.hex(24)
         context = RequestContext(
             exchange=exchange,
             runtime=self.runtime,
             services=services,
             started=services.edge.ticks(),
             now=services.edge.now(),
-            request_id=services.edge.hex(16),
+            request_id=drawn[:32],
         )
         services.report.request_started()
         try:
-            return await _handle(context)
+            head = read_request(context, span_id=drawn[32:])
+            if isinstance(head, BadRequest):
+                return await _respond(context, refuse(head, context.runtime.rules))
+            context.received_head, context.request_id = head, head.request_id
+            step = await evaluate(context, head)
+            return await _perform(context, step)
         except asyncio.CancelledError:
             # The client disconnected, or the gateway is shutting down.
             note_disconnect(context)
@@ -71,26 +73,6 @@ class Pipeline:
             services.report.request_ended(context)
 
 
-async def _handle(context: RequestContext) -> ExchangeResult:
-    edge, rules = context.services.edge, context.rules
-    head = read_request(context, span_id=edge.hex(8))
-    if isinstance(head, BadRequest):
-        return await _respond(context, refuse(head, rules))
-    context.received_head, context.request_id = head, head.request_id
-    step = await evaluate(context, head)
-    match step:
-        case Forward():
-            return await forward(context, step)
-        case Respond():
-            return await _respond(context, step)
-        case Local():
-            context.ended_as(Verdict.ALLOW, Reason.GATEWAY)
-            local = await answer_locally(context, step.endpoint)
-            return await send_local(context, local.reply, local.cookies)
-        case _ as never:
-            assert_never(never)
-
-
 async def evaluate(context: RequestContext, head: RequestHead) -> Outcome:
     """Evaluate a request, with its session if that decides; count a failed one.
 
@@ -98,51 +80,75 @@ async def evaluate(context: RequestContext, head: RequestHead) -> Outcome:
         TooManyAttempts: the session is unknown, and its address has sent too many.
         ClientLimit: the client has too many queries waiting.
     """
-    step = before_lookup(head, context.rules, now=context.now)
-    key = None
+    step = before_lookup(head, context.runtime.rules, now=context.now)
     if isinstance(step, Lookup):
         context.route = step.route
-        key = step.credential.key
-        step = await _look_up(context, step)
+        try:
+            found = await query_store(step.credential, context)
+        except StoreUnavailable as error:
+            return _without_record(context, step, error)
+        return _after(context, step, found)
     if not isinstance(step, Local) and step.access is not None:
         who = step.access.authentication
         if isinstance(who, Anonymous):
-            count_failed_session(who, key, context)
+            count_failed_session(who, None, context)
     return step
 
 
-async def _look_up(context: RequestContext, lookup: Lookup) -> Forward | Respond:
-    """Query the store, the only I/O of a decision, and evaluate the rest."""
-    services = context.services
-    failure: StoreUnavailable | None = None
-    found: LookupResult
-    began = services.edge.ticks()
-    try:
-        found = await query_store(lookup.credential, context)
-    except StoreUnavailable as error:
-        found, failure = Unavailable(), error
-    finally:
-        context.lookup_time = services.edge.ticks() - began
-    key = lookup.credential.key
+def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | Respond:
+    """Evaluate the rest of a request, with what the store holds."""
+    services, key = context.services, lookup.credential.key
     now = services.ended.at_least(key, context.now)
-    doubted = services.edge.clock.doubted()
     step = after_lookup(
         lookup,
         found,
-        context.rules,
+        context.runtime.rules,
         now=now,
         nonce=services.edge.hex(16),
-        doubted=doubted,
+        doubted=services.edge.clock.doubted(),
     )
-    if step.access is not None:
-        note_end(step.access.authentication, key, now, services)
-    context.lookup_result = (
-        "error" if failure is not None else "valid" if step.authenticated else "invalid"
-    )
-    if failure is not None and isinstance(step, Respond):
-        context.ended_as(step.verdict, step.reason)
-        services.report.request_failed(context, failure)
+    who = None if step.access is None else step.access.authentication
+    if isinstance(who, Anonymous):
+        note_end(who, key, now, services)
+        context.lookup_result = "invalid"
+        count_failed_session(who, key, context)
+    else:
+        context.lookup_result = "invalid" if who is None else "valid"
     return step
+
+
+def _without_record(
+    context: RequestContext, lookup: Lookup, error: StoreUnavailable
+) -> Forward | Respond:
+    """Evaluate the rest of a request whose session could not be looked up."""
+    services, rules = context.services, context.runtime.rules
+    now = services.ended.at_least(lookup.credential.key, context.now)
+    context.lookup_result = "error"
+    step = after_lookup(lookup, Unavailable(), rules, now=now, nonce="")
+    if isinstance(step, Respond):
+        context.ended_as(step.verdict, step.reason)
+        services.report.request_failed(context, error)
+    return step
+
+
+def _perform(
+    context: RequestContext, step: Outcome
+) -> Coroutine[None, None, ExchangeResult]:
+    match step:
+        case Forward():
+            return forward(context, step)
+        case Respond():
+            return _respond(context, step)
+        case Local():
+            return _answer(context, step)
+        case _ as never:
+            assert_never(never)
+
+
+async def _answer(context: RequestContext, step: Local) -> ExchangeResult:
+    context.ended_as(Verdict.ALLOW, Reason.GATEWAY)
+    local = await answer_locally(context, step.endpoint)
+    return await send_local(context, local.reply, local.cookies)
 
 
 async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:

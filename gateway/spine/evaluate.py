@@ -88,10 +88,10 @@ def before_lookup(
             rules,
             route,
         )
-    if outside_networks(route, head):
+    if route.require.networks and outside_networks(route, head):
         # Refused for every user, so the store is not queried.
         credential = Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
-    elif head.preflight and route.preflight_pass:
+    elif route.preflight_pass and head.preflight:
         credential = Anonymous(reason=Reason.PREFLIGHT)
     elif route.session_ignored:
         credential = Anonymous(reason=Reason.NO_SESSION)
