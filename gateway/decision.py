@@ -67,10 +67,12 @@ class ExemptPage:
 
     path: str
     query: frozenset[str]
+    host: str | None = None
+    """None: on any host of the gateway."""
 
     def covers(self, head: RequestHead) -> bool:
         """Return whether the request targets this page."""
-        if head.target.path != self.path:
+        if head.target.path != self.path or self.host not in {None, head.host}:
             return False
         return not self.query or self.query <= set((head.target.query or "").split("&"))
 

@@ -1,5 +1,6 @@
 """Build the pure decision rules: no keys, no connections."""
 
+import re
 from collections.abc import Callable
 from math import inf
 from typing import Final
@@ -171,22 +172,35 @@ def _sign_in(config: Config) -> SignInPages:
         step_up=page.step_up,
         public_origin=config.server.public_url,
         allowed_return_urls=page.allowed_return_urls,
+        route_origins=_route_origins(config),
+    )
+
+
+def _route_origins(config: Config) -> tuple[str, ...]:
+    """Return the origins of the hosts that routes name, with the public scheme and port."""
+    public = urlsplit(config.server.public_url)
+    port = "" if public.port is None else f":{public.port}"
+    hosts = {route.match.host for route in config.routes} - {None}
+    return tuple(
+        f"{public.scheme}://{re.sub(r'^{[^}]*}', '*', host)}{port}"
+        for host in sorted(filter(None, hosts))
     )
 
 
 def _exempt_pages(
     page: str | None, config: Config, reasons: tuple[Reason, ...]
 ) -> tuple[ExemptPage, ...]:
-    parts = urlsplit(page or "")
-    elsewhere = f"{parts.scheme}://{parts.netloc}" != config.server.public_url
-    if page is None or (parts.netloc and elsewhere):
+    if page is None:
         return ()
+    parts = urlsplit(page)
+    here = f"{parts.scheme}://{parts.netloc}" == config.server.public_url
+    host = None if here or not parts.netloc else parts.hostname
     if parts.query or not reasons:
         query = frozenset(parts.query.split("&")) if parts.query else frozenset()
-        return (ExemptPage(path=parts.path, query=query),)
+        return (ExemptPage(path=parts.path, query=query, host=host),)
     # Without a query of its own the step-up page may well be the sign-in page:
     # a signed-in user reaches it only with the reason that the gateway added.
     return tuple(
-        ExemptPage(path=parts.path, query=frozenset({f"reason={reason}"}))
+        ExemptPage(path=parts.path, query=frozenset({f"reason={reason}"}), host=host)
         for reason in reasons
     )

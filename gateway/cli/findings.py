@@ -1,5 +1,6 @@
 """Checks of `gateway check` beyond the file: routes, keys, certificates, Redis."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from gateway.routes.table import Match, NoRoute, RouteTable
 from gateway.server.tls import server_tls
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
+from gateway.spine.local_paths import is_local
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ async def findings(loaded: LoadedConfig) -> Findings:
     else:
         problems += _unreachable(loaded, table)
         warnings += _open_below(loaded, table)
+        warnings += _dead_ends(loaded, table)
         for refused, problem in _pages(loaded, table):
             (problems if refused else warnings).append(problem)
     problems += _certificate(loaded)
@@ -197,6 +200,35 @@ def _pages(loaded: LoadedConfig, table: RouteTable) -> Iterator[tuple[bool, Prob
                     f"set sign_in.url, or add {{match: {path}, rule: auth-redirect}}",
                 ),
             )
+
+
+def _dead_ends(loaded: LoadedConfig, table: RouteTable) -> Iterator[Problem]:
+    """Warn about hosts on which the sign-in page itself requires a session."""
+    target = loaded.config.sign_in.url
+    if not target.startswith("/"):
+        return
+    path = target.partition("?")[0].partition("#")[0]
+    if is_local(path):
+        return
+    public = urlsplit(loaded.config.server.public_url).hostname or ""
+    closed = {Rule.PROTECTED, Rule.ADMIN_ONLY}
+    hosts = {
+        route.host for route in table.routes if route.host and route.rule in closed
+    }
+    for host in sorted(hosts - {public}):
+        found = table.match("GET", _example_of(host), path)
+        if isinstance(found, Match) and found.route.rule in closed:
+            yield _at_route(
+                loaded,
+                found.route,
+                f"users cannot sign in on {host}: {path} is {found.route.rule} there",
+                f"set sign_in.url to a URL of the host with the sign-in page, or add "
+                f"{{match: {{host: {host}, path: {path}}}, rule: auth-redirect}}",
+            )
+
+
+def _example_of(host: str) -> str:
+    return re.sub(r"^(\*|{[^}]*})", "any", host)
 
 
 def _circle(key: str, route: Route) -> str:

@@ -92,6 +92,9 @@ IdentityHeaderNames = Annotated[
         ]
     ),
 ]
+ReturnOrigin = Annotated[str, PlainValidator(values.return_origin), ANY_TEXT]
+
+
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 

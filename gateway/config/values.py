@@ -180,6 +180,17 @@ def origin(value: Any) -> str:
     return value.lower().removesuffix("/")
 
 
+def return_origin(value: Any) -> str:
+    """Accept an origin; its host may be "*." and a domain of at least two labels."""
+    if not isinstance(value, str) or "://*." not in value:
+        return origin(value)
+    plain = origin(value.replace("://*.", "://", 1))
+    domain = plain.partition("://")[2]
+    if "." not in domain.partition(":")[0] or domain[:1].isdigit() or "[" in domain:
+        raise expected("*. before a domain such as example.com")
+    return plain.replace("://", "://*.", 1)
+
+
 def upstream_url(value: Any) -> str:
     """Accept http://, https:// without a path, or unix:/path (HTTP over a socket)."""
     what = "a URL such as http://127.0.0.1:3000, https://app.internal or unix:/run/app"

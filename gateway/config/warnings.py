@@ -147,6 +147,26 @@ def _unused(partial: PartialConfig) -> None:
             )
 
 
+def _sign_in_elsewhere(partial: PartialConfig) -> None:
+    """Warn of a sign-in page on another host of the gateway without a shared cookie."""
+    config = partial.config
+    page = urlsplit(config.sign_in.url)
+    hosts = {route.match.host for route in config.routes} - {None, page.hostname}
+    served = any(route.match.host == page.hostname for route in config.routes)
+    if (
+        page.hostname
+        and served
+        and hosts
+        and not config.sessions.external
+        and config.sessions.cookie.domain is None
+    ):
+        partial.add_problem(
+            ("sign_in", "url"),
+            f"a sign-in on {page.hostname} signs users in on that host only",
+            "set sessions.cookie.domain to the domain that the hosts share",
+        )
+
+
 _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _open_admin,
     _open_authz,
@@ -156,5 +176,6 @@ _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _trying_out,
     _app_without_its_cookie,
     _claims_that_change,
+    _sign_in_elsewhere,
     _unused,
 )

@@ -18,7 +18,8 @@ def safe_return_to(
     """Return the canonical form of a safe address; None if it is not safe.
 
     Safe are a path ("/a?b"), a URL of `public_origin`, and a URL with the scheme, host
-    and port of an entry of `allowed` at or below its path.
+    and port of an entry of `allowed` at or below its path. "https://*.example.com" is
+    every host with one label before "example.com".
     """
     if len(value) > _LONGEST:
         return None
@@ -34,12 +35,15 @@ def safe_return_to(
 
 
 def login_location(
-    sign_in_url: str, param: str, target_raw: str, reason: Reason
+    sign_in_url: str, param: str, target_raw: str, reason: Reason, *, origin: str = ""
 ) -> str:
-    """Return the sign-in URL with the address to return to and the reason."""
+    """Return the sign-in URL with the address to return to and the reason.
+
+    `origin` precedes the target if the sign-in page is on another one.
+    """
     address, mark, fragment = sign_in_url.partition("#")
     joint = "&" if "?" in address else "?"
-    way_back = _way_back(target_raw)
+    way_back = quote(origin, safe="/") + _way_back(target_raw)
     return f"{address}{joint}{param}={way_back}&reason={reason.value}{mark}{fragment}"
 
 
@@ -109,13 +113,18 @@ def _parse_url(value: str) -> _Address | None:
 
 
 def _covers(entry: str, place: _Address) -> bool:
-    known = _parse_url(entry)
+    known = _parse_url(entry.replace("://*.", "://", 1))
     if known is None:
         return False
+    host = place.authority.host
+    if "://*." in entry:
+        label, _, host = host.partition(".")
+        if not label:
+            return False
     default = DEFAULT_PORTS[place.scheme]
     if (known.scheme, known.authority.host, known.authority.port or default) != (
         place.scheme,
-        place.authority.host,
+        host,
         place.authority.port or default,
     ):
         return False

@@ -12,6 +12,7 @@ from gateway.decision import Challenge, Deny
 from gateway.http.challenge import session_challenge
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.navigation import is_navigation
+from gateway.http.prefix import canonical_origin
 from gateway.http.return_to import login_location, safe_return_to
 from gateway.http.value import value
 from gateway.reasons import ROWS, Reason
@@ -59,6 +60,9 @@ class SignInPages:
     step_up: str
     public_origin: str
     allowed_return_urls: tuple[str, ...]
+    """Origins, `https://*.example.com` for one label before a domain."""
+    route_origins: tuple[str, ...] = ()
+    """The origins of the hosts that routes name, in the same form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,23 +148,60 @@ class Answers:
         """Return the page that resolves `reason`, with the address to return to."""
         page = self.sign_in
         url = page.step_up if reason in _STRONGER else page.url
-        return login_location(url, page.return_to, head.target.raw, reason)
+        return self.page_location(url, head, reason)
+
+    def page_location(
+        self, url: str, head: RequestHead, reason: Reason, *, target: str | None = None
+    ) -> str:
+        """Return a page with the address to return to: a path, or a URL for another host.
+
+        Args:
+            url: the page, a path or absolute.
+            head: the request.
+            reason: the reason, for the page.
+            target: where to return to; default: the target of the request.
+        """
+        return login_location(
+            url,
+            self.sign_in.return_to,
+            head.target.raw if target is None else target,
+            reason,
+            origin="" if _is_here(url, head) else self._origin_of(head),
+        )
+
+    def _origin_of(self, head: RequestHead) -> str:
+        """Return the origin of a request, if it is one that is returned to."""
+        public = self.sign_in.public_origin
+        # Behind a proxy that ends TLS and reports no scheme, that of the public URL.
+        for scheme in (head.scheme, public.partition("://")[0]):
+            origin = f"{scheme}://{head.authority}"
+            if self.safe_return_to(f"{origin}/") is not None:
+                return origin
+        return public
 
     def after_sign_in(self, head: RequestHead) -> str:
         """Return the page for a user who is signed in: the one asked for, or home."""
         wanted = query_value(head.target.query, self.sign_in.return_to)
         if wanted is not None:
-            safe = self.safe_return_to(wanted)
+            safe = self.safe_return_to(wanted, head)
             if safe is not None:
                 return safe
         return self.sign_in.home
 
-    def safe_return_to(self, value: str) -> str | None:
-        """Return a validated address to return to; None if it leads elsewhere."""
+    def safe_return_to(self, value: str, head: RequestHead | None = None) -> str | None:
+        """Return a validated address to return to; None if it leads elsewhere.
+
+        Allowed are the origins of the public URL, of the hosts of routes, of
+        `allowed_return_urls`, and that of the request `head` itself.
+        """
+        page = self.sign_in
+        here: tuple[str, ...] = ()
+        if head is not None and head.authority:
+            here = (f"{head.scheme}://{head.authority}",)
         return safe_return_to(
             value,
-            public_origin=self.sign_in.public_origin,
-            allowed=self.sign_in.allowed_return_urls,
+            public_origin=page.public_origin,
+            allowed=(*here, *page.route_origins, *page.allowed_return_urls),
         )
 
     def _challenge(self, reason: Reason, route: Route, head: RequestHead) -> Answer:
@@ -180,9 +221,7 @@ class Answers:
             return self.redirect(head, self.after_sign_in(head))
         choose = self.sign_in.no_tenant
         if reason is Reason.TENANT_MISSING and browser and choose:
-            location = login_location(
-                choose, self.sign_in.return_to, head.target.raw, reason
-            )
+            location = self.page_location(choose, head, reason)
             if _leads_on(head, location):
                 return self.redirect(head, location)
         if route.forbidden == "404":
@@ -214,7 +253,23 @@ def _leads_on(head: RequestHead, location: str) -> bool:
     A sign-in page that itself requires a session would redirect in circles, its
     address growing by each turn, until the browser gives up. A page is shown instead.
     """
-    return location.partition("?")[0].partition("#")[0] != head.target.path
+    address = location.partition("?")[0].partition("#")[0]
+    if not address.startswith("/"):
+        if not _is_here(address, head):
+            return True
+        address = "/" + address.partition("://")[2].partition("/")[2]
+    return address != head.target.path
+
+
+def _is_here(url: str, head: RequestHead) -> bool:
+    """Return whether a page is on the host of the request."""
+    if url.startswith("/"):
+        return True
+    scheme, _, rest = url.partition("://")
+    end = min((at for sign in "/?#" if (at := rest.find(sign)) >= 0), default=len(rest))
+    page = canonical_origin(scheme, rest[:end])
+    # The scheme may differ behind a proxy that ends TLS.
+    return page == canonical_origin(scheme, head.authority)
 
 
 def _redirects(route: Route, head: RequestHead) -> bool:

@@ -148,8 +148,8 @@ def errands(**sign_in: Any) -> tuple[ExemptPage, ...]:
     return build_policy(loaded(sign_in=pages).config).exempt_pages
 
 
-def errand(path: str, *query: str) -> ExemptPage:
-    return ExemptPage(path=path, query=frozenset(query))
+def errand(path: str, *query: str, host: str | None = None) -> ExemptPage:
+    return ExemptPage(path=path, query=frozenset(query), host=host)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def errand(path: str, *query: str) -> ExemptPage:
         ),
         pytest.param({"step_up": "/auth/login?refresh=true"}, {errand("/auth/login", "refresh=true")}, id="a query"),
         pytest.param({"step_up": "/a?b=c&d"}, {errand("/a", "b=c", "d")}, id="a longer query"),
-        pytest.param({"step_up": "https://id.example/again?x"}, set(), id="elsewhere"),
+        pytest.param({"step_up": "https://id.example/again?x"}, {errand("/again", "x", host="id.example")}, id="elsewhere"),
         pytest.param({"step_up": "https://app.example/again?x"}, {errand("/again", "x")}, id="here, in full"),
         pytest.param(
             {"step_up": "/a?b", "no_tenant": "/auth/choose"}, {errand("/a", "b"), errand("/auth/choose")},
             id="choose a tenant",
         ),
-        pytest.param({"step_up": "/a?b", "no_tenant": "https://id.example/c"}, {errand("/a", "b")}, id="chosen elsewhere"),
+        pytest.param({"step_up": "/a?b", "no_tenant": "https://id.example/c"}, {errand("/a", "b"), errand("/c", host="id.example")}, id="chosen elsewhere"),
     ],
 )  # fmt: skip
 def test_errands_are_pages_of_our_own(
@@ -446,7 +446,7 @@ async def test_refusals_lead_to_the_pages_of_the_file() -> None:
 
     assert answers.realm == "app.example"
     assert answers.login_location(head(target="/x"), Reason.NO_SESSION) == (
-        "https://id.example/in?next=/x&reason=no_session"
+        "https://id.example/in?next=https%3A//app.example/x&reason=no_session"
     )
     assert answers.after_sign_in(head()) == "/start"
 

@@ -93,6 +93,33 @@ def test_a_password_in_the_url_works_or_is_to_be_encoded(
     assert ("redis.password" in result.stderr) == bool(hint)
 
 
+DEAD_END = [
+    pytest.param("/login", "intern.example.com", True, id="a-host"),
+    pytest.param("/login", "*.example.com", True, id="a-wildcard"),
+    pytest.param("/login", "{tenant}.example.com", True, id="a-tenant"),
+    pytest.param("https://localhost/login", "intern.example.com", False, id="absolute"),
+]
+
+
+@pytest.mark.parametrize(("url", "host", "found"), DEAD_END)
+def test_a_sign_in_page_that_a_host_protects_is_a_dead_end(
+    tmp_path: Path, url: str, host: str, found: bool
+) -> None:
+    text = HEAD.replace("upstreams:", f"sign_in: {{url: {url}}}\nupstreams:")
+    text += "  - {match: /**, rule: public, upstream: app}\n"
+    text += f'  - {{match: {{host: "{host}", path: /**}}, rule: protected, upstream: app}}\n'
+
+    result = check(tmp_path, text, "--offline")
+    mended = text + (
+        f'  - {{match: {{host: "{host}", path: /login}}, rule: auth-redirect, upstream: app}}\n'
+    )
+    again = check(tmp_path, mended, "--offline")
+
+    assert (result.exit_code, again.exit_code) == (0, 0)
+    assert (f"users cannot sign in on {host}" in result.stderr) is found
+    assert "cannot sign in" not in again.stderr
+
+
 FOUND = [
     pytest.param(
         ["{match: /admin/**, rule: admin-only, upstream: app}",

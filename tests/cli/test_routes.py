@@ -22,7 +22,7 @@ def test_the_most_specific_route_comes_first() -> None:
         "UPSTREAM",
         "SOURCE",
     ]
-    assert lines[1].startswith("intern.localhost  /**")
+    assert lines[1].startswith("intern.localhost  /auth/**")
     assert lines[-1].split()[:2] == ["*", "/**"]
 
 
@@ -31,5 +31,5 @@ def test_the_table_can_be_read_by_programs() -> None:
         CliRunner().invoke(cli, ["routes", "-c", FILE, "--format", "json"]).stdout
     )
 
-    assert len(rows) == 9
-    assert rows[0]["require"] == "role admin|staff"
+    assert len(rows) == 10
+    assert rows[1]["require"] == "role admin|staff"

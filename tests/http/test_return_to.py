@@ -1,3 +1,5 @@
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,3 +189,45 @@ def test_sign_in_is_told_the_way_back_and_why(url: str, start: str, end: str) ->
     found = login_location(url, "return_to", "/d?a=b&c=%2F", Reason.NO_SESSION)
 
     assert found == f"{start}/d%3Fa%3Db%26c%3D%252F&reason=no_session{end}"
+
+
+WILDCARD = ("https://*.example.com", "http://*.local.test:8080")
+BELOW = [
+    pytest.param("https://a.example.com/x?y", True, id="one-label"),
+    pytest.param("https://A.EXAMPLE.com", True, id="case"),
+    pytest.param("http://a.local.test:8080/", True, id="port"),
+    pytest.param("https://example.com/", False, id="the-domain-itself"),
+    pytest.param("https://a.b.example.com/", False, id="two-labels"),
+    pytest.param("https://.example.com/", False, id="no-label"),
+    pytest.param("https://aexample.com/", False, id="no-dot"),
+    pytest.param("https://a.example.com.evil.test/", False, id="suffix"),
+    pytest.param("https://evil.test/a.example.com", False, id="path"),
+    pytest.param("https://evil.test#.example.com", False, id="fragment"),
+    pytest.param("https://a.example.com@evil.test/", False, id="userinfo"),
+    pytest.param("https://*.example.com/", False, id="literal-star"),
+    pytest.param("http://a.example.com/", False, id="scheme"),
+    pytest.param("https://a.example.com:8443/", False, id="other-port"),
+    pytest.param("http://a.local.test/", False, id="without-port"),
+    pytest.param("https://a.example.com//evil.test", False, id="slashes"),
+]
+
+
+@pytest.mark.parametrize(("value", "safe"), BELOW)
+def test_a_wildcard_is_one_label(value: str, safe: bool) -> None:
+    found = safe_return_to(value, public_origin="https://gw.test", allowed=WILDCARD)
+
+    assert (found is not None) is safe
+
+
+def test_another_origin_stands_before_the_target() -> None:
+    found = login_location(
+        "https://auth.example.com/in?a=b",
+        "return_to",
+        "/p?u=http://x",
+        Reason.NO_SESSION,
+        origin="https://wiki.example.com",
+    )
+
+    back = parse_qs(urlsplit(found).query)["return_to"][0]
+    assert back == "https://wiki.example.com/p?u=http:%2F%2Fx"
+    assert safe_return_to(back, public_origin="https://x.test", allowed=WILDCARD)

@@ -254,7 +254,8 @@ def test_the_sign_in_page_may_be_elsewhere_and_have_a_query() -> None:
     reply = sent(pages.to_decision(NOBODY, AUTO, BROWSER))
 
     assert field(reply, "Location") == (
-        "https://id.example/in?client=1&next=/a/b%3Fc%3Dd%26e&reason=no_session#top"
+        "https://id.example/in?client=1&next=https%3A//app.example/a/b%3Fc%3Dd%26e"
+        "&reason=no_session#top"
     )
 
 

@@ -7,7 +7,15 @@ from pydantic import Field, PlainValidator
 from gateway.config import fields
 from gateway.config.fields import TenantSource
 from gateway.config.sections.providers import ProviderConfig
-from gateway.config.types import CookieName, Link, Model, Name, Origin, Text, in_schema
+from gateway.config.types import (
+    CookieName,
+    Link,
+    Model,
+    Name,
+    ReturnOrigin,
+    Text,
+    in_schema,
+)
 
 
 class SignIn(Model):
@@ -41,10 +49,11 @@ class SignIn(Model):
         description="Redirect target if a sign-in is older than `authenticated_within`; "
         "default: `sign_in.url`.",
     )
-    allowed_return_urls: tuple[Origin, ...] = Field(
+    allowed_return_urls: tuple[ReturnOrigin, ...] = Field(
         (),
-        description="Other origins allowed as return addresses; the gateway's own origin "
-        "always is.",
+        description="Other origins allowed as return addresses, such as "
+        "`https://app.example.com` or `https://*.example.com` (one label). That of "
+        "`server.public_url` and the hosts of routes always are.",
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.http.navigation import is_cross_origin, is_navigation
-from gateway.http.return_to import login_location
 from gateway.observe.audit import SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of
@@ -126,8 +125,9 @@ def _challenge(found: Anonymous, context: RequestContext) -> LocalResponse:
     if not is_navigation(context.head):
         reply = answers.unauthenticated(found.reason, context.head)
         return LocalResponse(reply=reply, cookies=cookies)
-    page = answers.sign_in
-    location = login_location(page.url, page.return_to, ACCOUNT, found.reason)
+    location = answers.page_location(
+        answers.sign_in.url, context.head, found.reason, target=ACCOUNT
+    )
     return LocalResponse(
         reply=answers.redirect(context.head, location), cookies=cookies
     )

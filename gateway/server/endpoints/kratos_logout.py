@@ -50,7 +50,10 @@ async def create_logout_flow(context: RequestContext) -> LocalResponse:
     if isinstance(caller, NoSession):
         return not_signed_in(caller, context, flow=True)
     wanted = _query(context.head).get("return_to")
-    if wanted is not None and context.rules.answers.safe_return_to(wanted) is None:
+    if (
+        wanted is not None
+        and context.rules.answers.safe_return_to(wanted, context.head) is None
+    ):
         return _leads_elsewhere(context)
     token = logout_token(caller.token)
     query = {"token": token} | ({} if wanted is None else {"return_to": wanted})
@@ -91,7 +94,9 @@ async def submit_logout(context: RequestContext) -> LocalResponse:
             " match the session cookie."
         )
         return _no(403, Reason.CROSS_SITE, why, context)
-    location = context.rules.answers.safe_return_to(query.get("return_to", "/"))
+    location = context.rules.answers.safe_return_to(
+        query.get("return_to", "/"), context.head
+    )
     if location is None:
         return _leads_elsewhere(context)
     cookies = tuple(await sign_out("this", context))

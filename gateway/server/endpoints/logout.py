@@ -38,7 +38,7 @@ async def logout(context: RequestContext) -> LocalResponse:
     named = form.get("return_to", in_query)
     default = "/" if provider is None else SIGNED_OUT
     wanted = default if named is None else named
-    location = context.rules.answers.safe_return_to(wanted)
+    location = context.rules.answers.safe_return_to(wanted, context.head)
     if location is None:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
         reply = context.rules.answers.problem(400, Reason.BAD_RETURN_TO, context.head)

@@ -38,7 +38,9 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     except SignInFailed as failure:
         return refuse_sign_in(context, provider, failure, "")
     ended = (runtime.attempts.clear(slot),)
-    return_to = context.rules.answers.safe_return_to(attempt.return_to) or ""
+    return_to = (
+        context.rules.answers.safe_return_to(attempt.return_to, context.head) or ""
+    )
     try:
         who = await _finish(context, provider, attempt, answer)
         cookies = await _start_session(context, who, store)

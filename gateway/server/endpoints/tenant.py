@@ -47,7 +47,9 @@ async def tenant(context: RequestContext) -> LocalResponse:
             reply=answers.problem(409, Reason.SESSION_READ_ONLY, context.head)
         )
     form = await read_form(context)
-    location = answers.safe_return_to(form.get("return_to", answers.sign_in.home))
+    location = answers.safe_return_to(
+        form.get("return_to", answers.sign_in.home), context.head
+    )
     if location is None:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
         return LocalResponse(
