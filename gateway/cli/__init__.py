@@ -32,6 +32,7 @@ COMMANDS: Final = (
     "schema",
     "init",
     "demo",
+    "authz-test",
     "healthcheck",
     "keys",
     "sessions",
@@ -160,13 +161,15 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS or not _exists(cmd_name):
             return None
-        module = importlib.import_module(f"gateway.cli.{cmd_name}")
-        command = getattr(module, cmd_name, None)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"gateway.cli.{name}")
+        command = getattr(module, name, None)
         return command if isinstance(command, click.Command) else None
 
 
 def _exists(name: str) -> bool:
-    return importlib.util.find_spec(f"gateway.cli.{name}") is not None
+    module = name.replace("-", "_")
+    return importlib.util.find_spec(f"gateway.cli.{module}") is not None
 
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:

@@ -121,7 +121,7 @@ class _Explanation:
         self._profiles = profiles_from(loaded)
         external = format_from(loaded)
         self._rules = build_rules(
-            loaded, external=external, issuer=_Preview(self._profiles)
+            loaded, external=external, issuer=Preview(self._profiles)
         )
         self._subject = Subject(loaded, external, who, self._now)
         self._request = (method, target)
@@ -248,7 +248,7 @@ class _Explanation:
 _OWN: Final = "routes do not apply to the gateway's own paths"
 
 
-class _Preview:
+class Preview:
     """Issues placeholders: to explain a request needs no signing key."""
 
     def __init__(self, profiles: dict[str, TokenProfile]) -> None:
