@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.build.routes import routes_from
-from gateway.build.upstreams import build_view
+from gateway.build.upstreams import build_view, build_view_without_upstream
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.decision import ExemptPage, Policy, checks_of
@@ -46,11 +46,14 @@ def build_rules(
         name: build_view(config, name, upstream, cookie)
         for name, upstream in config.upstreams.items()
     }
+    only_decided = build_view_without_upstream(config, cookie)
     return Ruleset(
         routes=routes,
         plans={
             route.id: RoutePlan(
-                route=route, checks=checks_of(route), view=views[route.upstream]
+                route=route,
+                checks=checks_of(route),
+                view=only_decided if route.upstream is None else views[route.upstream],
             )
             for route in routes.routes
         },

@@ -28,6 +28,9 @@ _MOST_IDLE: Final = 1024
 """Idle connections that are kept. With fewer than clients, each burst of requests opens
 and closes the rest: with 1,000 clients a request then took twice the CPU time."""
 
+_NOWHERE: Final = UpstreamConfig(url=("http://nowhere.invalid",))
+"""Stands for the upstream of a route that has none; nothing connects to it."""
+
 
 def build_view(
     config: Config, name: str, upstream: UpstreamConfig, cookie: CookieSpec
@@ -61,6 +64,16 @@ def build_view(
         if upstream.restore_prefix
         else b"",
     )
+
+
+def build_view_without_upstream(config: Config, cookie: CookieSpec) -> UpstreamView:
+    """Compile what another proxy has to send to the app of a route without upstream.
+
+    An app that reads its own session cookie goes on to receive it.
+    """
+    kept = "forward" if config.sessions.external else "strip"
+    nowhere = _NOWHERE.model_copy(update={"session_cookie": kept})
+    return build_view(config, "", nowhere, cookie)
 
 
 def build_application(
@@ -153,9 +166,11 @@ def _own_names(config: Config) -> tuple[bytes, ...]:
 
     Those of all upstreams: a name that one of them trusts is not to be sent to another.
     """
+    only_decided = any(route.upstream is None for route in config.routes)
+    nowhere = (_NOWHERE,) if only_decided else ()
     identity = (
         name.encode("ascii")
-        for upstream in config.upstreams.values()
+        for upstream in (*config.upstreams.values(), *nowhere)
         for name in _mapping(config, upstream)
     )
     tokens = (_token_header(each) for each in config.tokens.profiles.values())

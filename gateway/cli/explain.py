@@ -219,8 +219,11 @@ class _Explanation:
 
     def _upstream(self, outcome: Forward) -> Iterator[str]:
         view, outbound = outcome.view, outcome.outbound
-        urls = ", ".join(self._loaded.config.upstreams[view.name].url)
-        yield line("upstream", f"{view.name} ({urls})")
+        upstream = self._loaded.config.upstreams.get(view.name)
+        if upstream is None:
+            yield line("upstream", "none: another proxy forwards the request")
+        else:
+            yield line("upstream", f"{view.name} ({', '.join(upstream.url)})")
         yield f"  {outbound.method} {outbound.target} HTTP/1.1"
         for header, value in outbound.headers:
             yield f"  {header.decode()}: {value.decode('utf-8', 'replace')}"

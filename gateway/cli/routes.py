@@ -53,7 +53,7 @@ def _row(route: Route) -> dict[str, str]:
         "methods": ",".join(sorted(route.methods or ())) or "*",
         "rule": str(route.rule),
         "require": _require(route) or "-",
-        "upstream": route.upstream,
+        "upstream": route.upstream or "-",
         "source": route.source,
     }
 

@@ -82,6 +82,19 @@ def _require(partial: PartialConfig, loc: Loc, route: RouteConfig) -> None:
         )
 
 
+def _only_decided(partial: PartialConfig) -> None:
+    """Report routes without an upstream that no front proxy can ask about."""
+    if partial.config.server.authz is not None:
+        return
+    for loc, route in partial.routes:
+        if route.upstream is None:
+            partial.add_problem(
+                (*loc, "upstream"),
+                "a route without an upstream is for decisions, and server.authz is null",
+                "set server.authz, or name an upstream",
+            )
+
+
 def _ids(partial: PartialConfig) -> None:
     taken: dict[str, int] = {}
     for loc, route in partial.routes:
@@ -97,7 +110,7 @@ def _ids(partial: PartialConfig) -> None:
 
 def _prefixes(partial: PartialConfig) -> None:
     for loc, route in partial.routes:
-        upstream = partial.config.upstreams.get(route.upstream)
+        upstream = partial.config.upstreams.get(route.upstream or "")
         prefix = upstream.strip_prefix if upstream else None
         path = route.match.path
         if prefix and path != prefix and not path.startswith(prefix + "/"):
@@ -335,6 +348,7 @@ _OF_OURS: Final[Mapping[tuple[str, ...], str]] = {
 }
 _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _rules,
+    _only_decided,
     _ids,
     _prefixes,
     _cookie,

@@ -102,8 +102,8 @@ class Config(Model):
         description="Headers sent to upstreams: a preset, or a mapping of header names to "
         'text such as `"{identity.traits.email}"`.',
     )
-    upstreams: Annotated[dict[Name, Upstream], Field(min_length=1)] = Field(
-        description="The apps, by name."
+    upstreams: dict[Name, Upstream] = Field(
+        description="The apps, by name; `{}` if another proxy forwards every request."
     )
     routes: Annotated[tuple[RouteConfig, ...], Field(min_length=1)] = Field(
         description="The routes; order does not affect matching."

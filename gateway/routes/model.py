@@ -52,6 +52,7 @@ class Route:
                      taken even where `methods` does not name it
     forbidden        "403", "404", or a path to send browsers to
     path_allows      spellings of `http.target.OPT_IN` that a target may contain
+    upstream         None: another proxy forwards what is allowed
     source           where it was written: "gateway.yaml:12"
     """
 
@@ -67,7 +68,7 @@ class Route:
     forbidden: str = "403"
     cross_site_refused: bool = False
     path_allows: frozenset[str] = frozenset()
-    upstream: str
+    upstream: str | None
     source: str = ""
 
 

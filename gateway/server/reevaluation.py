@@ -126,9 +126,11 @@ def refusal_reason(
     found = reconsider(head, runtime.rules, who, now=context.now)
     if isinstance(found, Reason):
         return found
-    before = context.runtime.applications[context.route.upstream].targets
-    after = runtime.applications[found.route.upstream].targets
-    if admitted.reconnects and not before <= after:
+    before = context.runtime.applications.get(context.route.upstream or "")
+    after = runtime.applications.get(found.route.upstream or "")
+    if after is None or before is None:
+        return Reason.UPSTREAM_CHANGED
+    if admitted.reconnects and not before.targets <= after.targets:
         return Reason.UPSTREAM_CHANGED
     return None
 

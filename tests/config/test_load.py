@@ -161,6 +161,31 @@ FILES = [
         id="admin in public",
     ),
     pytest.param(
+        whole("server: {admin: a:1, authz: a:1, trusted_proxies: [127.0.0.1]}"),
+        ["2:29: the authz listener requires a separate address"],
+        id="authz on admin",
+    ),
+    pytest.param(
+        whole("server: {authz: 127.0.0.1:9091}"),
+        [
+            "2:17: every decision is refused: server.trusted_proxies is empty; add the"
+            " address of the front proxy, such as 127.0.0.1"
+        ],
+        id="authz that trusts no proxy",
+    ),
+    pytest.param(
+        """version: 1
+upstreams: {}
+routes:
+  - {match: /**, rule: protected, upstream: null}
+""",
+        [
+            "4:45: a route without an upstream is for decisions, and server.authz is"
+            " null; set server.authz, or name an upstream"
+        ],
+        id="no upstream, and no front proxy",
+    ),
+    pytest.param(
         whole("server: {public_url: localhost}"),
         [
             '2:22: expected an origin such as https://app.example.com, got "localhost"; it starts with http:// or https://'
@@ -774,6 +799,8 @@ def test_a_client_secret_is_never_repeated() -> None:
 WARNINGS = [
     pytest.param("sign_in: {providers: {a: {issuer: 'https://id.example', client_id: c, identity: {id: '{email}'}}}}", "2:86: the claim email may pass to another user", id="an e-mail address as id"),
     pytest.param("server: {admin: 0.0.0.0:9090}", "2:17: the admin listener is not on a loopback address", id="admin for all"),
+    pytest.param("server: {authz: 'a:1', trusted_proxies: [10.0.0.1]}", "2:17: the authz listener is not on a loopback address", id="authz for all"),
+    pytest.param("server: {authz: 'unix:/run/authz.sock'}", None, id="authz on a socket"),
     pytest.param("server: {trusted_proxies: [0.0.0.0/0]}", "2:28: every client can forge its own address", id="everyone is trusted"),
     pytest.param("server: {public_url: https://a.example}", None, id="nothing to say"),
     pytest.param("server: {public_url: https://a.example}\nredis: {url: embedded}", "3:14: embedded Redis is for development only", id="embedded Redis"),

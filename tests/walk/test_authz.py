@@ -379,6 +379,37 @@ async def test_a_request_on_the_proxy_path_has_no_mode(authz: Gateway) -> None:
     assert "gateway.mode" not in (await authz.told())[-1]
 
 
+# Routes without an upstream
+
+
+async def test_a_route_without_upstream_only_decides(
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    """Same decisions, same identity; on the proxy path it leads nowhere."""
+    config = authz_config(upstream)
+    for route in config["routes"]:
+        route["upstream"] = None
+    config["upstreams"] = {}
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        cookie = PROGRAM | {"Cookie": await gateway.sign_in()}
+        for mode in Mode:
+            allowed = await decide(gateway, mode, headers=cookie)
+            assert allowed.status == 200
+            assert allowed.present("X-Auth-User-Id") == "u_grace"
+            assert allowed.present("Authorization") == ""
+            assert (await decide(gateway, mode)).status == 401
+            denied = await decide(gateway, mode, "/admin/x", headers=cookie)
+            assert denied.status == 403
+            assert (await decide(gateway, mode, "/static/x")).status == 200
+        direct = await ask(gateway.port, "GET", "/dashboard", cookie)
+        anonymous = await ask(gateway.port, "GET", "/dashboard", PROGRAM)
+        own = await ask(gateway.port, "GET", "/.gateway/session", cookie)
+
+    assert (direct.status, anonymous.status, own.status) == (404, 401, 200)
+    assert direct.json()["reason"] == "no_route"
+    assert not upstream.seen
+
+
 # Reload, drain, Unix socket
 
 

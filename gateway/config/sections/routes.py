@@ -126,4 +126,7 @@ class RouteConfig(Model):
         (),
         description="Ambiguous encodings that the upstream does not decode.",
     )
-    upstream: Name = Field(description="Name of the upstream.")
+    upstream: Name | None = Field(
+        description="Name of the upstream; `null`: another proxy forwards the request, "
+        "and the gateway only decides (docs/front-proxies.md)."
+    )
