@@ -39,11 +39,11 @@ def _received(
     done: OnReplies,
     replies: list[Any] | OSError,
 ) -> None:
-    if (
-        isinstance(replies, OSError)
-        or not supervisor.is_current(connections)
-        or any(isinstance(each, Exception) for each in replies)
-    ):
+    if isinstance(replies, OSError) or not supervisor.is_current(connections):
         done(None)
-    else:
-        done(replies)
+        return
+    for each in replies:
+        if isinstance(each, Exception):
+            done(None)
+            return
+    done(replies)

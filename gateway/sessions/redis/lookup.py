@@ -251,7 +251,10 @@ class Lookups(Generic[K, R, T]):
                 continue
             self._waiting -= len(waiting)
             for done in waiting:
-                _call(done, found)
+                try:
+                    done(found)
+                except Exception as error:  # noqa: BLE001 - of one caller, not of all
+                    _report(_CALLER_FAILED, error)
 
     def _fail(self, asked: "dict[K, list[OnFound[T]]]", why: StoreUnavailable) -> None:
         for waiting in asked.values():
@@ -260,7 +263,10 @@ class Lookups(Generic[K, R, T]):
                 # An error of its own for each: a traceback grows where it is raised.
                 failure = StoreUnavailable(*why.args)
                 failure.__cause__ = why.__cause__
-                _call(done, failure)
+                try:
+                    done(failure)
+                except Exception as error:  # noqa: BLE001 - as above
+                    _report(_CALLER_FAILED, error)
 
 
 class _Flight(Generic[K, T]):
@@ -273,14 +279,6 @@ class _Flight(Generic[K, T]):
     def __init__(self, asked: dict[K, list[OnFound[T]]]) -> None:
         self.asked = asked
         self.steps = STEPS
-
-
-def _call(done: OnFound[T], found: T | StoreUnavailable) -> None:
-    """Call one asker; what it raises takes nothing from the others."""
-    try:
-        done(found)
-    except Exception as error:  # noqa: BLE001
-        _report("a look-up was delivered to code that failed", error)
 
 
 def _settle(future: asyncio.Future[T], found: T | StoreUnavailable) -> None:
@@ -296,3 +294,6 @@ def _report(what: str, error: Exception) -> None:
     asyncio.get_running_loop().call_exception_handler(
         {"message": what, "exception": error}
     )
+
+
+_CALLER_FAILED: Final = "a look-up was delivered to code that failed"
