@@ -94,8 +94,14 @@ def explain(
     \b
     Example:
       gateway explain GET /admin/users --as member
+      gateway explain GET https://wiki.example.com/page
     """
     loaded = load_or_exit(config)
+    if target.lower().startswith(("http://", "https://")):
+        if host is not None:
+            raise click.UsageError("--host and a URL both name the host")
+        host, slash, path = target.partition("://")[2].partition("/")
+        target = slash + path or "/"
     try:
         explanation = _Explanation(loaded, method, target, who, host, address, headers)
         click.echo("\n".join(explanation.lines()))

@@ -6,13 +6,14 @@ at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.config.document import Document, Loc
 from gateway.config.partial import PartialConfig
 from gateway.config.sections.routes import RouteConfig
-from gateway.config.values import is_local
+from gateway.config.values import is_local, is_loopback, split_listen
 from gateway.config.wording import nearest
 from gateway.sessions.redis.url import parse_redis_url
 
@@ -277,6 +278,36 @@ def _redis(partial: PartialConfig) -> None:
             )
 
 
+def _own_listeners(partial: PartialConfig) -> None:
+    """Report an upstream that is a listener of this gateway: each request would loop."""
+    server = partial.config.server
+    given = (*server.listen, *(each for each in (server.admin, server.authz) if each))
+    ports: dict[int, set[str]] = {}
+    for place in map(split_listen, given):
+        if isinstance(place, tuple):
+            ports.setdefault(place[1], set()).add(place[0])
+    for name, upstream in partial.config.upstreams.items():
+        for url in upstream.url:
+            parts = urlsplit(url)
+            default = {"http": 80, "https": 443}.get(parts.scheme, 0)
+            hosts = ports.get(parts.port or default, set())
+            host = parts.hostname or ""
+            local = is_loopback(host) and any(map(_takes_loopback, hosts))
+            if url in given or host in hosts or local:
+                partial.add_problem(
+                    ("upstreams", name, "url"),
+                    "this is a listener of the gateway itself",
+                    "use the address of the app",
+                )
+
+
+def _takes_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified or is_loopback(host)
+    except ValueError:
+        return is_loopback(host)
+
+
 def _providers(partial: PartialConfig) -> None:
     providers = partial.config.sign_in.providers
     if providers and partial.config.sessions.external:
@@ -358,5 +389,6 @@ _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _listeners,
     _redis,
     _upstream_tls,
+    _own_listeners,
     _providers,
 )

@@ -38,13 +38,17 @@ class CookieChanges:
 
 
 def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
-    """Return how a response changes the session cookie; pure."""
+    """Return how a response changes the session cookie; pure.
+
+    Of several lines for the cookie the last one decides, as in a browser (RFC 6265,
+    section 5.3): a library may remove a session and set another in one response.
+    """
     lines = tuple(_session_cookies(headers, profile))
+    removed = [_takes_back(pair, attributes) for pair, attributes in lines]
     found = (read_credential(profile, [pair]) for pair, _ in lines)
-    return CookieChanges(
-        set=tuple(each for each in found if isinstance(each, Credential)),
-        taken_back=any(_takes_back(pair, attributes) for pair, attributes in lines),
-    )
+    begun = tuple(each for each in found if isinstance(each, Credential))
+    taken_back = bool(removed) and removed[-1]
+    return CookieChanges(set=() if taken_back else begun, taken_back=taken_back)
 
 
 async def track_app_cookies(headers: Headers, context: RequestContext) -> None:

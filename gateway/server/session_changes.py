@@ -84,6 +84,7 @@ def session_of(
         identity=wanted.identity,
         tenants=wanted.tenants,
         active_tenant=wanted.active_tenant_id,
+        personal=wanted.personal,
         methods=wanted.methods,
         aal=wanted.aal,
         persistent=wanted.persistent and rules.cookie.persistent,

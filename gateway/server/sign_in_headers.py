@@ -37,6 +37,7 @@ class SignIn:
 
     authenticated_at  seconds since the epoch; None: now, 0.0: unknown
     extra             further members of the session record
+    personal          no active tenant, even with a single membership
     """
 
     identity: Identity
@@ -47,6 +48,7 @@ class SignIn:
     persistent: bool
     authenticated_at: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
 def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
     """Return the sign-in in parsed JSON; the admin API accepts the same format.
 
-    A member that is null counts as absent. IDs may be numbers, as of a database. `why`
+    A member that is null counts as absent, except `active_tenant_id`. IDs may be numbers, as of a database. `why`
     names the member, never its value.
     """
     if not isinstance(decoded, dict):
@@ -128,6 +130,7 @@ def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
             methods=_texts(decoded, "authentication_methods", ("password",)),
             aal=_level(decoded),
             persistent=_flag(decoded, "persistent"),
+            personal=decoded.get("active_tenant_id", "") is None,
         )
     except Refused as refused:
         return InvalidSignIn(why=str(refused))

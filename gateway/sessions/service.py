@@ -31,18 +31,19 @@ def new_session(
     session_id: str,
     authenticated_at: float | None = None,
     extra: Mapping[str, Any] | None = None,
+    personal: bool = False,
 ) -> Session:
     """Make the session of a sign-in that happened just now.
 
     With `authenticated_at` the user authenticated earlier, at a provider; 0.0 is an
     unknown time. `extra` are further members of the record.
 
-    Without an active tenant the only membership becomes it. An active tenant
+    Without an active tenant the only membership becomes it, unless `personal`. One
     outside of the memberships is a ValueError: memberships come from the sign-in. So
     is a value that would not read back as a session: an empty role, an id of two lines.
     """
     if active_tenant is None:
-        active_tenant = _only(tenants)
+        active_tenant = None if personal else _only(tenants)
     elif active_tenant not in tenants:
         raise ValueError("the active tenant is not among the tenants")
     proved = now if authenticated_at is None else authenticated_at
@@ -70,7 +71,12 @@ def new_session(
 
 
 def switch_tenant(session: Session, tenant_id: str) -> Session | None:
-    """Return the session with another active tenant; None if not a member."""
+    """Return the session with another active tenant; None if not a member.
+
+    "" leaves no active tenant: the user acts for no organization.
+    """
+    if not tenant_id:
+        return replace(session, active_tenant_id=None)
     if tenant_id not in session.tenants:
         return None
     return replace(session, active_tenant_id=tenant_id)

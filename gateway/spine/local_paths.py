@@ -47,6 +47,7 @@ class Endpoint(Enum):
     BEGIN_SIGN_IN = auto()
     SIGN_IN_CALLBACK = auto()
     SIGNED_OUT = auto()
+    LOGIN_PAGE = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -68,6 +69,8 @@ TABLE: Final[Mapping[str, Methods]] = {
     "/.gateway/sessions/whoami": {"GET": Endpoint.WHOAMI},
     "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
     "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
+    "/.gateway/self-service/login/browser": {"GET": Endpoint.LOGIN_PAGE},
+    "/.gateway/ui/login": {"GET": Endpoint.LOGIN_PAGE},
     "/.gateway/sign-in": {"GET": Endpoint.SIGN_IN_PAGE},
     "/.gateway/signed-out": {"GET": Endpoint.SIGNED_OUT},
 }

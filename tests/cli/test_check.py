@@ -93,6 +93,32 @@ def test_a_password_in_the_url_works_or_is_to_be_encoded(
     assert ("redis.password" in result.stderr) == bool(hint)
 
 
+@pytest.mark.parametrize(
+    ("listen", "url", "refused"),
+    [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", True),
+        ("0.0.0.0:8080", "http://localhost:8080", True),
+        ("[::]:8080", "http://[::1]:8080", True),
+        ("unix:/run/gw.sock", "unix:/run/gw.sock", True),
+        ("127.0.0.1:8080", "http://127.0.0.1:9090", True),
+        ("127.0.0.1:8080", "http://127.0.0.1:3000", False),
+        ("10.0.0.1:8080", "http://127.0.0.1:8080", False),
+        ("0.0.0.0:8080", "http://app.internal:8080", False),
+    ],
+)
+def test_an_upstream_is_no_listener_of_the_gateway(
+    tmp_path: Path, listen: str, url: str, refused: bool
+) -> None:
+    text = HEAD.replace("upstreams:", f'server: {{listen: "{listen}"}}\nupstreams:')
+    text = text.replace("{url: http://127.0.0.1:3000}", f'{{url: "{url}"}}')
+    text += "  - {match: /**, rule: public, upstream: app}\n"
+
+    result = check(tmp_path, text, "--offline")
+
+    assert ("this is a listener of the gateway itself" in result.stderr) is refused
+    assert result.exit_code == int(refused), result.output
+
+
 DEAD_END = [
     pytest.param("/login", "intern.example.com", True, id="a-host"),
     pytest.param("/login", "*.example.com", True, id="a-wildcard"),

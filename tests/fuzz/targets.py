@@ -246,7 +246,7 @@ def _signed(kind: Signature, secret: str, session_id: str) -> str:
         digest = hmac.digest(derived, text, "sha1")
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
     encoded = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
-    return encoded.rstrip("=") if kind is Signature.EXPRESS else encoded
+    return encoded if kind is Signature.HMAC_SHA256 else encoded.rstrip("=")
 
 
 def external(data: bytes) -> None:

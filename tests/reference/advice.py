@@ -147,6 +147,7 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     "another account",
     Endpoint.SIGN_IN_CALLBACK: "the answer of the provider: starts a session and redirects, "
     "or shows why not",
+    Endpoint.LOGIN_PAGE: "Ory's address of a sign-in; redirects to `sign_in.url`",
     Endpoint.SIGNED_OUT: "page for users who signed out; begins no sign-in",
 }
 """Total: a test compares it with `Endpoint`."""

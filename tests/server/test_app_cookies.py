@@ -67,3 +67,27 @@ def test_a_session_is_set_by_what_the_gateway_would_take_back(
     changes = cookie_changes([(b"set-cookie", line.encode()), (b"X", b"sid")], PROFILE)
 
     assert len(changes.set) == keys
+
+
+GONE = "sid=; Path=/; Max-Age=0"
+SET = f"sid={SID}; Path=/; HttpOnly"
+
+
+@pytest.mark.parametrize(
+    ("lines", "keys", "taken_back"),
+    [
+        ([GONE, SET], 1, False),
+        ([SET, GONE], 0, True),
+        ([SET, "other=; Path=/; Max-Age=0"], 1, False),
+        ([GONE, GONE, SET, SET], 2, False),
+    ],
+)
+def test_the_last_line_for_the_cookie_decides(
+    lines: list[str], keys: int, taken_back: bool
+) -> None:
+    """An admin who stops impersonating a user is not signed out by the response."""
+    changes = cookie_changes(
+        [(b"Set-Cookie", each.encode()) for each in lines], PROFILE
+    )
+
+    assert (len(changes.set), changes.taken_back) == (keys, taken_back)

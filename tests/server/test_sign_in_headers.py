@@ -287,3 +287,20 @@ def test_five_hundred_memberships_arrive() -> None:
 
     assert isinstance(found, SignIn)
     assert len(found.tenants) == 500
+
+
+@pytest.mark.parametrize(
+    ("active", "personal"),
+    [
+        ({}, False),
+        ({"active_tenant_id": None}, True),
+        ({"active_tenant_id": "t"}, False),
+    ],
+)
+def test_null_leaves_no_active_tenant_and_absent_is_the_only_one(
+    active: dict[str, Any], personal: bool
+) -> None:
+    found = sign_in_of(ADA | {"tenants": {"t": {}}} | active)
+
+    assert isinstance(found, SignIn)
+    assert found.personal is personal

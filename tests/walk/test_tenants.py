@@ -19,9 +19,12 @@ from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
     Reply,
+    Seen,
+    answer_ok,
     ask,
     base_config,
     running_gateway,
+    sign_in_header,
 )
 
 HOMELESS: dict[str, Any] = {"tenants": {}, "active_tenant": None}
@@ -310,3 +313,61 @@ async def test_of_switches_at_once_each_is_done_and_the_last_stays(
     await get(gateway, "/any", cookie)
     assert {reply.status for reply in (*replies, last)} == {303}
     assert told(upstream) == ("t_blue", "member", "t_blue")
+
+
+async def test_back_to_personal_and_to_the_organization(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    cookie = {"Cookie": await gateway.sign_in()}
+
+    async def switched(tenant_id: str) -> int:
+        body = f"tenant_id={tenant_id}&return_to=/".encode()
+        reply = await ask(
+            gateway.port, "POST", "/.gateway/tenant", BROWSER | cookie, body
+        )
+        await ask(gateway.port, "GET", "/dashboard", cookie)
+        return reply.status
+
+    assert await switched("") == 303
+    assert upstream.last.one("X-Auth-Tenant-Id") is None
+    page = await ask(gateway.port, "GET", "/.gateway/account", BROWSER | cookie)
+    assert b'Personal <span class="chip">Active</span>' in page.body
+    denied = await ask(gateway.port, "GET", "/api/x", cookie)
+    assert (denied.status, denied.json()["reason"]) == (403, "tenant_missing")
+
+    assert await switched("t_blue") == 303
+    assert upstream.last.one("X-Auth-Tenant-Id") == "t_blue"
+    # Hostile: a membership that the session does not have, and no value at all.
+    assert await switched("t_other") == 403
+    nothing = await ask(
+        gateway.port, "POST", "/.gateway/tenant", BROWSER | cookie, b"a=b"
+    )
+    assert nothing.status == 403
+    assert upstream.last.one("X-Auth-Tenant-Id") == "t_blue"
+
+
+@pytest.mark.parametrize(
+    ("active", "tenant"), [({}, "t_1"), ({"active_tenant_id": None}, None)]
+)
+async def test_a_sign_in_may_leave_no_active_tenant(
+    gateway: Gateway,
+    upstream: RecordingUpstream,
+    active: dict[str, None],
+    tenant: str | None,
+) -> None:
+    document = {"identity": {"id": "u"}, "tenants": {"t_1": {}}} | active
+
+    async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+        header = sign_in_header(document).encode()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+            b"X-Gateway-Sign-In: " + header + b"\r\n\r\n"
+        )
+
+    upstream.answer = answer
+    reply = await ask(gateway.port, "POST", "/auth/login", BROWSER, b"a=b")
+    cookie = (reply.one("Set-Cookie") or "").partition(";")[0]
+    upstream.answer = answer_ok
+    await ask(gateway.port, "GET", "/dashboard", {"Cookie": cookie})
+
+    assert upstream.last.one("X-Auth-Tenant-Id") == tenant

@@ -12,6 +12,7 @@ from gateway.server.endpoints.kratos import (
     list_sessions,
     whoami,
 )
+from gateway.server.endpoints.kratos_login import login_page
 from gateway.server.endpoints.kratos_logout import create_logout_flow, submit_logout
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.logout import logout
@@ -39,6 +40,7 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.WHOAMI: whoami,
     Endpoint.SUBMIT_LOGOUT: submit_logout,
     Endpoint.CREATE_LOGOUT_FLOW: create_logout_flow,
+    Endpoint.LOGIN_PAGE: login_page,
     Endpoint.SIGN_IN_PAGE: sign_in_page,
     Endpoint.BEGIN_SIGN_IN: begin_sign_in,
     Endpoint.SIGN_IN_CALLBACK: sign_in_callback,

@@ -150,8 +150,8 @@ def _notice(query: str | None, session: Session) -> str:
     if name != "notice":
         return ""
     tenant = session.tenants.get(session.active_tenant_id or "")
-    if word == "switched" and tenant is not None:
-        return f"Switched to {tenant.name}."
+    if word == "switched":
+        return "Switched to " + ("Personal." if tenant is None else f"{tenant.name}.")
     return NOTICES.get(word, "")
 
 
@@ -180,6 +180,7 @@ def _variables(
         "initial": name[:1].upper(),
         "email": "" if email == name else email,
         "roles": session.identity.roles,
+        "personal": session.active_tenant_id not in session.tenants,
         "tenants": [
             {
                 "id": tenant.id,

@@ -23,7 +23,7 @@ _PAUSE: Final = 0.002
 
 
 async def tenant(context: RequestContext) -> LocalResponse:
-    """Switch the active tenant to `tenant_id`; the next token names it.
+    """Switch the active tenant to `tenant_id`; the next token names it. "": to none.
 
     Returns 303 to `return_to`, else to the home page; 204 for scripts; 401 without a
     session; 403 for a tenant that is not a membership, or a form on another origin;
@@ -55,7 +55,7 @@ async def tenant(context: RequestContext) -> LocalResponse:
         return LocalResponse(
             reply=answers.problem(400, Reason.BAD_RETURN_TO, context.head)
         )
-    wanted = form.get("tenant_id", "")
+    wanted = form.get("tenant_id")
     reason = await _switch(wanted, context.services.gateway_managed, context)
     if reason is Reason.NOT_A_MEMBER:
         context.ended_as(Verdict.DENY, reason)
@@ -69,7 +69,7 @@ async def tenant(context: RequestContext) -> LocalResponse:
 
 
 async def _switch(
-    tenant_id: str, store: SessionStore, context: RequestContext
+    tenant_id: str | None, store: SessionStore, context: RequestContext
 ) -> Reason | None:
     held = presented(context)
     if isinstance(held, Anonymous):
@@ -81,13 +81,15 @@ async def _switch(
                     return reason
                 case Authenticated(session=session, key=key):
                     context.acts_for(session)
-                    switched = switch_tenant(session, tenant_id)
-                    if switched is None:
+                    switched = (
+                        None if tenant_id is None else switch_tenant(session, tenant_id)
+                    )
+                    if switched is None or tenant_id is None:
                         return Reason.NOT_A_MEMBER
                     # Compare and set: a concurrent write, such as the end of the
                     # session, must not be overwritten.
                     if await store.replace(key, session, switched):
-                        context.tenant_id = tenant_id
+                        context.tenant_id = tenant_id or None
                         before = session.active_tenant_id or ""
                         context.audit(TenantSwitched(before=before, after=tenant_id))
                         return None

@@ -69,6 +69,7 @@ class Signature(StrEnum):
 
     NONE = "none"
     HMAC_SHA256 = "hmac-sha256"
+    HMAC_SHA256_UNPADDED = "hmac-sha256-unpadded"
     EXPRESS = "express"
     ITSDANGEROUS = "itsdangerous"
 
@@ -159,6 +160,8 @@ def _itsdangerous(key: bytes, salt: str) -> Sign:
 # Every signature but `none`.
 _SIGNERS: Final[Mapping[Signature, Callable[[bytes, str], Sign]]] = {
     Signature.HMAC_SHA256: _hmac_sha256,
+    # @fastify/cookie, Remix and other users of cookie-signature without "s:".
+    Signature.HMAC_SHA256_UNPADDED: _express,
     Signature.EXPRESS: _express,
     Signature.ITSDANGEROUS: _itsdangerous,
 }

@@ -66,7 +66,7 @@ from tests.sessions.formats.samples import CUSTOM, SECRETS, settings
         pytest.param(
             settings(profile={"signature": "md5"}),
             ("profile", "signature"),
-            "expected one of none, hmac-sha256, express, itsdangerous",
+            "expected one of none, hmac-sha256, hmac-sha256-unpadded, express, itsdangerous",
             id="unknown-signature",
         ),
         pytest.param(

@@ -18,6 +18,7 @@ from gateway.sessions.formats.credential import (
 )
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
+from gateway.sessions.formats.signatures import Signature, verifier
 from tests.sessions.formats.scenarios import SCENARIOS
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -228,3 +229,21 @@ def test_no_byte_of_a_signed_cookie_may_change(at: int, other: int) -> None:
 
 _PROFILES = {each.id: each.profile for each in SCENARIOS if each.settings.secrets}
 _COOKIES = {each.id: each.cookie for each in SCENARIOS}
+
+
+UNPADDED = [
+    pytest.param(f"{ID}.{signature(ID).rstrip('=')}", True, id="genuine"),
+    pytest.param(f"{ID}.{signature(ID)}", False, id="padded"),
+    pytest.param(f"s:{ID}.{signature(ID).rstrip('=')}", False, id="prefix"),
+    pytest.param(
+        f"{ID}.{signature(ID, 'another secret 123').rstrip('=')}", False, id="other"
+    ),
+    pytest.param(ID, False, id="unsigned"),
+]
+
+
+@pytest.mark.parametrize(("value", "genuine"), UNPADDED)
+def test_a_signature_without_padding(value: str, genuine: bool) -> None:
+    check = verifier(Signature.HMAC_SHA256_UNPADDED, SECRETS[:1], salt="")
+
+    assert (check.open(value) == ID) is genuine
