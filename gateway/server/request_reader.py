@@ -64,6 +64,7 @@ class RequestReader:
         "_made",
         "_parser_holds",
         "_paused",
+        "_queued",
         "_uncounted",
         "broken",
         "head_bytes",
@@ -86,6 +87,7 @@ class RequestReader:
         self._made: HttpRequestParser | None = None
         self._by_lines = by_lines
         self._parser_holds = False  # a part of a request, or may
+        self._queued = 0  # requests of the parser that are not handled yet
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request read
         self._foreign = False
         self._paused = False
@@ -100,12 +102,15 @@ class RequestReader:
 
         Remaining bytes follow a request for another protocol.
         """
-        if self._by_lines and not self._parser_holds and 0 < len(data) <= BODY_BUFFER:
-            plain = read_plain(data, min(self._limit, LINE_LIMIT))
-            if plain is not None:
-                self.last_read = data[-_KEPT:]
-                return (self._plain(plain),), b""
-        return self._parse(data)
+        if self._parser_holds or not self._by_lines or len(data) > BODY_BUFFER:
+            return self._parse(data)
+        if not data:
+            return (), b""  # nothing is buffered
+        plain = read_plain(data, min(self._limit, LINE_LIMIT))
+        if plain is None:
+            return self._parse(data)
+        self.last_read = data[-_KEPT:]
+        return (self._plain(plain),), b""
 
     def _plain(self, head: PlainHead) -> Exchange:
         body = EMPTY_PAYLOAD
@@ -149,12 +154,13 @@ class RequestReader:
         self._uncounted = not data.endswith(_HEAD_END)
         self.head_bytes = 0
         self._body = found[-1][1]
+        self._queued += len(found)
         self._parser_holds = (
             self._uncounted
             or self._paused
             or self.upgraded
             or not self._body.is_eof()
-            or len(found) >= READ_AHEAD
+            or self._queued >= READ_AHEAD  # then it stops between two requests
         )
         client = self._client
         exchanges = [
@@ -184,7 +190,8 @@ class RequestReader:
 
     def mark_dequeued(self, exchange: Exchange) -> None:
         """Reduce the parser's count of queued requests by one, if it read this one."""
-        if not isinstance(exchange.message, PlainHead):
+        if not isinstance(exchange.message, PlainHead | BadRequest):
+            self._queued -= 1
             self._parser.message_consumed()
 
     def pause(self) -> None:

@@ -442,6 +442,7 @@ async def test_a_small_body_that_arrives_with_its_head_needs_no_parser() -> None
 
     assert isinstance(post.message, PlainHead)
     assert await post.payload.read() == b"body"
+    assert read(reader, b"") == []  # as the reader of a body that resumes
     assert reader._made is None
 
 
@@ -454,15 +455,23 @@ async def test_after_a_part_of_a_request_nothing_is_read_by_its_lines() -> None:
     assert read(reader, smuggled) == []
     assert found[0].payload.total_bytes == len(smuggled)
 
+
+@pytest.mark.parametrize("at_once", [1, 7, READ_AHEAD])
+async def test_no_request_overtakes_those_that_the_parser_still_holds(
+    at_once: int,
+) -> None:
+    """Behind a proxy that shares connections the next one is another user's."""
     reader = a_reader()
-    waiting = read(reader, get("/x") * 2 * READ_AHEAD, get("/y"))
-    order = []
-    while waiting:
-        order += told(waiting)
-        for each in waiting:
+    waiting = read(reader, get("/x") * 2 * READ_AHEAD)
+    order: list[object] = []
+    later = [get("/y"), get("/z")]
+    while waiting or later:
+        for each in waiting[:at_once]:
+            order += told([each])
             reader.mark_dequeued(each)
-        waiting = read(reader, b"")
-    assert order == ["/x"] * 2 * READ_AHEAD + ["/y"]
+        waiting = waiting[at_once:] + read(reader, later.pop(0) if later else b"")
+
+    assert order == ["/x"] * 2 * READ_AHEAD + ["/y", "/z"]
 
 
 async def test_reading_by_lines_goes_on_after_the_parser_is_done() -> None:

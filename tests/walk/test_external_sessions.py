@@ -339,3 +339,28 @@ async def test_what_only_looks_like_a_preflight_brings_no_session_to_the_app(
 
     assert reply.status == 200
     assert upstream.last.one("Cookie") == "theme=dark"
+
+
+# --- what is kept between two requests
+
+
+@ENDABLE
+async def test_the_plan_of_a_session_holds_until_its_record_changes(
+    scenario: Scenario, upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    async with gateway_for(scenario, upstream, redis, tmp_path) as gateway:
+        plans = gateway.app.runtime.rules.session_plans
+        made = []
+        for _ in range(2):
+            reply = await ask(
+                gateway.port, "GET", "/dashboard", cookie(scenario.cookie)
+            )
+            assert reply.status == 200
+            made.append(list(plans.values()))
+
+        assert len(made[0]) == 1
+        assert made[0][0] is made[1][0]
+
+        redis.command_line("FLUSHALL")
+        reply = await ask(gateway.port, "GET", "/dashboard", cookie(scenario.cookie))
+        assert reply.status != 200
