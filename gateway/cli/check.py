@@ -120,8 +120,10 @@ def summary(loaded: LoadedConfig, *, offline: bool) -> dict[str, str]:
     if config.tokens.profiles:
         names = ", ".join(config.tokens.profiles)
         tokens = f"{names}; {config.tokens.algorithm}, keys {config.tokens.keys}"
+    authz = config.server.authz
     return {
         "listen": ", ".join(config.server.listen),
+        **({} if authz is None else {"authz": f"{authz}, decisions for a front proxy"}),
         "admin": f"{admin}, {api} admin API" if config.server.admin else admin,
         "public": config.server.public_url,
         "redis": redis,

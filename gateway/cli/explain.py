@@ -11,10 +11,12 @@ from typing import Final, assert_never
 import click
 
 from gateway.build.rules import build_rules
+from gateway.build.runtime import build_pages
 from gateway.build.session_format import format_from
 from gateway.build.token_profiles import profiles_from
 from gateway.cli import config_option, exit_with, load_or_exit
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
+from gateway.cli.explain_via import PROXIES, via_lines
 from gateway.cli.subject import Subject
 from gateway.config.load import LoadedConfig
 from gateway.decision import AccessRequest
@@ -76,6 +78,12 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     multiple=True,
     help="Header, as 'Name: value'; repeatable.",
 )
+@click.option(
+    "--via",
+    type=click.Choice(list(PROXIES)),
+    default=None,
+    help="Also print the response to this front proxy, which asks for a decision.",
+)
 def explain(
     method: str,
     target: str,
@@ -84,6 +92,7 @@ def explain(
     host: str | None,
     address: str,
     headers: tuple[str, ...],
+    via: str | None,
 ) -> None:
     """Explain how a request would be handled, using the code of the server.
 
@@ -104,7 +113,7 @@ def explain(
         target = slash + path or "/"
     try:
         explanation = _Explanation(loaded, method, target, who, host, address, headers)
-        click.echo("\n".join(explanation.lines()))
+        click.echo("\n".join((*explanation.lines(), *explanation.via(via))))
     except GatewayError as error:
         exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
@@ -162,6 +171,17 @@ class _Explanation:
                     yield line("refused", f"400 {outcome.reason}: {outcome.detail}")
             case _ as never:
                 assert_never(never)
+
+    def via(self, proxy: str | None) -> Iterator[str]:
+        """Yield the response to a front proxy; nothing for a request that is invalid."""
+        head = self._head
+        if proxy is None or isinstance(head, BadRequest):
+            return
+        pages = build_pages(self._loaded.config)
+        yield ""
+        yield from via_lines(
+            proxy, self._evaluate(head), head, self._rules.answers, pages
+        )
 
     def _evaluate(self, head: RequestHead) -> Outcome:
         """Call the two functions that the server calls."""
