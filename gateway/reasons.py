@@ -66,6 +66,7 @@ class Reason(StrEnum):
     ISSUER_MISMATCH = "issuer_mismatch"
     ID_TOKEN_INVALID = "id_token_invalid"  # noqa: S105 - not a password
     USERINFO_INVALID = "userinfo_invalid"
+    LOGOUT_TOKEN_INVALID = "logout_token_invalid"  # noqa: S105 - not a password
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_BAD_ANSWER = "provider_bad_answer"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
@@ -333,6 +334,12 @@ ROWS: Final[Mapping[Reason, Row]] = {
         _NO_SIGN_IN,
         "The account details of the sign-in service do not match.",
         Action.SIGN_IN,
+    ),
+    Reason.LOGOUT_TOKEN_INVALID: Row(
+        400,
+        _UNREADABLE,
+        "The request of the sign-in service is not valid.",
+        Action.HOME,
     ),
     Reason.PROVIDER_REFUSED: Row(
         502,

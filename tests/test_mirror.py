@@ -222,10 +222,12 @@ ELSEWHERE = (
             "oidc/discovery",
             "oidc/settings",
             "oidc/sign_out",
+            "oidc/signed_in",
             "oidc/token",
             "server/endpoints/sign_in",
             "server/endpoints/sign_in_callback",
             "server/endpoints/signed_out",
+            "server/endpoints/backchannel_logout",
         ),
     ),
     Elsewhere(

@@ -45,6 +45,7 @@ PUBLISHED = [
     "issuer_mismatch",
     "id_token_invalid",
     "userinfo_invalid",
+    "logout_token_invalid",
     "provider_refused",
     "provider_bad_answer",
     "provider_unavailable",

@@ -92,6 +92,11 @@ def redirect_uri(public_url: str, name: str) -> str:
     return f"{public_url}/.gateway/sign-in/{name}/callback"
 
 
+def backchannel_uri(public_url: str, name: str) -> str:
+    """Return the address for a provider's logout tokens."""
+    return f"{public_url}/.gateway/sign-in/{name}/backchannel-logout"
+
+
 def _person_rules(provider: ProviderConfig) -> PersonRules:
     identity, tenants = provider.identity, provider.tenants
     groups = None if tenants is None or isinstance(tenants, str) else tenants

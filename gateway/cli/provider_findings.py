@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from gateway.build.dns import build_dns
-from gateway.build.providers import build_providers, redirect_uri
+from gateway.build.providers import backchannel_uri, build_providers, redirect_uri
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem
 from gateway.net.resolver import Resolver
@@ -52,4 +52,5 @@ def registration(loaded: LoadedConfig) -> Iterator[str]:
         yield f"             redirect URI     {redirect_uri(public_url, name)}"
         if provider.sign_out == "provider":
             yield f"             post-logout URI  {public_url}/.gateway/signed-out"
+        yield f"             back-channel     {backchannel_uri(public_url, name)}"
         yield f"             scopes           {' '.join(provider.scopes)}"

@@ -69,6 +69,15 @@ class SignInRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOutByProvider:
+    """A provider ended `count` sessions of an identity, by back-channel logout."""
+
+    provider: str
+    identity_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRevoked:
     """Another session of the identity was ended by its owner."""
 
@@ -88,6 +97,7 @@ AuditEvent: TypeAlias = (
     | TenantSwitched
     | SignInHeaderRefused
     | SignInRefused
+    | SignedOutByProvider
     | SessionRevoked
     | SessionsRevoked
 )
@@ -117,6 +127,17 @@ class Audit:
             "user.target.name": _short(account),
         }
         self._write(now, actor, _SIGN_IN_REFUSED, "sign-in refused", extra)
+
+    def signed_out_by_provider(
+        self, now: float, actor: Actor, *, provider: str, identity_id: str, count: int
+    ) -> None:
+        """Write that a provider ended sessions."""
+        extra: EventDict = {
+            "gateway.provider": _short(provider),
+            "gateway.count": count,
+            "user.target.id": _short(identity_id),
+        }
+        self._write(now, actor, _SIGN_OUT, "signed out by the provider", extra)
 
     def sign_out(self, now: float, actor: Actor, *, everywhere: bool = False) -> None:
         """Write that an identity signed out of one session, or `everywhere`."""

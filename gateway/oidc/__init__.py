@@ -9,7 +9,9 @@
 | keys | the provider's public keys |
 | token | the token request, and its answer |
 | id_token | verification of the ID token |
+| logout_token | verification of a logout token |
 | claims, person | claims become an identity, roles and tenants |
+| signed_in | the result of a sign-in, and step-up |
 | sign_out | sign-out at the provider |
 | client | the only module with I/O: bounded HTTP calls |
 | provider | metadata and keys as cached, and the steps of a sign-in |

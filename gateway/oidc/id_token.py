@@ -54,7 +54,7 @@ def verify_id_token(
     # RFC 8725, section 3.11: a token of another kind, such as a logout token.
     if str(header.get("typ", "JWT")).lower().endswith("+jwt"):
         raise _invalid("typ is that of another kind of token")
-    _check_issuer(claims, expected)
+    check_issuer_and_audience(claims, expected.issuer, expected.client_id)
     _check_times(claims, now)
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not hmac.compare_digest(
@@ -107,36 +107,48 @@ def read_auth_time(claims: Mapping[str, Any], now: float) -> float | None:
     """
     if claims.get("auth_time") is None:
         return None
-    auth_time = _number(claims, "auth_time")
+    auth_time = read_number(claims, "auth_time")
     if auth_time > now + LEEWAY:
         raise _invalid("auth_time is in the future")
     return min(auth_time, now)
 
 
-def _check_issuer(claims: Mapping[str, Any], expected: Expected) -> None:
-    if claims.get("iss") != expected.issuer:
+def check_issuer_and_audience(
+    claims: Mapping[str, Any], issuer: str, client_id: str
+) -> None:
+    """Refuse a token of another issuer, or for another client.
+
+    Raises:
+        SignInFailed: `iss`, `aud` or `azp` is not as it should be.
+    """
+    if claims.get("iss") != issuer:
         raise _invalid("iss is not the configured issuer")
     audience = claims.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience
-    if not isinstance(audiences, list) or expected.client_id not in audiences:
+    if not isinstance(audiences, list) or client_id not in audiences:
         raise _invalid("aud is not the client")
     azp = claims.get("azp")
     if azp is None and len(audiences) > 1:
         raise _invalid("several audiences, and no azp")
-    if azp is not None and azp != expected.client_id:
+    if azp is not None and azp != client_id:
         raise _invalid("azp is not the client")
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
-    if now >= _number(claims, "exp") + LEEWAY:
+    if now >= read_number(claims, "exp") + LEEWAY:
         raise _invalid("it has expired")
-    if _number(claims, "iat") > now + LEEWAY:
+    if read_number(claims, "iat") > now + LEEWAY:
         raise _invalid("it was issued in the future")
-    if "nbf" in claims and _number(claims, "nbf") > now + LEEWAY:
+    if "nbf" in claims and read_number(claims, "nbf") > now + LEEWAY:
         raise _invalid("it is not valid yet")
 
 
-def _number(claims: Mapping[str, Any], name: str) -> float:
+def read_number(claims: Mapping[str, Any], name: str) -> float:
+    """Return a time in seconds since the epoch.
+
+    Raises:
+        SignInFailed: it is missing, or not a number.
+    """
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise _invalid(f"{name} is not a time")

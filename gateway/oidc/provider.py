@@ -1,9 +1,8 @@
 """One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.authorization import (
@@ -13,6 +12,7 @@ from gateway.oidc.authorization import (
     refusal_of,
 )
 from gateway.oidc.cached import Cached
+from gateway.oidc.claims import fill
 from gateway.oidc.client import ProviderClient
 from gateway.oidc.discovery import (
     Metadata,
@@ -21,10 +21,10 @@ from gateway.oidc.discovery import (
     read_metadata,
 )
 from gateway.oidc.failure import SignInFailed, UnknownKey
-from gateway.oidc.id_token import LEEWAY, Expected, read_auth_time, verify_id_token
+from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
 from gateway.oidc.keys import KeySet, read_keys
+from gateway.oidc.logout_token import OLDEST, Logout, verify_logout_token
 from gateway.oidc.person import (
-    Person,
     check_allowed,
     claims_wanted,
     missing_claims,
@@ -32,28 +32,15 @@ from gateway.oidc.person import (
 )
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.sign_out import end_session_url
+from gateway.oidc.signed_in import SignedIn, check_step, methods_of
 from gateway.oidc.token import Tokens, read_tokens, token_request
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, parse_json
 
+T = TypeVar("T")
+
 _RENEW_EVERY: Final = 60.0
 """Seconds after a fetch of keys that did not bring the wanted one."""
-_METHODS: Final = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedIn:
-    """A person whom the provider signed in.
-
-    authenticated_at  seconds since the epoch; 0.0 if the provider does not state it
-    provider          what the session record keeps of the provider
-    """
-
-    person: Person
-    methods: tuple[str, ...]
-    aal: str
-    authenticated_at: float
-    provider: Mapping[str, str]
 
 
 class Provider:
@@ -71,6 +58,7 @@ class Provider:
         self._metadata = Cached(self._fetch_metadata, ticks)
         self._keys = Cached(self._fetch_keys, ticks)
         self._fruitless = -inf
+        self._logouts: dict[str, float] = {}
         self._wanted = claims_wanted(settings.person, settings.allow)
 
     async def metadata(self) -> Metadata:
@@ -129,7 +117,7 @@ class Provider:
         settings = self.settings
         auth_time = read_auth_time(claims, now)
         level = settings.levels.get(str(claims.get("acr")), "aal1")
-        _check_step(attempt, auth_time, level)
+        check_step(attempt, auth_time, level)
         person = person_of(settings.person, claims, settings.name)
         check_allowed(settings.allow, person, claims)
         provider = {
@@ -141,11 +129,62 @@ class Provider:
             provider["session_id"] = claims["sid"][:255]
         return SignedIn(
             person=person,
-            methods=("oidc", *_methods(claims.get("amr"))),
+            methods=("oidc", *methods_of(claims.get("amr"))),
             aal=level,
             authenticated_at=auth_time or 0.0,
             provider=provider,
         )
+
+    async def read_logout(self, token: str, now: float) -> Logout:
+        """Return what a logout token ends; each token is accepted once by a process.
+
+        Raises:
+            SignInFailed: it is not valid, or the keys cannot be fetched.
+        """
+        metadata = await self.metadata()
+        settings = self.settings
+        try:
+            found = await self._with_keys(
+                lambda keys: verify_logout_token(
+                    token,
+                    keys,
+                    issuer=settings.issuer,
+                    client_id=settings.client_id,
+                    algorithms=metadata.algorithms,
+                    now=now,
+                )
+            )
+        except SignInFailed as failure:
+            if failure.reason is Reason.ID_TOKEN_INVALID:
+                raise SignInFailed(
+                    Reason.LOGOUT_TOKEN_INVALID, failure.detail
+                ) from failure
+            raise
+        self._logouts = {
+            jti: until for jti, until in self._logouts.items() if until > now
+        }
+        if found.jti in self._logouts:
+            raise SignInFailed(
+                Reason.LOGOUT_TOKEN_INVALID, "logout token: it was used before"
+            )
+        self._logouts[found.jti] = found.issued + OLDEST
+        return found
+
+    def identity_of(self, subject: str) -> str:
+        """Return the identity ID of a subject.
+
+        Raises:
+            SignInFailed: the ID is made of more than the subject.
+        """
+        text = self.settings.person.id
+        claims = {"sub": subject, "iss": self.settings.issuer}
+        found = fill(text, claims, self.settings.name)
+        if not text.claims <= claims.keys() or not isinstance(found, str):
+            raise SignInFailed(
+                Reason.LOGOUT_TOKEN_INVALID,
+                "logout token: identity.id has other claims than sub",
+            )
+        return found
 
     async def _redeem(self, metadata: Metadata, attempt: Attempt, code: str) -> Tokens:
         wanted = token_request(self.settings, metadata, attempt, code)
@@ -162,9 +201,14 @@ class Provider:
             nonce=attempt.nonce,
             access_token=tokens.access_token,
         )
-        keys = await self.keys()
+        return await self._with_keys(
+            lambda keys: verify_id_token(tokens.id_token, keys, expected, now)
+        )
+
+    async def _with_keys(self, verify: Callable[[KeySet], T]) -> T:
+        """Verify a token with the keys; fetch them again if its key is unknown."""
         try:
-            return verify_id_token(tokens.id_token, keys, expected, now)
+            return verify(await self.keys())
         except UnknownKey:
             # The provider changed its keys. Only fetches without success are spaced, so
             # that a change is never an error, and a stream of unknown keys costs one
@@ -173,7 +217,7 @@ class Provider:
                 raise
         keys = await self._keys.renew()
         try:
-            return verify_id_token(tokens.id_token, keys, expected, now)
+            return verify(keys)
         except UnknownKey:
             self._fruitless = self._ticks()
             raise
@@ -219,30 +263,6 @@ class Provider:
         if found.status != 200:
             raise _not_found("keys", found.status)
         return read_keys(found.body)
-
-
-def _check_step(attempt: Attempt, auth_time: float | None, level: str) -> None:
-    """Refuse a step-up that the ID token does not prove; parameters prove nothing.
-
-    Raises:
-        SignInFailed: no fresh `auth_time`, or an `acr` that is not enough.
-    """
-    if attempt.step == "none":
-        return
-    if auth_time is None:
-        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: no auth_time")
-    if auth_time < attempt.began - LEEWAY:
-        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: auth_time is too old")
-    if attempt.step == "aal" and level == "aal1":
-        raise SignInFailed(Reason.STEP_UP_FAILED, "step-up: acr is not enough")
-
-
-def _methods(amr: object) -> list[str]:
-    """Return the authentication methods (RFC 8176) that are plain words."""
-    if not isinstance(amr, list):
-        return []
-    words = [word for word in amr if isinstance(word, str) and word.isprintable()]
-    return [word[:64] for word in words if word][:_METHODS]
 
 
 def _not_found(what: str, status: int) -> SignInFailed:

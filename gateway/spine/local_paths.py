@@ -11,6 +11,7 @@
 | `GET /.gateway/session` | what the script polls: which session, or why none |
 | `GET /.gateway/sign-in`, `/sign-in/{provider}` | begins a sign-in with a provider |
 | `GET /.gateway/sign-in/{provider}/callback` | the provider's answer to it |
+| `POST /.gateway/sign-in/{provider}/backchannel-logout` | a provider ends sessions |
 | `GET /.gateway/signed-out` | page for users who signed out |
 | `/.gateway/sessions…`, `/.gateway/self-service/logout…` | as Ory Kratos |
 
@@ -48,6 +49,7 @@ class Endpoint(Enum):
     SIGN_IN_CALLBACK = auto()
     SIGNED_OUT = auto()
     LOGIN_PAGE = auto()
+    BACKCHANNEL_LOGOUT = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -81,6 +83,7 @@ MEMBERS: Final[Mapping[str, Methods]] = {
 """Methods of one member of a collection; the last segment is its id."""
 BELOW_MEMBERS: Final[Mapping[tuple[str, str], Methods]] = {
     ("/.gateway/sign-in", "callback"): {"GET": Endpoint.SIGN_IN_CALLBACK},
+    ("/.gateway/sign-in", "backchannel-logout"): {"POST": Endpoint.BACKCHANNEL_LOGOUT},
 }
 """Methods of a resource of a member: the collection, and the last segment."""
 

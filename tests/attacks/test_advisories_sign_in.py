@@ -19,6 +19,7 @@ from tests.oidc.hostile import (
     says,
     signed,
 )
+from tests.oidc.test_logout_token import logout_token, send
 from tests.oidc.test_provider import hmac_with_the_public_key
 from tests.oidc.walking import CALLBACK, Browser, signing_config
 from tests.servers import Server
@@ -274,3 +275,20 @@ async def test_j16_unknown_key_ids_cost_one_fetch_a_minute(
         await asyncio.sleep(0)
 
     assert provider.calls.count("jwks") == 2
+
+
+async def test_s16_only_a_signed_logout_token_ends_a_session(
+    provider: HostileProvider, start: Start
+) -> None:
+    async with start(acme=provider_config(provider.issuer)) as gateway:
+        browser = Browser(gateway)
+        await browser.sign_in(provider)
+        forged = logout_token(provider.issuer, key=OTHER_RSA_KEY)
+        assert (await send(gateway, forged)).status == 400
+        for target in ("?iss=x&sid=sid-1", "?logout_token=x"):
+            place = f"/.gateway/sign-in/acme/backchannel-logout{target}"
+            assert (await browser.get(place)).status == 405
+        assert await browser.whoami() is not None
+
+        assert (await send(gateway, logout_token(provider.issuer))).status == 200
+        assert await browser.whoami() is None

@@ -1163,3 +1163,47 @@ async def test_another_account_ends_the_session_at_a_provider_that_can_do_that(
 
     assert location.startswith(f"{provider.issuer}/end?client_id=gateway")
     assert browser.attempts == []
+
+
+# --- several hosts
+
+
+async def test_a_sign_in_on_another_host_is_made_on_the_public_one(
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+    provider: HostileProvider,
+) -> None:
+    """The provider returns to `public_url`, so the attempt has to be there."""
+    config = signing_config(upstream.port, acme=provider_config(provider.issuer))
+    config["routes"].append(
+        {
+            "match": {"path": "/**", "host": "wiki.gw.test"},
+            "rule": "protected",
+            "upstream": "web",
+        }
+    )
+    for domain in (None, "gw.test"):
+        config["sessions"] = {"cookie": {"domain": domain}}
+        async with running_gateway(config, tmp_path, redis.url) as gateway:
+            port, wiki = gateway.port, "wiki.gw.test"
+            reply = await ask(port, "GET", "/page", BROWSER, host=wiki)
+            page = reply.present("Location")
+            reply = await ask(port, "GET", page, BROWSER, host=wiki)
+            location = reply.present("Location")
+            assert not reply.all("Set-Cookie")
+            assert location.startswith("http://gw.test/.gateway/sign-in?")
+
+            browser = Browser(gateway)
+            target = location.removeprefix("http://gw.test")
+            if domain is None:
+                # The session cookie would not reach the other host: no circle.
+                shown = await browser.get(target)
+                assert is_page(shown, 200)
+                assert b"did not keep it" in shown.body
+                continue
+            reply = await browser.sign_in(provider, target)
+            assert reply.present("Location") == "http://wiki.gw.test/page"
+            assert "Domain=gw.test" in "".join(reply.all("Set-Cookie"))
+            again = await browser.get(target)
+            assert again.present("Location") == "http://wiki.gw.test/page"

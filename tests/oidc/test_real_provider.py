@@ -1,8 +1,11 @@
 """Sign-in with npm's `oidc-provider`: the whole protocol as a certified provider speaks it."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -10,7 +13,7 @@ from tests.npm import node_modules, unpinned
 from tests.oidc.hostile import provider_config
 from tests.oidc.real import PACKAGES, SECRET, RealProvider, Visitor, real_provider
 from tests.oidc.walking import Browser, signing_config
-from tests.servers import Server
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import Gateway, RecordingUpstream, running_gateway
 
 pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.walk]
@@ -173,6 +176,26 @@ async def test_a_user_who_is_not_allowed_gets_a_page(
     assert reply.status == 403
     assert b"not verified" in reply.body
     assert b"bob@example.com" in reply.body
+
+
+async def test_a_sign_out_at_the_provider_ends_the_session_here(
+    visitor: Visitor, gateway: Gateway
+) -> None:
+    """Back-channel logout, as the provider sends it."""
+    await visitor.sign_in()
+    assert await visitor.browser.whoami() is not None
+
+    page = await visitor.go("GET", "/session/end")
+    xsrf = re.search(r'name="xsrf" value="([^"]+)"', page.body.decode())
+    assert xsrf is not None
+    body = urlencode({"xsrf": xsrf[1], "logout": "yes"}).encode()
+    await visitor.go("POST", "/session/end/confirm", body)
+
+    async with asyncio.timeout(PATIENCE):
+        while await visitor.browser.whoami() is not None:
+            await asyncio.sleep(0.01)
+    lines = await gateway.told()
+    assert any(x.get("message") == "signed out by the provider" for x in lines)
 
 
 def test_the_packages_are_pinned_by_checksum() -> None:

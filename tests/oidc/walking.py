@@ -25,7 +25,9 @@ class Browser:
         if self.cookies:
             pairs = self.cookies.items()
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in pairs)
-        reply = await ask(self.gateway.port, method, target, sent)
+        public = self.gateway.app.loaded.config.server.public_url
+        host = public.partition("://")[2]
+        reply = await ask(self.gateway.port, method, target, sent, host=host)
         for cookie in reply.all("Set-Cookie"):
             name, _, rest = cookie.partition("=")
             value = rest.partition(";")[0]

@@ -64,6 +64,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     "client ID, clocks and algorithms.",
     Reason.USERINFO_INVALID: "The UserInfo endpoint describes another subject than the ID "
     "token; report it to the provider.",
+    Reason.LOGOUT_TOKEN_INVALID: "The log has the rule that the logout token of a provider "
+    "breaks. It needs `sub`, and `identity.id` must have no other claim.",
     Reason.PROVIDER_REFUSED: "The log has the provider's error: compare client ID, secret, "
     "redirect URI and scopes.",
     Reason.PROVIDER_BAD_ANSWER: "The log has what is wrong. Compare `issuer` with that of the "
@@ -148,6 +150,8 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     Endpoint.SIGN_IN_CALLBACK: "the answer of the provider: starts a session and redirects, "
     "or shows why not",
     Endpoint.LOGIN_PAGE: "Ory's address of a sign-in; redirects to `sign_in.url`",
+    Endpoint.BACKCHANNEL_LOGOUT: "a provider ends sessions; form field `logout_token` "
+    "([back-channel logout](sign-in.md#back-channel-logout))",
     Endpoint.SIGNED_OUT: "page for users who signed out; begins no sign-in",
 }
 """Total: a test compares it with `Endpoint`."""

@@ -5,6 +5,7 @@ from typing import Final, TypeAlias
 
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.account import account, end, end_others
+from gateway.server.endpoints.backchannel_logout import backchannel_logout
 from gateway.server.endpoints.jwks import jwks
 from gateway.server.endpoints.kratos import (
     end_other_sessions,
@@ -45,6 +46,7 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.BEGIN_SIGN_IN: begin_sign_in,
     Endpoint.SIGN_IN_CALLBACK: sign_in_callback,
     Endpoint.SIGNED_OUT: signed_out,
+    Endpoint.BACKCHANNEL_LOGOUT: backchannel_logout,
 }
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.http.navigation import is_navigation
+from gateway.http.prefix import canonical_origin
 from gateway.http.query import parse_query
 from gateway.observe.audit import SignInRefused
 from gateway.oidc.attempt import Step, new_attempt
@@ -42,17 +43,20 @@ async def sign_in_page(context: RequestContext) -> LocalResponse:
         return _no_route(context)
     if not is_navigation(head):
         return _unauthenticated(context)
+    if (elsewhere := _public_page(context)) is not None:
+        return elsewhere
     query = parse_query(head.target.query) or {}
     reason = query.get("reason", "")
     found = await caller_of(context)
     signed_in = isinstance(found, Authenticated)
-    if signed_in and reason not in _STEPS:
-        answers = context.rules.answers
-        return LocalResponse(reply=answers.redirect(head, answers.after_sign_in(head)))
-    # A browser that does not keep the session cookie would be redirected in circles.
-    circling = not signed_in and context.runtime.attempts.signed_in_recently(
-        head.cookies
-    )
+    answers = context.rules.answers
+    after = answers.after_sign_in(head)
+    if signed_in and reason not in _STEPS and _keeps_session(context, after):
+        return LocalResponse(reply=answers.redirect(head, after))
+    # A browser that does not keep the session cookie, or a page that does not get it,
+    # would redirect in circles.
+    circling = context.runtime.attempts.signed_in_recently(head.cookies)
+    circling = (not signed_in and circling) or not _keeps_session(context, after)
     if circling:
         context.ended_as(Verdict.REFUSE, Reason.SIGN_IN_NOT_KEPT)
     elif len(providers) == 1 and head.method == "GET":
@@ -73,6 +77,8 @@ async def begin_sign_in(context: RequestContext) -> LocalResponse:
         return _no_route(context)
     if not is_navigation(context.head) or context.head.method != "GET":
         return _unauthenticated(context)
+    if (elsewhere := _public_page(context)) is not None:
+        return elsewhere
     query = parse_query(context.head.target.query) or {}
     if "another" in query and (away := await provider.sign_out_url("")) is not None:
         reply = context.rules.answers.redirect(context.head, away)
@@ -178,6 +184,41 @@ def _choice(
     ]
     variables = {"providers": providers, "why": why, "request_id": context.request_id}
     return LocalResponse(reply=context.runtime.pages.page("sign_in.html", variables))
+
+
+def _public_page(context: RequestContext) -> LocalResponse | None:
+    """Return a redirect to the same page of `public_url`; None if the request is for it.
+
+    The provider returns to `public_url`, and the cookie of the attempt has to be there.
+    """
+    head, answers = context.head, context.rules.answers
+    public = answers.sign_in.public_origin
+    if canonical_origin(head.scheme, head.authority) == public:
+        return None
+    host = urlsplit(public).hostname
+    if head.host == host:
+        return None  # behind a proxy that reports no scheme or port
+    query = parse_query(head.target.query) or {}
+    name = answers.sign_in.return_to
+    wanted = answers.safe_return_to(query.get(name, answers.sign_in.home), head)
+    if wanted is not None and wanted.startswith("/"):
+        wanted = f"{head.scheme}://{head.authority}{wanted}"
+    kept = {n: v for n, v in query.items() if n in {"reason", "another"}}
+    if wanted is not None:
+        kept[name] = wanted
+    location = f"{public}{head.target.path}?{urlencode(kept)}"
+    return LocalResponse(reply=answers.redirect(head, location))
+
+
+def _keeps_session(context: RequestContext, location: str) -> bool:
+    """Return whether the session cookie that is set here is sent to an address."""
+    host = urlsplit(location).hostname
+    domain = context.rules.cookie.domain
+    return (
+        host is None
+        or host == context.head.host
+        or (domain is not None and f".{host}".endswith(f".{domain}"))
+    )
 
 
 def _return_to(context: RequestContext, query: Mapping[str, str]) -> str:

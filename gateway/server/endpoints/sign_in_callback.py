@@ -4,7 +4,8 @@ from gateway.http.navigation import is_navigation
 from gateway.oidc.attempt import Attempt, find_attempt
 from gateway.oidc.authorization import Answer, read_answer
 from gateway.oidc.failure import SignInFailed
-from gateway.oidc.provider import Provider, SignedIn
+from gateway.oidc.provider import Provider
+from gateway.oidc.signed_in import SignedIn
 from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind
 from gateway.server.context import RequestContext

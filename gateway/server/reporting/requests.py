@@ -16,6 +16,7 @@ from gateway.observe.audit import (
     SessionsRevoked,
     SignedIn,
     SignedOut,
+    SignedOutByProvider,
     SignInHeaderRefused,
     SignInRefused,
     TenantSwitched,
@@ -131,6 +132,12 @@ class RequestReporter:
             case SignInRefused(provider=provider, reason=reason, account=account):
                 audit.sign_in_refused(
                     now, actor, provider=provider, reason=reason, account=account
+                )
+            case SignedOutByProvider(
+                provider=provider, identity_id=identity_id, count=count
+            ):
+                audit.signed_out_by_provider(
+                    now, actor, provider=provider, identity_id=identity_id, count=count
                 )
             case SessionRevoked(session_id=session_id):
                 audit.session_revoked(
