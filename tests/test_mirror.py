@@ -99,7 +99,7 @@ ELSEWHERE = (
         ("proxy/upload",),
     ),
     Elsewhere(
-        "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response",)
+        "an answer is read from a connection", "tests/proxy/test_streams.py", ("proxy/response", "proxy/connection_manager")
     ),
     Elsewhere(
         "opening a connection is seen at what it opens", "tests/faults/test_dns.py",

@@ -16,7 +16,10 @@ from gateway.http.response_fields import FIELDS, ResponseField
 MAX_HEAD_BYTES: Final = 96 * 1024
 """A sign-in header of 64 KiB, and the rest."""
 MAX_FIELDS: Final = 200
+MAX_INTERIM: Final = 20
 HEAD_END: Final = b"\r\n\r\n"
+SWITCHING: Final = 101
+_FIRST_FINAL: Final = 200
 
 _STATUS_LINE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*+)?+"
@@ -84,12 +87,36 @@ _NOT_HTTP: Final = "the response is not HTTP/1.1 or HTTP/1.0"
 
 
 class HeadBytes:
-    """Collects a head that arrives in several parts."""
+    """Collects the heads of one connection, which may arrive in several parts."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "_interim")
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._interim = 0  # 1xx responses before the final one
+
+    def final_head(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """Return the next final head and the bytes after it; None while it is incomplete.
+
+        RFC 9110, section 15.2: a client parses 1xx responses and may ignore them. The
+        gateway handles Expect itself and does not relay 103.
+
+        Raises:
+            InvalidUpstreamResponse: a head is malformed or too large, or there are more
+                than `MAX_INTERIM` interim responses.
+        """
+        while data:
+            found = self.take(data)
+            if found is None:
+                return None
+            head, data = read_response_head(found[0]), found[1]
+            if head.status >= _FIRST_FINAL or head.status == SWITCHING:
+                self._interim = 0
+                return head, data
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise InvalidUpstreamResponse("too many interim responses")
+        return None
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Return a head and the bytes after it; None while it is incomplete.

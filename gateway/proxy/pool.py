@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from gateway.proxy.balance import Backend, Balance
 from gateway.proxy.dial import Dialer
 from gateway.proxy.ejection import Ejection
 from gateway.proxy.health import TargetChange
+from gateway.proxy.places import Places
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import Connection
@@ -59,9 +59,7 @@ class Pool:
         self.clock = clock or self.loop.time
         self.response_timeout = response_timeout
         self.idle_timeout = idle_timeout
-        self._connect_timeout = connect_timeout
         self._max_idle = max_idle
-        self._max_connections = max_connections
         self._keepalive = keepalive
         self._lifetime = lifetime
         self._dialer = dialer
@@ -75,12 +73,16 @@ class Pool:
             on_change=on_change,
             avoid=lambda backend, host: dialer.avoid(backend.address, host),
         )
-        self._open = 0  # includes connections being established
+        self._places = Places(
+            max_connections,
+            patience=connect_timeout,
+            loop=self.loop,
+            returned=self.connection_reusable,
+        )
         self._idle = 0
         self._sockets = 0
         self._busy: set[Connection] = set()
         self._tunnels: set[Tunnel] = set()
-        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._tick = min(_TICK, response_timeout / 4, idle_timeout / 4)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_is_slow = False
@@ -109,10 +111,10 @@ class Pool:
         while True:
             if not fresh and (connection := self._take_from(backend)) is not None:
                 return connection
-            if self._open < self._max_connections or self._make_room():
-                self._open += 1
+            if self._places.free or self._make_room():
+                self._places.taken += 1
                 return await self._connect(backend, safe)
-            given = await self._wait_for_place()
+            given = await self._places.wait()
             if given is None:
                 return await self._connect(backend, safe)
             if not given.closed:
@@ -122,7 +124,7 @@ class Pool:
 
     def is_crowded(self) -> bool:
         """Return whether more than half of the connections are in use."""
-        return 2 * (self._open - self._idle) > self._max_connections
+        return self._places.is_crowded(self._idle)
 
     def _take_from(self, backend: Backend) -> Connection | None:
         now = self.clock()
@@ -143,33 +145,8 @@ class Pool:
         for backend in self._backends:
             if backend.idle:
                 backend.idle[0].close()
-                return self._open < self._max_connections
+                return self._places.free
         return False
-
-    async def _wait_for_place(self) -> Connection | None:
-        """Wait for a connection, or for permission to open one (None)."""
-        place: asyncio.Future[Connection | None] = self.loop.create_future()
-        self._waiting.append(place)
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                return await place
-        except TimeoutError as error:
-            self._give_back(place)
-            raise UpstreamBusy("no free connection to the upstream") from error
-        except asyncio.CancelledError:
-            self._give_back(place)
-            raise
-
-    def _give_back(self, place: asyncio.Future[Connection | None]) -> None:
-        if not place.done() or place.cancelled():
-            if place in self._waiting:
-                self._waiting.remove(place)
-            return
-        connection = place.result()
-        if connection is None:
-            self._free_place()
-        elif not connection.closed:
-            self.connection_reusable(connection)
 
     # Opening a connection
 
@@ -195,9 +172,9 @@ class Pool:
                     self._ejection.connected(backend)
                     return connection
         except BaseException:
-            self._free_place()
+            self._places.give_back()
             raise
-        self._free_place()
+        self._places.give_back()
         why = f": {failure}" if str(failure) else ""
         raise ConnectFailed(f"could not connect to any target{why}") from failure
 
@@ -232,11 +209,9 @@ class Pool:
         ):
             connection.close()
             return
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(connection)
-                return
+        places = self._places
+        if places.waiting and places.offer(connection):
+            return
         if self._idle >= self._max_idle:
             connection.close()
             return
@@ -259,7 +234,7 @@ class Pool:
             self._idle -= 1
         else:
             return
-        self._free_place()
+        self._places.give_back()
 
     def connection_tunneled(self, connection: Connection, tunnel: Tunnel) -> None:
         """Count the connection until the tunnel ends; it has no deadline."""
@@ -270,7 +245,7 @@ class Pool:
         def over() -> None:
             self._tunnels.discard(tunnel)
             backend.in_use -= 1
-            self._free_place()
+            self._places.give_back()
             self.socket_closed()
 
         tunnel.add_closed_callback(over)
@@ -296,15 +271,6 @@ class Pool:
         self._sockets -= 1
         if self._sockets == 0:
             self._all_closed.set()
-
-    def _free_place(self) -> None:
-        """Permit the longest-waiting request to open a connection."""
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._open -= 1
 
     # Deadlines: one timer for all connections
 

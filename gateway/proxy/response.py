@@ -36,13 +36,13 @@ class UpstreamResponse:
 
     __slots__ = (
         "_error",
-        "_framing",
         "_paused",
         "_pieces",
         "_queued",
         "_source",
         "_waiter",
         "content_length",
+        "end_to_end",
         "has_body",
         "received",
         "status",
@@ -60,7 +60,7 @@ class UpstreamResponse:
         self.received = received
         self.content_length = framing.content_length
         self.has_body = not (framing.kind is NO_BODY or self.content_length == 0)
-        self._framing = framing
+        self.end_to_end = framing.end_to_end  # without the fields that Connection names
         self._source = source  # None: the end has arrived
         self._pieces = [content] if content else []
         self._queued = 0
@@ -73,14 +73,9 @@ class UpstreamResponse:
         """The names and values of all fields, as received."""
         return self.received.pairs()
 
-    @property
-    def end_to_end(self) -> ResponseHead:
-        """The head without the fields that Connection names."""
-        return self._framing.end_to_end
-
     def replace_head(self, head: ResponseHead) -> None:
         """Relay these fields instead of those received."""
-        self._framing = self._framing._replace(end_to_end=head)
+        self.end_to_end = head
 
     def complete_body(self) -> bytes | None:
         """Return the rest of the body if all of it has arrived, else None."""

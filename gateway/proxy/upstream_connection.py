@@ -7,65 +7,24 @@ if no bytes follow it.
 
 import asyncio
 import os
-from collections.abc import Callable
 from enum import Enum
 from math import inf
-from typing import Protocol, assert_never
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
 from gateway.proxy.body import RequestBody, complete_request
-from gateway.proxy.chunks import ChunkedDecoder
-from gateway.proxy.framing import BY_LENGTH, NO_BODY, BodyKind, Framing, read_framing
+from gateway.proxy.connection_manager import ConnectionManager, FailureCounter
+from gateway.proxy.framing import BY_LENGTH, NO_BODY, UNTIL_CLOSE, Framing, read_framing
 from gateway.proxy.handshake import Handshake
-from gateway.proxy.head import HeadBytes, ResponseHead, read_response_head
+from gateway.proxy.head import SWITCHING, HeadBytes, ResponseHead
 from gateway.proxy.response import UpstreamResponse
+from gateway.proxy.response_body import BodyReader, body_reader
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upload import Upload
 
 _READ = 64 * 1024
-MAX_INTERIM = 20  # 1xx responses before the final one
-_SWITCHING, _FIRST_FINAL, _FIRST_ERROR, _FIRST_SERVER_ERROR = 101, 200, 400, 500
+_FIRST_ERROR, _FIRST_SERVER_ERROR = 400, 500
 # 501 and 505 depend on the request, not on the health of the server.
 _HEALTHY_ERRORS = frozenset({501, 505})
-
-
-class FailureCounter(Protocol):
-    """A target; `strikes` counts failures since the last success."""
-
-    strikes: int
-
-
-class ConnectionManager(Protocol):
-    """The pool that a connection belongs to: settings and callbacks."""
-
-    loop: asyncio.AbstractEventLoop
-    clock: Callable[[], float]
-    response_timeout: float
-    idle_timeout: float
-
-    def connection_reusable(self, connection: "Connection") -> None:
-        """Return a connection that is ready for the next request."""
-
-    def connection_closed(self, connection: "Connection") -> None:
-        """Remove a connection that is closing."""
-
-    def connection_tunneled(self, connection: "Connection", tunnel: Tunnel) -> None:
-        """Count a connection that became a tunnel, until the tunnel ends."""
-
-    def response_started(self, connection: "Connection", *, failed: bool) -> None:
-        """Count a response head; `failed`: its status is a server error."""
-
-    def response_completed(self, connection: "Connection") -> None:
-        """Count a complete response of a target that had failed before."""
-
-    def request_failed(self, connection: "Connection") -> None:
-        """Count a request without a complete response."""
-
-    def socket_opened(self) -> None:
-        """Count an open socket."""
-
-    def socket_closed(self) -> None:
-        """Count a closed socket."""
 
 
 class ConnectionClosedBeforeResponse(InvalidUpstreamResponse):
@@ -83,14 +42,13 @@ class ConnectionClosedBeforeResponse(InvalidUpstreamResponse):
 class _Phase(Enum):
     IDLE = "idle"
     HEAD = "head"
-    LENGTH = "length"
-    CHUNKED = "chunked"
+    BODY = "body"
     UNTIL_CLOSE = "until close"
     CLOSED = "closed"
 
 
 # Looking up an enum member is slow (CPython 3.11), and this is the hot path.
-_IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE, _CLOSED = _Phase
+_IDLE, _HEAD, _BODY, _UNTIL_CLOSE, _CLOSED = _Phase
 
 UpstreamResult = UpstreamResponse | Tunnel
 
@@ -99,18 +57,16 @@ class Connection(asyncio.Protocol):
     """A connection, and the exchange that uses it."""
 
     __slots__ = (
-        "_decoder",
+        "_body",
         "_failing",
         "_handshake",
         "_head",
-        "_interim",
         "_keep_alive",
         "_lost",
         "_manager",
         "_method",
         "_phase",
         "_received_any",
-        "_remaining",
         "_response",
         "_result_future",
         "_transport",
@@ -125,7 +81,9 @@ class Connection(asyncio.Protocol):
         "write_paused",
     )
 
-    def __init__(self, manager: ConnectionManager, backend: FailureCounter) -> None:
+    def __init__(
+        self, manager: ConnectionManager["Connection"], backend: FailureCounter
+    ) -> None:
         self.loop = manager.loop
         self.backend = backend  # the target, owned by the pool
         self.host = ""  # the resolved address of a name
@@ -140,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._lost = False
         self._head = HeadBytes()
         self._upload: Upload | None = None
+        self._body: BodyReader
         self._response: UpstreamResponse | None = None
         self._result_future: asyncio.Future[UpstreamResult] | None = None
 
@@ -168,7 +127,6 @@ class Connection(asyncio.Protocol):
         self._handshake = handshake
         self._received_any = False
         self._failing = False
-        self._interim = 0
         self._phase = _HEAD
         complete = head if body is None else complete_request(head, body)
         self._transport.write(complete or head)
@@ -265,23 +223,6 @@ class Connection(asyncio.Protocol):
 
     # The response
 
-    def _read_head(self, data: bytes) -> None:
-        while data:
-            found = self._head.take(data)
-            if found is None:
-                return
-            head, data = found
-            found_head = read_response_head(head)
-            status = found_head.status
-            if status >= _FIRST_FINAL or status == _SWITCHING:
-                self._take_head(found_head, data)
-                return
-            # RFC 9110 section 15.2: a client parses 1xx responses and may ignore them.
-            # The gateway handles Expect itself and does not relay 103.
-            self._interim += 1
-            if self._interim > MAX_INTERIM:
-                raise InvalidUpstreamResponse("too many interim responses")
-
     def _take_head(self, head: ResponseHead, rest: bytes) -> None:
         framing = read_framing(self._method, head)
         status = head.status
@@ -289,7 +230,7 @@ class Connection(asyncio.Protocol):
         self._failing = failing
         if failing or self.backend.strikes:
             self._manager.response_started(self, failed=failing)
-        if status == _SWITCHING:
+        if status == SWITCHING:
             self._switch(framing, head, rest)
             return
         self._keep_alive = framing.keep_alive
@@ -309,10 +250,8 @@ class Connection(asyncio.Protocol):
         else:
             response = UpstreamResponse(head, framing, self)
             self._response = response
-            self._phase = _phase_for(framing.kind)
-            self._remaining = length
-            if self._phase is _CHUNKED:
-                self._decoder = ChunkedDecoder()
+            self._body = body_reader(framing)
+            self._phase = _UNTIL_CLOSE if framing.kind is UNTIL_CLOSE else _BODY
             if rest:
                 self._read_body(rest)
         result_future, self._result_future = self._result_future, None
@@ -343,26 +282,16 @@ class Connection(asyncio.Protocol):
             result_future.set_result(tunnel)
 
     def _read_body(self, data: bytes) -> None:
-        response = self._response
+        response, body = self._response, self._body
         if response is None:
             return
-        if self._phase is _LENGTH:
-            over = len(data) - self._remaining
-            self._remaining -= len(data)
-            response.feed(data if over <= 0 else data[:-over])
-            if over >= 0:
-                self._end(clean=over == 0)
-        elif self._phase is _CHUNKED:
-            decoder = self._decoder
-            content = decoder.read(data)
-            if content:
-                response.feed(content)
-            if decoder.ended:
-                self._end(clean=decoder.clean)
-            elif decoder.error is not None:
-                raise decoder.error
-        else:
-            response.feed(data)
+        content = body.read(data)
+        if content:
+            response.feed(content)
+        if body.ended:
+            self._end(clean=body.clean)
+        elif body.error is not None:
+            raise body.error
 
     def _end(self, *, clean: bool) -> None:
         """End a complete response; keep the connection if it is reusable."""
@@ -401,7 +330,9 @@ class Connection(asyncio.Protocol):
         try:
             if self._phase is _HEAD:
                 self._received_any = True
-                self._read_head(data)
+                found = self._head.final_head(data)
+                if found is not None:
+                    self._take_head(*found)
             elif self._phase is _IDLE:
                 self.abort()
             elif self._phase is not _CLOSED:
@@ -477,20 +408,6 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
         if self._upload is not None:
             self._upload.resume()
-
-
-def _phase_for(kind: BodyKind) -> _Phase:
-    match kind:
-        case BodyKind.LENGTH:
-            return _LENGTH
-        case BodyKind.CHUNKED:
-            return _CHUNKED
-        case BodyKind.UNTIL_CLOSE:
-            return _UNTIL_CLOSE
-        case BodyKind.NONE:
-            return _IDLE
-        case unreachable:
-            assert_never(unreachable)
 
 
 _NO_TRANSPORT = asyncio.Transport()

@@ -250,6 +250,6 @@ async def test_every_client_connection_may_have_one_of_the_upstream(
     serving = build_runtime(loaded, ring=RING, ticks=lambda: 0.0)
 
     pool = serving.applications["web"].upstream._pool
-    assert pool._max_connections == most
+    assert pool._places._most == most
     # After a burst they are kept, so that the next one does not connect again.
     assert pool._max_idle == min(most, 1024, descriptor_limit() // 4)

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamError
-from gateway.proxy.head import MAX_FIELDS, MAX_HEAD_BYTES
+from gateway.proxy.head import MAX_FIELDS, MAX_HEAD_BYTES, MAX_INTERIM
 from gateway.proxy.health import Health
 from gateway.proxy.response import UpstreamResponse
-from gateway.proxy.upstream_connection import MAX_INTERIM, Connection
+from gateway.proxy.upstream_connection import Connection
 from tests.proxy.wire import Keeper, Wire
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
