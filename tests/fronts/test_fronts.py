@@ -9,7 +9,15 @@ import pytest
 from tests.fronts.conftest import Site, running_site, site_config
 from tests.fronts.programs import Front
 from tests.servers import PATIENCE, Server
-from tests.walk.harness import BROWSER, PROGRAM, a_session, an_admin, ask, connected
+from tests.walk.harness import (
+    BROWSER,
+    PROGRAM,
+    Seen,
+    a_session,
+    an_admin,
+    ask,
+    connected,
+)
 
 SPOOFED = [
     ("X-Auth-User-Id", "u_mallory"), ("X-Auth-Role", "admin"),
@@ -277,6 +285,47 @@ async def test_a_handshake_without_a_session_is_challenged_never_redirected(
 
     assert reply.status == 401
     assert not site.app.seen
+
+
+def handshake_of(cookie: str, origin: str) -> bytes:
+    fields = {**HANDSHAKE, "Cookie": cookie, "Origin": origin}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"GET /ws HTTP/1.1\r\nHost: gw.test\r\n{lines}\r\n".encode()
+
+
+async def switch_protocols(_seen: Seen, writer: asyncio.StreamWriter) -> None:
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_websocket_is_opened_for_a_user_and_for_no_other_site(
+    front: Front, redis: Server, tmp_path: Path
+) -> None:
+    """Cross-site hijacking: the gateway has to know that it is a handshake."""
+    config = site_config(front)
+    config["routes"].append(
+        {"match": "/ws", "rule": "protected", "cross_site": "refuse", "upstream": "app"}
+    )
+    async with running_site(front, config, redis, tmp_path) as site:
+        site.app.answer = switch_protocols
+        cookie = await site.gateway.sign_in()
+        async with connected(site.port) as client:
+            await client.send(handshake_of(cookie, "http://evil.example"))
+            stolen = await client.head()
+        assert not site.app.seen
+        async with connected(site.port) as client:
+            await client.send(handshake_of(cookie, "http://gw.test"))
+            opened = await client.head()
+
+    assert (stolen.status, opened.status) == (403, 101)
+    seen = site.app.seen[-1]
+    assert seen.present("Upgrade").lower() == "websocket"
+    assert seen.one("X-Auth-User-Id") == "u_grace"
 
 
 async def test_a_gateway_that_hangs_lets_no_request_pass(

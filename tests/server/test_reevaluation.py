@@ -144,3 +144,15 @@ async def test_a_stream_that_opens_after_the_reload_is_told_of() -> None:
     services.streams.add(OpenStream(key=None, end=print, evaluated_by="before"))
 
     assert told == [1]
+
+
+@pytest.mark.parametrize("reconnects", [True, False])
+async def test_a_stream_ends_at_a_route_that_only_decides(reconnects: bool) -> None:
+    listeners = {"authz": "127.0.0.1:9091", "trusted_proxies": ["127.0.0.1"]}
+    after = a_runtime(
+        server={"public_url": "https://app.example", **listeners},
+        routes=[API | {"upstream": None}],
+    )
+    found = refusal_reason(admitted(runtime(API), reconnects=reconnects), ADA, after)
+
+    assert found is Reason.UPSTREAM_CHANGED
