@@ -83,7 +83,7 @@ class IdentityHeaders:
     lists: Lists = Lists.COMMA
     unsent: dict[str, str] = field(default_factory=dict, compare=False)
     """Headers that had a value that cannot be sent, with the reason; for the log."""
-    _lines: dict[tuple[str, str, str | None], bytes] = field(
+    _lines: dict[tuple[str, str, str | None, float, float], bytes] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -91,9 +91,15 @@ class IdentityHeaders:
         """Return the lines of the rendered fields, as they are sent.
 
         The result is cached by session version, a fingerprint of all values that a
-        template can use.
+        template can use except times.
         """
-        key = (session.id, session.version, tenant.id if tenant else None)
+        key = (
+            session.id,
+            session.version,
+            tenant.id if tenant else None,
+            session.authenticated_at,
+            session.expires_at,
+        )
         known = self._lines.get(key)
         if known is not None:
             return known

@@ -35,7 +35,7 @@ def build_ring(
             tokens.algorithm,
             now=now,
             previous=previous,
-            lifetime=tokens.lifetime,
+            lifetime=tokens.longest_lifetime,
         )
     except KeysError as error:
         raise ConfigError(

@@ -23,7 +23,10 @@ def profiles_from(loaded: LoadedConfig) -> dict[str, TokenProfile]:
             continue
         profiles[name] = TokenProfile(
             name=name,
-            audience=profile.audience,
+            audience=profile.audience[0]
+            if len(profile.audience) == 1
+            else profile.audience,
+            lifetime=profile.lifetime,
             header=profile.header,
             cookie=profile.cookie,
             claims=claims,

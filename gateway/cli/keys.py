@@ -216,7 +216,7 @@ def _settings(
         message = "tokens.keys is embedded; set it to a folder, or add --folder"
         raise click.ClickException(message)
     chosen = (override and algorithm) or tokens.algorithm
-    return Path(tokens.keys), chosen, tokens.lifetime
+    return Path(tokens.keys), chosen, tokens.longest_lifetime
 
 
 def _utc(moment: float) -> str:

@@ -167,6 +167,35 @@ def _sign_in_elsewhere(partial: PartialConfig) -> None:
         )
 
 
+def _tokens(partial: PartialConfig) -> None:
+    """Warn of tokens that outlive a sign-out for long, and of roles that users choose."""
+    tokens = partial.config.tokens
+    lifetimes: list[tuple[tuple[str, ...], float | None]] = [
+        (("tokens", "lifetime"), tokens.lifetime),
+        *(
+            (("tokens", "profiles", name, "lifetime"), profile.lifetime)
+            for name, profile in tokens.profiles.items()
+        ),
+    ]
+    for loc, lifetime in lifetimes:
+        if lifetime is not None and lifetime > _LONG_TOKEN:
+            partial.add_problem(
+                loc,
+                "a token cannot be revoked: after a sign-out it is valid for this time",
+                "use at most 15m",
+            )
+    for name, profile in tokens.profiles.items():
+        role = (profile.claims or {}).get("role")
+        if isinstance(role, str) and "{identity.traits." in role:
+            partial.add_problem(
+                ("tokens", "profiles", name, "claims", "role"),
+                "the database role comes from a trait, which the app or the user sets",
+                "use a fixed role, or {tenant.role} with a fixed prefix",
+            )
+
+
+_LONG_TOKEN: Final = 15 * 60
+
 _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _open_admin,
     _open_authz,
@@ -177,5 +206,6 @@ _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _app_without_its_cookie,
     _claims_that_change,
     _sign_in_elsewhere,
+    _tokens,
     _unused,
 )

@@ -31,11 +31,13 @@ class TokenProfile:
     """
 
     name: str
-    audience: str
+    audience: str | tuple[str, ...]
     header: str | None
     cookie: str | None
     claims: CompiledClaims
     admin_roles: frozenset[str] | None = None
+    lifetime: float | None = None
+    """Seconds; None: that of all profiles."""
 
     @property
     def needs_tenant(self) -> bool:
@@ -69,7 +71,7 @@ class _Minted:
     expires: int
 
 
-_ReuseKey: TypeAlias = tuple[str, str | None, str, str, str, str]
+_ReuseKey: TypeAlias = tuple[str, str | None, str, str, tuple[float, ...], str, str]
 
 
 class Minter:
@@ -123,6 +125,7 @@ class Minter:
             session.version,
             # A step-up must show at once, whatever the version is made of.
             session.aal,
+            _times_of(session) if wanted.claims.tells_times else (),
             profile,
             key.kid,
         )
@@ -131,14 +134,19 @@ class Minter:
             self._minted.move_to_end(reuse)
             return known.reused
         issued = int(now)
-        expires = min(issued + self._lifetime, int(session.expires_at))
+        lifetime = self._lifetime
+        if wanted.lifetime is not None:
+            lifetime = max(1, int(wanted.lifetime))
+        expires = min(issued + lifetime, int(session.expires_at))
         if expires <= now:
             return None
         claims = wanted.claims_of(session, tenant)
         # Last, so that nothing above can have said any of them.
         claims.update(
             iss=self._issuer,
-            aud=wanted.audience,
+            aud=wanted.audience
+            if isinstance(wanted.audience, str)
+            else list(wanted.audience),
             sub=session.identity.id,
             sid=session.id,
             iat=issued,
@@ -166,6 +174,11 @@ class Minter:
     def forget(self) -> None:
         """Drop every token that is kept."""
         self._minted.clear()
+
+
+def _times_of(session: Subject) -> tuple[float, ...]:
+    """Return the values that claims may contain and the version leaves out."""
+    return (session.authenticated_at, session.expires_at, float(len(session.methods)))
 
 
 def is_entitled(

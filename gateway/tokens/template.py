@@ -29,8 +29,16 @@ PLACEHOLDERS: Mapping[str, Read] = {
     "identity.roles": lambda subject, _tenant: list(subject.identity.roles),
     "session.id": lambda subject, _tenant: subject.id,
     "session.aal": lambda subject, _tenant: subject.aal,
+    # As JWT times (RFC 7519, section 2): seconds since the epoch.
+    "session.authenticated_at": lambda subject, _tenant: int(subject.authenticated_at),
+    "session.expires_at": lambda subject, _tenant: int(subject.expires_at),
+    "session.methods": lambda subject, _tenant: [m.method for m in subject.methods],
+    "tenants.ids": lambda subject, _tenant: list(subject.tenants),
 }
 """The closed list, except traits: name -> where its value is."""
+
+
+_TIMES = ("session.authenticated_at", "session.expires_at", "session.methods")
 
 
 class ClaimsError(ValueError):
@@ -88,6 +96,7 @@ class CompiledClaims:
 
     members: Members
     needs_tenant: bool
+    tells_times: bool = False
 
 
 def compile_claims(claims: Mapping[str, Any]) -> CompiledClaims:
@@ -101,7 +110,7 @@ def compile_claims(claims: Mapping[str, Any]) -> CompiledClaims:
         if name in REGISTERED:
             raise ClaimsError(f'"{name}" is set by the gateway', (name,))
     members = _members(claims, ())
-    return CompiledClaims(members, _tells_tenant(members))
+    return CompiledClaims(members, _tells(members, "tenant."), _tells(members, *_TIMES))
 
 
 def compile_node(value: Any, path: tuple[str | int, ...] = ()) -> Node:
@@ -199,17 +208,19 @@ def _trait_reader(way: tuple[str, ...]) -> Read:
     return read
 
 
-def _tells_tenant(node: Node) -> bool:
+def _tells(node: Node, *beginnings: str) -> bool:
+    """Return whether a placeholder whose name has such a beginning is in the node."""
     match node:
         case Literal():
             return False
         case Placeholder(name=name):
-            return name.startswith("tenant.")
+            return name.startswith(beginnings)
         case Text(parts=parts):
-            return any(_tells_tenant(p) for p in parts if isinstance(p, Placeholder))
+            found = (part for part in parts if isinstance(part, Placeholder))
+            return any(_tells(part, *beginnings) for part in found)
         case Members(members=members):
-            return any(_tells_tenant(inner) for _, inner in members)
+            return any(_tells(inner, *beginnings) for _, inner in members)
         case Items(items=items):
-            return any(map(_tells_tenant, items))
+            return any(_tells(item, *beginnings) for item in items)
         case _:
             assert_never(node)

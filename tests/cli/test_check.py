@@ -119,6 +119,40 @@ def test_an_upstream_is_no_listener_of_the_gateway(
     assert result.exit_code == int(refused), result.output
 
 
+TOKENS = [
+    pytest.param("{tokens: {lifetime: 16m}}", "a token cannot be revoked", id="long"),
+    pytest.param(
+        "{tokens: {profiles: {db: {audience: [a, b], header: X-T, lifetime: 1h}}}}",
+        "a token cannot be revoked",
+        id="long-of-a-profile",
+    ),
+    pytest.param(
+        '{tokens: {profiles: {db: {audience: a, header: X-T, claims: {role: "{identity.traits.r}"}}}}}',
+        "the database role comes from a trait",
+        id="role-from-a-trait",
+    ),
+    pytest.param(
+        '{tokens: {lifetime: 15m, profiles: {db: {audience: a, header: X-T, claims: {role: "t_{tenant.role}"}}}}}',
+        "",
+        id="neither",
+    ),
+]
+
+
+@pytest.mark.parametrize(("tokens", "warning"), TOKENS)
+def test_tokens_that_last_or_trust_too_much(
+    tmp_path: Path, tokens: str, warning: str
+) -> None:
+    text = HEAD.replace("upstreams:", tokens[1:-1] + "\nupstreams:")
+    text += "  - {match: /**, rule: public, upstream: app}\n"
+
+    result = check(tmp_path, text, "--offline")
+
+    assert result.exit_code == 0, result.output
+    assert warning in result.stderr
+    assert bool(warning) == ("token" in result.stderr or "role" in result.stderr)
+
+
 DEAD_END = [
     pytest.param("/login", "intern.example.com", True, id="a-host"),
     pytest.param("/login", "*.example.com", True, id="a-wildcard"),

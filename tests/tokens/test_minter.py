@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.sessions.record import Session, Tenant
+from gateway.sessions.record import Method, Session, Tenant
 from gateway.tokens.claims import ClaimsError, compile_claims
 from gateway.tokens.key_files import Algorithm, KeyRing, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
@@ -337,3 +337,64 @@ def test_a_token_is_the_same_for_as_long_as_it_says(
             continue
         assert not issued.lasts.since <= later < issued.lasts.until
         return
+
+
+def minter_of(made: TokenProfile) -> Minter:
+    return Minter(ring=RING, profiles={made.name: made}, issuer=ISSUER, lifetime=60)
+
+
+def verified(token: str, audience: str) -> dict[str, Any]:
+    (key,) = jwt.PyJWKSet.from_dict(RING.jwks()).keys
+    options: Any = {"verify_iat": False, "verify_nbf": False, "verify_exp": False}
+    return dict(
+        jwt.decode(token, key.key, ["ES256"], audience=audience, options=options)
+    )
+
+
+def test_an_audience_may_be_a_list_and_a_verifier_finds_itself_in_it() -> None:
+    made = replace(profile("db", {}), audience=("postgrest", "realtime"))
+
+    token = minted(minter_of(made), "db", make_session(), ACME, NOW, numbered())
+
+    assert token is not None
+    assert read(token)["aud"] == ["postgrest", "realtime"]
+    for audience in ("postgrest", "realtime"):
+        assert verified(token, audience)["sub"] == "u_ann"
+    with pytest.raises(jwt.InvalidAudienceError):
+        verified(token, "web")
+
+
+def test_a_lifetime_of_its_own_never_outlives_the_session() -> None:
+    made = replace(profile("db", {}), lifetime=600.0)
+
+    long = read(minted(minter_of(made), "db", make_session(), ACME, NOW, numbered()))
+    ending = make_session(expires_at=NOW + 30)
+    short = read(minted(minter_of(made), "db", ending, ACME, NOW, numbered()))
+
+    assert long["exp"] - long["iat"] == 600
+    assert short["exp"] == int(NOW + 30)
+
+
+SAID = {
+    "at": "{session.authenticated_at}",
+    "until": "{session.expires_at}",
+    "by": "{session.methods}",
+    "all": "{tenants.ids}",
+    "name": "{tenant.name}",
+}
+
+
+def test_times_methods_and_memberships_can_be_claims() -> None:
+    session = replace(
+        make_session(), methods=(Method(method="totp", completed_at=NOW),)
+    )
+    made = minter_of(profile("db", SAID))
+
+    said = read(minted(made, "db", session, ACME, NOW, numbered()))
+    extended = replace(session, expires_at=NOW + 90_000)
+    later = read(minted(made, "db", extended, ACME, NOW, numbered()))
+
+    assert said["at"] == int(NOW - 100)
+    assert (said["by"], said["all"]) == (["totp"], ["t_acme", "t_globex"])
+    assert said["name"] == "Acme"
+    assert (said["until"], later["until"]) == (int(NOW + 86_400), int(NOW + 90_000))

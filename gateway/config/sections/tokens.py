@@ -7,6 +7,7 @@ from pydantic import Field, PlainValidator
 from gateway.config import patterns, values
 from gateway.config.types import (
     ANY_TEXT,
+    LIST,
     CookieName,
     Duration,
     HeaderName,
@@ -14,13 +15,22 @@ from gateway.config.types import (
     Name,
     Text,
     in_schema,
+    or_list,
 )
 
 
 class Profile(Model):
     """Audience, header and claims of a token."""
 
-    audience: Text = Field(description="The `aud` claim.")
+    audience: Annotated[
+        tuple[Text, ...],
+        LIST,
+        Field(min_length=1, max_length=8),
+        or_list({"type": "string"}),
+    ] = Field(description="The `aud` claim: a text, or a list of them.")
+    lifetime: Duration | None = Field(
+        None, description="Lifetime of its tokens; default: `tokens.lifetime`."
+    )
     header: HeaderName | None = Field(
         None,
         description='Request header for the token; `Authorization` is sent as "Bearer '
@@ -56,3 +66,9 @@ class Tokens(Model):
     )
     lifetime: Duration = Field(60.0, description="Lifetime of a token.")
     profiles: dict[Name, Profile] = Field({}, description="Token profiles by name.")
+
+    @property
+    def longest_lifetime(self) -> float:
+        """The longest lifetime of any token, in seconds."""
+        own = (each.lifetime or self.lifetime for each in self.profiles.values())
+        return max(own, default=self.lifetime)
