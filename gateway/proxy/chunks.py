@@ -22,27 +22,18 @@ class ChunkedDecoder:
     error  why the body is invalid
     """
 
-    __slots__ = (
-        "_next_message_begun",
-        "_parser",
-        "_pieces",
-        "_stalled",
-        "_tail",
-        "clean",
-        "ended",
-        "error",
-    )
+    __slots__ = ("_events", "_parser", "_stalled", "_tail", "clean", "ended", "error")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
         self._stalled = 0
         self._tail = b""
         self.ended = False
         self.clean = False
         self.error: InvalidUpstreamResponse | None = None
-        self._parser = HttpResponseParser(self)
+        self._events = _Events()
+        self._parser = HttpResponseParser(self._events)
         self._parser.feed_data(_BEFORE)
-        self._next_message_begun = False  # another message has begun
+        self._events.next_message_begun = False
 
     def read(self, data: bytes) -> bytes:
         """Return the content in these bytes; set `ended`, `clean` and `error`."""
@@ -53,29 +44,44 @@ class ChunkedDecoder:
         except HttpParserError as error:
             self.error = InvalidUpstreamResponse(f"the response is not HTTP: {error}")
             self.error.__cause__ = error
-        pieces, self._pieces = self._pieces, []
+        events = self._events
+        pieces, events.pieces = events.pieces, []
         self._stalled = 0 if pieces else self._stalled + len(data)
+        self.ended = events.ended
         if self.ended:
             # llhttp skips empty lines before the next message; here they are excess bytes.
             tail = self._tail
             whole = tail.endswith(HEAD_END) and tail != _SUSPICIOUS_END
-            self.clean = whole and not self._next_message_begun and self.error is None
+            self.clean = whole and not events.next_message_begun and self.error is None
         elif self._stalled > _MAX_STALLED and self.error is None:
             self.error = InvalidUpstreamResponse(
                 "chunk extensions or trailers without end"
             )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    # Callbacks of llhttp
+
+class _Events:
+    """Receives what llhttp finds.
+
+    Not the decoder itself: the parser keeps its receiver, and the decoder its parser,
+    so each response would leave a reference cycle to the garbage collector.
+    """
+
+    __slots__ = ("ended", "next_message_begun", "pieces")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.ended = False
+        self.next_message_begun = False
 
     def on_message_begin(self) -> None:
         """Record that bytes follow the end."""
-        self._next_message_begun = True
+        self.next_message_begun = True
 
     def on_body(self, data: bytes) -> None:
         """Collect content; content of a further message is ignored."""
         if not self.ended:
-            self._pieces.append(data)
+            self.pieces.append(data)
 
     def on_message_complete(self) -> None:
         """Record the end of the body."""

@@ -1,6 +1,7 @@
 """Bodies that are much larger than the memory they may take."""
 
 import asyncio
+import gc
 import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -144,3 +145,28 @@ async def test_chunks_of_one_byte_do_not_fill_the_memory(
     async with scripted(script) as upstream, client_of(upstream) as client:
         assert len(await whole(await get(client))) == count
         assert memory()[1] < 16 * MIB
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+)
+async def test_a_request_leaves_the_collector_nothing(answer: bytes) -> None:
+    """A reference cycle for each request makes pauses, and the memory larger."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.answer(answer)
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        await whole(await get(client))
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                assert await whole(await get(client)) == b"ok"
+            left = gc.collect()
+        finally:
+            gc.enable()
+
+    assert left < 20
