@@ -54,7 +54,13 @@ def sessions() -> None:
     "--tenant", multiple=True, help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable."
 )
 @click.option("--active-tenant", help="ID of the active tenant; default: the only one.")
-@click.option("--aal", default="aal1", show_default=True, help="Assurance level.")
+@click.option(
+    "--aal",
+    type=click.Choice(("aal1", "aal2", "aal3")),
+    default="aal1",
+    show_default=True,
+    help="Assurance level.",
+)
 def create(
     config: Path,
     redis_url: str | None,
