@@ -1,5 +1,5 @@
 "use client";
-import { useRouter } from "next/navigation.js";
+import { useRouter } from "next/navigation";
 import { useEffect } from "react";
 import { onSessionChange } from "./index.js";
 import type { SessionState } from "./types.js";

@@ -1,5 +1,5 @@
-import { headers } from "next/headers.js";
-import { redirect } from "next/navigation.js";
+import { headers } from "next/headers";
+import { redirect } from "next/navigation";
 import { type ReactNode, cache, createElement } from "react";
 import { Refresh } from "./next-refresh.js";
 import { SessionProvider as ClientProvider } from "./react.js";
@@ -18,13 +18,16 @@ const gateway = () => (known ??= createGateway());
  *
  * @throws SessionUnavailable if that could not be found out.
  */
-export const getServerSession: () => Promise<Session | null> = cache(async () =>
-  gateway().getSession(await headers()),
-);
+export const getServerSession: () => Promise<Session | null> = cache(async () => {
+  // First: it marks the page as dynamic, and a build may have no address of the gateway.
+  const sent = await headers();
+  return gateway().getSession(sent);
+});
 
 /** Returns why there is no session; null if none has ended. */
 export async function getEndReason(): Promise<EndReason | null> {
-  return gateway().endReason(await headers());
+  const sent = await headers();
+  return gateway().endReason(sent);
 }
 
 /** For the root layout: the hooks know the session, and pages are rendered again when it changes. */

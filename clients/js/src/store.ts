@@ -147,12 +147,7 @@ function makeStore(): Store {
     const patience = setTimeout(() => given.abort(), PATIENCE);
     let changed = false;
     try {
-      const answer = await fetch(URL_, {
-        cache: "no-store",
-        credentials: "same-origin",
-        headers: { Accept: "application/json" },
-        signal: given.signal,
-      });
+      const answer = await fetch(URL_, { cache: "no-store", signal: given.signal });
       const said = await answer.json().catch(() => ({}));
       // Anything else, a 503 above all, does not say whether there is a session.
       if (answer.status === 200 && said.session_id) {
@@ -206,8 +201,14 @@ function makeStore(): Store {
   }
 
   function watch(): void {
+    // Frameworks replace the entry of the history without going anywhere.
+    let { href } = location;
+    const navigated = () => {
+      if (location.href !== href) nudge();
+      href = location.href;
+    };
     if (typeof BroadcastChannel === "function") {
-      channel = new BroadcastChannel("gateway-session");
+      channel = new BroadcastChannel(MARK);
       channel.onmessage = hear;
     }
     document.addEventListener("submit", submitted);
@@ -215,14 +216,14 @@ function makeStore(): Store {
     for (const name of ["focus", "online"]) addEventListener(name, nudge);
     addEventListener("pageshow", (event) => event.persisted && nudge());
     const { navigation } = globalThis as { navigation?: EventTarget };
-    if (navigation) navigation.addEventListener("currententrychange", nudge);
+    if (navigation) navigation.addEventListener("currententrychange", navigated);
     else {
-      addEventListener("popstate", nudge);
+      addEventListener("popstate", navigated);
       for (const name of ["pushState", "replaceState"] as const) {
         const original = history[name];
         history[name] = function (...words) {
           original.apply(this, words);
-          nudge();
+          navigated();
         };
       }
     }
@@ -236,6 +237,7 @@ function makeStore(): Store {
     start(body) {
       if (typeof document === "undefined") return;
       if (body !== undefined && store.state.pending) {
+        lookedAt = clock();
         if (body) take(body);
         else none("");
       }

@@ -194,6 +194,17 @@ test("five focus events are one request in five seconds", async () => {
   assert.equal(world.looks, 2);
 });
 
+test("a navigation without a load asks, a replaced entry of the same address does not", async () => {
+  const world = new World();
+  const tab = await started(world);
+  tab.globals.history.replaceState({}, "");
+  await world.pass(6_000);
+  assert.equal(world.looks, 1);
+  tab.globals.history.pushState({}, "", "/y");
+  await world.pass(10);
+  assert.equal(world.looks, 2);
+});
+
 test("a visible tab polls, a hidden or signed-out one does not", async () => {
   const world = new World();
   const tab = await started(world);

@@ -129,7 +129,10 @@ class Tab {
     this.globals = {
       document,
       location: { href: "https://app.test/x", origin: "https://app.test" },
-      history: { pushState() {}, replaceState() {} },
+      history: {
+        pushState: (_, __, to) => (this.globals.location.href = `https://app.test${to}`),
+        replaceState() {},
+      },
       addEventListener: (...words) => page.addEventListener(...words),
       performance: { now: () => world.now },
       setTimeout: at,

@@ -90,6 +90,7 @@ def main() -> None:
         expect(page.locator("#account")).to_have_text("ada@example.com t1 true")
 
         page.goto("/actions")
+        expect(page.get_by_role("button", name="Save"), page.content()).to_be_visible()
         admin("DELETE", f"/admin/sessions/{made['session']['id']}")
         page.get_by_role("button", name="Save").click()
         page.wait_for_url("**/auth/login?**reason=session_revoked")
