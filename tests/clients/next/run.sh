@@ -18,6 +18,6 @@ cd "$work"
 npm install --no-audit --no-fund "$work"/gateway-client-*.tgz
 NEXT_TELEMETRY_DISABLED=1 npx next build
 export GATEWAY_URL=http://127.0.0.1:18080 GATEWAY_ISSUER=http://localhost:18080
-NEXT_TELEMETRY_DISABLED=1 npx next start -H 127.0.0.1 -p 13000 & pids+=($!)
+NEXT_TELEMETRY_DISABLED=1 node node_modules/next/dist/bin/next start -H 127.0.0.1 -p 13000 & pids+=($!)
 "$root/.venv/bin/gateway" run -c gateway.yaml > gateway.log & pids+=($!)
 PYTHONPATH="$root" "$root/.venv/bin/python" check.py
