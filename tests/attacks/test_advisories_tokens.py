@@ -410,7 +410,7 @@ async def test_a17_a_field_that_is_missing_is_not_valid(house: Rig) -> None:
     form = BROWSER | {"Cookie": cookie}
     replies = [
         await ask(house.port, "POST", "/.gateway/tenant", form),
-        await ask(house.port, "POST", "/.gateway/tenant", form, b"tenant_id="),
+        await ask(house.port, "POST", "/.gateway/tenant", form, b"tenant="),
         await house.administer("POST", "/admin/sessions"),
         await house.administer("POST", "/admin/sessions", body=b"{}"),
         await house.administer("POST", "/admin/sessions", body=b'{"identity":{}}'),
