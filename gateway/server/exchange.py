@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
@@ -10,6 +10,9 @@ from aiohttp.streams import StreamReader
 from gateway.http.lines import PlainHead
 from gateway.http.refusal import BadRequest
 from gateway.proxy.tunnel import Tunnel
+
+ParsedRequest: TypeAlias = RawRequestMessage
+"""The message of aiohttp's parser."""
 
 
 class Client(Protocol):
@@ -71,7 +74,7 @@ class Exchange:
 
     def __init__(
         self,
-        message: PlainHead | RawRequestMessage | BadRequest,
+        message: PlainHead | ParsedRequest | BadRequest,
         payload: StreamReader,
         client: Client,
         *,

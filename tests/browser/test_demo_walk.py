@@ -166,7 +166,7 @@ def test_who_belongs_to_no_organization_gets_no_rows(page: Page) -> None:
 
     assert path_of(page) == "/auth/onboarding"
     expect(page.get_by_role("heading", level=1)).to_have_text(
-        "Choose an organization first"
+        "You are not in an organization yet"
     )
 
 

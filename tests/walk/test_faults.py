@@ -370,7 +370,7 @@ async def before(
             yield gateway
 
 
-BIG = b"X-Big: " + b"x" * 70_000
+BIG = b"X-Big: " + b"x" * 100_000
 ANSWERS = {
     "nothing": b"",
     "half a head": b"HTTP/1.1 200 OK\r\nContent-",
@@ -521,7 +521,7 @@ HAND_OFFS = {
     "not json": [("X-Gateway-Sign-In", "bm90IGpzb24")],
     "a list": [("X-Gateway-Sign-In", "W10")],
     "nobody": [("X-Gateway-Sign-In", sign_in_header({}))],
-    "an id that is a number": [("X-Gateway-Sign-In", sign_in_header({"identity": {"id": 1}}))],
+    "an id that is a list": [("X-Gateway-Sign-In", sign_in_header({"identity": {"id": [1]}}))],
     "roles in one string": [
         ("X-Gateway-Sign-In", sign_in_header({"identity": {"id": "u", "roles": "admin"}}))
     ],
@@ -531,7 +531,7 @@ HAND_OFFS = {
     "tenants in a list": [("X-Gateway-Sign-In", sign_in_header(GOOD | {"tenants": ["t"]}))],
     "an aal of its own": [("X-Gateway-Sign-In", sign_in_header(GOOD | {"aal": "aal9"}))],
     "too long": [
-        ("X-Gateway-Sign-In", sign_in_header(GOOD | {"extra": "x" * 20_000}))
+        ("X-Gateway-Sign-In", sign_in_header(GOOD | {"extra": "x" * 60_000}))
     ],
     "twice": [("X-Gateway-Sign-In", sign_in_header(GOOD))] * 2,
     "in and out": [

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from aiohttp.http_parser import RawRequestMessage
-
 from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
 from gateway.authz.replies import allow_reply, deny_reply
 from gateway.errors import TooManyAttempts
@@ -20,7 +18,7 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
-from gateway.server.exchange import Exchange, ExchangeResult
+from gateway.server.exchange import Exchange, ExchangeResult, ParsedRequest
 from gateway.server.forward import begin_forward
 from gateway.server.pipeline import Pipeline, evaluate
 from gateway.server.request_errors import (
@@ -151,7 +149,7 @@ class Decisions:
                 assert_never(never)
 
 
-def _message(context: RequestContext) -> RawRequestMessage | BadRequest:
+def _message(context: RequestContext) -> ParsedRequest | BadRequest:
     """Return the check as it was parsed; BadRequest if it is invalid, or too large."""
     exchange = context.exchange
     message = exchange.message
