@@ -126,7 +126,10 @@ def test_a_step_forward_is_doubted_for_a_while(machine: Machine) -> None:
 
 @given(
     steps=st.lists(
-        st.tuples(st.floats(0, 1_000), st.floats(-1e6, 1.0)), min_size=1, max_size=30
+        # Not up to SMALL itself: times near 2e9 are rounded to a quarter microsecond.
+        st.tuples(st.floats(0, 1_000), st.floats(-1e6, 0.999)),
+        min_size=1,
+        max_size=30,
     )
 )
 def test_no_steps_back_make_the_time_go_back(steps: list[tuple[float, float]]) -> None:

@@ -21,7 +21,7 @@ async def backchannel_logout(context: RequestContext) -> LocalResponse:
     """
     provider = context.runtime.providers.get(context.head.target.path.split("/")[-2])
     if provider is None:
-        context.ended_as(Verdict.ALLOW, Reason.NO_ROUTE)
+        context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
         return LocalResponse(reply=context.rules.answers.no_route(context.head))
     token = (await read_form(context)).get("logout_token", "")
     try:

@@ -229,7 +229,7 @@ def _return_to(context: RequestContext, query: Mapping[str, str]) -> str:
 
 
 def _no_route(context: RequestContext) -> LocalResponse:
-    context.ended_as(Verdict.ALLOW, Reason.NO_ROUTE)
+    context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
     return LocalResponse(reply=context.rules.answers.no_route(context.head))
 
 

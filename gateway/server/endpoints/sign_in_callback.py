@@ -32,7 +32,7 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     provider = runtime.providers.get(name)
     store = context.services.gateway_managed
     if provider is None or store is None:
-        context.ended_as(Verdict.ALLOW, Reason.NO_ROUTE)
+        context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
         return LocalResponse(reply=context.rules.answers.no_route(head))
     try:
         answer, slot, attempt = _read(context, name)
