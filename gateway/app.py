@@ -57,6 +57,8 @@ from gateway.tokens.ring import KeyRing
 
 _LAST_REQUESTS = 1.0
 """Seconds that an idle connection stays open while the gateway drains."""
+_STARTING = 0.2
+"""Seconds for connections that were accepted as the drain began."""
 _CLOSING = 3.0
 """Maximum seconds of `drain` reserved for closing connections."""
 
@@ -225,6 +227,8 @@ class App:
         for listener in self._drained_listeners:
             listener.close()
         self._services.streams.end_all(Reason.DRAINING)
+        for listener in self._drained_listeners:
+            await listener.acceptor.wait_started(_STARTING)
         whole = self._loaded.config.server.timeouts.drain
         patience = whole - min(whole / 10, _CLOSING)
         # A client may be sending a request on an idle connection right now; it still

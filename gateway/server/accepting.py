@@ -52,9 +52,15 @@ class Acceptor:
             self._loop.add_reader(one, self._accept, one)
 
     def close(self) -> None:
-        """Stop accepting; handshakes in progress continue."""
+        """Stop accepting; handshakes in progress continue.
+
+        Connections in the backlog are accepted first: close(2) would reset them, and
+        their clients have sent requests already.
+        """
         sockets, self._sockets = self._sockets, ()
         for one in sockets:
+            while one not in self._paused and self._accept(one):
+                pass
             timer = self._paused.pop(one, None)
             if timer is not None:
                 timer.cancel()
@@ -62,21 +68,27 @@ class Acceptor:
                 self._loop.remove_reader(one)
             one.close()
 
+    async def wait_started(self, seconds: float) -> None:
+        """Wait up to `seconds` until each accepted connection has its protocol."""
+        if self._starting:
+            await asyncio.wait(self._starting, timeout=seconds)
+
     def abort(self) -> None:
         """Stop accepting and cancel handshakes in progress."""
         self.close()
         for task in self._starting:
             task.cancel()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> bool:
+        """Accept what waits; return whether more may wait."""
         for _ in range(_AT_ONCE):
             try:
                 connection, _peer = listening.accept()
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError as error:
                 self._failed(listening, error)
-                return
+                return False
             if connection.fileno() >= self._most:
                 # The remaining descriptors are reserved for Redis and upstreams.
                 connection.close()
@@ -86,6 +98,7 @@ class Acceptor:
             task = self._loop.create_task(self._start(connection))
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
+        return True
 
     def _failed(self, listening: socket.socket, error: OSError) -> None:
         """Pause if a resource is exhausted; any other error concerns one connection.

@@ -100,3 +100,21 @@ async def test_nobody_is_accepted_after_the_end() -> None:
 
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_who_waits_in_the_backlog_at_the_end_is_served() -> None:
+    one = listening()
+    address = one.getsockname()
+    acceptor = Acceptor(
+        [one], serve=serve_plain(Greeter), shortage=Shortage(lambda *_: None)
+    )
+    # No turn of the loop between their connections and the end.
+    waiting = [socket.create_connection(address, PATIENCE) for _ in range(100)]
+
+    acceptor.close()
+    await acceptor.wait_started(PATIENCE)
+
+    said = [await asyncio.to_thread(each.recv, 2) for each in waiting]
+    for each in waiting:
+        each.close()
+    assert said == [b"hi"] * 100
