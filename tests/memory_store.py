@@ -3,13 +3,10 @@
 Tests of endpoints use it; tests/contract runs it through the suite of every store.
 """
 
-import asyncio
-
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.store import (
     Found,
     OnEnded,
-    OnLoaded,
     OnResubscribe,
     SessionCredential,
     ended_session,
@@ -41,11 +38,6 @@ class MemoryStore:
         if known is None or known[0] != raw:
             known = self._parsed[key] = (raw, parse_record(raw))
         return known[1]
-
-    def begin_load(self, key: str, done: OnLoaded) -> None:
-        """Load it, and call `done` in the next turn."""
-        loading = asyncio.ensure_future(self.load(key))
-        loading.add_done_callback(lambda loaded: done(loaded.result()))
 
     async def look_up(self, held: SessionCredential, now: float) -> Found:
         """Load it: a record says itself until when it lives."""

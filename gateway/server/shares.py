@@ -58,10 +58,6 @@ class Shares:
         else:
             del self._held[client]
 
-    def held_by(self, client: str) -> int:
-        """Return how many places `client` holds."""
-        return self._held.get(client, 0)
-
 
 class UpstreamShares:
     """Counts the requests in flight to one upstream by address and by identity.

@@ -33,9 +33,6 @@ SessionCredential: TypeAlias = SessionToken | Credential
 Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 
-OnLoaded: TypeAlias = Callable[[Session | Corrupt | StoreUnavailable | None], None]
-
-
 class NotSeen(StoreUnavailable):
     """This session was not looked up in this process, or left the cache."""
 
@@ -103,15 +100,6 @@ class SessionStore(SessionSource, Protocol):
 
     def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
         """Load one record; never answered from a cache."""
-        ...
-
-    def begin_load(self, key: str, done: OnLoaded) -> None:
-        """Load one record as `load` does, without a task that waits for it.
-
-        `done` is called once, after this has returned: with the result, or with the
-        StoreUnavailable that `load` would raise. A caller that has no use for it any
-        more is called, too.
-        """
         ...
 
     async def create(self, key: str, session: Session, now: float) -> list[str]:

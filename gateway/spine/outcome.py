@@ -68,11 +68,6 @@ class Forward:
         """The route of the request."""
         return self.access.route
 
-    @property
-    def authenticated(self) -> bool:
-        """Whether the request is forwarded with an identity."""
-        return isinstance(self.access.authentication, Authenticated)
-
 
 @value
 class Respond:
@@ -93,11 +88,6 @@ class Respond:
     cookies: Sequence[str] = field(default=(), repr=False)
     close: bool = False
     detail: str = ""
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether it is known who sent the request."""
-        return self.session is not None
 
     @property
     def session(self) -> Session | None:

@@ -74,26 +74,20 @@ async def test_one_object_stands_for_one_state_of_a_session(subject: Subject) ->
     assert not any(ended is before for before in seen)
 
 
-async def test_a_record_is_loaded_without_a_task_that_waits(subject: Subject) -> None:
+async def test_look_ups_of_one_turn_have_results_of_their_own(
+    subject: Subject,
+) -> None:
     store = subject.store
     await store.create(KEY, a_session(), NOW)
     loaded = await store.load(KEY)
-    found: list[object] = []
-    both = asyncio.Event()
-
-    def take(record: object) -> None:
-        found.append(record)
-        if len(found) == 2:
-            both.set()
-
-    store.begin_load(KEY, take)
-    store.begin_load(a_key("nobody"), take)
-    assert found == []
 
     async with asyncio.timeout(PATIENCE):
-        await both.wait()
-    assert None in found
-    assert loaded in found
+        again, nobody = await asyncio.gather(
+            store.load(KEY), store.load(a_key("nobody"))
+        )
+
+    assert again is loaded
+    assert nobody is None
 
 
 async def test_an_ended_session_is_not_resurrected_by_a_late_write(

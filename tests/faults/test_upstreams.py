@@ -375,7 +375,7 @@ async def test_ejections_are_logged_and_counted(tmp_path: Path) -> None:
                 text = gateway.app._reporter.process.exposition("")[0].decode()
                 lines = [
                     line
-                    for line in await gateway.told()
+                    for line in await gateway.logged()
                     if line["message"] == "upstream target ejected"
                 ]
 

@@ -77,7 +77,7 @@ async def test_a_provider_ends_a_session_by_its_id(
     assert await other.whoami() is not None
     audits = [
         line
-        for line in await gateway.told()
+        for line in await gateway.logged()
         if line.get("message") == "signed out by the provider"
     ]
     assert [(one["gateway.count"], one["user.target.id"]) for one in audits] == [
@@ -185,7 +185,7 @@ async def test_nothing_else_ends_a_session(
         assert reply.present("Cache-Control") == "no-store"
     assert await browser.whoami() is not None
     assert not [
-        x for x in await gateway.told() if x.get("message") == "unexpected error"
+        x for x in await gateway.logged() if x.get("message") == "unexpected error"
     ]
 
 

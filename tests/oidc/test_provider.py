@@ -59,7 +59,7 @@ def is_page(reply: Reply, status: int) -> bool:
 
 async def reasons(gateway: Gateway) -> list[str]:
     """The reasons of the requests so far, as the access lines have them."""
-    lines = await gateway.told()
+    lines = await gateway.logged()
     return [
         line["gateway.reason"]
         for line in lines
@@ -71,7 +71,7 @@ async def refused_as(gateway: Gateway, browser: Browser, reason: str) -> None:
     """No session, the attempt is over, the reason is logged and audited, nothing crashed."""
     assert browser.session is None
     assert browser.attempts == []
-    lines = await gateway.told()
+    lines = await gateway.logged()
     access = [one for one in lines if one.get("event.dataset") == "gateway.access"]
     assert access[-1]["gateway.reason"] == reason
     audits = [one for one in lines if one.get("event.dataset") == "gateway.audit"]
@@ -1032,7 +1032,7 @@ async def test_the_log_has_no_secret(
     provider.answers["token"] = says('{"error":"invalid_grant"}', 400)
     await browser.sign_in(provider, code="another-secret-code")
 
-    text = str(await gateway.told())
+    text = str(await gateway.logged())
     for secret in (SECRET, "secret-code", attempt.split(".")[0], "an-access-token"):
         assert secret not in text
     assert provider.forms[0]["code_verifier"] not in text

@@ -162,7 +162,7 @@ async def test_a_wrong_secret_is_a_page(
         reply = await Visitor(real, Browser(gateway)).sign_in()
 
         assert reply.status == 502
-        lines = await gateway.told()
+        lines = await gateway.logged()
         assert any("invalid_client" in str(line.get("error")) for line in lines)
 
 
@@ -194,7 +194,7 @@ async def test_a_sign_out_at_the_provider_ends_the_session_here(
     async with asyncio.timeout(PATIENCE):
         while await visitor.browser.whoami() is not None:
             await asyncio.sleep(0.01)
-    lines = await gateway.told()
+    lines = await gateway.logged()
     assert any(x.get("message") == "signed out by the provider" for x in lines)
 
 

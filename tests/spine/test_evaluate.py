@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Rule
+from gateway.sessions.authenticate import Authenticated
 from gateway.sessions.cookie import new_token
 from gateway.sessions.end_word import ENDS
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
@@ -46,6 +47,10 @@ def fields(outcome: Outcome) -> dict[bytes, bytes]:
     return dict(outcome.outbound.headers)
 
 
+def authenticated(outcome: Forward) -> bool:
+    return isinstance(outcome.access.authentication, Authenticated)
+
+
 # Before the look-up
 
 
@@ -78,7 +83,7 @@ def test_a_public_request_without_a_cookie_is_forwarded_without_the_store() -> N
     outcome = before_lookup(head(), RULES, now=NOW)
 
     assert isinstance(outcome, Forward)
-    assert (outcome.reason, outcome.authenticated) == (Reason.PUBLIC, False)
+    assert (outcome.reason, authenticated(outcome)) == (Reason.PUBLIC, False)
     assert (outcome.write, list(outcome.tokens), list(outcome.set_cookies)) == (
         None,
         [],
@@ -152,7 +157,7 @@ def test_an_outage_lets_a_public_request_pass_without_an_identity() -> None:
     outcome = evaluate(head(cookie(TOKEN)), Unavailable())
 
     assert isinstance(outcome, Forward)
-    assert not outcome.authenticated
+    assert not authenticated(outcome)
     sent = {n: v for n, v in fields(outcome).items() if n.startswith(b"X-Auth")}
     assert sent == {b"X-Auth-Status": b"unavailable"}
 
@@ -290,9 +295,9 @@ def test_the_halves_are_total_repeatable_and_fail_closed(
     assert outcome == evaluate(request, found) or isinstance(outcome, Forward)
     match outcome:
         case Forward(access=access):
-            valid = isinstance(found, Session) and outcome.authenticated
+            valid = isinstance(found, Session) and authenticated(outcome)
             assert valid or access.route.rule is Rule.PUBLIC
-            assert outcome.authenticated is (b"X-Auth-User-Id" in fields(outcome))
+            assert authenticated(outcome) is (b"X-Auth-User-Id" in fields(outcome))
         case Respond(answer=Redirect(status=status)):
             assert status in {302, 303}
             assert html

@@ -96,11 +96,6 @@ def parse_path(text: str) -> Path:
     return Path(text, found["root"] == "$then", steps)
 
 
-def fallback_paths(*texts: str) -> FallbackPaths:
-    """Read paths, the one that is to be asked first in front."""
-    return FallbackPaths(tuple(parse_path(text) for text in texts))
-
-
 def _has_top(root: object, step: Step) -> bool:
     if isinstance(step, str):
         return isinstance(root, dict) and step in root

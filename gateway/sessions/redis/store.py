@@ -30,7 +30,6 @@ from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
-    OnLoaded,
     SessionCredential,
     ended_session,
     lives,
@@ -80,10 +79,6 @@ class RedisStore(RedisSource):
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
         """Look up together with all look-ups of this turn of the event loop."""
         return self._lookups.load(key)
-
-    def begin_load(self, key: str, done: OnLoaded) -> None:
-        """Look up together with the others, as `load` does."""
-        self._lookups.begin(key, done)
 
     def look_up(
         self,

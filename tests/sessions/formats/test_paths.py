@@ -5,9 +5,13 @@ import pytest
 from gateway.sessions.formats.paths import (
     ABSENT,
     FallbackPaths,
-    fallback_paths,
     parse_path,
 )
+
+
+def fallback_paths(*texts: str) -> FallbackPaths:
+    return FallbackPaths(tuple(parse_path(text) for text in texts))
+
 
 RECORD = {"a": {"b": [{"c": "d"}, None]}, "n": None, "list": ["x"]}
 

@@ -46,19 +46,12 @@ def supervisor_of(store: RedisStore) -> Supervisor:
 async def test_a_warm_look_up_starts_no_task(valkey: Server) -> None:
     async with warm(valkey) as store:
         before = asyncio.all_tasks()
-        found: list[object] = []
-        done = asyncio.Event()
-
-        def take(record: object) -> None:
-            found.append(record)
-            done.set()
-
-        store.begin_load(KEY, take)
-        while not done.is_set():
+        look_up = store.load(KEY)
+        while not look_up.done():
             await asyncio.sleep(0)
             assert asyncio.all_tasks() <= before
 
-    assert [type(one) for one in found] == [Session]
+    assert type(look_up.result()) is Session
 
 
 async def test_a_connection_that_ends_in_flight_is_replaced(valkey: Server) -> None:
