@@ -149,16 +149,16 @@ def _as_json(
     problems: Sequence[Problem],
     warnings: Sequence[Problem],
 ) -> str:
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         "file": str(path),
         "ok": not problems,
         "problems": [_problem(one) for one in problems],
         "warnings": [_problem(one) for one in warnings],
     }
     if loaded is not None:
-        told["routes"] = len(loaded.config.routes)
-        told["upstreams"] = sorted(loaded.config.upstreams)
-    return json.dumps(told, indent=2)
+        document["routes"] = len(loaded.config.routes)
+        document["upstreams"] = sorted(loaded.config.upstreams)
+    return json.dumps(document, indent=2)
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from gateway.config.wording import inner
 def json_schema() -> str:
     """Return the JSON Schema (draft 2020-12) that editors use, as text."""
     schema = Config.model_json_schema(schema_generator=_Generator)
-    told = {"$schema": _DRAFT, "title": "Gateway configuration"}
-    told |= _with_variables(schema)
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+    document = {"$schema": _DRAFT, "title": "Gateway configuration"}
+    document |= _with_variables(schema)
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def markdown() -> str:
@@ -48,17 +48,21 @@ def _with_variables(schema: Any) -> Any:
         return [_with_variables(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    told = {
+    document = {
         name: one if name in {"enum", "const", "required"} else _with_variables(one)
         for name, one in schema.items()
     }
-    if told.get("type") in _NO_TEXT or "enum" in told or "const" in told:
-        outer = {name: told.pop(name) for name in ("description",) if name in told}
-        return outer | {"anyOf": [told, _VARIABLE]}
-    if told.get("type") == "string" and "pattern" in told:
-        outer = {name: told.pop(name) for name in ("description",) if name in told}
-        return outer | {"anyOf": [told, _VARIABLE]}
-    return told
+    if document.get("type") in _NO_TEXT or "enum" in document or "const" in document:
+        outer = {
+            name: document.pop(name) for name in ("description",) if name in document
+        }
+        return outer | {"anyOf": [document, _VARIABLE]}
+    if document.get("type") == "string" and "pattern" in document:
+        outer = {
+            name: document.pop(name) for name in ("description",) if name in document
+        }
+        return outer | {"anyOf": [document, _VARIABLE]}
+    return document
 
 
 def _page() -> Iterator[str]:

@@ -12,8 +12,8 @@ def check_same_kind(started: Config, loaded: LoadedConfig) -> None:
         ConfigError: the sessions are now the gateway's own, or no longer.
     """
     if started.sessions.external is not loaded.config.sessions.external:
-        told = "the change to or from format: gateway needs a restart"
-        raise ConfigError([loaded.problem(told, "sessions", "format")])
+        problem = "the change to or from format: gateway needs a restart"
+        raise ConfigError([loaded.problem(problem, "sessions", "format")])
 
 
 def waits_for_restart(old: Config, new: Config) -> tuple[str, ...]:

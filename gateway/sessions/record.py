@@ -261,7 +261,7 @@ def _objects(
 
 
 def _version(session: Session) -> str:
-    told = [
+    shown = [
         session.identity.id,
         dict(session.identity.traits),
         session.identity.roles,
@@ -270,7 +270,7 @@ def _version(session: Session) -> str:
         session.aal,
     ]
     try:
-        raw = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+        raw = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # not JSON: `serialise` reports it, a fingerprint need not
-        raw = repr(told).encode(errors="backslashreplace")
+        raw = repr(shown).encode(errors="backslashreplace")
     return blake2b(raw, digest_size=12).hexdigest()

@@ -103,7 +103,7 @@ class Rig:
 
     async def unexpected(self) -> list[dict[str, Any]]:
         """Read the errors that nobody expected from the log."""
-        lines = await self.gateway.told()
+        lines = await self.gateway.logged()
         return [line for line in lines if line["message"] == "unexpected error"]
 
 

@@ -61,7 +61,9 @@ async def test_a_direct_client_does_not_choose_its_address(
     assert house.last.one("X-Forwarded-For") == "127.0.0.1"
     said = [value for _, value in house.last.headers]
     assert not [value for value in said if value in CLAIMS[advisory].values()]
-    line = [each for each in await house.gateway.told() if "client.address" in each][-1]
+    line = [each for each in await house.gateway.logged() if "client.address" in each][
+        -1
+    ]
     assert line["client.address"] == "127.0.0.1"
 
 
@@ -132,7 +134,7 @@ async def test_x10_a_mapped_address_is_the_address_itself(
                 await running.get("/open", {"X-Forwarded-For": chain})
                 line = [
                     each
-                    for each in await running.gateway.told()
+                    for each in await running.gateway.logged()
                     if "client.address" in each
                 ][-1]
                 assert line["client.address"] == "192.0.2.1", chain

@@ -111,7 +111,7 @@ async def test_a_trick_of_a_provider_is_no_sign_in(
                     await browser.get(f"{CALLBACK}?{query}")
 
                 assert browser.session is None
-                lines = await gateway.told()
+                lines = await gateway.logged()
                 found = [line.get("gateway.reason") for line in lines]
                 assert reason in found
 

@@ -166,7 +166,7 @@ async def test_j13_credentials_are_in_no_log(house: Rig) -> None:
     await house.administer("GET", "/admin/identities/u/sessions", secrets[0])
     await house.get("/dashboard", {"Cookie": "gateway_session=bearer-SECRET-1"})
 
-    await house.gateway.told()
+    await house.gateway.logged()
 
     log = house.gateway.log.read_text()
     assert ADMIN_TOKEN not in log

@@ -445,7 +445,7 @@ async def test_u5_a_log_line_is_one_json_object(house: Rig) -> None:
     await house.get("/open/log?q=%0A%22forged", headers)
     await house.get("/dashboard", headers | {"Cookie": f"gateway_session={marks}"})
 
-    lines = await house.gateway.told()  # each is parsed
+    lines = await house.gateway.logged()  # each is parsed
     raw = house.gateway.log.read_text()
     assert all(isinstance(json.loads(line), dict) for line in raw.splitlines())
     assert len(raw.splitlines()) == len(lines)

@@ -186,7 +186,7 @@ async def test_the_path_that_the_server_acts_on_is_the_path_that_the_rule_matche
 
     routes = {
         line["http.request.id"]: line.get("gateway.route")
-        for line in await house.told()
+        for line in await house.logged()
         if "http.request.id" in line
     }
     acted = 0

@@ -294,7 +294,7 @@ async def test_a_flood_is_one_line_in_the_log_and_counted(opened: Opened) -> Non
         await posts(gateway, times=30)
         lines = [
             line
-            for line in await gateway.told()
+            for line in await gateway.logged()
             if line.get("message", line.get("event")) == "too many failed attempts"
         ]
         body, _ = gateway.app._reporter.process.exposition("")

@@ -62,7 +62,7 @@ def in_two_pieces(middle: asyncio.Event, *fields: str) -> Answer:
 
 
 async def crashes(gateway: Gateway) -> list[dict[str, Any]]:
-    lines = await gateway.told()
+    lines = await gateway.logged()
     return [line for line in lines if line["message"] == "unexpected error"]
 
 
@@ -196,7 +196,7 @@ async def test_the_end_of_a_session_ends_its_upload(
 
     assert upstream.seen[-1].body == b"first"
     assert not upstream.seen[-1].complete
-    line = (await gateway.told())[-1]
+    line = (await gateway.logged())[-1]
     assert line["gateway.reason"] == "session_revoked"
 
 

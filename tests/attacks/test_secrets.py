@@ -383,5 +383,5 @@ async def test_the_bytes_of_a_broken_request_are_not_in_the_log(
 ) -> None:
     await send_raw(gateway.port, raw, half_close=True)
 
-    written = json.dumps(await gateway.told())
+    written = json.dumps(await gateway.logged())
     assert "QXZJK" not in written

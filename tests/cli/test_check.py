@@ -170,10 +170,10 @@ def test_a_sign_in_page_that_a_host_protects_is_a_dead_end(
     text += f'  - {{match: {{host: "{host}", path: /**}}, rule: protected, upstream: app}}\n'
 
     result = check(tmp_path, text, "--offline")
-    mended = text + (
+    fixed = text + (
         f'  - {{match: {{host: "{host}", path: /login}}, rule: auth-redirect, upstream: app}}\n'
     )
-    again = check(tmp_path, mended, "--offline")
+    again = check(tmp_path, fixed, "--offline")
 
     assert (result.exit_code, again.exit_code) == (0, 0)
     assert (f"users cannot sign in on {host}" in result.stderr) is found

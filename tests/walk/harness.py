@@ -266,7 +266,7 @@ class Gateway:
         """Read the log of a gateway that is closed."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    async def told(self) -> list[dict[str, Any]]:
+    async def logged(self) -> list[dict[str, Any]]:
         """Read the log, once all that was begun is in it.
 
         A client has its answer before the gateway has written its line.

@@ -148,7 +148,7 @@ async def test_only_a_trusted_proxy_may_ask(
     config = authz_config(upstream, trusted_proxies=["10.0.0.0/8"])
     async with running_gateway(config, tmp_path, redis.url) as gateway:
         replies = [await decide(gateway, mode, "/static/x") for _ in range(3)]
-        lines = await gateway.told()
+        lines = await gateway.logged()
 
     assert {reply.status for reply in replies} == {403}
     assert replies[0].json()["reason"] == "proxy_not_trusted"
@@ -168,7 +168,7 @@ async def test_a_proxy_that_forgets_a_header_gets_a_400_and_the_log_names_it(
     authz: Gateway, path: str, fields: list[tuple[str, str]], word: str
 ) -> None:
     reply = await ask(authz.app.authz_port, "GET", path, fields)
-    lines = await authz.told()
+    lines = await authz.logged()
 
     assert reply.status == 400
     told = [line for line in lines if "front proxy" in line["message"]]
@@ -208,7 +208,7 @@ async def test_a_path_of_the_gateway_is_refused_with_advice(
     for target in ("/.gateway/session", "/.well-known/jwks.json", "/.gateway/nothing"):
         reply = await decide(authz, mode, target, headers=PROGRAM | cookie)
         assert reply.status == as_nginx_passes(mode, 404)
-    lines = await authz.told()
+    lines = await authz.logged()
 
     told = [line for line in lines if "front proxy" in line["message"]]
     assert "/.gateway/" in told[0]["setting"]
@@ -353,7 +353,7 @@ async def test_line_metric_and_audit_event_name_mode_and_client(
         authz, Mode.AUTH_REQUEST, "/admin/x?secret=1", method="POST",
         headers=PROGRAM | {"Cookie": cookie},
     )  # fmt: skip
-    lines = await authz.told()
+    lines = await authz.logged()
     metrics = authz.app._reporter.process.exposition("")[0].decode()
 
     access = [line for line in lines if line.get("event.dataset") == "gateway.access"]
@@ -376,7 +376,7 @@ async def test_line_metric_and_audit_event_name_mode_and_client(
 async def test_a_request_on_the_proxy_path_has_no_mode(authz: Gateway) -> None:
     await ask(authz.port, "GET", "/static/x")
 
-    assert "gateway.mode" not in (await authz.told())[-1]
+    assert "gateway.mode" not in (await authz.logged())[-1]
 
 
 # Routes without an upstream
@@ -433,7 +433,7 @@ async def test_another_address_needs_a_restart(authz: Gateway) -> None:
 
     assert await authz.app.reload()
 
-    told = [line for line in await authz.told() if line.get("keys")]
+    told = [line for line in await authz.logged() if line.get("keys")]
     assert told[-1]["keys"] == ["server.authz"]
     assert (await decide(authz, Mode.FORWARD_AUTH, "/static/x")).status == 200
 

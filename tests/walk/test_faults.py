@@ -286,7 +286,7 @@ async def test_bytes_that_are_no_session_sign_nobody_in(
     assert [reply.status for reply in replies] == [401, 401, 401]
     assert {reply.json()["reason"] for reply in replies} == {"session_unreadable"}
     assert public.status == 200
-    assert_anonymous_and_told_once(await gateway.told(), upstream, key)
+    assert_anonymous_and_told_once(await gateway.logged(), upstream, key)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ async def test_a_key_of_another_type_signs_nobody_in(
     )
 
     assert [reply.status for reply in replies] == [401, 200, 200]
-    assert not [line for line in await gateway.told() if line["log.level"] == "error"]
+    assert not [line for line in await gateway.logged() if line["log.level"] == "error"]
 
 
 def assert_anonymous_and_told_once(
@@ -617,7 +617,7 @@ async def test_a_hand_off_from_who_may_not_is_taken_off_and_logged(
             cookie = {"Cookie": await gateway.sign_in()}
             count = kept(redis)
             reply = await ask(gateway.port, "GET", "/api/notes", cookie)
-            lines = await gateway.told()
+            lines = await gateway.logged()
 
     assert (reply.status, reply.body) == (200, b"ok")
     assert reply.all("Set-Cookie") == []

@@ -152,7 +152,7 @@ async def test_an_upstream_that_may_not_sign_in_is_not_obeyed(
     assert not [n for n, _ in reply.headers if n.lower().startswith("x-gateway")]
     (event,) = [
         line
-        for line in await gateway.told()
+        for line in await gateway.logged()
         if line.get("event.action") == "malicious_extraneous"
     ]
     assert event["gateway.upstream"] == "api"
@@ -248,7 +248,7 @@ async def test_a_tenant_switch_shows_in_the_next_token(
     await ask(gateway.port, "GET", "/dashboard", {"Cookie": cookie})
     assert upstream.last.one("X-Auth-Tenant-Id") == "t_blue"
     assert upstream.last.one("X-Auth-Tenant-Role") == "member"
-    actions = [line.get("event.action") for line in await gateway.told()]
+    actions = [line.get("event.action") for line in await gateway.logged()]
     assert "gateway.tenant_switch" in actions
 
 

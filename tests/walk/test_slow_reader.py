@@ -35,6 +35,6 @@ async def test_a_client_that_takes_nothing_is_let_go(
             await upstream.gone.wait()
 
         writer.close()
-        (line,) = [each for each in await gateway.told() if "url.path" in each]
+        (line,) = [each for each in await gateway.logged() if "url.path" in each]
         assert line["gateway.reason"] == "client_gone"
     await upstream.stop()

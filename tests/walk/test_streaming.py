@@ -739,6 +739,6 @@ async def test_a_client_that_leaves_takes_its_upstream_request_along(
         else:
             client.writer.close()
         await asyncio.wait_for(over.wait(), PATIENCE)
-        lines = await gateway.told()
+        lines = await gateway.logged()
 
     assert not [line for line in lines if line.get("message") == "unexpected error"]

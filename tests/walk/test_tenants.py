@@ -246,7 +246,7 @@ async def test_the_token_of_before_the_switch_is_not_used_again(
         assert upstream.last.present("Authorization").removeprefix("Bearer ") in handed
     switches = [
         (line["organization.id"], line["gateway.target.organization.id"])
-        for line in await gateway.told()
+        for line in await gateway.logged()
         if line.get("event.action") == "gateway.tenant_switch"
     ]
     assert switches[1:] == [

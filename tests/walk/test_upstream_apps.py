@@ -94,7 +94,7 @@ async def test_a_header_that_cannot_be_sent_is_logged_once(apps: Gateway) -> Non
 
     lines = [
         line
-        for line in await apps.told()
+        for line in await apps.logged()
         if line["message"] == "identity header not sent"
     ]
     assert [(line["upstream"], line["header"]) for line in lines] == [("wiki", "X-Big")]
@@ -128,7 +128,7 @@ async def test_an_app_below_a_prefix_is_reached_where_it_says(
 async def test_a_refused_path_is_explained_in_the_log(apps: Gateway, sign: str) -> None:
     reply = await asked(apps, f"/wiki/a{sign}b")
 
-    (line,) = [line for line in await apps.told() if "error.message" in line]
+    (line,) = [line for line in await apps.logged() if "error.message" in line]
     assert reply.status == 400
     assert sign not in reply.body.decode()
     assert sign in line["error.message"]

@@ -40,8 +40,8 @@ def compile_format(settings: FormatSettings) -> Profile:
     """
     library = LIBRARIES.get(settings.format)
     if library is None:
-        told = f'unknown session format "{settings.format}"'
-        raise FormatRefused([Finding(where=("format",), message=told)])
+        problem = f'unknown session format "{settings.format}"'
+        raise FormatRefused([Finding(where=("format",), message=problem)])
     findings = Findings()
     profile = _Compiler(settings, library, findings).profile()
     if findings.found:
@@ -126,8 +126,8 @@ class _Compiler:
             return Signature.NONE
         found = self._findings.read(where, self._said["signature"], one_of(Signature))
         if self._library.signed is Signed.ALWAYS and found is Signature.NONE:
-            told = f"{self._settings.format} signs its cookie"
-            self._findings.refuse(where, told)
+            problem = f"{self._settings.format} signs its cookie"
+            self._findings.refuse(where, problem)
         return found or Signature.NONE
 
     def _verifier(self, signature: Signature) -> Verifier | None:
@@ -139,8 +139,8 @@ class _Compiler:
             self._findings.refuse(("profile", "salt"), "expected text")
             return None
         if signature is Signature.ITSDANGEROUS and not salt:
-            told = "missing: itsdangerous derives its key with a salt"
-            self._findings.refuse(("profile", "salt"), told)
+            problem = "missing: itsdangerous derives its key with a salt"
+            self._findings.refuse(("profile", "salt"), problem)
             return None
         return self._findings.read(
             ("secrets",), secrets, lambda said: verifier(signature, said, salt=salt)
@@ -155,8 +155,8 @@ class _Compiler:
         found = self._findings.read(where, said, text(compile_id_pattern))
         bare = signature is Signature.NONE and key is not None and not key.hashed
         if found is not None and bare and ":" in found.text.replace("(?:", ""):
-            told = "an unsigned id may hold a colon, and so name another key"
-            self._findings.refuse(where, told)
+            problem = "an unsigned id may hold a colon, and so name another key"
+            self._findings.refuse(where, problem)
         return found
 
     # the value
@@ -166,9 +166,9 @@ class _Compiler:
         if said is None:
             return self._library.key_prefix.replace("{cookie}", cookie)
         if "{prefix}" not in str(self._said["key"]):
-            told = "the profile's key has no place for it"
+            problem = "the profile's key has no place for it"
             hint = "write the prefix into the key, or {prefix}"
-            self._findings.refuse(("key_prefix",), told, hint)
+            self._findings.refuse(("key_prefix",), problem, hint)
         if set("{}") & set(said):
             self._findings.refuse(("key_prefix",), "a prefix has no braces")
             return ""
@@ -233,8 +233,8 @@ class _Compiler:
         said = self._said["max_bytes"]
         if type(said) is int and 0 < said <= MAX_BYTES:
             return said
-        told = f"expected a number from 1 to {MAX_BYTES}"
-        self._findings.refuse(("profile", "max_bytes"), told)
+        problem = f"expected a number from 1 to {MAX_BYTES}"
+        self._findings.refuse(("profile", "max_bytes"), problem)
         return 0
 
     # what it says
@@ -242,8 +242,8 @@ class _Compiler:
     def _identity(self) -> FallbackPaths:
         where = ("profile", "identity")
         if self._said.get("identity") is None:
-            told = "missing: set where the session holds the identity"
-            self._findings.refuse(where, told)
+            problem = "missing: set where the session holds the identity"
+            self._findings.refuse(where, problem)
         return self._paths("identity")
 
     def _traits(self) -> tuple[tuple[str, FallbackPaths], ...]:
@@ -277,8 +277,8 @@ class _Compiler:
             return None
         if isinstance(said, Mapping):
             return self._time_field(("profile", "expires"), said)
-        told = "expected ttl, or a mapping of path and unit"
-        self._findings.refuse(("profile", "expires"), told)
+        problem = "expected ttl, or a mapping of path and unit"
+        self._findings.refuse(("profile", "expires"), problem)
         return None
 
     def _created(self) -> TimeField | None:

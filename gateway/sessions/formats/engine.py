@@ -152,10 +152,10 @@ def _session(
         created = profile.created.find(record, then) or 0.0
     expires_at = LATEST
     if profile.expires is not None:
-        told = profile.expires.find(record, then)
-        if told is None:
+        found = profile.expires.find(record, then)
+        if found is None:
             raise Unreadable(f"{profile.expires.path.text} is not a time")
-        expires_at = told
+        expires_at = found
     denied = any(path.find(record, then) for path in profile.deny)
     return Session(
         id=credential.key,

@@ -96,10 +96,10 @@ class Verifier:
         session_id, dot, given = value[len(self._prefix) :].rpartition(".")
         if not dot or not session_id or not value.isascii():
             return _BAD
-        data, told = session_id.encode("ascii"), given.encode("ascii")
+        data, mac = session_id.encode("ascii"), given.encode("ascii")
         genuine = False
         for sign in self._signers:  # all of them: the duration must not reveal which
-            genuine |= hmac.compare_digest(sign(data), told)
+            genuine |= hmac.compare_digest(sign(data), mac)
         return session_id if genuine else _BAD
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from redis.exceptions import NoPermissionError, ResponseError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
@@ -114,7 +114,7 @@ class AddressSupervisor(Supervisor):
                     finally:
                         connection.close()
             except Exception as error:  # noqa: BLE001 - a look-up finds out, too
-                self.failure = told(error)
+                self.failure = describe_error(error)
 
     def _judge(self, seen: Replication) -> None:
         self._note(seen, asyncio.get_running_loop().time())

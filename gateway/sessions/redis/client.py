@@ -20,9 +20,9 @@ from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.address import AddressSupervisor
 from gateway.sessions.redis.cluster import (
+    describe_error,
     fetch_from_cluster,
     send_to_cluster,
-    told,
     value_of,
 )
 from gateway.sessions.redis.cluster_hold import ClusterWatch, hold_on_cluster
@@ -144,13 +144,13 @@ class RedisClient:
             )
             for each in answers:
                 if isinstance(each, NOT_THE_MASTER):
-                    supervisor.suspect(told(each))
-            told_all = answers[-1] if keys else []
-            if isinstance(told_all, Exception):
-                failure = StoreUnavailable(told(told_all))
+                    supervisor.suspect(describe_error(each))
+            all_answers = answers[-1] if keys else []
+            if isinstance(all_answers, Exception):
+                failure = StoreUnavailable(describe_error(all_answers))
                 values = [failure for _ in keys]
             else:
-                values = told_all
+                values = all_answers
         return [_answer(each) for each in answers[: len(commands)]], values
 
     async def _look(
@@ -162,7 +162,7 @@ class RedisClient:
             try:
                 answer = await connections.shared(work)
             except NOT_THE_MASTER as error:
-                supervisor.suspect(told(error))
+                supervisor.suspect(describe_error(error))
                 raise
             except (OSError, StoreUnavailable):
                 if supervisor.is_current(connections):
@@ -192,7 +192,7 @@ class RedisClient:
                     lambda connection: connection.execute(*command)
                 )
             except NOT_THE_MASTER as error:
-                supervisor.suspect(told(error))
+                supervisor.suspect(describe_error(error))
                 raise
             if not supervisor.is_current(connections):
                 # It may have been done where it counts for nothing any more.
@@ -224,7 +224,7 @@ class RedisClient:
         except TimeoutError as error:
             raise self._too_late() from error
         except Exception as error:
-            raise StoreUnavailable(told(error)) from error
+            raise StoreUnavailable(describe_error(error)) from error
 
     async def scan(self, pattern: str) -> list[str]:
         """Return the matching keys. Scans all keys, so for operators only.
@@ -345,7 +345,7 @@ class RedisClient:
             try:
                 self._cluster = make_cluster(self._address, self._timeout)
             except (OSError, ValueError) as error:  # a certificate file, say
-                raise StoreUnavailable(told(error)) from error
+                raise StoreUnavailable(describe_error(error)) from error
             self._watch = ClusterWatch(
                 self._cluster,
                 lambda place: make_server(self._address, self._timeout, place),
@@ -394,7 +394,7 @@ class RedisClient:
             raise
         except Exception as error:
             # Also what the library raises by mistake: not knowing is an outage.
-            raise StoreUnavailable(told(error)) from error
+            raise StoreUnavailable(describe_error(error)) from error
 
 
 async def _all_on(
@@ -421,7 +421,7 @@ def _answer(answer: Any) -> Read:
         return answer
     if _is_wrong_type(answer):
         return WrongType()
-    return StoreUnavailable(told(answer))
+    return StoreUnavailable(describe_error(answer))
 
 
 async def _listed(found: AsyncIterator[StoreWarning]) -> list[StoreWarning]:

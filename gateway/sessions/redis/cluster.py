@@ -112,9 +112,9 @@ def value_of(answer: Any) -> bytes | StoreUnavailable | None:
         return answer
     if isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE"):
         return None
-    return StoreUnavailable(told(answer))
+    return StoreUnavailable(describe_error(answer))
 
 
-def told(error: object) -> str:
+def describe_error(error: object) -> str:
     """Return the log text of an exception of the library."""
     return f"{type(error).__name__}: {error}"[:300]

@@ -15,7 +15,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connect import open_connection, refuses
 from gateway.sessions.redis.hold import AGAIN, LONGEST, WAIT, NotHeld, Write
 from gateway.sessions.redis.library_internals import node_of_slot, relearn_slots
@@ -69,7 +69,7 @@ class ClusterWatch:
                         changed.set()
                 before = owners
             except Exception as error:  # noqa: BLE001 - looked at again
-                self.failure = told(error)
+                self.failure = describe_error(error)
 
     async def _owners(self) -> dict[int, str]:
         _ = await self._cluster.initialize()
@@ -111,9 +111,9 @@ async def hold_on_cluster(
                     place = (node.host, int(node.port))
                 return await _once(watch, place, key, write, asking=asking)
         except MovedError as error:
-            place, asking, why = (error.host, error.port), False, told(error)
+            place, asking, why = (error.host, error.port), False, describe_error(error)
         except AskError as error:
-            place, asking, why = (error.host, error.port), True, told(error)
+            place, asking, why = (error.host, error.port), True, describe_error(error)
             continue
         except (NotHeld, ClusterDownError) as error:
             # By then another node may have the slot.

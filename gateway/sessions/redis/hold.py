@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
@@ -105,4 +105,4 @@ def _judge(
 
 
 def _say(why: Exception) -> str:
-    return str(why) if isinstance(why, StoreUnavailable) else told(why)
+    return str(why) if isinstance(why, StoreUnavailable) else describe_error(why)

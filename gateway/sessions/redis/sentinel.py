@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connect import make_sentinel, make_server, refuses
 from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.patience import Patience
@@ -201,7 +201,7 @@ class SentinelSupervisor(Supervisor):
                 async with Patience(LEASE), connections.lend() as connection:
                     seen = await query_replication(connection)
             except Exception as error:  # noqa: BLE001 - no lease by replicas then
-                self.failure, seen = told(error), None
+                self.failure, seen = describe_error(error), None
             if seen is None or not self.is_current(connections):
                 continue
             if seen.role != "master" or (replid and seen.replid != replid):

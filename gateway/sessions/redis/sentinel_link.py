@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connect import open_connection
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
@@ -69,7 +69,7 @@ class SentinelLink:
                 except Exception as error:  # noqa: BLE001 - asked until it answers
                     if connection is not None:
                         connection.close()
-                    self.failure = told(error)
+                    self.failure = describe_error(error)
                     if isinstance(error, StoreUnavailable):
                         self.failure = str(error)
                     self._on_failure()
@@ -131,7 +131,7 @@ class SentinelLink:
         named, master, replicas, *rest = await connection.execute_all(commands)
         opinion = read_opinion(asked, named, master, replicas)
         if opinion is None:
-            why = f": {told(master)}" if isinstance(master, Exception) else ""
+            why = f": {describe_error(master)}" if isinstance(master, Exception) else ""
             raise StoreUnavailable(f"No master found for {name!r}{why}")
         self.failure = ""
         if rest and isinstance(rest[0], list):

@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.redis.cluster import told
+from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connect import make_server
 from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.patience import Patience
@@ -188,7 +188,7 @@ class Supervisor(abc.ABC):
         try:
             client = make_server(self._address, self._timeout, place)
         except (OSError, ValueError) as error:  # a certificate file, say
-            self.failure = told(error)
+            self.failure = describe_error(error)
             self.generation -= 1
             raise StoreUnavailable(self.failure) from error
         self._connections = Connections(client, self._greet)
@@ -211,7 +211,7 @@ class Supervisor(abc.ABC):
                     if self.replay is not None and not first:
                         await self.replay(connections)
             except Exception as error:  # noqa: BLE001 - tried until it is another
-                self.failure = told(error)
+                self.failure = describe_error(error)
                 await asyncio.sleep(PAUSE)
             else:
                 break
