@@ -1,5 +1,6 @@
 """Build upstreams: addresses, connection pools, limits per client."""
 
+import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
@@ -90,24 +91,8 @@ def build_application(
     Raises:
         ConfigError: a certificate or a key cannot be used.
     """
-    tls = upstream.tls
     targets = [parse_target_url(url) for url in upstream.url]
     secure = any(target.scheme == "https" for target in targets)
-    try:
-        context = (
-            client_ssl_context(
-                tls.ca if tls else None,
-                tls.certificate if tls else None,
-                tls.key if tls else None,
-            )
-            if secure
-            else None
-        )
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError(
-            [loaded.problem(f"TLS of this upstream: {why}", "upstreams", name)]
-        ) from error
     timeouts, limits = upstream.timeouts, loaded.config.server.limits
     max_connections = upstream.max_connections or limits.connections
     return Application(
@@ -123,8 +108,8 @@ def build_application(
             lifetime=timeouts.lifetime,
             resolver=resolver,
             on_change=None if on_target is None else partial(on_target, name),
-            ssl_context=context,
-            server_name=tls.server_name if tls else None,
+            ssl_context=_tls_context(loaded, name, upstream) if secure else None,
+            server_name=upstream.tls.server_name if upstream.tls else None,
             clock=ticks,
         ),
         shares=UpstreamShares(
@@ -141,6 +126,28 @@ def build_application(
         body_idle=timeouts.request_body,
         body_rate=upstream.body_rate,
     )
+
+
+def _tls_context(
+    loaded: LoadedConfig, name: str, upstream: UpstreamConfig
+) -> ssl.SSLContext:
+    """Return the context for connections to an upstream.
+
+    Raises:
+        ConfigError: a certificate or a key cannot be used.
+    """
+    tls = upstream.tls
+    try:
+        return client_ssl_context(
+            tls.ca if tls else None,
+            tls.certificate if tls else None,
+            tls.key if tls else None,
+        )
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            [loaded.problem(f"TLS of this upstream: {why}", "upstreams", name)]
+        ) from error
 
 
 def _identity_headers(config: Config, upstream: UpstreamConfig) -> IdentityHeaders:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from gateway.decision import AccessRequest, Allow, Challenge, decide, outside_networks
+from gateway.decision import (
+    AccessRequest,
+    Allow,
+    Challenge,
+    Deny,
+    decide,
+    outside_networks,
+)
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
@@ -191,15 +198,7 @@ def _conclude(
     access = access_request(head, plan, rules, who, now)
     decision = decide(access, plan.checks)
     if not isinstance(decision, Allow):
-        challenged = isinstance(decision, Challenge)
-        return Respond(
-            verdict=Verdict.CHALLENGE if challenged else Verdict.DENY,
-            reason=decision.reason,
-            answer=rules.answers.to_decision(decision, plan.route, head),
-            route=plan.route,
-            access=access,
-            cookies=rules.cookies_to_clear(who, head.host),
-        )
+        return _denied(decision, access, rules)
     # The cookie of an ended session is cleared by the gateway's own answers only: a
     # slow upstream's response could clear the cookie of a sign-in made meanwhile.
     grants = NO_GRANTS
@@ -238,6 +237,20 @@ def _conclude(
         write=grants.write,
         tokens=grants.issued,
         plan=session_plan_of(access, decision, grants, plan),
+    )
+
+
+def _denied(
+    decision: Challenge | Deny, access: AccessRequest, rules: Ruleset
+) -> Respond:
+    challenged = isinstance(decision, Challenge)
+    return Respond(
+        verdict=Verdict.CHALLENGE if challenged else Verdict.DENY,
+        reason=decision.reason,
+        answer=rules.answers.to_decision(decision, access.route, access.head),
+        route=access.route,
+        access=access,
+        cookies=rules.cookies_to_clear(access.authentication, access.head.host),
     )
 
 

@@ -1,6 +1,6 @@
 """Identity headers, tokens and the session extension of an allowed request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 
 from gateway.http.head import RequestHead
@@ -66,8 +66,6 @@ def grants_for(
     """
     session = who.session
     uses: list[TokenUse] = []
-    set_cookies: list[str] = []
-    token_cookies: list[tuple[bytes, bytes]] = []
 
     def minted(profile: str, jti: str) -> Issued | None:
         issued = rules.issuer.token(profile, session, tenant, now, jti)
@@ -76,17 +74,7 @@ def grants_for(
         return issued
 
     own = None if view.token_profile is None else minted(view.token_profile, nonce)
-    for profile, cookie in rules.token_cookies.items():
-        for_browser = minted(profile, f"{nonce}-{profile}")
-        if for_browser is None:
-            continue
-        as_bytes = for_browser.token.encode("ascii")
-        if profile == view.token_profile:
-            # A token names one audience: the browser may pass it on to any server,
-            # the gateway only to the upstream of this profile.
-            token_cookies.append((cookie.name, as_bytes))
-        if not any(as_bytes in each for each in head.cookies):
-            set_cookies.append(cookie.set(for_browser.token))
+    token_cookies, set_cookies = _token_cookies(view, head, rules, minted, nonce)
     write = _session_write(who, rules, now=now, doubted=doubted)
     if write is not None:
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
@@ -101,6 +89,30 @@ def grants_for(
         issued=uses,
         lasts=lasts,
     )
+
+
+def _token_cookies(
+    view: UpstreamView,
+    head: RequestHead,
+    rules: Ruleset,
+    minted: Callable[[str, str], Issued | None],
+    nonce: str,
+) -> tuple[list[tuple[bytes, bytes]], list[str]]:
+    """Return the token cookies of the upstream, and the Set-Cookie values of the browser."""
+    of_upstream: list[tuple[bytes, bytes]] = []
+    of_browser: list[str] = []
+    for profile, cookie in rules.token_cookies.items():
+        issued = minted(profile, f"{nonce}-{profile}")
+        if issued is None:
+            continue
+        as_bytes = issued.token.encode("ascii")
+        if profile == view.token_profile:
+            # A token names one audience: the browser may pass it on to any server,
+            # the gateway only to the upstream of this profile.
+            of_upstream.append((cookie.name, as_bytes))
+        if not any(as_bytes in each for each in head.cookies):
+            of_browser.append(cookie.set(issued.token))
+    return of_upstream, of_browser
 
 
 def _lasts(

@@ -142,18 +142,7 @@ class Minter:
             return None
         claims = wanted.claims_of(session, tenant)
         # Last, so that nothing above can have said any of them.
-        claims.update(
-            iss=self._issuer,
-            aud=wanted.audience
-            if isinstance(wanted.audience, str)
-            else list(wanted.audience),
-            sub=session.identity.id,
-            sid=session.id,
-            iat=issued,
-            nbf=issued,
-            exp=expires,
-            jti=jti,
-        )
+        claims.update(self._registered(wanted, session, issued, expires), jti=jti)
         token = _sign(claims, key)
         lasts = Interval(issued, (issued + expires) / 2).within(self._key_lasts)
         reused = Issued(token, signed=False, lasts=lasts)
@@ -162,6 +151,21 @@ class Minter:
         if len(self._minted) > self._cache_size:
             self._minted.popitem(last=False)
         return Issued(token, signed=True, lasts=lasts)
+
+    def _registered(
+        self, wanted: TokenProfile, session: Subject, issued: int, expires: int
+    ) -> dict[str, Any]:
+        """Return the claims that RFC 7519, section 4.1 registers, and `sid`."""
+        audience = wanted.audience
+        return {
+            "iss": self._issuer,
+            "aud": audience if isinstance(audience, str) else list(audience),
+            "sub": session.identity.id,
+            "sid": session.id,
+            "iat": issued,
+            "nbf": issued,
+            "exp": expires,
+        }
 
     def _signing(self, now: float) -> SigningKey:
         """Query the ring at most once a second, the precision of a key change."""
