@@ -59,7 +59,7 @@ def read_client_address(
 
     X-Forwarded-For has precedence over Forwarded (RFC 7239). Each field is a list, one
     element for each proxy; repeated fields are one list (RFC 9110, section 5.3), and
-    empty elements count only in X-Forwarded-For. The element of the trusted hop counts:
+    empty elements count only in X-Forwarded-For; a field that is empty is there. The element of the trusted hop counts:
     what stands left of it was written by, or sent to, a proxy that is not trusted. A
     malformed element there is a BadRequest: the proxy and the gateway would disagree about the
     client.
@@ -70,9 +70,10 @@ def read_client_address(
         trusted: networks of trusted proxies.
     """
     elements: list[dict[str, str]] = []
-    if chain := values.get("x-forwarded-for"):
+    if (chain := values.get("x-forwarded-for")) is not None:
         # An empty hop is kept: its proxy did not know the client, and what is left of
-        # it was sent by the client.
+        # it was sent by the client. An empty field is one such hop: a proxy that sets
+        # it does not set Forwarded, which is then the client's.
         hops = [_node(hop.strip(" \t")) for hop in chain.split(",")[-_MAX_HOPS:]]
     elif (forwarded := values.get("forwarded", "")).strip(" \t,;"):
         read = _parse_forwarded(forwarded)
@@ -88,11 +89,11 @@ def read_client_address(
     back = max(1, len(trail) - 1)
     there = elements[-back] if elements else {}
     scheme = authority = port = None
-    if text := _believed(values, "x-forwarded-proto", back) or there.get("proto"):
+    if text := _believed(values, "x-forwarded-proto", back, there.get("proto")):
         scheme = _SCHEMES.get(text.lower())
         if scheme is None:
             return _bad("the forwarded scheme is malformed")
-    if text := _believed(values, "x-forwarded-host", back) or there.get("host"):
+    if text := _believed(values, "x-forwarded-host", back, there.get("host")):
         authority = parse_authority(text)
         if authority is None:
             return _bad("the forwarded host is malformed")
@@ -155,12 +156,15 @@ _PAIR: Final = re.compile(
 ).match
 
 
-def _believed(values: Mapping[str, str], name: str, back: int) -> str | None:
+def _believed(
+    values: Mapping[str, str], name: str, back: int, absent: str | None = None
+) -> str | None:
     """Return the element `back` places from the right; the first of a shorter list.
 
-    A proxy that sets the field instead of appending to it leaves one element.
+    A proxy that sets the field instead of appending to it leaves one element. `absent`
+    stands for a field that is absent, never for an empty one.
     """
-    value = values.get(name)
+    value = values.get(name, absent)
     if not value or "," not in value:
         return value
     found = [part for one in value.split(",") if (part := one.strip(" \t"))]

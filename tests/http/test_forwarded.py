@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http.fields import Fields, sort_fields
 from gateway.http.forwarded import (
     ClientAddress,
     direct_client_address,
@@ -119,6 +120,46 @@ def test_x_forwarded_for_goes_before_forwarded() -> None:
 
     assert isinstance(found, ClientAddress)
     assert (found.client, found.scheme) == ("203.0.113.9", None)
+
+
+def test_an_empty_field_of_the_proxy_does_not_make_room_for_forwarded() -> None:
+    """Hostile: the proxy clears its own field, and passes the client's other one on."""
+    forged = "for=1.1.1.1;proto=https;host=evil.example"
+    cleared = {"x-forwarded-for": "", "forwarded": forged}
+
+    found = read_client_address(PEER, cleared, TRUSTED)
+
+    assert found == ClientAddress(client=PEER, chain=PEER, known=False)
+
+
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_an_empty_scheme_or_host_is_not_that_of_forwarded(value: str) -> None:
+    values = {
+        "forwarded": "for=203.0.113.9;proto=https;host=evil.example",
+        "x-forwarded-proto": value.strip(),
+        "x-forwarded-host": value.strip(),
+    }
+
+    found = read_client_address(PEER, values, TRUSTED)
+
+    assert isinstance(found, ClientAddress)
+    assert (found.client, found.scheme, found.authority) == ("203.0.113.9", None, None)
+
+
+def test_an_empty_field_is_kept_apart_from_an_absent_one() -> None:
+    """Through the parser of fields and the memo, in both orders."""
+    rules = HeadRules(trusted_proxies=TRUSTED)
+    forwarded = (b"Forwarded", b"for=1.1.1.1;host=evil.example")
+    absent = sort_fields([forwarded])
+    empty = sort_fields([forwarded, (b"X-Forwarded-For", b"")])
+    assert isinstance(absent, Fields)
+    assert isinstance(empty, Fields)
+
+    for fields, client in ((absent, "1.1.1.1"), (empty, PEER), (absent, "1.1.1.1")):
+        found = rules.client_reported(PEER, fields)
+
+        assert isinstance(found, ClientAddress)
+        assert found.client == client
 
 
 CHAIN_OF_TWO = "203.0.113.9, 10.0.0.2"
