@@ -27,13 +27,21 @@ NO_AUTHORITY: Final = Authority(host="", port=None, text="")
 """Of a request of HTTP/1.0 without Host; only routes for any host match it."""
 
 
-@lru_cache(maxsize=1024)
 def parse_authority(raw: str) -> Authority | None:
     """Parse `uri-host [":" port]`; return None if it is not valid.
 
     Userinfo, lists, slashes, escapes, empty names and ports beyond 65535 are invalid.
     The root dot is removed: "a.b." is "a.b".
     """
+    return None if len(raw) > _LONGEST else _parse(raw)
+
+
+# A name of 254 characters with its port. A longer text never enters the cache.
+_LONGEST: Final = 260
+
+
+@lru_cache(maxsize=1024)
+def _parse(raw: str) -> Authority | None:
     # U+212A lower-cases to an ASCII "k".
     found = _AUTHORITY(raw.lower()) if raw.isascii() else None
     if found is None:

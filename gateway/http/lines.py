@@ -47,7 +47,8 @@ _ONCE: Final = frozenset(
 
 _LINES: Final = 8192
 _LINE_BYTES: Final = 1024
-"""A line of a common length takes about 0.5 KiB, so both generations 8 MiB."""
+"""A line of a common length takes about 0.5 KiB, so both generations 8 MiB. Long lines,
+of which up to four copies are kept, end a generation earlier (GENERATION_BYTES)."""
 
 
 class PlainHead(NamedTuple):

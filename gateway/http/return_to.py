@@ -98,7 +98,7 @@ def _safe_path(raw: str) -> Target | None:
     return target
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)  # those of the configuration; clients send 8 KiB
 def _parse_url(value: str) -> _Address | None:
     found = _URL(value)
     if found is None:

@@ -15,7 +15,8 @@ from gateway.reasons import Reason
 
 COOKIES_MOST: Final = 8192
 COOKIE_BYTES: Final = 4096
-"""Cookie fields that a memo keeps, and the length of one: browsers allow 4 KiB each."""
+"""Cookie fields that a memo keeps, and the length of one: browsers allow 4 KiB each. All
+of them together are bounded by the memo (GENERATION_BYTES)."""
 
 TOKEN_BYTES: Final = 32
 TOKEN_CHARS: Final = 43  # 32 bytes in base64url without padding

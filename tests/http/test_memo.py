@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.memo import Memo
+from gateway.http.memo import GENERATION_BYTES, Memo
 
 
 def counted(entries: int = 3, longest: int = 8) -> tuple[Memo[bytes, int], list[bytes]]:
@@ -64,6 +64,28 @@ def test_a_long_argument_is_not_kept() -> None:
 
     assert len(memo) == 0
     assert len(computed) == 2
+
+
+def test_the_bytes_of_all_arguments_together_are_bounded() -> None:
+    memo, _ = counted(entries=10**6, longest=4096)
+
+    for number in range(3 * GENERATION_BYTES // 4096):
+        assert memo[b"%04096d" % number] == 4096
+        assert sum(map(len, memo)) <= GENERATION_BYTES
+        assert sum(map(len, memo._older)) <= GENERATION_BYTES
+
+    assert len(memo._older) == GENERATION_BYTES // 4096
+
+
+def test_what_is_used_again_counts_in_the_new_generation() -> None:
+    memo, computed = counted(entries=10**6, longest=4096)
+
+    for number in range(5 * GENERATION_BYTES // 4096):
+        assert memo[b"used" * 1024] == 4096
+        assert memo[b"%04096d" % number] == 4096
+        assert sum(map(len, memo)) <= GENERATION_BYTES
+
+    assert computed.count(b"used" * 1024) == 1
 
 
 def test_the_contents_do_not_print() -> None:
