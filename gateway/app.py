@@ -227,9 +227,10 @@ class App:
         for listener in self._drained_listeners:
             listener.close()
         self._services.streams.end_all(Reason.DRAINING)
-        for listener in self._drained_listeners:
-            await listener.acceptor.wait_started(_STARTING)
-        whole = self._loaded.config.server.timeouts.drain
+        whole = self._loaded.config.server.timeouts.drain - _STARTING
+        await asyncio.gather(
+            *(one.acceptor.wait_started(_STARTING) for one in self._drained_listeners)
+        )
         patience = whole - min(whole / 10, _CLOSING)
         # A client may be sending a request on an idle connection right now; it still
         # gets a response, with `Connection: close`.

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from gateway.errors import SHORT_OF
 from gateway.server.descriptors import Shortage, descriptors_for_clients
+from gateway.server.sockets import BACKLOG
 
 _AT_ONCE: Final = 64
 """Connections accepted in one iteration of the event loop."""
@@ -55,18 +56,14 @@ class Acceptor:
         """Stop accepting; handshakes in progress continue.
 
         Connections in the backlog are accepted first: close(2) would reset them, and
-        their clients have sent requests already.
+        their clients may have sent requests already.
         """
-        sockets, self._sockets = self._sockets, ()
-        for one in sockets:
-            while one not in self._paused and self._accept(one):
-                pass
-            timer = self._paused.pop(one, None)
-            if timer is not None:
-                timer.cancel()
-            else:
-                self._loop.remove_reader(one)
-            one.close()
+        for one in self._sockets:
+            # Bounded: clients may go on to connect.
+            for _ in range(BACKLOG):
+                if one in self._paused or not self._accept_one(one):
+                    break
+        self._end()
 
     async def wait_started(self, seconds: float) -> None:
         """Wait up to `seconds` until each accepted connection has its protocol."""
@@ -75,42 +72,56 @@ class Acceptor:
 
     def abort(self) -> None:
         """Stop accepting and cancel handshakes in progress."""
-        self.close()
+        self._end()
         for task in self._starting:
             task.cancel()
 
-    def _accept(self, listening: socket.socket) -> bool:
-        """Accept what waits; return whether more may wait."""
+    def _end(self) -> None:
+        sockets, self._sockets = self._sockets, ()
+        for one in sockets:
+            timer = self._paused.pop(one, None)
+            if timer is not None:
+                timer.cancel()
+            else:
+                self._loop.remove_reader(one)
+            one.close()
+
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(_AT_ONCE):
-            try:
-                connection, _peer = listening.accept()
-            except (BlockingIOError, InterruptedError):
-                return False
-            except OSError as error:
-                self._failed(listening, error)
-                return False
-            if connection.fileno() >= self._most:
-                # The remaining descriptors are reserved for Redis and upstreams.
-                connection.close()
-                self._shortage.note(errno.EMFILE)
-                continue
-            connection.setblocking(False)
-            task = self._loop.create_task(self._start(connection))
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
+            if not self._accept_one(listening):
+                return
+
+    def _accept_one(self, listening: socket.socket) -> bool:
+        """Accept a connection; return whether another may wait."""
+        try:
+            connection, _peer = listening.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            return self._failed(listening, error)
+        if connection.fileno() >= self._most:
+            # The remaining descriptors are reserved for Redis and upstreams.
+            connection.close()
+            self._shortage.note(errno.EMFILE)
+            return True
+        connection.setblocking(False)
+        task = self._loop.create_task(self._start(connection))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
         return True
 
-    def _failed(self, listening: socket.socket, error: OSError) -> None:
+    def _failed(self, listening: socket.socket, error: OSError) -> bool:
         """Pause if a resource is exhausted; any other error concerns one connection.
 
-        accept(2) also returns pending network errors of the new socket.
+        accept(2) also returns pending network errors of the new socket. Returns whether
+        another connection may be accepted.
         """
-        if error.errno in SHORT_OF:
-            self._shortage.note(error.errno or 0)
-            self._loop.remove_reader(listening)
-            self._paused[listening] = self._loop.call_later(
-                _RETRY, self._resume, listening
-            )
+        if error.errno not in SHORT_OF:
+            return True
+        self._shortage.note(error.errno or 0)
+        self._loop.remove_reader(listening)
+        self._paused[listening] = self._loop.call_later(_RETRY, self._resume, listening)
+        return False
 
     def _resume(self, listening: socket.socket) -> None:
         del self._paused[listening]

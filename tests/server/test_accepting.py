@@ -102,8 +102,11 @@ async def test_nobody_is_accepted_after_the_end() -> None:
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_who_waits_in_the_backlog_at_the_end_is_served() -> None:
-    one = listening()
+@pytest.mark.parametrize("failures", [(), (errno.ECONNABORTED, errno.EPROTO)])
+async def test_who_waits_in_the_backlog_at_the_end_is_served(
+    failures: tuple[int, ...],
+) -> None:
+    one = listening(*failures)
     address = one.getsockname()
     acceptor = Acceptor(
         [one], serve=serve_plain(Greeter), shortage=Shortage(lambda *_: None)
