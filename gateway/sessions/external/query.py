@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.formats.engine import NO_KEY, Stored
-from gateway.sessions.redis.client import RedisClient, WrongType
+from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.direct import WrongType
 from gateway.sessions.redis.redis_connection import Command
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.address import AddressSupervisor
@@ -38,7 +38,12 @@ from gateway.sessions.redis.diagnosis import (
     cluster_warnings,
     server_warnings,
 )
-from gateway.sessions.redis.direct import OnReplies, send_now
+from gateway.sessions.redis.direct import (
+    OnReplies,
+    WrongType,
+    is_wrong_type,
+    send_now,
+)
 from gateway.sessions.redis.hold import Execute, NotHeld, Write, hold
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
@@ -49,10 +54,6 @@ from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Superviso
 from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 SCAN_STEP: Final = 1000
-
-
-class WrongType:
-    """What a key gives that holds something else than was asked for."""
 
 
 Read: TypeAlias = bytes | int | WrongType | StoreUnavailable
@@ -409,17 +410,13 @@ async def _all_on(
 
 def _is_meant(refusal: Exception) -> bool:
     """Return whether the error concerns the key, so that a retry would fail alike."""
-    return _is_wrong_type(refusal) or isinstance(refusal, NoPermissionError)
-
-
-def _is_wrong_type(answer: object) -> bool:
-    return isinstance(answer, ResponseError) and str(answer).startswith("WRONGTYPE")
+    return is_wrong_type(refusal) or isinstance(refusal, NoPermissionError)
 
 
 def _answer(answer: Any) -> Read:
     if isinstance(answer, bytes | int):
         return answer
-    if _is_wrong_type(answer):
+    if is_wrong_type(answer):
         return WrongType()
     return StoreUnavailable(describe_error(answer))
 

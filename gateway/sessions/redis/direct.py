@@ -3,16 +3,24 @@
 The common case of a look-up. Whatever else is the case is left to the general way,
 which waits, opens connections and follows a change of the server (client.py): no
 connection is open, the server may not be read now, the connection ends, the reply
-is an error, or the server has changed meanwhile. A read may be repeated.
+is an error (but not that of a key of another type), or the server has changed
+meanwhile. A read may be repeated.
 """
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+from redis.exceptions import ResponseError
+
 from gateway.sessions.redis.connections import Connections
 from gateway.sessions.redis.redis_connection import Command, RedisConnection
 from gateway.sessions.redis.supervisor import Supervisor
+
+
+class WrongType:
+    """What a key gives that holds something else than was asked for."""
+
 
 OnReplies: TypeAlias = Callable[[list[Any] | None], None]
 
@@ -42,8 +50,17 @@ def _received(
     if isinstance(replies, OSError) or not supervisor.is_current(connections):
         done(None)
         return
-    for each in replies:
-        if isinstance(each, Exception):
+    for at, each in enumerate(replies):
+        if not isinstance(each, Exception):
+            continue
+        if not is_wrong_type(each):
             done(None)
             return
+        # The key is named by a client: its type must not cost others a round trip.
+        replies[at] = WrongType()
     done(replies)
+
+
+def is_wrong_type(reply: object) -> bool:
+    """Return whether a reply says that the key holds something else."""
+    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")

@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session
 from gateway.sessions.redis import store as redis_module
-from gateway.sessions.redis.direct import send_now
+from gateway.sessions.redis.direct import WrongType, send_now
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.supervisor import Supervisor
@@ -123,6 +123,23 @@ async def test_an_error_is_left_to_the_general_way(valkey: Server) -> None:
         valkey.command_line("ACL", "SETUSER", "default", "+mget")
 
         assert the_session(await store.load(KEY)).active
+
+
+async def test_a_key_of_another_type_costs_the_others_nothing(valkey: Server) -> None:
+    async with warm(valkey) as store:
+        valkey.command_line("HSET", "a-hash", "user", "u")
+        done: asyncio.Future[list[Any] | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+        commands = [("GETRANGE", "a-hash", 0, 9), ("GETRANGE", record_key(KEY), 0, 0)]
+        send_now(supervisor_of(store), commands, done.set_result)
+
+        async with asyncio.timeout(PATIENCE):
+            replies = await done
+        assert replies is not None
+        other, own = replies
+        assert isinstance(other, WrongType)
+        assert own == b"{"
 
 
 async def test_replies_that_come_together_are_told_apart(
