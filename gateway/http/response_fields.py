@@ -94,5 +94,16 @@ def read_field(line: bytes) -> ResponseField:
     return ResponseField(found[1], found[2].rstrip(b" \t"))
 
 
-FIELDS: Final = Memo(read_field, entries=1024, longest=512)
+_LONGEST: Final = 512
+# Secret, and different in each response: they would drive out all others.
+_NOT_KEPT: Final = (b"set-cookie", _RESERVED_PREFIX)
+
+
+def _size(line: bytes) -> int:
+    if line[:10].lower().startswith(_NOT_KEPT):
+        return _LONGEST + 1
+    return len(line)
+
+
+FIELDS: Final = Memo(read_field, entries=1024, longest=_LONGEST, size=_size)
 """Fields by their lines, for all upstreams: a field depends on its line alone."""

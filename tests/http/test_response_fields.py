@@ -81,3 +81,13 @@ def test_any_bytes_give_a_field_without_a_line_end_or_none(line: bytes) -> None:
 def test_a_value_does_not_print() -> None:
     assert "the-secret" not in repr(FIELDS[b"Set-Cookie: the-secret"])
     assert "the-secret" not in repr(FIELDS)
+
+
+def test_cookies_and_the_gateways_own_fields_are_not_remembered() -> None:
+    lines = [b"Set-Cookie: sid=%d" % n for n in range(5)]
+    lines += [b"X-Gateway-Sign-In: eyJ9", b"SET-COOKIE: a=b", b"X-Plain: yes"]
+
+    for line in lines:
+        FIELDS[line]
+
+    assert [line for line in lines if line in FIELDS] == [b"X-Plain: yes"]
