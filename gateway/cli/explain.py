@@ -112,8 +112,10 @@ def explain(
         host, slash, path = target.partition("://")[2].partition("/")
         target = slash + path or "/"
     try:
-        explanation = _Explanation(loaded, method, target, who, host, address, headers)
-        click.echo("\n".join((*explanation.lines(), *explanation.via(via))))
+        explanation = _Explanation(
+            loaded, method, target, who, host, address, headers, via
+        )
+        click.echo("\n".join((*explanation.lines(), *explanation.via())))
     except GatewayError as error:
         exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
@@ -129,8 +131,10 @@ class _Explanation:
         host: str | None,
         address: str,
         headers: tuple[str, ...],
+        proxy: str | None,
     ) -> None:
         self.passed = False
+        self._proxy = proxy
         self._loaded = loaded
         self._now = time.time()
         self._profiles = profiles_from(loaded)
@@ -168,13 +172,16 @@ class _Explanation:
                     yield from self._decision(outcome.verdict, outcome.reason)
                     yield from self._answers(head, outcome)
                 elif outcome.route is not None:
-                    yield line("refused", f"400 {outcome.reason}: {outcome.detail}")
+                    status = outcome.answer.status
+                    yield line(
+                        "refused", f"{status} {outcome.reason}: {outcome.detail}"
+                    )
             case _ as never:
                 assert_never(never)
 
-    def via(self, proxy: str | None) -> Iterator[str]:
+    def via(self) -> Iterator[str]:
         """Yield the response to a front proxy; nothing for a request that is invalid."""
-        head = self._head
+        head, proxy = self._head, self._proxy
         if proxy is None or isinstance(head, BadRequest):
             return
         pages = build_pages(self._loaded.config)
@@ -187,7 +194,11 @@ class _Explanation:
         """Call the two functions that the server calls."""
         rules, subject = self._rules, self._subject
         step = before_lookup(
-            head, rules, now=self._now, credential=subject.credential()
+            head,
+            rules,
+            now=self._now,
+            credential=subject.credential(),
+            forwards=self._proxy is None,
         )
         if not isinstance(step, Lookup):
             return step

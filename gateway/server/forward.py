@@ -16,7 +16,7 @@ from gateway.server.context import RequestContext
 from gateway.server.exchange import ExchangeResult
 from gateway.server.restored_prefix import restored
 from gateway.server.runtime import Application
-from gateway.server.sending import relay, send_local, send_whole, wait_for
+from gateway.server.sending import relay, send_whole, wait_for
 from gateway.server.shares import share_key
 from gateway.server.sign_in_headers import read_sign_in_headers
 from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
@@ -37,9 +37,7 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
             in the middle of it.
         ConnectionError: the client disconnected.
     """
-    application = context.runtime.applications.get(outcome.view.name)
-    if application is None:
-        return await _without_upstream(context, outcome)
+    application = context.runtime.applications[outcome.view.name]
     head, ticks = outcome.access.head, context.services.edge.ticks
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
@@ -50,8 +48,10 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
         await shares.wait(address, identity)
     try:
         began = ticks()
-        response = await _send(context, application, outcome.outbound, head)
-        context.upstream_time = ticks() - began
+        try:
+            response = await _send(context, application, outcome.outbound, head)
+        finally:
+            context.upstream_time = ticks() - began
         if not isinstance(response, UpstreamResponse):
             return await run_tunnel(context, response, outcome.set_cookies)
         try:
@@ -86,16 +86,6 @@ def _send(
         # RFC 9110, section 9.2.2: only what is idempotent may be sent again.
         retriable=head.method in {"GET", "HEAD", "OPTIONS"},
     )
-
-
-async def _without_upstream(
-    context: RequestContext, outcome: Forward
-) -> ExchangeResult:
-    """Answer at a route that only decides for another proxy: here it leads nowhere."""
-    context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
-    context.route = outcome.access.route
-    answer = context.rules.answers.no_route(outcome.access.head)
-    return await send_local(context, answer)
 
 
 def begin_forward(context: RequestContext, outcome: Forward) -> None:

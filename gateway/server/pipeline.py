@@ -73,14 +73,20 @@ class Pipeline:
             services.report.request_ended(context)
 
 
-async def evaluate(context: RequestContext, head: RequestHead) -> Outcome:
+async def evaluate(
+    context: RequestContext, head: RequestHead, *, forwards: bool = True
+) -> Outcome:
     """Evaluate a request, with its session if that decides; count a failed one.
+
+    `forwards` False: another proxy forwards what is allowed.
 
     Raises:
         TooManyAttempts: the session is unknown, and its address has sent too many.
         ClientLimit: the client has too many queries waiting.
     """
-    step = before_lookup(head, context.runtime.rules, now=context.now)
+    step = before_lookup(
+        head, context.runtime.rules, now=context.now, forwards=forwards
+    )
     if isinstance(step, Lookup):
         context.route = step.route
         try:

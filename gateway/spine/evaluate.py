@@ -60,6 +60,7 @@ def before_lookup(
     *,
     now: float,
     credential: SessionCredential | Anonymous | None = None,
+    forwards: bool = True,
 ) -> Lookup | Outcome:
     """Evaluate a request as far as it goes without its session.
 
@@ -69,6 +70,8 @@ def before_lookup(
         now: seconds since the epoch.
         credential: replaces the one of the request, for a caller that evaluates it for
             another user.
+        forwards: the caller forwards what is allowed. False: another proxy does, so
+            a route needs no upstream.
 
     Returns:
         Lookup where the session decides; otherwise the outcome.
@@ -84,6 +87,14 @@ def before_lookup(
         return _unmatched(matched, head, rules)
     plan = rules.plans[matched.route.id]
     route = plan.route
+    if forwards and route.upstream is None:
+        return Respond(
+            verdict=Verdict.REFUSE,
+            reason=Reason.NO_ROUTE,
+            answer=rules.answers.no_route(head),
+            route=route,
+            detail="the route has no upstream: it only decides for another proxy",
+        )
     if not head.target.escapes <= route.path_allows:
         odd = ", ".join(sorted(head.target.escapes - route.path_allows))
         return refuse(

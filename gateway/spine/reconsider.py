@@ -30,7 +30,8 @@ def reconsider(
         The plan of the route that would forward it, or why none would.
     """
     credential = who if isinstance(who, Anonymous) else _ANY_CREDENTIAL
-    step = before_lookup(head, rules, now=now, credential=credential)
+    # Whether its upstream is still the same is for the caller to see.
+    step = before_lookup(head, rules, now=now, credential=credential, forwards=False)
     match step:
         case Lookup(route=route) if isinstance(who, Authenticated):
             plan = rules.plans[route.id]

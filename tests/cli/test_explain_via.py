@@ -74,9 +74,13 @@ def test_a_request_that_is_invalid_is_not_shown_as_a_decision(config: Path) -> N
     assert shown.strip() == ""
 
 
-def test_a_route_without_upstream_says_who_forwards(config: Path) -> None:
-    code, plain, shown = via(config, "/elsewhere/x", "nginx", "member")
+def test_a_route_without_upstream_is_there_for_a_front_proxy_only(config: Path) -> None:
+    argv = ["explain", "GET", "/elsewhere/x", "--as", "member", "-c", str(config)]
+    plain = CliRunner().invoke(cli, argv)
+    result = CliRunner().invoke(cli, [*argv, "--via", "nginx"])
 
-    assert code == 0
-    assert "none: another proxy forwards the request" in plain
-    assert "  X-Auth-User-Id: u_member" in shown
+    assert plain.exit_code == 1
+    assert "404 no_route: the route has no upstream" in plain.output
+    assert result.exit_code == 0
+    assert "none: another proxy forwards the request" in result.output
+    assert "  X-Auth-User-Id: u_member" in result.output

@@ -405,7 +405,7 @@ async def test_a_route_without_upstream_only_decides(
         anonymous = await ask(gateway.port, "GET", "/dashboard", PROGRAM)
         own = await ask(gateway.port, "GET", "/.gateway/session", cookie)
 
-    assert (direct.status, anonymous.status, own.status) == (404, 401, 200)
+    assert (direct.status, anonymous.status, own.status) == (404, 404, 200)
     assert direct.json()["reason"] == "no_route"
     assert not upstream.seen
 

@@ -120,7 +120,7 @@ class Decisions:
         self, context: RequestContext, mode: Mode, head: RequestHead
     ) -> Decision:
         try:
-            outcome = await evaluate(context, head)
+            outcome = await evaluate(context, head, forwards=False)
         except TooManyAttempts as limited:
             context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
             answer, cookies = limit_answer(context, head, limited)
