@@ -120,11 +120,6 @@ class Metrics:
         self._lookup_cells[outcome] = cell
         return cell
 
-    @property
-    def requests_ended(self) -> int:
-        """How many requests were counted."""
-        return sum(series.count for series in self._series.values())
-
     def store_error(self, kind: str) -> None:
         """Count a failed store call by the class name of its exception."""
         word = "other"

@@ -365,6 +365,8 @@ class Connection(asyncio.Protocol):
         the bytes that still come (RFC 9112, section 9.6). The write that fails ends the
         transport; what it had not read yet is still in the receive buffer of the kernel.
         """
+        if self._handshake is not None:
+            return  # a tunnel needs a living transport
         opened = self._transport.get_extra_info("socket")
         if opened is None or self._transport.get_extra_info("ssl_object") is not None:
             return
