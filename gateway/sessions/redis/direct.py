@@ -62,5 +62,5 @@ def _received(
 
 
 def is_wrong_type(reply: object) -> bool:
-    """Return whether a reply says that the key holds something else."""
+    """Return whether a reply is the error for a key of another type."""
     return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")
