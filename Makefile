@@ -104,6 +104,10 @@ failover: $(DEV) programs ## the long form of the failover tests: each row three
 soak: $(DEV) programs ## the long form of the fault tests; ROW=... for some of its rows
 	$(BIN)/python -m tests.faults $(or $(ROW),all)
 
+.PHONY: test-apps
+test-apps: $(DEV) programs ## install the apps of docs/apps.md and test them behind the gateway (2 GB)
+	APPS=all $(BIN)/python -m pytest tests/apps $(PYTEST_ARGS)
+
 .PHONY: fuzz
 fuzz: $(DEV) ## every parser for ten minutes, guided by coverage, and long state machines (FUZZ_SECONDS=600)
 	$(INSTALL) --require-hashes -r requirements/fuzz.lock
