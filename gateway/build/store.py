@@ -7,8 +7,8 @@ from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig
 from gateway.net.resolver import Resolver
 from gateway.sessions.external.store import ExternalStore
+from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import parse_redis_url
 
 

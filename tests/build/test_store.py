@@ -24,7 +24,7 @@ async def test_the_format_of_the_sessions_selects_the_store(
         redis_url="unix:///nowhere/redis.sock",
         resolver=Resolver(),
         on_corrupt=lambda _key, _why: None,
-        on_event=lambda _name, _fields: None,
+        on_event=lambda _event: None,
     )
 
     assert isinstance(store, kind)

@@ -1,19 +1,31 @@
 """Reports what Redis, names and upstream targets do."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Final, assert_never
 
 from gateway.proxy.health import TargetChange
 from gateway.server.reporting.channels import Channels
+from gateway.sessions.redis.events import (
+    EndingsWaiting,
+    InfoDenied,
+    ReadRefused,
+    ServerIsReplica,
+    ServerReplaced,
+    ServerSuspected,
+    ServerSwitched,
+    StoreEvent,
+    WriteNotHeld,
+)
 
-_STORE_EVENTS: Final = {
-    "store_switched": "switched to another Redis server",
-    "store_exchanged": "the server at redis.url was replaced",
-    "store_is_replica": "the server at redis.url is a replica: sign-out is unavailable",
-    "store_info_denied": "Redis denies INFO: a replaced server is not detected",
-    "store_suspect": "Redis is not a usable master; reconnecting",
-    "store_not_held": "write not confirmed by every Redis server",
-    "endings_waiting": "revocations not yet confirmed by Redis",
+_STORE_EVENTS: Final[Mapping[type[StoreEvent], str]] = {
+    ServerSwitched: "switched to another Redis server",
+    ServerReplaced: "the server at redis.url was replaced",
+    ServerIsReplica: "the server at redis.url is a replica: sign-out is unavailable",
+    ServerSuspected: "Redis is not a usable master; reconnecting",
+    InfoDenied: "Redis denies INFO: a replaced server is not detected",
+    WriteNotHeld: "write not confirmed by every Redis server",
+    EndingsWaiting: "revocations not yet confirmed by Redis",
 }
 
 
@@ -32,23 +44,26 @@ class DependencyReporter:
         log = self._log.error if broken else self._log.warning
         log("Redis configuration is unsuitable for sessions", why=text, hint=hint)
 
-    def store_event(self, event: str, fields: Mapping[str, Any]) -> None:
+    def store_event(self, event: StoreEvent) -> None:
         """Log and count an event of the session store."""
         match event:
-            case "store_switched" | "store_exchanged":
+            case ServerSwitched() | ServerReplaced():
                 self._metrics.store_switched()
-            case "store_refused":
+            case ReadRefused():
                 # The access line of the request reports it.
                 self._metrics.store_refused("no_lease")
                 return
-            case "store_not_held":
+            case WriteNotHeld():
                 self._metrics.store_refused("not_held")
-            case "endings_waiting":
-                self._metrics.endings_waiting(fields["count"])
-            case _:
+            case EndingsWaiting(count):
+                self._metrics.endings_waiting(count)
+            case ServerIsReplica() | ServerSuspected() | InfoDenied():
                 pass
-        log = self._log.error if event == "store_is_replica" else self._log.warning
-        log(_STORE_EVENTS.get(event, event), **fields)
+            case _:
+                assert_never(event)
+        replica = isinstance(event, ServerIsReplica)
+        log = self._log.error if replica else self._log.warning
+        log(_STORE_EVENTS[type(event)], **asdict(event))
 
     def name_changed(self, name: str, error: str | None) -> None:
         """Log that look-ups of a host name started to fail, or recovered."""

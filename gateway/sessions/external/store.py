@@ -40,11 +40,11 @@ from gateway.sessions.formats.revocation import (
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.endings import Endings
+from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.source import RedisSource
-from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
@@ -87,7 +87,7 @@ class ExternalStore(RedisSource):
     `timeout` bounds each question to Redis, in seconds. What was ended is remembered
     for `remember` seconds, or for the rest of the session's life if that is longer.
     `on_corrupt(key, why)` is called once for each session that cannot be read,
-    `on_event(name, fields)` when the server changes and when something is not held.
+    `on_event(event)` when the server changes and when something is not held.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connections import Connections
+from gateway.sessions.redis.events import InfoDenied, ServerIsReplica, ServerReplaced
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import (
@@ -76,7 +77,7 @@ class AddressSupervisor(Supervisor):
         except NoPermissionError:
             # Reported by `check`; then nothing can be compared.
             self.info_allowed = False
-            self.tell("store_info_denied")
+            self.emit(InfoDenied())
             return
         except ResponseError:
             return  # for example, it is loading: look-ups will fail with that
@@ -90,7 +91,7 @@ class AddressSupervisor(Supervisor):
             return
         self.run_id = run_id
         self._seen.clear()
-        self.tell("store_exchanged", run_id=run_id)
+        self.emit(ServerReplaced(run_id))
         self._adopt(None, master=False)
         # So that the connection that was opened is not used: it is of the last
         # generation.
@@ -120,7 +121,7 @@ class AddressSupervisor(Supervisor):
         self._note(seen, asyncio.get_running_loop().time())
         replica = seen.role != "master"
         if replica and not self._was_replica:
-            self.tell("store_is_replica", address=str(self._address))
+            self.emit(ServerIsReplica(str(self._address)))
         self._was_replica = replica
         # A replica that has lost its master does not receive endings.
         lost = replica and not seen.link_up

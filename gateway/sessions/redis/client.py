@@ -44,13 +44,20 @@ from gateway.sessions.redis.direct import (
     is_wrong_type,
     send_now,
 )
+from gateway.sessions.redis.events import (
+    OnEvent,
+    ReadRefused,
+    ServerSwitched,
+    StoreEvent,
+    WriteNotHeld,
+)
 from gateway.sessions.redis.hold import Execute, NotHeld, Write, hold
 from gateway.sessions.redis.names import resolving
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import Command, RedisConnection
 from gateway.sessions.redis.sentinel import SentinelSupervisor
 from gateway.sessions.redis.subscription import next_of, subscribe, unless
-from gateway.sessions.redis.supervisor import NOT_THE_MASTER, OnEvent, Supervisor
+from gateway.sessions.redis.supervisor import NOT_THE_MASTER, Supervisor
 from gateway.sessions.redis.url import RedisAddress, RedisKind
 
 SCAN_STEP: Final = 1000
@@ -218,7 +225,7 @@ class RedisClient:
                     )
                 return await hold(self._supervise(), write, patience=self._timeout)
         except NotHeld as error:
-            self._say("store_not_held", why=str(error))
+            self._emit(WriteNotHeld(str(error)))
             raise
         except StoreUnavailable:
             raise
@@ -360,13 +367,13 @@ class RedisClient:
                 await self.replay(connection.execute)
 
     async def _replay_anywhere(self) -> None:
-        self._say("store_switched")
+        self._emit(ServerSwitched())
         if self.replay is not None:
             await self.replay(None)
 
-    def _say(self, event: str, **fields: Any) -> None:
+    def _emit(self, event: StoreEvent) -> None:
         if self._on_event is not None:
-            self._on_event(event, fields)
+            self._on_event(event)
 
     async def _within(
         self, work: Callable[[], Awaitable[T]], patience: float | None = None
@@ -384,7 +391,7 @@ class RedisClient:
     def _too_late(self) -> StoreUnavailable:
         supervisor = self._supervisor
         if supervisor is not None and supervisor.usable() is None:
-            self._say("store_refused", why=supervisor.failure)
+            self._emit(ReadRefused(supervisor.failure))
             return StoreUnavailable(supervisor.failure)
         return StoreUnavailable(f"no answer within {self._timeout * 1000:.0f} ms")
 

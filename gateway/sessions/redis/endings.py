@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.events import EndingsWaiting, OnEvent
 from gateway.sessions.redis.journal import Journal
-from gateway.sessions.redis.supervisor import OnEvent
 
 # Seconds between two tries of what is not held.
 AGAIN: Final = 0.5
@@ -75,7 +75,7 @@ class Endings(Generic[P]):
             # A younger one is being written by who began it.
             waiting = self._journal.unheld(AGAIN)
             if len(waiting) != said and self._on_event is not None:
-                self._on_event("endings_waiting", {"count": len(waiting)})
+                self._on_event(EndingsWaiting(len(waiting)))
             said = len(waiting)
             failures = 0
             for name, payload in waiting:
@@ -86,4 +86,4 @@ class Endings(Generic[P]):
                     if failures > FAILURES:
                         break  # the others would be answered the same
         if said and self._on_event is not None:
-            self._on_event("endings_waiting", {"count": 0})
+            self._on_event(EndingsWaiting(0))

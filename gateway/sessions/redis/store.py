@@ -16,6 +16,7 @@ from gateway.sessions.redis.ending import (
     milliseconds,
 )
 from gateway.sessions.redis.endings import Endings
+from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.record_keys import (
@@ -25,7 +26,6 @@ from gateway.sessions.redis.record_keys import (
     record_key,
 )
 from gateway.sessions.redis.source import RedisSource
-from gateway.sessions.redis.supervisor import OnEvent
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
@@ -50,8 +50,8 @@ class RedisStore(RedisSource):
     """The SessionStore in Redis or Valkey: the gateway's own format.
 
     `timeout` bounds each question to Redis, in seconds. `on_corrupt(key, why)` is
-    called once for each key that holds bytes that are not a session, `on_event(name,
-    fields)` when the server changes, and when something is not held.
+    called once for each key that holds bytes that are not a session, `on_event(event)`
+    when the server changes, and when something is not held.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ server for each slot, and its own way (cluster_hold.py).
 
 import abc
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
 from redis.exceptions import (
@@ -27,6 +27,12 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.redis.cluster import describe_error
 from gateway.sessions.redis.connect import make_server
 from gateway.sessions.redis.connections import Connections
+from gateway.sessions.redis.events import (
+    OnEvent,
+    ServerSuspected,
+    ServerSwitched,
+    StoreEvent,
+)
 from gateway.sessions.redis.patience import Patience
 from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Place, Replication, read_replication
@@ -43,8 +49,6 @@ SUSPECT_EVERY: Final = 0.5
 # The errors of a server that must not be queried any more: it is not the master.
 NOT_THE_MASTER: Final = (ReadOnlyError, MasterDownError, BusyLoadingError)
 
-# What an operator may want to know: a name and its fields.
-OnEvent: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 Replay: TypeAlias = Callable[[Connections], Awaitable[None]]
 
 
@@ -140,7 +144,7 @@ class Supervisor(abc.ABC):
         now = asyncio.get_running_loop().time()
         if now - self._suspected_at >= SUSPECT_EVERY and self._connections is not None:
             self._suspected_at = now
-            self.tell("store_suspect", why=why)
+            self.emit(ServerSuspected(why))
             self._reopen()
 
     async def close(self) -> None:
@@ -158,10 +162,10 @@ class Supervisor(abc.ABC):
             self._connections = None
         self._wake()
 
-    def tell(self, event: str, **fields: Any) -> None:
-        """Emit an event for operators."""
+    def emit(self, event: StoreEvent) -> None:
+        """Pass an event to the log and the metrics."""
         if self._on_event is not None:
-            self._on_event(event, fields)
+            self._on_event(event)
 
     # what the two kinds have
 
@@ -219,7 +223,7 @@ class Supervisor(abc.ABC):
             self._open = True
             self.settled_at = asyncio.get_running_loop().time()
             if not first:
-                self.tell("store_switched", generation=self.generation)
+                self.emit(ServerSwitched())
             self._renew()
             self._wake()
 
