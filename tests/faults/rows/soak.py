@@ -23,7 +23,7 @@ _WARM = 500_000
 _GROWTH = 0.05
 _MEASURED = 2 * _WARM
 """Requests from which on memory is judged: a shorter run is mostly warm-up."""
-_JUDGED = 0.05
+_JUDGED = 0.01
 """Part of the requests that the oracle judges one by one; a short run has more."""
 _SESSIONS = 12_000
 """Sessions that each part makes and ends for the others: more than any cache holds."""
