@@ -9,13 +9,13 @@ What the cookie holds is the browser's own affair: the address to return to is v
 again, and a session has the assurance that the ID token proves, not what was wanted.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+from gateway.http import base64url
 
 SECRET_BYTES: Final = 32
 LIFETIME: Final = 900
@@ -67,7 +67,7 @@ class Attempt:
     def _derived(self, label: str) -> str:
         message = f"{label} {self.provider}".encode()
         digest = hmac.digest(self.secret.encode(), message, hashlib.sha256)
-        return _encoded(digest)
+        return base64url.encode(digest)
 
 
 def new_attempt(
@@ -76,7 +76,7 @@ def new_attempt(
     """Return a new attempt; `secret` is 32 random bytes, `return_to` is validated."""
     return Attempt(
         provider=provider,
-        secret=_encoded(secret),
+        secret=base64url.encode(secret),
         began=int(now),
         step=step,
         return_to=return_to if len(return_to) <= _LONGEST_RETURN else "",
@@ -190,7 +190,7 @@ def find_attempt(
 
 
 def _cookie_value(attempt: Attempt) -> str:
-    place = _encoded(attempt.return_to.encode())
+    place = base64url.encode(attempt.return_to.encode())
     return f"{attempt.secret}.{attempt.began}.{attempt.step}.{place}.{attempt.provider}"
 
 
@@ -205,10 +205,8 @@ def _decoded(raw: bytes) -> Attempt | None:
     if wanted is None or not (began.isdigit() and len(began) <= 12):
         return None
     try:
-        return_to = base64.b64decode(
-            place + "=" * (-len(place) % 4), altchars=b"-_", validate=True
-        ).decode()
-    except (binascii.Error, ValueError):
+        return_to = base64url.decode(place).decode()
+    except ValueError:
         return None
     return Attempt(
         provider=provider,
@@ -230,7 +228,3 @@ def _pairs(cookie_fields: Sequence[bytes], stem: bytes) -> list[tuple[bytes, byt
             if equals and name.startswith(stem):
                 found.append((name.rstrip(b" \t"), value.lstrip(b" \t")))
     return found
-
-
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -1,12 +1,12 @@
 """The authorization request, and the provider's answer to it (RFC 6749, section 4.1)."""
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
+from gateway.http import base64url
 from gateway.http.query import parse_query
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.discovery import Metadata
@@ -56,7 +56,7 @@ def authorization_url(
         "scope": " ".join(settings.scopes),
         "state": attempt.state,
         "nonce": attempt.nonce,
-        "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
+        "code_challenge": base64url.encode(challenge),
         "code_challenge_method": "S256",
     }
     if attempt.step != "none":

@@ -4,7 +4,6 @@ The signature is PyJWT's business. The claims are checked here: types first, the
 rule of the section. `at_hash` and `azp` are checked where they are present.
 """
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any, Final
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
+from gateway.http import base64url
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.keys import KeySet
 from gateway.reasons import Reason
@@ -159,8 +159,10 @@ def _check_at_hash(at_hash: object, access_token: str, algorithm: str) -> None:
     """Section 3.1.3.6: the left half of the hash that belongs to the algorithm."""
     size = "512" if algorithm == "EdDSA" else algorithm[2:]
     digest = hashlib.new(f"sha{size}", access_token.encode()).digest()
-    half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
-    if not isinstance(at_hash, str) or not hmac.compare_digest(at_hash.encode(), half):
+    half = base64url.encode(digest[: len(digest) // 2])
+    if not isinstance(at_hash, str) or not hmac.compare_digest(
+        at_hash.encode(), half.encode()
+    ):
         raise _invalid("at_hash is not that of the access token")
 
 

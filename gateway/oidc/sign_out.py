@@ -1,10 +1,9 @@
 """Sign-out at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
 
-import base64
-import binascii
 from typing import Final
 from urllib.parse import urlencode
 
+from gateway.http import base64url
 from gateway.oidc.settings import ProviderSettings
 
 _LONGEST: Final = 2048
@@ -23,7 +22,7 @@ def end_session_url(
         "post_logout_redirect_uri": settings.signed_out_uri,
     }
     if return_to:
-        state = base64.urlsafe_b64encode(return_to.encode()).rstrip(b"=").decode()
+        state = base64url.encode(return_to.encode())
         parameters["state"] = state
     joint = "&" if "?" in end_session else "?"
     return f"{end_session}{joint}{urlencode(parameters)}"
@@ -34,7 +33,6 @@ def read_return_to(state: str) -> str:
     if len(state) > _LONGEST or not state.isascii():
         return ""
     try:
-        padded = state + "=" * (-len(state) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
+        return base64url.decode(state).decode()
+    except ValueError:
         return ""

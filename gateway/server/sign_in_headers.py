@@ -5,12 +5,11 @@ An upstream with `may_sign_in` adds `X-Gateway-Sign-In`, a base64url JSON object
 starts or ends the session. From any other upstream the fields are removed and ignored.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from gateway.http import base64url
 from gateway.sessions.members import (
     MAX_RECORD_DEPTH,
     NotJson,
@@ -99,9 +98,8 @@ def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
             why=f"X-Gateway-Sign-In has {len(value)} characters; the limit is {MAX_HEADER}"
         )
     try:
-        padded = value + b"=" * (-len(value) % 4)
-        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        raw = base64url.decode(value)
+    except ValueError:
         return InvalidSignIn(why="X-Gateway-Sign-In is not base64url JSON")
     try:
         return sign_in_of(parse_json(raw))

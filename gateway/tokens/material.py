@@ -1,6 +1,5 @@
 """Parse the bytes of a signing key. No file access."""
 
-import base64
 import hashlib
 import json
 import secrets
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from gateway.http import base64url
 from gateway.tokens.ring import Algorithm, SigningKey
 
 RSA_BITS = 3072
@@ -125,7 +125,7 @@ _REQUIRED_MEMBERS: dict[str, tuple[str, ...]] = {
 
 
 def _secret_key(secret: bytes, created: float) -> SigningKey:
-    text = base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
+    text = base64url.encode(secret)
     return SigningKey(
         kid=_thumbprint({"k": text, "kty": "oct"}),
         algorithm=Algorithm.HS256,
@@ -166,4 +166,4 @@ def _thumbprint(members: dict[str, str]) -> str:
     """Return the RFC 7638 thumbprint of the members that the RFC requires."""
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
     digest = hashlib.sha256(canonical.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url.encode(digest)

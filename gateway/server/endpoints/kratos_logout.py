@@ -1,11 +1,11 @@
 """Kratos' logout flow for browsers: create the flow, then submit it."""
 
 import hmac
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from gateway.http import base64url
 from gateway.http.challenge import session_challenge
 from gateway.http.head import RequestHead
 from gateway.pages.reply import no_body
@@ -35,7 +35,7 @@ def logout_token(token: SessionCredential) -> str:
     read. It needs no state and does not disclose the session token.
     """
     tag = hmac.digest(token.value.encode("ascii"), _LABEL, sha256)
-    return PREFIX + urlsafe_b64encode(tag).decode("ascii").rstrip("=")
+    return PREFIX + base64url.encode(tag)
 
 
 async def create_logout_flow(context: RequestContext) -> LocalResponse:

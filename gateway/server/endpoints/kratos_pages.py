@@ -1,11 +1,11 @@
 """Pagination of sessions, compatible with Kratos; pure."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from gateway.http import base64url
 from gateway.sessions.record import Session
 
 DEFAULT_SIZE: Final = 250
@@ -64,13 +64,13 @@ def _place(session: Session) -> tuple[float, str]:
 
 def _write_token(session: Session) -> str:
     text = f"{session.authenticated_at!r} {session.id}"
-    return urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
+    return base64url.encode(text.encode())
 
 
 def _read_token(token: str) -> tuple[float, str] | None:
     try:
-        octets = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        moment, space, session_id = octets.decode().partition(" ")
+        text = base64url.decode(token).decode()
+        moment, space, session_id = text.partition(" ")
         return (float(moment), session_id) if space else None
     except ValueError:
         return None
