@@ -15,6 +15,7 @@ from gateway.config.partial import PartialConfig
 from gateway.config.sections.routes import RouteConfig
 from gateway.config.values import is_local, is_loopback, split_listen
 from gateway.config.wording import nearest
+from gateway.oidc.claims import always_differ, parse_claim_text
 from gateway.sessions.redis.url import parse_redis_url
 
 
@@ -332,12 +333,28 @@ def _providers(partial: PartialConfig) -> None:
         levels = [acr for values in provider.aal.values() for acr in values]
         if len(levels) > len(set(levels)):
             partial.add_problem((*loc, "aal"), "an acr value has two levels")
-        if len(providers) > 1 and "{provider}" not in provider.identity.id:
+    _identity_ids(partial)
+
+
+def _identity_ids(partial: PartialConfig) -> None:
+    """Two users of different providers never have the same identity ID."""
+    ends: list[tuple[str, str]] = []
+    for name, provider in partial.config.sign_in.providers.items():
+        text = parse_claim_text(provider.identity.id)
+        if not text.claims:
+            partial.add_problem(
+                ("sign_in", "providers", name, "identity", "id"),
+                "every user would get the same identity ID",
+                "name a claim, such as {sub}",
+            )
+        mine = text.ends(name)
+        if not all(always_differ(mine, each) for each in ends):
             partial.add_problem_at_key(
-                (*loc, "identity"),
+                ("sign_in", "providers", name, "identity"),
                 "two users of different providers could get the same identity ID",
                 'write id: "{provider}:{sub}"',
             )
+        ends.append(mine)
 
 
 def _upstream_tls(partial: PartialConfig) -> None:

@@ -6,7 +6,7 @@ type of the claim. `{{` and `}}` are braces.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,33 @@ class ClaimText:
         """The names of the claims in it."""
         names = {part.name for part in self.parts if isinstance(part, Claim)}
         return frozenset(names - {PROVIDER})
+
+    def ends(self, provider: str) -> tuple[str, str]:
+        """Return what every value begins with, and what every value ends with.
+
+        `provider` is the name of the provider. A text without another placeholder
+        begins and ends with the whole of it.
+        """
+        filled = [provider if part == Claim(PROVIDER) else part for part in self.parts]
+        return _literals(filled), _literals(filled[::-1], backwards=True)
+
+
+def _literals(parts: Sequence[str | Claim], *, backwards: bool = False) -> str:
+    found = ""
+    for part in parts:
+        if isinstance(part, Claim):
+            break
+        found = part + found if backwards else found + part
+    return found
+
+
+def always_differ(first: tuple[str, str], second: tuple[str, str]) -> bool:
+    """Return whether no value of one text is a value of another, given their `ends`."""
+    (begin, end), (other_begin, other_end) = first, second
+    return not (
+        (begin.startswith(other_begin) or other_begin.startswith(begin))
+        and (end.endswith(other_end) or other_end.endswith(end))
+    )
 
 
 def parse_claim_text(text: str) -> ClaimText:

@@ -755,6 +755,20 @@ PROVIDERS: list[tuple[str, str | None]] = [
     (f"acme: {{{ACME}, endpoints: {{token: 'http://id.example'}}}}", "expected an https URL"),
     (f"acme: {{{ACME}}}, other: {{{ACME}}}", "could get the same identity ID"),
     (f"a: {{{ACME}, identity: {{id: '{{provider}}/{{sub}}'}}}}, b: {{{ACME}, identity: {{id: '{{provider}}/{{sub}}'}}}}", None),
+    *[
+        (f"{a}: {{{ACME}, identity: {{id: '{one}'}}}}, {b}: {{{ACME}, identity: {{id: '{two}'}}}}", why)
+        for a, one, b, two, why in (
+            ("a", "{{provider}}:{sub}", "b", "{{provider}}:{sub}", "could get the same"),
+            ("a", "{provider}{sub}", "ab", "{provider}{sub}", "could get the same"),
+            ("a", "{sub}-{provider}", "b-a", "{sub}-{provider}", "could get the same"),
+            ("a", "{sub}", "b", "b:{sub}", "could get the same"),
+            ("a", "{provider}", "b", "{provider}:{sub}", "every user would get the same"),
+            ("a", "{provider}:{sub}", "ab", "{provider}:{sub}", None),
+            ("a", "{sub}@{provider}", "ab", "{sub}@{provider}", None),
+            ("a", "staff:{sub}", "b", "guest:{sub}", None),
+        )
+    ],
+    (f"acme: {{{ACME}, identity: {{id: '{{{{sub}}}}'}}}}", "every user would get the same"),
     (f"'a/b': {{{ACME}}}", "expected a name"),
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.oidc.claims import fill, find_claim, parse_claim_text
+from gateway.oidc.claims import always_differ, fill, find_claim, parse_claim_text
 
 CLAIMS: dict[str, Any] = {
     "sub": "s-1",
@@ -73,3 +73,25 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
 
 def test_the_whole_name_comes_before_the_path() -> None:
     assert find_claim({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
+
+
+_TEXTS = ["{provider}:{sub}", "{provider}{sub}", "{sub}-{provider}", "{sub}", "a{sub}b"]
+
+
+@given(
+    st.sampled_from(_TEXTS),
+    st.sampled_from(_TEXTS),
+    st.lists(st.text("ab-:", min_size=1, max_size=3), min_size=4, max_size=4),
+)
+def test_texts_that_always_differ_never_agree(
+    one: str, two: str, words: list[str]
+) -> None:
+    first, second = parse_claim_text(one), parse_claim_text(two)
+    sub, other_sub, name, other_name = words
+
+    if always_differ(first.ends(name), second.ends(other_name)):
+        values = (
+            fill(first, {"sub": sub}, name),
+            fill(second, {"sub": other_sub}, other_name),
+        )
+        assert values[0] != values[1]
