@@ -11,6 +11,7 @@
 | id_token | verification of the ID token |
 | logout_token | verification of a logout token |
 | claims, person | claims become an identity, roles and tenants |
+| userinfo | claims of the UserInfo endpoint, and how they are added |
 | signed_in | the result of a sign-in, and step-up |
 | sign_out | sign-out at the provider |
 | client | the only module with I/O: bounded HTTP calls |

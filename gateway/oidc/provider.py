@@ -34,8 +34,8 @@ from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.sign_out import end_session_url
 from gateway.oidc.signed_in import SignedIn, check_step, methods_of
 from gateway.oidc.token import Tokens, read_tokens, token_request
+from gateway.oidc.userinfo import add_userinfo, read_userinfo
 from gateway.reasons import Reason
-from gateway.sessions.members import Refused, parse_json
 
 T = TypeVar("T")
 
@@ -228,8 +228,7 @@ class Provider:
         """Return the claims with those of the UserInfo endpoint that they lack.
 
         Raises:
-            SignInFailed: it describes another subject (OpenID Connect Core 1.0, section
-                5.3.4), or does not answer.
+            SignInFailed: as `read_userinfo`, or it does not answer.
         """
         bearer = {"Authorization": f"Bearer {tokens.access_token}"}
         found = await self.client.get(url, bearer)
@@ -240,13 +239,7 @@ class Provider:
         if found.status != 200 or found.content_type != "application/json":
             # Signed ones are not supported. The claims are missing then.
             return claims
-        try:
-            more = parse_json(found.body)
-        except Refused as refused:
-            raise _bad_userinfo(str(refused)) from None
-        if not isinstance(more, dict) or more.get("sub") != claims["sub"]:
-            raise _bad_userinfo("its sub is not that of the ID token")
-        return {**more, **claims}
+        return add_userinfo(claims, read_userinfo(found.body, claims["sub"]))
 
     async def _fetch_metadata(self) -> Metadata:
         settings = self.settings
@@ -272,7 +265,3 @@ def _not_found(what: str, status: int) -> SignInFailed:
         else Reason.PROVIDER_BAD_ANSWER,
         f"{what}: status {status}",
     )
-
-
-def _bad_userinfo(detail: str) -> SignInFailed:
-    return SignInFailed(Reason.USERINFO_INVALID, f"userinfo: {detail}")
