@@ -7,6 +7,7 @@
 | authorization | the authorization request, and its answer |
 | discovery | the provider metadata |
 | keys | the provider's public keys |
+| rotation | verification with keys that may have changed |
 | token | the token request, and its answer |
 | id_token | verification of the ID token |
 | logout_token | verification of a logout token |

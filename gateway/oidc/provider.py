@@ -1,8 +1,7 @@
 """One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
 
 from collections.abc import Callable, Mapping
-from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.authorization import (
@@ -20,7 +19,7 @@ from gateway.oidc.discovery import (
     metadata_of,
     read_metadata,
 )
-from gateway.oidc.failure import SignInFailed, UnknownKey
+from gateway.oidc.failure import SignInFailed
 from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
 from gateway.oidc.keys import KeySet, read_keys
 from gateway.oidc.logout_token import OLDEST, Logout, verify_logout_token
@@ -30,17 +29,13 @@ from gateway.oidc.person import (
     missing_claims,
     person_of,
 )
+from gateway.oidc.rotation import Purpose, Rotation
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.sign_out import end_session_url
 from gateway.oidc.signed_in import SignedIn, check_step, methods_of
 from gateway.oidc.token import Tokens, read_tokens, token_request
 from gateway.oidc.userinfo import add_userinfo, read_userinfo
 from gateway.reasons import Reason
-
-T = TypeVar("T")
-
-_RENEW_EVERY: Final = 60.0
-"""Seconds after a fetch of keys that did not bring the wanted one."""
 
 
 class Provider:
@@ -57,7 +52,7 @@ class Provider:
         self._ticks = ticks
         self._metadata = Cached(self._fetch_metadata, ticks)
         self._keys = Cached(self._fetch_keys, ticks)
-        self._fruitless = -inf
+        self._rotation = Rotation(self._keys, ticks)
         self._logouts: dict[str, float] = {}
         self._wanted = claims_wanted(settings.person, settings.allow)
 
@@ -144,7 +139,7 @@ class Provider:
         metadata = await self.metadata()
         settings = self.settings
         try:
-            found = await self._with_keys(
+            found = await self._rotation.verify(
                 lambda keys: verify_logout_token(
                     token,
                     keys,
@@ -152,7 +147,8 @@ class Provider:
                     client_id=settings.client_id,
                     algorithms=metadata.algorithms,
                     now=now,
-                )
+                ),
+                Purpose.LOGOUT,
             )
         except SignInFailed as failure:
             if failure.reason is Reason.ID_TOKEN_INVALID:
@@ -201,26 +197,10 @@ class Provider:
             nonce=attempt.nonce,
             access_token=tokens.access_token,
         )
-        return await self._with_keys(
-            lambda keys: verify_id_token(tokens.id_token, keys, expected, now)
+        return await self._rotation.verify(
+            lambda keys: verify_id_token(tokens.id_token, keys, expected, now),
+            Purpose.SIGN_IN,
         )
-
-    async def _with_keys(self, verify: Callable[[KeySet], T]) -> T:
-        """Verify a token with the keys; fetch them again if its key is unknown."""
-        try:
-            return verify(await self.keys())
-        except UnknownKey:
-            # The provider changed its keys. Only fetches without success are spaced, so
-            # that a change is never an error, and a stream of unknown keys costs one
-            # fetch a minute.
-            if self._ticks() - self._fruitless < _RENEW_EVERY:
-                raise
-        keys = await self._keys.renew()
-        try:
-            return verify(keys)
-        except UnknownKey:
-            self._fruitless = self._ticks()
-            raise
 
     async def _with_userinfo(
         self, url: str, tokens: Tokens, claims: Mapping[str, Any]

@@ -355,6 +355,29 @@ async def test_unknown_keys_cost_one_fetch_a_minute(
     assert provider.calls.count("jwks") == 2  # the first, and one more look
 
 
+async def test_an_anonymous_request_does_not_use_up_the_fetch_of_a_sign_in(
+    gateway: Gateway, browser: Browser, provider: HostileProvider
+) -> None:
+    """After a key rotation, and after logout tokens of an unknown key from anybody."""
+    await browser.sign_in(provider)
+    place = CALLBACK.replace("callback", "backchannel-logout")
+    claims = {"iss": provider.issuer}
+    bad = signed(OTHER_RSA_KEY, {"alg": "RS256", "kid": "of nobody"}, claims)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = f"logout_token={bad}".encode()
+    statuses = [
+        (await ask(gateway.port, "POST", place, form, body)).status for _ in range(5)
+    ]
+    provider.keys = [public_jwk(OTHER_RSA_KEY, "two")]
+    provider.sign = lambda header, claims: jwt.encode(
+        claims, OTHER_RSA_KEY, "RS256", headers=header | {"kid": "two"}
+    )
+
+    assert (await Browser(gateway).sign_in(provider)).status == 302
+    assert statuses == [400, 503, 503, 503, 503]
+    assert provider.calls.count("jwks") == 3
+
+
 # --- the answer, and the attempt that it belongs to
 
 
@@ -665,6 +688,22 @@ async def test_userinfo_of_another_subject_is_no_sign_in(
 
     assert reply.status == status
     assert (browser.session is not None) is (status == 302)
+
+
+async def test_userinfo_says_nothing_of_the_sign_in(
+    gateway: Gateway, browser: Browser, provider: HostileProvider
+) -> None:
+    provider.claims |= {"email": None, "auth_time": None, "sid": None}
+    provider.userinfo |= {"email": "ada@example.com", "auth_time": int(time.time())}
+    provider.userinfo |= {"acr": "urn:example:mfa", "sid": "evil", "amr": ["mfa"]}
+
+    await browser.sign_in(provider)
+
+    key = gateway.key_of(f"gateway_session={browser.session}")
+    found: Any = await gateway.own_store.load(key)
+    assert found.authenticated_at == 0.0
+    assert "session_id" not in found.extra["provider"]
+    assert [each.method for each in found.methods] == ["oidc"]
 
 
 DISCOVERY: list[Any] = [

@@ -1,0 +1,73 @@
+"""Keys are fetched again for an unknown one, within bounds for each purpose."""
+
+import pytest
+
+from gateway.oidc.cached import Cached
+from gateway.oidc.failure import SignInFailed, UnknownKey
+from gateway.oidc.keys import KeySet
+from gateway.oidc.rotation import EVERY, Purpose, Rotation
+from gateway.reasons import Reason
+
+
+class Published:
+    """Fetches key sets and counts them; the clock is what the test says."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.fetched = 0
+        self.known = False
+        self.rotation = Rotation(Cached(self._fetch, self._ticks), self._ticks)
+
+    async def _fetch(self) -> KeySet:
+        self.fetched += 1
+        return KeySet(())
+
+    def _ticks(self) -> float:
+        return self.now
+
+    def _verify(self, _keys: KeySet) -> str:
+        if not self.known:
+            raise UnknownKey(Reason.ID_TOKEN_INVALID, "no key")
+        return "claims"
+
+    async def send(self, purpose: Purpose) -> str:
+        return await self.rotation.verify(self._verify, purpose)
+
+
+async def test_unknown_keys_of_logout_tokens_leave_the_fetch_of_a_sign_in() -> None:
+    published = Published()
+    for _ in range(50):
+        with pytest.raises(SignInFailed):
+            await published.send(Purpose.LOGOUT)
+    before = published.fetched
+    with pytest.raises(UnknownKey):
+        await published.send(Purpose.SIGN_IN)
+
+    assert before == 2  # the first, and one more look
+    assert published.fetched == 3
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+async def test_the_fetches_of_a_purpose_are_bounded(purpose: Purpose) -> None:
+    published = Published()
+    seconds = 600
+    for _ in range(seconds):
+        published.now += 1.0
+        with pytest.raises(SignInFailed):
+            await published.send(purpose)
+
+    assert published.fetched <= 2 + seconds / EVERY[purpose]
+
+
+async def test_a_logout_token_whose_key_was_not_looked_for_may_come_again() -> None:
+    published = Published()
+    with pytest.raises(UnknownKey):
+        await published.send(Purpose.LOGOUT)
+
+    with pytest.raises(SignInFailed) as refused:
+        await published.send(Purpose.LOGOUT)
+
+    assert refused.value.reason is Reason.PROVIDER_UNAVAILABLE
+    published.now += EVERY[Purpose.LOGOUT]
+    published.known = True
+    assert await published.send(Purpose.LOGOUT) == "claims"
