@@ -195,6 +195,28 @@ def outside_networks(route: Route, head: RequestHead) -> bool:
     return not (head.client_known and is_trusted(parse_address(head.client), networks))
 
 
+def step_up_reason(
+    route: Route, *, aal: str, authenticated_at: float, now: float
+) -> Reason | None:
+    """Return why the route would ask a session of this level and time to sign in again.
+
+    None: it would not, or it asks for no session.
+    """
+    if route.rule not in _SIGNED_IN:
+        return None
+    wanted, within = route.require.aal, route.require.authenticated_within
+    if wanted is not None and not reaches(aal, wanted):
+        return Reason.AAL_TOO_LOW
+    if within is not None and not _is_recent(authenticated_at, within, now):
+        return Reason.STEP_UP
+    return None
+
+
+def reaches(level: str, wanted: str) -> bool:
+    """Return whether an assurance level satisfies another; an unknown word does not."""
+    return level in _AS_STRONG.get(wanted, ())
+
+
 def _allowed(access: AccessRequest) -> Allow:
     who = access.authentication
     if isinstance(who, Anonymous):
@@ -258,7 +280,7 @@ def _tenant_role(access: AccessRequest) -> Reason | None:
 
 def _assurance(access: AccessRequest) -> Reason | None:
     wanted = access.route.require.aal
-    if wanted is None or access.session.aal in _AS_STRONG.get(wanted, ()):
+    if wanted is None or reaches(access.session.aal, wanted):
         return None
     return Reason.AAL_TOO_LOW
 
@@ -267,10 +289,14 @@ def _recent(access: AccessRequest) -> Reason | None:
     within = access.route.require.authenticated_within
     if within is None:
         return None
-    ago = access.now - access.session.authenticated_at
+    recent = _is_recent(access.session.authenticated_at, within, access.now)
+    return None if recent else Reason.STEP_UP
+
+
+def _is_recent(authenticated_at: float, within: float, now: float) -> bool:
     # Later than now: the clocks of two machines differ by some seconds. By more, the
     # time is wrong, and it is unknown when the user signed in.
-    return None if -CLOCK_LEEWAY <= ago <= within else Reason.STEP_UP
+    return -CLOCK_LEEWAY <= now - authenticated_at <= within
 
 
 def _recent_lasts(access: AccessRequest) -> Interval:
@@ -284,6 +310,7 @@ _AS_STRONG: Final[Mapping[str, tuple[str, ...]]] = {
     "aal2": ("aal2", "aal3"),
     "aal3": ("aal3",),
 }
+LEVELS: Final = tuple(_AS_STRONG)
 """The levels of NIST SP 800-63B that satisfy each; any other word satisfies none."""
 
 _ANY: Final = frozenset(Rule)

@@ -18,6 +18,7 @@ from gateway.decision import (
     Policy,
     checks_of,
     decide,
+    step_up_reason,
 )
 from gateway.http.head import HeadRules, RequestHead
 from gateway.reasons import Reason
@@ -737,3 +738,24 @@ def test_inside_the_networks_the_rule_still_decides() -> None:
 
     assert asked(office, MEMBER, request=request) == no(Reason.NOT_ADMIN)
     assert asked(office, ADMIN, request=request) == yes(ADMIN)
+
+
+@given(
+    wanted=ROUTES,
+    ago=st.sampled_from([0.0, 30.0, 61.0, NOW]),
+    aal=st.sampled_from(["aal1", "aal2", "aal3", "other"]),
+)
+def test_a_step_up_is_foreseen_as_it_is_decided(
+    wanted: Route, ago: float, aal: str
+) -> None:
+    """For a caller who meets everything that a sign-in does not change."""
+    who = signed_in("admin", "staff", ago=ago, aal=aal)
+    stronger = {Reason.STEP_UP, Reason.AAL_TOO_LOW}
+    owner = Tenant(id="t", name="T", role=min(wanted.require.tenant_roles, default=""))
+    decision = asked(wanted, who, owner)
+
+    foreseen = step_up_reason(wanted, aal=aal, authenticated_at=NOW - ago, now=NOW)
+
+    decided = decision.reason if isinstance(decision, Challenge) else None
+    assert foreseen == decided
+    assert foreseen in {None, *stronger}

@@ -221,7 +221,6 @@ ELSEWHERE = (
             "oidc/client",
             "oidc/discovery",
             "oidc/settings",
-            "oidc/sign_out",
             "oidc/signed_in",
             "oidc/token",
             "server/endpoints/sign_in",

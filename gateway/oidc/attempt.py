@@ -156,6 +156,12 @@ class AttemptCookies:
         name = self._recent.encode("ascii")
         return any(found == name for found, _ in _pairs(cookie_fields, name))
 
+    def forget_sign_in(self, cookie_fields: Sequence[bytes]) -> tuple[str, ...]:
+        """Return the Set-Cookie values that remove the note of a sign-in, if any."""
+        if not self.signed_in_recently(cookie_fields):
+            return ()
+        return (f"{self._recent}={self._attributes}; Max-Age=0",)
+
     @property
     def _recent(self) -> str:
         return f"{self.stem}_signed_in"

@@ -1,7 +1,7 @@
 """The authorization request, and the provider's answer to it (RFC 6749, section 4.1)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -46,8 +46,12 @@ def authorization_url(
     attempt: Attempt,
     *,
     prompt: str | None = None,
+    levels: Sequence[str] = ("aal2", "aal3"),
 ) -> str:
-    """Return the address at the provider where an attempt goes on."""
+    """Return the address at the provider where an attempt goes on.
+
+    `levels` are the assurance levels that a step-up may reach, the wanted one first.
+    """
     challenge = hashlib.sha256(attempt.verifier.encode()).digest()
     parameters = {
         "response_type": "code",
@@ -63,12 +67,21 @@ def authorization_url(
         parameters |= {"prompt": "login", "max_age": "0"}
     elif prompt is not None:
         parameters["prompt"] = prompt
-    if attempt.step == "aal" and settings.levels:
-        parameters["acr_values"] = " ".join(
-            acr for acr, level in settings.levels.items() if level != "aal1"
-        )
+    if attempt.step == "aal" and (values := acr_values(settings, levels)):
+        # OpenID Connect Core 1.0, section 3.1.2.1: in order of preference.
+        parameters["acr_values"] = " ".join(values)
     joint = "&" if "?" in metadata.authorization else "?"
     return f"{metadata.authorization}{joint}{urlencode(parameters)}"
+
+
+def acr_values(settings: ProviderSettings, levels: Sequence[str]) -> list[str]:
+    """Return the `acr` values of the configuration that have one of these levels."""
+    return [
+        acr
+        for wanted in levels
+        for acr, level in settings.levels.items()
+        if level == wanted
+    ]
 
 
 def read_answer(query: str | None) -> Answer:

@@ -1,11 +1,12 @@
 """One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.authorization import (
     Answer,
+    acr_values,
     authorization_url,
     check_issuer,
     refusal_of,
@@ -68,15 +69,28 @@ class Provider:
         """Return the keys; they are fetched once an hour; errors as `metadata`."""
         return await self._keys.get()
 
-    async def begin(self, attempt: Attempt, *, choose_account: bool = False) -> str:
+    async def begin(
+        self,
+        attempt: Attempt,
+        *,
+        choose_account: bool = False,
+        levels: Sequence[str] = ("aal2", "aal3"),
+    ) -> str:
         """Return the address at the provider where an attempt goes on.
 
+        `levels` are the assurance levels that a step-up may reach, the wanted one first.
+
         Raises:
-            SignInFailed: as `metadata`.
+            SignInFailed: as `metadata`; `step_up_failed` if no `acr` value of the
+                configuration has one of the levels.
         """
+        if attempt.step == "aal" and not acr_values(self.settings, levels):
+            raise SignInFailed(
+                Reason.STEP_UP_FAILED, f"step-up: no acr value for {levels[0]}"
+            )
         prompt = "select_account" if choose_account else None
         return authorization_url(
-            self.settings, await self.metadata(), attempt, prompt=prompt
+            self.settings, await self.metadata(), attempt, prompt=prompt, levels=levels
         )
 
     async def sign_out_url(self, return_to: str) -> str | None:

@@ -2,7 +2,8 @@
 
 The provider changed its keys if a token names an unknown one. Only fetches that did not
 bring the key are spaced, so that a change is never an error. Each purpose has its own
-spacing: anybody may send a logout token, and must not use up the fetch of a sign-in.
+spacing: logout tokens come from unauthenticated clients, which must not use up the
+fetch of a sign-in.
 """
 
 from collections.abc import Callable

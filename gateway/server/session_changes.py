@@ -124,14 +124,28 @@ async def sign_out(
     if isinstance(held, Anonymous) and held.twice:
         token_cookies = (each.clear() for each in context.rules.token_cookies.values())
         cleared = context.rules.cookies_to_clear(held, context.head.host)
-        return (*cleared, *token_cookies, *_forget_end(context))
-    return (*context.rules.clear_cookies, *_forget_end(context))
+        return (
+            *cleared,
+            *token_cookies,
+            *_forget_end(context),
+            *_forget_begin(context),
+        )
+    return (
+        *context.rules.clear_cookies,
+        *_forget_end(context),
+        *_forget_begin(context),
+    )
 
 
 def _forget_end(context: RequestContext) -> tuple[str, ...]:
     """Return what removes the word of an earlier end, which must not explain a later one."""
     known = read_end(context.head.cookies) is not None
     return (context.rules.forget_end,) if known else ()
+
+
+def _forget_begin(context: RequestContext) -> tuple[str, ...]:
+    """Return what removes the note of a sign-in: without a session it means a loop."""
+    return context.runtime.attempts.forget_sign_in(context.head.cookies)
 
 
 async def _is_guest(held: SessionCredential, context: RequestContext) -> bool:

@@ -188,6 +188,13 @@ class Answers:
                 return safe
         return self.sign_in.home
 
+    def absolute(self, location: str, head: RequestHead) -> str:
+        """Return a validated address so that it means the same on the public host."""
+        if not location.startswith("/"):
+            return location
+        origin = self._origin_of(head)
+        return location if origin == self.sign_in.public_origin else origin + location
+
     def safe_return_to(self, value: str, head: RequestHead | None = None) -> str | None:
         """Return a validated address to return to; None if it leads elsewhere.
 

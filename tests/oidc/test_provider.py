@@ -4,12 +4,10 @@ import asyncio
 import base64
 import hmac
 import json
-import re
 import time
-from html import unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -32,29 +30,16 @@ from tests.oidc.hostile import (
     signed,
     unsigned,
 )
-from tests.oidc.walking import CALLBACK, Browser, signing_config
+from tests.oidc.walking import CALLBACK, Browser, is_page, signing_config
 from tests.servers import Server
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
     Gateway,
     RecordingUpstream,
-    Reply,
     ask,
     running_gateway,
 )
-
-
-def is_page(reply: Reply, status: int) -> bool:
-    """A page of ours: readable, with a request id, and nothing that goes on by itself."""
-    body = reply.body.decode()
-    return (
-        reply.status == status
-        and reply.present("Content-Type").startswith("text/html")
-        and not reply.all("Location")
-        and "http-equiv" not in body
-        and "Request <code>" in body
-    )
 
 
 async def reasons(gateway: Gateway) -> list[str]:
@@ -1076,132 +1061,6 @@ async def test_the_log_has_no_secret(
         assert secret not in text
     assert provider.forms[0]["code_verifier"] not in text
     assert provider.id_token().split(".")[2] not in text
-
-
-# --- sign-out
-
-
-async def sign_out(browser: Browser, form: str = "", **headers: str) -> Reply:
-    sent = BROWSER | headers | {"Cookie": f"gateway_session={browser.session}"}
-    sent["Content-Type"] = "application/x-www-form-urlencoded"
-    port = browser.gateway.port
-    return await ask(port, "POST", "/.gateway/logout", sent, form.encode())
-
-
-def continues_to(reply: Reply) -> str:
-    """The address that a page goes on to by itself."""
-    assert reply.status == 200
-    found = re.search(r'content="0;url=([^"]*)"', reply.body.decode())
-    assert found is not None
-    return unescape(found[1])
-
-
-async def test_a_user_who_signs_out_is_signed_out_at_the_provider_too(
-    gateway: Gateway, browser: Browser, provider: HostileProvider
-) -> None:
-    provider.document["end_session_endpoint"] = f"{provider.issuer}/end?a=b"
-    await browser.sign_in(provider)
-
-    reply = await sign_out(browser)
-
-    assert await browser.whoami() is None
-    away = urlsplit(continues_to(reply))
-    assert f"{away.scheme}://{away.netloc}" == provider.issuer
-    assert dict(parse_qsl(away.query)) == {
-        "a": "b",
-        "client_id": "gateway",
-        "post_logout_redirect_uri": "http://gw.test/.gateway/signed-out",
-    }
-    assert any(
-        cookie.startswith("gateway_session=;") for cookie in reply.all("Set-Cookie")
-    )
-    page = await Browser(gateway).get("/.gateway/signed-out")
-    assert is_page(page, 200)
-    assert not page.all("Set-Cookie")
-
-
-async def test_the_address_to_return_to_comes_back_as_state_and_is_validated(
-    gateway: Gateway, browser: Browser, provider: HostileProvider
-) -> None:
-    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
-    await browser.sign_in(provider)
-
-    away = continues_to(await sign_out(browser, "return_to=%2Fbye%3Fa%3Db"))
-
-    state = dict(parse_qsl(urlsplit(away).query))["state"]
-    back = await browser.get(f"/.gateway/signed-out?state={state}")
-    assert back.present("Location") == "/bye?a=b"
-    evil = base64.urlsafe_b64encode(b"https://evil.example/").decode()
-    for wrong in (evil, "!", "%ff", "a" * 4000, f"{state}&state={state}"):
-        page = await browser.get(f"/.gateway/signed-out?state={wrong}")
-        assert is_page(page, 200)
-
-
-@pytest.mark.parametrize("return_to", [None, "/bye"])
-async def test_a_provider_without_sign_out_leaves_the_user_where_nothing_begins(
-    browser: Browser, provider: HostileProvider, return_to: str | None
-) -> None:
-    await browser.sign_in(provider)
-
-    reply = await sign_out(browser, f"return_to={return_to}" if return_to else "")
-
-    assert reply.status == 303
-    assert reply.present("Location") == (return_to or "/.gateway/signed-out")
-
-
-async def test_a_sign_out_does_not_wait_for_a_provider_that_is_down(
-    upstream: RecordingUpstream, redis: Server, tmp_path: Path
-) -> None:
-    async with hostile_provider() as provider:
-        config = signing_config(upstream.port, acme=provider_config(provider.issuer))
-        async with running_gateway(config, tmp_path, redis.url) as gateway:
-            browser = Browser(gateway)
-            await browser.sign_in(provider)
-    async with running_gateway(config, tmp_path, redis.url) as again:
-        kept = Browser(again, browser.cookies)
-        assert (await sign_out(kept)).present("Location") == "/.gateway/signed-out"
-        assert await kept.whoami() is None
-
-
-async def test_a_local_sign_out_and_that_of_a_script_stay_here(
-    upstream: RecordingUpstream,
-    redis: Server,
-    tmp_path: Path,
-    provider: HostileProvider,
-) -> None:
-    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
-    for settings, headers in (
-        ({"sign_out": "local"}, {}),
-        ({}, {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}),
-    ):
-        config = signing_config(
-            upstream.port, acme=provider_config(provider.issuer, **settings)
-        )
-        async with running_gateway(config, tmp_path, redis.url) as gateway:
-            browser = Browser(gateway)
-            await browser.sign_in(provider)
-            reply = await sign_out(browser, **headers)
-
-            assert reply.status in {303, 204}
-            assert await browser.whoami() is None
-
-
-async def test_another_account_is_asked_for_by_a_parameter_otherwise(
-    browser: Browser, provider: HostileProvider
-) -> None:
-    location = await browser.begin("/.gateway/sign-in/acme?another=1")
-    assert "prompt=select_account" in location
-
-
-async def test_another_account_ends_the_session_at_a_provider_that_can_do_that(
-    browser: Browser, provider: HostileProvider
-) -> None:
-    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
-
-    location = await browser.begin("/.gateway/sign-in/acme?another=1")
-
-    assert location.startswith(f"{provider.issuer}/end?client_id=gateway")
-    assert browser.attempts == []
 
 
 # --- several hosts

@@ -17,17 +17,23 @@ class Browser:
 
     gateway: Gateway
     cookies: dict[str, str] = field(default_factory=dict)
+    host: str = ""
+    """Where it is; "": at the public host."""
 
     async def get(
-        self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET"
+        self,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
+        body: bytes = b"",
     ) -> Reply:
         sent = dict(BROWSER if headers is None else headers)
         if self.cookies:
             pairs = self.cookies.items()
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in pairs)
         public = self.gateway.app.loaded.config.server.public_url
-        host = public.partition("://")[2]
-        reply = await ask(self.gateway.port, method, target, sent, host=host)
+        host = self.host or public.partition("://")[2]
+        reply = await ask(self.gateway.port, method, target, sent, body, host=host)
         for cookie in reply.all("Set-Cookie"):
             name, _, rest = cookie.partition("=")
             value = rest.partition(";")[0]
@@ -69,6 +75,18 @@ class Browser:
             return None
         found: dict[str, Any] = reply.json()
         return found
+
+
+def is_page(reply: Reply, status: int) -> bool:
+    """A page of ours: readable, with a request id, and nothing that goes on by itself."""
+    body = reply.body.decode()
+    return (
+        reply.status == status
+        and reply.present("Content-Type").startswith("text/html")
+        and not reply.all("Location")
+        and "http-equiv" not in body
+        and "Request <code>" in body
+    )
 
 
 def signing_config(port: int, **providers: dict[str, Any]) -> dict[str, Any]:

@@ -291,7 +291,8 @@ def test_a_realm_cannot_leave_its_quotes() -> None:
         (403, Reason.NOT_ADMIN, LOGIN, ["/start", LOGIN]),
         (403, Reason.TENANT_MISSING, "/auth/onboarding", ["/auth/onboarding"]),
         (404, Reason.NO_ROUTE, None, ["/start"]),
-        (503, Reason.STORE_UNAVAILABLE, LOGIN, ["", "/start"]),
+        (503, Reason.STORE_UNAVAILABLE, None, ["", "/start"]),
+        (503, Reason.STORE_UNAVAILABLE, LOGIN, [LOGIN, "/start"]),
         (504, Reason.UPSTREAM_TIMEOUT, None, ["", "/start"]),
     ],
 )

@@ -14,14 +14,16 @@ from gateway.spine.answers import query_value
 
 
 async def logout(context: RequestContext) -> LocalResponse:
-    """End the session of the request, clear the gateway's cookies, and redirect.
+    """End the session of the request, clear the gateway's cookies, and go on.
 
-    Returns 303 to `return_to` (a form field, else in the query), else to `/`; 204 for
-    scripts; 403 for a form on another origin, including sibling hosts; 400 for an
-    address that is not allowed. The response without a session is the same.
+    The address to go on to is `return_to` (a form field, else in the query), else `/`;
+    for a user whom a provider signed in, else the page for signed-out users.
 
-    A user whom a provider signed in is sent there, to end its session too, and then to
-    `return_to`, else to the page for signed-out users.
+    Returns 303 to it; for such a user 200 with a page that goes on to the provider, if
+    it can end its session, and from there to the address. 204 for scripts. 403 for a
+    form on another origin, including sibling hosts. 400 for an address that is not
+    allowed. Without a session the response is that of a user whom no provider signed
+    in.
 
     Raises:
         StoreUnavailable: it is unknown whether the session ended; no cookie is
@@ -50,7 +52,9 @@ async def logout(context: RequestContext) -> LocalResponse:
         )
     away = None
     if provider is not None:
-        away = await provider.sign_out_url(location if named else "")
+        # The provider returns to the public host, wherever the form was.
+        back = context.rules.answers.absolute(location, context.head) if named else ""
+        away = await provider.sign_out_url(back)
     if away is not None:
         # A page, not a redirect: browsers apply the `form-action` policy of the page
         # with the form to redirects, too.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from gateway.decision import LEVELS, reaches
 from gateway.http.navigation import is_navigation
 from gateway.http.prefix import canonical_origin
 from gateway.http.query import parse_query
@@ -16,13 +17,19 @@ from gateway.server.caller import caller_of
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Authenticated
+from gateway.spine.step_up import level_needed, route_to
 
 SIGN_IN: Final = "/.gateway/sign-in"
 _STEPS: Final[Mapping[str, Step]] = {
     Reason.STEP_UP.value: "fresh",
     Reason.AAL_TOO_LOW.value: "aal",
-    Reason.STEP_UP_FAILED.value: "aal",
 }
+_AGAIN: Final[Mapping[Step, Reason | None]] = {
+    "none": None,
+    "fresh": Reason.STEP_UP,
+    "aal": Reason.AAL_TOO_LOW,
+}
+"""The reason in an address that begins the same step again."""
 _EXPLAINED: Final = {
     reason.value: row.sentence for reason, row in ROWS.items() if row.status == 401
 }
@@ -92,8 +99,11 @@ def refuse_sign_in(
     failure: SignInFailed,
     return_to: str,
     cookies: tuple[str, ...] = (),
+    step: Step = "none",
 ) -> LocalResponse:
     """Return the page of a sign-in that failed; log and audit it.
+
+    Its link begins the sign-in again, with the same step.
 
     The page never redirects, so that a failure cannot become a loop, and quotes nothing
     of the provider's error.
@@ -114,12 +124,19 @@ def refuse_sign_in(
         settings.name,
         return_to,
         another=row.action is Action.HOME,
-        reason=reason if reason is Reason.STEP_UP_FAILED else None,
+        reason=_AGAIN[step],
     )
     reply = context.rules.answers.problem(
         row.status, reason, context.head, login_url=login, detail=detail
     )
     return LocalResponse(reply=reply, cookies=cookies)
+
+
+def again_location(
+    context: RequestContext, name: str, return_to: str, step: Step
+) -> str:
+    """Return the address that begins an attempt with the same step again."""
+    return sign_in_location(context, name, return_to, reason=_AGAIN[step])
 
 
 def sign_in_location(
@@ -154,10 +171,15 @@ async def _begin(
         step=_STEPS.get(query.get("reason", ""), "none"),
         return_to=return_to,
     )
+    route = route_to(context.rules, return_to or _home(context), head.host)
+    wanted = level_needed(route)
+    levels = [level for level in LEVELS if reaches(level, wanted)]
     try:
-        location = await provider.begin(attempt, choose_account="another" in query)
+        location = await provider.begin(
+            attempt, choose_account="another" in query, levels=levels
+        )
     except SignInFailed as failure:
-        return refuse_sign_in(context, provider, failure, return_to)
+        return refuse_sign_in(context, provider, failure, return_to, step=attempt.step)
     cookies = context.runtime.attempts
     draw = int.from_bytes(services.edge.secret(2), "big")
     return LocalResponse(
@@ -226,6 +248,10 @@ def _return_to(context: RequestContext, query: Mapping[str, str]) -> str:
     answers = context.rules.answers
     wanted = query.get(answers.sign_in.return_to)
     return (answers.safe_return_to(wanted) if wanted else None) or ""
+
+
+def _home(context: RequestContext) -> str:
+    return context.rules.answers.sign_in.home
 
 
 def _no_route(context: RequestContext) -> LocalResponse:

@@ -1,5 +1,6 @@
 """`/.gateway/sign-in/{provider}/callback`: the provider's answer ends a sign-in."""
 
+from gateway.errors import StoreUnavailable
 from gateway.http.navigation import is_navigation
 from gateway.oidc.attempt import Attempt, find_attempt
 from gateway.oidc.authorization import Answer, read_answer
@@ -10,21 +11,22 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse
-from gateway.server.endpoints.sign_in import refuse_sign_in
+from gateway.server.endpoints.sign_in import again_location, refuse_sign_in
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.store import SessionStore
+from gateway.spine.step_up import route_to, still_missing
 
 
 async def sign_in_callback(context: RequestContext) -> LocalResponse:
     """Verify the answer of a provider, start a session, and redirect to the page.
 
-    Every failure is a page or a problem with a reason of its own, without a session.
-    The attempt ends in any case, so that an answer is used once.
+    Every failure is a page or a problem with a reason of its own, without a session:
+    a 503 if it could not be stored. The attempt ends in any case, so that an answer is
+    used once.
 
     Raises:
-        StoreUnavailable: the session was not stored.
         TooManyAttempts: the address has too many failed sign-ins.
     """
     head, runtime = context.head, context.runtime
@@ -42,12 +44,24 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     return_to = (
         context.rules.answers.safe_return_to(attempt.return_to, context.head) or ""
     )
+    location = return_to or context.rules.answers.sign_in.home
     try:
         who = await _finish(context, provider, attempt, answer)
+        _check_page(context, attempt, who, location)
         cookies = await _start_session(context, who, store)
     except SignInFailed as failure:
-        return refuse_sign_in(context, provider, failure, return_to, ended)
-    location = return_to or context.rules.answers.sign_in.home
+        return refuse_sign_in(
+            context, provider, failure, return_to, ended, attempt.step
+        )
+    except StoreUnavailable as failure:
+        # The code was used, so this address is worth nothing: another attempt is.
+        context.services.report.request_failed(context, failure)
+        context.ended_as(Verdict.ERROR, Reason.STORE_UNAVAILABLE)
+        again = again_location(context, name, return_to, attempt.step)
+        problem = context.rules.answers.problem(
+            503, Reason.STORE_UNAVAILABLE, head, login_url=again
+        )
+        return LocalResponse(reply=problem, cookies=ended)
     cookies = (*cookies, *ended, runtime.attempts.note_sign_in())
     if context.rules.cookie.same_site == "strict":
         # The provider's site began this navigation, so a redirect would be sent
@@ -103,6 +117,26 @@ async def _finish(
         raise
     attempts.give_back(source, rules.sign_ins)
     return who
+
+
+def _check_page(
+    context: RequestContext, attempt: Attempt, who: SignedIn, location: str
+) -> None:
+    """Refuse a step-up that the page would not accept: it would ask again, in circles.
+
+    Raises:
+        SignInFailed: the level is too low, or the sign-in too long ago.
+    """
+    if attempt.step == "none":
+        return
+    missing = still_missing(
+        route_to(context.rules, location, context.head.host),
+        aal=who.aal,
+        authenticated_at=who.authenticated_at,
+        now=context.now,
+    )
+    if missing is not None:
+        raise SignInFailed(Reason.STEP_UP_FAILED, f"step-up: {missing} at the page")
 
 
 async def _start_session(
