@@ -167,7 +167,12 @@ class App:
         self._checks = StreamChecks(lambda: self.runtime, self._services)
         self._services.streams.active = runtime
         self._services.streams.on_stale = self._reevaluate_streams
-        store.watch(self._checks.session_ended, self._checks.check_sessions_soon)
+        self._services.streams.on_changed = self._checks.evaluate_session
+        store.watch(
+            self._checks.session_ended,
+            self._checks.check_sessions_soon,
+            self._checks.session_changed,
+        )
         self._client_server = ClientServer(
             self._pipeline,
             limits=listener_limits(config),

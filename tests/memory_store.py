@@ -6,6 +6,7 @@ Tests of endpoints use it; tests/contract runs it through the suite of every sto
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.store import (
     Found,
+    OnChanged,
     OnEnded,
     OnResubscribe,
     SessionCredential,
@@ -24,6 +25,7 @@ class MemoryStore:
         self._records: dict[str, bytes] = {}
         self._parsed: dict[str, tuple[bytes, Session | Corrupt]] = {}
         self._watchers: list[OnEnded] = []
+        self._on_changed: list[OnChanged] = []
 
     def put_raw(self, key: str, raw: bytes) -> None:
         """Store any bytes, as another program might."""
@@ -65,6 +67,14 @@ class MemoryStore:
         if await self.load(key) != old:
             return False
         self._records[key] = serialise(new)
+        return True
+
+    async def amend(self, key: str, old: Session, new: Session) -> bool:
+        """Replace it and call the watchers."""
+        if not await self.replace(key, old, new):
+            return False
+        for watcher in self._on_changed if new != old else ():
+            watcher(key)
         return True
 
     async def end(
@@ -111,10 +121,15 @@ class MemoryStore:
         return None
 
     def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+        self,
+        on_ended: OnEnded,
+        on_resubscribe: OnResubscribe | None = None,
+        on_changed: OnChanged | None = None,
     ) -> None:
-        """Keep the callback; nothing is missed from here on."""
+        """Keep the callbacks; nothing is missed from here on."""
         self._watchers.append(on_ended)
+        if on_changed is not None:
+            self._on_changed.append(on_changed)
         if on_resubscribe is not None:
             on_resubscribe()
 
@@ -125,3 +140,4 @@ class MemoryStore:
         """Forget everything."""
         self._records.clear()
         self._watchers.clear()
+        self._on_changed.clear()

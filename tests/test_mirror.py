@@ -95,6 +95,11 @@ ELSEWHERE = (
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
     ),
     Elsewhere(
+        "what a sign-in may say is seen in whole sign-ins",
+        "tests/server/test_sign_in_headers.py",
+        ("server/sign_in_members",),
+    ),
+    Elsewhere(
         "what is asked of a request's body", "tests/proxy/test_upstream.py",
         ("proxy/upload",),
     ),

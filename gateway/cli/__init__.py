@@ -36,6 +36,7 @@ COMMANDS: Final = (
     "healthcheck",
     "keys",
     "sessions",
+    "identities",
 )
 """Each is `gateway.cli.<name>.<name>`."""
 

@@ -14,7 +14,7 @@ class TakesId(click.Command):
     """A command whose arguments may begin with "-" without a "--" before them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Move the IDs behind "--", where click parses no options."""
+        """Move the arguments behind "--", in their order, if one begins with "-"."""
         if "--" in args:
             return super().parse_args(ctx, args)
         options = {
@@ -25,15 +25,17 @@ class TakesId(click.Command):
         }
         kept: list[str] = []
         ids: list[str] = []
-        waiting = False
+        waiting = dashed = False
         for arg in args:
             option = options.get(arg)
-            if waiting or option is not None or not _is_id(arg, options):
-                kept.append(arg)
-            else:
+            is_id = not waiting and option is None and _is_id(arg, options)
+            dashed = dashed or is_id
+            if is_id or not (waiting or arg.startswith("-")):
                 ids.append(arg)
+            else:
+                kept.append(arg)
             waiting = not waiting and option is not None and not option.is_flag
-        return super().parse_args(ctx, [*kept, "--", *ids] if ids else kept)
+        return super().parse_args(ctx, [*kept, "--", *ids] if dashed else args)
 
 
 def _is_id(arg: str, options: dict[str, click.Option]) -> bool:

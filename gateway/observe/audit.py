@@ -91,6 +91,14 @@ class SessionsRevoked:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChanged:
+    """An app changed an identity in `count` sessions; `members`: which parts of it."""
+
+    members: Sequence[str]
+    count: int
+
+
 AuditEvent: TypeAlias = (
     SignedIn
     | SignedOut
@@ -100,6 +108,7 @@ AuditEvent: TypeAlias = (
     | SignedOutByProvider
     | SessionRevoked
     | SessionsRevoked
+    | IdentityChanged
 )
 
 
@@ -162,6 +171,23 @@ class Audit:
         """Write that an identity revoked its other sessions."""
         extra: EventDict = {"gateway.count": count}
         self._write(now, actor, _REVOKED, "other sessions revoked", extra=extra)
+
+    def identity_changed(
+        self,
+        now: float,
+        actor: Actor,
+        *,
+        identity_id: str,
+        members: Sequence[str],
+        count: int,
+    ) -> None:
+        """Write that an app or an administrator changed an identity in its sessions."""
+        extra: EventDict = {
+            "gateway.changed": list(members),
+            "gateway.count": count,
+            "user.target.id": _short(identity_id),
+        }
+        self._write(now, actor, _CHANGED, "identity changed in its sessions", extra)
 
     def denied(self, now: float, actor: Actor, *, reason: Reason, route: str) -> None:
         """Write that an authenticated request was denied."""
@@ -243,6 +269,7 @@ _SIGN_IN_REFUSED: Final = _Kind(
 _SIGN_OUT: Final = _Kind("session_logout", "session", "end")
 _CREATED: Final = _Kind("session_created", "session", "start")
 _REVOKED: Final = _Kind("authn_token_revoked", "session", "end")
+_CHANGED: Final = _Kind("user_updated", "iam", "change")
 _DENIED: Final = _Kind("authz_fail", "web", "access", "failure")
 _ADMIN_REFUSED: Final = _Kind("authn_login_fail", "authentication", "start", "failure")
 _SWITCHED: Final = _Kind("gateway.tenant_switch", "session", "info")

@@ -1,7 +1,7 @@
 """The state of one request, and the services that its steps use."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -69,6 +69,12 @@ class Report(Protocol):
 
     def admin_action(self, event: str, session: Session) -> None:
         """Write an audit event: the admin API created or revoked a session."""
+        ...
+
+    def identity_changed(
+        self, identity_id: str, members: Sequence[str], count: int
+    ) -> None:
+        """Write an audit event: the admin API changed an identity in `count` sessions."""
         ...
 
     def stream_opened(self, kind: str) -> None:
@@ -153,6 +159,7 @@ class RequestContext:
     now            seconds since the epoch; the clock is not read a second time
     received_head  None until the head was read
     session_key    the key of the session in the store; a hash, not the token
+    session_version  the version of its record that allowed the request
     lookup_time, upstream_time   seconds
     detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort
@@ -176,6 +183,7 @@ class RequestContext:
     identity_id: str | None = None
     session_id: str | None = None
     session_key: str | None = None
+    session_version: str | None = None
     tenant_id: str | None = None
     upstream: str | None = None
     lookup_time: float = 0.0

@@ -97,6 +97,7 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
     if isinstance(who, Authenticated):
         context.identity_id = who.session.identity.id
         context.session_id, context.session_key = who.session.id, who.key
+        context.session_version = who.session.version
         tenant = access.known_tenant
         context.tenant_id = None if tenant is None else tenant.id
     for use in outcome.tokens:
@@ -175,6 +176,7 @@ async def _upload(
         end=cut,
         admitted=Admitted(context=context),
         evaluated_by=context.runtime,
+        version=context.session_version,
     )
     streams.add(stream)
     try:
@@ -229,6 +231,7 @@ async def _while_allowed(
         end=cut,
         admitted=Admitted(context=context, reconnects=endless),
         evaluated_by=context.runtime,
+        version=context.session_version,
     )
     services.streams.add(stream)
     services.report.stream_opened("stream")

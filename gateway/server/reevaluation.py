@@ -1,4 +1,4 @@
-"""Evaluates open streams again after a reload.
+"""Evaluates open streams again after a reload, and when their session changed.
 
 A stream was allowed by the configuration of its start. It ends if the new one would
 not allow it. The request and the age of the sign-in count as they were then; the
@@ -8,6 +8,7 @@ session counts as it is now.
 | --- | --- | --- |
 | its route was removed | `no_route`, `misdirected`, `method_not_allowed` | 1008 |
 | its route requires more, or the session has less | the reason of the denial | 1008 |
+| its session is no longer a member of its tenant | `not_a_member` | 1008 |
 | its upstream lost a target, or its route has another upstream | `upstream_changed` | 1012 |
 
 `upstream_changed` ends WebSockets and event streams, whose clients reconnect. Any
@@ -16,6 +17,7 @@ other response continues to its end.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gateway.errors import StoreUnavailable
@@ -24,7 +26,12 @@ from gateway.server.admitted import Admitted
 from gateway.server.context import Services
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream, Rechecks
-from gateway.sessions.authenticate import Anonymous, Authentication, authenticate
+from gateway.sessions.authenticate import (
+    Anonymous,
+    Authenticated,
+    Authentication,
+    authenticate,
+)
 from gateway.sessions.store import NotSeen
 from gateway.spine.reconsider import reconsider
 
@@ -49,12 +56,34 @@ class StreamChecks:
         """End the streams of a session, after a push from the store."""
         self._services.streams.end(key, Reason.SESSION_REVOKED)
 
+    def session_changed(self, key: str) -> None:
+        """Evaluate the streams of a session again, after a push from the store."""
+        streams = self._services.streams
+        streams.note_change(key)
+        if streams.of(key):
+            self.evaluate_session(key)
+
+    def evaluate_session(self, key: str) -> None:
+        """Look up a session, and end the streams that it does not allow any more."""
+        self._services.run_in_background(self._evaluate(key))
+
+    async def _evaluate(self, key: str) -> None:
+        try:
+            reason = await self.why_ended(key)
+        except StoreUnavailable:
+            self.check_sessions_soon()
+            return
+        if reason is not None:
+            self._services.streams.end(key, reason)
+
     def check_sessions_soon(self) -> None:
         """Look up the sessions of all streams at once: a push may have been lost."""
         self._sessions.soon()
 
     async def why_ended(self, key: str) -> Reason | None:
         """Return why a session has ended; None if it is active or was not looked up.
+
+        If it has changed, its streams are evaluated again.
 
         Raises:
             StoreUnavailable: the store does not respond.
@@ -66,7 +95,11 @@ class StreamChecks:
             return None
         policy = self._runtime().rules.lifetimes
         found = authenticate(record, key=key, now=now, policy=policy)
-        return found.reason if isinstance(found, Anonymous) else None
+        if isinstance(found, Anonymous):
+            return found.reason
+        for stream in self._services.streams.of(key):
+            _follow(stream, found, self._runtime())
+        return None
 
     async def reevaluate(self) -> None:
         """End the streams that the active configuration would not let in."""
@@ -105,6 +138,13 @@ async def reevaluate_open_streams(runtime: Runtime, services: Services) -> None:
             _judge(stream, known[stream.key], runtime)
 
 
+def _follow(stream: OpenStream, who: Authenticated, runtime: Runtime) -> None:
+    version = who.session.version
+    if stream.version != version and stream.version is not None:
+        _judge(stream, who, runtime)
+    stream.version = version
+
+
 def _judge(stream: OpenStream, who: Authentication | None, runtime: Runtime) -> None:
     if who is None or stream.closed or not isinstance(stream.admitted, Admitted):
         return
@@ -123,6 +163,12 @@ def refusal_reason(
     head = context.received_head
     if head is None or context.route is None:
         return None
+    if isinstance(who, Authenticated) and context.tenant_id is not None:
+        # The stream acts for the tenant that the request had, whichever is active now.
+        if context.tenant_id not in who.session.tenants:
+            return Reason.NOT_A_MEMBER
+        session = replace(who.session, active_tenant_id=context.tenant_id)
+        who = Authenticated(session=session, key=who.key)
     found = reconsider(head, runtime.rules, who, now=context.now)
     if isinstance(found, Reason):
         return found

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
-from gateway.observe.audit import SignedIn, SignedOut
+from gateway.observe.audit import IdentityChanged, SignedIn, SignedOut
 from gateway.reasons import Reason
 from gateway.server.caller import look_up
 from gateway.server.context import RequestContext
@@ -17,6 +17,7 @@ from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
 from gateway.sessions.end_word import read_end
+from gateway.sessions.identity_change import ChangeCount, change_sessions
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
 from gateway.sessions.store import SessionCredential, SessionStore
@@ -52,13 +53,22 @@ async def sign_in(
         await store.create(token.key, session, now)
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)
+        count = ChangeCount()
+        if instruction.everywhere:
+            await change_sessions(
+                store, session.identity.id, instruction.change, now=now, count=count
+            )
     except StoreUnavailable:
         services.run_in_background(_take_back(token.key, store, now))
         raise
     context.acts_for(session)
     # The response belongs to the new session: the end of the old one must not abort it.
     context.session_key = token.key
+    context.session_version = session.version
     context.audit(SignedIn(methods=instruction.methods))
+    if instruction.everywhere:
+        members = instruction.change.members
+        context.audit(IdentityChanged(members=members, count=count.changed))
     max_age = session.expires_at - now if session.persistent else None
     return (context.rules.cookie.set_cookie(token, max_age), *_forget_end(context))
 

@@ -10,6 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from gateway.http import base64url
+from gateway.server.sign_in_members import (
+    read_id,
+    read_member,
+    read_moment,
+    read_tenants,
+    read_texts,
+)
+from gateway.sessions.identity_change import IdentityChange
 from gateway.sessions.members import (
     MAX_RECORD_DEPTH,
     NotJson,
@@ -25,7 +33,6 @@ _LENGTHS: Final = (len(SIGN_IN), len(SIGN_OUT))
 MAX_HEADER: Final = 64 * 1024
 """Characters of X-Gateway-Sign-In, for 48 KiB of JSON: about 500 memberships with names and
 UUIDs. The session record that it becomes is at most 64 KiB."""
-MAX_MEMBERSHIPS: Final = 1000
 # A tuple, so that unhashable JSON values can be looked up in it.
 _LEVELS: Final = ("aal1", "aal2", "aal3")
 
@@ -37,6 +44,7 @@ class SignIn:
     authenticated_at  seconds since the epoch; None: now, 0.0: unknown
     extra             further members of the session record
     personal          no active tenant, even with a single membership
+    everywhere        the other sessions of the identity get its roles, traits, tenants
     """
 
     identity: Identity
@@ -48,6 +56,18 @@ class SignIn:
     authenticated_at: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     personal: bool = False
+    everywhere: bool = False
+
+    @property
+    def change(self) -> IdentityChange:
+        """Return what makes another session of the identity agree with this sign-in."""
+        return IdentityChange(
+            roles=self.identity.roles,
+            traits=self.identity.traits,
+            tenants=self.tenants,
+            created_at=self.identity.created_at,
+            updated_at=self.identity.updated_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +132,23 @@ def _read_sign_in(value: bytes) -> SignIn | InvalidSignIn:
 def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
     """Return the sign-in in parsed JSON; the admin API accepts the same format.
 
-    A member that is null counts as absent, except `active_tenant_id`. IDs may be numbers, as of a database. `why`
-    names the member, never its value.
+    A member that is null counts as absent, except `active_tenant_id`. IDs may be
+    numbers, as of a database. `why` names the member, never its value.
     """
     if not isinstance(decoded, dict):
         return InvalidSignIn(why="a sign-in is a JSON object")
     if deeper_than(decoded, MAX_RECORD_DEPTH):
         return InvalidSignIn(why=f"a sign-in nests deeper than {MAX_RECORD_DEPTH}")
     try:
-        tenants = _tenants(_object(decoded, "tenants"))
+        tenants = read_tenants(read_member(decoded, "tenants"))
         return SignIn(
-            identity=_identity(_object(decoded, "identity")),
+            identity=_identity(read_member(decoded, "identity")),
             tenants=tenants,
             active_tenant_id=_active_tenant(decoded, tenants),
-            methods=_texts(decoded, "authentication_methods", ("password",)),
+            methods=read_texts(decoded, "authentication_methods", ("password",)),
             aal=_level(decoded),
-            persistent=_flag(decoded, "persistent"),
+            persistent=_flag(decoded, "persistent", default=True),
+            everywhere=_flag(decoded, "everywhere", default=False),
             personal=decoded.get("active_tenant_id", "") is None,
         )
     except Refused as refused:
@@ -135,36 +156,16 @@ def sign_in_of(decoded: object) -> SignIn | InvalidSignIn:
 
 
 def _identity(value: Mapping[str, Any]) -> Identity:
-    identity_id = _id(value.get("id"))
+    identity_id = read_id(value.get("id"))
     if identity_id is None:
         raise Refused("identity.id: neither text nor a whole number")
     return Identity(
         id=identity_id,
-        traits=_object(value, "traits", "identity."),
-        roles=_texts(value, "roles", (), "identity."),
+        traits=read_member(value, "traits", "identity."),
+        roles=read_texts(value, "roles", (), "identity."),
+        created_at=read_moment(value, "created_at", "identity."),
+        updated_at=read_moment(value, "updated_at", "identity."),
     )
-
-
-def _tenants(value: Mapping[str, Any]) -> dict[str, Tenant]:
-    if len(value) > MAX_MEMBERSHIPS:
-        raise Refused(
-            f"tenants: {len(value)} memberships; the limit is {MAX_MEMBERSHIPS}"
-        )
-    tenants = {}
-    for at, (tenant_id, member) in enumerate(value.items(), 1):
-        where = f"tenants, membership {at}"
-        if not tenant_id:
-            raise Refused(f"{where}: the ID is empty")
-        fields = {} if member is None else member
-        if not isinstance(fields, dict):
-            raise Refused(f"{where}: not an object with name and role")
-        name, role = fields.get("name"), fields.get("role")
-        if not (isinstance(name, str | None) and isinstance(role, str | None)):
-            raise Refused(f"{where}: name or role is not text")
-        tenants[tenant_id] = Tenant(
-            id=tenant_id, name=tenant_id if name is None else name, role=role or ""
-        )
-    return tenants
 
 
 def _active_tenant(
@@ -173,7 +174,7 @@ def _active_tenant(
     given = decoded.get("active_tenant_id")
     if given is None:
         return None
-    active = _id(given)
+    active = read_id(given)
     if active not in tenants:
         raise Refused("active_tenant_id: not one of tenants")
     return active
@@ -188,35 +189,8 @@ def _level(decoded: Mapping[str, Any]) -> str:
     return str(level)
 
 
-def _flag(decoded: Mapping[str, Any], name: str) -> bool:
+def _flag(decoded: Mapping[str, Any], name: str, *, default: bool) -> bool:
     value = decoded.get(name)
     if not isinstance(value, bool | None):
         raise Refused(f"{name}: neither true nor false")
-    return True if value is None else value
-
-
-def _object(holder: Mapping[str, Any], name: str, where: str = "") -> dict[str, Any]:
-    value = holder.get(name)
-    if not isinstance(value, dict | None):
-        raise Refused(f"{where}{name}: not an object")
-    return value or {}
-
-
-def _texts(
-    holder: Mapping[str, Any], name: str, default: tuple[str, ...], where: str = ""
-) -> tuple[str, ...]:
-    value = holder.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, list):
-        raise Refused(f"{where}{name}: not a list")
-    if not all(isinstance(item, str) and item for item in value):
-        raise Refused(f"{where}{name}: not a list of texts")
-    return tuple(value)
-
-
-def _id(value: object) -> str | None:
-    """Return an ID as text; None if it is neither text nor a whole number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
+    return default if value is None else value

@@ -27,13 +27,14 @@ class OpenStream:
 
     `key` is the key of its session in the store; None if it has none. `admitted` is the
     request, for gateway.server.reevaluation; `evaluated_by` is the configuration that
-    last allowed it.
+    last allowed it, `version` that of the session which it last allowed; None: unknown.
     """
 
     key: str | None
     end: Callable[[Reason], None]
     admitted: object = None
     evaluated_by: object = None
+    version: str | None = None
     closed: bool = False
 
 
@@ -43,7 +44,10 @@ class OpenStreams:
 
     _by_key: dict[str | None, set[OpenStream]] = field(default_factory=dict)
     _revoked: dict[str, None] = field(default_factory=dict)
+    _changed: dict[str, None] = field(default_factory=dict)
     _stopped: Reason | None = None
+    on_changed: Callable[[str], None] | None = None
+    """Called with the key of a stream that opens after its session changed."""
     on_stale: Callable[[], None] | None = None
     """Called when a stream opens that an earlier configuration allowed."""
     active: object = None
@@ -62,6 +66,8 @@ class OpenStreams:
             stream.end(self._stopped)
         elif stream.evaluated_by is not self.active and self.on_stale is not None:
             self.on_stale()
+        elif stream.key in self._changed and self.on_changed is not None:
+            self.on_changed(stream.key)
 
     def remove(self, stream: OpenStream) -> None:
         """Unregister a stream; idempotent."""
@@ -80,6 +86,17 @@ class OpenStreams:
             if len(self._revoked) > _REMEMBERED:
                 del self._revoked[next(iter(self._revoked))]
         return self._end(key, reason)
+
+    def note_change(self, key: str) -> None:
+        """Record that a session changed: a stream that opens may have been allowed before."""
+        self._changed.pop(key, None)
+        self._changed[key] = None
+        if len(self._changed) > _REMEMBERED:
+            del self._changed[next(iter(self._changed))]
+
+    def of(self, key: str) -> tuple[OpenStream, ...]:
+        """Return the open streams of a session."""
+        return tuple(self._by_key.get(key, ()))
 
     def end_all(self, reason: Reason) -> None:
         """End every stream, now and later: the gateway is draining."""

@@ -34,6 +34,7 @@ async def run_tunnel(
         end=_ender(tunnel, context),
         admitted=Admitted(context=context, reconnects=True),
         evaluated_by=context.runtime,
+        version=context.session_version,
     )
     try:
         client.send(

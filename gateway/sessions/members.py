@@ -98,6 +98,11 @@ def read_time(value: object, where: str) -> float:
     return moment
 
 
+def time_or_none(value: object) -> float | None:
+    """Return an RFC 3339 time in seconds since the epoch; None for anything else."""
+    return parse_timestamp(value) if isinstance(value, str) else None
+
+
 def optional(value: object, read: Callable[[object, str], _T], where: str) -> _T | None:
     """Return None if null or absent, otherwise the result of `read`."""
     return None if value is None else read(value, where)

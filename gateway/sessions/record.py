@@ -28,6 +28,7 @@ from gateway.sessions.members import (
     read_object,
     read_text,
     read_time,
+    time_or_none,
 )
 from gateway.sessions.timestamps import format_timestamp
 
@@ -38,11 +39,17 @@ MAX_RECORD_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who signed in. Traits are any JSON object; roles keep their order."""
+    """Who signed in. Traits are any JSON object; roles keep their order.
+
+    `created_at`, `updated_at` are of the identity in the app, in seconds since the
+    epoch; None: unknown.
+    """
 
     id: str
     traits: Mapping[str, Any] = field(default_factory=dict, repr=False)
     roles: tuple[str, ...] = ()
+    created_at: float | None = None
+    updated_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +153,7 @@ def serialise(session: Session) -> bytes:
             {"method": m.method, "completed_at": format_timestamp(m.completed_at)}
             for m in session.methods
         ],
-        "identity": {
-            "id": session.identity.id,
-            "traits": dict(session.identity.traits),
-            "roles": list(session.identity.roles),
-        },
+        "identity": _identity_document(session.identity),
         "tenants": {
             t.id: {"name": t.name, "role": t.role} for t in session.tenants.values()
         },
@@ -174,6 +177,19 @@ def serialise(session: Session) -> bytes:
     if deeper_than(document, MAX_RECORD_DEPTH):
         raise ValueError(f"the session record nests deeper than {MAX_RECORD_DEPTH}")
     return raw
+
+
+def _identity_document(identity: Identity) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": identity.id,
+        "traits": dict(identity.traits),
+        "roles": list(identity.roles),
+    }
+    times = {"created_at": identity.created_at, "updated_at": identity.updated_at}
+    for name, moment in times.items():
+        if moment is not None:
+            document[name] = format_timestamp(moment)
+    return document
 
 
 def _session(document: dict[str, Any]) -> Session:
@@ -235,6 +251,9 @@ def _identity(entry: dict[str, Any]) -> Identity:
         id=read_name(entry.get("id"), "identity.id"),
         traits=optional(entry.get("traits"), read_object, "identity.traits") or {},
         roles=tuple(read_name(role, "identity.roles") for role in roles or ()),
+        # Another program may have kept them in a form of its own: then they are unknown.
+        created_at=time_or_none(entry.get("created_at")),
+        updated_at=time_or_none(entry.get("updated_at")),
     )
 
 
@@ -261,7 +280,7 @@ def _objects(
 
 
 def _version(session: Session) -> str:
-    shown = [
+    shown: list[Any] = [
         session.identity.id,
         dict(session.identity.traits),
         session.identity.roles,
@@ -269,6 +288,9 @@ def _version(session: Session) -> str:
         session.active_tenant_id,
         session.aal,
     ]
+    times = (session.identity.created_at, session.identity.updated_at)
+    if any(moment is not None for moment in times):
+        shown.append(times)
     try:
         raw = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # not JSON: `serialise` reports it, a fingerprint need not

@@ -23,6 +23,8 @@ KEPT_AFTER_END: Final = 86_400.0
 
 # Called with the key of a session that ended, and the reason word.
 OnEnded: TypeAlias = Callable[[str, str], None]
+# Called with the key of a session whose identity, roles or memberships changed.
+OnChanged: TypeAlias = Callable[[str], None]
 # Called when a subscription begins or resumes: endings before that were not received,
 # so holders of streams query again.
 OnResubscribe: TypeAlias = Callable[[], None]
@@ -81,9 +83,12 @@ class SessionSource(Protocol):
         ...
 
     def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+        self,
+        on_ended: OnEnded,
+        on_resubscribe: OnResubscribe | None = None,
+        on_changed: OnChanged | None = None,
     ) -> None:
-        """Register callbacks for sessions that end here or in another process."""
+        """Register callbacks for sessions that end or are amended, here or elsewhere."""
         ...
 
     async def ping(self) -> None:
@@ -113,6 +118,13 @@ class SessionStore(SessionSource, Protocol):
         """Write `new` if `old` is still what is stored; else False.
 
         So a session that was ended in between stays ended.
+        """
+        ...
+
+    async def amend(self, key: str, old: Session, new: Session) -> bool:
+        """Replace as `replace`, notify the watchers, and return when that is durable.
+
+        Its times stay. `new` may be `old`: then only the durability is ensured.
         """
         ...
 

@@ -37,6 +37,26 @@ def test_an_id_is_read_as_it_stands(arguments: tuple[str, ...], read: str) -> No
     assert answer.output.strip() == read
 
 
+@click.command(cls=TakesId)
+@click.option("--json", is_flag=True)
+@click.argument("one")
+@click.argument("two")
+def join(json: bool, one: str, two: str) -> None:
+    click.echo(f"{json}|{one}|{two}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [
+        ((KID, "t"), f"False|{KID}|t"),
+        (("u", KID, "--json"), f"True|u|{KID}"),
+        ((KID, "--json", "-abc"), f"True|{KID}|-abc"),
+    ],
+)
+def test_two_ids_keep_their_order(arguments: tuple[str, ...], read: str) -> None:
+    assert CliRunner().invoke(join, list(arguments)).output.strip() == read
+
+
 @pytest.mark.parametrize("wrong", ["-x", "--forse", "--config"])
 def test_what_may_be_a_mistyped_option_is_a_usage_error(wrong: str) -> None:
     assert CliRunner().invoke(show, ["id", wrong]).exit_code == 2

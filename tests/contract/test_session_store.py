@@ -6,6 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.sessions.authenticate import LifetimePolicy, touch
+from gateway.sessions.identity_change import (
+    ChangeCount,
+    IdentityChange,
+    change_sessions,
+)
 from gateway.sessions.record import (
     MAX_RECORD_BYTES,
     Corrupt,
@@ -353,3 +358,74 @@ async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject) 
 
 async def test_it_answers_that_it_is_there(subject: Subject) -> None:
     await subject.store.ping()
+
+
+async def test_an_amended_session_is_told_to_who_watches_and_keeps_its_times(
+    subject: Subject,
+) -> None:
+    listening, heard = asyncio.Event(), asyncio.Queue[str]()
+    subject.store.watch(lambda _key, _why: None, listening.set, heard.put_nowait)
+    await asyncio.wait_for(listening.wait(), PATIENCE)
+    await subject.store.create(KEY, a_session(), NOW)
+    seen = the_session(await subject.store.load(KEY))
+    amended = replace(seen, tenants={}, active_tenant_id=None)
+
+    assert await subject.store.amend(KEY, seen, amended) is True
+
+    assert await asyncio.wait_for(heard.get(), PATIENCE) == KEY
+    assert await subject.store.load(KEY) == amended
+    assert await subject.store.amend(KEY, amended, amended) is True
+    assert await subject.store.amend(KEY, seen, amended) is False
+    assert [session for _, session in await subject.store.list_for("u_ada", NOW)] == [
+        amended
+    ]
+
+
+async def test_an_end_and_a_change_at_once_leave_it_ended(subject: Subject) -> None:
+    for number in range(8):
+        key = a_key(f"k{number}")
+        await subject.store.create(key, a_session(id=f"s{number}"), NOW)
+    change = IdentityChange(roles=("editor",))
+
+    async def touch_and_switch() -> None:
+        for number in range(8):
+            key = a_key(f"k{number}")
+            seen = the_session(await subject.store.load(key))
+            later = replace(seen, last_seen_at=NOW + 60, active_tenant_id="t_beta")
+            if not await subject.store.replace(key, seen, later):
+                seen = the_session(await subject.store.load(key))
+                later = replace(seen, last_seen_at=NOW + 60, active_tenant_id="t_beta")
+                await subject.store.replace(key, seen, later)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(subject.store.end(a_key("k3"), NOW + 1))
+        group.create_task(touch_and_switch())
+        await change_sessions(
+            subject.store, "u_ada", change, now=NOW, count=ChangeCount()
+        )
+
+    live = dict(await subject.store.list_for("u_ada", NOW))
+    assert set(live) == {a_key(f"k{number}") for number in (0, 1, 2, 4, 5, 6, 7)}
+    assert {session.identity.roles for session in live.values()} == {("editor",)}
+    assert the_session(await subject.store.load(a_key("k3"))).active is False
+
+
+@pytest.mark.parametrize("identity_id", ["a:b", "*", "ü/%2F", "{x}", "..", "i" * 255])
+async def test_an_identity_with_any_id_is_changed(
+    subject: Subject, identity_id: str
+) -> None:
+    session = a_session(identity=Identity(id=identity_id, roles=("admin",)))
+    await subject.store.create(KEY, session, NOW)
+    count = ChangeCount()
+
+    await change_sessions(
+        subject.store,
+        identity_id,
+        IdentityChange(roles=(), remove_tenant="t_acme"),
+        now=NOW,
+        count=count,
+    )
+
+    found = the_session(await subject.store.load(KEY))
+    assert (count.changed, found.identity.roles) == (1, ())
+    assert list(found.tenants) == ["t_beta"]

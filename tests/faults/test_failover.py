@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.formats.credential import Credential
+from gateway.sessions.identity_change import (
+    ChangeCount,
+    IdentityChange,
+    change_sessions,
+)
 from gateway.sessions.record import Session
 from gateway.sessions.redis.store import RedisStore
 from tests.faults.redis_fleet import (
@@ -352,6 +357,28 @@ async def test_what_was_answered_holds_though_the_gateway_and_the_master_die() -
             assert crowd.counts.wrong == []
             assert crowd.counts.refused == 0
             assert len(crowd.counts.ended) > 8
+
+
+async def test_a_membership_that_was_removed_stays_so_though_the_master_dies() -> None:
+    """The process that removed it is gone as well: the replicas have it."""
+    now = time.time()
+    session = a_session(expires_at=now + DAY, authenticated_at=now, issued_at=now)
+    with sentinel_fleet() as fleet:
+        async with gateways(fleet.url, HERE) as (first,):
+            for number in range(12):
+                key = a_key(f"k{number}")
+                await first.create(key, replace(session, id=f"s{number}"), now)
+            change, count = IdentityChange(remove_tenant="t_acme"), ChangeCount()
+            await change_sessions(first, "u_ada", change, now=now, count=count)
+            old = fleet.servers[0]
+            old.kill()
+            await first.close()
+            await soon(lambda: fleet.all_name_another(old))
+            async with gateways(fleet.url, THERE) as (second,):
+                found = [await second.load(a_key(f"k{number}")) for number in range(12)]
+
+    assert count.changed == 12
+    assert [list(the_session(each).tenants) for each in found] == [["t_beta"]] * 12
 
 
 async def test_a_cluster_master_that_is_cut_off_confirms_nothing() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -119,6 +119,11 @@ class Notes:
 
     def admin_action(self, event: str, session: Session) -> None:
         self.others.append((event, session))
+
+    def identity_changed(
+        self, identity_id: str, members: Sequence[str], count: int
+    ) -> None:
+        self.others.append(("identity changed", (identity_id, tuple(members), count)))
 
     def stream_opened(self, kind: str) -> None:
         self.others.append(("opened", kind))

@@ -1,5 +1,6 @@
 """Which of the streams that were let in another configuration would let in, too."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,14 +10,18 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.routes.table import Match
 from gateway.server.admitted import Admitted
-from gateway.server.reevaluation import reevaluate_open_streams, refusal_reason
+from gateway.server.reevaluation import (
+    StreamChecks,
+    reevaluate_open_streams,
+    refusal_reason,
+)
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, a_runtime, signed_in, some_services
-from tests.sessions.samples import NOW, a_session
+from tests.sessions.samples import NOW, a_session, the_session
 
 API = {"match": "/api/**", "rule": "protected", "upstream": "api"}
 MOVED = {"url": "http://127.0.0.1:2"}
@@ -156,3 +161,127 @@ async def test_a_stream_ends_at_a_route_that_only_decides(reconnects: bool) -> N
     found = refusal_reason(admitted(runtime(API), reconnects=reconnects), ADA, after)
 
     assert found is Reason.UPSTREAM_CHANGED
+
+
+EDITORS = API | {"require": {"roles": ["admin"]}}
+OWNERS = API | {"require": {"tenant_roles": ["owner"]}}
+
+
+def of_tenant(by: Runtime, tenant_id: str) -> Admitted:
+    request = admitted(by)
+    request.context.tenant_id = tenant_id
+    return request
+
+
+@pytest.mark.parametrize(
+    ("who", "reason"),
+    [
+        pytest.param(BEA, Reason.NOT_A_MEMBER, id="no membership any more"),
+        pytest.param(ADA, None, id="the active tenant"),
+        pytest.param(
+            Authenticated(session=a_session(active_tenant_id="t_beta"), key="k"),
+            None,
+            id="another one is active now",
+        ),
+    ],
+)
+async def test_a_stream_acts_for_the_tenant_that_it_began_with(
+    who: Authentication, reason: Reason | None
+) -> None:
+    by = runtime(OWNERS)
+
+    assert refusal_reason(of_tenant(by, "t_acme"), who, by) is reason
+
+
+class Opened:
+    """A stream of a session, and the checks that a process makes."""
+
+    def __init__(self, store: MemoryStore, key: str, by: Runtime) -> None:
+        self.services, self.ended = some_services(store), list[Reason]()
+        self.checks = StreamChecks(lambda: by, self.services)
+        self.services.streams.on_changed = self.checks.evaluate_session
+        self.stream = OpenStream(
+            key=key,
+            end=self.ended.append,
+            admitted=admitted(by),
+            evaluated_by=by,
+            version=a_session().version,
+        )
+
+    async def open(self) -> None:
+        self.services.streams.add(self.stream)
+        await self.services.finish()
+
+
+async def with_role_removed(store: MemoryStore, key: str) -> None:
+    session = the_session(await store.load(key))
+    identity = replace(session.identity, roles=())
+    assert await store.amend(key, session, replace(session, identity=identity))
+
+
+@pytest.mark.parametrize("push", ["before it opens", "after", "lost"])
+async def test_a_stream_ends_when_its_session_loses_the_role(push: str) -> None:
+    store = MemoryStore()
+    token = await signed_in(some_services(store))
+    each = Opened(store, token.key, runtime(EDITORS))
+    if push == "before it opens":
+        await with_role_removed(store, token.key)
+        each.checks.session_changed(token.key)
+        await each.open()
+    else:
+        await each.open()
+        assert each.ended == []
+        await with_role_removed(store, token.key)
+        if push == "lost":
+            assert await each.checks.why_ended(token.key) is None
+        else:
+            each.checks.session_changed(token.key)
+            await each.services.finish()
+
+    assert each.ended == [Reason.ROLE_MISSING]
+
+
+async def test_a_change_that_takes_nothing_away_leaves_the_stream() -> None:
+    store = MemoryStore()
+    token = await signed_in(some_services(store))
+    each = Opened(store, token.key, runtime(OWNERS))
+    await each.open()
+
+    await with_role_removed(store, token.key)
+    each.checks.session_changed(token.key)
+    await each.services.finish()
+
+    assert each.ended == []
+    assert each.stream.version == the_session(await store.load(token.key)).version
+
+
+async def test_a_change_while_the_store_is_away_is_judged_when_it_is_back() -> None:
+    store = Away()
+    token = await signed_in(some_services(store))
+    each = Opened(store, token.key, runtime(EDITORS))
+    await each.open()
+    await with_role_removed(store, token.key)
+    store.away = True
+
+    each.checks.session_changed(token.key)
+    await each.services.finish()
+    assert each.ended == []
+    store.away = False
+    assert each.checks._sessions._wanted.is_set()
+    assert await each.checks.why_ended(token.key) is None
+
+    assert each.ended == [Reason.ROLE_MISSING]
+
+
+async def test_a_stream_of_unknown_version_is_not_judged_for_it() -> None:
+    """The response that signs a user in belongs to a session that it did not come with."""
+    store = MemoryStore()
+    token = await signed_in(some_services(store))
+    each = Opened(store, token.key, runtime(API | {"rule": "auth-redirect"}))
+    each.stream.version = None
+    await each.open()
+
+    assert await each.checks.why_ended(token.key) is None
+
+    assert each.ended == []
+    assert each.stream.version == a_session().version

@@ -1,10 +1,12 @@
 """A sign-in that the store is away for in the middle; the rest is walked."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from gateway.errors import StoreUnavailable
+from gateway.observe.audit import IdentityChanged
 from gateway.server import session_changes
 from gateway.server.context import Services
 from gateway.server.session_changes import sign_in, sign_out
@@ -13,7 +15,7 @@ from gateway.sessions.record import Session
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, cookie, signed_in, some_services
-from tests.sessions.samples import NOW, a_session
+from tests.sessions.samples import NOW, a_session, the_session
 
 WHO = a_session().identity.id
 
@@ -130,3 +132,54 @@ async def test_a_sign_in_ends_the_session_that_it_came_with() -> None:
     (kept,) = await store.list_for(WHO, NOW)
     assert kept[0] != old.key
     assert old.value not in field
+
+
+async def test_a_sign_in_everywhere_is_followed_by_the_other_sessions() -> None:
+    store = MemoryStore()
+    services = some_services(store)
+    tablet = await signed_in(services)
+    document = {"identity": {"id": WHO, "roles": ["editor"]}, "everywhere": True}
+    found = sign_in_of(document)
+    assert isinstance(found, SignIn)
+    context = a_context(head(target="/auth/login"), services=services)
+
+    await sign_in(found, store, context)
+
+    other = the_session(await store.load(tablet.key))
+    assert (other.identity.roles, other.tenants) == (("editor",), {})
+    assert (other.active_tenant_id, other.active) == (None, True)
+    notes: Any = services.report
+    assert notes.audits[-1] == IdentityChanged(
+        members=("roles", "traits", "tenants"), count=1
+    )
+
+
+async def test_a_sign_in_leaves_the_other_sessions_as_they_are() -> None:
+    store = MemoryStore()
+    services = some_services(store)
+    tablet = await signed_in(services)
+
+    await signing_in(store, services)
+
+    assert await store.load(tablet.key) == a_session()
+
+
+async def test_a_sign_in_whose_change_is_not_certain_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_changes, "_TRIES", (0.0,))
+
+    class Away(MemoryStore):
+        async def amend(self, key: str, old: Session, new: Session) -> bool:
+            raise StoreUnavailable("away")
+
+    store = Away()
+    services = some_services(store)
+    found = sign_in_of({"identity": {"id": WHO}, "everywhere": True})
+    assert isinstance(found, SignIn)
+
+    with pytest.raises(StoreUnavailable):
+        await sign_in(found, store, a_context(head(), services=services))
+    await services.finish()
+
+    assert await store.list_for(WHO, NOW) == []

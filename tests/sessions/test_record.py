@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -265,3 +266,20 @@ def test_a_record_may_hold_numbers_of_any_size() -> None:
     found = parse_record(b'{"x": 1' + b"0" * 300 + b', "y": -1e-300, ' + raw[1:])
 
     assert isinstance(found, Session)
+
+
+@pytest.mark.parametrize("value", [7, "today", None, {}, "2027-01-15 08:00:00"])
+def test_a_time_of_the_identity_in_another_form_is_unknown(value: object) -> None:
+    document = orjson.loads(serialise(a_session()))
+    document["identity"]["created_at"] = value
+
+    assert parse_record(orjson.dumps(document)) == a_session()
+
+
+def test_the_times_of_an_identity_are_kept_and_move_its_version() -> None:
+    plain = a_session()
+    identity = replace(plain.identity, created_at=NOW - DAY, updated_at=NOW)
+    session = replace(plain, identity=identity)
+
+    assert parse_record(serialise(session)) == session
+    assert session.version != plain.version

@@ -7,6 +7,7 @@
 | `POST /admin/sessions` | yes |
 | `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
 | `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
+| `PATCH /admin/identities/{id}` | yes |
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.admin.health import Health
 from gateway.server.admin.hosts import host_guard
+from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.problem import OF_STATUS, problem
 from gateway.server.admin.sessions import SessionApi
 
@@ -36,6 +38,7 @@ def admin_application(
     *,
     health: Health,
     sessions: SessionApi,
+    identities: IdentityApi,
     metrics: Callable[[str], tuple[bytes, str]],
     token: Callable[[], str | None],
     refused: Callable[[str], int],
@@ -46,6 +49,7 @@ def admin_application(
     Args:
         health: handles the probes.
         sessions: handles the session API.
+        identities: handles the identity API.
         metrics: returns the exposition for an Accept value, and its content type.
         token: returns the current admin token; None if the API is off.
         refused: called with the address of a client without a valid token; returns
@@ -78,6 +82,7 @@ def admin_application(
 
     application.router.add_get("/openapi.json", describe)
     sessions.add_to(application.router)
+    identities.add_to(application.router)
     return application
 
 

@@ -9,6 +9,7 @@ from gateway.errors import StoreUnavailable, TooManyAttempts
 from gateway.server.accepting import Serve, serve_plain
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
+from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.context import Services
@@ -49,6 +50,7 @@ class AdminServer:
             admin_application(
                 health=Health({"redis": self._redis, "draining": self._draining}),
                 sessions=SessionApi(self._services, lambda: self._runtime().rules),
+                identities=IdentityApi(self._services),
                 metrics=self._reporter.process.exposition,
                 token=self._token,
                 refused=self._refused,

@@ -16,8 +16,14 @@ from gateway.server.session_changes import new_session_id, session_of
 from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
 from gateway.sessions.cookie import new_token
 from gateway.sessions.external.store import ExternalStore, is_key
+from gateway.sessions.identity_change import (
+    ChangeCount,
+    IdentityChange,
+    change_sessions,
+)
 from gateway.sessions.members import Refused, parse_json
 from gateway.sessions.record import Session, serialise
+from gateway.sessions.store import SessionStore
 from gateway.spine.ruleset import Ruleset
 
 _TRIES: Final = 64
@@ -68,6 +74,8 @@ class SessionApi:
             return _bad(str(error))
         await store.create(token.key, session, now)
         services.report.admin_action("created", session)
+        if wanted.everywhere:
+            await self._follow(session.identity.id, wanted.change, store, now)
         age = session.expires_at - now if session.persistent else None
         return _json(
             201,
@@ -160,6 +168,15 @@ class SessionApi:
         for _, session in found:
             self._services.report.admin_action("revoked", session)
         return _json(200, {"count": count})
+
+    async def _follow(
+        self, identity_id: str, change: IdentityChange, store: SessionStore, now: float
+    ) -> None:
+        count = ChangeCount()
+        await change_sessions(store, identity_id, change, now=now, count=count)
+        self._services.report.identity_changed(
+            identity_id, change.members, count.changed
+        )
 
     async def _end_by_hash(
         self, app_managed: ExternalStore, session_id: str

@@ -158,6 +158,14 @@ def _identity_view(identity: Identity, session: Session) -> dict[str, Any]:
         "schema_url": "",
         "state": "active",
         "traits": dict(identity.traits),
+        **{
+            name: format_timestamp(moment)
+            for name, moment in (
+                ("created_at", identity.created_at),
+                ("updated_at", identity.updated_at),
+            )
+            if moment is not None
+        },
         # Kratos' place for application data.
         "metadata_public": {
             "roles": list(identity.roles),

@@ -1,5 +1,6 @@
 """Reports what requests do: access lines, observations, audit events, failures."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -12,6 +13,7 @@ from gateway.observe.access import (
 from gateway.observe.audit import (
     Actor,
     AuditEvent,
+    IdentityChanged,
     SessionRevoked,
     SessionsRevoked,
     SignedIn,
@@ -145,6 +147,14 @@ class RequestReporter:
                 )
             case SessionsRevoked(count=count):
                 audit.sessions_revoked(now, actor, count=count)
+            case IdentityChanged(members=members, count=count):
+                audit.identity_changed(
+                    now,
+                    actor,
+                    identity_id=actor.user_id,
+                    members=members,
+                    count=count,
+                )
             case _ as never:
                 assert_never(never)
 
@@ -187,6 +197,18 @@ class RequestReporter:
             self._audit.session_revoked(
                 now, actor, session_id=session.id, target_user_id=session.identity.id
             )
+
+    def identity_changed(
+        self, identity_id: str, members: Sequence[str], count: int
+    ) -> None:
+        """Write the audit event of a change by the admin API."""
+        self._audit.identity_changed(
+            self._edge.now(),
+            Actor(user_id="admin"),
+            identity_id=identity_id,
+            members=members,
+            count=count,
+        )
 
     def headers_not_sent(self, view: UpstreamView) -> None:
         """Log each identity header that could not be sent, once for each upstream."""

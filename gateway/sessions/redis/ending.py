@@ -1,4 +1,4 @@
-"""End one gateway-managed session on one server."""
+"""End or amend one gateway-managed session on one server."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -64,6 +64,18 @@ async def end_on(execute: Execute, key: str, ending: Ending) -> Session | None:
         if done:
             return session
     raise StoreUnavailable("the session kept changing while it was to be ended")
+
+
+async def amend_on(execute: Execute, key: str, old: bytes, new: bytes) -> bool:
+    """Write `new` where `old` is stored, and publish that; return whether it is there.
+
+    May be repeated, on this server or on one that followed it.
+    """
+    message = b"" if new == old else orjson.dumps({"key": key, "changed": True})
+    if await execute(*compare_and_set(key, old, new, 0, message)):
+        return True
+    (there,) = await execute("MGET", record_key(key))
+    return bool(there == new)
 
 
 def compare_and_set(

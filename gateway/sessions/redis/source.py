@@ -7,7 +7,7 @@ from gateway.sessions.redis.diagnosis import StoreWarning
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.watch import Watch
-from gateway.sessions.store import OnEnded, OnResubscribe
+from gateway.sessions.store import OnChanged, OnEnded, OnResubscribe
 
 
 class RedisSource:
@@ -19,10 +19,13 @@ class RedisSource:
     _watch: Watch
 
     def watch(
-        self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None = None
+        self,
+        on_ended: OnEnded,
+        on_resubscribe: OnResubscribe | None = None,
+        on_changed: OnChanged | None = None,
     ) -> None:
         """Subscribe, and subscribe again whenever that is lost."""
-        self._watch.add(on_ended, on_resubscribe)
+        self._watch.add(on_ended, on_resubscribe, on_changed)
 
     async def ping(self) -> None:
         """Return if Redis answers in time.

@@ -11,6 +11,7 @@ from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.ending import (
     Ending,
+    amend_on,
     compare_and_set,
     end_on,
     milliseconds,
@@ -136,6 +137,22 @@ class RedisStore(RedisSource):
         if not await self._compare_and_set(key, raw, written, keep):
             return False
         self._remember(key, written, new)
+        return True
+
+    async def amend(self, key: str, old: Session, new: Session) -> bool:
+        """Compare and set as `replace`, held as an ending is."""
+        raw = await self._raw_of(key, old)
+        if raw is None:
+            return False
+        written = raw if new == old else serialise(new)
+
+        async def write(execute: Execute) -> bool:
+            return await amend_on(execute, key, raw, written)
+
+        if not await self._client.hold(record_key(key), write):
+            return False
+        if written is not raw:
+            self._remember(key, written, new)
         return True
 
     async def end(

@@ -1,4 +1,4 @@
-"""Subscription to sessions that end in other processes."""
+"""Subscription to sessions that end or change in other processes."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +9,7 @@ import orjson
 
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
-from gateway.sessions.store import OnEnded, OnResubscribe
+from gateway.sessions.store import OnChanged, OnEnded, OnResubscribe
 
 # Pauses between attempts to subscribe, in seconds; the last one stays. With the
 # time-out of an attempt it is how long after an outage nothing is received.
@@ -34,12 +34,20 @@ class Watch:
         self._keys_in = keys_in
         self._on_ended: list[OnEnded] = []
         self._on_resubscribe: list[OnResubscribe] = []
+        self._on_changed: list[OnChanged] = []
         self._task: asyncio.Task[None] | None = None
         self._listening = False
 
-    def add(self, on_ended: OnEnded, on_resubscribe: OnResubscribe | None) -> None:
+    def add(
+        self,
+        on_ended: OnEnded,
+        on_resubscribe: OnResubscribe | None,
+        on_changed: OnChanged | None = None,
+    ) -> None:
         """Add callbacks; the first one starts the listening."""
         self._on_ended.append(on_ended)
+        if on_changed is not None:
+            self._on_changed.append(on_changed)
         if on_resubscribe is not None:
             self._on_resubscribe.append(on_resubscribe)
             if self._listening:
@@ -76,7 +84,13 @@ class Watch:
             said = orjson.loads(message)
         except orjson.JSONDecodeError:
             return
-        if not isinstance(said, dict) or not isinstance(said.get("reason"), str):
+        if not isinstance(said, dict):
+            return
+        if said.get("changed") is True:
+            for key in key_in(said):
+                for on_changed in self._on_changed:
+                    _shielded(partial(on_changed, key))
+        if not isinstance(said.get("reason"), str):
             return
         for key in self._keys_in(said):
             for on_ended in self._on_ended:

@@ -21,6 +21,7 @@ from yarl import URL
 from gateway.errors import StoreUnavailable
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
+from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.sessions import SessionApi
 from gateway.server.context import Services
 from gateway.sessions.record import Session
@@ -116,6 +117,7 @@ async def opened(
 
     application = admin_application(
         health=Health({}),
+        identities=IdentityApi(services),
         sessions=SessionApi(services, lambda: runtime.rules),
         metrics=lambda _: (b"", "text/plain"),
         token=lambda: token,

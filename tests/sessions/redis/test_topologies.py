@@ -13,6 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.identity_change import (
+    ChangeCount,
+    IdentityChange,
+    change_sessions,
+)
 from gateway.sessions.record import Corrupt, Session, serialise
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
@@ -101,6 +106,12 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
         assert found[0] == a_key("k7")
         seen = the_session(await store.load(a_key("k7")))
         assert await store.replace(a_key("k7"), seen, a_session(id="s7", aal="aal2"))
+        change, count = IdentityChange(remove_tenant="t_acme"), ChangeCount()
+        await change_sessions(store, "u_ada", change, now=NOW, count=count)
+        assert count.changed == 20
+        again = await asyncio.gather(*(store.load(a_key(f"k{n}")) for n in range(20)))
+        assert {tuple(the_session(each).tenants) for each in again} == {("t_beta",)}
+        assert the_session(again[7]).aal == "aal2"
         assert await store.end_all("u_ada", NOW, a_key("k0")) == 19
         said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(19)}
         assert said == {a_key(f"k{n}") for n in range(1, 20)}

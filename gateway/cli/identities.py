@@ -1,0 +1,172 @@
+"""`gateway identities`: show and change an identity in its active sessions in Redis."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+from gateway.cli import config_option, load_or_exit
+from gateway.cli.dashed import TakesId
+from gateway.cli.stores import run_with_store
+from gateway.sessions.identity_change import (
+    ChangeCount,
+    IdentityChange,
+    change_sessions,
+)
+from gateway.sessions.record import Session, Tenant, serialise
+from gateway.sessions.store import SessionStore
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _options(command: _F) -> _F:
+    redis = click.option(
+        "--redis",
+        "redis_url",
+        help="Redis URL; default: redis.url of the configuration.",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    return config_option(redis(as_json(command)))
+
+
+@click.group(short_help="Show and change identities in their sessions.")
+def identities() -> None:
+    """Show and change an identity in all of its active sessions.
+
+    A change is effective at the next request of each session.
+    """
+
+
+@identities.command(cls=TakesId, short_help="Show an identity.")
+@_options
+@click.argument("identity_id")
+def show(config: Path, redis_url: str | None, as_json: bool, identity_id: str) -> None:
+    """Show an identity as its newest active session has it."""
+    del as_json  # it is JSON either way
+
+    async def find(store: SessionStore) -> list[tuple[str, Session]]:
+        return await store.list_for(identity_id, time.time())
+
+    found = [s for _, s in run_with_store(load_or_exit(config), redis_url, find)]
+    if not found:
+        raise click.ClickException("this identity has no active session")
+    newest = orjson.loads(serialise(found[0]))
+    differing = sum(
+        (s.identity, s.tenants) != (found[0].identity, found[0].tenants) for s in found
+    )
+    _print_json(
+        {
+            "identity": newest["identity"],
+            "tenants": newest["tenants"],
+            "sessions": len(found),
+            "differing_sessions": differing,
+        }
+    )
+
+
+@identities.command("set", cls=TakesId, short_help="Replace roles, traits, tenants.")
+@_options
+@click.option("--role", multiple=True, help="Role, of the new list; repeatable.")
+@click.option("--no-roles", is_flag=True, help="Remove all roles.")
+@click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
+@click.option("--no-traits", is_flag=True, help="Remove all traits.")
+@click.option(
+    "--tenant", multiple=True, help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable."
+)
+@click.option("--no-tenants", is_flag=True, help="Remove all memberships.")
+@click.argument("identity_id")
+def set_(
+    config: Path,
+    redis_url: str | None,
+    as_json: bool,
+    identity_id: str,
+    role: Sequence[str],
+    no_roles: bool,
+    trait: Sequence[str],
+    no_traits: bool,
+    tenant: Sequence[str],
+    no_tenants: bool,
+) -> None:
+    """Replace roles, traits or tenants in every active session of an identity.
+
+    Parts without an option stay unchanged. A session that is not a member of its active
+    tenant any more acts for none.
+    """
+    for name, values, none in (
+        ("role", role, no_roles),
+        ("trait", trait, no_traits),
+        ("tenant", tenant, no_tenants),
+    ):
+        if values and none:
+            message = f"--{name} and --no-{name}s exclude each other"
+            raise click.UsageError(message)
+    change = IdentityChange(
+        roles=tuple(role) if role or no_roles else None,
+        traits=dict(map(_trait, trait)) if trait or no_traits else None,
+        tenants={each.id: each for each in map(_tenant, tenant)}
+        if tenant or no_tenants
+        else None,
+    )
+    if not change.members:
+        raise click.UsageError("nothing to change; add --role, --trait or --tenant")
+    _change(config, redis_url, as_json, identity_id, change)
+
+
+@identities.command("remove-tenant", cls=TakesId, short_help="Remove one membership.")
+@_options
+@click.argument("identity_id")
+@click.argument("tenant_id")
+def remove_tenant(
+    config: Path, redis_url: str | None, as_json: bool, identity_id: str, tenant_id: str
+) -> None:
+    """Remove one membership from every active session of an identity."""
+    if not tenant_id:
+        raise click.UsageError("the tenant ID is empty")
+    change = IdentityChange(remove_tenant=tenant_id)
+    _change(config, redis_url, as_json, identity_id, change)
+
+
+def _change(
+    config: Path,
+    redis_url: str | None,
+    as_json: bool,
+    identity_id: str,
+    change: IdentityChange,
+) -> None:
+    count = ChangeCount()
+
+    async def work(store: SessionStore) -> None:
+        await change_sessions(store, identity_id, change, now=time.time(), count=count)
+
+    try:
+        run_with_store(load_or_exit(config), redis_url, work)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        _print_json({"changed": count.changed, "unchanged": count.unchanged})
+        return
+    text = f"changed {count.changed} session{'' if count.changed == 1 else 's'}"
+    more = f"; {count.unchanged} had it already" if count.unchanged else ""
+    click.echo(text + more)
+
+
+def _trait(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.UsageError("invalid trait; expected NAME=VALUE")
+    return name, value
+
+
+def _tenant(text: str) -> Tenant:
+    tenant_id, _, rest = text.partition("=")
+    role, _, name = rest.partition("=")
+    if not tenant_id or not role:
+        raise click.UsageError("invalid tenant; expected ID=ROLE or ID=ROLE=NAME")
+    return Tenant(id=tenant_id, name=name or tenant_id, role=role)
+
+
+def _print_json(value: object) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
