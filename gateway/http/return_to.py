@@ -43,22 +43,23 @@ def login_location(
     """
     address, mark, fragment = sign_in_url.partition("#")
     joint = "&" if "?" in address else "?"
-    way_back = quote(origin, safe="/") + _way_back(target_raw)
+    before = quote(origin, safe="/")
+    way_back = before + _way_back(target_raw, _LONGEST - len(before))
     return f"{address}{joint}{param}={way_back}&reason={reason.value}{mark}{fragment}"
 
 
-def _way_back(target_raw: str) -> str:
+def _way_back(target_raw: str, longest: int) -> str:
     """Return the target, quoted, in a form that `safe_return_to` accepts.
 
     The query of a request may hold any address as data ("?url=http://a"). What the
     check rejects in a query is percent-encoded, which changes no value. The query is
-    dropped if the sign-in page could not be sent the whole.
+    dropped if the sign-in page could not be sent the whole in `longest` bytes.
     """
     path, mark, query = target_raw.partition("?")
     if _SLASHES(query.encode()) or "\\" in query:
         query = query.replace("\\", "%5C").replace("/", "%2F")
     for target in (path + mark + query, path):
-        if len(quoted := quote(target, safe="/")) <= _LONGEST:
+        if len(quoted := quote(target, safe="/")) <= longest:
             return quoted
     return "/"
 

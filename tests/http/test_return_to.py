@@ -219,6 +219,24 @@ def test_a_wildcard_is_one_label(value: str, safe: bool) -> None:
     assert (found is not None) is safe
 
 
+@pytest.mark.parametrize("length", [8000, 8150, 8170, 8192, 9000])
+@pytest.mark.parametrize("query", [False, True])
+def test_with_its_origin_the_way_back_is_not_too_long(length: int, query: bool) -> None:
+    """The sign-in page would refuse it, and the user would not come back."""
+    target = "/p" + "?u=" * query + "x" * length
+
+    found = login_location(
+        "https://auth.example.com/in",
+        "return_to",
+        target,
+        Reason.NO_SESSION,
+        origin="https://wiki.example.com",
+    )
+
+    back = parse_qs(urlsplit(found).query)["return_to"][0]
+    assert safe_return_to(back, public_origin="https://x.test", allowed=WILDCARD)
+
+
 def test_another_origin_stands_before_the_target() -> None:
     found = login_location(
         "https://auth.example.com/in?a=b",
