@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from gateway.http.headers import line_of
+from gateway.http.memo import Generations
 from gateway.sessions.record import Session, Tenant
 from gateway.tokens.claims import Template
 
@@ -57,7 +58,8 @@ VALUE_LONGEST: Final = 8192
 Apache), 16 KiB (Node) or more."""
 
 _RENDERED_MOST: Final = 10_000
-"""Rendered sessions in the cache, of about 1 KiB each."""
+"""Rendered sessions in one generation of the cache. Rendering the default preset takes
+15 to 40 µs; it is repeated where no session plan holds, such as for another route."""
 
 
 class Encoding(StrEnum):
@@ -83,8 +85,8 @@ class IdentityHeaders:
     lists: Lists = Lists.COMMA
     unsent: dict[str, str] = field(default_factory=dict, compare=False)
     """Headers that had a value that cannot be sent, with the reason; for the log."""
-    _lines: dict[tuple[str, str, str | None, float, float], bytes] = field(
-        default_factory=dict, repr=False, compare=False
+    _lines: Generations[tuple[str, str, str | None, float, float], bytes] = field(
+        default_factory=lambda: Generations(_RENDERED_MOST), repr=False, compare=False
     )
 
     def lines(self, session: Session, tenant: Tenant | None) -> bytes:
@@ -100,15 +102,13 @@ class IdentityHeaders:
             session.authenticated_at,
             session.expires_at,
         )
-        known = self._lines.get(key)
+        known = self._lines.find(key)
         if known is not None:
             return known
         lines = b"".join(
             line_of(name, value).wire for name, value in self.render(session, tenant)
         )
-        if len(self._lines) >= _RENDERED_MOST:
-            self._lines.clear()
-        self._lines[key] = lines
+        self._lines.keep(key, lines, len(lines))
         return lines
 
     def render(
