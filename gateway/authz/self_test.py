@@ -20,12 +20,14 @@ class Page:
     path    of the page, canonical
     public  a path that requires no session; None if there is none
     headers the names that only the gateway sets
+    cookie  the name of the session cookie
     """
 
     origin: str
     path: str
     public: str | None
     headers: Sequence[str]
+    cookie: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,12 @@ def probes_for(page: Page) -> Sequence[Probe]:
         Probe(
             name="two session cookies do not sign it in",
             target=asked,
-            headers=(*_PROGRAM, ("Cookie", "a=1"), ("Cookie", "a=2")),
+            # The values have not the form of a token, so they cannot be a user's.
+            headers=(
+                *_PROGRAM,
+                ("Cookie", f"{page.cookie}=self-test-1"),
+                ("Cookie", f"{page.cookie}=self-test-2"),
+            ),
             finding=_challenged,
         ),
         Probe(

@@ -86,6 +86,7 @@ def _page(url: str, loaded: LoadedConfig) -> Page:
         path=target.path,
         public=_public(rules, authority.host),
         headers=[*(name.decode("ascii") for name in names), "Cookie"],
+        cookie=rules.cookie_name.decode("ascii"),
     )
 
 

@@ -4,12 +4,14 @@ import pytest
 
 from gateway.authz.self_test import Answer, Page, Probe, probes_for
 from gateway.http.target import BadTarget, parse_target
+from gateway.sessions.cookie import Malformed, NoCookie, read_session_token
 
 PAGE = Page(
     origin="https://app.example",
     path="/dashboard",
     public="/static/self-test",
     headers=("X-Auth-User-Id", "Cookie"),
+    cookie="__Host-gw",
 )
 PROBES = probes_for(PAGE)
 BACK = "https://app.example/auth/login?return_to=/dashboard%3Fprobe%3Da%2520b&reason=x"
@@ -29,9 +31,20 @@ def test_no_probe_takes_a_success_for_a_refusal() -> None:
 
 def test_no_probe_carries_a_credential_or_changes_anything() -> None:
     for each in PROBES:
-        assert "session" not in str(each.headers).lower()
+        cookies = [text.encode() for name, text in each.headers if name == "Cookie"]
+        for name in (b"__Host-gw", b"gateway_session"):
+            assert isinstance(read_session_token(cookies, name), NoCookie | Malformed)
         assert each.method in {"GET", "HEAD", "POST"}
     assert [each.method for each in PROBES].count("POST") == 1
+
+
+def test_the_probe_with_two_sessions_sends_the_cookie_of_the_configuration() -> None:
+    cookies = [text for name, text in probe("two session").headers if name == "Cookie"]
+
+    assert len(set(cookies)) == 2
+    for text in cookies:
+        assert text.startswith("__Host-gw=")
+        assert isinstance(read_session_token([text.encode()], b"__Host-gw"), Malformed)
 
 
 def test_every_detour_is_a_path_that_the_gateway_refuses() -> None:
@@ -44,7 +57,7 @@ def test_every_detour_is_a_path_that_the_gateway_refuses() -> None:
 
 
 def test_without_a_public_page_there_are_no_detours() -> None:
-    page = Page(origin="https://a", path="/x", public=None, headers=())
+    page = Page(origin="https://a", path="/x", public=None, headers=(), cookie="a")
 
     assert not [p for p in probes_for(page) if p.name.startswith("no way around")]
 
