@@ -9,7 +9,8 @@ others: a field that another proxy would set is a client's here.
 | auth-request | X-Original-Method | X-Original-URL | X-Original-URL |
 | ext-authz | of the check itself | X-Forwarded-Proto, Host | path after the endpoint |
 
-All need X-Forwarded-For: without it the client is unknown. The fields are turned into
+A field of the same family that is not needed may not contradict the others, and neither
+may Forwarded; see `contradictions`. All need X-Forwarded-For: without it the client is unknown. The fields are turned into
 those of a request that a trusted proxy forwards, and `read_head` validates them: no
 rule about a request is repeated here.
 """
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
+from gateway.authz.contradictions import FORWARDED, Part, find_contradiction
 from gateway.http.fields import sort_fields
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.headers import Field
@@ -42,7 +44,7 @@ class Mode(StrEnum):
 class FrontProxyError:
     """The front proxy does not describe the request, or is not trusted.
 
-    detail   what is wrong, for the log
+    detail   what is wrong, for the log; one of a few sentences, never a client's data
     setting  what to set, and where
     """
 
@@ -98,13 +100,14 @@ def read_described(
 
     Returns:
         FrontProxyError if `peer` is not trusted, or a field of the family is missing
-        or repeated; BadRequest if the request itself would be refused.
+        or repeated; BadRequest if the request itself would be refused, or if a field
+        contradicts the description.
     """
     if not rules.trusts(peer):
         return FrontProxyError(
             status=403,
             reason=Reason.PROXY_NOT_TRUSTED,
-            detail=f"{peer or 'a Unix socket'} is not a trusted proxy",
+            detail="the peer is not a trusted proxy",
             setting="server.trusted_proxies",
         )
     kept, own = _sorted(raw_headers)
@@ -113,6 +116,21 @@ def read_described(
         return described
     if _CLIENT not in own:
         return _missing(mode, _CLIENT)
+    contradicts = find_contradiction(
+        own,
+        _REPEATS[mode],
+        host=_text(described.host),
+        scheme=_text(described.scheme),
+        target=described.target,
+    )
+    if contradicts is not None:
+        # A client can cause it, so it is the request that is not valid.
+        name = _SPELLED[contradicts]
+        return BadRequest(
+            status=400,
+            reason=Reason.PROXY_HEADERS,
+            detail=f"{name} contradicts the request that the front proxy describes",
+        )
     return read_head(
         method=described.method,
         raw_target=described.target,
@@ -186,10 +204,11 @@ def _sorted(
         lower = name.lower().decode("latin-1")
         if lower in _READ:
             own.setdefault(lower, []).append(content.strip(b" \t"))
-        elif lower not in _OF_THE_CHECK:
+            continue
+        if lower in _COMPARED:
+            own.setdefault(lower, []).append(content.strip(b" \t"))
+        if lower not in _OF_THE_CHECK:
             kept.append(field)
-            if lower == _KEY:
-                own.setdefault(lower, []).append(content)
     return kept, own
 
 
@@ -245,13 +264,24 @@ _HAVE_COMMAS: Final = frozenset(("x-forwarded-uri", "x-original-url"))
 _READ: Final = frozenset(
     (_CLIENT, "upgrade", *(name for names in _REQUIRED.values() for name in names))
 )
+# What front proxies send in addition, and what of the description it repeats.
+_REPEATS: Final[Mapping[Mode, Mapping[str, Part]]] = {
+    Mode.FORWARD_AUTH: {"x-forwarded-scheme": Part.SCHEME},
+    Mode.AUTH_REQUEST: {
+        "x-original-uri": Part.TARGET,
+        "x-original-host": Part.HOST,
+        "x-original-scheme": Part.SCHEME,
+        "x-original-proto": Part.SCHEME,
+    },
+    Mode.EXT_AUTHZ: {"x-forwarded-host": Part.HOST},
+}
 # RFC 9110, section 7.6.1, and what says where the check itself ends.
 _OF_THE_CHECK: Final = frozenset(
     (
         "connection",
         "content-length",
         "expect",
-        "forwarded",
+        FORWARDED,
         "http2-settings",
         "keep-alive",
         "te",
@@ -260,16 +290,25 @@ _OF_THE_CHECK: Final = frozenset(
         "x-forwarded-port",
     )
 )
+_COMPARED: Final = frozenset(
+    (_KEY, FORWARDED, *(name for names in _REPEATS.values() for name in names))
+)
 # Its parts are validated as those of any request.
 _URL: Final = re.compile(rb"(https?|wss?)://([^/]*)(.*)").fullmatch
 _SPELLED: Final = {
+    FORWARDED: "Forwarded",
     "host": "Host",
     _CLIENT: "X-Forwarded-For",
     "x-forwarded-host": "X-Forwarded-Host",
     "x-forwarded-method": "X-Forwarded-Method",
     "x-forwarded-proto": "X-Forwarded-Proto",
     "x-forwarded-uri": "X-Forwarded-Uri",
+    "x-forwarded-scheme": "X-Forwarded-Scheme",
+    "x-original-host": "X-Original-Host",
     "x-original-method": "X-Original-Method",
+    "x-original-proto": "X-Original-Proto",
+    "x-original-scheme": "X-Original-Scheme",
+    "x-original-uri": "X-Original-URI",
     "x-original-url": "X-Original-URL",
 }
 _SETTINGS: Final[Mapping[Mode, str]] = {

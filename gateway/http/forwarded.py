@@ -76,7 +76,7 @@ def read_client_address(
         # it does not set Forwarded, which is then the client's.
         hops = [_node(hop.strip(" \t")) for hop in chain.split(",")[-_MAX_HOPS:]]
     elif (forwarded := values.get("forwarded", "")).strip(" \t,;"):
-        read = _parse_forwarded(forwarded)
+        read = parse_forwarded(forwarded)
         if read is None:
             return _bad("the Forwarded header is malformed")
         elements = read[-_MAX_HOPS:]
@@ -127,6 +127,34 @@ def parse_address(text: str) -> Address | None:
 def is_trusted(address: Address | None, trusted: Sequence[Network]) -> bool:
     """Return whether an address is in one of the networks."""
     return address is not None and any(address in network for network in trusted)
+
+
+def parse_forwarded(value: str) -> list[dict[str, str]] | None:
+    """Return the elements of Forwarded that are not empty; None if one is malformed.
+
+    An element has its parameters by lower-case name (RFC 7239, section 4).
+    """
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    while at < len(value):
+        skipped = _EMPTY(value, at)
+        if skipped is not None:
+            at = skipped.end()
+            if "," in skipped[0]:
+                elements.append({})
+            continue
+        found = _PAIR(value, at)
+        if found is None:
+            return None
+        name, token, quoted, end = found.groups()
+        text = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
+        if name.lower() in elements[-1]:
+            return None
+        elements[-1][name.lower()] = text
+        at = found.end()
+        if end == ",":
+            elements.append({})
+    return [element for element in elements if element]
 
 
 FORWARDING_FIELDS: Final = (
@@ -204,31 +232,6 @@ def _parse_port(text: str) -> int | None:
         return None
     port = int(text)
     return port if 0 < port <= MAX_PORT else None
-
-
-def _parse_forwarded(value: str) -> list[dict[str, str]] | None:
-    """Return the elements that are not empty; None if one is malformed."""
-    elements: list[dict[str, str]] = [{}]
-    at = 0
-    while at < len(value):
-        skipped = _EMPTY(value, at)
-        if skipped is not None:
-            at = skipped.end()
-            if "," in skipped[0]:
-                elements.append({})
-            continue
-        found = _PAIR(value, at)
-        if found is None:
-            return None
-        name, token, quoted, end = found.groups()
-        text = token if token is not None else re.sub(r"\\(.)", r"\1", quoted)
-        if name.lower() in elements[-1]:
-            return None
-        elements[-1][name.lower()] = text
-        at = found.end()
-        if end == ",":
-            elements.append({})
-    return [element for element in elements if element]
 
 
 def _bad(detail: str) -> BadRequest:

@@ -23,6 +23,7 @@ from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.record import Session
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.store import SessionSource, SessionStore
+from gateway.spine.outcome import Respond
 from gateway.spine.ruleset import Ruleset
 
 
@@ -217,6 +218,14 @@ class RequestContext:
     def ended_as(self, verdict: Verdict, reason: Reason) -> None:
         """Set the verdict and the reason, for the log and the metrics."""
         self.verdict, self.reason = verdict, reason
+
+    def refused(self, outcome: Respond) -> None:
+        """Set what a response of the gateway ends as, for the log and the metrics."""
+        self.verdict, self.reason = outcome.verdict, outcome.reason
+        self.route, self.detail = outcome.route, outcome.detail
+        session = outcome.session
+        if session is not None:
+            self.acts_for(session)
 
     def acts_for(self, session: Session, tenant_id: str | None = None) -> None:
         """Set the identity, session and tenant, for the log and audit events."""

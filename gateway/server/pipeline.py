@@ -158,11 +158,7 @@ async def _answer(context: RequestContext, step: Local) -> ExchangeResult:
 
 
 async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
-    context.ended_as(outcome.verdict, outcome.reason)
-    context.route, context.detail = outcome.route, outcome.detail
-    session = outcome.session
-    if session is not None:
-        context.acts_for(session)
+    context.refused(outcome)
     return await send_local(
         context, outcome.answer, outcome.cookies, close=outcome.close
     )

@@ -1,7 +1,10 @@
 """Validates the parsed message of a request."""
 
+from collections.abc import Sequence
+
 from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import BadRequest, RequestHead, read_head
+from gateway.http.headers import Field
 from gateway.http.lines import PlainHead
 from gateway.reasons import Reason
 from gateway.server.context import RequestContext
@@ -22,11 +25,9 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
     else:
         raw_headers = message.raw_headers
         if exchange.maybe_oversized:
-            size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
-            if size > runtime.limits.header_bytes:
-                return BadRequest(
-                    status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers"
-                )
+            too_large = check_size(raw_headers, runtime.limits.header_bytes)
+            if too_large is not None:
+                return too_large
         target, version = message.path, message.version
         fields = sort_fields(raw_headers)
     head = read_head(
@@ -49,3 +50,14 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
     ):
         return BadRequest(status=413, reason=Reason.BODY_TOO_LARGE, detail="body")
     return head
+
+
+def check_size(raw_headers: Sequence[Field], limit: int) -> BadRequest | None:
+    """Return a 431 if the fields have more than `limit` bytes together, or None.
+
+    Needed for a message that the parser marks as `maybe_oversized` only.
+    """
+    size = sum(len(name) + len(value) + 4 for name, value in raw_headers)
+    if size <= limit:
+        return None
+    return BadRequest(status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers")

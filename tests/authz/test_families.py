@@ -98,6 +98,69 @@ def test_two_targets_joined_are_neither_of_them() -> None:
         assert not isinstance(found, RequestHead) or found.target.path != ASKED.target
 
 
+CONTRADICTING: dict[Mode, list[tuple[str, str]]] = {
+    Mode.FORWARD_AUTH: [("X-Forwarded-Scheme", "http")],
+    Mode.AUTH_REQUEST: [
+        ("X-Original-Uri", "/static/x"),
+        ("X-Original-Uri", f"{ASKED.target}?"),
+        ("X-Original-Host", "evil.example"),
+        ("X-Original-Host", f"{ASKED.host}, {ASKED.host}"),
+        ("X-Original-Host", f"{ASKED.host}:80"),
+        ("X-Original-Scheme", "http"),
+        ("X-Original-Proto", "ws"),
+    ],
+    Mode.EXT_AUTHZ: [
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Forwarded-Host", f"{ASKED.host}, evil.example"),
+    ],
+}
+"""Fields that one family has in addition, with what the description does not say."""
+FORWARDED = [
+    ("Forwarded", "host=evil.example"), ("Forwarded", "proto=http"),
+    ("Forwarded", f"host={ASKED.host}, for=6.6.6.6;host=evil.example"),
+    ("Forwarded", 'for=6.6.6.6;Host="evil.example"'), ("Forwarded", "host"),
+    ("Forwarded", f"host={ASKED.host}:80"), ("Forwarded", "host=a;host=b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "field"),
+    [(mode, field) for mode in Mode for field in (*CONTRADICTING[mode], *FORWARDED)],
+)
+def test_a_field_that_contradicts_the_description_is_refused(
+    mode: Mode, field: tuple[str, str]
+) -> None:
+    """The app may read it, and would serve another request than the judged one."""
+    found = check(mode, replace(ASKED, headers=(field,)))
+
+    assert isinstance(found, BadRequest)
+    assert (found.status, found.reason) == (400, Reason.PROXY_HEADERS)
+    assert found.detail.lower().startswith(f"{field[0].lower()} contradicts")
+
+
+AGREEING: dict[Mode, list[tuple[str, str]]] = {
+    Mode.FORWARD_AUTH: [("X-Forwarded-Scheme", "HTTPS"), ("X-Forwarded-Port", "8443")],
+    Mode.AUTH_REQUEST: [
+        ("X-Original-Uri", ASKED.target),
+        ("X-Original-Host", f"{ASKED.host.upper()}.:443"),
+        ("X-Original-Scheme", "wss"),
+        ("X-Original-Host", ""),
+    ],
+    Mode.EXT_AUTHZ: [("X-Forwarded-Host", f"{ASKED.host}:443")],
+}
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_field_that_repeats_the_description_changes_nothing(mode: Mode) -> None:
+    for field in (
+        *AGREEING[mode],
+        ("Forwarded", f"for=6.6.6.6;host={ASKED.host};proto=https"),
+        ("Forwarded", "for=6.6.6.6, for=10.0.0.9"),
+        ("Forwarded", ""),
+    ):
+        assert described(mode, replace(ASKED, headers=(field,))) == described(mode)
+
+
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("other", Mode)
 def test_the_fields_of_another_family_are_a_clients_own(
@@ -109,13 +172,14 @@ def test_the_fields_of_another_family_are_a_clients_own(
         ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-Port", "1"),
         ("X-Original-URL", "http://evil.example/static/x"),
         ("X-Original-Method", "OPTIONS"), ("X-Original-Uri", "/static/x"),
-        ("X-Rewrite-Url", "/static/x"), ("Forwarded", "for=6.6.6.6;host=evil.example"),
+        ("X-Rewrite-Url", "/static/x"), ("Forwarded", "for=6.6.6.6"),
         ("X-Real-Ip", "6.6.6.6"),
         # Every spelling that an application could take for the family's own.
         ("X_Forwarded_Method", "OPTIONS"), ("X.Forwarded.Uri", "/static/x"),
         ("X-Forwarded_Host", "evil.example"), ("X-Original_Url", "http://e/static/x"),
     ]  # fmt: skip
     mine = {name for name, _ in own_fields(mode, ASKED)}
+    mine |= {name for name, _ in CONTRADICTING[mode]}
     others = tuple(pair for pair in spoofed if pair[0] not in mine)
 
     assert described(mode, replace(ASKED, headers=others)) == described(mode)

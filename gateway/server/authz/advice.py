@@ -6,8 +6,6 @@ from typing import Final, Protocol
 from gateway.authz.families import Mode
 
 _PERIOD: Final = 60.0
-_MOST: Final = 256
-"""Problems remembered: peers choose their addresses."""
 
 
 class Warn(Protocol):
@@ -31,15 +29,14 @@ class Advice:
 
         Args:
             mode: the endpoint.
-            detail: what is wrong.
+            detail: what is wrong; one of the few sentences of the code, so that what
+                is remembered and logged does not grow with peers or clients.
             setting: what to set, and where.
-            about: the address of the front proxy, or the path.
+            about: the address of the front proxy, or the path, of this one time.
         """
         now, key = self._ticks(), (mode, detail)
         last = self._given.get(key)
         if last is not None and now - last < _PERIOD:
             return
-        if len(self._given) >= _MOST:
-            self._given.clear()
         self._given[key] = now
         self._warn(mode.value, detail, setting, about)
