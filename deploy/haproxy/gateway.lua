@@ -33,8 +33,8 @@ local function check_of(txn)
     end
     headers["host"] = { "gateway" }
     headers["x-forwarded-method"] = { txn.sf:method() }
-    headers["x-forwarded-proto"] = { txn.sf:req_hdr("X-Forwarded-Proto") }
-    headers["x-forwarded-host"] = { txn.sf:req_hdr("Host") }
+    headers["x-forwarded-proto"] = { txn.sf:req_fhdr("X-Forwarded-Proto") }
+    headers["x-forwarded-host"] = { txn.sf:req_fhdr("Host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     headers["x-forwarded-for"] = { txn.sf:src() }
     return headers
@@ -67,7 +67,7 @@ core.register_action("gateway_authz", { "http-req" }, function(txn, address)
     end
     for name, list in pairs(response.headers) do
         if name == "set-cookie" then
-            txn:set_var("txn.gateway_cookie", values(list)[1])
+            txn:set_priv(values(list)) -- for the response
         elseif not NOT_COPIED[name] then
             local value = values(list)[1] or ""
             if value == "" then
@@ -79,3 +79,10 @@ core.register_action("gateway_authz", { "http-req" }, function(txn, address)
     end
     txn:set_var("txn.gateway_allowed", true)
 end, 1)
+
+-- Adds the cookies of the decision, such as that of a session that was extended.
+core.register_action("gateway_cookies", { "http-res" }, function(txn)
+    for _, cookie in ipairs(txn:get_priv() or {}) do
+        txn.http:res_add_header("Set-Cookie", cookie)
+    end
+end)

@@ -13,6 +13,7 @@ for its client. A redirect is absolute because Traefik resolves a relative one a
 the gateway.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.authz.families import Mode
@@ -67,6 +68,21 @@ def deny_reply(
     )
     status = ("X-Gateway-Status", str(reply.status))
     return Reply(status=_for_nginx(reply.status), headers=(*kept, status))
+
+
+def cookie_fields(mode: Mode, cookies: Sequence[str]) -> tuple[Sequence[str], Headers]:
+    """Return the Set-Cookie values, and the fields that carry the others.
+
+    nginx reads the first Set-Cookie of a decision; since 1.23 it reads all of them,
+    joined by a comma into one that no browser parses. So the others are sent to it
+    as X-Gateway-Set-Cookie-2 and so on.
+    """
+    if mode is not Mode.AUTH_REQUEST or len(cookies) <= 1:
+        return cookies, ()
+    others = enumerate(cookies[1:], start=2)
+    return cookies[:1], tuple(
+        (f"X-Gateway-Set-Cookie-{number}", text) for number, text in others
+    )
 
 
 def _for_nginx(status: int) -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authz.families import Mode
-from gateway.authz.replies import allow_reply, deny_reply
+from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
 from gateway.http.head import RequestHead
 from gateway.http.headers import normalize_name
 from gateway.pages.reply import Reply
@@ -44,6 +44,25 @@ def one(reply: Reply, name: str) -> str | None:
     found = [text for given_name, text in reply.headers if given_name == name]
     assert len(found) <= 1, f"{name} is there {len(found)} times"
     return found[0] if found else None
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("number", range(5))
+def test_every_cookie_has_a_field_that_the_front_proxy_reads(
+    mode: Mode, number: int
+) -> None:
+    """nginx reads one Set-Cookie, or joins all of them: it is sent no second one."""
+    cookies = [f"c{each}=1; Path=/" for each in range(number)]
+
+    first, further = cookie_fields(mode, cookies)
+
+    assert [*first, *(text for _, text in further)] == cookies
+    if mode is Mode.AUTH_REQUEST:
+        assert len(first) == min(1, number)
+        names = [name for name, _ in further]
+        assert names == [f"X-Gateway-Set-Cookie-{n}" for n in range(2, number + 1)]
+    else:
+        assert not further
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -77,10 +77,12 @@ async def running_site(
 ) -> AsyncIterator[Site]:
     app = RecordingUpstream(port=front.ports.app)
     await app.start()
-    async with running_gateway(config, folder, redis.url) as gateway:
-        yield Site(front, gateway, app)
-    await app.stop()
-    await asyncio.sleep(0)
+    try:
+        async with running_gateway(config, folder, redis.url) as gateway:
+            yield Site(front, gateway, app)
+    finally:
+        await app.stop()
+        await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def program(name: str) -> str:
 
 
 def nginx(folder: Path, ports: Ports) -> list[str]:
-    for name in ("gateway.conf", "gateway_forward.conf"):
+    for name in ("gateway.conf", "gateway_forward.conf", "gateway_remove.conf"):
         text = (DEPLOY / "nginx" / name).read_text()
         if name == "gateway.conf":
             text = _replaced(

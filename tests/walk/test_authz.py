@@ -373,6 +373,23 @@ async def test_line_metric_and_audit_event_name_mode_and_client(
     assert "gateway_upstream_duration_seconds_count" not in metrics
 
 
+@pytest.mark.parametrize("mode", Mode)
+async def test_the_line_of_a_refused_request_says_what_is_wrong(
+    mode: Mode, authz: Gateway
+) -> None:
+    evil = PROGRAM | {"Forwarded": "host=evil.example"}
+    contradicting = await decide(authz, mode, headers=evil)
+    unusual = await decide(authz, mode, "/static/%2Fx")
+
+    lines = await authz.logged()
+    found = [line.get("error.message", "") for line in lines if "gateway.mode" in line]
+    for reply in (contradicting, unusual):
+        assert reply.status == as_nginx_passes(mode, 400)
+    assert found[0].startswith("Forwarded contradicts the request")
+    assert "path_allows" in found[1]
+    assert "evil" not in authz.log.read_text()
+
+
 async def test_a_request_on_the_proxy_path_has_no_mode(authz: Gateway) -> None:
     await ask(authz.port, "GET", "/static/x")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
-from gateway.authz.replies import allow_reply, deny_reply
+from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
 from gateway.errors import TooManyAttempts
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.lines import PlainHead
@@ -21,6 +21,7 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.exchange import Exchange, ExchangeResult, ParsedRequest
 from gateway.server.forward import begin_forward
 from gateway.server.pipeline import Pipeline, evaluate
+from gateway.server.read_request import check_size
 from gateway.server.request_errors import (
     FAILURES,
     abort,
@@ -30,6 +31,7 @@ from gateway.server.request_errors import (
 )
 from gateway.server.response_head import encode_local_response
 from gateway.spine.answers import Answer, Problem
+from gateway.spine.evaluate import refuse
 from gateway.spine.outcome import Forward, Local, Respond
 
 Cookies: TypeAlias = Sequence[str]
@@ -107,7 +109,8 @@ class Decisions:
             case BadRequest():
                 return _refused(context, mode, head)
             case FrontProxyError():
-                self._advice.give(mode, head.detail, head.setting, peer)
+                about = peer or "a Unix socket"
+                self._advice.give(mode, head.detail, head.setting, about)
                 refusal = BadRequest(
                     status=head.status, reason=head.reason, detail=head.detail
                 )
@@ -134,13 +137,9 @@ class Decisions:
             case Forward():
                 begin_forward(context, outcome)
                 context.upstream = None  # this process sends it nothing
-                return Decision(allow_reply(mode, outcome), outcome.set_cookies)
+                return _decision(mode, allow_reply(mode, outcome), outcome.set_cookies)
             case Respond():
-                context.ended_as(outcome.verdict, outcome.reason)
-                context.route = outcome.route
-                if outcome.session is not None:
-                    context.acts_for(outcome.session)
-                return _denied(context, mode, outcome.answer, outcome.cookies)
+                return _responded(context, mode, outcome)
             case Local():
                 self._advice.give(mode, _LOCAL, _LOCAL_SETTING, head.target.path)
                 context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
@@ -156,26 +155,41 @@ def _message(context: RequestContext) -> ParsedRequest | BadRequest:
     assert not isinstance(message, PlainHead)  # noqa: S101 - narrows, see ClientServer
     if isinstance(message, BadRequest) or not exchange.maybe_oversized:
         return message
-    size = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
-    if size <= context.runtime.limits.header_bytes:
-        return message
-    return BadRequest(status=431, reason=Reason.HEADERS_TOO_LARGE, detail="headers")
+    limit = context.runtime.limits.header_bytes
+    return check_size(message.raw_headers, limit) or message
 
 
 def _refused(
     context: RequestContext, mode: Mode | None, refusal: BadRequest
 ) -> Decision:
     """Return the refusal of a request that is not valid; None: of the check itself."""
-    context.ended_as(Verdict.REFUSE, refusal.reason)
-    answer: Problem = context.rules.answers.to_bad_request(refusal)
-    return _denied(context, mode or Mode.FORWARD_AUTH, answer)
+    outcome = refuse(refusal, context.rules)
+    return _responded(context, mode or Mode.FORWARD_AUTH, outcome)
+
+
+def _responded(context: RequestContext, mode: Mode, outcome: Respond) -> Decision:
+    """Return the response of the proxy path, as the front proxy passes it on.
+
+    The connection stays open: it is that of the front proxy, which framed the check.
+    """
+    context.refused(outcome)
+    return _denied(context, mode, outcome.answer, outcome.cookies)
 
 
 def _denied(
     context: RequestContext, mode: Mode, answer: Answer, cookies: Cookies = ()
 ) -> Decision:
     head, pages = context.received_head, context.runtime.pages
-    return Decision(deny_reply(mode, answer, head, pages, context.request_id), cookies)
+    reply = deny_reply(mode, answer, head, pages, context.request_id)
+    return _decision(mode, reply, cookies)
+
+
+def _decision(mode: Mode, reply: Reply, cookies: Cookies) -> Decision:
+    kept, further = cookie_fields(mode, cookies)
+    if further:
+        headers = (*reply.headers, *further)
+        reply = Reply(status=reply.status, headers=headers, body=reply.body)
+    return Decision(reply, kept)
 
 
 def _failed(context: RequestContext) -> ExchangeResult:
