@@ -42,6 +42,7 @@ from gateway.server.handshakes import serve_tls
 from gateway.server.listener import ClientServer
 from gateway.server.pipeline import Pipeline
 from gateway.server.reevaluation import StreamChecks
+from gateway.server.renewing import Renewer
 from gateway.server.reporting.reporter import Reporter
 from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
@@ -166,6 +167,12 @@ class App:
         self._pipeline = Pipeline(runtime=runtime, services=self._services)
         self._checks = StreamChecks(lambda: self.runtime, self._services)
         self._services.streams.active = runtime
+        if isinstance(store, RedisStore):
+            renewer = Renewer(self._services, store, store.renewals)
+            self._services.renewals, self._services.renew = (
+                store.renewals,
+                renewer.start,
+            )
         self._services.streams.on_stale = self._reevaluate_streams
         self._services.streams.on_changed = self._checks.evaluate_session
         store.watch(

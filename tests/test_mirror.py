@@ -235,6 +235,11 @@ ELSEWHERE = (
         ),
     ),
     Elsewhere(
+        "a running session is renewed through real sockets, with a real Redis",
+        "tests/oidc/test_membership_walk.py",
+        ("server/renewing", "sessions/renewals", "sessions/redis/renewals"),
+    ),
+    Elsewhere(
         "what a token needs of a session", "tests/tokens/test_minter.py", ("tokens/subject",)
     ),
 )  # fmt: skip

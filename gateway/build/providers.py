@@ -1,5 +1,6 @@
 """Build the OpenID Connect providers, and the cookies of sign-ins in progress."""
 
+import base64
 from collections.abc import Callable
 
 from gateway.config.load import LoadedConfig
@@ -18,6 +19,7 @@ from gateway.oidc.settings import (
     PersonRules,
     ProviderSettings,
 )
+from gateway.oidc.vault import Vault
 from gateway.proxy.tls import client_ssl_context
 
 
@@ -49,6 +51,15 @@ def build_attempt_cookies(config: Config) -> AttemptCookies:
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
     secure = config.cookie_is_secure
     return AttemptCookies(stem=f"__Host-{bare}" if secure else bare, secure=secure)
+
+
+def build_vault(config: Config) -> Vault | None:
+    """Return the keys that encrypt tokens of providers; None if there are none."""
+    keys = {
+        each.id: base64.b64decode(each.key.get_secret_value())
+        for each in config.sign_in.encryption_keys
+    }
+    return Vault(keys) if keys else None
 
 
 def provider_settings(
@@ -84,6 +95,7 @@ def provider_settings(
         timeout=provider.timeout,
         signed_out_uri=f"{public_url}/.gateway/signed-out",
         sign_out_there=provider.sign_out == "provider",
+        refresh=provider.refresh,
     )
 
 

@@ -73,6 +73,11 @@ def build_rules(
         end_cookies=end_cookies(cookie),
         forget_end=forget_end(cookie),
         owns_jwks=owns_jwks(routes),
+        refresh={
+            name: provider.refresh
+            for name, provider in config.sign_in.providers.items()
+            if provider.refresh is not None
+        },
     )
 
 

@@ -5,7 +5,11 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.build.providers import build_attempt_cookies, build_providers
+from gateway.build.providers import (
+    build_attempt_cookies,
+    build_providers,
+    build_vault,
+)
 from gateway.build.rules import (
     build_cookie,
     build_rules,
@@ -106,6 +110,7 @@ def build_runtime(
         jwks=jwks_document(ring),
         providers=build_providers(loaded, ticks=ticks, resolver=resolver),
         attempts=attempts,
+        vault=build_vault(config),
     )
 
 

@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 
 from gateway.config.document import Document, Loc
 from gateway.config.partial import PartialConfig
+from gateway.config.sections.providers import ProviderConfig
 from gateway.config.sections.routes import RouteConfig
 from gateway.config.values import is_local, is_loopback, split_listen
 from gateway.config.wording import nearest
 from gateway.oidc.claims import always_differ, parse_claim_text
 from gateway.sessions.redis.url import parse_redis_url
+
+_LEAST_REFRESH: Final = 30.0
 
 
 def check(partial: PartialConfig) -> None:
@@ -317,6 +320,9 @@ def _providers(partial: PartialConfig) -> None:
             "providers require sessions of the gateway",
             "remove sessions.format, or let the app sign users in",
         )
+    ids = [each.id for each in partial.config.sign_in.encryption_keys]
+    if len(ids) > len(set(ids)):
+        partial.add_problem(("sign_in", "encryption_keys"), "two keys have the same id")
     for name, provider in providers.items():
         loc: Loc = ("sign_in", "providers", name)
         if "openid" not in provider.scopes:
@@ -330,6 +336,7 @@ def _providers(partial: PartialConfig) -> None:
             partial.add_problem(
                 (*loc, "client_authentication"), "there is no client_secret to send"
             )
+        _renewal(partial, loc, provider)
         levels = [acr for values in provider.aal.values() for acr in values]
         if len(levels) > len(set(levels)):
             partial.add_problem((*loc, "aal"), "an acr value has two levels")
@@ -355,6 +362,23 @@ def _identity_ids(partial: PartialConfig) -> None:
                 'write id: "{provider}:{sub}"',
             )
         ends.append(mine)
+
+
+def _renewal(partial: PartialConfig, loc: Loc, provider: ProviderConfig) -> None:
+    if provider.refresh is None:
+        return
+    if not partial.config.sign_in.encryption_keys:
+        partial.add_problem(
+            (*loc, "refresh"),
+            "refresh requires sign_in.encryption_keys",
+            "write encryption_keys: [{id: k1, key: ${file:/run/secrets/tokens}}]",
+        )
+    if provider.refresh < _LEAST_REFRESH:
+        partial.add_problem(
+            (*loc, "refresh"),
+            "each session would call the provider more than once in half a minute",
+            "use 30s or more",
+        )
 
 
 def _upstream_tls(partial: PartialConfig) -> None:

@@ -1,5 +1,6 @@
 """Validators of single values: each takes a YAML value and returns a valid one."""
 
+import base64
 import re
 from collections.abc import Mapping
 from ipaddress import (
@@ -295,6 +296,19 @@ def password(value: Any) -> Secret:
     return Secret(value)
 
 
+def encryption_key(value: Any) -> Secret:
+    """Accept 32 bytes in base64, as `openssl rand -base64 32` prints them."""
+    try:
+        raw = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != _KEY_BYTES:
+        raise refused(
+            "expected 32 bytes in base64", "create a key with: openssl rand -base64 32"
+        )
+    return Secret(value)
+
+
 def prefix(value: Any) -> str:
     """Accept the prefix of the names of keys; it may be empty."""
     if not isinstance(value, str) or _PREFIX(value) is None:
@@ -354,6 +368,7 @@ _REDIS = re.compile(
 _PREFIX = re.compile(r"[ -~]{0,128}").fullmatch
 _VISIBLE = re.compile(r"[!-~]{16,1024}").fullmatch
 _LAST_PORT: Final = 65535
+_KEY_BYTES: Final = 32
 _SHORTEST_TOKEN: Final = 16
 
 

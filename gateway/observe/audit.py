@@ -8,11 +8,12 @@ Schema. Fields are a closed set, and none can hold a secret.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, assert_never
 
 from structlog.typing import EventDict
 
 from gateway.observe.logs import LogOutput, lines_of
+from gateway.oidc.membership import Change
 from gateway.reasons import Reason
 
 _VALUE_CHARACTERS: Final = 256
@@ -99,6 +100,25 @@ class IdentityChanged:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipChanged:
+    """A provider changed roles, traits or tenants of a running session."""
+
+    provider: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAtRenewal:
+    """A session ended because its membership could not be confirmed."""
+
+    provider: str
+    reason: Reason
+
+
+SessionEvent: TypeAlias = MembershipChanged | EndedAtRenewal
+"""Events of a session without a request."""
+
 AuditEvent: TypeAlias = (
     SignedIn
     | SignedOut
@@ -147,6 +167,22 @@ class Audit:
             "user.target.id": _short(identity_id),
         }
         self._write(now, actor, _SIGN_OUT, "signed out by the provider", extra)
+
+    def session_event(self, now: float, actor: Actor, event: SessionEvent) -> None:
+        """Write what a provider changed in a session, or that it ended."""
+        extra: EventDict = {"gateway.provider": _short(event.provider)}
+        match event:
+            case EndedAtRenewal(reason=reason):
+                extra["gateway.reason"] = reason.value
+                self._write(now, actor, _ENDED, "session not renewed", extra)
+            case MembershipChanged(change=change):
+                for name in _CHANGES:
+                    names = getattr(change, name)
+                    extra[f"gateway.{name}"] = [_short(one) for one in names[:64]]
+                present = {name: value for name, value in extra.items() if value}
+                self._write(now, actor, _RENEWED, "membership changed", present)
+            case _ as never:
+                assert_never(never)
 
     def sign_out(self, now: float, actor: Actor, *, everywhere: bool = False) -> None:
         """Write that an identity signed out of one session, or `everywhere`."""
@@ -268,6 +304,16 @@ _SIGN_IN_REFUSED: Final = _Kind(
 )
 _SIGN_OUT: Final = _Kind("session_logout", "session", "end")
 _CREATED: Final = _Kind("session_created", "session", "start")
+_RENEWED: Final = _Kind("authz_change", "iam", "change")
+_ENDED: Final = _Kind("session_logout", "session", "end", "failure")
+_CHANGES: Final = (
+    "roles_added",
+    "roles_removed",
+    "tenants_added",
+    "tenants_removed",
+    "traits",
+    "tenant_roles",
+)
 _REVOKED: Final = _Kind("authn_token_revoked", "session", "end")
 _CHANGED: Final = _Kind("user_updated", "iam", "change")
 _DENIED: Final = _Kind("authz_fail", "web", "access", "failure")

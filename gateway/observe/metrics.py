@@ -151,6 +151,11 @@ class Metrics:
         attempts = self._tally.numbers[tally.ATTEMPTS.name]
         attempts[kind, outcome] = attempts.get((kind, outcome), 0) + 1
 
+    def renewal(self, provider: str, outcome: str) -> None:
+        """Count a renewal of membership; changed, unchanged, ended or failed."""
+        renewals = self._tally.numbers[tally.RENEWALS.name]
+        renewals[provider, outcome] = renewals.get((provider, outcome), 0) + 1
+
     def authz_decision(self, mode: str, decision: str) -> None:
         """Count a decision for another proxy, by endpoint."""
         decisions = self._tally.numbers[tally.AUTHZ.name]

@@ -133,6 +133,12 @@ ATTEMPTS: Final = Family(
     Kind.COUNTER,
     ("kind", "outcome"),
 )
+RENEWALS: Final = Family(
+    "gateway_membership_renewals_total",
+    "Renewals of roles and tenants of running sessions at their provider.",
+    Kind.COUNTER,
+    ("provider", "outcome"),
+)
 AUTHZ: Final = Family(
     "gateway_authz_decisions_total",
     "Decisions for front proxies, by endpoint.",
@@ -174,7 +180,7 @@ BUILD: Final = Family(
 )
 FAMILIES: Final = (
     REQUESTS, DURATION, OVERHEAD, UPSTREAM, EJECTIONS, EJECTED, LOOKUP, STORE_ERRORS,
-    STORE_SWITCHES, STORE_REFUSALS, ENDINGS_WAITING, TOKENS, ATTEMPTS, AUTHZ,
+    STORE_SWITCHES, STORE_REFUSALS, ENDINGS_WAITING, TOKENS, ATTEMPTS, RENEWALS, AUTHZ,
     LOG_DROPPED, IN_FLIGHT, WEBSOCKETS, CONNECTIONS, RELOAD_OK, RELOAD_TIME, BUILD,
 )  # fmt: skip
 

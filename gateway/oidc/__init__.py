@@ -15,6 +15,9 @@
 | userinfo | claims of the UserInfo endpoint, and how they are added |
 | signed_in | the result of a sign-in, and step-up |
 | sign_out | sign-out at the provider |
+| client_authentication | what proves the client to the provider |
+| renewal, vault | what is kept, encrypted, to renew the membership of a session |
+| membership | when it has to be renewed, and the renewed session |
 | client | the only module with I/O: bounded HTTP calls |
 | provider | metadata and keys as cached, and the steps of a sign-in |
 | examination | what `gateway check` asks a provider |

@@ -32,6 +32,7 @@ class Expected:
 
     algorithms    those of discovery
     access_token  for `at_hash`
+    renewed       it came with a refresh, where the nonce may be left out (section 12.2)
     """
 
     issuer: str
@@ -39,6 +40,7 @@ class Expected:
     algorithms: frozenset[str]
     nonce: str = field(repr=False)
     access_token: str | None = field(default=None, repr=False)
+    renewed: bool = False
 
 
 def verify_id_token(
@@ -56,7 +58,7 @@ def verify_id_token(
         raise _invalid("typ is that of another kind of token")
     check_issuer_and_audience(claims, expected.issuer, expected.client_id)
     _check_times(claims, now)
-    nonce = claims.get("nonce")
+    nonce = claims.get("nonce", expected.nonce if expected.renewed else None)
     if not isinstance(nonce, str) or not hmac.compare_digest(
         nonce.encode(), expected.nonce.encode()
     ):

@@ -25,10 +25,17 @@ from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
 from gateway.oidc.keys import KeySet, read_keys
 from gateway.oidc.logout_token import OLDEST, Logout, verify_logout_token
 from gateway.oidc.person import (
+    Person,
     check_allowed,
     claims_wanted,
     missing_claims,
     person_of,
+)
+from gateway.oidc.renewal import (
+    NotTheUser,
+    Renewal,
+    check_subject,
+    renewal_request,
 )
 from gateway.oidc.rotation import Purpose, Rotation
 from gateway.oidc.settings import ProviderSettings
@@ -120,7 +127,8 @@ class Provider:
         if answer.code is None:
             raise refusal_of(answer)
         tokens = await self._redeem(metadata, attempt, answer.code)
-        claims = await self._verified(metadata, tokens, attempt, now)
+        expected = self._expected(metadata, tokens, attempt.nonce)
+        claims = await self._verified(tokens.id_token or "", expected, now)
         if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
             claims = await self._with_userinfo(metadata.userinfo, tokens, claims)
         settings = self.settings
@@ -142,6 +150,67 @@ class Provider:
             aal=level,
             authenticated_at=auth_time or 0.0,
             provider=provider,
+            renewal=self._renewal_of(tokens, claims),
+        )
+
+    async def refresh(self, renewal: Renewal) -> Tokens:
+        """Return new tokens for a refresh token.
+
+        If the answer is lost the request is sent once more, at once: the provider may
+        have replaced the refresh token, and some accept the old one for seconds.
+
+        Raises:
+            GrantRefused: the provider does not accept the refresh token any more.
+            SignInFailed: it does not answer, or not as it should.
+        """
+        metadata = await self.metadata()
+        wanted = renewal_request(self.settings, metadata, renewal)
+        try:
+            found = await self.client.post(metadata.token, wanted.form, wanted.headers)
+        except SignInFailed as failure:
+            if failure.reason is not Reason.PROVIDER_UNAVAILABLE:
+                raise
+            wanted = renewal_request(self.settings, metadata, renewal)
+            found = await self.client.post(metadata.token, wanted.form, wanted.headers)
+        return read_tokens(found.status, found.body, at_refresh=True)
+
+    async def renewed(
+        self, renewal: Renewal, tokens: Tokens, now: float
+    ) -> Person | None:
+        """Return the user as the provider describes them now; None: not described.
+
+        Raises:
+            NotTheUser: it is another user, or may not sign in any more.
+            SignInFailed: the tokens are not valid, or the provider does not answer.
+        """
+        settings, metadata = self.settings, await self.metadata()
+        claims: Mapping[str, Any] = {"sub": renewal.subject, "iss": settings.issuer}
+        if tokens.id_token is not None:
+            expected = self._expected(metadata, tokens, renewal.nonce, renewed=True)
+            claims = await self._verified(tokens.id_token, expected, now)
+            check_subject(claims["sub"], renewal)
+        elif metadata.userinfo is None:
+            return None
+        if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
+            claims = await self._with_userinfo(
+                metadata.userinfo, tokens, claims, required=True
+            )
+        try:
+            person = person_of(settings.person, claims, settings.name)
+            check_allowed(settings.allow, person, claims)
+        except SignInFailed as failure:
+            raise NotTheUser(
+                failure.reason, failure.detail, account=failure.account
+            ) from failure
+        return person
+
+    def _renewal_of(self, tokens: Tokens, claims: Mapping[str, Any]) -> Renewal | None:
+        if self.settings.refresh is None or tokens.refresh_token is None:
+            return None
+        return Renewal(
+            refresh_token=tokens.refresh_token,
+            subject=str(claims["sub"]),
+            nonce=str(claims["nonce"]),
         )
 
     async def read_logout(self, token: str, now: float) -> Logout:
@@ -201,25 +270,38 @@ class Provider:
         found = await self.client.post(metadata.token, wanted.form, wanted.headers)
         return read_tokens(found.status, found.body)
 
-    async def _verified(
-        self, metadata: Metadata, tokens: Tokens, attempt: Attempt, now: float
-    ) -> Mapping[str, Any]:
-        expected = Expected(
+    def _expected(
+        self, metadata: Metadata, tokens: Tokens, nonce: str, *, renewed: bool = False
+    ) -> Expected:
+        return Expected(
             issuer=self.settings.issuer,
             client_id=self.settings.client_id,
             algorithms=metadata.algorithms,
-            nonce=attempt.nonce,
+            nonce=nonce,
             access_token=tokens.access_token,
+            renewed=renewed,
         )
+
+    async def _verified(
+        self, id_token: str, expected: Expected, now: float
+    ) -> Mapping[str, Any]:
         return await self._rotation.verify(
-            lambda keys: verify_id_token(tokens.id_token, keys, expected, now),
+            lambda keys: verify_id_token(id_token, keys, expected, now),
             Purpose.SIGN_IN,
         )
 
     async def _with_userinfo(
-        self, url: str, tokens: Tokens, claims: Mapping[str, Any]
+        self,
+        url: str,
+        tokens: Tokens,
+        claims: Mapping[str, Any],
+        *,
+        required: bool = False,
     ) -> Mapping[str, Any]:
         """Return the claims with those of the UserInfo endpoint that they lack.
+
+        With `required` claims that cannot be fetched are unknown, and not absent: a refusal
+        of the endpoint takes no role from a running session.
 
         Raises:
             SignInFailed: as `read_userinfo`, or it does not answer.
@@ -230,7 +312,13 @@ class Provider:
             raise SignInFailed(
                 Reason.PROVIDER_UNAVAILABLE, f"userinfo: status {found.status}"
             )
-        if found.status != 200 or found.content_type != "application/json":
+        usable = found.status == 200 and found.content_type == "application/json"
+        if required and not usable:
+            raise SignInFailed(
+                Reason.PROVIDER_BAD_ANSWER,
+                f"userinfo: status {found.status}, {found.content_type[:60]}",
+            )
+        if not usable:
             # Signed ones are not supported. The claims are missing then.
             return claims
         return add_userinfo(claims, read_userinfo(found.body, claims["sub"]))

@@ -8,6 +8,7 @@ from gateway.oidc.attempt import Attempt
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.id_token import LEEWAY
 from gateway.oidc.person import Person
+from gateway.oidc.renewal import Renewal
 from gateway.reasons import Reason
 
 _METHODS: Final = 8
@@ -19,6 +20,7 @@ class SignedIn:
 
     authenticated_at  seconds since the epoch; 0.0 if the provider does not state it
     provider          what the session record keeps of the provider
+    renewal           how its membership is renewed; None: it is not
     """
 
     person: Person
@@ -26,6 +28,7 @@ class SignedIn:
     aal: str
     authenticated_at: float
     provider: Mapping[str, str]
+    renewal: Renewal | None = None
 
 
 def check_step(attempt: Attempt, auth_time: float | None, level: str) -> None:

@@ -1,33 +1,38 @@
 """The token request, and the provider's answer to it (RFC 6749, section 4.1.3)."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
+from gateway.oidc.client_authentication import TokenRequest, authenticated
 from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, parse_json
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRequest:
-    """The form and the headers of a token request; both are secret."""
-
-    form: Mapping[str, str] = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+_LONGEST_LIFE: Final = 1e9
+_LONGEST_TOKEN: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What the provider returned for a code."""
+    """What the provider returned for a code, or for a refresh token.
 
-    id_token: str = field(repr=False)
+    id_token       None: there was none, which is allowed at a refresh only
+    refresh_token  None: there was none; an earlier one is still valid
+    expires_in     seconds that the access token lives; None if not stated
+    """
+
+    id_token: str | None = field(repr=False)
     access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_in: float | None = None
+
+
+class GrantRefused(SignInFailed):
+    """The provider does not accept the code or the refresh token: `invalid_grant`."""
 
 
 def token_request(
@@ -40,26 +45,14 @@ def token_request(
         "redirect_uri": settings.redirect_uri,
         "code_verifier": attempt.verifier,
     }
-    headers: dict[str, str] = {}
-    secret = settings.client_secret
-    method = settings.authentication or metadata.authentication
-    if secret is not None and method == "basic":
-        # Section 2.3.1: both are encoded before they are joined.
-        pair = f"{quote(settings.client_id, safe='')}:{quote(secret, safe='')}"
-        headers["Authorization"] = (
-            f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
-        )
-    else:
-        form["client_id"] = settings.client_id
-        if secret is not None:
-            form["client_secret"] = secret
-    return TokenRequest(form=form, headers=headers)
+    return authenticated(settings, metadata, form)
 
 
-def read_tokens(status: int, raw: bytes) -> Tokens:
+def read_tokens(status: int, raw: bytes, *, at_refresh: bool = False) -> Tokens:
     """Read the answer to a token request.
 
     Raises:
+        GrantRefused: the code or the refresh token is not accepted.
         SignInFailed: `provider_unavailable` for a 5xx or 429, `provider_refused` for
             another error, `provider_bad_answer` if it is not a token response.
     """
@@ -74,17 +67,33 @@ def read_tokens(status: int, raw: bytes) -> Tokens:
     if 400 <= status < 500:
         error = str(document.get("error"))[:60]
         text = str(document.get("error_description", ""))[:150]
-        raise SignInFailed(
-            Reason.PROVIDER_REFUSED, f"token endpoint: {status} {error!r} {text!r}"
-        )
+        detail = f"token endpoint: {status} {error!r} {text!r}"
+        if error == "invalid_grant":
+            raise GrantRefused(Reason.PROVIDER_REFUSED, detail)
+        raise SignInFailed(Reason.PROVIDER_REFUSED, detail)
     if status != 200:
         raise _bad(f"status {status}")
     if str(document.get("token_type", "")).lower() != "bearer":
         raise _bad("token_type is not Bearer")
     return Tokens(
-        id_token=_text(document, "id_token"),
+        id_token=None
+        if at_refresh and document.get("id_token") is None
+        else _text(document, "id_token"),
         access_token=_text(document, "access_token"),
+        refresh_token=None
+        if document.get("refresh_token") is None
+        else _text(document, "refresh_token"),
+        expires_in=_seconds(document.get("expires_in")),
     )
+
+
+def _seconds(value: object) -> float | None:
+    """Return a lifetime; some providers send it as text."""
+    if isinstance(value, str) and value.isdecimal() and len(value) < 12:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 < value < _LONGEST_LIFE else None
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:
@@ -93,6 +102,8 @@ def _text(document: Mapping[str, Any], name: str) -> str:
         raise _bad(f"no {name}")
     if not value.isprintable():
         raise _bad(f"{name} is not printable")
+    if name != "id_token" and len(value) > _LONGEST_TOKEN:
+        raise _bad(f"{name} is longer than {_LONGEST_TOKEN} characters")
     return value
 
 

@@ -1,14 +1,15 @@
 """The state of one request, and the services that its steps use."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
-from gateway.observe.audit import AuditEvent
+from gateway.observe.audit import AuditEvent, SessionEvent
+from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
@@ -22,6 +23,7 @@ from gateway.sessions.ended import EndedSessions
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.record import Session
 from gateway.sessions.redis.lookup import MAX_WAITING
+from gateway.sessions.renewals import RenewalStore
 from gateway.sessions.store import SessionSource, SessionStore
 from gateway.spine.outcome import Respond
 from gateway.spine.ruleset import Ruleset
@@ -50,6 +52,20 @@ class Report(Protocol):
 
     def audit(self, event: AuditEvent, context: "RequestContext") -> None:
         """Write an audit event."""
+        ...
+
+    def session_event(self, event: SessionEvent, session: Session) -> None:
+        """Write an audit event of a session, without a request."""
+        ...
+
+    def renewed(self, provider: str, outcome: str) -> None:
+        """Count a renewal of the membership of a session: changed or unchanged."""
+        ...
+
+    def renewal_failed(
+        self, provider: str, failure: SignInFailed, *, ended: bool
+    ) -> None:
+        """Log and count a renewal that failed; `ended`: the session ends."""
         ...
 
     def token_used(self, profile: str, *, signed: bool) -> None:
@@ -106,6 +122,9 @@ class Services:
     )
     lookups: Shares = field(default_factory=lambda: Shares(MAX_WAITING, 0.5))
     """The look-ups that wait at the store, by client address."""
+    renewals: RenewalStore | None = None
+    renew: Callable[[str, Runtime], None] | None = None
+    """Begins to renew the membership of a session, by its key; never waits."""
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)

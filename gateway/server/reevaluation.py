@@ -18,9 +18,11 @@ other response continues to its end.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from gateway.errors import StoreUnavailable
+from gateway.oidc.membership import due_at
 from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.context import Services
@@ -97,9 +99,18 @@ class StreamChecks:
         found = authenticate(record, key=key, now=now, policy=policy)
         if isinstance(found, Anonymous):
             return found.reason
+        self._renew_membership(found, now)
         for stream in self._services.streams.of(key):
             _follow(stream, found, self._runtime())
         return None
+
+    def _renew_membership(self, who: Authenticated, now: float) -> None:
+        """Begin a renewal that is due: a stream makes no requests that would."""
+        runtime, services = self._runtime(), self._services
+        intervals = runtime.rules.refresh
+        due = due_at(who.session, intervals, now) if intervals else inf
+        if due <= now and services.renew is not None:
+            services.renew(who.key, runtime)
 
     async def reevaluate(self) -> None:
         """End the streams that the active configuration would not let in."""

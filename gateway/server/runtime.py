@@ -11,6 +11,7 @@ from gateway.http.forwarded import Network
 from gateway.http.head import HeadRules
 from gateway.oidc.attempt import AttemptCookies
 from gateway.oidc.provider import Provider
+from gateway.oidc.vault import Vault
 from gateway.outbound import UpstreamView
 from gateway.pages.pages import Pages
 from gateway.proxy.upstream import Upstream
@@ -69,6 +70,7 @@ class Runtime:
     jwks              the public keys, as a JWK Set
     providers         OpenID Connect providers by name, in the order of the file
     attempts          the cookies of sign-ins in progress
+    vault             encrypts what is kept of providers; None: nothing is kept
     """
 
     rules: Ruleset
@@ -82,3 +84,4 @@ class Runtime:
     jwks: bytes
     providers: Mapping[str, Provider]
     attempts: AttemptCookies
+    vault: Vault | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 from uuid import UUID
 
@@ -29,12 +29,15 @@ _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
 
 
 async def sign_in(
-    instruction: SignIn, store: SessionStore, context: RequestContext
+    instruction: SignIn,
+    store: SessionStore,
+    context: RequestContext,
+    before: Callable[[str, Session], Awaitable[None]] | None = None,
 ) -> Sequence[str]:
     """Start a session and end that of the request; return the Set-Cookie values.
 
     The token is always new, so a token from before the sign-in is worthless after it
-    (session fixation).
+    (session fixation). `before` writes what the session needs, by its key.
 
     Raises:
         StoreUnavailable: no session was started; a partial change is undone.
@@ -50,6 +53,8 @@ async def sign_in(
         # In this order: if the store fails in between, the old session is still active.
         # What may be left is a session whose token was never sent. It is useless, but
         # would be listed among the devices.
+        if before is not None:
+            await before(token.key, session)
         await store.create(token.key, session, now)
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)

@@ -248,6 +248,7 @@ def _conclude(
         write=grants.write,
         tokens=grants.issued,
         plan=session_plan_of(access, decision, grants, plan),
+        stale=grants.stale,
     )
 
 

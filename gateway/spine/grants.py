@@ -6,6 +6,7 @@ from dataclasses import field
 from gateway.http.head import RequestHead
 from gateway.http.value import value
 from gateway.interval import Interval
+from gateway.oidc.membership import due_at
 from gateway.outbound import UpstreamView, granted_lines
 from gateway.sessions.authenticate import Authenticated, touch, unchanged
 from gateway.sessions.cookie import SessionToken
@@ -26,6 +27,7 @@ class Grants:
     issued   every token used, for the metrics
     lasts    when the session gets the same again, whatever the request; None: the
              request has a part in it, or something is written
+    stale    the membership of the session is to be renewed
     """
 
     lines: bytes = field(default=b"", repr=False)
@@ -34,6 +36,7 @@ class Grants:
     write: SessionWrite | None = None
     issued: Sequence[TokenUse] = ()
     lasts: Interval | None = None
+    stale: bool = False
 
 
 NO_GRANTS = Grants()
@@ -81,6 +84,12 @@ def grants_for(
     lasts = None
     if write is None and not rules.token_cookies:
         lasts = _lasts(session, view, own, rules)
+    stale = False
+    if rules.refresh:
+        due = due_at(session, rules.refresh, now)
+        stale = due <= now
+        if lasts is not None and not stale:
+            lasts = lasts.within(Interval(until=due))
     return Grants(
         lines=granted_lines(view, session, tenant, own.token if own else None),
         token_cookies=token_cookies,
@@ -88,6 +97,7 @@ def grants_for(
         write=write,
         issued=uses,
         lasts=lasts,
+        stale=stale,
     )
 
 

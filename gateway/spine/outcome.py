@@ -52,6 +52,7 @@ class Forward:
     set_cookies  Set-Cookie values for the response
     write        a session write that the response does not wait for
     plan         for the next requests of the session; None: each is evaluated in full
+    stale        the membership is to be renewed, which the response does not wait for
     """
 
     access: AccessRequest
@@ -62,6 +63,7 @@ class Forward:
     write: SessionWrite | None = None
     tokens: Sequence[TokenUse] = ()
     plan: SessionPlan | None = None
+    stale: bool = False
 
     @property
     def route(self) -> Route:

@@ -45,6 +45,7 @@ def forward_as_planned(
         view=plan.view,
         outbound=outbound,
         tokens=known.tokens,
+        stale=known.stale,
     )
 
 
@@ -68,4 +69,5 @@ def session_plan_of(
         reason=decision.reason,
         granted=grants.lines,
         tokens=[TokenUse(profile=use.profile, signed=False) for use in grants.issued],
+        stale=grants.stale,
     )

@@ -96,6 +96,7 @@ class Ruleset:
     end_cookies   Set-Cookie value that keeps the reason of an end, by reason
     forget_end    Set-Cookie value that removes it
     owns_jwks     no route claims /.well-known/jwks.json
+    refresh       seconds after which membership is renewed, by provider
     session_plans what was found before, by session and route
     tenant_of_head  the request may name the tenant, not the session alone
     """
@@ -115,6 +116,7 @@ class Ruleset:
     end_cookies: Mapping[Reason, str]
     forget_end: str
     owns_jwks: bool
+    refresh: Mapping[str, float] = field(default_factory=dict)
     session_plans: Generations[PlanKey, SessionPlan] = field(
         init=False, repr=False, compare=False
     )

@@ -48,6 +48,7 @@ class SessionPlan:
     reason: Reason
     granted: bytes = field(repr=False)
     tokens: Sequence[TokenUse]
+    stale: bool = False
 
     def holds(self, record: object, now: float) -> bool:
         """Return whether the plan is of this very record, and of this time."""

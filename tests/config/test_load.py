@@ -773,6 +773,37 @@ PROVIDERS: list[tuple[str, str | None]] = [
 ]  # fmt: skip
 
 
+KEY32 = "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
+K1 = f"{{id: k1, key: '{KEY32}'}}"
+RENEWING: list[tuple[str, str, str | None]] = [
+    ("15m", f"[{K1}]", None),
+    ("15m", "[]", "refresh requires sign_in.encryption_keys"),
+    ("5s", f"[{K1}]", "use 30s or more"),
+    ("15m", f"[{K1}, {K1}]", "two keys have the same id"),
+    ("15m", "[{id: k1, key: 'MTEx'}]", "expected 32 bytes in base64"),
+    ("15m", "[{id: k1, key: 'not base64 of 32 bytes but as long!!'}]", "expected 32 bytes in base64"),
+    ("15m", f"[{{id: 'k:1', key: '{KEY32}'}}]", "expected a name"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refresh", "keys", "problem"), RENEWING)
+def test_renewals_need_a_key(refresh: str, keys: str, problem: str | None) -> None:
+    acme = f"providers: {{acme: {{{ACME}, refresh: {refresh}}}}}"
+    found = "".join(told(whole(f"sign_in: {{{acme}, encryption_keys: {keys}}}")))
+
+    assert bool(found) is (problem is not None)
+    assert problem is None or problem in found
+    assert KEY32 not in found
+    assert "MTEx" not in found
+
+
+def test_an_encryption_key_is_never_repeated() -> None:
+    loaded = load(whole(f"sign_in: {{encryption_keys: [{K1}]}}"))
+
+    assert KEY32 not in f"{loaded!r} {loaded.config!r}"
+    assert KEY32 in secrets_of(loaded.config)
+
+
 @pytest.mark.parametrize(("providers", "problem"), PROVIDERS)
 def test_providers_are_checked(providers: str, problem: str | None) -> None:
     found = told(whole(f"sign_in: {{providers: {{{providers}}}}}"))

@@ -85,6 +85,12 @@ class HostileProvider:
     calls: list[str] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    refresh_token: str | None = None
+    """The one that is valid; None: it gives none, and accepts none."""
+    rotates: bool = True
+    """A refresh token is good for one use; a second one ends the grant."""
+    used: list[str] = field(default_factory=list)
+    """The refresh tokens that were sent, in order."""
     silent: str = "login_required"
     """The error of an answer to `prompt=none`."""
     asked: dict[str, str] = field(default_factory=dict)
@@ -183,15 +189,30 @@ class HostileProvider:
         self.forms.append(form)
         if not self._knows(request, form):
             return web.json_response({"error": "invalid_client"}, status=401)
+        if form.get("grant_type") == "refresh_token":
+            return self._refreshed(form["refresh_token"])
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         if challenge != self.asked.get("code_challenge"):
             return web.json_response({"error": "invalid_grant"}, status=400)
+        return self._tokens()
+
+    def _refreshed(self, sent: str) -> web.Response:
+        self.used.append(sent)
+        if sent != self.refresh_token:
+            self.refresh_token = None  # the grant is dead
+            return web.json_response({"error": "invalid_grant"}, status=400)
+        if self.rotates:
+            self.refresh_token = f"refresh-{len(self.used)}"
+        return self._tokens()
+
+    def _tokens(self) -> web.Response:
         answer = {
             "access_token": "an-access-token",
             "token_type": "Bearer",
             "expires_in": 60,
             "id_token": self.id_token(),
+            "refresh_token": self.refresh_token,
         } | self.token_answer
         return web.json_response(
             {name: value for name, value in answer.items() if value is not None}

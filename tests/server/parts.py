@@ -16,7 +16,8 @@ from aiohttp.streams import StreamReader
 from gateway.build.runtime import build_runtime
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.http.head import RequestHead
-from gateway.observe.audit import AuditEvent
+from gateway.observe.audit import AuditEvent, SessionEvent
+from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
@@ -116,6 +117,17 @@ class Notes:
 
     def attempt_refused(self, kind: Kind, reached: LimitReached | None) -> None:
         self.others.append(("attempt_refused", (kind, reached)))
+
+    def session_event(self, event: SessionEvent, _session: Session) -> None:
+        self.others.append(("session_event", event))
+
+    def renewed(self, provider: str, outcome: str) -> None:
+        self.others.append(("renewed", (provider, outcome)))
+
+    def renewal_failed(
+        self, provider: str, failure: SignInFailed, *, ended: bool
+    ) -> None:
+        self.others.append(("renewal_failed", (provider, failure, ended)))
 
     def admin_action(self, event: str, session: Session) -> None:
         self.others.append((event, session))

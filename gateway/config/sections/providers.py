@@ -135,6 +135,12 @@ class ProviderConfig(Model):
         description="Whether a user who signs out is also signed out at the provider, if it "
         "can do that, or only here.",
     )
+    refresh: Duration | None = Field(
+        None,
+        description="Age at which roles, traits and tenants of a session are renewed with a "
+        "refresh token, in the background; `null`: they are those of the sign-in. Requires "
+        "`sign_in.encryption_keys`.",
+    )
     timeout: Duration = Field(5.0, description="For one call to the provider.")
     ca: FilePath | None = Field(
         None,

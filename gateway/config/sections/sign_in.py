@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import fields
+from gateway.config import fields, values
 from gateway.config.fields import TenantSource
 from gateway.config.sections.providers import ProviderConfig
 from gateway.config.types import (
+    ANY_TEXT,
     CookieName,
     Link,
     Model,
@@ -16,6 +17,16 @@ from gateway.config.types import (
     Text,
     in_schema,
 )
+from gateway.config.values import Secret
+
+
+class EncryptionKey(Model):
+    """A key for the tokens of providers, AES-256-GCM."""
+
+    id: Name = Field(description="Key ID; it is stored with what the key encrypts.")
+    key: Annotated[Secret, PlainValidator(values.encryption_key), ANY_TEXT] = Field(
+        description="32 bytes in base64: `openssl rand -base64 32`."
+    )
 
 
 class SignIn(Model):
@@ -25,6 +36,11 @@ class SignIn(Model):
         {},
         description="OpenID Connect providers by name; the name is part of the redirect "
         "URI, `<public_url>/.gateway/sign-in/<name>/callback`.",
+    )
+    encryption_keys: tuple[EncryptionKey, ...] = Field(
+        (),
+        description="Keys for the tokens of providers that are kept in Redis. The first "
+        "encrypts, all decrypt.",
     )
     url: Link = Field(
         default_factory=lambda known: (

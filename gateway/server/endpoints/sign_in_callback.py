@@ -1,12 +1,17 @@
 """`/.gateway/sign-in/{provider}/callback`: the provider's answer ends a sign-in."""
 
+from collections.abc import Awaitable, Callable
+
 from gateway.errors import StoreUnavailable
 from gateway.http.navigation import is_navigation
 from gateway.oidc.attempt import Attempt, find_attempt
 from gateway.oidc.authorization import Answer, read_answer
 from gateway.oidc.failure import SignInFailed
+from gateway.oidc.membership import noted
 from gateway.oidc.provider import Provider
+from gateway.oidc.renewal import seal_renewal
 from gateway.oidc.signed_in import SignedIn
+from gateway.oidc.vault import NONCE_BYTES
 from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind
 from gateway.server.context import RequestContext
@@ -15,7 +20,8 @@ from gateway.server.endpoints.sign_in import again_location, refuse_sign_in
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
-from gateway.sessions.store import SessionStore
+from gateway.sessions.record import Session
+from gateway.sessions.store import KEPT_AFTER_END, SessionStore
 from gateway.spine.step_up import route_to, still_missing
 
 
@@ -48,7 +54,7 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     try:
         who = await _finish(context, provider, attempt, answer)
         _check_page(context, attempt, who, location)
-        cookies = await _start_session(context, who, store)
+        cookies = await _start_session(context, provider, who, store)
     except SignInFailed as failure:
         return refuse_sign_in(
             context, provider, failure, return_to, ended, attempt.step
@@ -140,9 +146,12 @@ def _check_page(
 
 
 async def _start_session(
-    context: RequestContext, who: SignedIn, store: SessionStore
+    context: RequestContext, provider: Provider, who: SignedIn, store: SessionStore
 ) -> tuple[str, ...]:
-    person = who.person
+    person, facts = who.person, dict(who.provider)
+    before = _keep_renewal(context, provider, who)
+    if before is not None:
+        facts = noted(facts, context.now)
     instruction = SignIn(
         identity=person.identity,
         tenants=person.tenants,
@@ -151,9 +160,34 @@ async def _start_session(
         aal=who.aal,
         persistent=True,
         authenticated_at=who.authenticated_at,
-        extra={"provider": dict(who.provider)},
+        extra={"provider": facts},
     )
     try:
-        return tuple(await sign_in(instruction, store, context))
+        return tuple(await sign_in(instruction, store, context, before))
     except ValueError as error:
         raise SignInFailed(Reason.CLAIM_MISSING, f"claims: {error}") from error
+
+
+def _keep_renewal(
+    context: RequestContext, provider: Provider, who: SignedIn
+) -> Callable[[str, Session], Awaitable[None]] | None:
+    """Return what stores how the session is renewed; None if it is not.
+
+    It is stored before the session: one that is to be renewed always can be.
+    """
+    vault, services = context.runtime.vault, context.services
+    renewal, renewals = who.renewal, services.renewals
+    settings = provider.settings
+    if settings.refresh is not None and renewal is None:
+        failure = SignInFailed(Reason.PROVIDER_BAD_ANSWER, "there is no refresh token")
+        services.report.renewal_failed(settings.name, failure, ended=False)
+    if vault is None or renewal is None or renewals is None:
+        return None
+
+    async def keep(key: str, session: Session) -> None:
+        nonce = services.edge.secret(NONCE_BYTES)
+        sealed = seal_renewal(renewal, vault, settings, key, nonce)
+        life = session.expires_at - context.now + KEPT_AFTER_END
+        await renewals.put(key, sealed, life)
+
+    return keep

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import assert_never
+from math import inf
+from typing import Final, assert_never
 
 from gateway.errors import StoreUnavailable
 from gateway.observe.access import (
@@ -14,6 +15,7 @@ from gateway.observe.audit import (
     Actor,
     AuditEvent,
     IdentityChanged,
+    SessionEvent,
     SessionRevoked,
     SessionsRevoked,
     SignedIn,
@@ -25,12 +27,16 @@ from gateway.observe.audit import (
 )
 from gateway.observe.failure import describe
 from gateway.observe.metrics import RequestSeries
+from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
 from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
 from gateway.server.reporting.channels import Channels
 from gateway.sessions.record import Session
+
+_LOG_EVERY: Final = 60.0
+"""Seconds between two lines about an outage of the same kind."""
 
 
 class RequestReporter:
@@ -45,6 +51,7 @@ class RequestReporter:
             tuple[str, str | None, Verdict, Reason, int], tuple[RequestSeries, str]
         ] = {}
         self._not_sent: set[tuple[str, str]] = set()
+        self._renewals_failed: dict[tuple[str, Reason], float] = {}
         self.access_wanted = True
 
     def request_started(self) -> None:
@@ -185,6 +192,36 @@ class RequestReporter:
                 window_seconds=reached.allowance.window,
                 unlogged_clients=reached.unlogged,
             )
+
+    def session_event(self, event: SessionEvent, session: Session) -> None:
+        """Write an audit event of a session, without a request."""
+        actor = Actor(
+            user_id=session.identity.id,
+            tenant_id=session.active_tenant_id or "",
+            session_id=session.id,
+        )
+        self._audit.session_event(self._edge.now(), actor, event)
+
+    def renewed(self, provider: str, outcome: str) -> None:
+        """Count a renewal of the membership of a session."""
+        self._metrics.renewal(provider, outcome)
+
+    def renewal_failed(
+        self, provider: str, failure: SignInFailed, *, ended: bool
+    ) -> None:
+        """Count a failed renewal; log it, an outage once a minute."""
+        self._metrics.renewal(provider, "ended" if ended else "failed")
+        now, key = self._edge.ticks(), (provider, failure.reason)
+        if not ended and now - self._renewals_failed.get(key, -inf) < _LOG_EVERY:
+            return
+        self._renewals_failed[key] = now
+        self._log.warning(
+            "membership not renewed",
+            provider=provider,
+            reason=failure.reason.value,
+            error=failure.detail,
+            session_ended=ended,
+        )
 
     def admin_action(self, event: str, session: Session) -> None:
         """Write the audit event of an action of the admin API."""

@@ -24,6 +24,16 @@ def public_id_key(session_id: str) -> str:
     return f"gateway:session-id:{quote(session_id, safe='')}"
 
 
+def renewal_key(key: str) -> str:
+    """Return the key of what renews the membership of a session."""
+    return f"gateway:renewal:{key}"
+
+
+def renewal_turn_key(key: str) -> str:
+    """Return the key that the process holds which renews a session."""
+    return f"gateway:renewal-turn:{key}"
+
+
 # KEYS: record. ARGV: bytes expected, bytes to set ("" deletes), milliseconds to
 # live ("0" leaves them), channel ("" is silent), message. Answers 1 if it was done.
 COMPARE_AND_SET: Final = """

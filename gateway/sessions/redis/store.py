@@ -26,6 +26,7 @@ from gateway.sessions.redis.record_keys import (
     public_id_key,
     record_key,
 )
+from gateway.sessions.redis.renewals import RedisRenewals
 from gateway.sessions.redis.source import RedisSource
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
@@ -66,6 +67,7 @@ class RedisStore(RedisSource):
     ) -> None:
         self._client = RedisClient(address, timeout=timeout, on_event=on_event)
         self._client.replay = self._replay
+        self.renewals = RedisRenewals(self._client)
         self._endings: Endings[Ending] = Endings(self._end_held, on_event)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(
@@ -168,6 +170,8 @@ class RedisStore(RedisSource):
         if ended is not None:
             with suppress(StoreUnavailable):  # the record is the truth
                 await self._client.call("ZREM", identity_key(ended.identity.id), key)
+                if "provider" in ended.extra:
+                    await self.renewals.drop(key)
         return ended
 
     async def _end_held(self, key: str, ending: Ending) -> Session | None:
