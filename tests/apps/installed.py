@@ -43,7 +43,9 @@ def _pip(folder: Path, packages: tuple[str, ...]) -> None:
 
 
 def _npm(folder: Path, packages: tuple[str, ...]) -> None:
-    _run(folder, "npm", "init", "--yes")
+    # @verdaccio's packages ask for a tag of node-fetch, which mirrors do not keep.
+    document = {"private": True, "overrides": {"node-fetch": "2.7.0"}}
+    (folder / "package.json").write_text(json.dumps(document))
     _run(folder, "npm", "install", "--no-audit", "--no-fund", *packages)
 
 

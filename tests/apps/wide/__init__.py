@@ -1,0 +1,1 @@
+"""Apps that are too large for `make test`."""
