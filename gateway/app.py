@@ -169,10 +169,7 @@ class App:
         self._services.streams.active = runtime
         if isinstance(store, RedisStore):
             renewer = Renewer(self._services, store, store.renewals)
-            self._services.renewals, self._services.renew = (
-                store.renewals,
-                renewer.start,
-            )
+            self._services.renewals, self._services.renewer = store.renewals, renewer
         self._services.streams.on_stale = self._reevaluate_streams
         self._services.streams.on_changed = self._checks.evaluate_session
         store.watch(

@@ -40,6 +40,8 @@ class UpstreamView:
     """Cookies that are not forwarded: minted tokens, and the session cookie unless
     `session_cookie: forward` (invariant 12)."""
     identity: IdentityHeaders
+    provider: str | None = None
+    """The provider whose access token is sent; then there is no token profile."""
     own_names: tuple[bytes, ...] = ()
     """Headers that only the gateway sets: identity, tokens, the tenant selector."""
     restored_prefix: bytes = b""
@@ -97,7 +99,8 @@ def granted_lines(
         view: how the upstream is addressed.
         session: the session of the user.
         tenant: the tenant that the request acts for.
-        token: the signed token for `view.token_profile`, if one was minted.
+        token: the signed token for `view.token_profile`, or the access token of
+            `view.provider`, if there is one.
     """
     lines = view.identity.lines(session, tenant)
     if token is None or view.token_header is None:

@@ -8,6 +8,7 @@ from gateway.config.schema import Config
 from gateway.config.sections.providers import ProviderConfig
 from gateway.errors import ConfigError
 from gateway.net.resolver import Resolver
+from gateway.oidc.access_token import AccessTokens
 from gateway.oidc.attempt import AttemptCookies
 from gateway.oidc.claims import parse_claim_text
 from gateway.oidc.client import ProviderClient
@@ -37,7 +38,12 @@ def build_providers(
     config = loaded.config
     return {
         name: Provider(
-            provider_settings(name, provider, config.server.public_url),
+            provider_settings(
+                name,
+                provider,
+                config.server.public_url,
+                keeps_access=name in _kept(config),
+            ),
             _client(loaded, name, provider, resolver or Resolver()),
             ticks,
         )
@@ -62,8 +68,29 @@ def build_vault(config: Config) -> Vault | None:
     return Vault(keys) if keys else None
 
 
+def build_access_tokens(config: Config) -> AccessTokens | None:
+    """Return what opens access tokens for upstreams; None if no upstream gets one."""
+    vault, wanted = build_vault(config), _kept(config)
+    public_url = config.server.public_url
+    settings = {
+        name: provider_settings(name, provider, public_url)
+        for name, provider in config.sign_in.providers.items()
+        if name in wanted
+    }
+    return (
+        None
+        if vault is None or not wanted
+        else AccessTokens(vault=vault, providers=settings)
+    )
+
+
+def _kept(config: Config) -> set[str]:
+    """Return the providers whose access tokens are kept."""
+    return {up.provider for up in config.upstreams.values() if up.provider is not None}
+
+
 def provider_settings(
-    name: str, provider: ProviderConfig, public_url: str
+    name: str, provider: ProviderConfig, public_url: str, *, keeps_access: bool = False
 ) -> ProviderSettings:
     """Return one provider as values."""
     secret, allow = provider.client_secret, provider.allow
@@ -96,6 +123,7 @@ def provider_settings(
         signed_out_uri=f"{public_url}/.gateway/signed-out",
         sign_out_there=provider.sign_out == "provider",
         refresh=provider.refresh,
+        keeps_access=keeps_access,
     )
 
 

@@ -11,6 +11,7 @@ from gateway.build.upstreams import build_view, build_view_without_upstream
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.decision import ExemptPage, Policy, checks_of
+from gateway.oidc.access_token import AccessTokens
 from gateway.reasons import Reason
 from gateway.routes.table import RouteTable
 from gateway.sessions.authenticate import LifetimePolicy
@@ -26,7 +27,11 @@ _STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
 
 
 def build_rules(
-    loaded: LoadedConfig, *, external: Profile | None, issuer: TokenIssuer
+    loaded: LoadedConfig,
+    *,
+    external: Profile | None,
+    issuer: TokenIssuer,
+    access_tokens: AccessTokens | None = None,
 ) -> Ruleset:
     """Compile what decides about requests; opens nothing and needs no key.
 
@@ -34,6 +39,7 @@ def build_rules(
         loaded: the configuration.
         external: compiled session format; None if the gateway writes the sessions.
         issuer: signs the tokens.
+        access_tokens: opens those of providers; None: an explanation shows none.
 
     Raises:
         ConfigError: routes tie.
@@ -73,6 +79,7 @@ def build_rules(
         end_cookies=end_cookies(cookie),
         forget_end=forget_end(cookie),
         owns_jwks=owns_jwks(routes),
+        access_tokens=access_tokens,
         refresh={
             name: provider.refresh
             for name, provider in config.sign_in.providers.items()

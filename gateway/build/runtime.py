@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.build.providers import (
+    build_access_tokens,
     build_attempt_cookies,
     build_providers,
     build_vault,
@@ -76,6 +77,7 @@ def build_runtime(
             issuer=config.token_issuer,
             lifetime=config.tokens.lifetime,
         ),
+        access_tokens=build_access_tokens(config),
     )
     return Runtime(
         rules=rules,

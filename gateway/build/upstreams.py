@@ -38,7 +38,7 @@ def build_view(
 ) -> UpstreamView:
     """Compile how one upstream is addressed; `cookie` is the session cookie."""
     profiles = config.tokens.profiles
-    profile = profiles.get(upstream.token) if upstream.token is not None else None
+    profile = profiles.get(upstream.profile or "")
     identity = _identity_headers(config, upstream)
     strip_session = upstream.session_cookie == "strip"
     own_names = _own_names(config)
@@ -47,8 +47,11 @@ def build_view(
         own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
         preserve_host=upstream.preserve_host,
         strip_prefix=upstream.strip_prefix,
-        token_header=_token_header(profile),
-        token_profile=upstream.token,
+        token_header=_token_header(profile)
+        if upstream.provider is None
+        else b"Authorization",
+        token_profile=upstream.profile,
+        provider=upstream.provider,
         header_filter=HeaderFilter(
             {header.decode("ascii") for header in own_names}
             | {name for name in upstream.strip_headers if not name.endswith("*")},
@@ -189,6 +192,8 @@ def _own_names(config: Config) -> tuple[bytes, ...]:
     )
     names = [b"X-Auth-Status", *identity]
     names += (name for name in (*tokens, *selectors) if name is not None)
+    if any(each.provider is not None for each in config.upstreams.values()):
+        names.append(b"Authorization")
     once: dict[bytes, bytes] = {}
     for name in names:
         once.setdefault(normalize_name(name), name)

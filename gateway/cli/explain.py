@@ -271,6 +271,8 @@ class _Explanation:
     def _token(self, outcome: Forward, view: UpstreamView) -> Iterator[str]:
         profile = self._profiles.get(view.token_profile or "")
         who = outcome.access.authentication
+        if view.provider is not None and not isinstance(who, Anonymous):
+            yield f"  Authorization: the access token of {view.provider}, if it signed the user in"
         if profile is None or isinstance(who, Anonymous):
             return
         if not any(use.profile == profile.name for use in outcome.tokens):

@@ -33,6 +33,7 @@ def check_names(document: Document) -> None:
     data = document.data
     upstreams = _mapping(data.get("upstreams"))
     profiles = _mapping(_mapping(data.get("tokens")).get("profiles"))
+    providers = _mapping(_mapping(data.get("sign_in")).get("providers"))
     routes = data.get("routes")
     for at, route in enumerate(routes if isinstance(routes, tuple) else ()):
         loc: Loc = ("routes", at, "upstream")
@@ -40,6 +41,8 @@ def check_names(document: Document) -> None:
     for name, upstream in upstreams.items():
         loc = ("upstreams", name, "token")
         _check_name(document, upstream, loc, "token profile", profiles)
+        token, loc = _mapping(upstream).get("token"), (*loc, "provider")
+        _check_name(document, token, loc, "provider", providers)
 
 
 def _check_name(
@@ -364,6 +367,18 @@ def _identity_ids(partial: PartialConfig) -> None:
         ends.append(mine)
 
 
+def _provider_tokens(partial: PartialConfig) -> None:
+    providers = partial.config.sign_in.providers
+    for name, upstream in partial.config.upstreams.items():
+        provider = providers.get(upstream.provider or "")
+        if provider is not None and provider.refresh is None:
+            partial.add_problem(
+                ("upstreams", name, "token"),
+                f"the access token of {upstream.provider} would expire: it has no refresh",
+                "set refresh: 15m at the provider",
+            )
+
+
 def _renewal(partial: PartialConfig, loc: Loc, provider: ProviderConfig) -> None:
     if provider.refresh is None:
         return
@@ -432,4 +447,5 @@ _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _upstream_tls,
     _own_listeners,
     _providers,
+    _provider_tokens,
 )

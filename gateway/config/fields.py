@@ -63,6 +63,11 @@ def claim_template_or_mapping(value: Any) -> Any:
     return claim_template(value) if isinstance(value, str) else value
 
 
+def name_or_mapping(value: Any) -> Any:
+    """Accept a name; a mapping is left to the schema."""
+    return value if isinstance(value, dict) else name(value)
+
+
 def header_objection(value: Any) -> str:
     """Return why this header may not be set (RFC 9110, section 5.1), or ""."""
     if not isinstance(value, str) or _TOKEN(value) is None:

@@ -17,6 +17,7 @@
 | sign_out | sign-out at the provider |
 | client_authentication | what proves the client to the provider |
 | renewal, vault | what is kept, encrypted, to renew the membership of a session |
+| access_token | the access token in a session record, for an upstream |
 | membership | when it has to be renewed, and the renewed session |
 | client | the only module with I/O: bounded HTTP calls |
 | provider | metadata and keys as cached, and the steps of a sign-in |

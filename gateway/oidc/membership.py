@@ -54,7 +54,11 @@ def due_at(session: Session, intervals: Mapping[str, float], now: float) -> floa
         return inf
     if isinstance(at, bool) or not isinstance(at, int | float) or not isfinite(at):
         return inf
-    return now if at > now + _AHEAD else at + intervals[name]
+    if at > now + _AHEAD:
+        return now
+    due, sooner = at + intervals[name], facts.get("renew_at")
+    # An access token that ends sooner, see access_token.
+    return min(due, sooner) if type(sooner) is int else due
 
 
 def noted(facts: Mapping[str, Any], now: float) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class Provider:
             authenticated_at=auth_time or 0.0,
             provider=provider,
             renewal=self._renewal_of(tokens, claims),
+            tokens=tokens if settings.keeps_access else None,
         )
 
     async def refresh(self, renewal: Renewal) -> Tokens:

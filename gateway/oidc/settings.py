@@ -74,6 +74,7 @@ class ProviderSettings:
     timeout         seconds for one call
     signed_out_uri  where the provider returns to after a sign-out
     sign_out_there  a sign-out here also ends the provider's session
+    keeps_access    the access token is kept, for an upstream
     refresh         seconds after which the membership is renewed; None: it is not
     """
 
@@ -93,3 +94,4 @@ class ProviderSettings:
     signed_out_uri: str
     sign_out_there: bool
     refresh: float | None = None
+    keeps_access: bool = False

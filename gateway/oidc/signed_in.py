@@ -9,6 +9,7 @@ from gateway.oidc.failure import SignInFailed
 from gateway.oidc.id_token import LEEWAY
 from gateway.oidc.person import Person
 from gateway.oidc.renewal import Renewal
+from gateway.oidc.token import Tokens
 from gateway.reasons import Reason
 
 _METHODS: Final = 8
@@ -21,6 +22,7 @@ class SignedIn:
     authenticated_at  seconds since the epoch; 0.0 if the provider does not state it
     provider          what the session record keeps of the provider
     renewal           how its membership is renewed; None: it is not
+    tokens            with the access token, if it is kept
     """
 
     person: Person
@@ -29,6 +31,7 @@ class SignedIn:
     authenticated_at: float
     provider: Mapping[str, str]
     renewal: Renewal | None = None
+    tokens: Tokens | None = None
 
 
 def check_step(attempt: Attempt, auth_time: float | None, level: str) -> None:

@@ -1,7 +1,7 @@
 """The state of one request, and the services that its steps use."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -103,6 +103,18 @@ class Report(Protocol):
         ...
 
 
+class Renewing(Protocol):
+    """Renews the membership of sessions, by their keys."""
+
+    def start(self, key: str, runtime: Runtime) -> None:
+        """Begin to renew a session, unless that runs or has just failed; never waits."""
+        ...
+
+    async def renewed(self, key: str, runtime: Runtime) -> None:
+        """Wait until a renewal has ended, within the time of one call."""
+        ...
+
+
 @dataclass(slots=True, kw_only=True)
 class Services:
     """The parts that survive a reload.
@@ -123,8 +135,7 @@ class Services:
     lookups: Shares = field(default_factory=lambda: Shares(MAX_WAITING, 0.5))
     """The look-ups that wait at the store, by client address."""
     renewals: RenewalStore | None = None
-    renew: Callable[[str, Runtime], None] | None = None
-    """Begins to renew the membership of a session, by its key; never waits."""
+    renewer: Renewing | None = None
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     _background: set[asyncio.Task[Any]] = field(default_factory=set)

@@ -104,8 +104,12 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         services.report.token_used(use.profile, signed=use.signed)
     if outcome.view.identity.unsent:
         services.report.headers_not_sent(outcome.view)
-    if outcome.stale and context.session_key is not None and services.renew is not None:
-        services.renew(context.session_key, context.runtime)
+    if (
+        outcome.stale
+        and context.session_key is not None
+        and services.renewer is not None
+    ):
+        services.renewer.start(context.session_key, context.runtime)
     write = outcome.write
     if write is not None and services.gateway_managed is not None:
         services.run_in_background(

@@ -22,7 +22,7 @@ from gateway.server.read_request import read_request
 from gateway.server.request_errors import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
-from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.store import Found
 from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
@@ -101,6 +101,18 @@ async def evaluate(
     return step
 
 
+async def with_new_token(
+    context: RequestContext, outcome: Respond, *, forwards: bool = True
+) -> Outcome:
+    """Wait for a new access token, without which the upstream refuses; evaluate again."""
+    access, renewer = outcome.access, context.services.renewer
+    who = None if access is None else access.authentication
+    if renewer is None or not isinstance(who, Authenticated):
+        return outcome
+    await renewer.renewed(who.key, context.runtime)
+    return await evaluate(context, context.head, forwards=forwards)
+
+
 def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | Respond:
     """Evaluate the rest of a request, with what the store holds."""
     services, key = context.services, lookup.credential.key
@@ -158,6 +170,11 @@ async def _answer(context: RequestContext, step: Local) -> ExchangeResult:
 
 
 async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
+    if outcome.reason is Reason.ACCESS_TOKEN_EXPIRED:
+        again = await with_new_token(context, outcome)
+        if not isinstance(again, Respond):
+            return await _perform(context, again)
+        outcome = again
     context.refused(outcome)
     return await send_local(
         context, outcome.answer, outcome.cookies, close=outcome.close

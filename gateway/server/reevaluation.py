@@ -109,8 +109,8 @@ class StreamChecks:
         runtime, services = self._runtime(), self._services
         intervals = runtime.rules.refresh
         due = due_at(who.session, intervals, now) if intervals else inf
-        if due <= now and services.renew is not None:
-            services.renew(who.key, runtime)
+        if due <= now and services.renewer is not None:
+            services.renewer.start(who.key, runtime)
 
     async def reevaluate(self) -> None:
         """End the streams that the active configuration would not let in."""

@@ -13,14 +13,16 @@ new refresh token is stored first, then the session, by compare-and-set.
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
 
 from gateway.errors import StoreUnavailable
 from gateway.observe.audit import EndedAtRenewal, MembershipChanged
+from gateway.oidc.access_token import keeps_access_token, with_access_token
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.membership import (
+    FACTS,
     change_between,
     due_at,
     provider_of,
@@ -47,10 +49,21 @@ _BUSY: Final = 2.0
 """Seconds until it is tried again while it is another process's turn."""
 _DOWN: Final = 5.0
 """Seconds without a call to a provider that did not answer."""
+_PATIENCE: Final = 5.0
+"""Seconds that a request waits whose upstream needs an access token that has expired."""
 _REMEMBERED: Final = 10_000
 _TRIES: Final = (0.0, 0.2, 1.0, 3.0)
 """Seconds before each attempt to store a new refresh token, which exists only here."""
 _ROUNDS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Newer:
+    """What a renewal brought."""
+
+    person: Person | None
+    tokens: Tokens = field(repr=False)
+    vault: Vault
 
 
 class Renewer:
@@ -62,7 +75,7 @@ class Renewer:
         self._services = services
         self._store = store
         self._renewals = renewals
-        self._running: set[str] = set()
+        self._running: dict[str, asyncio.Event] = {}
         self._later: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
@@ -72,7 +85,7 @@ class Renewer:
             return
         if self._services.draining or self._later.get(key, -inf) > self._ticks():
             return
-        self._running.add(key)
+        self._running[key] = asyncio.Event()
         self._services.run_in_background(self._run(key, runtime))
 
     async def _run(self, key: str, runtime: Runtime) -> None:
@@ -84,7 +97,16 @@ class Renewer:
             self._not_before(key, _DOWN)
             self._services.report.log_unhandled_exception(error)
         finally:
-            self._running.discard(key)
+            self._running.pop(key).set()
+
+    async def renewed(self, key: str, runtime: Runtime) -> None:
+        """Wait until a renewal has ended, within the time of one call."""
+        self.start(key, runtime)
+        running = self._running.get(key)
+        if running is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await running.wait()
 
     async def _renew(self, key: str, runtime: Runtime) -> None:
         session, vault = await self._store.load(key), runtime.vault
@@ -117,9 +139,11 @@ class Renewer:
         session, now = await self._store.load(key), self._services.edge.now()
         if not isinstance(session, Session) or not session.active:
             return True
-        if due_at(session, runtime.rules.refresh, now) > now:
-            return True  # another process did it
         settings = provider.settings
+        due = due_at(session, runtime.rules.refresh, now)
+        lacks = settings.keeps_access and due < inf and not keeps_access_token(session)
+        if due > now and not lacks:
+            return True  # another process did it
         sealed = await self._renewals.load(key)
         try:
             renewal = open_renewal(sealed or b"", vault, settings, key)
@@ -136,7 +160,8 @@ class Renewer:
             ):
                 return True
             person = await provider.renewed(renewal, tokens, now)
-            await self._apply(key, provider, person, now)
+            newer = _Newer(person, tokens, vault)
+            await self._apply(key, provider, newer, now)
         except GrantRefused as refused:
             # Unless another process has a newer one: its turn began after this one expired.
             if await self._renewals.load(key) != sealed:
@@ -179,7 +204,7 @@ class Renewer:
         return await self._renewals.replace(key, sealed, new, keep)
 
     async def _apply(
-        self, key: str, provider: Provider, person: Person | None, now: float
+        self, key: str, provider: Provider, newer: "_Newer", now: float
     ) -> None:
         """Write the membership into the session, unless it has ended.
 
@@ -187,6 +212,7 @@ class Renewer:
             NotTheUser: the identity would be another one, or too large for a record.
             StoreUnavailable: the session could not be written.
         """
+        person = newer.person
         for _ in range(_ROUNDS):
             old = await self._store.load(key)
             if not isinstance(old, Session) or not old.active:
@@ -197,6 +223,8 @@ class Renewer:
                     "identity.id is that of another identity",
                 )
             new = renewed_session(old, person, now)
+            if provider.settings.keeps_access:
+                new = self._with_access(new, key, provider, newer, now)
             # The push of an amended session has its streams evaluated again, everywhere.
             same = change_between(old, new).nothing
             write = self._store.replace if same else self._store.amend
@@ -208,6 +236,25 @@ class Renewer:
                 self._report_change(provider, old, new)
                 return
         raise StoreUnavailable("the session kept changing while it was to be renewed")
+
+    def _with_access(
+        self,
+        session: Session,
+        key: str,
+        provider: Provider,
+        newer: "_Newer",
+        now: float,
+    ) -> Session:
+        facts = with_access_token(
+            session.extra[FACTS],
+            newer.tokens,
+            newer.vault,
+            provider.settings,
+            key,
+            self._services.edge.secret(NONCE_BYTES),
+            now,
+        )
+        return replace(session, extra={**session.extra, FACTS: facts})
 
     def _report_change(self, provider: Provider, old: Session, new: Session) -> None:
         change, report = change_between(old, new), self._services.report

@@ -32,12 +32,13 @@ async def sign_in(
     instruction: SignIn,
     store: SessionStore,
     context: RequestContext,
-    before: Callable[[str, Session], Awaitable[None]] | None = None,
+    before: Callable[[str, Session], Awaitable[Session]] | None = None,
 ) -> Sequence[str]:
     """Start a session and end that of the request; return the Set-Cookie values.
 
     The token is always new, so a token from before the sign-in is worthless after it
-    (session fixation). `before` writes what the session needs, by its key.
+    (session fixation). `before` writes what the session needs, by its key, and
+    returns the session to store.
 
     Raises:
         StoreUnavailable: no session was started; a partial change is undone.
@@ -54,7 +55,7 @@ async def sign_in(
         # What may be left is a session whose token was never sent. It is useless, but
         # would be listed among the devices.
         if before is not None:
-            await before(token.key, session)
+            session = await before(token.key, session)
         await store.create(token.key, session, now)
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)

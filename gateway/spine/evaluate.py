@@ -225,6 +225,14 @@ def _conclude(
             nonce=nonce,
             doubted=doubted,
         )
+    if grants.lacks_token:
+        return Respond(
+            verdict=Verdict.ERROR,
+            reason=Reason.ACCESS_TOKEN_EXPIRED,
+            answer=rules.answers.to_failure(Reason.ACCESS_TOKEN_EXPIRED, head),
+            route=plan.route,
+            access=access,
+        )
     outbound = plan_outbound(
         head=head,
         view=plan.view,

@@ -6,6 +6,7 @@ from dataclasses import field
 from gateway.http.head import RequestHead
 from gateway.http.value import value
 from gateway.interval import Interval
+from gateway.oidc.access_token import AccessToken, NoAccessToken
 from gateway.oidc.membership import due_at
 from gateway.outbound import UpstreamView, granted_lines
 from gateway.sessions.authenticate import Authenticated, touch, unchanged
@@ -28,6 +29,7 @@ class Grants:
     lasts    when the session gets the same again, whatever the request; None: the
              request has a part in it, or something is written
     stale    the membership of the session is to be renewed
+    lacks_token  the access token that the upstream needs has expired
     """
 
     lines: bytes = field(default=b"", repr=False)
@@ -37,6 +39,7 @@ class Grants:
     issued: Sequence[TokenUse] = ()
     lasts: Interval | None = None
     stale: bool = False
+    lacks_token: bool = False
 
 
 NO_GRANTS = Grants()
@@ -77,6 +80,9 @@ def grants_for(
         return issued
 
     own = None if view.token_profile is None else minted(view.token_profile, nonce)
+    access = _access_token(view, who, rules, now)
+    if isinstance(access, NoAccessToken):
+        return Grants(lacks_token=True)
     token_cookies, set_cookies = _token_cookies(view, head, rules, minted, nonce)
     write = _session_write(who, rules, now=now, doubted=doubted)
     if write is not None:
@@ -84,14 +90,13 @@ def grants_for(
     lasts = None
     if write is None and not rules.token_cookies:
         lasts = _lasts(session, view, own, rules)
-    stale = False
-    if rules.refresh:
-        due = due_at(session, rules.refresh, now)
-        stale = due <= now
-        if lasts is not None and not stale:
-            lasts = lasts.within(Interval(until=due))
+    stale, lasts = _renewal(session, lasts, rules, now)
+    token = own.token if own else None
+    if access is not None:
+        token = access.text
+        lasts = lasts and lasts.within(Interval(until=access.until))
     return Grants(
-        lines=granted_lines(view, session, tenant, own.token if own else None),
+        lines=granted_lines(view, session, tenant, token),
         token_cookies=token_cookies,
         set_cookies=set_cookies,
         write=write,
@@ -99,6 +104,27 @@ def grants_for(
         lasts=lasts,
         stale=stale,
     )
+
+
+def _access_token(
+    view: UpstreamView, who: Authenticated, rules: Ruleset, now: float
+) -> AccessToken | NoAccessToken | None:
+    """Return the access token for the upstream; None if it gets none."""
+    if view.provider is None or rules.access_tokens is None:
+        return None
+    return rules.access_tokens.of(who.session, who.key, view.provider, now)
+
+
+def _renewal(
+    session: Session, lasts: Interval | None, rules: Ruleset, now: float
+) -> tuple[bool, Interval | None]:
+    """Return whether the membership is to be renewed, and `lasts` until it is."""
+    if not rules.refresh:
+        return False, lasts
+    due = due_at(session, rules.refresh, now)
+    if due <= now or lasts is None:
+        return due <= now, lasts
+    return False, lasts.within(Interval(until=due))
 
 
 def _token_cookies(

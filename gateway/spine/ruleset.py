@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.decision import Check, Policy
 from gateway.http.memo import Generations, Memo
+from gateway.oidc.access_token import AccessTokens
 from gateway.outbound import UpstreamView
 from gateway.reasons import Reason
 from gateway.routes.model import Route
@@ -96,6 +97,7 @@ class Ruleset:
     end_cookies   Set-Cookie value that keeps the reason of an end, by reason
     forget_end    Set-Cookie value that removes it
     owns_jwks     no route claims /.well-known/jwks.json
+    access_tokens tokens of providers for upstreams; None: no upstream gets one
     refresh       seconds after which membership is renewed, by provider
     session_plans what was found before, by session and route
     tenant_of_head  the request may name the tenant, not the session alone
@@ -117,6 +119,7 @@ class Ruleset:
     forget_end: str
     owns_jwks: bool
     refresh: Mapping[str, float] = field(default_factory=dict)
+    access_tokens: AccessTokens | None = None
     session_plans: Generations[PlanKey, SessionPlan] = field(
         init=False, repr=False, compare=False
     )

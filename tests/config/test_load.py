@@ -797,6 +797,30 @@ def test_renewals_need_a_key(refresh: str, keys: str, problem: str | None) -> No
     assert "MTEx" not in found
 
 
+ONE_UPSTREAM = "upstreams: {app: {url: 'http://127.0.0.1:3001', token: %s}}"
+OF_PROVIDERS: list[tuple[str, str, str | None]] = [
+    ("{provider: acme}", "refresh: 15m", None),
+    ("{provider: acme}", "timeout: 5s", "would expire: it has no refresh"),
+    ("{provider: acm}", "refresh: 15m", 'there is no provider "acm"'),
+    ("{profile: acme}", "refresh: 15m", "profile"),
+    ("[acme]", "refresh: 15m", "expected a name"),
+    ("acme", "refresh: 15m", 'there is no token profile "acme"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("token", "refresh", "problem"), OF_PROVIDERS)
+def test_an_upstream_may_get_the_token_of_a_provider(
+    token: str, refresh: str, problem: str | None
+) -> None:
+    acme = f"providers: {{acme: {{{ACME}, {refresh}}}}}"
+    route = "routes: [{match: /, rule: public, upstream: app}]"
+    keys = f"sign_in: {{{acme}, encryption_keys: [{K1}]}}"
+    found = "".join(told("\n".join(("version: 1", keys, ONE_UPSTREAM % token, route))))
+
+    assert bool(found) is (problem is not None)
+    assert problem is None or problem in found
+
+
 def test_an_encryption_key_is_never_repeated() -> None:
     loaded = load(whole(f"sign_in: {{encryption_keys: [{K1}]}}"))
 

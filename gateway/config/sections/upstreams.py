@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
-from gateway.config import patterns
+from gateway.config import fields, patterns
 from gateway.config.types import (
     ANY_TEXT,
     Duration,
@@ -57,6 +57,14 @@ class UpstreamTls(Model):
     )
 
 
+class ProviderToken(Model):
+    """The access token of a provider, instead of a token of the gateway."""
+
+    provider: Name = Field(
+        description="Provider whose access token is sent as `Authorization: Bearer`."
+    )
+
+
 class Upstream(Model):
     """An app behind the gateway."""
 
@@ -64,7 +72,24 @@ class Upstream(Model):
         description="`http://host:port`, `https://host:port`, `unix:/path`, or a list: "
         "load-balanced, with passive health checks.",
     )
-    token: Name | None = Field(None, description="Token profile for its requests.")
+    token: (
+        Annotated[str | ProviderToken, BeforeValidator(fields.name_or_mapping)] | None
+    ) = Field(
+        None,
+        description="Token profile for its requests; or `{provider: NAME}`: the access token "
+        "that the provider issued for the user.",
+    )
+
+    @property
+    def profile(self) -> str | None:
+        """The token profile of its requests."""
+        return self.token if isinstance(self.token, str) else None
+
+    @property
+    def provider(self) -> str | None:
+        """The provider whose access token its requests carry."""
+        return self.token.provider if isinstance(self.token, ProviderToken) else None
+
     session_cookie: Literal["strip", "forward"] = Field(
         "strip", description="Whether the session cookie is forwarded."
     )

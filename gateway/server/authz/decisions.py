@@ -20,7 +20,7 @@ from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
 from gateway.server.exchange import Exchange, ExchangeResult, ParsedRequest
 from gateway.server.forward import begin_forward
-from gateway.server.pipeline import Pipeline, evaluate
+from gateway.server.pipeline import Pipeline, evaluate, with_new_token
 from gateway.server.read_request import check_size
 from gateway.server.request_errors import (
     FAILURES,
@@ -124,6 +124,11 @@ class Decisions:
     ) -> Decision:
         try:
             outcome = await evaluate(context, head, forwards=False)
+            if (
+                isinstance(outcome, Respond)
+                and outcome.reason is Reason.ACCESS_TOKEN_EXPIRED
+            ):
+                outcome = await with_new_token(context, outcome, forwards=False)
         except TooManyAttempts as limited:
             context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
             answer, cookies = limit_answer(context, head, limited)

@@ -1,13 +1,15 @@
 """`/.gateway/sign-in/{provider}/callback`: the provider's answer ends a sign-in."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from gateway.errors import StoreUnavailable
 from gateway.http.navigation import is_navigation
+from gateway.oidc.access_token import with_access_token
 from gateway.oidc.attempt import Attempt, find_attempt
 from gateway.oidc.authorization import Answer, read_answer
 from gateway.oidc.failure import SignInFailed
-from gateway.oidc.membership import noted
+from gateway.oidc.membership import FACTS, noted
 from gateway.oidc.provider import Provider
 from gateway.oidc.renewal import seal_renewal
 from gateway.oidc.signed_in import SignedIn
@@ -20,7 +22,7 @@ from gateway.server.endpoints.sign_in import again_location, refuse_sign_in
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
-from gateway.sessions.record import Session
+from gateway.sessions.record import Session, serialise
 from gateway.sessions.store import KEPT_AFTER_END, SessionStore
 from gateway.spine.step_up import route_to, still_missing
 
@@ -148,10 +150,8 @@ def _check_page(
 async def _start_session(
     context: RequestContext, provider: Provider, who: SignedIn, store: SessionStore
 ) -> tuple[str, ...]:
-    person, facts = who.person, dict(who.provider)
+    person = who.person
     before = _keep_renewal(context, provider, who)
-    if before is not None:
-        facts = noted(facts, context.now)
     instruction = SignIn(
         identity=person.identity,
         tenants=person.tenants,
@@ -160,7 +160,7 @@ async def _start_session(
         aal=who.aal,
         persistent=True,
         authenticated_at=who.authenticated_at,
-        extra={"provider": facts},
+        extra={"provider": dict(who.provider)},
     )
     try:
         return tuple(await sign_in(instruction, store, context, before))
@@ -170,10 +170,11 @@ async def _start_session(
 
 def _keep_renewal(
     context: RequestContext, provider: Provider, who: SignedIn
-) -> Callable[[str, Session], Awaitable[None]] | None:
+) -> Callable[[str, Session], Awaitable[Session]] | None:
     """Return what stores how the session is renewed; None if it is not.
 
-    It is stored before the session: one that is to be renewed always can be.
+    It is stored before the session: one that is to be renewed always can be. The
+    session notes when that was, with the access token, if an upstream gets it.
     """
     vault, services = context.runtime.vault, context.services
     renewal, renewals = who.renewal, services.renewals
@@ -184,10 +185,19 @@ def _keep_renewal(
     if vault is None or renewal is None or renewals is None:
         return None
 
-    async def keep(key: str, session: Session) -> None:
+    async def keep(key: str, session: Session) -> Session:
         nonce = services.edge.secret(NONCE_BYTES)
         sealed = seal_renewal(renewal, vault, settings, key, nonce)
         life = session.expires_at - context.now + KEPT_AFTER_END
         await renewals.put(key, sealed, life)
+        facts = noted(who.provider, context.now)
+        if who.tokens is not None:
+            nonce = services.edge.secret(NONCE_BYTES)
+            facts = with_access_token(
+                facts, who.tokens, vault, settings, key, nonce, context.now
+            )
+        session = replace(session, extra={**session.extra, FACTS: facts})
+        serialise(session)  # ValueError: larger than a record may be
+        return session
 
     return keep
