@@ -1,6 +1,7 @@
 import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { type ReactNode, cache, createElement } from "react";
+import { pageAddress } from "./next-address.js";
 import { Refresh } from "./next-refresh.js";
 import { SessionProvider as ClientProvider } from "./react.js";
 import { type Gateway, createGateway } from "./server.js";
@@ -50,7 +51,7 @@ export async function protectedRoute(signInUrl = env("GATEWAY_SIGN_IN_URL") ?? "
   const status = sent.get("X-Auth-Status");
   const words = new URLSearchParams();
   const page = sent.get("X-Forwarded-Uri");
-  if (page) words.set("return_to", page);
+  if (page) words.set("return_to", pageAddress(page));
   words.set("reason", status && status !== "none" ? status : "no_session");
   redirect(`${signInUrl}${signInUrl.includes("?") ? "&" : "?"}${words}`);
 }

@@ -60,6 +60,10 @@ def main() -> None:
         page.goto("/")
         expect(page.locator("#server")).to_have_text("none")
         expect(page.locator("#client")).to_have_text("none")
+        page.get_by_role("link", name="Dashboard").click()
+        page.wait_for_url(
+            "**/auth/login?return_to=%2Fdashboard%3Fa%3Db&reason=no_session"
+        )
         page.goto("/dashboard?a=b")
         page.wait_for_url(
             "**/auth/login?return_to=%2Fdashboard%3Fa%3Db&reason=no_session"

@@ -13,7 +13,7 @@ cd "$package"
 [[ -d node_modules ]] || npm ci --ignore-scripts --no-audit --no-fund
 npm run --silent build
 npm pack --silent --ignore-scripts --pack-destination "$work"
-cp -r "$here/app" "$here/package.json" "$here/check.py" "$here/gateway.yaml" "$work"
+cp -r "$here/app" "$here/next.config.mjs" "$here/package.json" "$here/check.py" "$here/gateway.yaml" "$work"
 cd "$work"
 npm install --no-audit --no-fund "$work"/gateway-client-*.tgz
 NEXT_TELEMETRY_DISABLED=1 npx next build

@@ -1,9 +1,12 @@
 import { SessionProvider } from "@gateway/client/next";
+import { Suspense } from "react";
 
 export default function Layout({ children }) {
   return (
     <html lang="en">
-      <body><SessionProvider>{children}</SessionProvider></body>
+      <body>
+        <Suspense><SessionProvider>{children}</SessionProvider></Suspense>
+      </body>
     </html>
   );
 }

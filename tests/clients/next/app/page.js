@@ -1,4 +1,5 @@
 import { getEndReason, getServerSession } from "@gateway/client/next";
+import Link from "next/link";
 import { Badge } from "./badge.js";
 
 export default async function Page() {
@@ -8,6 +9,7 @@ export default async function Page() {
       <p id="server">{session?.user.email ?? "none"}</p>
       <p id="ended">{(await getEndReason()) ?? "not ended"}</p>
       <Badge />
+      <Link href="/dashboard?a=b">Dashboard</Link>
     </main>
   );
 }

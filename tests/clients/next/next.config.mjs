@@ -1,0 +1,2 @@
+// As create-next-app sets it.
+export default { cacheComponents: true };
