@@ -2,6 +2,8 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
@@ -15,6 +17,7 @@ from gateway.oidc.client import ProviderClient
 from gateway.oidc.provider import Provider
 from gateway.oidc.settings import (
     Allow,
+    ClientKey,
     Endpoints,
     Membership,
     PersonRules,
@@ -22,6 +25,7 @@ from gateway.oidc.settings import (
 )
 from gateway.oidc.vault import Vault
 from gateway.proxy.tls import client_ssl_context
+from gateway.tokens.material import BadMaterial, read_pem
 
 
 def build_providers(
@@ -33,16 +37,19 @@ def build_providers(
     """Compile the providers; none is called yet.
 
     Raises:
-        ConfigError: a file of certificate authorities cannot be read.
+        ConfigError: a file of certificate authorities, or a key, cannot be read.
     """
     config = loaded.config
     return {
         name: Provider(
-            provider_settings(
-                name,
-                provider,
-                config.server.public_url,
-                keeps_access=name in _kept(config),
+            replace(
+                provider_settings(
+                    name,
+                    provider,
+                    config.server.public_url,
+                    keeps_access=name in _kept(config),
+                ),
+                client_key=_client_key(loaded, name, provider),
             ),
             _client(loaded, name, provider, resolver or Resolver()),
             ticks,
@@ -110,6 +117,7 @@ def provider_settings(
             userinfo=provider.endpoints.userinfo,
             jwks=provider.endpoints.jwks,
             end_session=provider.endpoints.end_session,
+            pushed=provider.endpoints.pushed,
         ),
         person=_person_rules(provider),
         allow=Allow(
@@ -124,6 +132,7 @@ def provider_settings(
         sign_out_there=provider.sign_out == "provider",
         refresh=provider.refresh,
         keeps_access=keeps_access,
+        pushes=provider.pushed_requests,
     )
 
 
@@ -154,6 +163,50 @@ def _person_rules(provider: ProviderConfig) -> PersonRules:
                 for each in members
             )
             for group, members in groups.groups.items()
+        },
+    )
+
+
+def client_key_of(loaded: LoadedConfig, name: str) -> ClientKey | None:
+    """Return the key of the client at a provider; None without one that can be used."""
+    try:
+        return _client_key(loaded, name, loaded.config.sign_in.providers[name])
+    except ConfigError:
+        return None
+
+
+def _client_key(
+    loaded: LoadedConfig, name: str, provider: ProviderConfig
+) -> ClientKey | None:
+    """Read the private key of the client.
+
+    Raises:
+        ConfigError: it cannot be read, or not be used with the algorithm.
+    """
+    wanted = provider.client_key
+    if wanted is None:
+        return None
+    place = ("sign_in", "providers", name, "client_key")
+    try:
+        key = read_pem(Path(wanted.file).read_bytes(), 0.0)
+    except OSError as error:
+        key = BadMaterial(f"the file cannot be read: {error.strerror}")
+    if isinstance(key, BadMaterial):
+        raise ConfigError([loaded.problem(f"client_key: {key.why}", *place)])
+    algorithm = wanted.algorithm or str(key.algorithm)
+    # PS256 is another padding for the same RSA keys.
+    if {"PS256": "RS256"}.get(algorithm, algorithm) != key.algorithm:
+        why = f"a key for {key.algorithm} does not sign {algorithm}"
+        raise ConfigError([loaded.problem(f"client_key: {why}", *place)])
+    return ClientKey(
+        private=key.private,
+        algorithm=algorithm,
+        kid=wanted.kid or key.kid,
+        audience=wanted.audience,
+        public={
+            **(key.public_jwk or {}),
+            "alg": algorithm,
+            "kid": wanted.kid or key.kid,
         },
     )
 

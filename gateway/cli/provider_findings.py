@@ -1,11 +1,17 @@
 """Checks of OpenID Connect providers by `gateway check`, and what to register there."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
 
 from gateway.build.dns import build_dns
-from gateway.build.providers import backchannel_uri, build_providers, redirect_uri
+from gateway.build.providers import (
+    backchannel_uri,
+    build_providers,
+    client_key_of,
+    redirect_uri,
+)
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError, Problem
 from gateway.net.resolver import Resolver
@@ -46,11 +52,14 @@ def registration(loaded: LoadedConfig) -> Iterator[str]:
     """Return what has to be registered at each provider, one setting per line."""
     public_url = loaded.config.server.public_url
     for name, provider in loaded.config.sign_in.providers.items():
-        kind = "public" if provider.client_secret is None else "confidential"
+        keyless = provider.client_secret is None and provider.client_key is None
+        kind = "public" if keyless else "confidential"
         yield f"provider   {name}: {provider.issuer}; register there:"
         yield f"             client           {provider.client_id}, {kind}, code flow, PKCE S256"
         yield f"             redirect URI     {redirect_uri(public_url, name)}"
         if provider.sign_out == "provider":
             yield f"             post-logout URI  {public_url}/.gateway/signed-out"
         yield f"             back-channel     {backchannel_uri(public_url, name)}"
+        if (key := client_key_of(loaded, name)) is not None:
+            yield f"             public key       {json.dumps(dict(key.public))}"
         yield f"             scopes           {' '.join(provider.scopes)}"

@@ -340,6 +340,12 @@ def _providers(partial: PartialConfig) -> None:
                 (*loc, "client_authentication"), "there is no client_secret to send"
             )
         _renewal(partial, loc, provider)
+        if provider.client_key is not None and provider.client_secret is not None:
+            partial.add_problem_at_key(
+                (*loc, "client_key"),
+                "the client has a secret, too",
+                "remove one of them",
+            )
         levels = [acr for values in provider.aal.values() for acr in values]
         if len(levels) > len(set(levels)):
             partial.add_problem((*loc, "aal"), "an acr value has two levels")

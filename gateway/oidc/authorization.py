@@ -13,6 +13,7 @@ from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
+from gateway.sessions.members import Refused, parse_json
 
 _ERRORS: Final[Mapping[str, Reason]] = {
     "access_denied": Reason.SIGN_IN_DECLINED,
@@ -40,15 +41,14 @@ class Answer:
     description: str
 
 
-def authorization_url(
+def authorization_parameters(
     settings: ProviderSettings,
-    metadata: Metadata,
     attempt: Attempt,
     *,
     prompt: str | None = None,
     levels: Sequence[str] = ("aal2", "aal3"),
-) -> str:
-    """Return the address at the provider where an attempt goes on.
+) -> dict[str, str]:
+    """Return the parameters of an authorization request.
 
     `levels` are the assurance levels that a step-up may reach, the wanted one first.
     """
@@ -70,8 +70,48 @@ def authorization_url(
     if attempt.step == "aal" and (values := acr_values(settings, levels)):
         # OpenID Connect Core 1.0, section 3.1.2.1: in order of preference.
         parameters["acr_values"] = " ".join(values)
+    return parameters
+
+
+def authorization_url(metadata: Metadata, parameters: Mapping[str, str]) -> str:
+    """Return the address at the provider where an attempt goes on."""
     joint = "&" if "?" in metadata.authorization else "?"
     return f"{metadata.authorization}{joint}{urlencode(parameters)}"
+
+
+def read_pushed(status: int, raw: bytes) -> str:
+    """Return the `request_uri` of a pushed request (RFC 9126, section 2.2).
+
+    Raises:
+        SignInFailed: `provider_unavailable` for a 5xx or 429, `provider_refused` for
+            another error, `provider_bad_answer` if it is not such an answer.
+    """
+    if status >= 500 or status == 429:
+        raise SignInFailed(Reason.PROVIDER_UNAVAILABLE, f"pushed request: {status}")
+    try:
+        document = parse_json(raw)
+    except Refused as refused:
+        document = {"error": f"({refused})"}
+    if not isinstance(document, dict):
+        document = {}
+    if 400 <= status < 500:
+        error = str(document.get("error"))[:60]
+        text = str(document.get("error_description", ""))[:150]
+        raise SignInFailed(
+            Reason.PROVIDER_REFUSED, f"pushed request: {status} {error!r} {text!r}"
+        )
+    found = document.get("request_uri")
+    if status not in {200, 201} or not isinstance(found, str):
+        raise SignInFailed(
+            Reason.PROVIDER_BAD_ANSWER, f"pushed request: {status}, no request_uri"
+        )
+    if not 0 < len(found) <= _LONGEST_CODE or not (
+        found.isascii() and found.isprintable()
+    ):
+        raise SignInFailed(
+            Reason.PROVIDER_BAD_ANSWER, "pushed request: request_uri is not valid"
+        )
+    return found
 
 
 def acr_values(settings: ProviderSettings, levels: Sequence[str]) -> list[str]:

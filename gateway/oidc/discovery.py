@@ -20,6 +20,7 @@ class Metadata:
     """What the gateway uses of a provider's metadata.
 
     userinfo         None: the provider has none
+    pushed           where authorization requests are pushed (RFC 9126); None: nowhere
     end_session      None: the provider cannot sign users out
     algorithms       the signature algorithms that an ID token may have
     names_issuer     every answer has `iss` (RFC 9207)
@@ -29,6 +30,7 @@ class Metadata:
     authorization: str
     token: str
     userinfo: str | None
+    pushed: str | None
     jwks: str
     end_session: str | None
     algorithms: frozenset[str]
@@ -81,6 +83,9 @@ def metadata_of(document: Mapping[str, Any], written: Endpoints) -> Metadata:
             document, "authorization_endpoint", written.authorization
         ),
         token=_endpoint(document, "token_endpoint", written.token),
+        pushed=_optional(
+            document, "pushed_authorization_request_endpoint", written.pushed
+        ),
         userinfo=_optional(document, "userinfo_endpoint", written.userinfo),
         jwks=_endpoint(document, "jwks_uri", written.jwks),
         end_session=_optional(document, "end_session_endpoint", written.end_session),

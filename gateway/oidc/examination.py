@@ -8,11 +8,11 @@ accepts both redirects back. A code that does not exist shows whether the secret
 from urllib.parse import parse_qs, urlsplit
 
 from gateway.oidc.attempt import Attempt
-from gateway.oidc.authorization import authorization_url
+from gateway.oidc.authorization import authorization_parameters
 from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.provider import Provider
-from gateway.oidc.token import read_tokens, token_request
+from gateway.oidc.token import code_form, read_tokens
 
 _SIGNED_OUT = frozenset(
     ("login_required", "interaction_required", "consent_required", "account_selection_required")
@@ -30,18 +30,17 @@ async def examine(provider: Provider, attempt: Attempt) -> list[str]:
     if not any(key.fits(name) for key in keys.keys for name in metadata.algorithms):
         found.append("none of the published keys fits an algorithm of discovery")
     try:
-        found += await _client(provider, metadata, attempt)
+        found += await _client(provider, attempt)
         found += await _secret(provider, metadata, attempt)
     except SignInFailed as failure:
         found.append(failure.detail)
     return found
 
 
-async def _client(
-    provider: Provider, metadata: Metadata, attempt: Attempt
-) -> list[str]:
+async def _client(provider: Provider, attempt: Attempt) -> list[str]:
     settings = provider.settings
-    url = authorization_url(settings, metadata, attempt, prompt="none")
+    parameters = authorization_parameters(settings, attempt, prompt="none")
+    url = await provider.authorization(parameters, attempt.began)
     answer = await provider.client.get(url, {"Accept": "text/html"})
     if not answer.location.startswith(settings.redirect_uri):
         return [
@@ -57,8 +56,8 @@ async def _client(
 async def _secret(
     provider: Provider, metadata: Metadata, attempt: Attempt
 ) -> list[str]:
-    request = token_request(provider.settings, metadata, attempt, "gateway-check")
-    answer = await provider.client.post(metadata.token, request.form, request.headers)
+    form = code_form(provider.settings, attempt, "gateway-check")
+    answer = await provider.call(metadata.token, form, attempt.began)
     try:
         read_tokens(answer.status, answer.body)
     except SignInFailed as failure:

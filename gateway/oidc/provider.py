@@ -1,19 +1,24 @@
 """One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
 
+import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.authorization import (
     Answer,
     acr_values,
+    authorization_parameters,
     authorization_url,
     check_issuer,
+    read_pushed,
     refusal_of,
 )
 from gateway.oidc.cached import Cached
 from gateway.oidc.claims import fill
-from gateway.oidc.client import ProviderClient
+from gateway.oidc.client import HttpAnswer, ProviderClient
+from gateway.oidc.client_authentication import authenticated
 from gateway.oidc.discovery import (
     Metadata,
     discovery_url,
@@ -35,15 +40,18 @@ from gateway.oidc.renewal import (
     NotTheUser,
     Renewal,
     check_subject,
-    renewal_request,
+    renewal_form,
 )
 from gateway.oidc.rotation import Purpose, Rotation
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.sign_out import end_session_url
 from gateway.oidc.signed_in import SignedIn, check_step, methods_of
-from gateway.oidc.token import Tokens, read_tokens, token_request
+from gateway.oidc.token import Tokens, code_form, read_tokens
 from gateway.oidc.userinfo import add_userinfo, read_userinfo
 from gateway.reasons import Reason
+
+_MOST_PUSHED: Final = 16
+"""Pushed requests at one time: visitors cause them, and must not delay sign-ins that end."""
 
 
 class Provider:
@@ -62,6 +70,7 @@ class Provider:
         self._keys = Cached(self._fetch_keys, ticks)
         self._rotation = Rotation(self._keys, ticks)
         self._logouts: dict[str, float] = {}
+        self._pushing = asyncio.Semaphore(_MOST_PUSHED)
         self._wanted = claims_wanted(settings.person, settings.allow)
 
     async def metadata(self) -> Metadata:
@@ -96,9 +105,41 @@ class Provider:
                 Reason.STEP_UP_FAILED, f"step-up: no acr value for {levels[0]}"
             )
         prompt = "select_account" if choose_account else None
-        return authorization_url(
-            self.settings, await self.metadata(), attempt, prompt=prompt, levels=levels
+        parameters = authorization_parameters(
+            self.settings, attempt, prompt=prompt, levels=levels
         )
+        return await self.authorization(parameters, attempt.began)
+
+    async def authorization(self, parameters: dict[str, str], now: float) -> str:
+        """Return the address of an authorization request, pushed if that is possible.
+
+        Raises:
+            SignInFailed: as `metadata`, or the pushed request is refused.
+        """
+        settings, metadata = self.settings, await self.metadata()
+        if metadata.pushed is None or settings.pushes is False:
+            if settings.pushes:
+                raise SignInFailed(
+                    Reason.PROVIDER_BAD_ANSWER,
+                    "discovery: no address for pushed requests",
+                )
+            return authorization_url(metadata, parameters)
+        async with self._pushing:
+            found = await self.call(metadata.pushed, parameters, now)
+        uri = read_pushed(found.status, found.body)
+        pushed = {"client_id": settings.client_id, "request_uri": uri}
+        return authorization_url(metadata, pushed)
+
+    async def call(self, url: str, form: Mapping[str, str], now: float) -> HttpAnswer:
+        """Return the answer to a request of the client, authenticated as configured.
+
+        Raises:
+            SignInFailed: as `metadata`, or there is no answer in time.
+        """
+        jti = os.urandom(16).hex()
+        metadata = await self.metadata()
+        wanted = authenticated(self.settings, metadata, form, now=now, jti=jti)
+        return await self.client.post(url, wanted.form, wanted.headers)
 
     async def sign_out_url(self, return_to: str) -> str | None:
         """Return the address that ends the provider's session; None if it is not to end.
@@ -126,7 +167,7 @@ class Provider:
         check_issuer(answer, self.settings.issuer, required=metadata.names_issuer)
         if answer.code is None:
             raise refusal_of(answer)
-        tokens = await self._redeem(metadata, attempt, answer.code)
+        tokens = await self._redeem(metadata, attempt, answer.code, now)
         expected = self._expected(metadata, tokens, attempt.nonce)
         claims = await self._verified(tokens.id_token or "", expected, now)
         if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
@@ -154,7 +195,7 @@ class Provider:
             tokens=tokens if settings.keeps_access else None,
         )
 
-    async def refresh(self, renewal: Renewal) -> Tokens:
+    async def refresh(self, renewal: Renewal, now: float) -> Tokens:
         """Return new tokens for a refresh token.
 
         If the answer is lost the request is sent once more, at once: the provider may
@@ -165,14 +206,13 @@ class Provider:
             SignInFailed: it does not answer, or not as it should.
         """
         metadata = await self.metadata()
-        wanted = renewal_request(self.settings, metadata, renewal)
+        form = renewal_form(renewal)
         try:
-            found = await self.client.post(metadata.token, wanted.form, wanted.headers)
+            found = await self.call(metadata.token, form, now)
         except SignInFailed as failure:
             if failure.reason is not Reason.PROVIDER_UNAVAILABLE:
                 raise
-            wanted = renewal_request(self.settings, metadata, renewal)
-            found = await self.client.post(metadata.token, wanted.form, wanted.headers)
+            found = await self.call(metadata.token, form, now)
         return read_tokens(found.status, found.body, at_refresh=True)
 
     async def renewed(
@@ -266,9 +306,11 @@ class Provider:
             )
         return found
 
-    async def _redeem(self, metadata: Metadata, attempt: Attempt, code: str) -> Tokens:
-        wanted = token_request(self.settings, metadata, attempt, code)
-        found = await self.client.post(metadata.token, wanted.form, wanted.headers)
+    async def _redeem(
+        self, metadata: Metadata, attempt: Attempt, code: str, now: float
+    ) -> Tokens:
+        form = code_form(self.settings, attempt, code)
+        found = await self.call(metadata.token, form, now)
         return read_tokens(found.status, found.body)
 
     def _expected(

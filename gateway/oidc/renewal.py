@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.oidc.client_authentication import TokenRequest, authenticated
-from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.vault import NotOpened, Vault
@@ -70,12 +68,9 @@ def bound_to(use: str, settings: ProviderSettings, session_key: str) -> str:
     return f"{use}\n{session_key}\n{settings.name}\n{settings.issuer}"
 
 
-def renewal_request(
-    settings: ProviderSettings, metadata: Metadata, renewal: Renewal
-) -> TokenRequest:
-    """Return the request for new tokens (RFC 6749, section 6)."""
-    form = {"grant_type": "refresh_token", "refresh_token": renewal.refresh_token}
-    return authenticated(settings, metadata, form)
+def renewal_form(renewal: Renewal) -> dict[str, str]:
+    """Return the form that requests new tokens (RFC 6749, section 6)."""
+    return {"grant_type": "refresh_token", "refresh_token": renewal.refresh_token}
 
 
 def check_subject(subject: object, renewal: Renewal) -> None:

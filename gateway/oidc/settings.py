@@ -5,8 +5,24 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.oidc.claims import ClaimText
+from gateway.tokens.ring import PrivateKey
 
 ClientAuthentication = Literal["basic", "post"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientKey:
+    """The private key of the client.
+
+    audience   of its assertions: the issuer, or the address of the token endpoint
+    public     the public key as a JWK, to be registered at the provider
+    """
+
+    private: PrivateKey = field(repr=False)
+    algorithm: str
+    kid: str
+    audience: Literal["issuer", "token_endpoint"]
+    public: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +34,7 @@ class Endpoints:
     userinfo: str | None = None
     jwks: str | None = None
     end_session: str | None = None
+    pushed: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -68,13 +85,16 @@ class ProviderSettings:
     """One provider.
 
     title           its name on pages
-    client_secret   None: a public client
+    client_secret   None: a public client, or one with a key
     authentication  how the client authenticates; None: as discovery suggests
     levels          the assurance level of an `acr` value
     timeout         seconds for one call
     signed_out_uri  where the provider returns to after a sign-out
     sign_out_there  a sign-out here also ends the provider's session
     keeps_access    the access token is kept, for an upstream
+    client_key      proves the client instead of a secret
+    pushes          authorization requests are pushed (RFC 9126); None: if discovery
+                    has an address for it
     refresh         seconds after which the membership is renewed; None: it is not
     """
 
@@ -93,5 +113,7 @@ class ProviderSettings:
     timeout: float
     signed_out_uri: str
     sign_out_there: bool
+    client_key: ClientKey | None = None
+    pushes: bool | None = None
     refresh: float | None = None
     keeps_access: bool = False

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
-from gateway.oidc.client_authentication import TokenRequest, authenticated
-from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
@@ -35,17 +33,16 @@ class GrantRefused(SignInFailed):
     """The provider does not accept the code or the refresh token: `invalid_grant`."""
 
 
-def token_request(
-    settings: ProviderSettings, metadata: Metadata, attempt: Attempt, code: str
-) -> TokenRequest:
-    """Return the request that redeems a code."""
-    form = {
+def code_form(
+    settings: ProviderSettings, attempt: Attempt, code: str
+) -> dict[str, str]:
+    """Return the form that redeems a code."""
+    return {
         "grant_type": "authorization_code",
         "code": code,
         "redirect_uri": settings.redirect_uri,
         "code_verifier": attempt.verifier,
     }
-    return authenticated(settings, metadata, form)
 
 
 def read_tokens(status: int, raw: bytes, *, at_refresh: bool = False) -> Tokens:

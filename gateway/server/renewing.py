@@ -154,7 +154,7 @@ class Renewer:
             )
         assert sealed is not None  # noqa: S101 - b"" does not open
         try:
-            tokens = await provider.refresh(renewal)
+            tokens = await provider.refresh(renewal, now)
             if not await self._keep(
                 key, session, sealed, renewal, tokens, provider, vault
             ):

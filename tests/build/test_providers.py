@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from gateway.build.providers import build_attempt_cookies, build_providers, redirect_uri
 from gateway.errors import ConfigError
 from gateway.oidc.provider import Provider
+from tests.oidc.hostile import EC_KEY, RSA_KEY
 from tests.server.parts import loaded
 
 SECRET = "a-secret-of-a-client"
@@ -99,3 +105,50 @@ def test_attempts_are_host_only_whatever_the_session(
     ).config
 
     assert build_attempt_cookies(config).stem == stem
+
+
+def pem(folder: Path, key: Any) -> str:
+    file = folder / "client.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "algorithm", "problem"),
+    [
+        pytest.param(b"not a key", None, "not a private key in PEM", id="no-key"),
+        pytest.param(None, None, "the file cannot be read", id="no-file"),
+        pytest.param(b"", "RS256", "not a private key in PEM", id="empty"),
+    ],
+)
+def test_a_client_key_that_cannot_be_used_is_an_error(
+    tmp_path: Path, content: bytes | None, algorithm: str | None, problem: str
+) -> None:
+    file = tmp_path / "client.pem"
+    if content is not None:
+        file.write_bytes(content)
+    key = {"file": str(file), "algorithm": algorithm}
+
+    with pytest.raises(ConfigError, match=problem):
+        provider(client_secret=None, client_key=key)
+
+
+def test_a_key_does_not_sign_another_algorithm(tmp_path: Path) -> None:
+    key = {"file": pem(tmp_path, EC_KEY), "algorithm": "RS256"}
+
+    with pytest.raises(ConfigError, match="a key for ES256 does not sign RS256"):
+        provider(client_secret=None, client_key=key)
+
+
+async def test_a_client_key_has_a_public_half_to_register(tmp_path: Path) -> None:
+    key = {"file": pem(tmp_path, RSA_KEY), "algorithm": "PS256"}
+
+    found = provider(client_secret=None, client_key=key).settings.client_key
+
+    assert found is not None
+    assert (found.algorithm, found.public["alg"]) == ("PS256", "PS256")
+    assert found.kid == found.public["kid"]
+    assert {"kty", "n", "e"} <= found.public.keys()
+    assert "d" not in found.public

@@ -82,6 +82,8 @@ class HostileProvider:
         default_factory=dict
     )
     """Replaces a whole endpoint: discovery, jwks, token or userinfo."""
+    pushed: list[dict[str, str]] = field(default_factory=list)
+    """The forms of pushed authorization requests."""
     calls: list[str] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
@@ -118,6 +120,9 @@ class HostileProvider:
     def approve(self, location: str, **more: str) -> str:
         """Answer an authorization request; gives the query of the answer."""
         self.asked = dict(parse_qsl(urlsplit(location).query))
+        if "request_uri" in self.asked:
+            assert self.asked["request_uri"] == f"urn:pushed:{len(self.pushed)}"
+            self.asked = self.pushed[-1]
         parameters = {
             "code": "a-code",
             "state": self.asked["state"],
@@ -160,6 +165,13 @@ class HostileProvider:
                 return web.json_response({"keys": self.keys})
             case "token":
                 return await self._token(request)
+            case "par":
+                form = {n: v[0] for n, v in parse_qs(await request.text()).items()}
+                if not self._knows(request, form):
+                    return web.json_response({"error": "invalid_client"}, status=401)
+                self.pushed.append(form)
+                pushed = {"request_uri": f"urn:pushed:{len(self.pushed)}"}
+                return web.json_response(pushed | {"expires_in": 60}, status=201)
             case "authorize":
                 return self._authorize(request)
             case "userinfo":
@@ -169,7 +181,9 @@ class HostileProvider:
 
     def _authorize(self, request: web.Request) -> web.Response:
         """Answer as a browser without a session gets it: a form, or back at once."""
-        asked = request.query
+        asked: Mapping[str, str] = request.query
+        if "request_uri" in asked:
+            asked = self.pushed[-1]
         if asked.get("client_id") != CLIENT or "/wrong/" in asked["redirect_uri"]:
             return web.Response(status=400, text="unknown client or redirect URI")
         if asked.get("prompt") != "none":
@@ -223,6 +237,7 @@ _NAMES = {
     "/.well-known/openid-configuration": "discovery",
     "/authorize": "authorize",
     "/jwks": "jwks",
+    "/par": "par",
     "/token": "token",
     "/userinfo": "userinfo",
 }

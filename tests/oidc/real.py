@@ -47,8 +47,10 @@ class RealProvider:
 
 
 @contextmanager
-def real_provider(folder: Path, packages: Path) -> Iterator[RealProvider]:
-    """Run the provider; `packages` is the node_modules with it."""
+def real_provider(
+    folder: Path, packages: Path, jwks: str | None = None
+) -> Iterator[RealProvider]:
+    """Run the provider; `packages` is the node_modules with it, `jwks` of `gateway-jwt`."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "node_modules").exists():
         (folder / "node_modules").symlink_to(packages)
@@ -60,7 +62,7 @@ def real_provider(folder: Path, packages: Path) -> Iterator[RealProvider]:
         process = subprocess.Popen(
             ["node", "idp.mjs", str(port), gateway],
             cwd=folder,
-            env={"PATH": os.environ["PATH"]},
+            env={"PATH": os.environ["PATH"]} | ({"RP_JWKS": jwks} if jwks else {}),
             stdout=subprocess.PIPE,
             stderr=stderr,
         )

@@ -157,7 +157,9 @@ async def test_every_kind_of_client(
 async def test_a_wrong_secret_is_a_page(
     real: RealProvider, upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
-    config = config_of(real, upstream.port, client_secret="wrong")
+    config = config_of(
+        real, upstream.port, client_secret="wrong", pushed_requests=False
+    )
     async with running_gateway(config, tmp_path, redis.url) as gateway:
         reply = await Visitor(real, Browser(gateway)).sign_in()
 

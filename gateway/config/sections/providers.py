@@ -79,6 +79,29 @@ class ProviderEndpoints(Model):
     end_session: ProviderUrl | None = Field(
         None, description="End session endpoint, for browsers."
     )
+    pushed: ProviderUrl | None = Field(
+        None, description="Pushed authorization request endpoint."
+    )
+
+
+class ProviderClientKey(Model):
+    """The private key of the client, instead of a secret (`private_key_jwt`)."""
+
+    file: FilePath = Field(
+        description="PEM file of a private key: P-256, Ed25519 or RSA; `gateway check` "
+        "prints the public key to register."
+    )
+    algorithm: Literal["ES256", "EdDSA", "RS256", "PS256"] | None = Field(
+        None, description="Signature algorithm; default: by the key, RS256 for RSA."
+    )
+    kid: Text | None = Field(
+        None, description="Key ID at the provider; default: the RFC 7638 thumbprint."
+    )
+    audience: Literal["issuer", "token_endpoint"] = Field(
+        "issuer",
+        description="Audience of the assertions: the issuer, or, for a provider that does "
+        "not accept it, the address of its token endpoint.",
+    )
 
 
 class ProviderConfig(Model):
@@ -92,7 +115,12 @@ class ProviderConfig(Model):
     client_secret: (
         Annotated[Secret, PlainValidator(values.password), ANY_TEXT] | None
     ) = Field(
-        None, description="Client secret; `null`: a public client, with PKCE only."
+        None,
+        description="Client secret; `null`: a public client with PKCE only, or a client "
+        "with `client_key`.",
+    )
+    client_key: ProviderClientKey | None = Field(
+        None, description="Private key of the client, instead of a secret."
     )
     client_authentication: Literal["basic", "post"] | None = Field(
         None,
@@ -101,6 +129,11 @@ class ProviderConfig(Model):
     )
     title: Text | None = Field(
         None, description="Name on the sign-in page; default: the key."
+    )
+    pushed_requests: bool | None = Field(
+        None,
+        description="Whether authorization requests are pushed to the provider (RFC 9126); "
+        "default: if its discovery has an address for them.",
     )
     scopes: tuple[Text, ...] = Field(
         ("openid", "profile", "email"), description="Requested scopes, with `openid`."

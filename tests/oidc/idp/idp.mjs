@@ -38,7 +38,7 @@ export const clients = [
   { ...common, client_id: 'gateway-public', token_endpoint_auth_method: 'none' },
   { ...common, client_id: 'gateway-par', client_secret: 'gateway-secret-0123456789abcdef0123', require_pushed_authorization_requests: true },
   { ...common, client_id: 'gateway-es256', client_secret: 'gateway-secret-0123456789abcdef0123', id_token_signed_response_alg: 'ES256' },
-  ...(process.env.RP_JWKS_URI ? [{ ...common, client_id: 'gateway-jwt', token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'RS256', jwks_uri: process.env.RP_JWKS_URI }] : []),
+  ...(process.env.RP_JWKS ? [{ ...common, client_id: 'gateway-jwt', token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(process.env.RP_JWKS) }] : []),
 ];
 
 const store = new Map();                                         // outlives a key rotation
