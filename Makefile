@@ -33,6 +33,10 @@ help: ## list the targets
 run: $(DEMO) ## start the demo: embedded Redis, PostgreSQL, a sample app and the gateway
 	@exec $(BIN)/gateway demo --port $(PORT) --admin-port $(ADMIN_PORT)
 
+.PHONY: run-oidc
+run-oidc: $(DEMO) ## the demo with a local OpenID Connect provider (needs Node.js and npm)
+	@exec $(BIN)/gateway demo --oidc --port $(PORT) --admin-port $(ADMIN_PORT)
+
 .PHONY: test
 test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)

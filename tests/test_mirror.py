@@ -61,6 +61,11 @@ ELSEWHERE = (
         ("cli/demo", "demo/__main__", "embedded/child"),
     ),
     Elsewhere(
+        "a person signs in with the provider of the demo",
+        "tests/browser/test_demo_oidc.py",
+        ("demo/provider_process",),
+    ),
+    Elsewhere(
         "the accounts that one signs in with at the sample app",
         "tests/demo/test_app.py",
         ("demo/accounts",),

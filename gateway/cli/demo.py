@@ -19,10 +19,26 @@ from gateway.errors import EmbeddedUnavailable
 @click.option(
     "--api-port", default=3001, show_default=True, help="Port of the sample API."
 )
-def demo(port: int, admin_port: int, app_port: int, api_port: int) -> None:
+@click.option(
+    "--oidc",
+    is_flag=True,
+    help="Sign in with an OpenID Connect provider (needs Node.js and npm).",
+)
+@click.option(
+    "--provider-port", default=4000, show_default=True, help="Port of the provider."
+)
+def demo(
+    port: int,
+    admin_port: int,
+    app_port: int,
+    api_port: int,
+    provider_port: int,
+    *,
+    oidc: bool,
+) -> None:
     """Run the gateway with a sample app, an embedded Redis and PostgreSQL.
 
-    A port in use is replaced by a free one. All data is deleted on exit.
+    With --oidc a local OpenID Connect provider signs users in. A port in use is replaced by a free one. All data is deleted on exit.
     """
     try:
         # The extra `demo` brings what is imported here.
@@ -31,9 +47,17 @@ def demo(port: int, admin_port: int, app_port: int, api_port: int) -> None:
         raise click.ClickException(
             f"{error.name} is not installed; run: pip install '.[demo]'"
         ) from error
-    wanted = Ports(gateway=port, admin=admin_port, app=app_port, api=api_port)
+    wanted = Ports(
+        gateway=port,
+        admin=admin_port,
+        app=app_port,
+        api=api_port,
+        provider=provider_port,
+    )
     try:
-        code = asyncio.run(run_demo(wanted=wanted, env=os.environ, say=click.echo))
+        code = asyncio.run(
+            run_demo(wanted=wanted, env=os.environ, say=click.echo, oidc=oidc)
+        )
     except EmbeddedUnavailable as error:
         raise click.ClickException(str(error)) from error
     raise SystemExit(code)

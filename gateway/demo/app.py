@@ -49,8 +49,9 @@ _ENDED = {
 """The notice on the public page, by `X-Auth-Status`."""
 
 
-def sample_app() -> web.Application:
-    """Build the app."""
+def sample_app(sign_in: str = "/auth/login") -> web.Application:
+    """Build the app; `sign_in` is where its links to sign in lead."""
+    _PAGES.globals["sign_in"] = sign_in
     app = web.Application()
     app.add_routes(
         [

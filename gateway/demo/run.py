@@ -1,12 +1,14 @@
 """Run all parts of `gateway demo` and stop them in order."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import secrets
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from gateway.demo.api import NotesApi
 from gateway.demo.app import sample_app
 from gateway.demo.bearer import GatewayKeys
 from gateway.demo.postgres import EmbeddedPostgres
+from gateway.demo.provider_process import SIGN_IN, EmbeddedProvider, with_provider
 from gateway.embedded.child import dying_with_us
 from gateway.embedded.redis import EmbeddedRedis
 from gateway.errors import EmbeddedUnavailable
@@ -31,12 +34,13 @@ _ROOT = _HERE.parent.parent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the four listeners of the demo are, all on 127.0.0.1."""
+    """Where the listeners of the demo are, all on 127.0.0.1."""
 
     gateway: int
     admin: int
     app: int
     api: int
+    provider: int = 4000
 
 
 def demo_file(installed: str, checkout: str) -> Path:
@@ -53,6 +57,7 @@ def free_ports(wanted: Ports) -> Ports:
             admin=_port(wanted.admin, held),
             app=_port(wanted.app, held),
             api=_port(wanted.api, held),
+            provider=_port(wanted.provider, held),
         )
 
 
@@ -61,11 +66,14 @@ async def run_demo(
     wanted: Ports,
     env: Mapping[str, str],
     say: Callable[[str], None],
+    oidc: bool = False,
 ) -> int:
     """Run the demo until SIGINT or SIGTERM; return the exit code.
 
+    With `oidc` an identity provider signs users in, instead of the form of the app.
+
     Raises:
-        EmbeddedUnavailable: Redis cannot be started. Without PostgreSQL the demo
+        EmbeddedUnavailable: Redis or the provider cannot be started. Without PostgreSQL the demo
             runs on; its API then answers 503 with the cause.
     """
     stop = asyncio.Event()
@@ -75,12 +83,14 @@ async def run_demo(
     ports = free_ports(wanted)
     # A published one would be known to every page that finds a way to the listener.
     admin_token = env.get("GATEWAY_ADMIN_TOKEN") or f"demo-{secrets.token_urlsafe(24)}"
-    for name in ("gateway", "admin", "app", "api"):
+    for name in ("gateway", "admin", "app", "api", *(("provider",) if oidc else ())):
         asked, given = getattr(wanted, name), getattr(ports, name)
         if asked != given:
             say(f"Port {asked} is taken; the {name} listens on {given}.")
 
     with contextlib.ExitStack() as servers:
+        # First: without it nothing else is worth starting.
+        config, more = _configuration(servers, ports, env, oidc=oidc)
         redis = servers.enter_context(EmbeddedRedis())
         dsn, unavailable = _database(servers)
         if unavailable:
@@ -88,9 +98,9 @@ async def run_demo(
         keys = GatewayKeys(f"http://localhost:{ports.gateway}/.gateway/jwks.json")
         api = NotesApi(dsn=dsn, keys=keys, unavailable=unavailable)
         async with (
-            _serving(sample_app(), ports.app),
+            _serving(sample_app(SIGN_IN if oidc else "/auth/login"), ports.app),
             _serving(api.app(), ports.api),
-            _gateway(ports, redis.url, admin_token, env) as gateway,
+            _gateway(config, ports, redis.url, admin_token, {**env, **more}) as gateway,
         ):
             ended = asyncio.ensure_future(gateway.wait())
             stopped = asyncio.ensure_future(stop.wait())
@@ -101,7 +111,7 @@ async def run_demo(
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if ready.done():
-                say(_welcome(ports, admin_token, notes=not unavailable))
+                say(_welcome(ports, admin_token, notes=not unavailable, oidc=oidc))
                 await asyncio.wait(
                     {ended, stopped}, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -116,6 +126,29 @@ async def run_demo(
                 else f"The gateway was not ready within {_START_SECONDS:.0f} s."
             )
             return 1
+
+
+def _configuration(
+    servers: contextlib.ExitStack, ports: Ports, env: Mapping[str, str], *, oidc: bool
+) -> tuple[Path, dict[str, str]]:
+    """Return the configuration file, and the variables that it needs, too.
+
+    Raises:
+        EmbeddedUnavailable: the provider cannot be started.
+    """
+    plain = demo_file("demo.yaml", "config/demo.yaml")
+    if not oidc:
+        return plain, {}
+    address = f"http://localhost:{ports.gateway}"
+    provider = servers.enter_context(EmbeddedProvider(ports.provider, address, env))
+    folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
+    config = folder / "demo-oidc.yaml"
+    config.write_text(with_provider(plain.read_text(encoding="utf-8")))
+    return config, {
+        "DEMO_ISSUER": provider.issuer,
+        "DEMO_CLIENT_SECRET": provider.secret,
+        "DEMO_ENCRYPTION_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
 
 
 def _database(servers: contextlib.ExitStack) -> tuple[str | None, str]:
@@ -141,9 +174,12 @@ async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _gateway(
-    ports: Ports, redis_url: str, admin_token: str, env: Mapping[str, str]
+    config: Path,
+    ports: Ports,
+    redis_url: str,
+    admin_token: str,
+    env: Mapping[str, str],
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    config = demo_file("demo.yaml", "config/demo.yaml")
     process = await asyncio.create_subprocess_exec(
         *dying_with_us(
             [sys.executable, "-m", "gateway", "run", "-c", str(config)],
@@ -188,7 +224,7 @@ async def _ready(admin_port: int) -> None:
 
 
 def _port(wanted: int, held: contextlib.ExitStack) -> int:
-    """Hold `wanted` or a free port until all four are chosen."""
+    """Hold `wanted` or a free port until all are chosen."""
     for port in (wanted, 0):
         probe = socket.socket()
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -199,10 +235,16 @@ def _port(wanted: int, held: contextlib.ExitStack) -> int:
     raise EmbeddedUnavailable("there is no free port on 127.0.0.1")
 
 
-def _welcome(ports: Ports, admin_token: str, *, notes: bool) -> str:
+def _welcome(ports: Ports, admin_token: str, *, notes: bool, oidc: bool) -> str:
     people = "\n".join(
-        f"    {account.email:20} {account.password:20} {account.about}"
-        for account in ACCOUNTS
+        f"    {each.email:20} {'' if oidc else each.password:20} {each.about}"
+        for each in ACCOUNTS
+    )
+    issuer = f"http://127.0.0.1:{ports.provider}"
+    how = (
+        f"Sign in with Harbour ID ({issuer}), which offers\n"
+        if oidc
+        else "Sign in as\n"
     )
     address = f"http://localhost:{ports.gateway}"
     rows = "rows of the active organization" if notes else "why there are no notes"
@@ -211,8 +253,7 @@ def _welcome(ports: Ports, admin_token: str, *, notes: bool) -> str:
   Health and metrics http://127.0.0.1:{ports.admin}/readyz?verbose  /metrics
   Admin token        {admin_token}
 
-  Sign in as
-{people}
+  {how}{people}
 
   Try
     {address}/dashboard     who you are to the app, token, {rows}
