@@ -14,7 +14,7 @@ from gateway.build.dns import build_dns
 from gateway.build.listeners import addresses_of, listener_limits
 from gateway.build.ring import build_ring
 from gateway.build.runtime import build_runtime
-from gateway.build.store import build_store
+from gateway.build.store import build_store, build_token_store
 from gateway.config.load import LoadedConfig, load_config
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.config.schema import Config
@@ -154,10 +154,21 @@ class App:
             on_corrupt=self._reporter.dependencies.log_corrupt_record,
             on_event=self._reporter.dependencies.store_event,
         )
+        self._token_store: RedisStore | None = None
+        self._watches_tokens = False
+        if isinstance(store, ExternalStore):
+            self._token_store = build_token_store(
+                self._loaded,
+                redis_url=self._redis_url,
+                resolver=self._redis_names,
+                on_corrupt=self._reporter.dependencies.log_corrupt_record,
+                on_event=self._reporter.dependencies.store_event,
+            )
         self._services = Services(
             store=store,
             gateway_managed=store if isinstance(store, RedisStore) else None,
             app_managed=store if isinstance(store, ExternalStore) else None,
+            own_tokens=self._token_store,
             edge=self._edge,
             streams=OpenStreams(),
             report=self._reporter.requests,
@@ -177,6 +188,7 @@ class App:
             self._checks.check_sessions_soon,
             self._checks.session_changed,
         )
+        self._watch_tokens(runtime)
         self._client_server = ClientServer(
             self._pipeline,
             limits=listener_limits(config),
@@ -200,6 +212,18 @@ class App:
             reporter=self._reporter,
             config=lambda: self._loaded.config,
             runtime=lambda: self.runtime,
+        )
+
+    def _watch_tokens(self, runtime: Runtime) -> None:
+        """Subscribe to revoked access tokens, once a route takes them."""
+        store = self._token_store
+        if store is None or self._watches_tokens or not runtime.rules.takes_tokens:
+            return
+        self._watches_tokens = True
+        store.watch(
+            self._checks.session_ended,
+            self._checks.check_sessions_soon,
+            self._checks.session_changed,
         )
 
     async def _listen(self, listeners: Listeners, config: Config) -> None:
@@ -272,6 +296,8 @@ class App:
             await application.upstream.close()
         await self._services.finish()
         await self._store.close()
+        if self._token_store is not None:
+            await self._token_store.close()
         await self._names.close()
         await self._redis_names.close()
         self._reporter.close()
@@ -297,6 +323,7 @@ class App:
         self._output.redactor.learn(secrets_of(loaded.config))
         self._reporter.configure(loaded.config)
         self._pipeline.runtime = self._services.streams.active = runtime
+        self._watch_tokens(runtime)
         self._reporter.process.reloaded(loaded, waits)
         self._reevaluate_streams()
         for application in old.applications.values():

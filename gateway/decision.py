@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.http.authorization import CredentialKind, Sent, read_authorization
 from gateway.http.forwarded import is_trusted, parse_address
 from gateway.http.head import RequestHead
 from gateway.http.navigation import is_cross_site
@@ -236,8 +237,20 @@ def _network(access: AccessRequest) -> Reason | None:
 
 
 def _cross_site(access: AccessRequest) -> Reason | None:
-    crossed = is_cross_site(access.head, access.policy.public_origin)
-    return Reason.CROSS_SITE if crossed else None
+    if not is_cross_site(access.head, access.policy.public_origin):
+        return None
+    if CredentialKind.BEARER in access.route.credentials:
+        # A browser repeats cookies and, once typed in, a password; a bearer token is
+        # sent by scripts only. A request with token and cookie has no credential.
+        given = read_authorization(access.head.lines)
+        if isinstance(given, Sent) and given.scheme == CredentialKind.BEARER:
+            return None
+    return Reason.CROSS_SITE
+
+
+def _by_token(access: AccessRequest) -> Reason | None:
+    token = access.session.token_name is not None
+    return Reason.TOKEN_NOT_ALLOWED if token else None
 
 
 def _unauthenticated(access: AccessRequest) -> Reason | None:
@@ -380,6 +393,19 @@ CHECKS: Final = (
         rules=_SIGNED_IN,
         required=lambda route: bool(route.require.tenant_roles),
         failure=_tenant_role,
+    ),
+    Check(
+        # A program cannot confirm who it is: no user is there to sign in again.
+        description="signed in, not by an access token",
+        rules=_SIGNED_IN,
+        required=lambda route: (
+            route.takes_tokens
+            and (
+                route.require.aal is not None
+                or route.require.authenticated_within is not None
+            )
+        ),
+        failure=_by_token,
     ),
     # A sign-in that is too old or too weak is requested again (RFC 9470, section 3);
     # the failures above would not change by signing in.

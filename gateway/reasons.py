@@ -35,6 +35,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     BAD_SIGNATURE = "bad_signature"
     TWO_CREDENTIALS = "two_credentials"
+    CREDENTIAL_NOT_TAKEN = "credential_not_taken"
     UNKNOWN_SESSION = "unknown_session"
     SESSION_UNREADABLE = "session_unreadable"
     SESSION_EXPIRED = "session_expired"
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     NOT_A_MEMBER = "not_a_member"
     STEP_UP = "step_up"
     AAL_TOO_LOW = "aal_too_low"
+    TOKEN_NOT_ALLOWED = "token_not_allowed"  # noqa: S105 - not a password
     ALREADY_SIGNED_IN = "already_signed_in"
     CROSS_SITE = "cross_site"
     NETWORK_NOT_ALLOWED = "network_not_allowed"
@@ -195,6 +197,12 @@ ROWS: Final[Mapping[Reason, Row]] = {
         "The request carries two credentials. Send one of them.",
         Action.SIGN_IN,
     ),
+    Reason.CREDENTIAL_NOT_TAKEN: Row(
+        401,
+        "Please sign in",
+        "This address does not take this kind of credential.",
+        Action.SIGN_IN,
+    ),
     Reason.UNKNOWN_SESSION: Row(
         401, _SIGN_IN_AGAIN, "This session is unknown. Sign in again.", Action.SIGN_IN
     ),
@@ -257,6 +265,13 @@ ROWS: Final[Mapping[Reason, Row]] = {
     ),
     Reason.AAL_TOO_LOW: Row(
         403, "One more step", "This page needs a second factor.", Action.SIGN_IN
+    ),
+    Reason.TOKEN_NOT_ALLOWED: Row(
+        403,
+        _NO_ACCESS,
+        "A program may not do this: it needs a user who signed in.",
+        Action.HOME,
+        audited=True,
     ),
     Reason.ALREADY_SIGNED_IN: Row(
         403, "You are signed in", "You are signed in already.", Action.HOME

@@ -11,6 +11,7 @@ from gateway.sessions.store import (
     OnResubscribe,
     SessionCredential,
     ended_session,
+    in_browsers,
     lives,
     newest_first,
     surplus_keys,
@@ -55,6 +56,8 @@ class MemoryStore:
         if key in self._records:
             raise ValueError("the session key is taken")
         self._records[key] = raw
+        if session.token_name is not None:
+            return []
         surplus = surplus_keys(
             await self.list_for(session.identity.id, now), self._max_per_identity, key
         )
@@ -93,9 +96,12 @@ class MemoryStore:
             watcher(key, reason)
         return ended
 
-    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+    async def end_all(
+        self, identity_id: str, now: float, but: str | None, *, tokens: bool = True
+    ) -> int:
         """End what is active; count what lived."""
         listed = await self.list_for(identity_id, 0.0)
+        listed = listed if tokens else in_browsers(listed)
         ended = [
             await self.end(key, now) is not None and session.expires_at > now
             for key, session in listed
@@ -110,6 +116,17 @@ class MemoryStore:
             (key, session)
             for key, session in pairs
             if isinstance(session, Session) and lives(session, identity_id, now)
+        )
+
+    async def list_tokens(self, now: float) -> list[tuple[str, Session]]:
+        """Look through everything."""
+        pairs = [(key, parse_record(raw)) for key, raw in self._records.items()]
+        return newest_first(
+            (key, session)
+            for key, session in pairs
+            if isinstance(session, Session)
+            and session.token_name is not None
+            and lives(session, session.identity.id, now)
         )
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:

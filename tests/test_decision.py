@@ -20,6 +20,7 @@ from gateway.decision import (
     decide,
     step_up_reason,
 )
+from gateway.http.authorization import CredentialKind
 from gateway.http.head import HeadRules, RequestHead
 from gateway.reasons import Reason
 from gateway.routes.model import Require, Route, Rule
@@ -57,6 +58,7 @@ MEMBER = signed_in("member")
 ADMIN = signed_in("admin")
 ROOT = signed_in("member", "root")
 NO_ROLES = signed_in()
+A_PROGRAM = Authenticated(session=a_session(token_name="ci", aal="aal3"), key="k")
 
 GET = head()
 POST = head(("Content-Length", "0"), method="POST")
@@ -284,6 +286,21 @@ TABLE = [
     ),
     pytest.param(
         route(aal="aal1"), signed_in(aal="AAL3"), None, GET, again(Reason.AAL_TOO_LOW), id="aal1-has-no-such-level"
+    ),
+    # by a user who signed in
+    *(
+        pytest.param(
+            replace(needs, credentials=frozenset(CredentialKind)), A_PROGRAM, None, GET,
+            no(Reason.TOKEN_NOT_ALLOWED), id=f"no-token-{word}",
+        )
+        for word, needs in (
+            ("strongly", route(aal="aal1")),
+            ("recently", route(authenticated_within=900.0)),
+        )
+    ),
+    pytest.param(
+        replace(route(), credentials=frozenset(CredentialKind)), A_PROGRAM, None, GET,
+        yes(A_PROGRAM), id="a-token",
     ),
     # how recently
     pytest.param(

@@ -76,6 +76,11 @@ ELSEWHERE = (
         ("server/restored_prefix",),
     ),
     Elsewhere(
+        "what two groups of commands share is seen in both",
+        "tests/cli/test_sessions.py",
+        ("cli/records",),
+    ),
+    Elsewhere(
         "the commands of the group", "tests/cli/test_group.py", ("cli/__init__",)
     ),
     Elsewhere(

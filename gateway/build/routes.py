@@ -5,6 +5,7 @@ from ipaddress import ip_network
 from gateway.config.load import LoadedConfig
 from gateway.config.sections.routes import RouteConfig
 from gateway.errors import ConfigError
+from gateway.http.authorization import CredentialKind
 from gateway.routes.index import build_index
 from gateway.routes.model import Require, Route, Rule, Unauthenticated, route_id
 from gateway.routes.table import RouteTable
@@ -62,6 +63,7 @@ def _route(config: RouteConfig, source: str) -> Route:
         forbidden=config.forbidden,
         cross_site_refused=config.cross_site == "refuse",
         path_allows=frozenset(config.path_allows),
+        credentials=frozenset(map(CredentialKind, config.credentials)),
         upstream=config.upstream,
         source=source,
     )

@@ -7,7 +7,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.build.routes import routes_from
-from gateway.build.upstreams import build_view, build_view_without_upstream
+from gateway.build.upstreams import (
+    build_view,
+    build_view_without_upstream,
+    view_of,
+)
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.decision import ExemptPage, Policy, checks_of
@@ -59,7 +63,10 @@ def build_rules(
             route.id: RoutePlan(
                 route=route,
                 checks=checks_of(route),
-                view=only_decided if route.upstream is None else views[route.upstream],
+                view=view_of(
+                    route,
+                    only_decided if route.upstream is None else views[route.upstream],
+                ),
             )
             for route in routes.routes
         },

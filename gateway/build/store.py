@@ -9,7 +9,7 @@ from gateway.net.resolver import Resolver
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.redis.url import parse_redis_url
+from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
 
 def build_store(
@@ -32,10 +32,7 @@ def build_store(
     Raises:
         ConfigError: the session format cannot be compiled.
     """
-    config = loaded.config
-    found = parse_redis_url(redis_url) if redis_url else config.redis.address
-    assert found is not None  # noqa: S101 - None only for `embedded`, with a redis_url
-    address = replace(found, resolver=resolver)
+    config, address = loaded.config, _address(loaded, redis_url, resolver)
     external = format_from(loaded)
     if external is not None:
         return ExternalStore(
@@ -52,3 +49,28 @@ def build_store(
         on_corrupt=on_corrupt,
         on_event=on_event,
     )
+
+
+def build_token_store(
+    loaded: LoadedConfig,
+    *,
+    redis_url: str | None,
+    resolver: Resolver,
+    on_corrupt: Callable[[str, str], None],
+    on_event: OnEvent,
+) -> RedisStore:
+    """Return the store of access tokens, where an app manages the sessions; as above."""
+    return RedisStore(
+        _address(loaded, redis_url, resolver),
+        timeout=loaded.config.redis.timeout,
+        on_corrupt=on_corrupt,
+        on_event=on_event,
+    )
+
+
+def _address(
+    loaded: LoadedConfig, redis_url: str | None, resolver: Resolver
+) -> RedisAddress:
+    found = parse_redis_url(redis_url) if redis_url else loaded.config.redis.address
+    assert found is not None  # noqa: S101 - None only for `embedded`, with a redis_url
+    return replace(found, resolver=resolver)

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,7 @@ from gateway.proxy.health import TargetChange
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
 from gateway.proxy.upstream import Upstream
+from gateway.routes.model import Route
 from gateway.server.descriptors import descriptor_limit
 from gateway.server.runtime import Application
 from gateway.server.shares import UpstreamShares
@@ -78,6 +80,21 @@ def build_view_without_upstream(config: Config, cookie: CookieSpec) -> UpstreamV
     kept = "forward" if config.sessions.external else "strip"
     nowhere = _NOWHERE.model_copy(update={"session_cookie": kept})
     return build_view(config, "", nowhere, cookie)
+
+
+def view_of(route: Route, view: UpstreamView) -> UpstreamView:
+    """Return how the requests of a route are built, with the view of its upstream.
+
+    Where the route takes access tokens, the Authorization field is the gateway's: what a
+    client sends there is never forwarded.
+    """
+    if not route.takes_tokens:
+        return view
+    return replace(
+        view,
+        header_filter=view.header_filter.adding("authorization"),
+        own_names=(*dict.fromkeys((*view.own_names, b"Authorization")),),
+    )
 
 
 def build_application(

@@ -37,6 +37,7 @@ COMMANDS: Final = (
     "keys",
     "sessions",
     "identities",
+    "tokens",
 )
 """Each is `gateway.cli.<name>.<name>`."""
 

@@ -8,7 +8,7 @@ import time
 
 import click
 
-from gateway.cli.stores import run_with_external_store, unknown
+from gateway.cli.stores import run_with_external_store, run_with_tokens, unknown
 from gateway.config.load import LoadedConfig
 from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
@@ -69,7 +69,10 @@ def revoke_all(
     identity: str,
     but: str | None,
 ) -> None:
-    """Revoke all sessions of an identity that began before now, except `but`."""
+    """Revoke all sessions of an identity that began before now, except `but`.
+
+    Its access tokens are revoked, too.
+    """
     keys = () if but is None else _keys_of(profile, but)
 
     async def end(store: ExternalStore) -> int:
@@ -77,6 +80,9 @@ def revoke_all(
         return await store.end_all(identity, time.time(), spared)
 
     _ = run_with_external_store(loaded, profile, redis_url, end)
+    _ = run_with_tokens(
+        loaded, redis_url, lambda store: store.end_all(identity, time.time(), None)
+    )
 
 
 def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from gateway.build.token_profiles import profiles_from
 from gateway.cli import config_option, exit_with, load_or_exit
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
 from gateway.cli.explain_via import PROXIES, via_lines
-from gateway.cli.subject import Subject
+from gateway.cli.subject import PLACEHOLDER, Subject
 from gateway.config.load import LoadedConfig
 from gateway.decision import AccessRequest
 from gateway.errors import GatewayError
+from gateway.http.authorization import CredentialKind
 from gateway.http.fields import sort_fields
 from gateway.http.forwarded import parse_address
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
@@ -61,6 +63,16 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     "sessions.format also the app's own.",
 )
 @click.option(
+    "--bearer",
+    "program",
+    flag_value="bearer",
+    default=None,
+    help="The sender is a program with an access token; --as is its ID, or an example.",
+)
+@click.option(
+    "--basic", "program", flag_value="basic", help="The same, as the password of Basic."
+)
+@click.option(
     "--host", default=None, help="Host header; default: host of server.public_url."
 )
 @click.option(
@@ -89,6 +101,7 @@ def explain(
     target: str,
     config: Path,
     who: str,
+    program: str | None,
     host: str | None,
     address: str,
     headers: tuple[str, ...],
@@ -104,6 +117,7 @@ def explain(
     Example:
       gateway explain GET /admin/users --as member
       gateway explain GET https://wiki.example.com/page
+      gateway explain GET /api/items --as member --bearer
     """
     loaded = load_or_exit(config)
     if target.lower().startswith(("http://", "https://")):
@@ -111,9 +125,12 @@ def explain(
             raise click.UsageError("--host and a URL both name the host")
         host, slash, path = target.partition("://")[2].partition("/")
         target = slash + path or "/"
+    if program is not None and who == "anonymous":
+        raise click.UsageError(f"--{program} needs --as: admin, member or a token's ID")
+    kind = None if program is None else CredentialKind(program)
     try:
         explanation = _Explanation(
-            loaded, method, target, who, host, address, headers, via
+            loaded, method, target, who, kind, host, address, headers, via
         )
         click.echo("\n".join((*explanation.lines(), *explanation.via())))
     except GatewayError as error:
@@ -128,6 +145,7 @@ class _Explanation:
         method: str,
         target: str,
         who: str,
+        program: CredentialKind | None,
         host: str | None,
         address: str,
         headers: tuple[str, ...],
@@ -142,13 +160,17 @@ class _Explanation:
         self._rules = build_rules(
             loaded, external=external, issuer=Preview(self._profiles)
         )
-        self._subject = Subject(loaded, external, who, self._now)
+        self._subject = Subject(loaded, external, who, self._now, program)
+        if program is not None:
+            headers = (*headers, f"Authorization: {_authorization(program)}")
         self._request = (method, target)
         self._head = _head(method, target, loaded, host, address, headers)
 
     def lines(self) -> Iterator[str]:
         method, target = self._request
-        yield f"{method} {target} as {self._subject.name}"
+        program = self._subject.program
+        how = "" if program is None else f", a program ({program})"
+        yield f"{method} {target} as {self._subject.name}{how}"
         yield ""
         head = self._head
         if isinstance(head, BadRequest):
@@ -308,6 +330,12 @@ class Preview:
         if not is_entitled(self._profiles[profile], session, tenant):
             return None
         return Issued(f"<{profile} token>", signed=False, lasts=ALWAYS)
+
+
+def _authorization(program: CredentialKind) -> str:
+    if program is CredentialKind.BEARER:
+        return f"Bearer {PLACEHOLDER.value}"
+    return f"Basic {b64encode(f'user:{PLACEHOLDER.value}'.encode()).decode()}"
 
 
 def _head(

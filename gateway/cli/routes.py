@@ -71,5 +71,6 @@ def _require(route: Route) -> str:
         else "",
         require.aal or "",
         "no session look-up" if route.session_ignored else "",
+        f"by {'|'.join(sorted(route.credentials))}" if route.takes_tokens else "",
     ]
     return ", ".join(filter(None, parts))

@@ -5,39 +5,33 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
-import orjson
 
-from gateway.cli import app_sessions, config_option, load_or_exit
+from gateway.cli import app_sessions, load_or_exit
 from gateway.cli.dashed import TakesId
+from gateway.cli.records import (
+    document,
+    identity_option,
+    print_json,
+    printable,
+    read_tenant,
+    read_trait,
+    where,
+)
 from gateway.cli.stores import profile_or_exit, run_with_store, unknown
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
 from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import TOKEN_BYTES, cookie_spec, new_token
-from gateway.sessions.record import Identity, Session, Tenant, serialise
+from gateway.sessions.record import Identity, Session
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.service import new_session
-from gateway.sessions.store import SessionStore
+from gateway.sessions.store import SessionStore, in_browsers
 from gateway.sessions.timestamps import format_timestamp
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
-
-
-def _where(command: _F) -> _F:
-    redis = click.option(
-        "--redis",
-        "redis_url",
-        help="Redis URL; default: redis.url of the configuration.",
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    return config_option(redis(as_json(command)))
-
-
-_identity = click.option("--identity", required=True, help="Identity ID.")
 
 
 @click.group(short_help="Create, list, show and revoke sessions.")
@@ -46,8 +40,8 @@ def sessions() -> None:
 
 
 @sessions.command(short_help="Create a session and print its token.")
-@_where
-@_identity
+@where
+@identity_option
 @click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
 @click.option("--role", multiple=True, help="Role; repeatable.")
 @click.option(
@@ -79,9 +73,9 @@ def create(
     try:
         session = new_session(
             identity=Identity(
-                id=identity, traits=dict(map(_trait, trait)), roles=tuple(role)
+                id=identity, traits=dict(map(read_trait, trait)), roles=tuple(role)
             ),
-            tenants={member.id: member for member in map(_tenant, tenant)},
+            tenants={member.id: member for member in map(read_tenant, tenant)},
             active_tenant=active_tenant,
             methods=["command_line"],
             aal=aal,
@@ -99,7 +93,7 @@ def create(
     cookie = f"{_cookie_name(settings)}={token.value}"
     if as_json:
         made = {"token": token.value, "cookie": cookie, "ended": len(ended)}
-        _print_json({**made, "session": _document(session)})
+        print_json({**made, "session": document(session)})
         return
     click.echo(f"session  {session.id}")
     click.echo(f"expires  {format_timestamp(session.expires_at)}")
@@ -110,16 +104,17 @@ def create(
 
 
 @sessions.command("list", short_help="List active sessions of an identity.")
-@_where
-@_identity
+@where
+@identity_option
 def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> None:
-    """List the active sessions of an identity, newest first."""
+    """List the active sessions of an identity, newest first; not its access tokens."""
     now = time.time()
     live = _with_store(
         load_or_exit(config), redis_url, lambda store: store.list_for(identity, now)
     )
+    live = in_browsers(live)
     if as_json:
-        _print_json([_document(session) for _, session in live])
+        print_json([document(session) for _, session in live])
         return
     row = "{:36}  {:20}  {:20}  {:20}  {}".format
     click.echo(row("SESSION", "SIGNED IN", "EXPIRES", "LAST SEEN", "DEVICE"))
@@ -128,17 +123,15 @@ def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> 
         times = (session.authenticated_at, session.expires_at, session.last_seen_at)
         click.echo(
             row(
-                _printable(session.id),
+                printable(session.id),
                 *(format_timestamp(int(moment)) for moment in times),
-                _printable(
-                    f"{device.ip_address} {device.user_agent}" if device else ""
-                ),
+                printable(f"{device.ip_address} {device.user_agent}" if device else ""),
             ).rstrip()
         )
 
 
 @sessions.command(cls=TakesId, short_help="Show a session.")
-@_where
+@where
 @click.argument("session_id")
 def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
     """Show a session, also after its end while the record is kept.
@@ -150,16 +143,16 @@ def show(config: Path, redis_url: str | None, as_json: bool, session_id: str) ->
     profile = profile_or_exit(loaded)
     if profile is not None:
         found_there = app_sessions.look_up(loaded, profile, redis_url, session_id)
-        _print_json(_document(found_there))
+        print_json(document(found_there))
         return
     found = _with_store(loaded, redis_url, lambda store: store.find(session_id))
     if found is None:
         raise unknown()
-    _print_json(_document(found[1]))
+    print_json(document(found[1]))
 
 
 @sessions.command(cls=TakesId, short_help="Revoke a session.")
-@_where
+@where
 @click.argument("session_id")
 def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) -> None:
     """Revoke a session; its next request is rejected.
@@ -172,7 +165,7 @@ def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) 
     if profile is not None:
         key = app_sessions.revoke(loaded, profile, redis_url, session_id)
         if as_json:
-            _print_json({"id": key, "active": False})
+            print_json({"id": key, "active": False})
         else:
             click.echo(f"revoked session {key}")
         return
@@ -185,29 +178,29 @@ def revoke(config: Path, redis_url: str | None, as_json: bool, session_id: str) 
     if ended is None:
         raise unknown()
     if as_json:
-        _print_json(_document(ended))
+        print_json(document(ended))
     else:
-        click.echo(f"revoked the session of {_printable(ended.identity.id)}")
+        click.echo(f"revoked the session of {printable(ended.identity.id)}")
 
 
 @sessions.command("revoke-all", short_help="Revoke all sessions of an identity.")
-@_where
-@_identity
+@where
+@identity_option
 @click.option("--except", "but", help="ID of a session to keep.")
 def revoke_all(
     config: Path, redis_url: str | None, as_json: bool, identity: str, but: str | None
 ) -> None:
-    """Revoke all sessions of an identity."""
+    """Revoke all sessions of an identity, and its access tokens."""
     loaded = load_or_exit(config)
     profile = profile_or_exit(loaded)
     if profile is not None:
         app_sessions.revoke_all(loaded, profile, redis_url, identity, but)
         if as_json:
             # There is no list of them, so no count either.
-            _print_json({"ended": "all"})
+            print_json({"ended": "all"})
         else:
             click.echo(
-                f"revoked all sessions of {_printable(identity)} that began before now"
+                f"revoked all sessions of {printable(identity)} that began before now"
             )
         return
 
@@ -219,7 +212,7 @@ def revoke_all(
 
     count = _with_store(loaded, redis_url, end)
     if as_json:
-        _print_json({"ended": count})
+        print_json({"ended": count})
     else:
         click.echo(f"revoked {count} session{'' if count == 1 else 's'}")
 
@@ -241,31 +234,3 @@ def _cookie_name(config: Config) -> str:
         domain=cookie.domain,
         persistent=cookie.persistent,
     ).name
-
-
-def _trait(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ValueError("invalid trait; expected NAME=VALUE")
-    return name, value
-
-
-def _tenant(text: str) -> Tenant:
-    tenant_id, _, rest = text.partition("=")
-    role, _, name = rest.partition("=")
-    if not tenant_id or not role:
-        raise ValueError("invalid tenant; expected ID=ROLE or ID=ROLE=NAME")
-    return Tenant(id=tenant_id, name=name or tenant_id, role=role)
-
-
-def _document(session: Session) -> Any:
-    return orjson.loads(serialise(session))
-
-
-def _print_json(value: object) -> None:
-    # Escaped by JSON: what a browser called itself cannot steer a terminal.
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

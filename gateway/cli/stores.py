@@ -57,6 +57,22 @@ def run_with_store(
     return _run(address, store, lambda: work(store))
 
 
+def run_with_tokens(
+    loaded: LoadedConfig,
+    redis_url: str | None,
+    work: Callable[[RedisStore], Awaitable[_T]],
+) -> _T:
+    """Run `work` with the store of access tokens.
+
+    Raises:
+        click.ClickException: Redis is unavailable.
+    """
+    config = loaded.config
+    address = _address(config, redis_url)
+    store = RedisStore(address, timeout=_patience(config))
+    return _run(address, store, lambda: work(store))
+
+
 def run_with_external_store(
     loaded: LoadedConfig,
     profile: Profile,

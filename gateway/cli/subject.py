@@ -9,30 +9,40 @@ from gateway.build.dns import build_dns
 from gateway.build.rules import build_lifetimes
 from gateway.config.load import LoadedConfig
 from gateway.errors import GatewayError
+from gateway.http.authorization import CredentialKind
 from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
+from gateway.sessions.access_token import RANDOM_BYTES, new_access_token
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
 from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
-from gateway.sessions.service import new_session
+from gateway.sessions.service import new_session, new_token_session
 from gateway.sessions.store import Found, SessionCredential
 
 _ANONYMOUS: Final = "anonymous"
 _EXAMPLES: Final = ("admin", "member")
+_LIFETIME: Final = 90 * 86_400.0
 # The same each time, as the output is.
 _SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
 # Placeholder for the cookie of a session, which only its user has.
 _CREDENTIAL: Final = new_token(bytes(TOKEN_BYTES))
+PLACEHOLDER: Final = new_access_token(bytes(RANDOM_BYTES))
+"""Stands for the access token of a program, which only the program has."""
 
 
 class Subject:
     """The value of `--as`."""
 
     def __init__(
-        self, loaded: LoadedConfig, external: Profile | None, who: str, now: float
+        self,
+        loaded: LoadedConfig,
+        external: Profile | None,
+        who: str,
+        now: float,
+        program: CredentialKind | None = None,
     ) -> None:
         """Store the arguments; does no I/O.
 
@@ -41,14 +51,22 @@ class Subject:
             external: session format; None if the gateway writes the sessions.
             who: admin, member, anonymous, or the id of a session.
             now: seconds since the epoch.
+            program: how a program sends its access token; None: a browser sends a
+                cookie.
         """
+        self.program = program
         self._loaded = loaded
         self._external = external
         self._who = who
         self._now = now
 
-    def credential(self) -> SessionCredential | Anonymous:
-        """Return the credential that the session cookie of the request would give."""
+    def credential(self) -> SessionCredential | Anonymous | None:
+        """Return the credential that the session cookie of the request would give.
+
+        None: it is an access token, which is in the request.
+        """
+        if self.program is not None:
+            return None
         if self._who == _ANONYMOUS:
             return Anonymous(reason=Reason.NO_SESSION)
         return _CREDENTIAL
@@ -78,12 +96,23 @@ class Subject:
         config = self._loaded.config
         admin = self._who == "admin"
         tenant = Tenant(id="t_example", name="Example", role="owner")
+        identity = Identity(
+            id=f"u_{self._who}",
+            traits={"email": f"{self._who}@example.com", "name": self._who.title()},
+            roles=config.roles.admin[:1] if admin else ("member",),
+        )
+        if self.program is not None:
+            return new_token_session(
+                name="example",
+                identity=identity,
+                tenants={tenant.id: tenant},
+                active_tenant=tenant.id,
+                now=self._now,
+                lifetime=_LIFETIME,
+                session_id=_SESSION_ID,
+            )
         return new_session(
-            identity=Identity(
-                id=f"u_{self._who}",
-                traits={"email": f"{self._who}@example.com", "name": self._who.title()},
-                roles=config.roles.admin[:1] if admin else ("member",),
-            ),
+            identity=identity,
             tenants={tenant.id: tenant},
             active_tenant=tenant.id,
             methods=("password",),
@@ -106,7 +135,7 @@ class Subject:
         address = replace(
             known, resolver=Resolver(build_dns(self._loaded.config), in_turn=False)
         )
-        if self._external is None:
+        if self._external is None or self.program is not None:
             gateway_managed = RedisStore(address, timeout=redis.timeout)
             try:
                 found = await gateway_managed.find(session_id)

@@ -69,6 +69,29 @@ def _rules(partial: PartialConfig) -> None:
         if route.rule == "auth-redirect" and partial.config.sign_in.home is None:
             partial.add_problem((*loc, "rule"), "auth-redirect requires sign_in.home")
         _require(partial, (*loc, "require"), route)
+        _credentials(partial, loc, route)
+
+
+def _credentials(partial: PartialConfig, loc: Loc, route: RouteConfig) -> None:
+    given = set(route.credentials)
+    if len(given) < len(route.credentials):
+        partial.add_problem((*loc, "credentials"), "a credential is listed twice")
+    if given == {"cookie"}:
+        return
+    if route.rule == "auth-redirect" or route.session == "ignore":
+        key = "session: ignore" if route.session == "ignore" else route.rule
+        partial.add_problem(
+            (*loc, "credentials"),
+            f"a route that is {key} takes no access token",
+            "remove credentials",
+        )
+    strict = route.require.aal is not None or route.require.authenticated_within
+    if strict and "cookie" not in given:
+        partial.add_problem(
+            (*loc, "credentials"),
+            "every request is denied: an access token has no aal and no recent sign-in",
+            "add cookie, or remove aal and authenticated_within",
+        )
 
 
 def _require(partial: PartialConfig, loc: Loc, route: RouteConfig) -> None:

@@ -131,6 +131,10 @@ class HeaderFilter:
         removed = self._removed
         return [wire for name, _, wire in lines if not removed[name]]
 
+    def adding(self, name: str) -> "HeaderFilter":
+        """Return a filter that removes one more name."""
+        return HeaderFilter((*self._names, name), self._prefixes)
+
     def _is_removed(self, name: bytes) -> bool:
         normalized = normalize_name(name)
         return (

@@ -34,7 +34,8 @@ class EndedRequest(Protocol):
     `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds;
     `session_id` is the public ID, never the token. `received_head` is None if no
     request could be read; then `peer` is the client. `mode` is the endpoint of a
-    decision for another proxy. `detail` is what is wrong with a refused request, in
+    decision for another proxy. `credential` is how the credential was sent, where a
+    route takes more than the cookie. `detail` is what is wrong with a refused request, in
     the gateway's own words.
     """
 
@@ -70,6 +71,8 @@ class EndedRequest(Protocol):
     def peer(self) -> str: ...  # noqa: D102
     @property
     def mode(self) -> str: ...  # noqa: D102
+    @property
+    def credential(self) -> str: ...  # noqa: D102
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +95,7 @@ class RejectedConnection:
     detail: str = ""
     received_head: RequestHead | None = None
     mode: str = ""
+    credential: str = ""
 
 
 class AccessLog:
@@ -147,6 +151,8 @@ def _json_line(ended: EndedRequest, labels: str, duration: float) -> str:
         labels += f',"gateway.upstream_duration":{int(ended.upstream_time * 1e9)}'
     if ended.mode:
         labels += f',"gateway.mode":{_quoted(ended.mode)}'
+    if ended.credential:
+        labels += f',"gateway.credential":{_quoted(ended.credential)}'
     if ended.detail:
         labels += f',"error.message":{_quoted(ended.detail)}'
     second = int(now)
@@ -211,6 +217,7 @@ def _console_fields(ended: EndedRequest, duration: float) -> EventDict:
         "error": ended.detail,
         "ms": round(duration * 1000, 1),
         "mode": ended.mode,
+        "credential": ended.credential,
         "route": None if ended.route is None else ended.route.id,
         "upstream": ended.upstream,
         "user": ended.identity_id,

@@ -1,9 +1,13 @@
 """A route: match conditions, requirements and upstream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
+from gateway.http.authorization import CredentialKind
 from gateway.http.forwarded import Network
+
+COOKIE_ALONE: Final = frozenset((CredentialKind.COOKIE,))
 
 
 class Rule(StrEnum):
@@ -52,6 +56,8 @@ class Route:
                      taken even where `methods` does not name it
     forbidden        "403", "404", or a path to send browsers to
     path_allows      spellings of `http.target.OPT_IN` that a target may contain
+    credentials      how a request may carry its credential
+    takes_tokens     one of them is the Authorization field
     upstream         None: another proxy forwards what is allowed
     source           where it was written: "gateway.yaml:12"
     """
@@ -68,8 +74,19 @@ class Route:
     forbidden: str = "403"
     cross_site_refused: bool = False
     path_allows: frozenset[str] = frozenset()
+    credentials: frozenset[CredentialKind] = COOKIE_ALONE
     upstream: str | None
     source: str = ""
+    takes_tokens: bool = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        takes_tokens = bool(self.credentials - COOKIE_ALONE)
+        object.__setattr__(self, "takes_tokens", takes_tokens)
+
+    @property
+    def takes_cookie(self) -> bool:
+        """Whether the session cookie is read."""
+        return CredentialKind.COOKIE in self.credentials
 
 
 def route_id(host: str | None, path: str, methods: tuple[str, ...] | None) -> str:

@@ -4,14 +4,16 @@ from gateway.errors import ClientLimit
 from gateway.server.context import RequestContext, Services
 from gateway.server.guessing import count_failed_session
 from gateway.server.shares import share_key
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import (
     BY_THE_CLOCK,
     Anonymous,
     Authentication,
     authenticate,
+    authenticate_token,
 )
 from gateway.sessions.store import Found, SessionCredential
-from gateway.spine.credential import credential_of
+from gateway.spine.credential import credential_of_own
 
 
 async def caller_of(context: RequestContext) -> Authentication:
@@ -33,7 +35,7 @@ def presented(context: RequestContext) -> SessionCredential | Anonymous:
     Raises:
         TooManyAttempts: the address has sent too many invalid ones.
     """
-    found = credential_of(context.head, context.rules)
+    found = credential_of_own(context.head, context.rules)
     if isinstance(found, Anonymous):
         count_failed_session(found, None, context)
     return found
@@ -51,8 +53,9 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
         raise ClientLimit("the client has too many look-ups waiting")
     ticks = services.edge.ticks
     began = ticks()
+    store = services.tokens if isinstance(held, AccessToken) else services.store
     try:
-        return await services.store.look_up(held, context.now)
+        return await store.look_up(held, context.now)
     finally:
         context.lookup_time = ticks() - began
         if client:
@@ -69,7 +72,12 @@ async def look_up(held: SessionCredential, context: RequestContext) -> Authentic
     services, key = context.services, held.key
     record = await query_store(held, context)
     now = services.ended.at_least(key, context.now)
-    found = authenticate(record, key=key, now=now, policy=context.rules.lifetimes)
+    policy = context.rules.lifetimes
+    found = (
+        authenticate_token(record, token=held, now=now, policy=policy)
+        if isinstance(held, AccessToken)
+        else authenticate(record, key=key, now=now, policy=policy)
+    )
     note_end(found, key, now, services)
     if isinstance(found, Anonymous):
         count_failed_session(found, key, context)

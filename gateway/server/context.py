@@ -120,7 +120,8 @@ class Services:
     """The parts that survive a reload.
 
     `store` holds the sessions. It is also `gateway_managed` if the gateway writes them,
-    or `app_managed` if an application does; the other one is None.
+    or `app_managed` if an application does; the other one is None. `own_tokens` holds
+    the access tokens if an application writes the sessions.
     """
 
     store: SessionSource
@@ -138,10 +139,18 @@ class Services:
     renewer: Renewing | None = None
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
+    own_tokens: SessionStore | None = None
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
+
+    @property
+    def tokens(self) -> SessionStore:
+        """The store of access tokens: the gateway writes them, even if an app writes the sessions."""
+        store = self.gateway_managed or self.own_tokens
+        assert store is not None  # noqa: S101 - narrows
+        return store
 
     def turn(self, key: str) -> asyncio.Lock:
         """Return the lock that serializes changes of one session in this process.
@@ -196,6 +205,7 @@ class RequestContext:
     responded      the first byte of the response was sent, so a failure is an abort
     abort_reason   why the gateway aborted the response
     mode           the endpoint of a decision for another proxy; "" on the proxy path
+    credential     how the credential was sent; "" where a route takes the cookie alone
     """
 
     exchange: Exchange
@@ -224,6 +234,7 @@ class RequestContext:
     sign_in_post: SignInPost | None = None
     abort_reason: Reason | None = None
     mode: str = ""
+    credential: str = ""
 
     @property
     def head(self) -> RequestHead:

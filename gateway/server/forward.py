@@ -111,9 +111,10 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
     ):
         services.renewer.start(context.session_key, context.runtime)
     write = outcome.write
-    if write is not None and services.gateway_managed is not None:
+    if write is not None:
+        # Of an app's sessions none is written; of its users' access tokens the use is.
         services.run_in_background(
-            services.gateway_managed.replace(write.key, write.old, write.new)
+            services.tokens.replace(write.key, write.old, write.new)
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import assert_never
 
 from gateway.errors import StoreUnavailable, TooManyAttempts
+from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import note_end, query_store
@@ -22,8 +23,9 @@ from gateway.server.read_request import read_request
 from gateway.server.request_errors import FAILURES, abort, fail, limit, note_disconnect
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
-from gateway.sessions.store import Found
+from gateway.sessions.store import Found, SessionCredential
 from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
@@ -89,6 +91,8 @@ async def evaluate(
     )
     if isinstance(step, Lookup):
         context.route = step.route
+        if step.route.takes_tokens:
+            context.credential = _kind_of(step.credential)
         try:
             found = await query_store(step.credential, context)
         except StoreUnavailable as error:
@@ -97,6 +101,7 @@ async def evaluate(
     if not isinstance(step, Local) and step.access is not None:
         who = step.access.authentication
         if isinstance(who, Anonymous):
+            context.credential = who.sent or ""
             count_failed_session(who, None, context)
     return step
 
@@ -111,6 +116,10 @@ async def with_new_token(
         return outcome
     await renewer.renewed(who.key, context.runtime)
     return await evaluate(context, context.head, forwards=forwards)
+
+
+def _kind_of(held: SessionCredential) -> CredentialKind:
+    return held.kind if isinstance(held, AccessToken) else CredentialKind.COOKIE
 
 
 def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | Respond:

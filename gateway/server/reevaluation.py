@@ -34,7 +34,7 @@ from gateway.sessions.authenticate import (
     Authentication,
     authenticate,
 )
-from gateway.sessions.store import NotSeen
+from gateway.sessions.store import Found, NotSeen
 from gateway.spine.reconsider import reconsider
 
 _AT_ONCE: Final = 100
@@ -92,7 +92,7 @@ class StreamChecks:
         """
         now = self._services.edge.now()
         try:
-            record = await self._services.store.refresh(key, now)
+            record = await _refresh(key, now, self._services)
         except NotSeen:  # another look-up would have the same result
             return None
         policy = self._runtime().rules.lifetimes
@@ -195,7 +195,26 @@ def refusal_reason(
 async def _who(key: str, runtime: Runtime, services: Services) -> Authentication | None:
     now = services.edge.now()
     try:
-        record = await services.store.refresh(key, now)
+        record = await _refresh(key, now, services)
     except StoreUnavailable:
         return None
     return authenticate(record, key=key, now=now, policy=runtime.rules.lifetimes)
+
+
+async def _refresh(key: str, now: float, services: Services) -> Found:
+    """Look up a session or an access token again, by its key.
+
+    Raises:
+        NotSeen: the session of an application was not looked up here, and no access
+            token has this key.
+        StoreUnavailable: the store does not respond.
+    """
+    try:
+        return await services.store.refresh(key, now)
+    except NotSeen:
+        token = None
+        if services.own_tokens is not None:
+            token = await services.own_tokens.refresh(key, now)
+        if token is None:
+            raise
+        return token

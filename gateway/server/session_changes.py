@@ -14,6 +14,7 @@ from gateway.server.caller import look_up
 from gateway.server.context import RequestContext
 from gateway.server.edge import Edge
 from gateway.server.sign_in_headers import SignIn
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import new_token
 from gateway.sessions.end_word import read_end
@@ -21,7 +22,7 @@ from gateway.sessions.identity_change import ChangeCount, change_sessions
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
 from gateway.sessions.store import SessionCredential, SessionStore
-from gateway.spine.credential import credential_of
+from gateway.spine.credential import credential_among, credential_of
 from gateway.spine.ruleset import Ruleset
 
 _TRIES: Final = (0.0, 1.0, 5.0, 30.0)
@@ -118,16 +119,20 @@ async def sign_out(
 ) -> Sequence[str]:
     """End the session of the request, or all of its identity; return the cookies to set.
 
+    That of a program is its access token, which is revoked.
+
     Raises:
         StoreUnavailable: it is not known whether anything ended.
     """
-    store, now = context.services.store, context.now
-    held = credential_of(context.head, context.rules)
+    services, now = context.services, context.now
+    store = services.store
+    held = _held(context)
     if not isinstance(held, Anonymous):
         if context.rules.external is not None and await _is_guest(held, context):
             # An anonymous session may become that of a user under the same id.
             return ()
-        ended = await store.end(held.key, now, "signed_out")
+        of_held = services.tokens if isinstance(held, AccessToken) else store
+        ended = await of_held.end(held.key, now, "signed_out")
         if ended is not None:
             context.acts_for(ended)
     # Even if it has ended since: it was active when the request was allowed.
@@ -137,6 +142,8 @@ async def sign_out(
         context.audit(SignedOut(everywhere=which == "all"))
     # The end of the session must not abort this response.
     context.session_key = None
+    if isinstance(held, AccessToken):
+        return ()
     if isinstance(held, Anonymous) and held.twice:
         token_cookies = (each.clear() for each in context.rules.token_cookies.values())
         cleared = context.rules.cookies_to_clear(held, context.head.host)
@@ -151,6 +158,14 @@ async def sign_out(
         *_forget_end(context),
         *_forget_begin(context),
     )
+
+
+def _held(context: RequestContext) -> SessionCredential | Anonymous:
+    """Return the credential that the request was forwarded with."""
+    head, rules, route = context.head, context.rules, context.route
+    if route is None or not route.takes_tokens:
+        return credential_of(head, rules)
+    return credential_among(head, rules, route.credentials)
 
 
 def _forget_end(context: RequestContext) -> tuple[str, ...]:

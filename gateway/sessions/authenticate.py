@@ -3,14 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from gateway.http.authorization import CredentialKind
 from gateway.http.value import value
 from gateway.interval import Interval
 from gateway.reasons import Reason
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
 # and keeps a busy session from writing at every request.
 SEEN_EVERY: Final = 60.0
+
+# An access token has no idle time-out: "last used" is for people alone.
+TOKEN_SEEN_EVERY: Final = 300.0
 
 BY_THE_CLOCK: Final = (Reason.SESSION_EXPIRED, Reason.SESSION_IDLE)
 """Reasons of sessions that end by time alone."""
@@ -58,11 +63,13 @@ class Anonymous:
 
     ended  there was a session; its cookie may be cleared
     twice  there are several session cookies, which may all be cleared
+    sent   the credential was in the Authorization field: how; None: it was not
     """
 
     reason: Reason
     ended: bool = False
     twice: bool = False
+    sent: CredentialKind | None = None
 
 
 Authentication: TypeAlias = Authenticated | Anonymous
@@ -96,9 +103,28 @@ def authenticate(
             return Authenticated(session=record, key=key)
 
 
+def authenticate_token(
+    record: Session | AnonymousSession | Corrupt | None,
+    *,
+    token: AccessToken,
+    now: float,
+    policy: LifetimePolicy,
+) -> Authentication:
+    """Judge what the store answered for an access token.
+
+    As `authenticate`; the record must be that of an access token. No cookie is cleared.
+    """
+    found = authenticate(record, key=token.key, now=now, policy=policy)
+    if isinstance(found, Anonymous):
+        return Anonymous(reason=found.reason, sent=token.kind)
+    if found.session.token_name is None:
+        return Anonymous(reason=Reason.UNKNOWN_SESSION, sent=token.kind)
+    return found
+
+
 def end_of_life(session: Session, policy: LifetimePolicy) -> float:
     """Return the latest end in seconds since the epoch, ignoring the idle timeout."""
-    if policy.extend_within is not None:
+    if policy.extend_within is not None or session.token_name is not None:
         return session.expires_at
     # A provider may have authenticated the user long before it signed in here.
     began = max(session.issued_at, session.authenticated_at)
@@ -119,6 +145,9 @@ def touch(
     seen = max(now, session.last_seen_at)  # clocks of several machines disagree
     unseen = now - session.last_seen_at >= policy.write_every
     extended = now + policy.lifespan
+    if session.token_name is not None:
+        unseen = now - session.last_seen_at >= TOKEN_SEEN_EVERY
+        return replace(session, last_seen_at=seen) if unseen else None
     if (
         policy.extend_within is not None
         and session.expires_at - now <= policy.extend_within
@@ -134,6 +163,8 @@ def unchanged(session: Session, policy: LifetimePolicy) -> Interval:
     It may be longer valid, or need no write for longer, than that.
     """
     until = end_of_life(session, policy)
+    if session.token_name is not None:
+        return Interval(until=min(until, session.last_seen_at + TOKEN_SEEN_EVERY))
     if policy.by_app:
         return Interval(until=until)
     idle = policy.write_every
@@ -152,6 +183,7 @@ def _ended(session: Session, now: float, policy: LifetimePolicy) -> Reason | Non
         return Reason.SESSION_EXPIRED
     if (
         policy.idle_timeout is not None
+        and session.token_name is None
         and now - session.last_seen_at >= policy.idle_timeout
     ):
         return Reason.SESSION_IDLE

@@ -84,7 +84,8 @@ class Session:
     `version` is a fingerprint of what upstreams receive (identity, tenants,
     active tenant, assurance level). It moves when any of that does, and stays
     when only times move. `extra` holds the record's unknown members, so that a
-    rewrite loses nothing that another program put there.
+    rewrite loses nothing that another program put there. `token_name` is that of an
+    access token; None: a session in a browser.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Session:
     persistent: bool = True
     ended_at: float | None = None
     ended_reason: str | None = None
+    token_name: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     version: str = field(init=False, compare=False)
 
@@ -168,6 +170,8 @@ def serialise(session: Session) -> bytes:
         document["ended_at"] = format_timestamp(session.ended_at)
     if session.ended_reason is not None:
         document["ended_reason"] = session.ended_reason
+    if session.token_name is not None:
+        document["gateway_token"] = {"name": session.token_name}
     try:
         raw = orjson.dumps(document)
     except TypeError as error:
@@ -239,6 +243,7 @@ def _session(document: dict[str, Any]) -> Session:
         persistent=True if persistent is None else persistent,
         ended_at=optional(take("ended_at", None), read_time, "ended_at"),
         ended_reason=optional(take("ended_reason", None), read_name, "ended_reason"),
+        token_name=optional(take("gateway_token", None), _token_name, "gateway_token"),
         extra=document,  # what no line above has taken
     )
 
@@ -255,6 +260,10 @@ def _identity(entry: dict[str, Any]) -> Identity:
         created_at=time_or_none(entry.get("created_at")),
         updated_at=time_or_none(entry.get("updated_at")),
     )
+
+
+def _token_name(value: object, where: str) -> str:
+    return read_name(read_object(value, where).get("name"), f"{where}.name")
 
 
 def _tenants(entries: dict[str, Any]) -> dict[str, Tenant]:

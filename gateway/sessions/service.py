@@ -1,4 +1,4 @@
-"""Create a session value at sign-in, and switch its tenant."""
+"""Create a session value, of a sign-in or of an access token, and switch its tenant."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +32,7 @@ def new_session(
     authenticated_at: float | None = None,
     extra: Mapping[str, Any] | None = None,
     personal: bool = False,
+    token_name: str | None = None,
 ) -> Session:
     """Make the session of a sign-in that happened just now.
 
@@ -62,12 +63,45 @@ def new_session(
         devices=() if device is None else (device,),
         persistent=persistent,
         extra=dict(extra or {}),
+        token_name=token_name,
     )
     match parse_record(serialise(session)):
         case Corrupt(why=why):
             raise ValueError(why)
         case Session():
             return session
+
+
+def new_token_session(
+    *,
+    name: str,
+    identity: Identity,
+    tenants: Mapping[str, Tenant],
+    active_tenant: str | None,
+    now: float,
+    lifetime: float,
+    session_id: str,
+    personal: bool = False,
+) -> Session:
+    """Make the session of an access token, which lives for `lifetime` seconds.
+
+    No user signed in: it has no assurance level that a route could require. Errors are
+    those of `new_session`.
+    """
+    return new_session(
+        identity=identity,
+        tenants=tenants,
+        active_tenant=active_tenant,
+        personal=personal,
+        methods=("access_token",),
+        aal="aal0",
+        persistent=True,
+        device=None,
+        now=now,
+        policy=LifetimePolicy(lifespan=lifetime),
+        session_id=session_id,
+        token_name=name,
+    )
 
 
 def switch_tenant(session: Session, tenant_id: str) -> Session | None:

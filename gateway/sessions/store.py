@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
@@ -30,8 +31,8 @@ OnChanged: TypeAlias = Callable[[str], None]
 OnResubscribe: TypeAlias = Callable[[], None]
 
 
-# The secret of a session cookie, read and checked for its shape and signature.
-SessionCredential: TypeAlias = SessionToken | Credential
+# The secret of a session cookie or of a program, checked for its shape and signature.
+SessionCredential: TypeAlias = SessionToken | Credential | AccessToken
 Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 
@@ -67,15 +68,20 @@ class SessionSource(Protocol):
         """
         ...
 
-    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+    async def end_all(
+        self, identity_id: str, now: float, but: str | None, *, tokens: bool = True
+    ) -> int:
         """End all sessions of an identity except one key; return how many were active.
 
-        Those that have expired by `now` end too: by another clock they may live.
+        With `tokens` False its access tokens stay. Those that have expired by `now` end too: by another clock they may live.
         """
         ...
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
-        """Return the active sessions of an identity with their keys, newest first."""
+        """Return the active sessions of an identity with their keys, newest first.
+
+        Access tokens are among them; `in_browsers` leaves them out.
+        """
         ...
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:
@@ -110,8 +116,13 @@ class SessionStore(SessionSource, Protocol):
     async def create(self, key: str, session: Session, now: float) -> list[str]:
         """Store a new session; return the keys of sessions ended for it.
 
-        Raises ValueError if the key is taken or the record is too large.
+        An access token ends none, and none is ended for another session. Raises
+        ValueError if the key is taken or the record is too large.
         """
+        ...
+
+    async def list_tokens(self, now: float) -> list[tuple[str, Session]]:
+        """Return the active access tokens of all identities with their keys."""
         ...
 
     async def replace(self, key: str, old: Session, new: Session) -> bool:
@@ -152,11 +163,21 @@ def newest_first(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Sessio
     )
 
 
+def in_browsers(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Session]]:
+    """Return the sessions that are not access tokens."""
+    return [(key, session) for key, session in pairs if session.token_name is None]
+
+
+def access_tokens(pairs: Iterable[tuple[str, Session]]) -> list[tuple[str, Session]]:
+    """Return the sessions that are access tokens."""
+    return [(key, session) for key, session in pairs if session.token_name is not None]
+
+
 def surplus_keys(
     live: list[tuple[str, Session]], limit: int | None, newest: str
 ) -> list[str]:
     """Return the keys to end so that `limit` remain: the oldest, never `newest`."""
     if limit is None:
         return []
-    others = [key for key, _ in live if key != newest]
+    others = [key for key, _ in in_browsers(live) if key != newest]
     return others[max(0, limit - 1) :]

@@ -5,11 +5,17 @@ client gets problem+json. A WebSocket handshake is never
 redirected, since no client follows it (RFC 6455, section 4.1, leaves it open).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, assert_never
 
 from gateway.decision import Challenge, Deny
-from gateway.http.challenge import session_challenge
+from gateway.http.authorization import CredentialKind
+from gateway.http.challenge import (
+    basic_challenge,
+    bearer_challenge,
+    session_challenge,
+)
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.navigation import is_navigation
 from gateway.http.prefix import canonical_origin
@@ -73,12 +79,23 @@ class Answers:
     realm: str = field(default="gateway")
 
     def to_decision(
-        self, decision: Challenge | Deny, route: Route, head: RequestHead
+        self,
+        decision: Challenge | Deny,
+        route: Route,
+        head: RequestHead,
+        *,
+        sent: CredentialKind | None = None,
     ) -> Answer:
-        """Return the answer to a request that is not allowed."""
+        """Return the answer to a request that is not allowed.
+
+        `sent`: how its credential was sent, if in the Authorization field; a program
+        is not redirected.
+        """
         if isinstance(decision, Challenge):
+            if sent is not None or not route.takes_cookie:
+                return self._challenge_program(decision.reason, route, head, sent)
             return self._challenge(decision.reason, route, head)
-        return self._deny(decision.reason, route, head)
+        return self._deny(decision.reason, route, head, by_program=sent is not None)
 
     def to_bad_request(self, refusal: BadRequest) -> Problem:
         """Return the answer to a request that is not valid; it echoes nothing of it."""
@@ -128,8 +145,20 @@ class Answers:
             detail=detail,
         )
 
-    def unauthenticated(self, reason: Reason, head: RequestHead) -> Problem:
-        """Return a 401 for one of the gateway's own paths."""
+    def unauthenticated(
+        self, reason: Reason, head: RequestHead, sent: CredentialKind | None = None
+    ) -> Problem:
+        """Return a 401 for one of the gateway's own paths; `sent` as above."""
+        if sent is not None:
+            detail = _OF_TOKENS.get(reason)
+            two = reason is Reason.TWO_CREDENTIALS
+            challenge = bearer_challenge(
+                self.realm,
+                error="invalid_request" if two else "invalid_token",
+                description=detail,
+            )
+            headers = (challenge, session_challenge(self.realm))
+            return self.problem(401, reason, head, headers=headers, detail=detail)
         return self.problem(
             401,
             reason,
@@ -218,12 +247,57 @@ class Answers:
         # RFC 9470, section 3.
         error = "insufficient_user_authentication" if reason in _STRONGER else None
         headers: Headers = (session_challenge(self.realm, error=error),)
+        if route.takes_tokens and reason not in _STRONGER:
+            headers = self._challenges(route, head)
         if _is_server_action(head):
             headers += (("X-Action-Redirect", f"{location};push"),)
         return self.problem(401, reason, head, headers=headers, login_url=location)
 
-    def _deny(self, reason: Reason, route: Route, head: RequestHead) -> Answer:
-        browser = is_navigation(head) and head.websocket is None
+    def _challenge_program(
+        self,
+        reason: Reason,
+        route: Route,
+        head: RequestHead,
+        sent: CredentialKind | None,
+    ) -> Problem:
+        """Return a 401 and never a redirect: a program has no page to sign in at."""
+        detail = _OF_TOKENS.get(reason)
+        error = None
+        if reason is Reason.TWO_CREDENTIALS:
+            error = "invalid_request"
+        elif sent is CredentialKind.BEARER and detail is not None:
+            error = "invalid_token"
+        headers = self._challenges(route, head, error=error, description=detail)
+        return self.problem(401, reason, head, headers=headers, detail=detail)
+
+    def _challenges(
+        self,
+        route: Route,
+        head: RequestHead,
+        *,
+        error: str | None = None,
+        description: str | None = None,
+    ) -> Headers:
+        """Return a challenge for each way that the route takes a credential.
+
+        A browser opens its own password dialog for Basic, also above a page that only
+        fetched something: a request of a script is not offered it if there is another.
+        """
+        kinds, realm = route.credentials, self.realm
+        headers: Headers = ()
+        if CredentialKind.BEARER in kinds:
+            headers += (bearer_challenge(realm, error=error, description=description),)
+        alone = kinds == _BASIC_ALONE
+        if CredentialKind.BASIC in kinds and (alone or not _is_script(head)):
+            headers += (basic_challenge(realm),)
+        if route.takes_cookie:
+            headers += (session_challenge(realm),)
+        return headers
+
+    def _deny(
+        self, reason: Reason, route: Route, head: RequestHead, *, by_program: bool
+    ) -> Answer:
+        browser = is_navigation(head) and head.websocket is None and not by_program
         if reason is Reason.ALREADY_SIGNED_IN and browser:
             return self.redirect(head, self.after_sign_in(head))
         choose = self.sign_in.no_tenant
@@ -250,6 +324,26 @@ def _is_server_action(head: RequestHead) -> bool:
         name.lower() == b"next-action" for name, _ in head.headers
     )
 
+
+def _is_script(head: RequestHead) -> bool:
+    """Return whether a page's script sent the request; programs have none of these."""
+    return (
+        head.sec_fetch_mode is not None
+        or head.sec_fetch_site is not None
+        or head.requested_with is not None
+    )
+
+
+_BASIC_ALONE: Final = frozenset((CredentialKind.BASIC,))
+_OF_TOKENS: Final[Mapping[Reason, str]] = {
+    Reason.NO_SESSION: "Send an access token.",
+    Reason.MALFORMED: "This is not an access token of this site, or not all of one.",
+    Reason.UNKNOWN_SESSION: "This access token is unknown.",
+    Reason.SESSION_UNREADABLE: "This access token could not be read.",
+    Reason.SESSION_EXPIRED: "This access token has expired.",
+    Reason.SESSION_REVOKED: "This access token was revoked.",
+}
+"""The sentence for a program, instead of that about a session."""
 
 _STRONGER: Final = frozenset({Reason.STEP_UP, Reason.AAL_TOO_LOW})
 

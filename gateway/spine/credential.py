@@ -5,11 +5,22 @@ endpoints read it here, so that a cookie means the same in all of them.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
-from typing import Final
+from typing import Final, assert_never
 
+from gateway.http.authorization import (
+    CredentialKind,
+    NoAuthorization,
+    Repeated,
+    Sent,
+    Unreadable,
+    read_authorization,
+)
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason
+from gateway.routes.model import COOKIE_ALONE
+from gateway.sessions.access_token import AccessToken, read_access_token
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import (
     Malformed,
@@ -46,6 +57,64 @@ def credential_of(head: RequestHead, rules: Ruleset) -> SessionCredential | Anon
             return credential
 
 
+def credential_among(
+    head: RequestHead, rules: Ruleset, taken: AbstractSet[CredentialKind]
+) -> SessionCredential | Anonymous:
+    """Return the credential of a request where it may be in the Authorization field.
+
+    A request has one credential (invariant 17): one with a session cookie as well as an
+    Authorization field, or with two of these, has none, whatever they hold. Nor has one
+    that carries it in a way that is not among those `taken`.
+    """
+    if taken == COOKIE_ALONE:
+        return credential_of(head, rules)
+    given = read_authorization(head.lines)
+    without_cookie = isinstance(rules.read_cookies(head.cookies), NoCookie)
+    if isinstance(given, NoAuthorization):
+        if CredentialKind.COOKIE in taken:
+            return credential_of(head, rules)
+        missing = Reason.NO_SESSION if without_cookie else Reason.CREDENTIAL_NOT_TAKEN
+        return Anonymous(reason=missing)
+    if not without_cookie or isinstance(given, Repeated):
+        return Anonymous(reason=Reason.TWO_CREDENTIALS, sent=CredentialKind.BEARER)
+    kind = _KINDS.get(given.scheme)
+    if kind is None or kind not in taken:
+        sent = kind or CredentialKind.BEARER
+        return Anonymous(reason=Reason.CREDENTIAL_NOT_TAKEN, sent=sent)
+    match given:
+        case Unreadable():
+            return Anonymous(reason=Reason.MALFORMED, sent=kind)
+        case Sent(secret=secret):
+            token = read_access_token(secret, kind)
+            return token or Anonymous(reason=Reason.MALFORMED, sent=kind)
+        case _ as never:
+            assert_never(never)
+
+
+def token_of(head: RequestHead) -> AccessToken | None:
+    """Return the access token in the Authorization field; None if it holds another."""
+    given = read_authorization(head.lines)
+    if not isinstance(given, Sent) or given.scheme not in _KINDS:
+        return None
+    return read_access_token(given.secret, _KINDS[given.scheme])
+
+
+def credential_of_own(
+    head: RequestHead, rules: Ruleset
+) -> SessionCredential | Anonymous:
+    """Return the credential of a request to one of the gateway's own endpoints.
+
+    An Authorization field that holds no access token is not for the gateway, and
+    changes nothing: a proxy in front of a test site may require it.
+    """
+    token = token_of(head) if rules.takes_tokens else None
+    if token is None:
+        return credential_of(head, rules)
+    if isinstance(rules.read_cookies(head.cookies), NoCookie):
+        return token
+    return Anonymous(reason=Reason.TWO_CREDENTIALS, sent=token.kind)
+
+
 def cookies_to_forward(
     head: RequestHead, authentication: Authentication, rules: Ruleset
 ) -> Sequence[bytes]:
@@ -66,6 +135,11 @@ def cookies_to_forward(
             return () if left is None else (left,)
 
 
+_KINDS: Final[Mapping[str, CredentialKind]] = {
+    kind.value: kind for kind in (CredentialKind.BEARER, CredentialKind.BASIC)
+}
+
+
 class _Withhold(Enum):
     ALL = auto()
     SESSION = auto()
@@ -77,6 +151,7 @@ _WITHHELD: Final[Mapping[Reason, _Withhold]] = {
     Reason.MALFORMED: _Withhold.ALL,
     Reason.BAD_SIGNATURE: _Withhold.SESSION,
     Reason.TWO_CREDENTIALS: _Withhold.SESSION,
+    Reason.CREDENTIAL_NOT_TAKEN: _Withhold.SESSION,
     Reason.SESSION_REVOKED: _Withhold.SESSION,
     Reason.STORE_UNAVAILABLE: _Withhold.SESSION,
     # Fetch, section 3.3: a genuine preflight has no cookie.

@@ -19,22 +19,31 @@ from gateway.decision import (
     decide,
     outside_networks,
 )
+from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
     Authentication,
     authenticate,
+    authenticate_token,
 )
 from gateway.sessions.store import Found, SessionCredential
-from gateway.spine.credential import cookies_to_forward, credential_of
+from gateway.spine.credential import (
+    cookies_to_forward,
+    credential_among,
+    credential_of,
+    token_of,
+)
 from gateway.spine.grants import NO_GRANTS, grants_for
 from gateway.spine.local_paths import (
+    OF_USERS,
     WELL_KNOWN_JWKS,
     endpoint_of,
     is_local,
@@ -54,7 +63,7 @@ class Unavailable:
 LookupResult: TypeAlias = Found | Unavailable
 
 
-def before_lookup(
+def before_lookup(  # noqa: C901 - a sequence of steps, each may be the last
     head: RequestHead,
     rules: Ruleset,
     *,
@@ -113,6 +122,8 @@ def before_lookup(
         credential = Anonymous(reason=Reason.PREFLIGHT)
     elif route.session_ignored:
         credential = Anonymous(reason=Reason.NO_SESSION)
+    elif route.takes_tokens:
+        credential = _one_of_several(head, rules, route, credential)
     elif credential is None:
         credential = credential_of(head, rules)
     if isinstance(credential, Anonymous):
@@ -160,12 +171,18 @@ def after_lookup(
         forward = forward_as_planned(known, head, plan, rules, now)
         if forward is not None:
             return forward
+    held, policy = lookup.credential, rules.lifetimes
+    who = (
+        authenticate_token(found, token=held, now=now, policy=policy)
+        if isinstance(held, AccessToken)
+        else authenticate(found, key=key, now=now, policy=policy)
+    )
     outcome = _conclude(
         head,
         plan,
         rules,
-        authenticate(found, key=key, now=now, policy=rules.lifetimes),
-        lookup.credential,
+        who,
+        held,
         now=now,
         nonce=nonce,
         doubted=doubted,
@@ -177,6 +194,23 @@ def after_lookup(
     ):
         rules.session_plans.keep((key, plan.route.id), outcome.plan)
     return outcome
+
+
+def _one_of_several(
+    head: RequestHead,
+    rules: Ruleset,
+    route: Route,
+    given: SessionCredential | Anonymous | None,
+) -> SessionCredential | Anonymous:
+    """Return the credential at a route that takes more than the cookie, or others.
+
+    `given`: replaces that of the request.
+    """
+    if given is None:
+        return credential_among(head, rules, route.credentials)
+    if route.takes_cookie or isinstance(given, AccessToken | Anonymous):
+        return given
+    return Anonymous(reason=Reason.CREDENTIAL_NOT_TAKEN)
 
 
 def refuse(refusal: BadRequest, rules: Ruleset, route: Route | None = None) -> Respond:
@@ -267,11 +301,20 @@ def _denied(
     return Respond(
         verdict=Verdict.CHALLENGE if challenged else Verdict.DENY,
         reason=decision.reason,
-        answer=rules.answers.to_decision(decision, access.route, access.head),
+        answer=rules.answers.to_decision(
+            decision, access.route, access.head, sent=_sent(access.authentication)
+        ),
         route=access.route,
         access=access,
         cookies=rules.cookies_to_clear(access.authentication, access.head.host),
     )
+
+
+def _sent(who: Authentication) -> CredentialKind | None:
+    """Return how the credential was sent, if it was in the Authorization field."""
+    if isinstance(who, Anonymous):
+        return who.sent
+    return None if who.session.token_name is None else CredentialKind.BEARER
 
 
 def access_request(
@@ -318,6 +361,12 @@ _STATUS: Final[Mapping[Reason, bytes]] = {
 def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:
     path = head.target.path
     endpoint = endpoint_of(head.method, path)
+    if endpoint in OF_USERS and rules.takes_tokens and token_of(head) is not None:
+        return Respond(
+            verdict=Verdict.DENY,
+            reason=Reason.TOKEN_NOT_ALLOWED,
+            answer=rules.answers.to_failure(Reason.TOKEN_NOT_ALLOWED, head),
+        )
     if endpoint is not None:
         return Local(endpoint=endpoint)
     methods = methods_of(path)

@@ -84,6 +84,8 @@ def grants_for(
     if isinstance(access, NoAccessToken):
         return Grants(lacks_token=True)
     token_cookies, set_cookies = _token_cookies(view, head, rules, minted, nonce)
+    if session.token_name is not None:
+        set_cookies = []  # a program has no browser to keep them
     write = _session_write(who, rules, now=now, doubted=doubted)
     if write is not None:
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
@@ -165,7 +167,7 @@ def _session_write(
     who: Authenticated, rules: Ruleset, *, now: float, doubted: bool
 ) -> SessionWrite | None:
     # The records of an external format are its app's to extend.
-    if rules.external is not None:
+    if rules.external is not None and who.session.token_name is None:
         return None
     touched = touch(who.session, now, rules.lifetimes, doubted=doubted)
     if touched is None:

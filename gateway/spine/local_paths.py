@@ -87,6 +87,22 @@ BELOW_MEMBERS: Final[Mapping[tuple[str, str], Methods]] = {
 }
 """Methods of a resource of a member: the collection, and the last segment."""
 
+OF_USERS: Final = frozenset(
+    (
+        Endpoint.LOGOUT,
+        Endpoint.SWITCH_TENANT,
+        Endpoint.ACCOUNT,
+        Endpoint.END_SESSION_BY_FORM,
+        Endpoint.END_OTHER_SESSIONS_BY_FORM,
+        Endpoint.LIST_SESSIONS,
+        Endpoint.END_OTHER_SESSIONS,
+        Endpoint.END_SESSION,
+        Endpoint.SUBMIT_LOGOUT,
+        Endpoint.CREATE_LOGOUT_FLOW,
+    )
+)
+"""What shows or changes sessions; an access token is refused there."""
+
 _NOTHING: Final[Methods] = {}
 
 

@@ -7,6 +7,7 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
+from gateway.sessions.store import SessionCredential
 from gateway.spine.evaluate import access_request, before_lookup
 from gateway.spine.outcome import Forward, Lookup, Respond
 from gateway.spine.ruleset import RoutePlan, Ruleset
@@ -29,7 +30,7 @@ def reconsider(
     Returns:
         The plan of the route that would forward it, or why none would.
     """
-    credential = who if isinstance(who, Anonymous) else _ANY_CREDENTIAL
+    credential = _credential(who)
     # Whether its upstream is still the same is for the caller to see.
     step = before_lookup(head, rules, now=now, credential=credential, forwards=False)
     match step:
@@ -45,3 +46,10 @@ def reconsider(
         case _:
             # A path that the gateway answers itself now.
             return Reason.NO_ROUTE
+
+
+def _credential(who: Authentication) -> SessionCredential | Anonymous | None:
+    if isinstance(who, Anonymous):
+        return who
+    # The route may no longer take an access token: it is read again from the request.
+    return _ANY_CREDENTIAL if who.session.token_name is None else None

@@ -101,6 +101,7 @@ class Ruleset:
     refresh       seconds after which membership is renewed, by provider
     session_plans what was found before, by session and route
     tenant_of_head  the request may name the tenant, not the session alone
+    takes_tokens    a route takes access tokens
     """
 
     routes: RouteTable
@@ -124,11 +125,14 @@ class Ruleset:
         init=False, repr=False, compare=False
     )
     tenant_of_head: bool = field(init=False)
+    takes_tokens: bool = field(init=False)
     _cookies: Memo[bytes, CookieSession] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "session_plans", Generations(PLANS_MOST))
         object.__setattr__(self, "tenant_of_head", reads_head(self.tenant_sources))
+        takes_tokens = any(plan.route.takes_tokens for plan in self.plans.values())
+        object.__setattr__(self, "takes_tokens", takes_tokens)
         read = partial(_read_cookie, self.external, self.cookie_name)
         memo = Memo(read, entries=COOKIES_MOST, longest=COOKIE_BYTES)
         object.__setattr__(self, "_cookies", memo)

@@ -75,6 +75,7 @@ checks
   pass  a member of the tenant named
   -     has a tenant
   -     the role in the tenant
+  -     signed in, not by an access token
   -     signed in strongly enough
   -     signed in recently enough
 
@@ -113,6 +114,7 @@ checks
   pass  a member of the tenant named
   -     has a tenant
   -     the role in the tenant
+  -     signed in, not by an access token
   -     signed in strongly enough
   -     signed in recently enough
 

@@ -504,6 +504,42 @@ ROUTES = [
         id="everyone by accident",
     ),
     pytest.param(
+        routes("{match: /, rule: protected, upstream: app, credentials: [token]}"),
+        ['4:62: expected one of cookie, bearer, basic, got "token"'],
+        id="a credential that there is not",
+    ),
+    pytest.param(
+        routes("{match: /, rule: protected, upstream: app, credentials: []}"),
+        ["4:61: expected at least one entry, got an empty list"],
+        id="no credential",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: protected, upstream: app, credentials: [basic, basic]}"
+        ),
+        ["4:61: a credential is listed twice"],
+        id="a credential twice",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app, session: ignore, credentials: [bearer]}"
+        ),
+        [
+            "4:75: a route that is session: ignore takes no access token; remove credentials"
+        ],
+        id="a token that is ignored",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: protected, upstream: app, credentials: [bearer], require: {aal: aal1}}"
+        ),
+        [
+            "4:61: every request is denied: an access token has no aal and no recent sign-in; "
+            "add cookie, or remove aal and authenticated_within"
+        ],
+        id="a token that signs in strongly",
+    ),
+    pytest.param(
         routes("{match: /, rule: public, upstream: app, forbidden: 401}"),
         ["4:56: expected 403, 404 or a path, got 401"],
         id="forbidden",

@@ -18,6 +18,7 @@ from gateway.sessions.record import (
     Session,
     serialise,
 )
+from gateway.sessions.store import access_tokens, in_browsers
 from tests.contract.conftest import Subject
 from tests.servers import PATIENCE
 from tests.sessions.samples import DAY, NOW, a_key, a_session, the_session
@@ -429,3 +430,57 @@ async def test_an_identity_with_any_id_is_changed(
     found = the_session(await subject.store.load(KEY))
     assert (count.changed, found.identity.roles) == (1, ())
     assert list(found.tenants) == ["t_beta"]
+
+
+# Access tokens
+
+
+def a_token(name: str = "ci", **changes: object) -> Session:
+    return a_session(id=f"id-{name}", token_name=name, **changes)
+
+
+async def test_access_tokens_are_listed_for_all_and_for_one(subject: Subject) -> None:
+    store = subject.store
+    other = Identity(id="u_other")
+    await store.create(KEY, a_session(), NOW)
+    await store.create(a_key("a"), a_token("a"), NOW)
+    await store.create(a_key("b"), a_token("b", identity=other), NOW)
+    await store.create(a_key("c"), a_token("c"), NOW)
+    await store.end(a_key("c"), NOW)
+    await store.create(a_key("d"), a_token("d", expires_at=NOW + 1), NOW)
+
+    everybody = await store.list_tokens(NOW + 2)
+    one = await store.list_for("u_ada", NOW + 2)
+
+    assert {session.id for _, session in everybody} == {"id-a", "id-b"}
+    assert {session.id for _, session in access_tokens(one)} == {"id-a"}
+    assert {session.id for _, session in in_browsers(one)} == {a_session().id}
+
+
+async def test_a_token_neither_counts_for_the_limit_nor_ends_by_it(
+    subject: Subject,
+) -> None:
+    limited = subject.limited
+    for number in range(4):
+        await limited.create(a_key(f"t{number}"), a_token(f"t{number}"), NOW)
+    ended = [
+        await limited.create(a_key(f"s{number}"), a_session(id=f"s{number}"), NOW)
+        for number in range(4)
+    ]
+
+    assert [len(each) for each in ended] == [0, 0, 0, 1]
+    assert len(await limited.list_tokens(NOW)) == 4
+
+
+@pytest.mark.parametrize(("tokens", "left"), [(True, set()), (False, {"id-a"})])
+async def test_the_end_of_all_sessions_may_leave_the_tokens(
+    subject: Subject, tokens: bool, left: set[str]
+) -> None:
+    store = subject.store
+    await store.create(KEY, a_session(), NOW)
+    await store.create(a_key("a"), a_token("a"), NOW)
+
+    count = await store.end_all("u_ada", NOW, None, tokens=tokens)
+
+    assert count == 2 - len(left)
+    assert {session.id for _, session in await store.list_for("u_ada", NOW)} == left

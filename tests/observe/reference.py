@@ -45,6 +45,8 @@ def reference_line(ended: EndedRequest) -> dict[str, Any]:
         fields["gateway.upstream"] = ended.upstream
     if ended.mode:
         fields["gateway.mode"] = ended.mode
+    if ended.credential:
+        fields["gateway.credential"] = ended.credential
     if ended.detail:
         fields["error.message"] = ended.detail
     if ended.identity_id:

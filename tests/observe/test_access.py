@@ -60,6 +60,7 @@ class Ended:
     )
     peer: str = "192.0.2.9"
     mode: str = ""
+    credential: str = ""
 
 
 def odd_head(**changes: Any) -> RequestHead:
@@ -109,6 +110,7 @@ ended_requests = st.builds(
     ),
     peer=ANY_TEXT,
     mode=st.sampled_from(["", "forward-auth"]),
+    credential=st.sampled_from(["", "bearer"]),
 )
 
 

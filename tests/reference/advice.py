@@ -15,10 +15,13 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.NO_SESSION: "Sign in. If the user is signed in: check `sessions.cookie` (name, "
     "domain, `Secure` over plain HTTP) and whether the browser sends the cookie.",
     Reason.MALFORMED: "The cookie is not a session token, or is sent twice. Delete the "
-    "cookies of the site; check for a second cookie of the same name on a parent domain.",
+    "cookies of the site; check for a second cookie of the same name on a parent domain. An "
+    "access token was not copied whole.",
     Reason.BAD_SIGNATURE: "`sessions.secrets` differs from the secret of the app, or a "
     "secret was rotated. Compare both, in the order of the library.",
-    Reason.TWO_CREDENTIALS: "Send either the session cookie or `Authorization`, not both.",
+    Reason.TWO_CREDENTIALS: "Send either the session cookie or `Authorization`, not both, "
+    "and `Authorization` once.",
+    Reason.CREDENTIAL_NOT_TAKEN: "Send a credential that `credentials` of the route lists.",
     Reason.UNKNOWN_SESSION: "Sign in. The record was deleted, evicted, or is in another "
     "Redis database: check `redis.url`, `maxmemory-policy` and persistence.",
     Reason.SESSION_UNREADABLE: "The record does not match the session format. The log names "
@@ -38,6 +41,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.STEP_UP: "Sign in again: the route requires a sign-in within "
     "`require.authenticated_within`.",
     Reason.AAL_TOO_LOW: "Sign in with a second factor: the route requires `require.aal`.",
+    Reason.TOKEN_NOT_ALLOWED: "Sign in, in a browser. An access token has no assurance level "
+    "and no recent sign-in, and changes no session.",
     Reason.ALREADY_SIGNED_IN: "Sign out first, or open the home page.",
     Reason.CROSS_SITE: "Send the form from a page of the same origin.",
     Reason.NETWORK_NOT_ALLOWED: "Add the network to `require.networks`; behind a proxy, "
@@ -129,20 +134,20 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     "([signing out](upstreams.md#signing-out))",
     Endpoint.SWITCH_TENANT: "changes the active tenant; form fields `tenant_id`, "
     "`return_to` ([switching the tenant](upstreams.md#switching-the-tenant))",
-    Endpoint.ACCOUNT: "page: identity, tenants and devices "
+    Endpoint.ACCOUNT: "page: identity, tenants, devices and access tokens "
     "([account page](front-ends.md#the-account-page))",
-    Endpoint.END_SESSION_BY_FORM: "ends another session of the same identity; form field "
-    "`session_id`",
+    Endpoint.END_SESSION_BY_FORM: "ends another session, or revokes an access token, of the "
+    "same identity; form field `session_id`",
     Endpoint.END_OTHER_SESSIONS_BY_FORM: "ends all other sessions of the identity",
     Endpoint.SESSION_SCRIPT: "script: notifies a page when its session ends "
     "([session.js](front-ends.md#sessionjs))",
     Endpoint.SESSION_STATUS: "200 with `session_id`, `tenant_id`, `expires_at`, or 401 with "
-    "the reason",
+    "the reason; takes [access tokens](programs.md), too",
     Endpoint.LIST_SESSIONS: "the other active sessions, as Ory Kratos "
     "([Ory SDK](front-ends.md#the-ory-sdk))",
     Endpoint.END_OTHER_SESSIONS: "ends all other sessions, as Ory Kratos",
     Endpoint.END_SESSION: "ends another session, as Ory Kratos",
-    Endpoint.WHOAMI: "the current session, as Ory Kratos",
+    Endpoint.WHOAMI: "the current session, as Ory Kratos; takes [access tokens](programs.md), too",
     Endpoint.SUBMIT_LOGOUT: "signs out, as Ory Kratos; `token`, `return_to`",
     Endpoint.CREATE_LOGOUT_FLOW: "logout token and URL, as Ory Kratos",
     Endpoint.SIGN_IN_PAGE: "redirects to the only provider, or lists the providers; "

@@ -99,6 +99,13 @@ class RouteConfig(Model):
         "unauthenticated requests.",
     )
     require: Require = Field(Require(), description="Additional requirements.")
+    credentials: Annotated[
+        tuple[Literal["cookie", "bearer", "basic"], ...], Field(min_length=1)
+    ] = Field(
+        ("cookie",),
+        description="How a request may carry its credential: the session `cookie`, an "
+        "access token as `bearer`, or as the password of `basic` (docs/programs.md).",
+    )
     session: Literal["validate", "ignore"] = Field(
         "validate", description="`ignore`: no session look-up; only with `public`."
     )

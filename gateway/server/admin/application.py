@@ -8,6 +8,8 @@
 | `GET`, `DELETE /admin/sessions/{id}`, `PATCH /admin/sessions/{id}/extend` | yes |
 | `GET`, `DELETE /admin/identities/{id}/sessions` | yes |
 | `PATCH /admin/identities/{id}` | yes |
+| `POST`, `GET /admin/tokens`, `GET`, `DELETE /admin/tokens/{id}` | yes |
+| `GET /admin/identities/{id}/tokens` | yes |
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from gateway.server.admin.hosts import host_guard
 from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.problem import OF_STATUS, problem
 from gateway.server.admin.sessions import SessionApi
+from gateway.server.admin.tokens import TokenApi
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,6 +42,7 @@ def admin_application(
     health: Health,
     sessions: SessionApi,
     identities: IdentityApi,
+    tokens: TokenApi,
     metrics: Callable[[str], tuple[bytes, str]],
     token: Callable[[], str | None],
     refused: Callable[[str], int],
@@ -50,6 +54,7 @@ def admin_application(
         health: handles the probes.
         sessions: handles the session API.
         identities: handles the identity API.
+        tokens: handles the access tokens.
         metrics: returns the exposition for an Accept value, and its content type.
         token: returns the current admin token; None if the API is off.
         refused: called with the address of a client without a valid token; returns
@@ -83,6 +88,7 @@ def admin_application(
     application.router.add_get("/openapi.json", describe)
     sessions.add_to(application.router)
     identities.add_to(application.router)
+    tokens.add_to(application.router)
     return application
 
 

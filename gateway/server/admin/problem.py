@@ -1,4 +1,4 @@
-"""Error responses of the admin listener: problem documents (RFC 9457)."""
+"""Responses of the admin API: JSON, and problem documents (RFC 9457) for errors."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from gateway.reasons import ROWS, Reason
+from gateway.sessions.record import Session, serialise
 
 OF_STATUS: Final[Mapping[int, Reason]] = {
     404: Reason.NO_ROUTE,
@@ -36,3 +37,23 @@ def problem(
         headers={name.replace("_", "-"): text for name, text in headers.items()}
         | {"Cache-Control": "no-store"},
     )
+
+
+def json_reply(status: int, document: object) -> web.Response:
+    """Return a JSON document that must not be cached."""
+    return web.Response(
+        status=status,
+        body=orjson.dumps(document),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def bad_request(detail: str) -> web.Response:
+    """Return a 400; `detail` names what is wrong."""
+    return problem(400, Reason.BAD_REQUEST, detail)
+
+
+def view_of(session: Session) -> object:
+    """Return the record of a session as JSON values."""
+    return orjson.loads(serialise(session))

@@ -12,6 +12,7 @@ from gateway.server.admin.health import Health
 from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.listener import AdminRunner
 from gateway.server.admin.sessions import SessionApi
+from gateway.server.admin.tokens import TokenApi
 from gateway.server.context import Services
 from gateway.server.guessing import count_failed_admin
 from gateway.server.reporting.reporter import Reporter
@@ -51,6 +52,7 @@ class AdminServer:
                 health=Health({"redis": self._redis, "draining": self._draining}),
                 sessions=SessionApi(self._services, lambda: self._runtime().rules),
                 identities=IdentityApi(self._services),
+                tokens=TokenApi(self._services),
                 metrics=self._reporter.process.exposition,
                 token=self._token,
                 refused=self._refused,

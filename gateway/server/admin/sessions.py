@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import orjson
 from aiohttp import web
 
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
 from gateway.server.admin.named import named
-from gateway.server.admin.problem import problem
+from gateway.server.admin.problem import bad_request, json_reply, problem, view_of
 from gateway.server.context import Services
 from gateway.server.session_changes import new_session_id, session_of
 from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
@@ -22,8 +21,8 @@ from gateway.sessions.identity_change import (
     change_sessions,
 )
 from gateway.sessions.members import Refused, parse_json
-from gateway.sessions.record import Session, serialise
-from gateway.sessions.store import SessionStore
+from gateway.sessions.record import Session
+from gateway.sessions.store import SessionStore, in_browsers
 from gateway.spine.ruleset import Ruleset
 
 _TRIES: Final = 64
@@ -59,10 +58,10 @@ class SessionApi:
         try:
             document = parse_json(await request.read())
         except Refused as refused:
-            return _bad(f"the body: {refused}")
+            return bad_request(f"the body: {refused}")
         wanted = sign_in_of(document)
         if isinstance(wanted, InvalidSignIn):
-            return _bad(wanted.why)
+            return bad_request(wanted.why)
         services, rules = self._services, self._rules()
         now = services.edge.now()
         token = new_token(services.edge.secret(32))
@@ -71,16 +70,16 @@ class SessionApi:
                 wanted, None, rules, new_session_id(services.edge), now
             )
         except ValueError as error:
-            return _bad(str(error))
+            return bad_request(str(error))
         await store.create(token.key, session, now)
         services.report.admin_action("created", session)
         if wanted.everywhere:
             await self._follow(session.identity.id, wanted.change, store, now)
         age = session.expires_at - now if session.persistent else None
-        return _json(
+        return json_reply(
             201,
             {
-                "session": _view(session),
+                "session": view_of(session),
                 "session_token": token.value,
                 "set_cookie": rules.cookie.set_cookie(token, age),
             },
@@ -97,10 +96,12 @@ class SessionApi:
             return _unknown()
         app_managed = self._services.app_managed
         if app_managed is None:
-            return _json(200, _view(found[1]))
+            return json_reply(200, view_of(found[1]))
         session = await app_managed.refresh(session_id, self._services.edge.now())
         return (
-            _json(200, _view(session)) if isinstance(session, Session) else _unknown()
+            json_reply(200, view_of(session))
+            if isinstance(session, Session)
+            else _unknown()
         )
 
     async def end(self, request: web.Request) -> web.Response:
@@ -136,7 +137,7 @@ class SessionApi:
                 return extended
             # Another writer was faster: read the session again.
             if await store.replace(key, session, extended):
-                return _json(200, _view(extended))
+                return json_reply(200, view_of(extended))
         raise StoreUnavailable("the session kept changing while it was extended")
 
     def _extended(self, session: Session) -> Session | web.Response:
@@ -144,6 +145,9 @@ class SessionApi:
         if not session.active or session.expires_at <= now:
             ended = Reason.SESSION_EXPIRED if session.active else Reason.SESSION_REVOKED
             return problem(409, ended, "the session has ended")
+        if session.token_name is not None:
+            detail = "an access token is not extended; create another one"
+            return problem(409, Reason.BAD_REQUEST, detail)
         lifetimes = self._rules().lifetimes
         if lifetimes.extend_within is None:
             # The lifespan counts from the sign-in, so a later end would have no effect.
@@ -158,16 +162,18 @@ class SessionApi:
         found = await self._services.store.list_for(
             named(request), self._services.edge.now()
         )
-        return _json(200, [_view(session) for _, session in found])
+        return json_reply(200, [view_of(session) for _, session in in_browsers(found)])
 
     async def end_all(self, request: web.Request) -> web.Response:
-        """Revoke every session of an identity; return their number."""
+        """Revoke every session and access token of an identity; return their number."""
         identity, now = named(request), self._services.edge.now()
-        found = await self._services.store.list_for(identity, now)
-        count = await self._services.store.end_all(identity, now, None)
-        for _, session in found:
-            self._services.report.admin_action("revoked", session)
-        return _json(200, {"count": count})
+        count = 0
+        for store in filter(None, (self._services.store, self._services.own_tokens)):
+            found = await store.list_for(identity, now)
+            count += await store.end_all(identity, now, None)
+            for _, session in found:
+                self._services.report.admin_action("revoked", session)
+        return json_reply(200, {"count": count})
 
     async def _follow(
         self, identity_id: str, change: IdentityChange, store: SessionStore, now: float
@@ -189,19 +195,6 @@ class SessionApi:
         return web.Response(status=204)
 
 
-def _view(session: Session) -> object:
-    return orjson.loads(serialise(session))
-
-
-def _json(status: int, document: object) -> web.Response:
-    return web.Response(
-        status=status,
-        body=orjson.dumps(document),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
-
-
 def _read_only() -> web.Response:
     return problem(
         409,
@@ -209,10 +202,6 @@ def _read_only() -> web.Response:
         "an app keeps the sessions (sessions.format): here they are looked up and"
         " ended, not made, changed or listed",
     )
-
-
-def _bad(detail: str) -> web.Response:
-    return problem(400, Reason.BAD_REQUEST, detail)
 
 
 def _unknown() -> web.Response:

@@ -13,6 +13,7 @@ from gateway.server.endpoints.devices import (
     device_name,
     distinguished,
     is_mobile,
+    on_day,
 )
 from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.authenticate import (
@@ -22,7 +23,7 @@ from gateway.sessions.authenticate import (
     authenticate,
 )
 from gateway.sessions.record import Device, Session
-from gateway.sessions.store import lives
+from gateway.sessions.store import access_tokens, in_browsers, lives
 
 ACCOUNT: Final = "/.gateway/account"
 
@@ -30,6 +31,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "ended": "That device is signed out.",
     "ended-others": "All other devices are signed out.",
     "gone": "That device is already signed out.",
+    "revoked": "The access token is revoked.",
     "switched": "Organization switched.",
 }
 """Notices after a change, by the word in the query."""
@@ -38,7 +40,7 @@ _THIS_DEVICE: Final = "This is the device you are using. Sign out instead."
 
 
 async def account(context: RequestContext) -> LocalResponse:
-    """Return the page: identity, memberships and active sessions, most recent first.
+    """Return the page: identity, memberships, active sessions and access tokens.
 
     Raises:
         StoreUnavailable: the sessions could not be queried.
@@ -47,8 +49,12 @@ async def account(context: RequestContext) -> LocalResponse:
     found = await look_up(context)
     if isinstance(found, Anonymous):
         return _challenge(found, context)
-    listed = await context.services.store.list_for(found.session.identity.id, now)
-    variables = _variables(found, listed, context)
+    services, owner = context.services, found.session.identity.id
+    listed = await services.store.list_for(owner, now)
+    variables = _variables(found, in_browsers(listed), context)
+    if services.own_tokens is not None and context.rules.takes_tokens:
+        listed = await services.own_tokens.list_for(owner, now)
+    variables["tokens"] = [_token(one, now) for _, one in access_tokens(listed)]
     # Sessions of an application cannot be listed or changed here.
     variables["may_switch"] = context.services.gateway_managed is not None
     variables["unlisted"] = context.services.gateway_managed is None
@@ -57,7 +63,7 @@ async def account(context: RequestContext) -> LocalResponse:
 
 
 async def end(context: RequestContext) -> LocalResponse:
-    """End one other session of the same identity: `session_id`, a form field.
+    """End another session, or a token, of the same identity: `session_id`, a form field.
 
     Returns 303 to the page; 400 for the session of the request itself; 403 for a form
     on another origin. An ended, unknown or foreign session gets the same response, so
@@ -79,13 +85,15 @@ async def end(context: RequestContext) -> LocalResponse:
         )
         return LocalResponse(reply=reply)
     now, owner = context.now, found.session.identity.id
-    pair = await context.services.store.find(session_id) if session_id else None
-    if pair is None or not lives(pair[1], owner, now):
-        return _back("gone", context)
-    if await context.services.store.end(pair[0], now) is None:
-        return _back("gone", context)
-    context.audit(SessionRevoked(session_id=session_id))
-    return _back("ended", context)
+    for store in filter(None, (context.services.store, context.services.own_tokens)):
+        pair = await store.find(session_id) if session_id else None
+        if pair is None or not lives(pair[1], owner, now):
+            continue
+        if await store.end(pair[0], now) is None:
+            break
+        context.audit(SessionRevoked(session_id=session_id))
+        return _back("ended" if pair[1].token_name is None else "revoked", context)
+    return _back("gone", context)
 
 
 async def end_others(context: RequestContext) -> LocalResponse:
@@ -100,7 +108,8 @@ async def end_others(context: RequestContext) -> LocalResponse:
     if isinstance(found, Anonymous):
         return _challenge(found, context)
     now, owner = context.now, found.session.identity.id
-    count = await context.services.store.end_all(owner, now, found.key)
+    store = context.services.store
+    count = await store.end_all(owner, now, found.key, tokens=False)
     context.audit(SessionsRevoked(count=count))
     return _back("ended-others", context)
 
@@ -213,6 +222,17 @@ def _device(session: Session, now: float, *, mine: bool) -> dict[str, object]:
         else "",
         "signed_in": session.authenticated_at,
         "mine": mine,
+    }
+
+
+def _token(session: Session, now: float) -> dict[str, object]:
+    used = session.last_seen_at > session.issued_at
+    return {
+        "id": session.id,
+        "name": session.token_name,
+        "created": on_day(session.issued_at),
+        "used": ago(now - session.last_seen_at) if used else "",
+        "expires": on_day(session.expires_at),
     }
 
 

@@ -59,6 +59,11 @@ def ago(seconds: float) -> str:
     return "just now"
 
 
+def on_day(moment: float) -> str:
+    """Return the day of a time in epoch seconds, UTC, such as "5 Mar 2026"."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%-d %b %Y")
+
+
 def distinguished(devices: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the devices, those of the same `name` and `address` numbered by sign-in.
 

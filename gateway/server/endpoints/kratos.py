@@ -34,6 +34,7 @@ from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Authenticated, authenticate
 from gateway.sessions.external.store import is_key
 from gateway.sessions.record import Session
+from gateway.sessions.store import in_browsers
 
 SESSIONS: Final = "/.gateway/sessions"
 
@@ -92,7 +93,9 @@ async def end_other_sessions(context: RequestContext) -> LocalResponse:
     if isinstance(caller, LocalResponse):
         return caller
     identity, key = caller.session.identity.id, caller.token.key
-    count = await context.services.store.end_all(identity, context.now, key)
+    count = await context.services.store.end_all(
+        identity, context.now, key, tokens=False
+    )
     context.audit(SessionsRevoked(count=count))
     return LocalResponse(reply=json_response({"count": count}))
 
@@ -142,7 +145,7 @@ async def _others(caller: Caller, context: RequestContext) -> list[Session]:
     listed = await context.services.store.list_for(caller.session.identity.id, now)
     return [
         session
-        for key, session in listed
+        for key, session in in_browsers(listed)
         if key != caller.token.key
         # The store checks expiry; the idle limit is that of the configuration.
         and isinstance(

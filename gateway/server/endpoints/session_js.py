@@ -57,7 +57,9 @@ async def session(context: RequestContext) -> LocalResponse:
     if isinstance(found, Anonymous):
         context.ended_as(Verdict.CHALLENGE, found.reason)
         return LocalResponse(
-            reply=context.rules.answers.unauthenticated(found.reason, context.head)
+            reply=context.rules.answers.unauthenticated(
+                found.reason, context.head, found.sent
+            )
         )
     own = found.session
     lifetimes = context.rules.lifetimes

@@ -238,7 +238,14 @@ class ExternalStore(RedisSource):
             return None
         return ended_session(live, now, reason)
 
-    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+    async def end_all(
+        self,
+        identity_id: str,
+        now: float,
+        but: str | None,
+        *,
+        tokens: bool = True,  # noqa: ARG002 - an app has none
+    ) -> int:
         """Revoke all sessions of an identity that began before `now`, except one.
 
         Counts those that were seen here and were alive; the others end as well.

@@ -19,6 +19,10 @@ def identity_key(identity_id: str) -> str:
     return f"gateway:identity:{quote(identity_id, safe='')}:sessions"
 
 
+TOKENS_KEY: Final = "gateway:tokens"
+"""The index of the access tokens of all identities."""
+
+
 def public_id_key(session_id: str) -> str:
     """Return the key of the hint that leads from a public session ID to the record."""
     return f"gateway:session-id:{quote(session_id, safe='')}"

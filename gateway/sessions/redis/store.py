@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
@@ -22,6 +23,7 @@ from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.record_keys import (
     ADD_TO_INDEX,
+    TOKENS_KEY,
     identity_key,
     public_id_key,
     record_key,
@@ -33,7 +35,9 @@ from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
     SessionCredential,
+    access_tokens,
     ended_session,
+    in_browsers,
     lives,
     newest_first,
     surplus_keys,
@@ -117,7 +121,7 @@ class RedisStore(RedisSource):
 
         if not await self._client.hold(record_key(key), write):
             raise ValueError("the session key is taken")
-        if self._max_per_identity is None:
+        if self._max_per_identity is None or session.token_name is not None:
             return []
         surplus = surplus_keys(
             await self.list_for(session.identity.id, now), self._max_per_identity, key
@@ -172,6 +176,8 @@ class RedisStore(RedisSource):
                 await self._client.call("ZREM", identity_key(ended.identity.id), key)
                 if "provider" in ended.extra:
                     await self.renewals.drop(key)
+                if ended.token_name is not None:
+                    await self._client.call("ZREM", TOKENS_KEY, key)
         return ended
 
     async def _end_held(self, key: str, ending: Ending) -> Session | None:
@@ -193,23 +199,40 @@ class RedisStore(RedisSource):
             self._endings.forget(key)
         return ended
 
-    async def end_all(self, identity_id: str, now: float, but: str | None) -> int:
+    async def end_all(
+        self, identity_id: str, now: float, but: str | None, *, tokens: bool = True
+    ) -> int:
         """End what is listed, one after the other, and count those that lived.
 
         What has expired is ended too: by another clock it may live.
         """
         count = 0
-        for key, session in await self.list_for(identity_id, 0.0):
+        listed = await self.list_for(identity_id, 0.0)
+        for key, session in listed if tokens else in_browsers(listed):
             if key != but and await self.end(key, now) is not None:
                 count += session.expires_at > now
         return count
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:
         """Ask for every indexed record; what the index says counts for nothing."""
+        return newest_first(
+            (key, session)
+            for key, session in await self._indexed(identity_key(identity_id))
+            if lives(session, identity_id, now)
+        )
+
+    async def list_tokens(self, now: float) -> list[tuple[str, Session]]:
+        """Ask for every indexed record, as above."""
+        return newest_first(
+            (key, session)
+            for key, session in access_tokens(await self._indexed(TOKENS_KEY))
+            if lives(session, session.identity.id, now)
+        )
+
+    async def _indexed(self, index: str) -> list[tuple[str, Session]]:
+        """Return the sessions, ended or not, of the keys in an index."""
         try:
-            members = await self._client.call(
-                "ZRANGE", identity_key(identity_id), 0, -1
-            )
+            members = await self._client.call("ZRANGE", index, 0, -1)
         except StoreUnavailable as error:
             if "WRONGTYPE" not in str(error):
                 raise
@@ -222,9 +245,9 @@ class RedisStore(RedisSource):
                 if isinstance(raw, StoreUnavailable):
                     raise raw
                 session = self._read(key, raw)
-                if isinstance(session, Session) and lives(session, identity_id, now):
+                if isinstance(session, Session):
                     found.append((key, session))
-        return newest_first(found)
+        return found
 
     async def find(self, session_id: str) -> tuple[str, Session] | None:
         """Follow the hint, then look whether it was true."""
@@ -302,13 +325,14 @@ class RedisStore(RedisSource):
 
     async def _index(self, key: str, session: Session, now: float) -> None:
         keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
-        index = identity_key(session.identity.id)
+        indexes = [identity_key(session.identity.id)]
+        if session.token_name is not None:
+            indexes.append(TOKENS_KEY)
         score, oldest = session.expires_at, now - KEPT_AFTER_END
-
-        async def write(execute: Execute) -> None:
-            await execute("EVAL", ADD_TO_INDEX, 1, index, key, score, keep, oldest)
-
-        await self._client.hold(index, write)
+        for index in indexes:
+            await self._client.hold(
+                index, partial(_add, index, (key, score, keep, oldest))
+            )
         await self._client.call("SET", public_id_key(session.id), key, "PX", keep)
 
     def _heard(self, said: Mapping[str, Any]) -> Iterable[str]:
@@ -341,6 +365,12 @@ class RedisStore(RedisSource):
                     await self._end_held(key, ending)
                 else:
                     await end_on(execute, key, ending)
+
+
+async def _add(
+    index: str, entry: tuple[str, float, int, float], execute: Execute
+) -> None:
+    await execute("EVAL", ADD_TO_INDEX, 1, index, *entry)
 
 
 def _key_in(member: bytes) -> str | None:

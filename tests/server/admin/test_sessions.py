@@ -23,6 +23,7 @@ from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.identities import IdentityApi
 from gateway.server.admin.sessions import SessionApi
+from gateway.server.admin.tokens import TokenApi
 from gateway.server.context import Services
 from gateway.sessions.record import Session
 from tests.memory_store import MemoryStore
@@ -119,6 +120,7 @@ async def opened(
         health=Health({}),
         identities=IdentityApi(services),
         sessions=SessionApi(services, lambda: runtime.rules),
+        tokens=TokenApi(services),
         metrics=lambda _: (b"", "text/plain"),
         token=lambda: token,
         refused=count,
