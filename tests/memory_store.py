@@ -3,6 +3,14 @@
 Tests of endpoints use it; tests/contract runs it through the suite of every store.
 """
 
+from dataclasses import replace
+
+from gateway.sessions.provider_link import (
+    LogoutMark,
+    ProviderLink,
+    ProviderLogout,
+    link_of,
+)
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.store import (
     Found,
@@ -18,6 +26,41 @@ from gateway.sessions.store import (
 )
 
 
+class MemoryLogouts:
+    """Keeps marks and tokens for ever; looks through every record."""
+
+    def __init__(self, records: dict[str, bytes]) -> None:
+        self._records = records
+        self._marks: list[tuple[ProviderLogout, LogoutMark]] = []
+        self._used: set[tuple[str, str]] = set()
+
+    async def list_linked(self, logout: ProviderLogout) -> list[tuple[str, Session]]:
+        pairs = [(key, parse_record(raw)) for key, raw in self._records.items()]
+        return newest_first(
+            (key, session)
+            for key, session in pairs
+            if isinstance(session, Session)
+            and session.active
+            and (link := link_of(session)) is not None
+            and logout.means(link, session.issued_at)
+        )
+
+    async def mark_logout(self, logout: ProviderLogout, mark: LogoutMark) -> None:
+        self._marks.append((logout, mark))
+
+    async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:
+        ever = replace(link, issued_at=0.0)
+        return [mark for logout, mark in self._marks if logout.means(ever, 0.0)]
+
+    async def was_used(self, issuer: str, jti: str) -> bool:
+        return (issuer, jti) in self._used
+
+    async def note_use(self, issuer: str, jti: str, seconds: float) -> bool:
+        known = (issuer, jti) in self._used
+        self._used.add((issuer, jti))
+        return not known
+
+
 class MemoryStore:
     """Sessions in this process, as the bytes that another store would hold."""
 
@@ -27,6 +70,7 @@ class MemoryStore:
         self._parsed: dict[str, tuple[bytes, Session | Corrupt]] = {}
         self._watchers: list[OnEnded] = []
         self._on_changed: list[OnChanged] = []
+        self.logouts = MemoryLogouts(self._records)
 
     def put_raw(self, key: str, raw: bytes) -> None:
         """Store any bytes, as another program might."""

@@ -13,37 +13,21 @@ from gateway.oidc.id_token import (
 )
 from gateway.oidc.keys import KeySet
 from gateway.reasons import Reason
+from gateway.sessions.provider_link import ProviderLogout
 
 _EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 OLDEST: Final = 300.0
 """Seconds after which a token is not accepted any more."""
-_LONGEST: Final = 255
+LONGEST: Final = 255
+"""Characters of `sub`, `sid` and `jti`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logout:
-    """The sessions that a provider ended: those of a subject, or one of them.
-
-    issued  seconds since the epoch; later sessions are not meant
-    sid     the session ID at the provider; None: all of the subject
-    """
+class LogoutToken:
+    """A valid logout token: its ID, and the sessions that it ends."""
 
     jti: str
-    issued: float
-    subject: str
-    sid: str | None
-
-    def means(self, session: Mapping[str, Any], issued_at: float) -> bool:
-        """Return whether a session is one of them.
-
-        Args:
-            session: what its record keeps of the provider.
-            issued_at: when it began. A token that is sent again ends no later session.
-        """
-        if session.get("subject") != self.subject or issued_at > self.issued + LEEWAY:
-            return False
-        # A session whose ID token had no `sid` may be the one.
-        return self.sid is None or session.get("session_id", self.sid) == self.sid
+    logout: ProviderLogout
 
 
 def verify_logout_token(
@@ -54,13 +38,12 @@ def verify_logout_token(
     client_id: str,
     algorithms: frozenset[str],
     now: float,
-) -> Logout:
+) -> LogoutToken:
     """Return what a valid logout token ends.
 
     Raises:
         UnknownKey: the key that signed it is not in `keys`.
-        SignInFailed: it is not valid; the message names the rule. One without `sub` is
-            not supported.
+        SignInFailed: it is not valid; the message names the rule.
     """
     header, claims = verify_signature(token, keys, algorithms)
     if str(header.get("typ", "JWT")).lower() not in {"jwt", "logout+jwt"}:
@@ -77,17 +60,23 @@ def verify_logout_token(
     # So that an ID token is never one.
     if "nonce" in claims:
         raise _invalid("it has a nonce")
-    sid = claims.get("sid")
-    return Logout(
+    subject, sid = _optional(claims, "sub"), _optional(claims, "sid")
+    if subject is None and sid is None:
+        raise _invalid("it has neither sub nor sid")
+    return LogoutToken(
         jti=_text(claims.get("jti"), "jti"),
-        issued=issued,
-        subject=_text(claims.get("sub"), "sub"),
-        sid=None if sid is None else _text(sid, "sid"),
+        logout=ProviderLogout(
+            issuer=issuer, subject=subject, session_id=sid, issued_at=issued
+        ),
     )
 
 
+def _optional(claims: Mapping[str, Any], name: str) -> str | None:
+    return _text(claims[name], name) if name in claims else None
+
+
 def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST:
         raise _invalid(f"{name} is not a text of 1 to 255 characters")
     return value
 

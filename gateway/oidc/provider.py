@@ -16,7 +16,6 @@ from gateway.oidc.authorization import (
     refusal_of,
 )
 from gateway.oidc.cached import Cached
-from gateway.oidc.claims import fill
 from gateway.oidc.client import HttpAnswer, ProviderClient
 from gateway.oidc.client_authentication import authenticated
 from gateway.oidc.discovery import (
@@ -28,7 +27,7 @@ from gateway.oidc.discovery import (
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
 from gateway.oidc.keys import KeySet, read_keys
-from gateway.oidc.logout_token import OLDEST, Logout, verify_logout_token
+from gateway.oidc.logout_token import LONGEST, LogoutToken, verify_logout_token
 from gateway.oidc.person import (
     Person,
     check_allowed,
@@ -69,7 +68,6 @@ class Provider:
         self._metadata = Cached(self._fetch_metadata, ticks)
         self._keys = Cached(self._fetch_keys, ticks)
         self._rotation = Rotation(self._keys, ticks)
-        self._logouts: dict[str, float] = {}
         self._pushing = asyncio.Semaphore(_MOST_PUSHED)
         self._wanted = claims_wanted(settings.person, settings.allow)
 
@@ -182,9 +180,12 @@ class Provider:
             "name": settings.name,
             "issuer": settings.issuer,
             "subject": str(claims["sub"]),
+            # As the provider's clock shows it: a logout is of the same clock.
+            "issued_at": claims["iat"],
         }
-        if isinstance(claims.get("sid"), str):
-            provider["session_id"] = claims["sid"][:255]
+        sid = claims.get("sid")
+        if isinstance(sid, str) and 0 < len(sid) <= LONGEST:
+            provider["session_id"] = sid
         return SignedIn(
             person=person,
             methods=("oidc", *methods_of(claims.get("amr"))),
@@ -254,8 +255,8 @@ class Provider:
             nonce=str(claims["nonce"]),
         )
 
-    async def read_logout(self, token: str, now: float) -> Logout:
-        """Return what a logout token ends; each token is accepted once by a process.
+    async def read_logout(self, token: str, now: float) -> LogoutToken:
+        """Return what a logout token ends.
 
         Raises:
             SignInFailed: it is not valid, or the keys cannot be fetched.
@@ -280,30 +281,6 @@ class Provider:
                     Reason.LOGOUT_TOKEN_INVALID, failure.detail
                 ) from failure
             raise
-        self._logouts = {
-            jti: until for jti, until in self._logouts.items() if until > now
-        }
-        if found.jti in self._logouts:
-            raise SignInFailed(
-                Reason.LOGOUT_TOKEN_INVALID, "logout token: it was used before"
-            )
-        self._logouts[found.jti] = found.issued + OLDEST
-        return found
-
-    def identity_of(self, subject: str) -> str:
-        """Return the identity ID of a subject.
-
-        Raises:
-            SignInFailed: the ID is made of more than the subject.
-        """
-        text = self.settings.person.id
-        claims = {"sub": subject, "iss": self.settings.issuer}
-        found = fill(text, claims, self.settings.name)
-        if not text.claims <= claims.keys() or not isinstance(found, str):
-            raise SignInFailed(
-                Reason.LOGOUT_TOKEN_INVALID,
-                "logout token: identity.id has other claims than sub",
-            )
         return found
 
     async def _redeem(

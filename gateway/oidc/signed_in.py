@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.failure import SignInFailed
@@ -29,7 +29,7 @@ class SignedIn:
     methods: tuple[str, ...]
     aal: str
     authenticated_at: float
-    provider: Mapping[str, str]
+    provider: Mapping[str, Any]
     renewal: Renewal | None = None
     tokens: Tokens | None = None
 

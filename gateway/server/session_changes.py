@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 from uuid import UUID
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.http.head import RequestHead
 from gateway.observe.audit import IdentityChanged, SignedIn, SignedOut
 from gateway.reasons import Reason
@@ -34,12 +34,14 @@ async def sign_in(
     store: SessionStore,
     context: RequestContext,
     before: Callable[[str, Session], Awaitable[Session]] | None = None,
+    confirm: Callable[[], Awaitable[None]] | None = None,
 ) -> Sequence[str]:
     """Start a session and end that of the request; return the Set-Cookie values.
 
     The token is always new, so a token from before the sign-in is worthless after it
     (session fixation). `before` writes what the session needs, by its key, and
-    returns the session to store.
+    returns the session to store. `confirm` is awaited once it is stored; what it raises
+    ends the session.
 
     Raises:
         StoreUnavailable: no session was started; a partial change is undone.
@@ -58,6 +60,8 @@ async def sign_in(
         if before is not None:
             session = await before(token.key, session)
         await store.create(token.key, session, now)
+        if confirm is not None:
+            await confirm()
         if not isinstance(held, Anonymous):
             await store.end(held.key, now)
         count = ChangeCount()
@@ -65,7 +69,7 @@ async def sign_in(
             await change_sessions(
                 store, session.identity.id, instruction.change, now=now, count=count
             )
-    except StoreUnavailable:
+    except GatewayError:
         services.run_in_background(_take_back(token.key, store, now))
         raise
     context.acts_for(session)

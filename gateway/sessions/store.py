@@ -17,6 +17,7 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
+from gateway.sessions.provider_link import LogoutStore
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # A record outlives its session, so that "expired" and "unknown" differ.
@@ -108,6 +109,11 @@ class SessionSource(Protocol):
 
 class SessionStore(SessionSource, Protocol):
     """Gateway-managed sessions."""
+
+    @property
+    def logouts(self) -> LogoutStore:
+        """The sessions by provider."""
+        ...
 
     def load(self, key: str) -> Awaitable[Session | Corrupt | None]:
         """Load one record; never answered from a cache."""

@@ -11,6 +11,7 @@ from gateway.sessions.identity_change import (
     IdentityChange,
     change_sessions,
 )
+from gateway.sessions.provider_link import LogoutMark, ProviderLink, ProviderLogout
 from gateway.sessions.record import (
     MAX_RECORD_BYTES,
     Corrupt,
@@ -484,3 +485,104 @@ async def test_the_end_of_all_sessions_may_leave_the_tokens(
 
     assert count == 2 - len(left)
     assert {session.id for _, session in await store.list_for("u_ada", NOW)} == left
+
+
+# --- sessions of an OpenID Connect provider
+
+ISSUER = "https://id.example/realms/a:b"
+
+
+def linked(subject_: str, sid: str | None = None, **facts: object) -> Session:
+    provider = {"name": "acme", "issuer": ISSUER, "subject": subject_, "issued_at": NOW}
+    if sid is not None:
+        provider["session_id"] = sid
+    return replace(a_session(), extra={"provider": provider | facts})
+
+
+def ended(subject_: str | None, sid: str | None, at: float = NOW) -> ProviderLogout:
+    return ProviderLogout(issuer=ISSUER, subject=subject_, session_id=sid, issued_at=at)
+
+
+LINKED = {
+    a_key("1"): linked("s-1", "sid-1"),
+    a_key("2"): linked("s-1", "sid-2"),
+    a_key("3"): linked("s-1"),
+    a_key("4"): linked("s-2", "sid-4"),
+    a_key("5"): linked("s-1", "sid-1", issuer="https://other.example"),
+    a_key("6"): a_session(),
+    a_key("7"): linked("s-1", "sid-1", issued_at=NOW + 1),
+    a_key("8"): replace(a_session(), extra={"provider": {"issuer": 7, "subject": []}}),
+    a_key("9"): replace(a_session(), extra={"provider": "acme"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("logout", "found"),
+    [
+        (ended(None, "sid-1"), {1}),
+        (ended(None, "sid-9"), set()),
+        (ended(None, "s-1"), set()),
+        (ended("s-1", None), {1, 2, 3}),
+        (ended("s-1", "sid-1"), {1, 3}),
+        (ended("s-2", "sid-1"), set()),
+        (ended("s-1", None, NOW + 1), {1, 2, 3, 7}),
+        (ended("s-1", None, NOW - 1), set()),
+        (ended("s-1:x", "sid:1"), set()),
+    ],
+)
+async def test_sessions_are_found_by_what_the_provider_knows(
+    subject: Subject, logout: ProviderLogout, found: set[int]
+) -> None:
+    for key, session in LINKED.items():
+        await subject.store.create(key, session, NOW)
+
+    listed = await subject.store.logouts.list_linked(logout)
+
+    assert {key for key, _ in listed} == {a_key(str(number)) for number in found}
+
+
+async def test_an_ended_session_is_not_found(subject: Subject) -> None:
+    await subject.store.create(KEY, linked("s-1", "sid-1"), NOW)
+    await subject.store.end(KEY, NOW)
+
+    assert await subject.store.logouts.list_linked(ended("s-1", None)) == []
+
+
+@pytest.mark.parametrize(
+    ("logout", "signing_in", "marked"),
+    [
+        (ended(None, "sid-1"), ("s-1", "sid-1"), True),
+        (ended(None, "sid-1"), ("s-1", "sid-2"), False),
+        (ended(None, "sid-1"), ("s-1", None), False),
+        (ended("s-1", "sid-1"), ("s-1", None), True),
+        (ended("s-1", "sid-1"), ("s-1", "sid-2"), False),
+        (ended("s-1", None), ("s-1", "sid-2"), True),
+        (ended("s-1", None), ("s-2", "sid-2"), False),
+    ],
+)
+async def test_a_logout_is_kept_for_sign_ins_in_progress(
+    subject: Subject,
+    logout: ProviderLogout,
+    signing_in: tuple[str, str | None],
+    marked: bool,
+) -> None:
+    mark = LogoutMark(issued_at=NOW, received_at=NOW + 2)
+    await subject.store.logouts.mark_logout(logout, mark)
+    link = ProviderLink(issuer=ISSUER, subject=signing_in[0], session_id=signing_in[1])
+
+    assert await subject.store.logouts.find_marks(link) == ([mark] if marked else [])
+    elsewhere = replace(link, issuer="https://other.example")
+    assert await subject.store.logouts.find_marks(elsewhere) == []
+
+
+async def test_a_logout_token_is_used_once(subject: Subject) -> None:
+    logouts = subject.store.logouts
+    assert not await logouts.was_used(ISSUER, "j:1")
+
+    noted = await asyncio.gather(
+        *(logouts.note_use(ISSUER, "j:1", 60) for _ in range(5))
+    )
+
+    assert sorted(noted) == [False] * 4 + [True]
+    assert await logouts.was_used(ISSUER, "j:1")
+    assert not await logouts.was_used("https://other.example", "j:1")

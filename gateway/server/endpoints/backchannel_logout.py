@@ -2,31 +2,35 @@
 
 from gateway.observe.audit import SignedOutByProvider
 from gateway.oidc.failure import SignInFailed
-from gateway.oidc.logout_token import Logout
+from gateway.oidc.logout_token import OLDEST, LogoutToken
 from gateway.oidc.provider import Provider
 from gateway.pages.reply import no_body
 from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse, read_form
+from gateway.sessions.provider_link import LEEWAY, LogoutMark
+from gateway.sessions.store import SessionStore
 
 
 async def backchannel_logout(context: RequestContext) -> LocalResponse:
     """End the sessions that a logout token names.
 
     Returns 200 if they have ended, also if there were none; 400 for a token that is not
-    valid; 503 if the keys of the provider cannot be fetched; 404 for an unknown provider.
+    valid or was used; 503 if the keys of the provider cannot be fetched; 404 for an
+    unknown provider.
 
     Raises:
-        StoreUnavailable: it is unknown whether they ended.
+        StoreUnavailable: it is unknown whether they ended; the token may be sent again.
     """
     provider = context.runtime.providers.get(context.head.target.path.split("/")[-2])
-    if provider is None:
+    store = context.services.gateway_managed
+    if provider is None or store is None:
         context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
         return LocalResponse(reply=context.rules.answers.no_route(context.head))
     token = (await read_form(context)).get("logout_token", "")
     try:
-        logout = await provider.read_logout(token, context.now)
-        identity_id = provider.identity_of(logout.subject)
+        read = await provider.read_logout(token, context.now)
+        await _end_once(context, provider, read, store)
     except SignInFailed as failure:
         row = ROWS[failure.reason]
         context.ended_as(
@@ -37,25 +41,40 @@ async def backchannel_logout(context: RequestContext) -> LocalResponse:
         return LocalResponse(
             reply=answers.problem(row.status, failure.reason, context.head)
         )
-    count = await _end(context, provider, logout, identity_id)
-    context.audit(
-        SignedOutByProvider(
-            provider=provider.settings.name, identity_id=identity_id, count=count
-        )
-    )
     return LocalResponse(reply=no_body(200, (("Cache-Control", "no-store"),)))
 
 
-async def _end(
-    context: RequestContext, provider: Provider, logout: Logout, identity_id: str
-) -> int:
-    """End the sessions; return how many were active."""
-    store, settings, count = context.services.store, provider.settings, 0
-    for key, session in await store.list_for(identity_id, context.now):
-        facts = session.extra.get("provider")
-        if not isinstance(facts, dict) or facts.get("issuer") != settings.issuer:
-            continue
-        if logout.means(facts, session.issued_at):
-            ended = await store.end(key, context.now, "signed_out")
-            count += ended is not None
-    return count
+async def _end_once(
+    context: RequestContext, provider: Provider, token: LogoutToken, store: SessionStore
+) -> None:
+    """End the sessions, then record the use of the token: an outage uses up none.
+
+    Raises:
+        SignInFailed: it was used, by this process or another one.
+        StoreUnavailable: it is unknown whether they ended.
+    """
+    logout, now = token.logout, context.now
+    if await store.logouts.was_used(logout.issuer, token.jti):
+        raise _used()
+    # Before the look at the sessions: a sign-in that stores its session afterwards
+    # finds the mark.
+    mark = LogoutMark(issued_at=logout.issued_at, received_at=now)
+    await store.logouts.mark_logout(logout, mark)
+    ended = []
+    for key, session in await store.logouts.list_linked(logout):
+        if await store.end(key, now, "signed_out") is not None:
+            ended.append(session.identity.id)
+    for identity_id in dict.fromkeys(ended):
+        count = ended.count(identity_id)
+        context.audit(
+            SignedOutByProvider(
+                provider=provider.settings.name, identity_id=identity_id, count=count
+            )
+        )
+    left = logout.issued_at + OLDEST - now
+    if not await store.logouts.note_use(logout.issuer, token.jti, left + 2 * LEEWAY):
+        raise _used()
+
+
+def _used() -> SignInFailed:
+    return SignInFailed(Reason.LOGOUT_TOKEN_INVALID, "logout token: it was used before")

@@ -22,6 +22,7 @@ from gateway.server.endpoints.sign_in import again_location, refuse_sign_in
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
+from gateway.sessions.provider_link import read_link
 from gateway.sessions.record import Session, serialise
 from gateway.sessions.store import KEPT_AFTER_END, SessionStore
 from gateway.spine.step_up import route_to, still_missing
@@ -56,7 +57,7 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
     try:
         who = await _finish(context, provider, attempt, answer)
         _check_page(context, attempt, who, location)
-        cookies = await _start_session(context, provider, who, store)
+        cookies = await _start_session(context, provider, attempt, who, store)
     except SignInFailed as failure:
         return refuse_sign_in(
             context, provider, failure, return_to, ended, attempt.step
@@ -148,10 +149,25 @@ def _check_page(
 
 
 async def _start_session(
-    context: RequestContext, provider: Provider, who: SignedIn, store: SessionStore
+    context: RequestContext,
+    provider: Provider,
+    attempt: Attempt,
+    who: SignedIn,
+    store: SessionStore,
 ) -> tuple[str, ...]:
-    person = who.person
+    person, link = who.person, read_link(who.provider)
     before = _keep_renewal(context, provider, who)
+
+    async def confirm() -> None:
+        """Refuse a session that the provider ended while it was being started."""
+        if link is None:
+            return
+        for mark in await store.logouts.find_marks(link):
+            if mark.means(link, attempt.began):
+                raise SignInFailed(
+                    Reason.SIGN_IN_EXPIRED, "the provider has ended this sign-in"
+                )
+
     instruction = SignIn(
         identity=person.identity,
         tenants=person.tenants,
@@ -163,7 +179,7 @@ async def _start_session(
         extra={"provider": dict(who.provider)},
     )
     try:
-        return tuple(await sign_in(instruction, store, context, before))
+        return tuple(await sign_in(instruction, store, context, before, confirm))
     except ValueError as error:
         raise SignInFailed(Reason.CLAIM_MISSING, f"claims: {error}") from error
 

@@ -6,6 +6,8 @@ Each script touches one key, so that all of them run on Redis Cluster.
 from typing import Final
 from urllib.parse import quote
 
+from gateway.sessions.provider_link import ProviderLink, ProviderLogout
+
 ENDED_CHANNEL: Final = "gateway:sessions:ended"
 
 
@@ -36,6 +38,54 @@ def renewal_key(key: str) -> str:
 def renewal_turn_key(key: str) -> str:
     """Return the key that the process holds which renews a session."""
     return f"gateway:renewal-turn:{key}"
+
+
+def link_keys(link: ProviderLink) -> tuple[str, ...]:
+    """Return the keys of the indexes of a session by its provider."""
+    names = [subject_key(link.issuer, link.subject)]
+    if link.session_id is not None:
+        names.append(sid_key(link.issuer, link.session_id))
+    return tuple(names)
+
+
+def subject_key(issuer: str, subject: str) -> str:
+    """Return the key of the index of a subject's sessions."""
+    return f"gateway:provider:{_quoted(issuer)}:subject:{_quoted(subject)}:sessions"
+
+
+def sid_key(issuer: str, sid: str) -> str:
+    """Return the key of the index of the sessions of a session at the provider."""
+    return f"gateway:provider:{_quoted(issuer)}:sid:{_quoted(sid)}:sessions"
+
+
+def logout_marks(link: ProviderLink) -> tuple[str, ...]:
+    """Return the keys of the marks that could mean a sign-in."""
+    place = f"gateway:provider:{_quoted(link.issuer)}"
+    subject = _quoted(link.subject)
+    sid = link.session_id
+    one = f"no-sid:{subject}" if sid is None else f"sid:{_quoted(sid)}"
+    return (f"{place}:subject:{subject}:ended", f"{place}:{one}:ended")
+
+
+def logout_marks_of(logout: ProviderLogout) -> tuple[str, ...]:
+    """Return the keys of the marks that a logout leaves."""
+    place = f"gateway:provider:{_quoted(logout.issuer)}"
+    if logout.session_id is None:
+        return (f"{place}:subject:{_quoted(logout.subject or '')}:ended",)
+    names = [f"{place}:sid:{_quoted(logout.session_id)}:ended"]
+    if logout.subject is not None:
+        # A sign-in whose ID token has no `sid` may be the one.
+        names.append(f"{place}:no-sid:{_quoted(logout.subject)}:ended")
+    return tuple(names)
+
+
+def logout_token_key(issuer: str, jti: str) -> str:
+    """Return the key of a logout token that was used."""
+    return f"gateway:provider:{_quoted(issuer)}:jti:{_quoted(jti)}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 # KEYS: record. ARGV: bytes expected, bytes to set ("" deletes), milliseconds to

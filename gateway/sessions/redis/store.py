@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.provider_link import link_of
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.ending import (
@@ -20,11 +21,13 @@ from gateway.sessions.redis.ending import (
 from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
+from gateway.sessions.redis.logouts import RedisLogouts
 from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.record_keys import (
     ADD_TO_INDEX,
     TOKENS_KEY,
     identity_key,
+    link_keys,
     public_id_key,
     record_key,
 )
@@ -72,6 +75,7 @@ class RedisStore(RedisSource):
         self._client = RedisClient(address, timeout=timeout, on_event=on_event)
         self._client.replay = self._replay
         self.renewals = RedisRenewals(self._client)
+        self.logouts = RedisLogouts(self._client, self._indexed)
         self._endings: Endings[Ending] = Endings(self._end_held, on_event)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(
@@ -173,11 +177,10 @@ class RedisStore(RedisSource):
         ended = await self._end_held(key, Ending(now, reason))
         if ended is not None:
             with suppress(StoreUnavailable):  # the record is the truth
-                await self._client.call("ZREM", identity_key(ended.identity.id), key)
+                for index in _indexes(ended):
+                    await self._client.call("ZREM", index, key)
                 if "provider" in ended.extra:
                     await self.renewals.drop(key)
-                if ended.token_name is not None:
-                    await self._client.call("ZREM", TOKENS_KEY, key)
         return ended
 
     async def _end_held(self, key: str, ending: Ending) -> Session | None:
@@ -325,11 +328,8 @@ class RedisStore(RedisSource):
 
     async def _index(self, key: str, session: Session, now: float) -> None:
         keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
-        indexes = [identity_key(session.identity.id)]
-        if session.token_name is not None:
-            indexes.append(TOKENS_KEY)
         score, oldest = session.expires_at, now - KEPT_AFTER_END
-        for index in indexes:
+        for index in _indexes(session):
             await self._client.hold(
                 index, partial(_add, index, (key, score, keep, oldest))
             )
@@ -371,6 +371,14 @@ async def _add(
     index: str, entry: tuple[str, float, int, float], execute: Execute
 ) -> None:
     await execute("EVAL", ADD_TO_INDEX, 1, index, *entry)
+
+
+def _indexes(session: Session) -> tuple[str, ...]:
+    """Return the keys of the indexes in which a session is."""
+    link = link_of(session)
+    of_provider = () if link is None else link_keys(link)
+    of_tokens = () if session.token_name is None else (TOKENS_KEY,)
+    return (identity_key(session.identity.id), *of_provider, *of_tokens)
 
 
 def _key_in(member: bytes) -> str | None:

@@ -1,0 +1,84 @@
+"""What providers ended, in Redis: for sessions that exist, and sign-ins in progress."""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.provider_link import (
+    MARK_LIFETIME,
+    LogoutMark,
+    ProviderLink,
+    ProviderLogout,
+    link_of,
+    read_mark,
+    write_mark,
+)
+from gateway.sessions.record import Session
+from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.ending import milliseconds
+from gateway.sessions.redis.hold import Execute
+from gateway.sessions.redis.record_keys import (
+    logout_marks,
+    logout_marks_of,
+    logout_token_key,
+    sid_key,
+    subject_key,
+)
+from gateway.sessions.store import newest_first
+
+
+class RedisLogouts:
+    """The LogoutStore in Redis; `listed` returns the sessions of an index by key."""
+
+    def __init__(
+        self,
+        client: RedisClient,
+        listed: Callable[[str], Awaitable[list[tuple[str, Session]]]],
+    ) -> None:
+        self._client = client
+        self._listed = listed
+
+    async def list_linked(self, logout: ProviderLogout) -> list[tuple[str, Session]]:
+        """Query every record in the indexes of the provider."""
+        found: dict[str, Session] = {}
+        if logout.session_id is not None:
+            found |= dict(await self._listed(sid_key(logout.issuer, logout.session_id)))
+        if logout.subject is not None:
+            found |= dict(
+                await self._listed(subject_key(logout.issuer, logout.subject))
+            )
+        return newest_first(
+            (key, session)
+            for key, session in found.items()
+            if session.active
+            and (link := link_of(session)) is not None
+            and logout.means(link, session.issued_at)
+        )
+
+    async def mark_logout(self, logout: ProviderLogout, mark: LogoutMark) -> None:
+        """Set the marks, one after the other; each is held before the next."""
+        raw, keep = write_mark(mark), milliseconds(MARK_LIFETIME)
+        for name in logout_marks_of(logout):
+
+            async def write(execute: Execute, name: str = name) -> None:
+                await execute("SET", name, raw, "PX", keep)
+
+            await self._client.hold(name, write)
+
+    async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:
+        """Read the marks; bytes that are none count for nothing."""
+        found = []
+        for raw in await self._client.fetch(list(logout_marks(link))):
+            if isinstance(raw, StoreUnavailable):
+                raise raw
+            if raw is not None and (mark := read_mark(raw)) is not None:
+                found.append(mark)
+        return found
+
+    async def was_used(self, issuer: str, jti: str) -> bool:
+        """Look for the token."""
+        return await self._client.get(logout_token_key(issuer, jti)) is not None
+
+    async def note_use(self, issuer: str, jti: str, seconds: float) -> bool:
+        """Set it if it is not there."""
+        name, keep = logout_token_key(issuer, jti), milliseconds(seconds)
+        return await self._client.call("SET", name, b"1", "NX", "PX", keep) is not None
