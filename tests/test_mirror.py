@@ -124,6 +124,7 @@ ELSEWHERE = (
         "what requests meet is seen by sending them", "tests/faults/test_upstreams.py",
         ("proxy/ejection",),
     ),
+    Elsewhere("what a server may send", "tests/proxy/test_unusual.py", ("proxy/extended_chunks",)),
     Elsewhere("any bytes, in any chopping", "tests/proxy/test_upstream_connection.py", ("proxy/chunks",)),
     Elsewhere("the values of the table", "tests/build/test_routes.py", ("routes/model",)),
     Elsewhere("the trees in the table", "tests/routes/test_table.py", ("routes/index",)),

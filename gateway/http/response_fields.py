@@ -51,11 +51,15 @@ _ROLES: Final = {
     b"surrogate-control": CACHE,
 }
 _RESERVED_PREFIX: Final = b"x-gateway-"
+_TOKEN: Final = rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++)"
 # RFC 9112, section 5: the name is a token, and no space is before the colon. The value
 # holds no controls and no line folding.
-_LINE: Final = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]++):[\t ]*+([\t -~\x80-\xff]*+)"
-).fullmatch
+_LINE: Final = re.compile(_TOKEN + rb":[\t ]*+([\t -~\x80-\xff]*+)").fullmatch
+# What nginx, HAProxy or Go take beyond that: docs/upstreams.md has the table.
+_LOOSE_LINE: Final = re.compile(_TOKEN + rb"[\t ]*+:([^\0\r\n]*+)").fullmatch
+_SPACED: Final = bytes.maketrans(
+    bytes([*range(32), 127]), b" " * 33
+)  # controls of a value become spaces
 
 
 class ResponseField:
@@ -85,13 +89,38 @@ class ResponseField:
 def read_field(line: bytes) -> ResponseField:
     """Return the field in a line without its line end.
 
+    A field that is forwarded may have spaces before its colon, which are removed (RFC
+    9112, section 5.1), and controls, which become spaces. A cookie with controls is not
+    forwarded: browsers ignore it (RFC 6265bis, section 5.6).
+
     Raises:
-        InvalidUpstreamResponse: it is not a field.
+        InvalidUpstreamResponse: it is not a field, or not well-formed and one that
+            ends at the gateway.
     """
     found = _LINE(line)
-    if found is None:
+    if found is not None:
+        return ResponseField(found[1], found[2].rstrip(b" \t"))
+    loose = _LOOSE_LINE(line)
+    if loose is None:
         raise InvalidUpstreamResponse("a header line is not a field")
-    return ResponseField(found[1], found[2].rstrip(b" \t"))
+    value = loose[2].translate(_SPACED)
+    field = forwarded(ResponseField(loose[1], value.strip(b" ")))
+    if field.role == COOKIE and value != loose[2].replace(b"\t", b" "):
+        field.role = RESERVED
+    return field
+
+
+def forwarded(field: ResponseField) -> ResponseField:
+    """Return a field that was not well-formed as received.
+
+    Raises:
+        InvalidUpstreamResponse: it ends at the gateway, as framing does. Other readers
+            could understand it differently.
+    """
+    if field.role & (NOT_END_TO_END | RESERVED):
+        shown = field.folded.decode("ascii")
+        raise InvalidUpstreamResponse(f"the field {shown} is malformed")
+    return field
 
 
 _LONGEST: Final = 512

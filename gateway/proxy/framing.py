@@ -60,15 +60,17 @@ def read_framing(method: str, head: ResponseHead) -> Framing:
     """
     length, chunked, options, seconds = _framing_fields(head.noted)
     status, minor = head.status, head.minor
-    if chunked and (length is not None or minor == 0):
+    if chunked and minor == 0:
         # RFC 9112 section 6.1: the message framing is faulty.
-        raise InvalidUpstreamResponse(
-            "Transfer-Encoding with Content-Length or in HTTP/1.0"
-        )
+        raise InvalidUpstreamResponse("Transfer-Encoding in HTTP/1.0")
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    if chunked and length is not None:
+        # RFC 9112 section 6.3, rule 3: chunks decide, and the length is removed. The
+        # connection is not used again: the upstream may count by the length.
+        length, keep_alive = None, False
     if not options <= _LIFETIME:
         head = head.without(options)
-    # RFC 9112 section 6.3, rules 1, 4, 6 and 8; rule 3 was rejected above.
+    # RFC 9112 section 6.3, rules 1, 4, 6 and 8.
     if method == "HEAD" or status in _BODILESS:
         kind = NO_BODY
         length = None if status == _NO_CONTENT else length  # RFC 9110 section 8.6
@@ -91,9 +93,10 @@ def _framing_fields(
     for field in fields:
         role = field.role
         if role == LENGTH:
-            if length is not None:
-                raise InvalidUpstreamResponse("more than one Content-Length")
-            length = _length_of(field.value)
+            found = _length_of(field.value)
+            if length is not None and found != length:
+                raise InvalidUpstreamResponse("two different Content-Length")
+            length = found
         elif role == OPTIONS:
             named = connection_options(field.value)
             options = options | named if options else named

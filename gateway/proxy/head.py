@@ -1,8 +1,8 @@
 """Collects and parses the head of a response. Pure.
 
-The grammar is that of RFC 9112, sections 4 and 5: lines end with CRLF, names are
-tokens, values hold no controls and no line folding. Anything else is rejected; nothing
-is repaired.
+The grammar is that of RFC 9112, sections 4 and 5. Of what nginx, HAProxy and Go take
+beyond it, that is accepted which has one reading; `loose_head` normalizes it. The table
+is in docs/upstreams.md. A head that cannot become valid is rejected before its end.
 """
 
 import re
@@ -11,19 +11,24 @@ from typing import Final
 
 from gateway.errors import InvalidUpstreamResponse
 from gateway.http.memo import Memo
-from gateway.http.response_fields import FIELDS, ResponseField
+from gateway.http.response_fields import FIELDS, ResponseField, forwarded
 
 MAX_HEAD_BYTES: Final = 96 * 1024
 """A sign-in header of 64 KiB, and the rest."""
 MAX_FIELDS: Final = 200
-MAX_INTERIM: Final = 20
+MAX_INTERIM: Final = 100
 HEAD_END: Final = b"\r\n\r\n"
 SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 
+# Any version but 1.0 is read as 1.1: apps write "HTTP/2.0" by themselves. The reason is
+# not forwarded, so it may hold any bytes.
 _STATUS_LINE: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*+)?+"
+    rb"HTTP/([12]\.[0-9]) ++([1-9][0-9]{2})(?: [^\0\r\n]*+)?+"
 ).fullmatch
+_EMPTY_LINE: Final = re.compile(rb"\n\r?\n").search
+_HOPELESS: Final = re.compile(rb"\0|\r(?![\n]|\Z)").search
+_START: Final = b"HTTP/"
 
 
 class ResponseHead:
@@ -75,11 +80,51 @@ def read_response_head(head: bytes) -> ResponseHead:
     return ResponseHead(status, minor, [known[line] for line in lines])
 
 
+def loose_head(data: bytes) -> tuple[ResponseHead, bytes] | None:
+    """Parse a head whose lines may end with LF and may be folded.
+
+    A fold becomes a space (RFC 9112, section 5.2). Returns the head and the bytes after
+    it, or None if there is no empty line.
+
+    Raises:
+        InvalidUpstreamResponse: as `read_response_head`; or a field is folded that ends
+            at the gateway.
+    """
+    end = _EMPTY_LINE(data)
+    if end is None:
+        return None
+    first, *rest = _lines(data[: end.start() + 1])
+    status, minor = _STATUS_LINES[first]
+    lines: list[bytes] = []
+    folded: set[int] = set()
+    for line in rest:
+        if not line.startswith(_FOLD):
+            lines.append(line)
+        elif lines:
+            folded.add(len(lines) - 1)
+            lines[-1] = lines[-1].rstrip(b" \t") + b" " + line.strip(b" \t")
+        else:
+            raise InvalidUpstreamResponse("the first header line is folded")
+    if len(lines) > MAX_FIELDS:
+        raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
+    fields = [FIELDS[line] for line in lines]
+    for number in folded:
+        forwarded(fields[number])
+    return ResponseHead(status, minor, fields), data[end.end() :]
+
+
+_FOLD: Final = (b" ", b"\t")
+
+
+def _lines(complete: bytes) -> list[bytes]:
+    return complete.replace(b"\r\n", b"\n").split(b"\n")[:-1]
+
+
 def _read_status_line(line: bytes) -> tuple[int, int]:
     found = _STATUS_LINE(line)
     if found is None:
         raise InvalidUpstreamResponse(_NOT_HTTP)
-    return int(found[2]), int(found[1])
+    return int(found[2]), 0 if found[1] == b"1.0" else 1
 
 
 _STATUS_LINES: Final = Memo(_read_status_line, entries=64, longest=64)
@@ -89,10 +134,11 @@ _NOT_HTTP: Final = "the response is not HTTP/1.1 or HTTP/1.0"
 class HeadBytes:
     """Collects the heads of one connection, which may arrive in several parts."""
 
-    __slots__ = ("_held", "_interim")
+    __slots__ = ("_checked", "_held", "_interim")
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._checked = 0  # bytes of them, in lines that are valid
         self._interim = 0  # 1xx responses before the final one
 
     def final_head(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
@@ -106,10 +152,10 @@ class HeadBytes:
                 than `MAX_INTERIM` interim responses.
         """
         while data:
-            found = self.take(data)
+            found = self._next(data)
             if found is None:
                 return None
-            head, data = read_response_head(found[0]), found[1]
+            head, data = found
             if head.status >= _FIRST_FINAL or head.status == SWITCHING:
                 self._interim = 0
                 return head, data
@@ -118,28 +164,51 @@ class HeadBytes:
                 raise InvalidUpstreamResponse("too many interim responses")
         return None
 
-    def take(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """Return a head and the bytes after it; None while it is incomplete.
-
-        Raises:
-            InvalidUpstreamResponse: the head exceeds `MAX_HEAD_BYTES`.
-        """
-        held = self._held
-        if not held:
+    def _next(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        """Return the next head and the bytes after it; None while it is incomplete."""
+        if not self._held:
             end = data.find(HEAD_END)
             if 0 <= end <= MAX_HEAD_BYTES - len(HEAD_END):
                 end += len(HEAD_END)
-                return data[:end], data[end:]
+                try:
+                    return read_response_head(data[:end]), data[end:]
+                except InvalidUpstreamResponse:
+                    pass  # read again below
+        return self._collect(data)
+
+    def _collect(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
+        held = self._held
         searched = max(0, len(held) - len(HEAD_END))
         held += data
-        end = held.find(HEAD_END, searched)
-        size = len(held) if end < 0 else end + len(HEAD_END)
-        if size > MAX_HEAD_BYTES:
+        end = _EMPTY_LINE(held, searched)
+        if (len(held) if end is None else end.end()) > MAX_HEAD_BYTES:
             raise InvalidUpstreamResponse(
                 f"the head of the response exceeds {MAX_HEAD_BYTES} bytes"
             )
-        if end < 0:
+        if end is None:
+            self._check(searched)
             return None
-        whole = bytes(held)
         self._held = bytearray()
-        return whole[:size], whole[size:]
+        self._checked = 0
+        return loose_head(bytes(held))
+
+    def _check(self, new: int) -> None:
+        """Reject a head that no further bytes can complete, without waiting for them.
+
+        `new` is where the bytes begin that were not checked yet.
+        """
+        held, begin = self._held, self._checked
+        if not _START.startswith(held[: len(_START)]):
+            raise InvalidUpstreamResponse(_NOT_HTTP)
+        if _HOPELESS(held, new) is not None:
+            raise InvalidUpstreamResponse("the head holds a NUL, or a CR within a line")
+        end = held.rfind(b"\n", max(begin, new)) + 1
+        if not end:
+            return
+        self._checked = end
+        lines = _lines(bytes(held[begin:end]))
+        if begin == 0:
+            _STATUS_LINES[lines.pop(0)]
+        for line in lines:
+            if not line.startswith(_FOLD):
+                FIELDS[line]

@@ -27,7 +27,7 @@ from gateway.http.target import BadTarget, Target, parse_target, strip_prefix
 from gateway.proxy.chunks import ChunkedDecoder
 from gateway.proxy.frames import FrameTracker
 from gateway.proxy.framing import BodyKind, read_framing
-from gateway.proxy.head import HeadBytes, read_response_head
+from gateway.proxy.head import HeadBytes, ResponseHead
 from gateway.server.sign_in_headers import (
     InvalidSignIn,
     SignIn,
@@ -288,19 +288,29 @@ def sign_in_header(data: bytes) -> None:
     assert isinstance(out, SignOut | InvalidSignIn)
 
 
+def _head_of(*pieces: bytes) -> tuple[ResponseHead, bytes] | None:
+    held, found = HeadBytes(), None
+    for piece in pieces:
+        if found is not None:
+            found = (found[0], found[1] + piece)
+            continue
+        try:
+            found = held.final_head(piece)
+        except InvalidUpstreamResponse:
+            return None
+    return found
+
+
 def response_head(data: bytes) -> None:
     """An upstream's head is the same in whatever pieces it comes, or refused."""
-    whole, split = HeadBytes(), HeadBytes()
     at = len(data) // 2
+    whole, split = _head_of(data), _head_of(data[:at], data[at:])
+    assert (whole and whole[0].pairs()) == (split and split[0].pairs())
+    if whole is None or split is None:
+        return
+    assert whole[1] == split[1]
     try:
-        one = whole.take(data)
-        two = split.take(data[:at])
-        two = (two[0], two[1] + data[at:]) if two else split.take(data[at:])
-        assert one == two
-        if one is None:
-            return
-        head = read_response_head(one[0])
-        framing = read_framing("GET", head)
+        framing = read_framing("GET", whole[0])
     except InvalidUpstreamResponse:
         return
     assert framing.kind is not BodyKind.CHUNKED or framing.content_length is None

@@ -48,6 +48,8 @@ def test_the_role_is_that_of_the_name_in_any_case(name: bytes, role: int) -> Non
         (b"X: \t ", b""),
         (b"X: a:b", b"a:b"),
         (b"X: \xe4\xff\x80", b"\xe4\xff\x80"),
+        (b"X \t: a", b"a"),
+        (b"X: a\x01b\x7f", b"a b"),
     ],
 )
 def test_a_value_goes_on_without_the_space_around_it(line: bytes, value: bytes) -> None:
@@ -59,8 +61,10 @@ def test_a_value_goes_on_without_the_space_around_it(line: bytes, value: bytes) 
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"X", b": a", b"X : a", b" X: a", b"X\t: a", b"X(: a", b"X\xe4: a"]
-    + [b"X: a%cb" % octet for octet in (0, 10, 11, 13, 27, 127)],
+    [b"", b"X", b": a", b" X: a", b"X(: a", b"X\xe4: a", b"X Y: a"]
+    + [b"X: a%cb" % octet for octet in (0, 10, 13)]
+    + [b"Content-Length : 3", b"Connection\t: x", b"X-Gateway-Sign-In : e30"]
+    + [b"Transfer-Encoding: \x0bchunked"],
 )
 def test_what_is_not_a_field_is_refused(line: bytes) -> None:
     for _ in range(2):
@@ -91,3 +95,12 @@ def test_cookies_and_the_gateways_own_fields_are_not_remembered() -> None:
         FIELDS[line]
 
     assert [line for line in lines if line in FIELDS] == [b"X-Plain: yes"]
+
+
+@pytest.mark.parametrize("line", [b"Set-Cookie: a=\x01b", b"Set-Cookie: a\x7f=b"])
+def test_a_cookie_that_browsers_ignore_is_not_forwarded(line: bytes) -> None:
+    assert read_field(line).role == response_fields.RESERVED
+
+
+def test_a_cookie_with_a_space_before_its_colon_is_one() -> None:
+    assert read_field(b"Set-Cookie : a=b").role == response_fields.COOKIE

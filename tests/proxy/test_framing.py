@@ -16,8 +16,7 @@ def framing(
 @pytest.mark.parametrize(
     ("fields", "minor"),
     [
-        ([(b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")], 1),
-        ([(b"Content-Length", b"1"), (b"content-length", b"1")], 1),
+        ([(b"Content-Length", b"1"), (b"content-length", b"2")], 1),
         ([(b"Content-Length", b"")], 1),
         ([(b"Content-Length", b"+1")], 1),
         ([(b"Content-Length", b"1, 1")], 1),
@@ -44,6 +43,14 @@ def test_framing_that_can_be_read_in_two_ways_is_refused(
         ([(b"content-length", b"007")], "GET", 200, BodyKind.LENGTH, 7),
         ([(b"Transfer-Encoding", b"Chunked")], "GET", 200, BodyKind.CHUNKED, None),
         ([], "GET", 200, BodyKind.UNTIL_CLOSE, None),
+        ([(b"Content-Length", b"5")] * 2, "GET", 200, BodyKind.LENGTH, 5),
+        (
+            [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked")],
+            "GET",
+            200,
+            BodyKind.CHUNKED,
+            None,
+        ),
         ([(b"Content-Length", b"5")], "HEAD", 200, BodyKind.NONE, 5),
         ([(b"Transfer-Encoding", b"chunked")], "HEAD", 200, BodyKind.NONE, None),
         ([], "HEAD", 200, BodyKind.NONE, None),
@@ -129,3 +136,9 @@ def test_the_patience_of_an_upstream_is_read(value: bytes, seconds: int | None) 
     read = framing((b"Content-Length", b"0"), (b"Keep-Alive", value))
 
     assert read.keep_alive_seconds == seconds
+
+
+def test_a_connection_that_sent_both_a_length_and_chunks_is_not_used_again() -> None:
+    both = framing((b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"))
+
+    assert not both.keep_alive

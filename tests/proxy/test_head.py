@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.errors import InvalidUpstreamResponse
+from gateway.http.response_fields import COOKIE, PLAIN
 from gateway.proxy.head import MAX_FIELDS, MAX_HEAD_BYTES, HeadBytes, read_response_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -14,11 +15,8 @@ OK = b"HTTP/1.1 200 OK\r\n"
         b"\r\nHTTP/1.1 200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\n\n",
         b"HTTP/1.1\t200 OK\r\n\r\n",
-        b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1 200OK\r\n\r\n",
         b"HTTP/1.1 20 OK\r\n\r\n",
-        b"HTTP/1.1 600 X\r\n\r\n",
-        b"HTTP/1.2 200 OK\r\n\r\n",
         b"HTTP/1.1 200 O\x00K\r\n\r\n",
         b"HTTP/1.1 200 O\rK\r\n\r\n",
         b"http/1.1 200 OK\r\n\r\n",
@@ -27,14 +25,11 @@ OK = b"HTTP/1.1 200 OK\r\n"
         OK + b"X: a\r b\r\n\r\n",
         OK + b"X: a\r\n b\r\n\r\n",
         OK + b" X: a\r\n\r\n",
-        OK + b"X : a\r\n\r\n",
         OK + b"X\r\n\r\n",
         OK + b": a\r\n\r\n",
         OK + b"X(: a\r\n\r\n",
         OK + b"X\xe4: a\r\n\r\n",
         OK + b"X: a\x00\r\n\r\n",
-        OK + b"X: a\x0b\r\n\r\n",
-        OK + b"X: a\x7f\r\n\r\n",
         OK + b"X: a\r\n\r\nY: b\r\n\r\n",
         OK + b"X: a\r\n",
         OK + b"X: a\r\n\r\nrest",
@@ -80,17 +75,21 @@ def test_there_need_be_no_reason_and_no_field(head: bytes) -> None:
 def test_a_head_may_come_in_pieces(at: int) -> None:
     wire, held = OK + b"X: y\r\n\r\nbody", HeadBytes()
 
-    assert held.take(wire[:at]) in {None, (wire[:25], wire[25:at])}
-    assert held.take(wire[at:]) == (wire[:25], wire[25:])
+    assert held.final_head(wire[:at]) is None
+    found = held.final_head(wire[at:])
+
+    assert found is not None
+    assert (found[0].pairs(), found[1]) == ([(b"X", b"y")], b"body")
 
 
 @pytest.mark.parametrize("size", [1, 100, MAX_HEAD_BYTES])
 def test_a_head_is_not_collected_without_end(size: int) -> None:
     held = HeadBytes()
+    held.final_head(OK + b"X: ")
 
-    with pytest.raises(InvalidUpstreamResponse):
+    with pytest.raises(InvalidUpstreamResponse, match="exceeds"):
         for _ in range(MAX_HEAD_BYTES // size + 1):
-            held.take(b"x" * size)
+            held.final_head(b"x" * size)
 
 
 @pytest.mark.parametrize(("size", "fits"), [(0, True), (1, False)])
@@ -101,7 +100,31 @@ def test_the_end_counts(size: int, fits: bool, together: bool) -> None:
     pieces = [head] if together else [head[:30], head[30:]]
 
     if fits:
-        assert [held.take(piece) for piece in pieces][-1] == (head, b"")
+        found = [held.final_head(piece) for piece in pieces][-1]
+        assert found is not None
+        assert found[1] == b""
     else:
         with pytest.raises(InvalidUpstreamResponse):
-            [held.take(piece) for piece in pieces]
+            [held.final_head(piece) for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    "start", [b"X", b"HTTP/1.1 abc\r\n", OK + b"<p>\r\n", OK + b"\0"]
+)
+def test_a_start_that_nothing_can_complete_is_refused_at_once(start: bytes) -> None:
+    with pytest.raises(InvalidUpstreamResponse):
+        HeadBytes().final_head(start)
+
+
+def test_fields_are_normalized() -> None:
+    wire = b"HTTP/1.1 200 OK\nX: a\n\t b \n c\r\nY : d\x01e\nSet-Cookie: f=\x01\n\nbody"
+
+    found = HeadBytes().final_head(wire)
+
+    assert found is not None
+    assert [field.wire for field in found[0].fields if field.role == PLAIN] == [
+        b"X: a b c\r\n",
+        b"Y: d e\r\n",
+    ]
+    assert not found[0].roles & COOKIE
+    assert found[1] == b"body"

@@ -30,6 +30,18 @@ class Relayed:
     kept: bool
 
 
+# What a client may be sent: a status of three digits, and no control in a field.
+SENT = re.compile(
+    rb"HTTP/1\.1 [1-9][0-9]{2} [ -~]*+\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+\r\n)*+)\r\n"
+).fullmatch
+
+
+def is_well_formed(wire: bytes) -> bool:
+    """Whether a response begins with a head in the grammar of RFC 9112."""
+    return HEAD.match(wire) is not None
+
+
 def relayed(wire: bytes, method: str, own_cookies: frozenset[bytes]) -> Relayed | None:
     """Return what becomes of a response that ended with the last byte; None: a 502.
 
@@ -45,7 +57,9 @@ def relayed(wire: bytes, method: str, own_cookies: frozenset[bytes]) -> Relayed 
     for name, value in pairs:
         by_name.setdefault(name.lower(), []).append(value)
     lengths = by_name.get(b"content-length", [])
-    if len(lengths) > 1 or not all(re.fullmatch(rb"[0-9]{1,18}", v) for v in lengths):
+    if not all(re.fullmatch(rb"[0-9]{1,18}", v) for v in lengths):
+        return None
+    if len(set(map(int, lengths))) > 1:
         return None
     if b"transfer-encoding" in by_name or len(pairs) > 200:
         return None
