@@ -19,6 +19,7 @@ from gateway.proxy.head import SWITCHING, HeadBytes, ResponseHead
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.response_body import BodyReader, body_reader
 from gateway.proxy.tunnel import Tunnel
+from gateway.proxy.unread_tls import UnreadTls
 from gateway.proxy.upload import Upload
 
 _READ = 64 * 1024
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         "_response",
         "_result_future",
         "_transport",
+        "_unread",
         "_upload",
         "_used",
         "backend",
@@ -98,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._lost = False
         self._head = HeadBytes()
         self._upload: Upload | None = None
+        self._unread: UnreadTls | None = None
         self._body: BodyReader
         self._response: UpstreamResponse | None = None
         self._result_future: asyncio.Future[UpstreamResult] | None = None
@@ -134,6 +137,8 @@ class Connection(asyncio.Protocol):
             self.deadline = self._manager.clock() + self._manager.response_timeout
         elif body is not None:
             self.deadline = inf
+            if self._transport.get_extra_info("ssl_object") is not None:
+                self._unread = UnreadTls(self._transport)
             self._upload = Upload(body, head, self)
         return result_future
 
@@ -295,6 +300,8 @@ class Connection(asyncio.Protocol):
 
     def _end(self, *, clean: bool) -> None:
         """End a complete response; keep the connection if it is reusable."""
+        if self._unread is not None:
+            self._release_unread()
         response = self._response
         if response is not None:
             self._response = None
@@ -351,8 +358,9 @@ class Connection(asyncio.Protocol):
         """Fail the exchange and wake the upload."""
         upload = self._upload
         self._lost = True
-        if exc is not None:
+        if exc is not None or self._unread is not None:
             self._read_what_came_before()
+            self._release_unread()
         self._upstream_closed(exc)
         if upload is not None:
             upload.resume()
@@ -367,6 +375,11 @@ class Connection(asyncio.Protocol):
         """
         if self._handshake is not None:
             return  # a tunnel needs a living transport
+        if self._unread is not None:
+            received = self._unread.read()
+            if received and self._phase not in {_IDLE, _CLOSED}:
+                self.data_received(received)
+            return
         opened = self._transport.get_extra_info("socket")
         if opened is None or self._transport.get_extra_info("ssl_object") is not None:
             return
@@ -378,6 +391,11 @@ class Connection(asyncio.Protocol):
             if not data:
                 return
             self.data_received(data)
+
+    def _release_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.close()
+            self._unread = None
 
     def _upstream_closed(self, exc: Exception | None) -> None:
         failure: UpstreamError
