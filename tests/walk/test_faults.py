@@ -379,18 +379,18 @@ ANSWERS = {
     "http/2": b"HTTP/2 200\r\n\r\n",
     "no status": b"HTTP/1.1 OK\r\n\r\n",
     "status 99": b"HTTP/1.1 099 Low\r\n\r\n",
-    "status 600": b"HTTP/1.1 600 High\r\nContent-Length: 0\r\n\r\n",
+    "status 2000": b"HTTP/1.1 2000 High\r\nContent-Length: 0\r\n\r\n",
     "a 101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\n"
     b"Upgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     "a head without end": b"HTTP/1.1 200 OK\r\n" + BIG + b"\r\n\r\n",
     "too many fields": b"HTTP/1.1 200 OK\r\n" + b"X-A: 1\r\n" * 500 + b"\r\n",
-    "two framings": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
+    "chunks in HTTP/1.0": b"HTTP/1.0 200 OK\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
     "a length in words": b"HTTP/1.1 200 OK\r\nContent-Length: three\r\n\r\n",
     "a coding we did not offer": b"HTTP/1.1 200 OK\r\n"
     b"Transfer-Encoding: gzip, chunked\r\n\r\n",
-    "a folded field": b"HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Length: 0\r\n\r\n",
+    "a folded length": b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 0\r\n\r\n",
     "a NUL": b"HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\n\r\n",
     "a bare CR": b"HTTP/1.1 200 OK\r\nX-A: a\rb\r\nContent-Length: 0\r\n\r\n",
     "a field without colon": b"HTTP/1.1 200 OK\r\nX-A\r\nContent-Length: 0\r\n\r\n",
