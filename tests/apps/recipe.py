@@ -1,7 +1,8 @@
 """A page of docs/apps/ as data: what to install, which files, which command, which YAML.
 
 A paragraph that begins with a file's name is followed by the file. The block `sh`
-that installs begins with pip, npm or apt-get; the last one starts the app.
+that installs begins with pip, npm or apt-get; the last one starts the app. Commands of
+the gateway are left out.
 """
 
 import re
@@ -17,7 +18,7 @@ DOCUMENTED = {"gitea", "grafana"}
 APPS = Path(__file__).parents[2] / "docs" / "apps"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"`([\w./-]+\.\w+|config)`")
+_FILE = re.compile(r"`([\w./-]*\.\w+|config)`")
 _INSTALL = re.compile(r"(pip|npm|apt-get) install (.+)\n", re.MULTILINE)
 
 
@@ -59,7 +60,7 @@ def read_recipe(name: str) -> Recipe:
         named = _FILE.match(text[: block.start()].rstrip().rpartition("\n\n")[2])
         if language == "yaml" and content.startswith("version:"):
             whole.append(content)
-        elif language == "sh":
+        elif language == "sh" and not content.startswith("gateway "):
             shell.append(content)
         elif named:
             files[named[1]] = content

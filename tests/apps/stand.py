@@ -59,10 +59,11 @@ class Stand:
     port: int
     app_port: int
     folder: Path
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{self.scheme}://localhost:{self.port}"
 
     def ask(
         self,
@@ -95,6 +96,20 @@ class Stand:
         set_cookie = reply.one("Set-Cookie")
         assert set_cookie is not None, self.log()
         return set_cookie.partition(";")[0]
+
+    def token(self, identity: str, *options: str) -> str:
+        """Create an access token by the command; returns the token."""
+        words = ["tokens", "create", "-c", str(self.folder / "gateway.yaml")]
+        command = [sys.executable, "-m", "gateway", *words, "--identity", identity]
+        done = subprocess.run(
+            [*command, "--name", "a test", *options],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        found = re.search(r"gwt_\w+", done.stdout)
+        assert found, done.stdout + done.stderr
+        return found[0]
 
     def open(self, page: Page, path: str, user: str) -> None:
         """Open a protected page in a browser, and sign in on the way to it."""
@@ -136,7 +151,9 @@ def running(
     """
     ports = {_PAGE_GATEWAY: free_port(), _PAGE_LOGIN: free_port()}
     ports[recipe.port] = free_port()
-    stand = Stand(ports[_PAGE_GATEWAY], ports[recipe.port], folder)
+    config = yaml.safe_load(_moved(recipe.yaml, ports))
+    scheme = config["server"]["public_url"].partition(":")[0]
+    stand = Stand(ports[_PAGE_GATEWAY], ports[recipe.port], folder, scheme)
     for name, text in recipe.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(_moved(text, ports), encoding="utf-8")
@@ -152,14 +169,13 @@ def running(
         )
         app = ["bash", "-c", start]
         watched = stack.enter_context(process(app, stand, "app", environment))
-        config = yaml.safe_load(_moved(recipe.yaml, ports))
         config["server"] |= {"listen": f"127.0.0.1:{stand.port}", "admin": None}
         config["redis"] = {"url": redis_url, "timeout": "10s"}
         (folder / "gateway.yaml").write_text(yaml.safe_dump(config))
         words = [sys.executable, "-m", "gateway", "run", "-c"]
         gateway = [*words, str(folder / "gateway.yaml")]
-        stack.enter_context(process(gateway, stand, "gateway"))
-        _wait(stand, stand.port, "/.gateway/jwks.json", watched)
+        ours = stack.enter_context(process(gateway, stand, "gateway"))
+        _wait(stand, stand.port, "/.gateway/jwks.json", ours)
         _wait(stand, stand.app_port, ready, watched)
         _wait(stand, ports[_PAGE_LOGIN], "/", watched)
         yield stand

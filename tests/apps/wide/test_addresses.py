@@ -1,4 +1,4 @@
-"""Each app below a path, with the settings that its page names for that."""
+"""Each app by https, and below a path with the settings that its page names for that."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Page, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from tests.apps.conftest import READY
 from tests.apps.installed import path_of
 from tests.apps.recipe import Recipe, read_recipe
 from tests.apps.stand import Stand, running
-from tests.servers import Server
+from tests.proxy.certificates import Authority
+from tests.servers import PATIENCE, Server
 
 pytestmark = pytest.mark.browser
 
@@ -22,6 +23,7 @@ class Below:
     """What changes on the page of an app that is served at `path`.
 
     `changes` are texts of its files and commands, `seen` is what the opened page shows.
+    `home` is where it is without these changes.
     """
 
     path: str
@@ -29,6 +31,7 @@ class Below:
     changes: Mapping[str, str]
     opened: str
     seen: str
+    home: str = ""
 
 
 APPS = {
@@ -73,6 +76,7 @@ APPS = {
         path="/tools/editor",
         strip=False,
         changes={'"/editor"': '"/tools/editor"'},
+        home="/editor",
         opened="/",
         seen="Deploy",
     ),
@@ -114,32 +118,82 @@ def moved(recipe: Recipe, below: Below) -> Recipe:
     )
 
 
-@pytest.fixture(params=APPS, ids=str)
-def stand(
+def encrypted(recipe: Recipe, authority: Authority) -> Recipe:
+    """Return the recipe with a certificate, and with https in all addresses."""
+
+    def changed(text: str) -> str:
+        return text.replace("http://localhost:8080", "https://localhost:8080")
+
+    config = yaml.safe_load(changed(recipe.yaml))
+    certificate, key = authority.issue("server", "localhost")
+    config["server"]["tls"] = {"certificate": certificate, "key": key}
+    return replace(
+        recipe,
+        files={name: changed(text) for name, text in recipe.files.items()},
+        commands=tuple(changed(text) for text in recipe.commands),
+        yaml=yaml.safe_dump(config),
+    )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An app that runs, and what is seen at an address of it."""
+
+    stand: Stand
+    address: str
+    seen: str
+
+
+@pytest.fixture(params=["https", "path"])
+def how(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=APPS)
+def opened(
     request: pytest.FixtureRequest,
+    how: str,
     redis: Server,
     tmp_path: Path,
     pytestconfig: pytest.Config,
-) -> Iterator[tuple[Stand, Below]]:
+) -> Iterator[Opened]:
     recipe, below = read_recipe(request.param), APPS[request.param]
     path = path_of(recipe, pytestconfig.cache.mkdir("apps"))
-    ready = ("" if below.strip else below.path) + READY.get(recipe.name, "/")
-    with running(moved(recipe, below), tmp_path, redis.url, path, ready) as found:
-        yield found, below
+    ready, home = READY.get(recipe.name, "/"), below.home
+    if how == "https":
+        recipe = encrypted(recipe, Authority(tmp_path, "apps"))
+    else:
+        recipe, home = moved(recipe, below), below.path
+        ready = ready if below.strip else below.path + ready
+    with running(recipe, tmp_path, redis.url, path, ready) as stand:
+        yield Opened(stand, home + below.opened, below.seen)
 
 
-def test_it_works_below_a_path(stand: tuple[Stand, Below], page: Page) -> None:
-    """Its page opens and nothing that the page loads is missing."""
-    running_app, below = stand
+@pytest.fixture
+def trusting(chromium: Browser) -> Iterator[Page]:
+    """A page of a browser that trusts any certificate."""
+    context = chromium.new_context(ignore_https_errors=True)
+    context.set_default_timeout(PATIENCE * 1000)
+    yield context.new_page()
+    context.close()
+
+
+def test_its_page_opens_and_nothing_is_missing(opened: Opened, trusting: Page) -> None:
     lost: list[str] = []
 
     def note(reply: Response) -> None:
         if reply.status >= 400:
             lost.append(f"{reply.status} {reply.url}")
 
-    page.on("response", note)
-    running_app.open(page, f"{below.path}{below.opened}", "ada")
+    trusting.on("response", note)
+    trusting.on("console", lambda said: lost.extend(wrong(said)))
+    opened.stand.open(trusting, opened.address, "ada")
 
-    expect(page.get_by_text(below.seen, exact=False).first).to_be_visible()
+    expect(trusting.get_by_text(opened.seen, exact=False).first).to_be_visible()
     assert lost == []
-    assert f"{running_app.url}{below.path}/" in page.url
+    assert trusting.url.startswith(opened.stand.url)
+
+
+def wrong(said: ConsoleMessage) -> list[str]:
+    """Return what a browser reports of addresses with the wrong scheme."""
+    return [said.text] if "Mixed Content" in said.text else []
