@@ -64,6 +64,8 @@ def _needs() -> dict[str, Need]:
         "envoy": Need(_beside_python("envoy"), pip),
         "haproxy": Need(_program("haproxy"), f"{apt} haproxy"),
         "chromium": Need(_program("chromium"), f"{apt} chromium"),
+        "git": Need(_program("git"), f"{apt} git"),
+        "curl": Need(_program("curl"), f"{apt} curl"),
         "node": Need(_program("node"), f"{apt} nodejs"),
         "npm": Need(_program("npm"), f"{apt} npm"),
         "postgrest": Need(platform.machine() == "x86_64", "an x86_64 machine"),

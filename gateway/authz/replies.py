@@ -24,6 +24,7 @@ from gateway.pages.reply import Headers, Reply
 from gateway.spine.answers import Answer
 from gateway.spine.outcome import Forward
 
+_CHALLENGE: Final = "WWW-Authenticate"
 _NO_STORE: Final = ("Cache-Control", "no-store")
 
 
@@ -67,7 +68,20 @@ def deny_reply(
         field for field in reply.headers if field[0].lower() not in _OF_THE_BODY
     )
     status = ("X-Gateway-Status", str(reply.status))
-    return Reply(status=_for_nginx(reply.status), headers=(*kept, status))
+    headers = (*_in_one_field(kept), status)
+    return Reply(status=_for_nginx(reply.status), headers=headers)
+
+
+def _in_one_field(headers: Headers) -> Headers:
+    """Return the fields with all challenges in one: nginx passes on the first only.
+
+    A list of them may be in one field (RFC 9110, section 11.6.1).
+    """
+    challenges = [text for name, text in headers if name == _CHALLENGE]
+    if len(challenges) < 2:
+        return headers
+    others = tuple(field for field in headers if field[0] != _CHALLENGE)
+    return (*others, (_CHALLENGE, ", ".join(challenges)))
 
 
 def cookie_fields(mode: Mode, cookies: Sequence[str]) -> tuple[Sequence[str], Headers]:

@@ -146,7 +146,9 @@ def touch(
     unseen = now - session.last_seen_at >= policy.write_every
     extended = now + policy.lifespan
     if session.token_name is not None:
-        unseen = now - session.last_seen_at >= TOKEN_SEEN_EVERY
+        # The first use is written at once: "never used" has to be right.
+        first = session.last_seen_at <= session.issued_at < now
+        unseen = first or now - session.last_seen_at >= TOKEN_SEEN_EVERY
         return replace(session, last_seen_at=seen) if unseen else None
     if (
         policy.extend_within is not None
@@ -164,7 +166,9 @@ def unchanged(session: Session, policy: LifetimePolicy) -> Interval:
     """
     until = end_of_life(session, policy)
     if session.token_name is not None:
-        return Interval(until=min(until, session.last_seen_at + TOKEN_SEEN_EVERY))
+        used = session.last_seen_at > session.issued_at
+        seen = session.last_seen_at + (TOKEN_SEEN_EVERY if used else 0.0)
+        return Interval(until=min(until, seen))
     if policy.by_app:
         return Interval(until=until)
     idle = policy.write_every

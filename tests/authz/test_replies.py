@@ -8,6 +8,11 @@ from hypothesis import strategies as st
 
 from gateway.authz.families import Mode
 from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
+from gateway.http.challenge import (
+    basic_challenge,
+    bearer_challenge,
+    session_challenge,
+)
 from gateway.http.head import RequestHead
 from gateway.http.headers import normalize_name
 from gateway.pages.reply import Reply
@@ -206,3 +211,17 @@ def test_bytes_beyond_ascii_stay_as_they_are() -> None:
     reply = allow_reply(Mode.FORWARD_AUTH, changed)
 
     assert (one(reply, "X-Auth-Email") or "").encode("latin-1") == name
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_every_challenge_arrives_where_a_front_proxy_passes_on_one(mode: Mode) -> None:
+    fields = [bearer_challenge("a"), basic_challenge("a"), session_challenge("a")]
+    answer = Problem(
+        status=401, reason=Reason.NO_SESSION, html=False, headers=tuple(fields)
+    )
+
+    reply = deny_reply(mode, answer, head(), RUNTIME.pages, "r1")
+
+    found = [text for name, text in reply.headers if name == "WWW-Authenticate"]
+    assert len(found) == (1 if mode is Mode.AUTH_REQUEST else 3)
+    assert ", ".join(found) == ", ".join(text for _, text in fields)

@@ -18,7 +18,9 @@ from tests.walk.harness import (
     ask,
     connected,
 )
+from tests.walk.test_programs import basic, bearer, issue
 
+SCHEMES = ("Bearer", "Basic", "Session")
 SPOOFED = [
     ("X-Auth-User-Id", "u_mallory"), ("X-Auth-Role", "admin"),
     ("X-Auth-Tenant-Id", "t_other"), ("x-auth-email", "m@evil.example"),
@@ -463,3 +465,29 @@ async def test_a_gateway_that_is_gone_lets_no_request_pass(site: Site) -> None:
 
     assert reply.status in {401, 403, 500, 502, 503, 504}
     assert not site.app.seen
+
+
+async def test_a_program_with_a_token_is_let_in_and_its_token_stays_here(
+    front: Front, redis: Server, tmp_path: Path
+) -> None:
+    config = site_config(front)
+    for route in config["routes"]:
+        if route["rule"] == "protected":
+            route["credentials"] = ["cookie", "bearer", "basic"]
+    async with running_site(front, config, redis, tmp_path) as site:
+        token, session = await issue(site.gateway)
+        for way in (bearer, basic):
+            reply = await ask(site.port, "GET", "/dashboard", way(token))
+
+            assert reply.status == 200
+            assert site.app.last.one("X-Auth-User-Id") == session.identity.id
+            assert token.value not in str(site.app.last.headers)
+            assert not site.app.last.one("Authorization")
+        await site.gateway.app.services.tokens.end(token.key, time.time())
+        ended = await ask(site.port, "GET", "/dashboard", bearer(token))
+        none = await ask(site.port, "GET", "/dashboard", PROGRAM)
+
+    assert (ended.status, none.status) == (401, 401)
+    offered = ", ".join(none.all("WWW-Authenticate"))
+    assert [f"{scheme} realm=" in offered for scheme in SCHEMES] == [True] * 3
+    assert 'error="invalid_token"' in "".join(ended.all("WWW-Authenticate"))

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.challenge import quoted_string, session_challenge
+from gateway.http.challenge import (
+    basic_challenge,
+    bearer_challenge,
+    quoted_string,
+    session_challenge,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,17 @@ def test_a_challenge_names_the_realm_and_an_error() -> None:
     assert session_challenge("a", error="insufficient_user_authentication")[1] == (
         'Session realm="a", error="insufficient_user_authentication"'
     )
+
+
+def test_a_challenge_for_programs_is_as_in_their_rfcs() -> None:
+    """RFC 6750, section 3; RFC 7617, section 2.1."""
+    assert bearer_challenge("a")[1] == 'Bearer realm="a"'
+    assert bearer_challenge("a", error="invalid_token", description='It "ended".') == (
+        "WWW-Authenticate",
+        'Bearer realm="a", error="invalid_token", error_description="It \\"ended\\"."',
+    )
+    assert bearer_challenge("a", description="unused")[1] == 'Bearer realm="a"'
+    assert basic_challenge("a")[1] == 'Basic realm="a", charset="UTF-8"'
 
 
 @given(text=st.text())

@@ -37,7 +37,11 @@ BEARER = ("Authorization", f"Bearer {TOKEN.value}")
 COOKIE = new_token(bytes([1]) * 32)
 HTML = ("Accept", "text/html")
 A_TOKEN = a_session(
-    token_name="ci", aal="aal0", expires_at=NOW + 90 * 86_400, last_seen_at=NOW
+    token_name="ci",
+    aal="aal0",
+    issued_at=NOW - 60,
+    authenticated_at=NOW - 60,
+    expires_at=NOW + 90 * 86_400,
 )
 
 ROUTES: list[dict[str, object]] = [
@@ -221,6 +225,19 @@ def test_its_use_is_written_at_intervals_and_no_cookie_is_set() -> None:
     assert late.write is not None
     assert late.write.new == replace(A_TOKEN, last_seen_at=NOW)
     assert list(late.set_cookies) == []
+
+
+@pytest.mark.parametrize("ahead", [0.0, 30.0])
+def test_its_first_use_is_written_at_once_unless_it_was_made_by_a_clock_ahead(
+    ahead: float,
+) -> None:
+    fresh = replace(A_TOKEN, issued_at=NOW - 1 + ahead, last_seen_at=NOW - 1 + ahead)
+
+    outcome = evaluate(head(BEARER, target="/both/x"), fresh)
+
+    assert isinstance(outcome, Forward)
+    assert (outcome.write is None) is (ahead > 1)
+    assert outcome.plan is None
 
 
 # What the upstream gets

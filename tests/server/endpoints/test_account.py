@@ -345,3 +345,66 @@ async def test_what_ended_meanwhile_is_not_audited_twice() -> None:
 
     assert to(answer) == "/.gateway/account?notice=gone"
     assert audits(services) == []
+
+
+# Access tokens
+
+A_TOKEN = a_session(id="t_ci", token_name="<b>ci</b>", expires_at=NOW + 90 * 86_400)
+
+
+async def with_tokens(*sessions: Session) -> tuple[Services, Any]:
+    services = some_services()
+    token = await signed_in(services)
+    for number, session in enumerate(sessions, 2):
+        await signed_in(services, session, number)
+    return services, token
+
+
+async def test_the_tokens_of_the_identity_are_listed_apart_from_its_devices() -> None:
+    used = replace(A_TOKEN, id="t_used", last_seen_at=NOW - 7200, issued_at=NOW - 9000)
+    others = replace(A_TOKEN, id="t_eve", identity=Identity(id="u_eve"))
+    over = replace(A_TOKEN, id="t_over", expires_at=NOW - 1)
+    services, token = await with_tokens(A_TOKEN, used, others, over)
+
+    answer, _ = await shown(HTML, cookie(token), services=services)
+
+    page = answer.reply.body.decode()
+    devices, _, tokens = page.partition('id="access-tokens"')
+    assert "t_ci" not in devices
+    assert "&lt;b&gt;ci&lt;/b&gt;" in tokens
+    assert "Never used" in tokens
+    assert "Last used 2 hours ago" in tokens
+    assert "Expires 15 Apr 2027" in tokens
+    assert tokens.count("Revoke") == 4  # each button twice: text and label
+    assert "t_eve" not in page
+    assert "t_over" not in page
+
+
+async def test_without_tokens_there_is_no_list() -> None:
+    services, token = await with_tokens()
+
+    answer, _ = await shown(HTML, cookie(token), services=services)
+
+    assert b"Access tokens" not in answer.reply.body
+
+
+async def test_a_token_is_revoked_by_its_owner() -> None:
+    services, token = await with_tokens(A_TOKEN)
+
+    answer, _ = await asked(
+        end, cookie(token), services=services, form="session_id=t_ci"
+    )
+
+    assert to(answer) == "/.gateway/account?notice=revoked"
+    assert await services.tokens.list_tokens(NOW) == []
+    assert audits(services) == [SessionRevoked(session_id="t_ci")]
+
+
+async def test_other_devices_go_and_tokens_stay() -> None:
+    services, token = await with_tokens(SECOND, A_TOKEN)
+
+    await asked(end_others, cookie(token), services=services)
+
+    left = await services.store.list_for("u_ada", NOW)
+    assert {session.id for _, session in left} == {a_session().id, "t_ci"}
+    assert audits(services) == [SessionsRevoked(count=1)]
