@@ -243,6 +243,7 @@ ELSEWHERE = (
             "server/endpoints/sign_in_callback",
             "server/endpoints/signed_out",
             "server/endpoints/backchannel_logout",
+            "server/endpoints/frontchannel_logout",
         ),
     ),
     Elsewhere(

@@ -141,6 +141,11 @@ def redirect_uri(public_url: str, name: str) -> str:
     return f"{public_url}/.gateway/sign-in/{name}/callback"
 
 
+def frontchannel_uri(public_url: str, name: str) -> str:
+    """Return the address that a provider shows in a frame when a user signs out there."""
+    return f"{public_url}/.gateway/sign-in/{name}/frontchannel-logout"
+
+
 def backchannel_uri(public_url: str, name: str) -> str:
     """Return the address for a provider's logout tokens."""
     return f"{public_url}/.gateway/sign-in/{name}/backchannel-logout"

@@ -10,6 +10,7 @@ from gateway.build.providers import (
     backchannel_uri,
     build_providers,
     client_key_of,
+    frontchannel_uri,
     redirect_uri,
 )
 from gateway.config.load import LoadedConfig
@@ -60,6 +61,7 @@ def registration(loaded: LoadedConfig) -> Iterator[str]:
         if provider.sign_out == "provider":
             yield f"             post-logout URI  {public_url}/.gateway/signed-out"
         yield f"             back-channel     {backchannel_uri(public_url, name)}"
+        yield f"             front-channel    {frontchannel_uri(public_url, name)}"
         if (key := client_key_of(loaded, name)) is not None:
             yield f"             public key       {json.dumps(dict(key.public))}"
         yield f"             scopes           {' '.join(provider.scopes)}"

@@ -12,6 +12,7 @@
 | `GET /.gateway/sign-in`, `/sign-in/{provider}` | begins a sign-in with a provider |
 | `GET /.gateway/sign-in/{provider}/callback` | the provider's answer to it |
 | `POST /.gateway/sign-in/{provider}/backchannel-logout` | a provider ends sessions |
+| `GET /.gateway/sign-in/{provider}/frontchannel-logout` | the same, in a frame of its page |
 | `GET /.gateway/signed-out` | page for users who signed out |
 | `/.gateway/sessions…`, `/.gateway/self-service/logout…` | as Ory Kratos |
 
@@ -50,6 +51,7 @@ class Endpoint(Enum):
     SIGNED_OUT = auto()
     LOGIN_PAGE = auto()
     BACKCHANNEL_LOGOUT = auto()
+    FRONTCHANNEL_LOGOUT = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -84,6 +86,7 @@ MEMBERS: Final[Mapping[str, Methods]] = {
 BELOW_MEMBERS: Final[Mapping[tuple[str, str], Methods]] = {
     ("/.gateway/sign-in", "callback"): {"GET": Endpoint.SIGN_IN_CALLBACK},
     ("/.gateway/sign-in", "backchannel-logout"): {"POST": Endpoint.BACKCHANNEL_LOGOUT},
+    ("/.gateway/sign-in", "frontchannel-logout"): {"GET": Endpoint.FRONTCHANNEL_LOGOUT},
 }
 """Methods of a resource of a member: the collection, and the last segment."""
 

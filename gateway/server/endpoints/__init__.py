@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.account import account, end, end_others
 from gateway.server.endpoints.backchannel_logout import backchannel_logout
+from gateway.server.endpoints.frontchannel_logout import frontchannel_logout
 from gateway.server.endpoints.jwks import jwks
 from gateway.server.endpoints.kratos import (
     end_other_sessions,
@@ -47,6 +48,7 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.SIGN_IN_CALLBACK: sign_in_callback,
     Endpoint.SIGNED_OUT: signed_out,
     Endpoint.BACKCHANNEL_LOGOUT: backchannel_logout,
+    Endpoint.FRONTCHANNEL_LOGOUT: frontchannel_logout,
 }
 
 
