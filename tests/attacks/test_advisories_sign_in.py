@@ -20,6 +20,7 @@ from tests.oidc.hostile import (
     signed,
 )
 from tests.oidc.test_logout_token import logout_token, send
+from tests.oidc.test_membership_walk import renewing_config, settled, stale
 from tests.oidc.test_provider import hmac_with_the_public_key
 from tests.oidc.walking import CALLBACK, Browser, signing_config
 from tests.servers import Server
@@ -275,6 +276,26 @@ async def test_j16_unknown_key_ids_cost_one_fetch_a_minute(
         await asyncio.sleep(0)
 
     assert provider.calls.count("jwks") == 2
+
+
+async def test_o17_changed_claims_reach_the_running_session(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    provider.refresh_token = "refresh-0"
+    provider.claims |= {"groups": ["admin"]}
+    config = renewing_config(provider, upstream.port)
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        browser = Browser(gateway)
+        await stale(browser, provider)
+        provider.claims |= {"groups": [], "nonce": None}
+
+        await browser.get("/dashboard/a")
+        await settled(gateway)
+
+        assert (await browser.get("/admin/x")).status == 403
 
 
 async def test_s16_only_a_signed_logout_token_ends_a_session(
