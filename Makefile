@@ -41,6 +41,10 @@ run-oidc: $(DEMO) ## the demo with a local OpenID Connect provider (needs Node.j
 test: $(DEV) programs ## install the test dependencies and run all tests (PYTEST_ARGS=... for some)
 	$(BIN)/python -m pytest $(WORKERS) $(PYTEST_ARGS)
 
+.PHONY: test-idp
+test-idp: $(DEV) programs ## sign-in with Keycloak and Ory Hydra (Java 17, Maven, Go; downloads to ~/.cache/auth-gateway)
+	TEST_IDP=1 $(BIN)/python -m pytest tests/idp --timeout=1800 $(PYTEST_ARGS)
+
 .PHONY: install
 install: $(DEV) ## create the virtual environment and install the locked versions
 
