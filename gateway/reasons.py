@@ -72,7 +72,7 @@ class Reason(StrEnum):
     PROVIDER_REFUSED = "provider_refused"
     PROVIDER_BAD_ANSWER = "provider_bad_answer"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
-    ACCESS_TOKEN_EXPIRED = "access_token_expired"  # noqa: S105 - a word
+    PROVIDER_TOKEN_EXPIRED = "provider_token_expired"  # noqa: S105 - a word
 
     # no such thing
     NO_ROUTE = "no_route"
@@ -375,7 +375,7 @@ ROWS: Final[Mapping[Reason, Row]] = {
         "The sign-in service cannot be reached right now. Try again soon.",
         Action.SIGN_IN,
     ),
-    Reason.ACCESS_TOKEN_EXPIRED: Row(
+    Reason.PROVIDER_TOKEN_EXPIRED: Row(
         503,
         _UNAVAILABLE,
         "Your access to this application is being renewed. Try again in a moment.",

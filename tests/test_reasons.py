@@ -51,7 +51,7 @@ PUBLISHED = [
     "provider_refused",
     "provider_bad_answer",
     "provider_unavailable",
-    "access_token_expired",
+    "provider_token_expired",
     "no_route",
     "method_not_allowed",
     "misdirected",

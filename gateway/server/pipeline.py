@@ -179,7 +179,7 @@ async def _answer(context: RequestContext, step: Local) -> ExchangeResult:
 
 
 async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
-    if outcome.reason is Reason.ACCESS_TOKEN_EXPIRED:
+    if outcome.reason is Reason.PROVIDER_TOKEN_EXPIRED:
         again = await with_new_token(context, outcome)
         if not isinstance(again, Respond):
             return await _perform(context, again)

@@ -262,8 +262,8 @@ def _conclude(
     if grants.lacks_token:
         return Respond(
             verdict=Verdict.ERROR,
-            reason=Reason.ACCESS_TOKEN_EXPIRED,
-            answer=rules.answers.to_failure(Reason.ACCESS_TOKEN_EXPIRED, head),
+            reason=Reason.PROVIDER_TOKEN_EXPIRED,
+            answer=rules.answers.to_failure(Reason.PROVIDER_TOKEN_EXPIRED, head),
             route=plan.route,
             access=access,
         )

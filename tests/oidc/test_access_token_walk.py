@@ -168,7 +168,7 @@ async def test_without_a_new_token_the_upstream_is_not_called_and_others_are(
     for _ in range(2):
         reply = await browser.get("/files/a", {"Accept": "application/json"})
         assert reply.status == 503
-        assert reply.json()["reason"] == "access_token_expired"
+        assert reply.json()["reason"] == "provider_token_expired"
         assert reply.present("Retry-After")
     assert (await browser.get("/dashboard/a")).status == 200
     assert other.seen == []

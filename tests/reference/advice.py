@@ -119,7 +119,7 @@ ADVICE: Final[Mapping[Reason, str]] = {
     "`upstreams.NAME.timeouts.response_headers`.",
     Reason.UPSTREAM_BUSY: "Raise `upstreams.NAME.max_connections` or "
     "`server.limits.connections`, or add targets.",
-    Reason.ACCESS_TOKEN_EXPIRED: "The provider did not renew the access token in time: the log has "
+    Reason.PROVIDER_TOKEN_EXPIRED: "The provider did not renew the access token in time: the log has "
     "`membership not renewed`.",
     Reason.DRAINING: "Retry: the gateway is stopping and another instance responds.",
     Reason.UPSTREAM_CHANGED: "Connect again: a reload moved the upstream.",

@@ -126,7 +126,7 @@ class Decisions:
             outcome = await evaluate(context, head, forwards=False)
             if (
                 isinstance(outcome, Respond)
-                and outcome.reason is Reason.ACCESS_TOKEN_EXPIRED
+                and outcome.reason is Reason.PROVIDER_TOKEN_EXPIRED
             ):
                 outcome = await with_new_token(context, outcome, forwards=False)
         except TooManyAttempts as limited:
