@@ -241,6 +241,8 @@ class Provider:
             person = person_of(settings.person, claims, settings.name)
             check_allowed(settings.allow, person, claims)
         except SignInFailed as failure:
+            if tokens.id_token is None and failure.reason is Reason.CLAIM_MISSING:
+                raise  # it may be one that the UserInfo endpoint does not have
             raise NotTheUser(
                 failure.reason, failure.detail, account=failure.account
             ) from failure

@@ -465,6 +465,26 @@ async def test_claims_that_cannot_be_had_take_no_role_away(
     assert (await session_of(browser)).identity.roles == ("staff", "admin")
 
 
+async def test_an_id_that_only_id_tokens_have_is_not_missed_without_one(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    provider.refresh_token = "refresh-0"
+    provider.claims["oid"] = "o-1"
+    config = renewing_config(provider, upstream.port, identity={"id": "{oid}"})
+    async with replica(config, tmp_path / "oid", redis) as gateway:
+        browser = Browser(gateway)
+        await stale(browser, provider)
+        provider.token_answer["id_token"] = None
+
+        await dashboard(browser)
+        await settled(gateway)
+
+        assert (await session_of(browser)).active
+
+
 # --- rotation of refresh tokens
 
 
