@@ -4,17 +4,19 @@ The signature is PyJWT's business. The claims are checked here: types first, the
 rule of the section. `at_hash` and `azp` are checked where they are present.
 """
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jwt.api_jwk import PyJWK
 from jwt.api_jws import PyJWS
-from jwt.exceptions import PyJWTError
+from jwt.exceptions import InvalidSignatureError, PyJWTError
 
 from gateway.http import base64url
-from gateway.oidc.failure import SignInFailed
+from gateway.oidc.failure import SignInFailed, UnknownKey
 from gateway.oidc.keys import KeySet
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, parse_json
@@ -52,7 +54,9 @@ def verify_id_token(
         UnknownKey: the key that signed it is not in `keys`.
         SignInFailed: it is not valid; the message names the rule.
     """
-    header, claims = verify_signature(token, keys, expected.algorithms)
+    header, claims = verify_signature(
+        token, keys, expected.algorithms, misnamed=expected.renewed
+    )
     # RFC 8725, section 3.11: a token of another kind, such as a logout token.
     if str(header.get("typ", "JWT")).lower().endswith("+jwt"):
         raise _invalid("typ is that of another kind of token")
@@ -75,9 +79,16 @@ def verify_id_token(
 
 
 def verify_signature(
-    token: str, keys: KeySet, algorithms: frozenset[str]
+    token: str,
+    keys: KeySet,
+    algorithms: frozenset[str],
+    *,
+    misnamed: bool = False,
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Return the header and the claims of a token that a key of `keys` signed.
+
+    With `misnamed` the key may be another one than `kid` names: Ory Hydra signs with its
+    newest key at a refresh, and names the one of the sign-in.
 
     Raises:
         UnknownKey, SignInFailed: as verify_id_token.
@@ -91,14 +102,39 @@ def verify_signature(
             raise _invalid("its algorithm is not one of the provider's")
         if "crit" in header:
             raise _invalid("it has a critical header parameter")
-        key = keys.select(algorithm, header.get("kid"))
-        decoded = _JWS.decode_complete(token, key, algorithms=[algorithm])
-        claims = parse_json(decoded["payload"])
+        payload = _payload(token, keys, algorithm, header.get("kid"), misnamed)
+        claims = parse_json(payload)
     except (PyJWTError, Refused, ValueError) as error:
         raise _invalid(f"{type(error).__name__}: {error}") from error
     if not isinstance(claims, dict):
         raise _invalid("its payload is not a JSON object")
     return header, claims
+
+
+def _payload(
+    token: str, keys: KeySet, algorithm: str, kid: object, misnamed: bool
+) -> bytes:
+    """Return the signed payload.
+
+    Raises:
+        UnknownKey, SignInFailed: as verify_id_token.
+        PyJWTError: the signature is not valid.
+    """
+    try:
+        return _decoded(token, keys.select(algorithm, kid), algorithm)
+    except (InvalidSignatureError, UnknownKey):
+        if not misnamed:
+            raise
+    for key in keys.fitting(algorithm):
+        with contextlib.suppress(PyJWTError):
+            return _decoded(token, key, algorithm)
+    raise UnknownKey(Reason.ID_TOKEN_INVALID, "no published key signed the token")
+
+
+def _decoded(token: str, key: PyJWK, algorithm: str) -> bytes:
+    decoded = _JWS.decode_complete(token, key, algorithms=[algorithm])
+    payload: bytes = decoded["payload"]
+    return payload
 
 
 def read_auth_time(claims: Mapping[str, Any], now: float) -> float | None:

@@ -1,6 +1,7 @@
 """The public keys of a provider (JWK Set, RFC 7517), and which one verifies a token."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -81,6 +82,13 @@ class KeySet:
             raise SignInFailed(
                 Reason.ID_TOKEN_INVALID, "the published key is not valid"
             ) from error
+
+    def fitting(self, algorithm: str) -> Iterator[PyJWK]:
+        """Return each key that could have signed with an algorithm."""
+        for key in self.keys:
+            if key.fits(algorithm):
+                with contextlib.suppress(PyJWTError):
+                    yield PyJWK(dict(key.jwk), algorithm=algorithm)
 
 
 def read_keys(raw: bytes) -> KeySet:

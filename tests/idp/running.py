@@ -27,7 +27,7 @@ from tests.idp.programs import hydra_binary, keycloak_archive
 from tests.oidc.hostile import provider_config
 from tests.oidc.test_membership_walk import KEY, age, session_of, settled
 from tests.oidc.walking import Browser
-from tests.servers import free_port, valkey_server
+from tests.servers import PATIENCE, free_port, valkey_server
 from tests.walk.harness import Seen
 
 HERE = Path(__file__).parent
@@ -175,6 +175,13 @@ def hydra(folder: Path) -> Iterator[Provider]:
         found.kill()
 
 
+async def ended(browser: Browser) -> None:
+    """Wait until the session has ended: Hydra sends its logout tokens in its own time."""
+    async with asyncio.timeout(PATIENCE):
+        while (await session_of(browser)).active:
+            await asyncio.sleep(0.05)
+
+
 async def greets(seen: Seen, writer: asyncio.StreamWriter) -> None:
     """Answer with what the app is sent of the user."""
     names = ("X-Auth-User-Id", "X-Auth-Email", "X-Auth-Role")
@@ -233,6 +240,10 @@ class Person:
     def session(self) -> Session:
         found: Session = self.running.do(session_of, self.browser)
         return found
+
+    def wait_until_ended(self) -> None:
+        """Wait until the provider has ended the session."""
+        self.running.do(ended, self.browser)
 
     def renew(self) -> None:
         """Let the membership grow old, and renew it by a request."""

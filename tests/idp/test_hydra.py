@@ -1,6 +1,8 @@
 """A person signs in with Ory Hydra, and an administrator acts."""
 
+import contextlib
 from collections.abc import Iterator
+from http.client import RemoteDisconnected
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -79,7 +81,9 @@ def test_a_renewal_uses_each_refresh_token_once_and_follows_the_keys(
     person = alice(page, running)
     person.renew()
     keys = {"alg": "RS256", "use": "sig"}
-    provider.call("POST", "/admin/keys/hydra.openid.id-token", keys)
+    # A key of 4096 bits may take longer to draw than its administration waits.
+    with contextlib.suppress(RemoteDisconnected):
+        provider.call("POST", "/admin/keys/hydra.openid.id-token", keys)
 
     for _ in range(2):
         before = person.session.extra["provider"]["refreshed_at"]
@@ -96,7 +100,7 @@ def test_an_administrator_ends_one_session_by_back_channel_logout(
 
     provider.call("DELETE", f"/admin/oauth2/auth/sessions/login?sid={sid}")
 
-    assert not person.session.active
+    person.wait_until_ended()
     page.goto("/dashboard")
     assert "reason=session_revoked" in page.url
 

@@ -157,7 +157,7 @@ def test_an_administrator_ends_the_session_by_back_channel_logout(
 
     admin.call("POST", f"/admin/realms/acme/users/{user_id(admin, 'alice')}/logout")
 
-    assert not person.session.active
+    person.wait_until_ended()
     page.goto("/dashboard")
     # Not there at once: the sign-in was seconds ago, and this could be a loop.
     assert "reason=session_revoked" in page.url

@@ -21,6 +21,7 @@ from tests.oidc.hostile import (
     HostileProvider,
     hangs,
     provider_config,
+    public_jwk,
     says,
     signed,
 )
@@ -247,6 +248,25 @@ async def test_a_forged_id_token_changes_nothing(
     await settled(gateway)
 
     assert (await session_of(browser)).identity.roles == ("staff", "admin")
+
+
+async def test_a_token_of_a_new_key_under_the_name_of_the_old_one_renews_only(
+    gateway: Gateway, browser: Browser, provider: HostileProvider
+) -> None:
+    """Ory Hydra names the key of the sign-in at each refresh, and signs with the newest."""
+    await stale(browser, provider)
+    provider.keys.append(public_jwk(OTHER_RSA_KEY, "two"))
+    provider.claims["groups"] = ["staff"]
+    provider.sign = lambda header, claims: signed(
+        OTHER_RSA_KEY, header | {"alg": "RS256", "kid": "one"}, claims
+    )
+
+    await dashboard(browser)
+    await settled(gateway)
+    other = await Browser(gateway).sign_in(provider)
+
+    assert (await session_of(browser)).identity.roles == ("staff",)
+    assert other.status == 502
 
 
 async def test_a_user_who_may_not_sign_in_any_more_is_signed_out(
