@@ -80,9 +80,10 @@ class SignedOutByProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRevoked:
-    """Another session of the identity was ended by its owner."""
+    """Another session of the identity, or an access token, was ended by its owner."""
 
     session_id: str
+    token_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,19 +190,29 @@ class Audit:
         extra = {"gateway.everywhere": everywhere}
         self._write(now, actor, _SIGN_OUT, "signed out", extra)
 
-    def session_created(self, now: float, actor: Actor) -> None:
-        """Write that an administrator created a session."""
-        self._write(now, actor, _CREATED, "session created")
+    def session_created(
+        self, now: float, actor: Actor, *, token_name: str = ""
+    ) -> None:
+        """Write that an administrator created a session, or an access token."""
+        message = f"{_kind(token_name)} created"
+        self._write(now, actor, _CREATED, message, _named(token_name))
 
     def session_revoked(
-        self, now: float, actor: Actor, *, session_id: str, target_user_id: str = ""
+        self,
+        now: float,
+        actor: Actor,
+        *,
+        session_id: str,
+        target_user_id: str = "",
+        token_name: str = "",
     ) -> None:
-        """Write that the owner or an administrator revoked a session."""
+        """Write that the owner or an administrator revoked a session, or a token."""
         extra = {
             "gateway.target.session.id": _short(session_id),
             "user.target.id": _short(target_user_id),
+            **_named(token_name),
         }
-        self._write(now, actor, _REVOKED, "session revoked", extra)
+        self._write(now, actor, _REVOKED, f"{_kind(token_name)} revoked", extra)
 
     def sessions_revoked(self, now: float, actor: Actor, *, count: int) -> None:
         """Write that an identity revoked its other sessions."""
@@ -328,6 +339,14 @@ _REFUSED: Final = _Kind("sys_config_reload", "configuration", "info", "failure")
 
 def _stamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _kind(token_name: str) -> str:
+    return "access token" if token_name else "session"
+
+
+def _named(token_name: str) -> EventDict:
+    return {"gateway.token.name": _short(token_name)}
 
 
 def _short(text: str) -> str:

@@ -16,10 +16,11 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
+from gateway.http.authorization import CredentialKind, Sent, read_authorization
 from gateway.http.fields import sort_fields
 from gateway.http.forwarded import ClientAddress, read_client_address
 from gateway.http.head import HeadRules, RequestHead, read_head
-from gateway.http.headers import is_token
+from gateway.http.headers import is_token, line_of
 from gateway.http.refusal import BadRequest
 from gateway.http.response_fields import NOT_END_TO_END
 from gateway.http.return_to import safe_return_to
@@ -34,6 +35,7 @@ from gateway.server.sign_in_headers import (
     SignOut,
     read_sign_in_headers,
 )
+from gateway.sessions.access_token import read_access_token
 from gateway.sessions.cookie import NoCookie, read_session_token, strip_cookie
 from gateway.sessions.formats.codecs import Codec, Unreadable, decode
 from gateway.sessions.formats.credential import Credential, read_credential
@@ -129,6 +131,23 @@ def cookie(data: bytes) -> None:
     if left is not None:
         assert isinstance(read_session_token([left], name), NoCookie), left
         assert isinstance(read_session_token([left], b"other"), NoCookie), left
+
+
+def authorization(data: bytes) -> None:
+    """A secret is text of one spelling; a token that was read is what was sent."""
+    lines = [line_of(b"Authorization", each) for each in data.split(b"\n")[:4]]
+    found = read_authorization(lines)
+    if not isinstance(found, Sent) or not found.secret:
+        return
+    assert len(lines) == 1
+    sent = lines[0].value.strip(b" \t").partition(b" ")[2].lstrip(b" ")
+    if found.scheme == CredentialKind.BASIC:
+        pair = base64.b64decode(sent, validate=True)
+        assert base64.b64encode(pair) == sent
+        sent = pair.partition(b":")[2]
+    assert sent == found.secret.encode("ascii")
+    token = read_access_token(found.secret, CredentialKind.BEARER)
+    assert token is None or token.value == found.secret
 
 
 def forwarded(data: bytes) -> None:
@@ -349,7 +368,7 @@ def frames(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     each.__name__: each
     for each in (
-        target, head, cookie, forwarded, return_to, configuration, record, codec,
+        target, head, cookie, authorization, forwarded, return_to, configuration, record, codec,
         signature, external, sign_in_header, response_head, chunks, frames,
     )
 }  # fmt: skip

@@ -52,6 +52,18 @@ EVENTS = [
         id="revoked",
     ),
     pytest.param(
+        lambda a: a.session_created(NOW, ACTOR, token_name="ci"),
+        ("session_created", "session", "start", "success"),
+        {"gateway.token.name": "ci"},
+        id="a token",
+    ),
+    pytest.param(
+        lambda a: a.session_revoked(NOW, ACTOR, session_id="s_2", token_name="ci"),
+        ("authn_token_revoked", "session", "end", "success"),
+        {"gateway.target.session.id": "s_2", "gateway.token.name": "ci"},
+        id="a token revoked",
+    ),
+    pytest.param(
         lambda a: a.denied(NOW, ACTOR, reason=Reason.NOT_ADMIN, route="web:/admin/**"),
         ("authz_fail", "web", "access", "failure"),
         {"gateway.reason": "not_admin", "gateway.route": "web:/admin/**"},

@@ -91,8 +91,9 @@ async def end(context: RequestContext) -> LocalResponse:
             continue
         if await store.end(pair[0], now) is None:
             break
-        context.audit(SessionRevoked(session_id=session_id))
-        return _back("ended" if pair[1].token_name is None else "revoked", context)
+        name = pair[1].token_name
+        context.audit(SessionRevoked(session_id=session_id, token_name=name or ""))
+        return _back("ended" if name is None else "revoked", context)
     return _back("gone", context)
 
 

@@ -148,9 +148,13 @@ class RequestReporter:
                 audit.signed_out_by_provider(
                     now, actor, provider=provider, identity_id=identity_id, count=count
                 )
-            case SessionRevoked(session_id=session_id):
+            case SessionRevoked(session_id=session_id, token_name=token_name):
                 audit.session_revoked(
-                    now, actor, session_id=session_id, target_user_id=actor.user_id
+                    now,
+                    actor,
+                    session_id=session_id,
+                    target_user_id=actor.user_id,
+                    token_name=token_name,
                 )
             case SessionsRevoked(count=count):
                 audit.sessions_revoked(now, actor, count=count)
@@ -226,13 +230,18 @@ class RequestReporter:
     def admin_action(self, event: str, session: Session) -> None:
         """Write the audit event of an action of the admin API."""
         now, actor = self._edge.now(), Actor(user_id="admin")
+        token_name, owner = session.token_name or "", session.identity.id
         if event == "created":
             self._audit.session_created(
-                now, Actor(user_id=session.identity.id, session_id=session.id)
+                now, Actor(user_id=owner, session_id=session.id), token_name=token_name
             )
         else:
             self._audit.session_revoked(
-                now, actor, session_id=session.id, target_user_id=session.identity.id
+                now,
+                actor,
+                session_id=session.id,
+                target_user_id=owner,
+                token_name=token_name,
             )
 
     def identity_changed(

@@ -397,7 +397,9 @@ async def test_a_token_is_revoked_by_its_owner() -> None:
 
     assert to(answer) == "/.gateway/account?notice=revoked"
     assert await services.tokens.list_tokens(NOW) == []
-    assert audits(services) == [SessionRevoked(session_id="t_ci")]
+    assert audits(services) == [
+        SessionRevoked(session_id="t_ci", token_name="<b>ci</b>")
+    ]
 
 
 async def test_other_devices_go_and_tokens_stay() -> None:
