@@ -35,6 +35,7 @@ from gateway.errors import ConfigError, Problem
     show_default=True,
     help="Output format.",
 )
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def check(config: Path, offline: bool, form: str) -> None:
     """Validate a configuration file and everything it refers to.
 

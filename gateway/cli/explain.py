@@ -4,10 +4,10 @@ import json
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import click
 
@@ -96,6 +96,7 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     default=None,
     help="Also print the response to this front proxy, which asks for a decision.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(
     method: str,
     target: str,
@@ -106,6 +107,7 @@ def explain(
     address: str,
     headers: tuple[str, ...],
     via: str | None,
+    as_json: bool,
 ) -> None:
     """Explain how a request would be handled, using the code of the server.
 
@@ -132,7 +134,11 @@ def explain(
         explanation = _Explanation(
             loaded, method, target, who, kind, host, address, headers, via
         )
-        click.echo("\n".join((*explanation.lines(), *explanation.via())))
+        lines = (*explanation.lines(), *explanation.via())
+        if as_json:
+            click.echo(json.dumps(explanation.document(lines), indent=2))
+        else:
+            click.echo("\n".join(lines))
     except GatewayError as error:
         exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
@@ -165,6 +171,40 @@ class _Explanation:
             headers = (*headers, f"Authorization: {_authorization(program)}")
         self._request = (method, target)
         self._head = _head(method, target, loaded, host, address, headers)
+
+    def document(self, lines: Sequence[str]) -> dict[str, Any]:
+        """Return the explanation for programs; `lines` are those of the text."""
+        method, target = self._request
+        found: dict[str, Any] = {
+            "method": method,
+            "target": target,
+            "as": self._subject.name,
+            "allowed": self.passed,
+        }
+        head = self._head
+        if isinstance(head, BadRequest):
+            return found | {
+                "verdict": "refuse",
+                "status": head.status,
+                "reason": str(head.reason),
+                "text": list(lines),
+            }
+        outcome = self._evaluate(head)
+        if isinstance(outcome, Local):
+            return found | {"verdict": "local", "text": list(lines)}
+        route = outcome.route
+        found["route"] = route and {"id": route.id, "source": route.source}
+        found["reason"] = str(outcome.reason)
+        if isinstance(outcome, Respond):
+            found["verdict"] = str(outcome.verdict)
+            found["status"] = outcome.answer.status
+        else:
+            found["verdict"] = "allow"
+            found["upstream"] = outcome.view.name
+        if outcome.access is not None:
+            found["rule"] = outcome.access.route.rule.value
+            found["checks"] = [_check_document(one) for one in checks(outcome.access)]
+        return found | {"text": list(lines)}
 
     def lines(self) -> Iterator[str]:
         method, target = self._request
@@ -309,6 +349,14 @@ class _Explanation:
         return getattr(matched, "allowed", ())
 
 
+def _check_document(text: str) -> dict[str, str]:
+    result, _, rest = text.strip().partition(" ")
+    description, _, reason = rest.strip().partition("   ")
+    found = {"check": description, "result": _RESULTS[result]}
+    return found | ({"reason": reason.strip()} if reason else {})
+
+
+_RESULTS: Final = {"pass": "pass", "FAIL": "fail", "-": "not required"}
 _OWN: Final = "routes do not apply to the gateway's own paths"
 
 

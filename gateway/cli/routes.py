@@ -21,6 +21,7 @@ from gateway.routes.model import Route
     show_default=True,
     help="Output format.",
 )
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def routes(config: Path, form: str) -> None:
     """List routes in match order, the most specific first.
 

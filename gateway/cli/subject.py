@@ -8,7 +8,7 @@ from typing import Final
 from gateway.build.dns import build_dns
 from gateway.build.rules import build_lifetimes
 from gateway.config.load import LoadedConfig
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
@@ -24,6 +24,8 @@ from gateway.sessions.store import Found, SessionCredential
 
 _ANONYMOUS: Final = "anonymous"
 _EXAMPLES: Final = ("admin", "member")
+_LONGEST_ID: Final = 36
+"""Of a UUID."""
 _LIFETIME: Final = 90 * 86_400.0
 # The same each time, as the output is.
 _SESSION_ID: Final = "00000000-0000-4000-8000-000000000000"
@@ -79,16 +81,26 @@ class Subject:
         """
         if self._who in _EXAMPLES:
             return self._example()
-        found = asyncio.run(self._find(self._who))
+        try:
+            found = asyncio.run(self._find(self._who))
+        except StoreUnavailable as error:
+            address = self._loaded.config.redis.address
+            raise GatewayError(f"Redis at {address} is unavailable: {error}") from error
         if found is None:
             raise GatewayError(f"no session with the ID {self.name}")
         return found
 
     @property
     def name(self) -> str:
-        """Printable name; for an app's session a hash, as its ID is a secret."""
-        known = (*_EXAMPLES, _ANONYMOUS)
-        if self._external is None or self._who in known or is_key(self._who):
+        """Printable name; a hash of what could be a secret.
+
+        Of an app's session the ID is one. Otherwise a session token may have been
+        given by mistake: it is longer than a public ID.
+        """
+        public = is_key(self._who) or (
+            self._external is None and len(self._who) <= _LONGEST_ID
+        )
+        if self._who in (*_EXAMPLES, _ANONYMOUS) or public:
             return self._who
         return f"session {sha256(self._who.encode()).hexdigest()[:12]}…"
 

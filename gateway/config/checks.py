@@ -5,6 +5,7 @@ of the file were faulty the checks run on the rest, so that all errors are repor
 at once.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, Final
@@ -34,15 +35,36 @@ def check_names(document: Document) -> None:
     upstreams = _mapping(data.get("upstreams"))
     profiles = _mapping(_mapping(data.get("tokens")).get("profiles"))
     providers = _mapping(_mapping(data.get("sign_in")).get("providers"))
-    routes = data.get("routes")
-    for at, route in enumerate(routes if isinstance(routes, tuple) else ()):
-        loc: Loc = ("routes", at, "upstream")
-        _check_name(document, route, loc, "upstream", upstreams)
+    if data.get("upstreams") is not None:  # else that is the mistake
+        _check_upstreams(document, data.get("routes"), upstreams)
     for name, upstream in upstreams.items():
-        loc = ("upstreams", name, "token")
+        loc: Loc = ("upstreams", name, "token")
         _check_name(document, upstream, loc, "token profile", profiles)
         token, loc = _mapping(upstream).get("token"), (*loc, "provider")
         _check_name(document, token, loc, "provider", providers)
+
+
+def _check_upstreams(document: Document, routes: Any, known: Mapping[str, Any]) -> None:
+    """Add each unknown name once, at the first route that has it."""
+    first: dict[str, int] = {}
+    more: Counter[str] = Counter()
+    for at, route in enumerate(routes if isinstance(routes, tuple) else ()):
+        name = _mapping(route).get("upstream")
+        if not isinstance(name, str) or name in known:
+            continue
+        if name in first:
+            more[name] += 1
+        else:
+            first[name] = at
+    for name, at in first.items():
+        hints = [nearest(name, tuple(known))]
+        if count := more[name]:
+            hints.append(f"{count} more route{'s' * (count != 1)} name it")
+        document.add_problem(
+            document.where(("routes", at, "upstream")),
+            f'there is no upstream "{name}"',
+            "; ".join(filter(None, hints)),
+        )
 
 
 def _check_name(

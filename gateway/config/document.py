@@ -114,7 +114,7 @@ def read_document(
         document.add_problem(
             _mark(mark) if mark else (1, 1),
             f"invalid YAML: {_unquoted(error.problem or error.context)}",
-            _hint(text, mark),
+            _hint(text, mark) or _collection_hint(error),
         )
     except yaml.YAMLError:
         document.broken = True
@@ -375,6 +375,25 @@ def _hint(text: str, mark: Any) -> str:
         return "indent with spaces, not with tabs"
     if "[::" in line:
         return 'put "[v6]:port" in quotes'
+    return ""
+
+
+def _collection_hint(error: yaml.MarkedYAMLError) -> str:
+    """Return which collection the parser was in, and what it lacks."""
+    mark = error.context_mark
+    context = error.context or ""
+    if mark is None:
+        return ""
+    line = mark.line + 1
+    if "flow" in context:
+        opened = "[" if "sequence" in context else "{"
+        return f"the {opened} of line {line}, column {mark.column + 1}, is not closed"
+    if "block" in context:
+        kind = "items of the list" if "collection" in context else "keys"
+        return (
+            f"check the indentation: the {kind} that begin on line {line} are in column "
+            f"{mark.column + 1}"
+        )
     return ""
 
 

@@ -21,7 +21,16 @@ from gateway.config.secrecy import is_quotable, is_secret
 
 def add_problem(document: Document, errors: Sequence[ErrorDetails]) -> None:
     """Add what pydantic found to the document's problems, in people's words."""
+    misspelled = {
+        (*loc[:-1], meant)
+        for error in errors
+        if error["type"] == "extra_forbidden"
+        for loc in (error["loc"],)
+        for meant in difflib.get_close_matches(str(loc[-1]), known_keys(loc[:-1]), 1)
+    }
     for error in errors:
+        if error["type"] == "missing" and error["loc"] in misspelled:
+            continue  # the key is there, with another spelling
         loc = error["loc"]
         kind = error["type"]
         found = _at(document.data, loc)

@@ -244,7 +244,7 @@ def test_keys_and_certificates_are_read(tmp_path: Path) -> None:
     )
 
     assert result.exit_code == 1
-    assert "g.yaml:3:15: the certificate or its key cannot be used" in result.stderr
+    assert "g.yaml:3:29: cannot read " in result.stderr
     assert "g.yaml:4:16: " in result.stderr
 
 

@@ -1,6 +1,7 @@
 """`gateway explain` tells what the server would do, by the code that does it."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -530,3 +531,22 @@ def test_what_is_no_address_of_a_client_is_a_usage_error() -> None:
 
     assert result.exit_code == 2
     assert "'office' is not an IP address" in result.stderr
+
+
+def test_the_explanation_can_be_read_by_programs() -> None:
+    found = explain("GET", "/x", "--json")
+    document = json.loads(found.stdout)
+
+    assert found.exit_code == 1 - document["allowed"]
+    assert document["text"][0] == "GET /x as anonymous"
+    assert document["verdict"] in {"allow", "challenge", "deny", "refuse"}
+
+
+def test_its_checks_say_which_one_failed(small: Path) -> None:
+    document = json.loads(explain("GET", "/x/y", "--json", config=small).stdout)
+
+    assert {"as", "method", "target", "reason", "route"} <= set(document)
+    assert all(
+        one["result"] in {"pass", "fail", "not required"}
+        for one in document.get("checks", [])
+    )

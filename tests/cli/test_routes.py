@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from gateway.cli import cli
@@ -26,10 +27,9 @@ def test_the_most_specific_route_comes_first() -> None:
     assert lines[-1].split()[:2] == ["*", "/**"]
 
 
-def test_the_table_can_be_read_by_programs() -> None:
-    rows = json.loads(
-        CliRunner().invoke(cli, ["routes", "-c", FILE, "--format", "json"]).stdout
-    )
+@pytest.mark.parametrize("option", [["--format", "json"], ["--json"]])
+def test_the_table_can_be_read_by_programs(option: list[str]) -> None:
+    rows = json.loads(CliRunner().invoke(cli, ["routes", "-c", FILE, *option]).stdout)
 
     assert len(rows) == 10
     assert rows[1]["require"] == "role admin|staff"

@@ -55,3 +55,16 @@ def test_an_example_has_the_role_of_its_name(who: str, roles: tuple[str, ...]) -
     assert isinstance(found, Session)
     assert found.identity.roles == roles
     assert found.active_tenant_id in found.tenants
+
+
+def test_a_session_token_given_by_mistake_is_not_printed() -> None:
+    token = "A" * 43
+
+    assert token not in subject(token).name
+
+
+def test_a_redis_that_is_away_is_named() -> None:
+    who = subject("5b1e-id", 'redis: {url: "redis://127.0.0.1:1/0"}')
+
+    with pytest.raises(GatewayError, match=r"^Redis at redis:.* is unavailable"):
+        who.record()

@@ -64,6 +64,8 @@ SURPRISES = [
     pytest.param(b"\xff\xfea\0", "1:1: invalid UTF-8", id="UTF-16"),
     pytest.param("a:\n\t- b", "invalid YAML: found character that cannot start any token; indent with spaces, not with tabs", id="tab"),
     pytest.param("a: [1", "invalid YAML", id="not closed list"),
+    pytest.param("a: {b: 1\nc:\n  - d", "the { of line 1, column 4, is not closed", id="not closed mapping"),
+    pytest.param("a:\n  - b: 1\n    c: 2\n   d: 3", "check the indentation: the items of the list that begin on line 2 are in column 3", id="indentation"),
     pytest.param("[" * 30, "1:25: more than 24 levels deep", id="depth"),
     pytest.param("a: b\n" * 900_000, "1:1: the file is larger than 4 MiB", id="size"),
 ]  # fmt: skip

@@ -410,6 +410,20 @@ ROUTES = [
         id="no such upstream",
     ),
     pytest.param(
+        routes(
+            *["{match: /" + name + ", rule: public, upstream: ap}" for name in "abc"]
+        ),
+        ['4:41: there is no upstream "ap"; did you mean "app"?; 2 more routes name it'],
+        id="no such upstream, three times",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app}").replace(
+            "upstreams", "upstreamz"
+        ),
+        ['2:1: unknown key "upstreamz"; did you mean "upstreams"?'],
+        id="one misspelled key",
+    ),
+    pytest.param(
         routes("{match: /, rule: protcted, upstream: app}"),
         [
             '4:22: expected one of public, protected, admin-only, auth-redirect, got "protcted"; did you mean "protected"?'

@@ -130,6 +130,16 @@ def command_line() -> str:
         " or `config/gateway.yaml`.",
         "Exit codes: 0 success, 1 failure, 2 usage error. " + _GENERATED,
         "",
+        "For programs: `--json` of `check`, `routes`, `explain` and `sessions`. Errors go to standard"
+        " error, each as `error: what; what to do`.",
+        "",
+        "Completion in the shell, for Bash (`~/.bashrc`), Zsh (`~/.zshrc`) and fish"
+        " (`~/.config/fish/completions/gateway.fish`):",
+        "",
+        '    eval "$(_GATEWAY_COMPLETE=bash_source gateway)"',
+        '    eval "$(_GATEWAY_COMPLETE=zsh_source gateway)"',
+        "    _GATEWAY_COMPLETE=fish_source gateway | source",
+        "",
     ]
     root = click.Context(cli, info_name="gateway")
     for name in cli.list_commands(root):
