@@ -3,7 +3,7 @@
 The domain parses them; a mistake gets its place in the file here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.config.diagnostic import (
@@ -19,6 +19,7 @@ from gateway.config.fields import header_objection
 from gateway.http.target import OPT_IN
 from gateway.identity_headers import PRESETS
 from gateway.routes.pattern import BadPattern, parse_path_pattern
+from gateway.tokens.claims import compile_template
 from gateway.tokens.template import REGISTERED, ClaimsError, compile_node
 
 
@@ -76,7 +77,7 @@ def identity_headers(value: Any) -> str | dict[str, str]:
             objection = 'expected text such as "{identity.traits.email}"'
             found.append(Diagnostic((name,), objection))
         else:
-            found += _template((name,), one)
+            found += _template((name,), one, compile_template)
     if found:
         raise several(found)
     return dict(value)
@@ -107,8 +108,10 @@ def _listed(value: Any) -> Any:
             return value
 
 
-def _template(path: Steps, value: str) -> Iterator[Diagnostic]:
+def _template(
+    path: Steps, value: str, compile_one: Callable[[str], object] = compile_node
+) -> Iterator[Diagnostic]:
     try:
-        compile_node(value)
+        compile_one(value)
     except ClaimsError as error:
         yield Diagnostic(path, error.message, error.hint)

@@ -1,10 +1,11 @@
 """Warnings about settings that are allowed but probably not intended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway.config.document import Loc
 from gateway.config.partial import PartialConfig
 from gateway.config.values import is_local, is_loopback
 
@@ -185,15 +186,33 @@ def _tokens(partial: PartialConfig) -> None:
                 "use at most 15m",
             )
     for name, profile in tokens.profiles.items():
-        role = (profile.claims or {}).get("role")
-        if isinstance(role, str) and "{identity.traits." in role:
+        for path in _roles_of_traits(profile.claims or {}, ()):
             partial.add_problem(
-                ("tokens", "profiles", name, "claims", "role"),
+                ("tokens", "profiles", name, "claims", *path),
                 "the database role comes from a trait, which the app or the user sets",
                 "use a fixed role, or {tenant.role} with a fixed prefix",
             )
 
 
+def _roles_of_traits(claims: Any, path: Loc) -> Iterator[Loc]:
+    """Yield where a role is taken from a trait, in nested claims too."""
+    parts = claims.items() if isinstance(claims, dict) else enumerate(claims)
+    for name, value in parts:
+        if isinstance(value, dict | list):
+            yield from _roles_of_traits(value, (*path, name))
+        elif isinstance(value, str) and "identity.traits." in value:
+            claim = name if isinstance(name, str) or not path else path[-1]
+            if claim in _ROLE_CLAIMS:
+                yield (*path, name)
+
+
+_ROLE_CLAIMS: Final = frozenset(
+    (
+        "role",
+        *("x-hasura-role", "x-hasura-default-role", "x-hasura-allowed-roles"),
+    )
+)
+"""Claims that PostgREST, Supabase and Hasura read a role of the database from."""
 _LONG_TOKEN: Final = 15 * 60
 
 _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (

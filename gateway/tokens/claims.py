@@ -11,6 +11,8 @@ from typing import Any, assert_never
 
 from gateway.tokens.subject import Membership, Subject
 from gateway.tokens.template import (
+    AllTenants,
+    Choice,
     ClaimsError,
     CompiledClaims,
     Items,
@@ -58,18 +60,43 @@ class Template:
             return None if value in _EMPTY else [value]
         if isinstance(node, Literal):
             return [node.value]
+        if isinstance(node, Choice):
+            value = _chosen(node, subject, tenant)
+            return None if value in _EMPTY else [value]
         if not isinstance(node, Text):  # compiled from one text
             return None
-        values = [
-            part if isinstance(part, str) else part.read(subject, tenant)
-            for part in node.parts
-        ]
+        values = [_piece(part, subject, tenant) for part in node.parts]
         return None if any(value in _EMPTY for value in values) else values
 
 
 def compile_template(text: str) -> Template:
-    """Compile one text; raises ClaimsError as `compile_claims` does."""
-    return Template(compile_node(text))
+    """Compile one text; raises ClaimsError as `compile_claims` does, and for an object."""
+    node = compile_node(text)
+    if isinstance(node, AllTenants):
+        raise ClaimsError("{tenants.roles} is an object", hint="use {tenants.ids}")
+    return Template(node)
+
+
+def _piece(
+    part: str | Placeholder | Choice, subject: Subject, tenant: Membership | None
+) -> Any:
+    match part:
+        case str():
+            return part
+        case Placeholder():
+            return part.read(subject, tenant)
+        case Choice():
+            return _chosen(part, subject, tenant)
+
+
+def _chosen(choice: Choice, subject: Subject, tenant: Membership | None) -> Any:
+    for option in choice.options:
+        if isinstance(option, Literal):
+            return option.value
+        value = option.read(subject, tenant)
+        if value not in _EMPTY:
+            return value
+    return None
 
 
 def claims_for(
@@ -108,6 +135,11 @@ def _fill(node: Node, subject: Subject, tenant: Membership | None) -> Any:
             return value
         case Placeholder():
             return _bounded(node.read(subject, tenant))
+        case Choice(options=options):
+            values = (_fill(option, subject, tenant) for option in options)
+            return next((v for v in values if v is not _MISSING and v != []), _MISSING)
+        case AllTenants():
+            return _fill_tenants(subject)
         case Text(parts=parts):
             return _fill_text(parts, subject, tenant)
         case Members():
@@ -127,18 +159,29 @@ def _fill_members(
 
 
 def _fill_text(
-    parts: tuple[str | Placeholder, ...], subject: Subject, tenant: Membership | None
+    parts: tuple[str | Placeholder | Choice, ...],
+    subject: Subject,
+    tenant: Membership | None,
 ) -> Any:
     texts: list[str] = []
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
             continue
-        value = _bounded(part.read(subject, tenant))
+        value = _fill(part, subject, tenant)
         if value is _MISSING:
             return _MISSING
         texts.append(_as_text(value))
     return "".join(texts)
+
+
+def _fill_tenants(subject: Subject) -> Any:
+    """Return tenant ID -> role; _MISSING if they are more than a list may have."""
+    roles = {each.id: each.role for each in subject.tenants.values()}
+    texts = [text for pair in roles.items() for text in pair if text]
+    if len(roles) > ITEMS_MOST or not all(map(fits, texts)):
+        return _MISSING
+    return roles if sum(map(len, texts)) <= 4 * TEXT_LONGEST else _MISSING
 
 
 def _bounded(value: Any) -> Any:

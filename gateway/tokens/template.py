@@ -1,12 +1,14 @@
 """Claim templates: literals and placeholders from a closed list. Parsed at load.
 
 `"{tenant.id}"` alone becomes the value, with its type; inside a text it becomes
-text. `{{` and `}}` are braces. What a placeholder brings in is never looked at
+text. `{{` and `}}` are braces. In `{identity.traits.nick|identity.id|'guest'}` the first
+value that the session has counts; the last one may be a literal text. What a placeholder brings in is never looked at
 again, so a name such as "{tenant.id}" stays the seven letters and signs that it is.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeAlias, assert_never
@@ -21,6 +23,11 @@ TRAITS = "identity.traits."
 
 Read: TypeAlias = Callable[[Subject, Membership | None], Any]
 
+
+def _second(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)
+
+
 PLACEHOLDERS: Mapping[str, Read] = {
     "tenant.id": lambda _subject, tenant: tenant.id if tenant else None,
     "tenant.role": lambda _subject, tenant: tenant.role if tenant else None,
@@ -33,10 +40,19 @@ PLACEHOLDERS: Mapping[str, Read] = {
     "session.authenticated_at": lambda subject, _tenant: int(subject.authenticated_at),
     "session.expires_at": lambda subject, _tenant: int(subject.expires_at),
     "session.methods": lambda subject, _tenant: [m.method for m in subject.methods],
+    "identity.created_at": lambda subject, _tenant: _second(
+        subject.identity.created_at
+    ),
+    "identity.updated_at": lambda subject, _tenant: _second(
+        subject.identity.updated_at
+    ),
     "tenants.ids": lambda subject, _tenant: list(subject.tenants),
 }
 """The closed list, except traits: name -> where its value is."""
 
+
+ALL_TENANTS = "tenants.roles"
+"""The placeholder for an object: tenant ID -> role. It is a whole value, never text."""
 
 _TIMES = ("session.authenticated_at", "session.expires_at", "session.methods")
 
@@ -67,10 +83,22 @@ class Placeholder:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Several values, of which the first that the session has counts."""
+
+    options: tuple[Placeholder | Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllTenants:
+    """The memberships: tenant ID -> role."""
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Literal texts and placeholders, one after the other."""
 
-    parts: tuple[str | Placeholder, ...]
+    parts: tuple[str | Placeholder | Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +115,16 @@ class Items:
     items: tuple["Node", ...]
 
 
-Node: TypeAlias = Literal | Placeholder | Text | Members | Items
+Node: TypeAlias = Literal | Placeholder | Choice | AllTenants | Text | Members | Items
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledClaims:
-    """The claims of one profile. `needs_tenant`: some of them name the tenant."""
+    """The claims of one profile.
+
+    needs_tenant  some of them name the tenant, and have no default
+    tells_times   some of them depend on times or methods of the session
+    """
 
     members: Members
     needs_tenant: bool
@@ -110,7 +142,11 @@ def compile_claims(claims: Mapping[str, Any]) -> CompiledClaims:
         if name in REGISTERED:
             raise ClaimsError(f'"{name}" is set by the gateway', (name,))
     members = _members(claims, ())
-    return CompiledClaims(members, _tells(members, "tenant."), _tells(members, *_TIMES))
+    return CompiledClaims(
+        members,
+        needs_tenant=_depends(members, all, "tenant."),
+        tells_times=_depends(members, any, *_TIMES),
+    )
 
 
 def compile_node(value: Any, path: tuple[str | int, ...] = ()) -> Node:
@@ -144,7 +180,7 @@ def _members(value: Mapping[Any, Any], path: tuple[str | int, ...]) -> Members:
 
 
 def _text(value: str, path: tuple[str | int, ...]) -> Node:
-    parts: list[str | Placeholder] = []
+    parts: list[str | Placeholder | Choice | AllTenants] = []
     literal = ""
     at = 0
     while at < len(value):
@@ -153,11 +189,9 @@ def _text(value: str, path: tuple[str | int, ...]) -> Node:
             literal += sign
             at += 2
         elif sign == "{":
-            end = value.find("}", at)
-            if end < 0:
-                raise ClaimsError("unmatched brace", path, _DOUBLE)
+            options, end = _options(value, at + 1, path)
             parts += [literal] if literal else []
-            parts.append(_placeholder(value[at + 1 : end], path))
+            parts.append(_choice(options, path))
             literal = ""
             at = end + 1
         elif sign == "}":
@@ -168,10 +202,69 @@ def _text(value: str, path: tuple[str | int, ...]) -> Node:
     match parts, literal:
         case [], _:
             return Literal(literal)
-        case [Placeholder() as alone], "":
+        case [Placeholder() | Choice() | AllTenants() as alone], "":
             return alone
         case _:
-            return Text((*parts, literal) if literal else tuple(parts))
+            kept = tuple(part for part in parts if not isinstance(part, AllTenants))
+            if len(kept) < len(parts):
+                raise _not_text(path)
+            return Text((*kept, literal) if literal else kept)
+
+
+def _options(value: str, at: int, path: tuple[str | int, ...]) -> tuple[list[str], int]:
+    """Return the alternatives between braces, and where the closing brace is.
+
+    A quote begins a literal only at the start of an alternative: then neither "|" nor
+    "}" ends it.
+    """
+    options, start, quote = [], at, ""
+    for index in range(at, len(value)):
+        sign = value[index]
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"" and index == start:
+            quote = sign
+        elif sign in "|}":
+            options.append(value[start:index])
+            start = index + 1
+            if sign == "}":
+                return options, index
+    raise ClaimsError("unmatched brace", path, _DOUBLE)
+
+
+def _choice(
+    options: list[str], path: tuple[str | int, ...]
+) -> Placeholder | Choice | AllTenants:
+    if options == [ALL_TENANTS]:
+        return AllTenants()
+    if ALL_TENANTS in options:
+        raise _not_text(path)
+    if len(options) == 1:
+        return _placeholder(options[0], path)
+    found: list[Placeholder | Literal] = [_placeholder(options[0], path)]
+    for at, option in enumerate(options[1:], 2):
+        if not option:
+            raise ClaimsError("an empty default", path, "write '' for an empty text")
+        literal = _LITERAL.fullmatch(option)
+        if literal is None:
+            found.append(_placeholder(option, path))
+            continue
+        if at < len(options):
+            raise ClaimsError("nothing after a literal default is used", path)
+        found.append(Literal(option[1:-1] if literal[1] else option))
+    names = [each.name for each in found if isinstance(each, Placeholder)]
+    if any(n in _GRANTING for n in names) and any(n.startswith(TRAITS) for n in names):
+        raise ClaimsError(
+            "a trait must not stand for the tenant or a role in it",
+            path,
+            "users may change their traits; use a literal default",
+        )
+    return Choice(tuple(found))
+
+
+def _not_text(path: tuple[str | int, ...]) -> ClaimsError:
+    hint = "it is an object, and must be the whole claim"
+    return ClaimsError(f"{{{ALL_TENANTS}}} is not text", path, hint)
 
 
 def _placeholder(name: str, path: tuple[str | int, ...]) -> Placeholder:
@@ -181,7 +274,7 @@ def _placeholder(name: str, path: tuple[str | int, ...]) -> Placeholder:
         way = tuple(name.removeprefix(TRAITS).split("."))
         if all(step and step.replace("-", "_").isidentifier() for step in way):
             return Placeholder(name, _trait_reader(way))
-    known = (*PLACEHOLDERS, TRAITS + "NAME")
+    known = (*PLACEHOLDERS, ALL_TENANTS, TRAITS + "NAME")
     if name.rstrip(".") == TRAITS.rstrip("."):
         hint = f"name a trait, as in {{{TRAITS}email}}"
     elif near := get_close_matches(name.strip(), known, n=1, cutoff=0.5):
@@ -192,6 +285,12 @@ def _placeholder(name: str, path: tuple[str | int, ...]) -> Placeholder:
 
 
 _DOUBLE = "double it for a literal brace"
+# A text in quotes, or a word that cannot be a mistyped placeholder.
+_LITERAL = re.compile(
+    r"""('[^']*'|"[^"]*")|(?!(?:tenants?|identity|session)$)[A-Za-z0-9_-]+""", re.ASCII
+)
+_GRANTING = frozenset({"tenant.id", "tenant.role"})
+"""What rows and rights depend on."""
 
 
 def _trait_reader(way: tuple[str, ...]) -> Read:
@@ -208,19 +307,26 @@ def _trait_reader(way: tuple[str, ...]) -> Read:
     return read
 
 
-def _tells(node: Node, *beginnings: str) -> bool:
-    """Return whether a placeholder whose name has such a beginning is in the node."""
+def _depends(
+    node: Node, which: Callable[[Iterable[bool]], bool], *beginnings: str
+) -> bool:
+    """Return whether a placeholder whose name has such a beginning is in the node.
+
+    `which`: whether `all` alternatives have to have one, or `any`.
+    """
     match node:
-        case Literal():
+        case Literal() | AllTenants():
             return False
         case Placeholder(name=name):
             return name.startswith(beginnings)
+        case Choice(options=options):
+            return which(_depends(each, which, *beginnings) for each in options)
         case Text(parts=parts):
-            found = (part for part in parts if isinstance(part, Placeholder))
-            return any(_tells(part, *beginnings) for part in found)
+            found = (part for part in parts if not isinstance(part, str))
+            return any(_depends(part, which, *beginnings) for part in found)
         case Members(members=members):
-            return any(_tells(inner, *beginnings) for _, inner in members)
+            return any(_depends(inner, which, *beginnings) for _, inner in members)
         case Items(items=items):
-            return any(_tells(item, *beginnings) for item in items)
+            return any(_depends(item, which, *beginnings) for item in items)
         case _:
             assert_never(node)

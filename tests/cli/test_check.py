@@ -132,6 +132,16 @@ TOKENS = [
         id="role-from-a-trait",
     ),
     pytest.param(
+        '{tokens: {profiles: {db: {audience: a, header: X-T, claims: {role: "{identity.traits.r|anon}"}}}}}',
+        "the database role comes from a trait",
+        id="role-from-a-trait-with-a-default",
+    ),
+    pytest.param(
+        '{tokens: {profiles: {db: {audience: a, header: X-T, claims: {"https://hasura.io/jwt/claims": {x-hasura-allowed-roles: [user, "{identity.traits.r}"]}}}}}}',
+        "the database role comes from a trait",
+        id="role-of-hasura-from-a-trait",
+    ),
+    pytest.param(
         '{tokens: {lifetime: 15m, profiles: {db: {audience: a, header: X-T, claims: {role: "t_{tenant.role}"}}}}}',
         "",
         id="neither",

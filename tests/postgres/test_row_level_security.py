@@ -20,6 +20,7 @@ from gateway.sessions.record import Tenant
 from gateway.tokens.claims import compile_claims
 from gateway.tokens.key_files import KeyRing, embedded_ring
 from gateway.tokens.minter import Minter, TokenProfile
+from tests.docs.snippets import block_of
 from tests.postgres.postgrest_like import Refused, run, verify
 from tests.tokens.subjects import (
     ACME,
@@ -386,3 +387,51 @@ def test_the_table_in_the_docs_keeps_tenants_apart(
         assert ask(database, token_for(GLOBEX), seen) == []
     finally:
         superuser.execute("drop table invoices")
+
+
+UUIDS = [f"0b9f0000-0000-4000-8000-00000000000{digit}" for digit in "ab"]
+
+
+def test_tenants_as_uuid_are_kept_apart_as_the_docs_show_it(
+    database: Connection, superuser: Connection
+) -> None:
+    first, second = (Tenant(id=each, name="", role="owner") for each in UUIDS)
+    superuser.execute(block_of("docs/postgres.md", "Tenants as uuid", "sql").encode())
+    pay = "insert into payments (total) values (7)"
+    seen = "select tenant_id::text, total::int from payments"
+    odd = [f"{{{UUIDS[0]}}}", UUIDS[0].upper(), UUIDS[0].replace("-", ""), "t_acme"]
+    try:
+        ask(database, token_for(first), pay)
+
+        assert ask(database, token_for(first), seen) == [(UUIDS[0], 7)]
+        assert ask(database, token_for(second), seen) == []
+        for spelling in odd:
+            tenant = Tenant(id=spelling, name="", role="owner")
+            assert ask(database, token_for(tenant), seen) == []
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                ask(database, token_for(tenant), pay)
+    finally:
+        superuser.execute("drop table payments; drop function auth.tenant_uuid")
+
+
+def test_a_role_for_each_tenant_works_as_the_docs_show_it(
+    database: Connection, superuser: Connection
+) -> None:
+    claims = {"role": "tenant_{tenant.id}", "tenant_id": "{tenant.id}"}
+    superuser.execute(
+        block_of("docs/postgres.md", "A role for each tenant", "sql").encode()
+    )
+    try:
+        found = ask(
+            database,
+            token_for(ACME, claims=claims),
+            "select current_user::text, body from notes order by id",
+        )
+        assert found == [
+            ("tenant_t_acme", "acme one"),
+            ("tenant_t_acme", "acme two"),
+        ]
+        with pytest.raises(psycopg.Error):
+            ask(database, token_for(GLOBEX, claims=claims))
+    finally:
+        superuser.execute('drop role "tenant_t_acme"')

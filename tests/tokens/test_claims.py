@@ -1,15 +1,18 @@
 """What the templates say of a session."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.sessions.record import Tenant
 from gateway.tokens.claims import (
     ITEMS_MOST,
     TEXT_LONGEST,
+    ClaimsError,
     claims_for,
     compile_claims,
     compile_template,
@@ -172,3 +175,85 @@ def test_one_template_stands_by_itself() -> None:
 
 def _escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
+
+
+NICK: dict[str, Any] = {"nick": "ann", "org": {"a": 1}, "long": "x" * 513, "none": ""}
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        pytest.param("{identity.traits.nick|identity.id}", "ann", id="the first"),
+        pytest.param("{identity.traits.name|identity.id}", "u_ann", id="the second"),
+        pytest.param("{identity.traits.none|'x'}", "x", id="an empty text"),
+        pytest.param("{identity.traits.long|'x'}", "x", id="too long"),
+        pytest.param("{identity.traits.org|'x'}", "x", id="an object"),
+        pytest.param("{identity.traits.name|identity.traits.none|guest}", "guest", id="a word"),
+        pytest.param("{identity.traits.name|'}|{tenant.id}'}", "}|{tenant.id}", id="signs in quotes"),
+        pytest.param('{identity.traits.name|"it\'s"}', "it's", id="double quotes"),
+        pytest.param("{identity.traits.name|''}", "", id="an empty default"),
+        pytest.param("<{identity.traits.name|'x'}>", "<x>", id="inside a text"),
+        pytest.param("{identity.created_at|session.id}", "s_1", id="no time"),
+        pytest.param("{identity.roles|'none'}", ["staff"], id="a list keeps its kind"),
+    ],
+)  # fmt: skip
+def test_the_first_value_that_the_session_has_counts(claim: str, said: Any) -> None:
+    assert render(claim, traits=NICK) == {"claim": said}
+
+
+def test_a_choice_without_any_value_omits_the_claim() -> None:
+    assert render("{identity.traits.a|identity.traits.b}") == {}
+    assert render("x {identity.traits.a|identity.traits.b}") == {}
+    assert render("{identity.roles|'none'}", roles=()) == {"claim": "none"}
+
+
+def test_a_default_is_not_read_again() -> None:
+    traits = {"nick": "{tenant.id|'x'}"}
+
+    assert render("{identity.traits.nick|'y'}", traits=traits) == {
+        "claim": "{tenant.id|'x'}"
+    }
+
+
+@pytest.mark.parametrize(
+    ("tenants", "said"),
+    [
+        ((ACME, Tenant(id="t", name="T", role="")), {"t_acme": "owner", "t": ""}),
+        ((), {}),
+        (tuple(Tenant(id=f"t{n}", name="", role="r") for n in range(65)), None),
+        ((Tenant(id="t" * 255, name="", role="r\0"),), None),
+        (tuple(Tenant(id=f"{n:0250}", name="", role="r") for n in range(9)), None),
+    ],
+)
+def test_memberships_are_an_object_within_the_limits(
+    tenants: tuple[Tenant, ...], said: Any
+) -> None:
+    found = render("{tenants.roles}", tenants=tenants)
+
+    assert found == ({} if said is None else {"claim": said})
+
+
+def test_times_of_the_identity_are_seconds() -> None:
+    session = make_session()
+    identity = replace(session.identity, created_at=1_700_000_000.5, updated_at=0.0)
+    claims = compile_claims(
+        {"c": "{identity.created_at}", "u": "{identity.updated_at}"}
+    )
+
+    found = claims_for(claims, replace(session, identity=identity), ACME)
+
+    assert found == {"c": 1_700_000_000, "u": 0}
+
+
+def test_a_header_has_the_first_value_too() -> None:
+    session = make_session(traits={"name": ""})
+
+    def pieces(text: str) -> list[Any] | None:
+        return compile_template(text).pieces(session, None)
+
+    assert pieces("{identity.traits.name|identity.id}") == ["u_ann"]
+    assert pieces("{tenant.id|'none'}") == ["none"]
+    assert pieces("{identity.traits.name|identity.traits.nick}") is None
+    assert pieces("<{identity.traits.name|x}>") == ["<", "x", ">"]
+    with pytest.raises(ClaimsError, match="is an object"):
+        compile_template("{tenants.roles}")

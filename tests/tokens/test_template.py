@@ -1,9 +1,12 @@
 """The claims language as it is read: closed, and told where it is wrong."""
 
+import contextlib
 import datetime as dt
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.tokens.template import (
     REGISTERED,
@@ -37,6 +40,27 @@ from gateway.tokens.template import (
         ("{identity.role}", "did you mean {identity.roles}?"),
         ("{session.token}", "unknown placeholder"),
         ("{zzz}", "known are {tenant.id}"),
+        ("{tenant.id|}", "an empty default"),
+        ("{|tenant.id}", "unknown placeholder"),
+        ("{'x'}", "unknown placeholder"),
+        ("{x|tenant.id}", "unknown placeholder"),
+        ("{tenant.id||'x'}", "an empty default"),
+        ("{tenant.id|'x'|identity.id}", "nothing after a literal"),
+        ("{tenant.id|x|y}", "nothing after a literal"),
+        ("{tenant.id|tenant.nmae}", "did you mean {tenant.name}?"),
+        ("{tenant.id|tenant}", "unknown placeholder"),
+        ("{tenant.id|identity}", "unknown placeholder"),
+        ("{tenant.id|'x}", "unmatched brace"),
+        ("{tenant.id|'x'y}", "unknown placeholder"),
+        ("{tenant.id|x'y'}", "unknown placeholder"),
+        ("{tenant.id | 'x'}", "did you mean {tenant.id}?"),
+        ("{tenant.id|identity.traits.org}", "a trait must not stand for the tenant"),
+        ("{identity.traits.org|tenant.id}", "a trait must not stand for the tenant"),
+        ("a{tenant.role|identity.traits.role|'x'}", "must not stand for the tenant"),
+        ("{tenants.roles} ", "must be the whole claim"),
+        ("{tenants.roles}{tenants.roles}", "must be the whole claim"),
+        ("{tenants.roles|'x'}", "must be the whole claim"),
+        ("{tenant.id|tenants.roles}", "must be the whole claim"),
     ],
 )
 def test_what_is_not_of_the_language_is_refused(template: str, says: str) -> None:
@@ -104,9 +128,34 @@ def test_a_placeholder_alone_is_no_text() -> None:
         ({"email": "{identity.traits.email}", "n": [1, {"b": True}]}, False),
         ({"tenant": "{{tenant.id}}"}, False),
         ({}, False),
+        ({"t": "{tenant.id|'none'}"}, False),
+        ({"t": "{tenant.id|identity.id}"}, False),
+        ({"t": "{tenant.name|tenant.id}"}, True),
+        ({"t": "x {tenant.id|none} {tenant.role}"}, True),
+        ({"t": "{tenants.roles}"}, False),
     ],
 )
 def test_a_profile_knows_whether_it_tells_the_tenant(
     claims: dict[str, Any], needs: bool
 ) -> None:
     assert compile_claims(claims).needs_tenant is needs
+
+
+@pytest.mark.parametrize(
+    ("claim", "tells"),
+    [
+        ("{session.expires_at}", True),
+        ("{identity.traits.x|session.expires_at}", True),
+        ("{session.methods|none} x", True),
+        ("{session.aal|'session.expires_at'}", False),
+        ("{identity.created_at}", False),
+    ],
+)
+def test_a_profile_knows_whether_it_depends_on_times(claim: str, tells: bool) -> None:
+    assert compile_claims({"c": claim}).tells_times is tells
+
+
+@given(st.text(st.sampled_from("{}|'\"a.x tenant.ididentity.traits.n"), max_size=24))
+def test_any_template_is_compiled_or_refused(template: str) -> None:
+    with contextlib.suppress(ClaimsError):
+        compile_node(template)
