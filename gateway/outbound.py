@@ -26,6 +26,14 @@ the limit that the upstream has for headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSlot:
+    """A token that an upstream gets; without a header it gets it as a cookie only."""
+
+    profile: str
+    header: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamView:
     """How requests to one upstream are built; compiled from its configuration."""
 
@@ -33,8 +41,6 @@ class UpstreamView:
     own_host: bytes
     preserve_host: bool
     strip_prefix: str | None
-    token_header: bytes | None
-    token_profile: str | None
     header_filter: HeaderFilter
     stripped_cookies: frozenset[bytes]
     """Cookies that are not forwarded: minted tokens, and the session cookie unless
@@ -42,6 +48,7 @@ class UpstreamView:
     identity: IdentityHeaders
     provider: str | None = None
     """The provider whose access token is sent; then there is no token profile."""
+    tokens: tuple[TokenSlot, ...] = ()
     own_names: tuple[bytes, ...] = ()
     """Headers that only the gateway sets: identity, tokens, the tenant selector."""
     restored_prefix: bytes = b""
@@ -91,21 +98,28 @@ class OutboundRequest:
 
 
 def granted_lines(
-    view: UpstreamView, session: Session, tenant: Tenant | None, token: str | None
+    view: UpstreamView,
+    session: Session,
+    tenant: Tenant | None,
+    tokens: Sequence[str | None],
+    access: str | None = None,
 ) -> bytes:
-    """Return the lines that a session adds: its identity and its token.
+    """Return the lines that a session adds: its identity and its tokens.
 
     Args:
         view: how the upstream is addressed.
         session: the session of the user.
         tenant: the tenant that the request acts for.
-        token: the signed token for `view.token_profile`, or the access token of
-            `view.provider`, if there is one.
+        tokens: the signed token for each of `view.tokens`, if one was minted.
+        access: the access token of `view.provider`, if there is one.
     """
     lines = view.identity.lines(session, tenant)
-    if token is None or view.token_header is None:
-        return lines
-    return lines + line_of(view.token_header, _token_value(view, token)).wire
+    for slot, token in zip(view.tokens, tokens, strict=True):
+        if token is not None and slot.header is not None:
+            lines += line_of(slot.header, _token_value(slot.header, token)).wire
+    if access is not None:
+        lines += line_of(_BEARER, _token_value(_BEARER, access)).wire
+    return lines
 
 
 def plan_outbound(
@@ -180,6 +194,7 @@ def decision_headers(
 
 
 _COOKIE: Final = b"Cookie"
+_BEARER: Final = b"Authorization"
 
 
 @lru_cache(maxsize=1024)  # a client repeats the same values
@@ -205,10 +220,10 @@ def _cookie(
     return ours if kept is None else kept + b"; " + ours
 
 
-def _token_value(view: UpstreamView, token: str) -> bytes:
+def _token_value(header: bytes, token: str) -> bytes:
     value = token.encode("ascii")
     # RFC 6750, section 2.1; other headers carry the bare token.
-    return b"Bearer " + value if view.token_header == b"Authorization" else value
+    return b"Bearer " + value if header == _BEARER else value
 
 
 def _framing(head: RequestHead) -> bytes | None:

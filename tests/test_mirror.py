@@ -93,7 +93,7 @@ ELSEWHERE = (
         "tests/config/test_load.py",
         ("config/checks", "config/diagnostic", "config/warnings", "config/fields")
         + ("config/patterns", "config/scalars", "config/schema", "config/variables")
-        + ("config/partial", "config/wording", "config/types", "config/sections/server")
+        + ("config/partial", "config/token_checks", "config/wording", "config/types", "config/sections/server")
         + ("config/sections/sessions", "config/sections/sign_in")
         + ("config/sections/tokens", "config/sections/upstreams")
         + ("config/sections/routes", "config/sections/providers"),
@@ -103,6 +103,11 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "a value that read_head gives", "tests/http/test_head.py", ("http/refusal",)
+    ),
+    Elsewhere(
+        "what pages of other origins may read is seen in what they get",
+        "tests/server/endpoints/test_token.py",
+        ("server/endpoints/cross_origin",),
     ),
     Elsewhere(
         "what a sign-in may say is seen in whole sign-ins",

@@ -17,6 +17,7 @@ from gateway.http.target import BadTarget, Target, parse_target
 from gateway.identity_headers import PRESETS, IdentityHeaders
 from gateway.outbound import (
     OutboundRequest,
+    TokenSlot,
     UpstreamView,
     granted_lines,
     plan_outbound,
@@ -34,16 +35,19 @@ TOKEN_COOKIE = b"api_jwt"
 OWN_MAPPING = {"X-Who": "{identity.id}", "X_Plan": "{identity.traits.plan}"}
 
 
+def slot(header: bytes | None, profile: str = "p") -> TokenSlot:
+    return TokenSlot(profile=profile, header=header)
+
+
 def view(identity: str | Mapping[str, str] = "gateway", **changes: Any) -> UpstreamView:
     mapping = PRESETS[identity] if isinstance(identity, str) else identity
-    token_header = changes.get("token_header")
+    token_header = changes.pop("token_header", None)
     made = UpstreamView(
         name="web",
         own_host=b"10.1.2.3:3000",
         preserve_host=True,
         strip_prefix=None,
-        token_header=token_header,
-        token_profile=None,
+        tokens=() if token_header is None else (slot(token_header),),
         header_filter=HeaderFilter(
             set(mapping) | {(token_header or b"X-None").decode()}
         ),
@@ -68,7 +72,8 @@ def planned(
 ) -> OutboundRequest:
     to = to or view()
     if session is not None:
-        more["granted"] = granted_lines(to, session, tenant, token)
+        tokens = [token] * len(to.tokens)
+        more["granted"] = granted_lines(to, session, tenant, tokens)
     found = plan_outbound(head=request, view=to, **more)
     assert isinstance(found, OutboundRequest)
     return found
@@ -158,9 +163,10 @@ def test_no_client_speaks_under_a_reserved_name_and_we_speak_once(
     identity = dict(to.identity.render(SESSION, ACME)) if session else {}
     expected = {normalize_name(n.encode()): v.encode() for n, v in OURS.items()}
     expected |= {normalize_name(name): value for name, value in identity.items()}
-    if session and to.token_header:
-        bearer = b"Bearer " if to.token_header == b"Authorization" else b""
-        expected[normalize_name(to.token_header)] = bearer + b"T.O.K"
+    for each in to.tokens if session else ():
+        assert each.header is not None
+        bearer = b"Bearer " if each.header == b"Authorization" else b""
+        expected[normalize_name(each.header)] = bearer + b"T.O.K"
     expected[b"host"] = b"app.example" if to.preserve_host else b"10.1.2.3:3000"
     ours: dict[bytes, list[bytes]] = {name: [] for name in expected}
     for name, value in sent.headers:
@@ -517,3 +523,14 @@ def test_what_is_written_is_read_back_the_same(
     assert event.headers.raw_items() == [(n, v.strip(b" \t")) for n, v in sent.headers]
     assert isinstance(machine.next_event(), h11.EndOfMessage)
     assert machine.trailing_data == (b"", False)
+
+
+def test_each_token_of_an_upstream_has_its_header() -> None:
+    both = (slot(b"Authorization"), slot(None, "cookie"), slot(b"X-Storage", "s"))
+    to = view("none", tokens=both)
+
+    lines = granted_lines(to, SESSION, ACME, ["A.A.A", "B.B.B", "C.C.C"])
+    some = granted_lines(to, SESSION, ACME, [None, "B.B.B", "C.C.C"])
+
+    assert lines == b"Authorization: Bearer A.A.A\r\nX-Storage: C.C.C\r\n"
+    assert some == b"X-Storage: C.C.C\r\n"

@@ -92,6 +92,10 @@ def build_rules(
             for name, provider in config.sign_in.providers.items()
             if provider.refresh is not None
         },
+        page_origins=frozenset(map(_as_browsers_send, config.server.cors_origins)),
+        browser_profiles=frozenset(
+            name for name, each in config.tokens.profiles.items() if each.browser
+        ),
     )
 
 
@@ -176,6 +180,12 @@ def owns_jwks(routes: RouteTable) -> bool:
 def public_host(config: Config) -> str:
     """Return the host of `server.public_url`."""
     return urlsplit(config.server.public_url).hostname or "gateway"
+
+
+def _as_browsers_send(origin: str) -> str:
+    """Return an origin without the default port of its scheme (HTML, section 7.1.1)."""
+    default = ":443" if origin.startswith("https:") else ":80"
+    return origin.removesuffix(default)
 
 
 def _token_cookie_attributes(config: Config) -> str:

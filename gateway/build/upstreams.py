@@ -15,7 +15,7 @@ from gateway.errors import ConfigError
 from gateway.http.headers import HeaderFilter, normalize_name
 from gateway.identity_headers import PRESETS, Encoding, IdentityHeaders, Lists
 from gateway.net.resolver import Resolver
-from gateway.outbound import UpstreamView
+from gateway.outbound import TokenSlot, UpstreamView
 from gateway.proxy.health import TargetChange
 from gateway.proxy.target import parse_target_url
 from gateway.proxy.tls import client_ssl_context
@@ -40,7 +40,6 @@ def build_view(
 ) -> UpstreamView:
     """Compile how one upstream is addressed; `cookie` is the session cookie."""
     profiles = config.tokens.profiles
-    profile = profiles.get(upstream.profile or "")
     identity = _identity_headers(config, upstream)
     strip_session = upstream.session_cookie == "strip"
     own_names = _own_names(config)
@@ -49,10 +48,6 @@ def build_view(
         own_host=parse_target_url(upstream.url[0]).authority.encode("ascii"),
         preserve_host=upstream.preserve_host,
         strip_prefix=upstream.strip_prefix,
-        token_header=_token_header(profile)
-        if upstream.provider is None
-        else b"Authorization",
-        token_profile=upstream.profile,
         provider=upstream.provider,
         header_filter=HeaderFilter(
             {header.decode("ascii") for header in own_names}
@@ -65,6 +60,10 @@ def build_view(
         | ({cookie.wire_name} if strip_session else frozenset())
         | (build_attempt_cookies(config).names if config.sign_in.providers else set()),
         identity=identity,
+        tokens=tuple(
+            TokenSlot(profile=each, header=_token_header(profiles[each]))
+            for each in upstream.profiles
+        ),
         own_names=own_names,
         restored_prefix=(upstream.strip_prefix or "").encode("ascii")
         if upstream.restore_prefix
@@ -217,8 +216,8 @@ def _own_names(config: Config) -> tuple[bytes, ...]:
     return tuple(once.values())
 
 
-def _token_header(profile: TokenProfile | None) -> bytes | None:
-    if profile is None or profile.header is None:
+def _token_header(profile: TokenProfile) -> bytes | None:
+    if profile.header is None:
         return None
     # One spelling: no request has to compare it case-insensitively.
     if profile.header.lower() == "authorization":

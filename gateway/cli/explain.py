@@ -331,18 +331,18 @@ class _Explanation:
         yield from self._token(outcome, view)
 
     def _token(self, outcome: Forward, view: UpstreamView) -> Iterator[str]:
-        profile = self._profiles.get(view.token_profile or "")
         who = outcome.access.authentication
-        if view.provider is not None and not isinstance(who, Anonymous):
+        if isinstance(who, Anonymous):
+            return
+        if view.provider is not None:
             yield f"  Authorization: the access token of {view.provider}, if it signed the user in"
-        if profile is None or isinstance(who, Anonymous):
-            return
-        if not any(use.profile == profile.name for use in outcome.tokens):
-            yield f"  no {profile.name} token: it needs a tenant, and there is none"
-            return
-        claims = profile.claims_of(who.session, outcome.access.known_tenant)
-        shown = json.dumps({"aud": profile.audience, **claims})
-        yield f"  {profile.name} token: {shown}"
+        for profile in (self._profiles[slot.profile] for slot in view.tokens):
+            if not any(use.profile == profile.name for use in outcome.tokens):
+                yield f"  no {profile.name} token: it needs a tenant, and there is none"
+                continue
+            claims = profile.claims_of(who.session, outcome.access.known_tenant)
+            shown = json.dumps({"aud": profile.audience, **claims})
+            yield f"  {profile.name} token: {shown}"
 
     def _allowed(self, head: RequestHead) -> tuple[str, ...]:
         matched = self._rules.routes.match(head.method, head.host, head.target.path)

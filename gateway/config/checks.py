@@ -15,6 +15,7 @@ from gateway.config.document import Document, Loc
 from gateway.config.partial import PartialConfig
 from gateway.config.sections.providers import ProviderConfig
 from gateway.config.sections.routes import RouteConfig
+from gateway.config.token_checks import check_tokens
 from gateway.config.values import is_local, is_loopback, split_listen
 from gateway.config.wording import nearest
 from gateway.oidc.claims import always_differ, parse_claim_text
@@ -40,8 +41,11 @@ def check_names(document: Document) -> None:
     for name, upstream in upstreams.items():
         loc: Loc = ("upstreams", name, "token")
         _check_name(document, upstream, loc, "token profile", profiles)
-        token, loc = _mapping(upstream).get("token"), (*loc, "provider")
-        _check_name(document, token, loc, "provider", providers)
+        token = _mapping(upstream).get("token")
+        _check_name(document, token, (*loc, "provider"), "provider", providers)
+        for index, each in enumerate(token if isinstance(token, tuple) else ()):
+            holder = {str(index): each}
+            _check_name(document, holder, (*loc, index), "token profile", profiles)
 
 
 def _check_upstreams(document: Document, routes: Any, known: Mapping[str, Any]) -> None:
@@ -198,44 +202,6 @@ def _cookie(partial: PartialConfig) -> None:
             (*loc, "domain"),
             f"browsers reject this domain: {host} of public_url is not below it",
         )
-
-
-def _profiles(partial: PartialConfig) -> None:
-    name = partial.config.sessions.cookie.name
-    taken = {name: "the session", f"__Host-{name}": "the session"}
-    mappings = [partial.config.identity_headers]
-    mappings += (
-        each.identity_headers
-        for each in partial.config.upstreams.values()
-        if each.identity_headers is not None
-    )
-    ours = {
-        _folded(one)
-        for headers in mappings
-        if not isinstance(headers, str)
-        for one in headers
-    }
-    for name, profile in partial.config.tokens.profiles.items():
-        loc: Loc = ("tokens", "profiles", name)
-        if profile.header is None and profile.cookie is None:
-            partial.add_problem_at_key(
-                loc,
-                f'the token profile "{name}" has no header or cookie',
-                "set header or cookie",
-            )
-        if profile.header is not None and _folded(profile.header) in ours:
-            partial.add_problem(
-                (*loc, "header"),
-                f'the header "{profile.header}" is already one of identity_headers',
-            )
-        if profile.cookie is None:
-            continue
-        if profile.cookie in taken:
-            partial.add_problem(
-                (*loc, "cookie"),
-                f'the cookie "{profile.cookie}" belongs to {taken[profile.cookie]}',
-            )
-        taken.setdefault(profile.cookie, f'the token profile "{name}"')
 
 
 def _lifetimes(partial: PartialConfig) -> None:
@@ -462,10 +428,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _folded(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
 # The keys that do not apply to one owner's sessions, and why.
 _BY_APP: Final = "it is for sessions that an app writes"
 _OF_APPS: Final[Mapping[tuple[str, ...], str]] = {
@@ -490,7 +452,7 @@ _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _ids,
     _prefixes,
     _cookie,
-    _profiles,
+    check_tokens,
     _lifetimes,
     _whose_sessions,
     _listeners,

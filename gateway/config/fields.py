@@ -64,8 +64,8 @@ def claim_template_or_mapping(value: Any) -> Any:
 
 
 def name_or_mapping(value: Any) -> Any:
-    """Accept a name; a mapping is left to the schema."""
-    return value if isinstance(value, dict) else name(value)
+    """Accept a name; a mapping and a list are left to the schema."""
+    return value if isinstance(value, dict | tuple) else name(value)
 
 
 def header_objection(value: Any) -> str:

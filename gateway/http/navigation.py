@@ -37,15 +37,20 @@ def is_cross_site(head: RequestHead, public_origin: str) -> bool:
     if site is not None:
         return site not in _SAME_SITE
     origin = head.origin
-    if origin is None or origin == public_origin:
-        return False
+    return origin is not None and not is_own_origin(head, origin, public_origin)
+
+
+def is_own_origin(head: RequestHead, origin: str, public_origin: str) -> bool:
+    """Return whether an origin is `public_origin` or that of the requested host."""
+    if origin == public_origin:
+        return True
     scheme, _, rest = origin.partition("://")
     if scheme not in DEFAULT_PORTS:
-        return True
+        return False
     # Behind a proxy that ends TLS the scheme may differ, so only hosts are compared.
     authority = parse_authority(rest)
     default = DEFAULT_PORTS[scheme]
-    return authority is None or (authority.host, authority.port or default) not in (
+    return authority is not None and (authority.host, authority.port or default) in (
         (head.host, head.port),
         (head.host, _named_port(head) or default),
     )

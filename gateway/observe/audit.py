@@ -117,6 +117,13 @@ class EndedAtRenewal:
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssued:
+    """A page got a token."""
+
+    profile: str
+
+
 SessionEvent: TypeAlias = MembershipChanged | EndedAtRenewal
 """Events of a session without a request."""
 
@@ -130,6 +137,7 @@ AuditEvent: TypeAlias = (
     | SessionRevoked
     | SessionsRevoked
     | IdentityChanged
+    | TokenIssued
 )
 
 
@@ -236,6 +244,11 @@ class Audit:
         }
         self._write(now, actor, _CHANGED, "identity changed in its sessions", extra)
 
+    def token_issued(self, now: float, actor: Actor, *, profile: str) -> None:
+        """Write that a page got a token of the profile."""
+        extra = {"gateway.token_profile": profile}
+        self._write(now, actor, _ISSUED, "token issued to a page", extra)
+
     def denied(self, now: float, actor: Actor, *, reason: Reason, route: str) -> None:
         """Write that an authenticated request was denied."""
         extra = {"gateway.reason": reason.value, "gateway.route": route}
@@ -327,6 +340,7 @@ _CHANGES: Final = (
 )
 _REVOKED: Final = _Kind("authn_token_revoked", "session", "end")
 _CHANGED: Final = _Kind("user_updated", "iam", "change")
+_ISSUED: Final = _Kind("authn_token_created", "session", "info")
 _DENIED: Final = _Kind("authz_fail", "web", "access", "failure")
 _ADMIN_REFUSED: Final = _Kind("authn_login_fail", "authentication", "start", "failure")
 _SWITCHED: Final = _Kind("gateway.tenant_switch", "session", "info")

@@ -79,10 +79,14 @@ def grants_for(
             uses.append(TokenUse(profile=profile, signed=issued.signed))
         return issued
 
-    own = None if view.token_profile is None else minted(view.token_profile, nonce)
     access = _access_token(view, who, rules, now)
     if isinstance(access, NoAccessToken):
         return Grants(lacks_token=True)
+    own = [
+        # The ID of each token is its own.
+        minted(slot.profile, f"{nonce}-{slot.profile}" if at else nonce)
+        for at, slot in enumerate(view.tokens)
+    ]
     token_cookies, set_cookies = _token_cookies(view, head, rules, minted, nonce)
     if session.token_name is not None:
         set_cookies = []  # a program has no browser to keep them
@@ -91,14 +95,18 @@ def grants_for(
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
     lasts = None
     if write is None and not rules.token_cookies:
-        lasts = _lasts(session, view, own, rules)
+        lasts = _lasts(session, own, rules)
     stale, lasts = _renewal(session, lasts, rules, now)
-    token = own.token if own else None
     if access is not None:
-        token = access.text
         lasts = lasts and lasts.within(Interval(until=access.until))
     return Grants(
-        lines=granted_lines(view, session, tenant, token),
+        lines=granted_lines(
+            view,
+            session,
+            tenant,
+            [None if each is None else each.token for each in own],
+            None if access is None else access.text,
+        ),
         token_cookies=token_cookies,
         set_cookies=set_cookies,
         write=write,
@@ -137,6 +145,7 @@ def _token_cookies(
     nonce: str,
 ) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     """Return the token cookies of the upstream, and the Set-Cookie values of the browser."""
+    own = {slot.profile for slot in view.tokens}
     of_upstream: list[tuple[bytes, bytes]] = []
     of_browser: list[str] = []
     for profile, cookie in rules.token_cookies.items():
@@ -144,9 +153,9 @@ def _token_cookies(
         if issued is None:
             continue
         as_bytes = issued.token.encode("ascii")
-        if profile == view.token_profile:
-            # A token names one audience: the browser may pass it on to any server,
-            # the gateway only to the upstream of this profile.
+        if profile in own:
+            # A token names its audience: the browser may pass it on to any server,
+            # the gateway only to the upstreams of this profile.
             of_upstream.append((cookie.name, as_bytes))
         if not any(as_bytes in each for each in head.cookies):
             of_browser.append(cookie.set(issued.token))
@@ -154,13 +163,15 @@ def _token_cookies(
 
 
 def _lasts(
-    session: Session, view: UpstreamView, token: Issued | None, rules: Ruleset
+    session: Session, tokens: Sequence[Issued | None], rules: Ruleset
 ) -> Interval | None:
     interval = unchanged(session, rules.lifetimes)
-    if view.token_profile is None:
-        return interval
-    # It may get a token later that it does not get now.
-    return None if token is None else interval.within(token.lasts)
+    for token in tokens:
+        if token is None:
+            # It may get a token later that it does not get now.
+            return None
+        interval = interval.within(token.lasts)
+    return interval
 
 
 def _session_write(

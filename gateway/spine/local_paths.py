@@ -3,6 +3,7 @@
 | path | response |
 | --- | --- |
 | `GET /.gateway/jwks.json`, `/.well-known/jwks.json` | the public keys of the tokens |
+| `GET /.gateway/token` | a short-lived token for a page |
 | `POST /.gateway/logout` | ends the session, clears every cookie of the gateway |
 | `POST /.gateway/tenant` | makes another membership the active tenant |
 | `GET /.gateway/account` | page: identity, tenants, devices |
@@ -52,6 +53,8 @@ class Endpoint(Enum):
     LOGIN_PAGE = auto()
     BACKCHANNEL_LOGOUT = auto()
     FRONTCHANNEL_LOGOUT = auto()
+    TOKEN = auto()
+    PREFLIGHT = auto()
 
 
 Methods = Mapping[str, Endpoint]
@@ -70,7 +73,11 @@ TABLE: Final[Mapping[str, Methods]] = {
         "GET": Endpoint.LIST_SESSIONS,
         "DELETE": Endpoint.END_OTHER_SESSIONS,
     },
-    "/.gateway/sessions/whoami": {"GET": Endpoint.WHOAMI},
+    "/.gateway/sessions/whoami": {
+        "GET": Endpoint.WHOAMI,
+        "OPTIONS": Endpoint.PREFLIGHT,
+    },
+    "/.gateway/token": {"GET": Endpoint.TOKEN, "OPTIONS": Endpoint.PREFLIGHT},
     "/.gateway/self-service/logout": {"GET": Endpoint.SUBMIT_LOGOUT},
     "/.gateway/self-service/logout/browser": {"GET": Endpoint.CREATE_LOGOUT_FLOW},
     "/.gateway/self-service/login/browser": {"GET": Endpoint.LOGIN_PAGE},

@@ -100,6 +100,8 @@ class Ruleset:
     access_tokens tokens of providers for upstreams; None: no upstream gets one
     refresh       seconds after which membership is renewed, by provider
     session_plans what was found before, by session and route
+    page_origins  origins whose pages may read whoami and tokens
+    browser_profiles  token profiles whose tokens pages get
     tenant_of_head  the request may name the tenant, not the session alone
     takes_tokens    a route takes access tokens
     """
@@ -121,6 +123,8 @@ class Ruleset:
     owns_jwks: bool
     refresh: Mapping[str, float] = field(default_factory=dict)
     access_tokens: AccessTokens | None = None
+    page_origins: frozenset[str] = frozenset()
+    browser_profiles: frozenset[str] = frozenset()
     session_plans: Generations[PlanKey, SessionPlan] = field(
         init=False, repr=False, compare=False
     )

@@ -57,11 +57,13 @@ class Issued:
 
     signed  it was made for this request
     lasts   when the same token is returned for the same session and tenant
+    expires its `exp`, in seconds since the epoch
     """
 
     token: str = field(repr=False)
     signed: bool
     lasts: Interval
+    expires: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,12 @@ class Minter:
         claims.update(self._registered(wanted, session, issued, expires), jti=jti)
         token = _sign(claims, key)
         lasts = Interval(issued, (issued + expires) / 2).within(self._key_lasts)
-        reused = Issued(token, signed=False, lasts=lasts)
+        reused = Issued(token, signed=False, lasts=lasts, expires=expires)
         self._minted[reuse] = _Minted(reused, issued, expires)
         self._minted.move_to_end(reuse)
         if len(self._minted) > self._cache_size:
             self._minted.popitem(last=False)
-        return Issued(token, signed=True, lasts=lasts)
+        return Issued(token, signed=True, lasts=lasts, expires=expires)
 
     def _registered(
         self, wanted: TokenProfile, session: Subject, issued: int, expires: int

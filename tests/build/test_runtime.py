@@ -24,6 +24,7 @@ from gateway.decision import ExemptPage
 from gateway.errors import ConfigError
 from gateway.http.headers import line_of
 from gateway.identity_headers import PRESETS
+from gateway.outbound import TokenSlot
 from gateway.reasons import Reason
 from gateway.sessions.cookie import new_token
 from gateway.tokens.key_files import embedded_ring
@@ -115,10 +116,8 @@ async def test_the_reference_means_what_it_says() -> None:
         21_600,
     )
     assert (web.may_sign_in, api.may_sign_in) == (True, False)
-    assert (web.view.token_header, api.view.token_header) == (
-        b"X-Auth-Assertion",
-        b"Authorization",
-    )
+    assert [slot.header for slot in web.view.tokens] == [b"X-Auth-Assertion"]
+    assert [slot.header for slot in api.view.tokens] == [b"Authorization"]
     assert (web.view.strip_prefix, api.view.strip_prefix) == (None, "/api")
     assert web.view.stripped_cookies == {b"gateway_session"}
     assert runtime.rules.token_cookies == {}
@@ -132,7 +131,7 @@ async def test_the_smallest_has_every_default() -> None:
     runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
 
     view = runtime.applications["app"].view
-    assert (view.token_header, view.token_profile) == (None, None)
+    assert view.tokens == ()
     assert (view.preserve_host, view.own_host) == (True, b"127.0.0.1:3000")
     assert not runtime.applications["app"].may_sign_in
     assert dict(view.identity.fields).keys() == {
@@ -337,7 +336,7 @@ def test_the_tokens_header_is_that_of_the_profile(
 
     view = view_of(tokens={"profiles": profiles}, upstreams={"web": web, "api": web})
 
-    assert (view.token_header, view.token_profile) == (written, "p")
+    assert view.tokens == (TokenSlot(profile="p", header=written),)
 
 
 @pytest.mark.parametrize(

@@ -343,8 +343,30 @@ routes:
     ),
     pytest.param(
         whole("tokens: {profiles: {a: {audience: x}}}"),
-        ['2:21: the token profile "a" has no header or cookie; set header or cookie'],
+        [
+            '2:21: the token profile "a" has no header or cookie; set header or cookie, or browser: true'
+        ],
         id="token for nobody",
+    ),
+    pytest.param(
+        whole(
+            "tokens: {lifetime: 1h, profiles: {b: {audience: z, browser: true, cookie: jwt}}}",
+        ),
+        [
+            "2:61: a token for the browser lives for at most 15m",
+            "2:67: cookie is for tokens of upstreams, and a page gets this one; use another profile for the upstream",
+        ],
+        id="a browser with the lifetime of all",
+    ),
+    pytest.param(
+        whole(
+            "identity_headers: {X-Org: '{tenant.id|identity.traits.org}', X-All: '{tenants.roles}'}"
+        ),
+        [
+            "2:27: a trait must not stand for the tenant or a role in it; users may change their traits; use a literal default",
+            "2:69: {tenants.roles} is an object; use {tenants.ids}",
+        ],
+        id="defaults in headers",
     ),
     pytest.param(
         whole("tokens: {profiles: {a: {audience: x, cookie: gateway_session}}}"),
@@ -596,6 +618,34 @@ ROUTES = [
         ),
         ['2:41: there is no token profile "t"'],
         id="no such profile",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app}",
+            upstream="{url: http://h, token: [a, b, a, c]}",
+        )
+        + "tokens: {profiles: {a: {audience: x, header: X-T}, b: {audience: z, header: x_t}}}\n",
+        [
+            '2:45: the token profiles "a" and "b" have the same header',
+            '2:48: the token profile "a" is listed twice',
+            '2:51: there is no token profile "c"',
+        ],
+        id="tokens of one header",
+    ),
+    pytest.param(
+        routes(
+            "{match: /, rule: public, upstream: app}",
+            upstream="{url: http://h, token: [a, b]}",
+        )
+        + "tokens:\n  profiles:\n    a: {audience: [x, z], header: X-T}\n"
+        "    b: {audience: [w, z], browser: true, header: X-B, lifetime: 16m}\n",
+        [
+            '8:19: the audience "z" is also that of the token profile "a"; a token for the browser requires an audience of its own',
+            '8:36: the upstream "app" trusts tokens of this profile; use another profile, with another audience, for the browser',
+            "8:42: header is for tokens of upstreams, and a page gets this one; use another profile for the upstream",
+            "8:65: a token for the browser lives for at most 15m",
+        ],
+        id="a browser that could be the gateway",
     ),
     pytest.param(
         routes(
@@ -857,7 +907,7 @@ OF_PROVIDERS: list[tuple[str, str, str | None]] = [
     ("{provider: acme}", "timeout: 5s", "would expire: it has no refresh"),
     ("{provider: acm}", "refresh: 15m", 'there is no provider "acm"'),
     ("{profile: acme}", "refresh: 15m", "profile"),
-    ("[acme]", "refresh: 15m", "expected a name"),
+    ("[acme]", "refresh: 15m", "there is no token profile"),
     ("acme", "refresh: 15m", 'there is no token profile "acme"'),
 ]  # fmt: skip
 

@@ -159,6 +159,8 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     Endpoint.LOGIN_PAGE: "Ory's address of a sign-in; redirects to `sign_in.url`",
     Endpoint.FRONTCHANNEL_LOGOUT: "a provider ends the session of this browser; `iss`, `sid` "
     "([front-channel logout](sign-in.md#front-channel-logout))",
+    Endpoint.TOKEN: "a token of a profile with `browser: true`, as JSON; `profile`",
+    Endpoint.PREFLIGHT: "CORS preflight, for pages of `server.cors_origins`",
     Endpoint.BACKCHANNEL_LOGOUT: "a provider ends sessions; form field `logout_token` "
     "([back-channel logout](sign-in.md#back-channel-logout))",
     Endpoint.SIGNED_OUT: "page for users who signed out; begins no sign-in",

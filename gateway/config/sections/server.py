@@ -141,6 +141,11 @@ class Server(Model):
     ] = Field(
         1, description="Number of processes that share the ports; `auto`: one per CPU."
     )
+    cors_origins: Annotated[tuple[Origin, ...], Field(max_length=100)] = Field(
+        (),
+        description="Origins of other sites whose pages may read `/.gateway/token` and "
+        "`/.gateway/sessions/whoami` with the user's cookie.",
+    )
     admin_hosts: Annotated[
         tuple[Annotated[str, PlainValidator(fields.admin_host), ANY_TEXT], ...],
         Field(max_length=100),

@@ -39,6 +39,11 @@ class Profile(Model):
     cookie: CookieName | None = Field(
         None, description="Cookie that also sends the token to the browser, HttpOnly."
     )
+    browser: bool = Field(
+        False,
+        description="Whether pages get its tokens: `GET /.gateway/token?profile=NAME`, and "
+        "`tokenize_as` of whoami. It requires an audience of its own.",
+    )
     claims: Annotated[
         dict[str, Any] | None,
         PlainValidator(patterns.claims),

@@ -73,17 +73,25 @@ class Upstream(Model):
         "load-balanced, with passive health checks.",
     )
     token: (
-        Annotated[str | ProviderToken, BeforeValidator(fields.name_or_mapping)] | None
+        Annotated[
+            str
+            | Annotated[tuple[Name, ...], Field(min_length=1, max_length=8)]
+            | ProviderToken,
+            BeforeValidator(fields.name_or_mapping),
+        ]
+        | None
     ) = Field(
         None,
-        description="Token profile for its requests; or `{provider: NAME}`: the access token "
-        "that the provider issued for the user.",
+        description="Token profile for its requests, or a list, each with its header; or "
+        "`{provider: NAME}`: the access token that the provider issued for the user.",
     )
 
     @property
-    def profile(self) -> str | None:
-        """The token profile of its requests."""
-        return self.token if isinstance(self.token, str) else None
+    def profiles(self) -> tuple[str, ...]:
+        """The token profiles of its requests."""
+        if isinstance(self.token, str):
+            return (self.token,)
+        return self.token if isinstance(self.token, tuple) else ()
 
     @property
     def provider(self) -> str | None:

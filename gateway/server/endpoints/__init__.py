@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.account import account, end, end_others
 from gateway.server.endpoints.backchannel_logout import backchannel_logout
+from gateway.server.endpoints.cross_origin import preflight
 from gateway.server.endpoints.frontchannel_logout import frontchannel_logout
 from gateway.server.endpoints.jwks import jwks
 from gateway.server.endpoints.kratos import (
@@ -23,6 +24,7 @@ from gateway.server.endpoints.sign_in import begin_sign_in, sign_in_page
 from gateway.server.endpoints.sign_in_callback import sign_in_callback
 from gateway.server.endpoints.signed_out import signed_out
 from gateway.server.endpoints.tenant import tenant
+from gateway.server.endpoints.token import token
 from gateway.spine.local_paths import Endpoint
 
 Handler: TypeAlias = Callable[[RequestContext], Awaitable[LocalResponse]]
@@ -49,6 +51,8 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.SIGNED_OUT: signed_out,
     Endpoint.BACKCHANNEL_LOGOUT: backchannel_logout,
     Endpoint.FRONTCHANNEL_LOGOUT: frontchannel_logout,
+    Endpoint.TOKEN: token,
+    Endpoint.PREFLIGHT: preflight,
 }
 
 

@@ -15,12 +15,14 @@ from typing import Final
 from urllib.parse import unquote
 from uuid import UUID
 
+from gateway.http.cors import may_read
 from gateway.http.headers import encode_value
 from gateway.http.navigation import is_cross_origin
 from gateway.observe.audit import SessionRevoked, SessionsRevoked
 from gateway.pages.reply import no_body
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
+from gateway.server.endpoints.cross_origin import readable
 from gateway.server.endpoints.kratos_pages import BadPage, page_of
 from gateway.server.endpoints.kratos_reply import CSRF_VIOLATION, json_response, refused
 from gateway.server.endpoints.kratos_session import (
@@ -31,10 +33,12 @@ from gateway.server.endpoints.kratos_session import (
     session_view,
 )
 from gateway.server.endpoints.local_response import LocalResponse
+from gateway.server.endpoints.token import issue
 from gateway.sessions.authenticate import Authenticated, authenticate
 from gateway.sessions.external.store import is_key
 from gateway.sessions.record import Session
 from gateway.sessions.store import in_browsers
+from gateway.spine.answers import query_value
 
 SESSIONS: Final = "/.gateway/sessions"
 
@@ -42,22 +46,49 @@ SESSIONS: Final = "/.gateway/sessions"
 async def whoami(context: RequestContext) -> LocalResponse:
     """Return 200 with the session of the request; 401 without one.
 
+    `tokenize_as` names a token profile for pages, whose token is added as `tokenized`:
+    400 for another profile, 403 without the tenant that it requires, and for a page of
+    an origin that is not listed.
+
     Raises:
         StoreUnavailable: the session could not be queried.
     """
+    return readable(await _whoami(context), context)
+
+
+async def _whoami(context: RequestContext) -> LocalResponse:
     caller = await caller_of(context)
     if isinstance(caller, NoSession):
         return not_signed_in(caller, context)
+    view = session_view(caller.session, context.rules.lifetimes)
     if "tokenize_as=" in (context.head.target.query or ""):
-        why = "Sessions are not handed out as tokens here."
-        return _refused(400, Reason.BAD_REQUEST, why, context)
+        tokenized = _tokenized(caller.session, context)
+        if isinstance(tokenized, LocalResponse):
+            return tokenized
+        view["tokenized"] = tokenized
     identity = encode_value(caller.session.identity.id).decode("ascii")
     return LocalResponse(
         reply=json_response(
-            session_view(caller.session, context.rules.lifetimes),
+            view,
             extra=(("X-Kratos-Authenticated-Identity-Id", identity),),
         )
     )
+
+
+def _tokenized(session: Session, context: RequestContext) -> str | LocalResponse:
+    rules, head = context.rules, context.head
+    profile = query_value(head.target.query, "tokenize_as")
+    if profile is None or profile not in rules.browser_profiles:
+        why = "There is no token profile of this name for pages."
+        return _refused(400, Reason.BAD_REQUEST, why, context)
+    if not may_read(head, rules.policy.public_origin, rules.page_origins):
+        why = "Pages of this origin get no token."
+        return _refused(403, Reason.CROSS_SITE, why, context)
+    issued = issue(profile, session, context)
+    if isinstance(issued, Reason):
+        why = "The session gets no token of this profile."
+        return _refused(403, issued, why, context)
+    return issued.token
 
 
 async def list_sessions(context: RequestContext) -> LocalResponse:

@@ -24,6 +24,7 @@ from gateway.observe.audit import (
     SignInHeaderRefused,
     SignInRefused,
     TenantSwitched,
+    TokenIssued,
 )
 from gateway.observe.failure import describe
 from gateway.observe.metrics import RequestSeries
@@ -148,26 +149,35 @@ class RequestReporter:
                 audit.signed_out_by_provider(
                     now, actor, provider=provider, identity_id=identity_id, count=count
                 )
+            case TokenIssued(profile=profile):
+                audit.token_issued(now, actor, profile=profile)
+            case SessionRevoked() | SessionsRevoked() | IdentityChanged():
+                self._audit_own_sessions(event, now, actor)
+            case _ as never:
+                assert_never(never)
+
+    def _audit_own_sessions(
+        self,
+        event: SessionRevoked | SessionsRevoked | IdentityChanged,
+        now: float,
+        actor: Actor,
+    ) -> None:
+        audit, user = self._audit, actor.user_id
+        match event:
             case SessionRevoked(session_id=session_id, token_name=token_name):
                 audit.session_revoked(
                     now,
                     actor,
                     session_id=session_id,
-                    target_user_id=actor.user_id,
+                    target_user_id=user,
                     token_name=token_name,
                 )
             case SessionsRevoked(count=count):
                 audit.sessions_revoked(now, actor, count=count)
             case IdentityChanged(members=members, count=count):
                 audit.identity_changed(
-                    now,
-                    actor,
-                    identity_id=actor.user_id,
-                    members=members,
-                    count=count,
+                    now, actor, identity_id=user, members=members, count=count
                 )
-            case _ as never:
-                assert_never(never)
 
     def stream_opened(self, kind: str) -> None:
         """Count an open WebSocket."""

@@ -196,3 +196,15 @@ async def test_a_session_made_with_everywhere_is_followed_by_the_others(
     for _, session in sessions:
         assert the_session(session).identity.roles == ("editor",)
         assert list(session.tenants) == ["t_beta"]
+
+
+async def test_access_tokens_of_the_identity_are_changed_too(admin: Admin) -> None:
+    body = {**ADA, "name": "ci", "expires_in": 3600, "tenants": {"t_acme": {}}}
+    status, made = await admin.ask("POST", "/admin/tokens", body)
+
+    found = await admin.ask("PATCH", PATH, {"remove_tenant": "t_acme"})
+
+    assert (status, found) == (201, (200, {"changed": 2, "unchanged": 0}))
+    _, shown = await admin.ask("GET", f"/admin/tokens/{made['session']['id']}")
+    assert shown["tenants"] == {}
+    assert shown["active_tenant_id"] is None

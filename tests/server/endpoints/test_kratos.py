@@ -240,7 +240,7 @@ async def test_the_list_comes_in_pages() -> None:
         (f"/{SECOND}/", ()),
         (f"/{SECOND}/x", ()),
         (f"/{SECOND}", ("DELETE",)),
-        ("/whoami", ("GET", "HEAD")),
+        ("/whoami", ("GET", "OPTIONS", "HEAD")),
         ("", ("GET", "DELETE", "HEAD")),
     ],
 )

@@ -8,12 +8,14 @@ from gateway.errors import (
 )
 from gateway.observe.audit import (
     AuditEvent,
+    IdentityChanged,
     SessionRevoked,
     SessionsRevoked,
     SignedIn,
     SignedOut,
     SignInHeaderRefused,
     TenantSwitched,
+    TokenIssued,
 )
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
@@ -207,6 +209,13 @@ def test_what_nobody_expected_is_told_with_its_place(
         ),
         pytest.param(
             SessionsRevoked(count=3), "authn_token_revoked", {"gateway.count": 3}, id="all other sessions",
+        ),
+        pytest.param(
+            IdentityChanged(members=("roles",), count=2), "user_updated",
+            {"gateway.count": 2, "gateway.changed": ["roles"], "user.target.id": "u_ada"}, id="roles everywhere",
+        ),
+        pytest.param(
+            TokenIssued(profile="page"), "authn_token_created", {"gateway.token_profile": "page"}, id="a token for a page",
         ),
     ],
 )  # fmt: skip
