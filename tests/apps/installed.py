@@ -19,6 +19,8 @@ def path_of(recipe: Recipe, cache: Path) -> str:
     if recipe.name in _DEVELOPMENT:
         return f"{here}:{searched}"
     if recipe.installer == "apt-get":
+        found = shutil.which(recipe.name, path=searched)
+        assert found, f"sudo apt-get install {' '.join(recipe.packages)}"
         return searched
     said = json.dumps([recipe.installer, recipe.packages])
     folder = cache / f"{recipe.name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"

@@ -1,6 +1,7 @@
 """A notebook behind the gateway: docs/apps/jupyterlab.md."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -82,8 +83,9 @@ def test_a_notebook_runs_in_its_kernel_and_is_saved(
 def test_a_kernel_ends_for_the_browser_with_the_session(
     jupyter: Stand, page: Page
 ) -> None:
-    jupyter.open(page, "/lab/tree/plain.ipynb", "ada")
-    expect(page.locator("#jp-bottom-panel")).to_contain_text("ipykernel) | Idle")
+    jupyter.open(page, "/lab/tree/plain.ipynb?reset", "ada")
+    ready = re.compile(r"ipykernel\) \| Idle.*plain\.ipynb")
+    expect(page.locator("#jp-bottom-panel")).to_contain_text(ready)
     other = page.context.new_page()
     other.goto(f"{jupyter.url}/.gateway/account")
 
