@@ -33,6 +33,7 @@ class MemoryLogouts:
         self._records = records
         self._marks: list[tuple[ProviderLogout, LogoutMark]] = []
         self._used: set[tuple[str, str]] = set()
+        self._id_tokens: dict[str, bytes] = {}
 
     async def list_linked(self, logout: ProviderLogout) -> list[tuple[str, Session]]:
         pairs = [(key, parse_record(raw)) for key, raw in self._records.items()]
@@ -51,6 +52,12 @@ class MemoryLogouts:
     async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:
         ever = replace(link, issued_at=0.0)
         return [mark for logout, mark in self._marks if logout.means(ever, 0.0)]
+
+    async def keep_id_token(self, key: str, sealed: bytes, seconds: float) -> None:
+        self._id_tokens[key] = sealed
+
+    async def find_id_token(self, key: str) -> bytes | None:
+        return self._id_tokens.get(key)
 
     async def was_used(self, issuer: str, jti: str) -> bool:
         return (issuer, jti) in self._used

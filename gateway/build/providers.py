@@ -63,7 +63,11 @@ def build_attempt_cookies(config: Config) -> AttemptCookies:
     name = config.sessions.cookie.name
     bare = name.removeprefix("__Host-").removeprefix("__Secure-")
     secure = config.cookie_is_secure
-    return AttemptCookies(stem=f"__Host-{bare}" if secure else bare, secure=secure)
+    return AttemptCookies(
+        stem=f"__Host-{bare}" if secure else bare,
+        secure=secure,
+        domain=config.sessions.cookie.domain,
+    )
 
 
 def build_vault(config: Config) -> Vault | None:

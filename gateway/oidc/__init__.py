@@ -14,6 +14,7 @@
 | claims, person | claims become an identity, roles and tenants |
 | userinfo | claims of the UserInfo endpoint, and how they are added |
 | signed_in | the result of a sign-in, and step-up |
+| hint | the ID token that is kept for a sign-out at the provider |
 | sign_out | sign-out at the provider |
 | client_authentication | what proves the client to the provider |
 | renewal, vault | what is kept, encrypted, to renew the membership of a session |

@@ -89,12 +89,16 @@ class AttemptCookies:
 
     stem: str
     secure: bool
+    domain: str | None = None
+    """That of the session cookie: a sign-out may begin on another host."""
 
     @property
     def names(self) -> frozenset[bytes]:
         """Every name, so that no upstream gets or sets one."""
         names = [self._name(slot) for slot in range(SLOTS)]
-        return frozenset(name.encode("ascii") for name in (*names, self._recent))
+        return frozenset(
+            name.encode("ascii") for name in (*names, self._recent, self._leaving)
+        )
 
     def read(self, cookie_fields: Sequence[bytes]) -> dict[int, Attempt | None]:
         """Return the attempts of a request by slot; None for one that is not readable.
@@ -161,6 +165,38 @@ class AttemptCookies:
         if not self.signed_in_recently(cookie_fields):
             return ()
         return (f"{self._recent}={self._attributes}; Max-Age=0",)
+
+    def note_sign_out(self, state: str, return_to: str) -> str:
+        """Return the Set-Cookie value that keeps where a sign-out at a provider leads."""
+        place = base64url.encode(return_to.encode())
+        return f"{self._leaving}={state}.{place}{self._shared}; Max-Age={LIFETIME}"
+
+    def read_sign_out(self, cookie_fields: Sequence[bytes], state: str) -> str | None:
+        """Return the address of `note_sign_out`, not validated; None for another state."""
+        name = self._leaving.encode("ascii")
+        found = [v for n, v in _pairs(cookie_fields, name) if n == name]
+        if len(found) != 1 or not state:
+            return None
+        kept, _, place = found[0].partition(b".")
+        if not hmac.compare_digest(kept, state.encode()):
+            return None
+        try:
+            return base64url.decode(place).decode()
+        except ValueError:
+            return None
+
+    def forget_sign_out(self) -> str:
+        """Return the Set-Cookie value that removes it."""
+        return f"{self._leaving}={self._shared}; Max-Age=0"
+
+    @property
+    def _leaving(self) -> str:
+        return f"{self.stem.removeprefix('__Host-')}_signing_out"
+
+    @property
+    def _shared(self) -> str:
+        domain = "" if self.domain is None else f"; Domain={self.domain}"
+        return f"{self._attributes}{domain}"
 
     @property
     def _recent(self) -> str:

@@ -139,7 +139,13 @@ class Provider:
         wanted = authenticated(self.settings, metadata, form, now=now, jti=jti)
         return await self.client.post(url, wanted.form, wanted.headers)
 
-    async def sign_out_url(self, return_to: str) -> str | None:
+    async def sign_out_url(
+        self,
+        *,
+        state: str = "",
+        id_token: str | None = None,
+        logout_hint: str | None = None,
+    ) -> str | None:
         """Return the address that ends the provider's session; None if it is not to end.
 
         A provider that does not answer, or cannot sign users out, is not an error: the
@@ -153,7 +159,13 @@ class Provider:
             return None
         if metadata.end_session is None:
             return None
-        return end_session_url(self.settings, metadata.end_session, return_to)
+        return end_session_url(
+            self.settings,
+            metadata.end_session,
+            state=state,
+            id_token=id_token,
+            logout_hint=logout_hint,
+        )
 
     async def finish(self, attempt: Attempt, answer: Answer, now: float) -> SignedIn:
         """Return who signed in.
@@ -194,6 +206,7 @@ class Provider:
             provider=provider,
             renewal=self._renewal_of(tokens, claims),
             tokens=tokens if settings.keeps_access else None,
+            id_token=(tokens.id_token or "") if settings.sign_out_there else "",
         )
 
     async def refresh(self, renewal: Renewal, now: float) -> Tokens:

@@ -1,7 +1,7 @@
 """The result of a sign-in, and whether it is the one that was needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
@@ -31,6 +31,7 @@ class SignedIn:
     authenticated_at: float
     provider: Mapping[str, Any]
     renewal: Renewal | None = None
+    id_token: str = field(default="", repr=False)
     tokens: Tokens | None = None
 
 

@@ -16,7 +16,7 @@ from gateway.server.edge import Edge
 from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous
-from gateway.sessions.cookie import new_token
+from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.end_word import read_end
 from gateway.sessions.identity_change import ChangeCount, change_sessions
 from gateway.sessions.record import Device, Session
@@ -35,13 +35,14 @@ async def sign_in(
     context: RequestContext,
     before: Callable[[str, Session], Awaitable[Session]] | None = None,
     confirm: Callable[[], Awaitable[None]] | None = None,
+    keep: Callable[[SessionToken, Session], Awaitable[None]] | None = None,
 ) -> Sequence[str]:
     """Start a session and end that of the request; return the Set-Cookie values.
 
     The token is always new, so a token from before the sign-in is worthless after it
     (session fixation). `before` writes what the session needs, by its key, and
     returns the session to store. `confirm` is awaited once it is stored; what it raises
-    ends the session.
+    ends the session. `keep` writes what only the session token opens.
 
     Raises:
         StoreUnavailable: no session was started; a partial change is undone.
@@ -59,6 +60,8 @@ async def sign_in(
         # would be listed among the devices.
         if before is not None:
             session = await before(token.key, session)
+        if keep is not None:
+            await keep(token, session)
         await store.create(token.key, session, now)
         if confirm is not None:
             await confirm()

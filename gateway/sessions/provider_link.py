@@ -110,6 +110,14 @@ class LogoutStore(Protocol):
         """Return the logouts of the last minutes that could mean a sign-in."""
         ...
 
+    async def keep_id_token(self, key: str, sealed: bytes, seconds: float) -> None:
+        """Keep the ID token of a session, encrypted, until the session ends."""
+        ...
+
+    async def find_id_token(self, key: str) -> bytes | None:
+        """Return the encrypted ID token of a session."""
+        ...
+
     async def was_used(self, issuer: str, jti: str) -> bool:
         """Return whether a logout token was used."""
         ...

@@ -137,6 +137,7 @@ def test_a_cookie_that_is_there_twice_is_not_readable() -> None:
 def test_every_name_is_known_so_that_none_reaches_an_upstream() -> None:
     cookies = [COOKIES.begin(an_attempt(), {}, draw)[0] for draw in range(SLOTS)]
     cookies.append(COOKIES.note_sign_in())
+    cookies.append(COOKIES.note_sign_out("state", "/"))
 
     assert {pair_of(each).partition(b"=")[0] for each in cookies} == COOKIES.names
 

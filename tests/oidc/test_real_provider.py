@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from tests.oidc.hostile import provider_config
 from tests.oidc.real import PACKAGES, SECRET, RealProvider, Visitor, real_provider
 from tests.oidc.walking import Browser, signing_config
 from tests.servers import PATIENCE, Server
-from tests.walk.harness import Gateway, RecordingUpstream, running_gateway
+from tests.walk.harness import BROWSER, Gateway, RecordingUpstream, running_gateway
 
 pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.walk]
 
@@ -198,6 +199,32 @@ async def test_a_sign_out_at_the_provider_ends_the_session_here(
             await asyncio.sleep(0.01)
     lines = await gateway.logged()
     assert any(x.get("message") == "signed out by the provider" for x in lines)
+
+
+async def test_a_sign_out_here_goes_by_the_provider_and_back(
+    visitor: Visitor, real: RealProvider
+) -> None:
+    """RP-initiated logout: the provider accepts the hint, and returns the state."""
+    await visitor.sign_in()
+    browser = visitor.browser
+    form = BROWSER | {"Content-Type": "application/x-www-form-urlencoded"}
+    page = await browser.get("/.gateway/logout", form, "POST", b"return_to=/static/b")
+    found = re.search(r'content="0;url=([^"]*)"', page.body.decode())
+    assert found is not None
+    away = unescape(found[1])
+    assert "id_token_hint=" in away
+
+    page = await visitor.go("GET", away.removeprefix(real.issuer))
+    xsrf = re.search(r'name="xsrf" value="([^"]+)"', page.body.decode())
+    assert xsrf is not None, page.body
+    body = urlencode({"xsrf": xsrf[1], "logout": "yes"}).encode()
+    reply = await visitor.go("POST", "/session/end/confirm", body)
+    location = reply.present("Location")
+    assert location.startswith(f"{real.gateway}/.gateway/signed-out?state=")
+    back = await browser.get(location.removeprefix(real.gateway))
+
+    assert back.present("Location") == "/static/b"
+    assert await browser.whoami() is None
 
 
 def test_the_packages_are_pinned_by_checksum() -> None:

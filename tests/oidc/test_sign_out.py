@@ -7,8 +7,11 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import jwt
 import pytest
 
+from gateway.oidc.hint import open_hint
+from gateway.sessions.redis.record_keys import id_token_key, record_key
 from tests.oidc.hostile import HostileProvider, hostile_provider, provider_config
 from tests.oidc.walking import Browser, is_page, signing_config
 from tests.servers import Server
@@ -46,7 +49,9 @@ async def test_a_user_who_signs_out_is_signed_out_at_the_provider_too(
     assert await browser.whoami() is None
     away = urlsplit(continues_to(reply))
     assert f"{away.scheme}://{away.netloc}" == provider.issuer
-    assert dict(parse_qsl(away.query)) == {
+    asked = dict(parse_qsl(away.query))
+    assert asked.pop("id_token_hint")
+    assert asked == {
         "a": "b",
         "client_id": "gateway",
         "post_logout_redirect_uri": "http://gw.test/.gateway/signed-out",
@@ -68,12 +73,94 @@ async def test_the_address_to_return_to_comes_back_as_state_and_is_validated(
     away = continues_to(await sign_out(browser, "return_to=%2Fbye%3Fa%3Db"))
 
     state = dict(parse_qsl(urlsplit(away).query))["state"]
-    back = await browser.get(f"/.gateway/signed-out?state={state}")
-    assert back.present("Location") == "/bye?a=b"
+    assert "bye" not in away
     evil = base64.urlsafe_b64encode(b"https://evil.example/").decode()
-    for wrong in (evil, "!", "%ff", "a" * 4000, f"{state}&state={state}"):
+    for wrong in ("", evil, "!", "%ff", "a" * 4000, f"{state}&state={state}", "a"):
         page = await browser.get(f"/.gateway/signed-out?state={wrong}")
         assert is_page(page, 200)
+    # Another browser has not sent it.
+    stranger = await Browser(gateway).get(f"/.gateway/signed-out?state={state}")
+    assert is_page(stranger, 200)
+    back = await browser.get(f"/.gateway/signed-out?state={state}")
+    assert back.present("Location") == "/bye?a=b"
+    assert is_page(await browser.get(f"/.gateway/signed-out?state={state}"), 200)
+
+
+@pytest.mark.parametrize(
+    "place", ["https://evil.example/", "//evil.example", "javascript:1", "/a/../b"]
+)
+async def test_an_address_that_the_browser_changed_is_validated_again(
+    browser: Browser, provider: HostileProvider, place: str
+) -> None:
+    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
+    await browser.sign_in(provider)
+    away = continues_to(await sign_out(browser, "return_to=%2Fbye"))
+    state = dict(parse_qsl(urlsplit(away).query))["state"]
+    changed = base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    browser.cookies["gateway_session_signing_out"] = f"{state}.{changed}"
+
+    assert is_page(await browser.get(f"/.gateway/signed-out?state={state}"), 200)
+
+
+# --- what the provider gets
+
+
+async def test_the_id_token_is_sent_as_a_hint_and_only_the_browser_can_open_it(
+    gateway: Gateway, browser: Browser, provider: HostileProvider, redis: Server
+) -> None:
+    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
+    await browser.sign_in(provider)
+    key = gateway.key_of(f"gateway_session={browser.session}")
+    kept = redis.command_line("GET", id_token_key(key))
+    record = redis.command_line("GET", record_key(key))
+    assert 0 < redis.command_line("PTTL", id_token_key(key)) <= 400 * 86_400_000
+    assert open_hint(kept, "another token") is None
+
+    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+
+    hint = asked["id_token_hint"]
+    assert jwt.decode(hint, options={"verify_signature": False})["sid"] == "sid-1"
+    assert asked["client_id"] == "gateway"
+    assert "logout_hint" not in asked
+    assert hint.encode() not in kept + record
+    assert hint not in str(await gateway.logged())
+    assert redis.command_line("GET", id_token_key(key)) is None
+
+
+async def test_an_id_token_that_is_too_long_for_an_address_is_left_out(
+    gateway: Gateway, browser: Browser, provider: HostileProvider, redis: Server
+) -> None:
+    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
+    provider.claims["groups"] = ["a-group"] * 1000
+    await browser.sign_in(provider)
+    key = gateway.key_of(f"gateway_session={browser.session}")
+    assert redis.command_line("GET", id_token_key(key)) is None
+
+    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+
+    assert "id_token_hint" not in asked
+    assert asked["logout_hint"] == "sid-1"
+
+
+@pytest.mark.parametrize(
+    "kept", [b"", b"session:", b"other:AAAA", b"\xff", b"x" * 300_000]
+)
+async def test_bytes_that_are_no_id_token_are_left_out(
+    gateway: Gateway,
+    browser: Browser,
+    provider: HostileProvider,
+    redis: Server,
+    kept: bytes,
+) -> None:
+    provider.document["end_session_endpoint"] = f"{provider.issuer}/end"
+    await browser.sign_in(provider)
+    key = gateway.key_of(f"gateway_session={browser.session}")
+    redis.command_line("SET", id_token_key(key), kept)
+
+    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+
+    assert "id_token_hint" not in asked
+    assert await browser.whoami() is None
 
 
 @pytest.mark.parametrize("return_to", [None, "/bye"])
@@ -212,6 +299,8 @@ async def test_a_relative_address_means_the_host_of_the_form(
             assert reply.present("Location") == "/bye?a=b"
             return
         asked = dict(parse_qsl(urlsplit(continues_to(reply)).query))
+        (noted,) = [one for one in reply.all("Set-Cookie") if "signing_out" in one]
+        assert "Domain=gw.test" in noted
         browser.host = ""
         back = await browser.get(f"/.gateway/signed-out?state={asked['state']}")
         assert back.present("Location") == "http://wiki.gw.test/bye?a=b"

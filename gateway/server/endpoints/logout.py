@@ -1,6 +1,10 @@
 """`POST /.gateway/logout`: ends the session."""
 
+from typing import Final
+
+from gateway.http import base64url
 from gateway.http.navigation import is_cross_origin, is_navigation
+from gateway.oidc.hint import open_hint
 from gateway.oidc.provider import Provider
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
@@ -10,7 +14,14 @@ from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.server.endpoints.signed_out import SIGNED_OUT
 from gateway.server.session_changes import sign_out
 from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.cookie import SessionToken
+from gateway.sessions.provider_link import link_of
+from gateway.sessions.record import Session
 from gateway.spine.answers import query_value
+from gateway.spine.credential import credential_of
+
+_LONGEST_RETURN: Final = 1024
+"""Characters of the address that a cookie keeps; a longer one is left out."""
 
 
 async def logout(context: RequestContext) -> LocalResponse:
@@ -45,26 +56,46 @@ async def logout(context: RequestContext) -> LocalResponse:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
         reply = context.rules.answers.problem(400, Reason.BAD_RETURN_TO, context.head)
         return LocalResponse(reply=reply)
-    cookies = await sign_out("this", context)
+    hints = await _hints(context) if provider is not None else {}
+    cookies = tuple(await sign_out("this", context))
     if not is_navigation(context.head) and context.head.sec_fetch_mode is not None:
         return LocalResponse(
-            reply=Reply(status=204, headers=(), body=b""), cookies=tuple(cookies)
+            reply=Reply(status=204, headers=(), body=b""), cookies=cookies
         )
-    away = None
+    away, state, back = None, "", ""
     if provider is not None:
         # The provider returns to the public host, wherever the form was.
         back = context.rules.answers.absolute(location, context.head) if named else ""
-        away = await provider.sign_out_url(back)
+        if 0 < len(back) <= _LONGEST_RETURN:
+            state = base64url.encode(context.services.edge.secret(16))
+        away = await provider.sign_out_url(state=state, **hints)
     if away is not None:
+        if state:
+            cookies += (context.runtime.attempts.note_sign_out(state, back),)
         # A page, not a redirect: browsers apply the `form-action` policy of the page
         # with the form to redirects, too.
         variables = {"heading": "You are signed out", "location": away}
         page = context.runtime.pages.page("continue.html", variables)
-        return LocalResponse(reply=page, cookies=tuple(cookies))
+        return LocalResponse(reply=page, cookies=cookies)
     return LocalResponse(
         reply=context.rules.answers.redirect(context.head, location),
-        cookies=tuple(cookies),
+        cookies=cookies,
     )
+
+
+async def _hints(context: RequestContext) -> dict[str, str | None]:
+    """Return by what the provider knows the session that is about to end."""
+    held = credential_of(context.head, context.rules)
+    store = context.services.gateway_managed
+    if store is None or not isinstance(held, SessionToken):
+        return {}
+    sealed = await store.logouts.find_id_token(held.key)
+    session = await store.load(held.key)
+    link = link_of(session) if isinstance(session, Session) else None
+    return {
+        "id_token": None if sealed is None else open_hint(sealed, held.value),
+        "logout_hint": None if link is None else link.session_id,
+    }
 
 
 async def _provider(context: RequestContext) -> Provider | None:

@@ -87,7 +87,7 @@ async def begin_sign_in(context: RequestContext) -> LocalResponse:
     if (elsewhere := _public_page(context)) is not None:
         return elsewhere
     query = parse_query(context.head.target.query) or {}
-    if "another" in query and (away := await provider.sign_out_url("")) is not None:
+    if "another" in query and (away := await provider.sign_out_url()) is not None:
         reply = context.rules.answers.redirect(context.head, away)
         return LocalResponse(reply=reply)
     return await _begin(context, provider, query)

@@ -9,6 +9,7 @@ from gateway.oidc.access_token import with_access_token
 from gateway.oidc.attempt import Attempt, find_attempt
 from gateway.oidc.authorization import Answer, read_answer
 from gateway.oidc.failure import SignInFailed
+from gateway.oidc.hint import LONGEST, seal_hint
 from gateway.oidc.membership import FACTS, noted
 from gateway.oidc.provider import Provider
 from gateway.oidc.renewal import seal_renewal
@@ -22,6 +23,7 @@ from gateway.server.endpoints.sign_in import again_location, refuse_sign_in
 from gateway.server.guessing import counted_source, refuse_beyond
 from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
+from gateway.sessions.cookie import SessionToken
 from gateway.sessions.provider_link import read_link
 from gateway.sessions.record import Session, serialise
 from gateway.sessions.store import KEPT_AFTER_END, SessionStore
@@ -179,9 +181,33 @@ async def _start_session(
         extra={"provider": dict(who.provider)},
     )
     try:
-        return tuple(await sign_in(instruction, store, context, before, confirm))
+        cookies = await sign_in(
+            instruction,
+            store,
+            context,
+            before,
+            confirm,
+            _keep_id_token(context, who, store),
+        )
+        return tuple(cookies)
     except ValueError as error:
         raise SignInFailed(Reason.CLAIM_MISSING, f"claims: {error}") from error
+
+
+def _keep_id_token(
+    context: RequestContext, who: SignedIn, store: SessionStore
+) -> Callable[[SessionToken, Session], Awaitable[None]] | None:
+    """Return what stores the ID token for a sign-out at the provider; None without."""
+    if not 0 < len(who.id_token) <= LONGEST:
+        return None
+
+    async def keep(token: SessionToken, session: Session) -> None:
+        nonce = context.services.edge.secret(NONCE_BYTES)
+        sealed = seal_hint(who.id_token, token.value, nonce)
+        life = session.expires_at - context.now
+        await store.logouts.keep_id_token(token.key, sealed, life)
+
+    return keep
 
 
 def _keep_renewal(

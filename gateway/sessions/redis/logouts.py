@@ -17,6 +17,7 @@ from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.ending import milliseconds
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.record_keys import (
+    id_token_key,
     logout_marks,
     logout_marks_of,
     logout_token_key,
@@ -73,6 +74,19 @@ class RedisLogouts:
             if raw is not None and (mark := read_mark(raw)) is not None:
                 found.append(mark)
         return found
+
+    async def keep_id_token(self, key: str, sealed: bytes, seconds: float) -> None:
+        """Set it: a loss in a failover costs a question of the provider, so it is not held."""
+        keep = milliseconds(seconds)
+        await self._client.call("SET", id_token_key(key), sealed, "PX", keep)
+
+    async def find_id_token(self, key: str) -> bytes | None:
+        """Read it from the primary."""
+        return await self._client.get(id_token_key(key))
+
+    async def drop_id_token(self, key: str) -> None:
+        """Delete it."""
+        await self._client.call("DEL", id_token_key(key))
 
     async def was_used(self, issuer: str, jti: str) -> bool:
         """Look for the token."""

@@ -79,6 +79,11 @@ def logout_marks_of(logout: ProviderLogout) -> tuple[str, ...]:
     return tuple(names)
 
 
+def id_token_key(key: str) -> str:
+    """Return the key of the encrypted ID token of a session."""
+    return f"gateway:id-token:{key}"
+
+
 def logout_token_key(issuer: str, jti: str) -> str:
     """Return the key of a logout token that was used."""
     return f"gateway:provider:{_quoted(issuer)}:jti:{_quoted(jti)}"

@@ -181,6 +181,7 @@ class RedisStore(RedisSource):
                     await self._client.call("ZREM", index, key)
                 if "provider" in ended.extra:
                     await self.renewals.drop(key)
+                    await self.logouts.drop_id_token(key)
         return ended
 
     async def _end_held(self, key: str, ending: Ending) -> Session | None:
