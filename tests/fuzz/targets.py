@@ -7,13 +7,15 @@ the parser does not document, or an assertion here.
 import base64
 import hmac
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
+from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
 from gateway.http.authorization import CredentialKind, Sent, read_authorization
@@ -120,6 +122,78 @@ def head(data: bytes) -> None:
             assert not set(value) & set(b"\r\n\0"), value
         if not rules.trusted_proxies and peer:
             assert found.client == peer, "a stranger says nothing of the address"
+
+
+_DESCRIBING: Final = {
+    Mode.FORWARD_AUTH: (
+        b"x-forwarded-method", b"x-forwarded-proto", b"x-forwarded-host",
+        b"x-forwarded-uri",
+    ),
+    Mode.AUTH_REQUEST: (b"x-original-url", b"x-original-method"),
+    Mode.EXT_AUTHZ: (b"host", b"x-forwarded-proto"),
+}  # fmt: skip
+
+
+def check(data: bytes) -> None:
+    """A front proxy describes one request, in one field for each part, or none."""
+    first, *lines = data.split(b"\n")[:64]
+    method, _, raw_target = first.decode("latin-1").partition(" ")
+    mode = mode_of(raw_target)
+    if mode is None:
+        return
+    pairs = [line.partition(b":")[::2] for line in lines]
+    fields = [(name, value.strip()) for name, value in pairs]
+    found, stranger = (
+        read_described(
+            mode,
+            method=method,
+            raw_target=raw_target,
+            raw_headers=fields,
+            peer=peer,
+            rules=HeadRules(trusted_proxies=PROXIES),
+            request_id="0" * 32,
+            span_id="0" * 16,
+        )
+        for peer in ("10.0.0.1", "192.0.2.7")
+    )
+    assert isinstance(stranger, FrontProxyError)
+    assert stranger.status == 403
+    if isinstance(found, FrontProxyError):
+        assert found.status == 400
+        assert found.detail.isascii(), "a few sentences, without a client's data"
+        return
+    if isinstance(found, BadRequest):
+        assert 400 <= found.status < 600
+        return
+    given: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        given.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    for name in _DESCRIBING[mode]:
+        assert len(given[name]) == 1, name
+    assert b"x-forwarded-for" in given
+    _check_path(found.target)
+    asked = _asked(mode, method, raw_target, given)
+    assert found.method.encode("latin-1") == asked[0]
+    assert parse_target(asked[1].decode("latin-1")) == found.target
+    for value in given.get(b"forwarded", ()):
+        if named := re.fullmatch(r"host=([a-z]+)", value.decode("latin-1")):
+            assert found.host == named[1], "another host beside the described one"
+
+
+def _asked(
+    mode: Mode, method: str, raw_target: str, given: Mapping[bytes, Sequence[bytes]]
+) -> tuple[bytes, bytes]:
+    match mode:
+        case Mode.FORWARD_AUTH:
+            return given[b"x-forwarded-method"][0], given[b"x-forwarded-uri"][0]
+        case Mode.AUTH_REQUEST:
+            url = given[b"x-original-url"][0].partition(b"://")[2]
+            return given[b"x-original-method"][0], url[url.index(b"/") :]
+        case Mode.EXT_AUTHZ:
+            path = raw_target.removeprefix("/authz/ext-authz")
+            return method.encode("latin-1"), path.encode("latin-1")
+        case _ as never:
+            assert_never(never)
 
 
 def cookie(data: bytes) -> None:
@@ -368,7 +442,8 @@ def frames(data: bytes) -> None:
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     each.__name__: each
     for each in (
-        target, head, cookie, authorization, forwarded, return_to, configuration, record, codec,
+        target, head, check, cookie, authorization, forwarded, return_to,
+        configuration, record, codec,
         signature, external, sign_in_header, response_head, chunks, frames,
     )
 }  # fmt: skip
