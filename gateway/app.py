@@ -235,17 +235,17 @@ class App:
         )
         for address in config.server.listen:
             self._client_listeners.append(
-                start_listener(listeners[address], serve, shortage=shortage)
+                start_listener(listeners.take(address), serve, shortage=shortage)
             )
         if config.server.authz is not None:
             self._authz_listener = start_listener(
-                listeners[config.server.authz],
+                listeners.take(config.server.authz),
                 serve_plain(self._authz_server),
                 shortage=shortage,
             )
         if config.server.admin is not None:
             self._admin_listener = start_listener(
-                listeners[config.server.admin],
+                listeners.take(config.server.admin),
                 await self._admin.start(),
                 shortage=shortage,
             )

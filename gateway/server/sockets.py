@@ -61,15 +61,26 @@ class ListeningSocket:
 
 
 class Listeners:
-    """The listening sockets of one process, by address."""
+    """The listening sockets of one process, in the order of its addresses.
+
+    An address with port 0 may be there several times: each has a port of its own.
+    """
 
     def __init__(self, opened: Iterable[ListeningSocket]) -> None:
         """Create the set; it owns the sockets."""
-        self._opened = {one.address: one for one in opened}
+        self._opened = list(opened)
+        self._waiting = list(self._opened)
 
-    def __getitem__(self, address: str) -> ListeningSocket:
-        """Return the sockets of an address of the configuration."""
-        return self._opened[address]
+    def take(self, address: str) -> ListeningSocket:
+        """Return the sockets of an address; of a repeated one, the next each time.
+
+        Raises:
+            KeyError: the address is not there, or all of its sockets were taken.
+        """
+        for at, one in enumerate(self._waiting):
+            if one.address == address:
+                return self._waiting.pop(at)
+        raise KeyError(address)
 
     def sibling(self) -> "Listeners":
         """Return sockets of the same addresses for another worker.
@@ -78,21 +89,21 @@ class Listeners:
             CannotListen: the kernel rejects one.
         """
         with contextlib.ExitStack() as undo:
-            made = Listeners(())
-            undo.callback(made.close)
-            for address, one in self._opened.items():
-                made._opened[address] = one.sibling()
+            made: list[ListeningSocket] = []
+            for one in self._opened:
+                made.append(one.sibling())
+                undo.callback(made[-1].close)
             undo.pop_all()
-        return made
+        return Listeners(made)
 
     def close(self) -> None:
         """Close the descriptors of this process; other processes keep theirs."""
-        for one in self._opened.values():
+        for one in self._opened:
             one.close()
 
     def remove_files(self) -> None:
         """Remove the files of the Unix sockets that still belong to this process."""
-        for one in self._opened.values():
+        for one in self._opened:
             if one.file is not None:
                 one.file.remove()
 
@@ -110,16 +121,17 @@ def bind_all(
     Raises:
         CannotListen: an address is in use, or cannot be used.
     """
-    opened: dict[str, ListeningSocket] = {}
+    opened: list[ListeningSocket] = []
     try:
         for address in addresses:
-            opened[address] = bind(address, share=share, workers=workers)
+            one = bind(address, share=share, workers=workers)
+            opened.append(one)
     except BaseException:
-        failed = Listeners(opened.values())
+        failed = Listeners(opened)
         failed.close()
         failed.remove_files()
         raise
-    return Listeners(opened.values())
+    return Listeners(opened)
 
 
 def bind(

@@ -30,6 +30,25 @@ def test_a_port_in_use_is_reported() -> None:
     assert str(caught.value) == f"cannot listen on {address}: address already in use"
 
 
+@pytest.mark.parametrize("workers", [False, True])
+def test_each_listener_with_port_0_has_a_port_of_its_own(workers: bool) -> None:
+    address = "127.0.0.1:0"
+    listeners = bind_all((address, address, address), workers=workers)
+    others = listeners.sibling() if workers else listeners
+
+    ports = [listeners.take(address).ports for _ in range(3)]
+    if workers:
+        assert [others.take(address).ports for _ in range(3)] == ports
+
+    with pytest.raises(KeyError):
+        listeners.take(address)
+    listeners.close()
+    others.close()
+    assert len(set(ports)) == 3
+    for (port,) in ports:
+        bind(f"127.0.0.1:{port}").close()  # none was left open
+
+
 @pytest.mark.parametrize(
     ("address", "why"),
     [

@@ -12,7 +12,7 @@ import yaml
 from gateway.authz.families import Mode
 from gateway.sessions.cookie import new_token
 from tests.authz.checks import Asked, own_fields, own_line
-from tests.servers import PATIENCE, Server, free_port
+from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     BROWSER,
     IMPATIENT,
@@ -36,7 +36,7 @@ CLIENT = "192.0.2.7"
 def authz_config(upstream: RecordingUpstream, **server: Any) -> dict[str, Any]:
     config = base_config(upstream.port)
     config["server"] |= {
-        "authz": f"127.0.0.1:{free_port()}",
+        "authz": "127.0.0.1:0",
         "trusted_proxies": ["127.0.0.1"],
     } | server
     return config
