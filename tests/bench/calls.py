@@ -37,7 +37,7 @@ BODY: Final = b"x" * 64
 # pieces: up to 6 % more calls were seen. A call in C may be as cheap as a look into a
 # dict, and often replaces a dearer one in Python.
 SLACK: Final = {"python_calls": 0.1, "c_calls": 0.2, "files": 0.1, "hops": 0.1}
-KINDS: Final = ("GET", "POST", "new connection")
+KINDS: Final = ("GET", "POST", "new connection", "decision")
 
 
 @dataclass(frozen=True)
@@ -114,25 +114,38 @@ def answer(client: socket.socket) -> None:
                 client.sendall(RESPONSE)
 
 
-def request(port: int, cookie: str, kind: str, times: int) -> None:
+def connect(to: int | str) -> socket.socket:
+    """Connect to a port, or to a Unix socket, which is trusted to ask for decisions."""
+    if isinstance(to, int):
+        return socket.create_connection(("127.0.0.1", to))
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(to)
+    return client
+
+
+def request(to: int | str, cookie: str, kind: str, times: int) -> None:
     """Send the same request again and again."""
     fields = "".join(f"X-Field-{n}: value-{n}\r\n" for n in range(17))
     method = "POST" if kind == "POST" else "GET"
     body = BODY if method == "POST" else b""
     if body:
         fields += f"Content-Length: {len(body)}\r\n"
+    target, end = "/dashboard", b"ok"
+    if kind == "decision":
+        target, end = f"/authz/ext-authz{target}", b"\r\n\r\n"
+        fields += "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"
     head = (
-        f"{method} /dashboard HTTP/1.1\r\nHost: gw.test\r\nAccept: text/html\r\n"
+        f"{method} {target} HTTP/1.1\r\nHost: gw.test\r\nAccept: text/html\r\n"
         f"Cookie: {cookie}\r\n{fields}\r\n"
     )
     raw = head.encode() + body
     each = 1 if kind == "new connection" else times
     for _ in range(times // each):
-        with socket.create_connection(("127.0.0.1", port)) as client:
+        with connect(to) as client:
             for _ in range(each):
                 client.sendall(raw)
                 data = b""
-                while not data.endswith(b"ok"):
+                while not data.endswith(end):
                     data += client.recv(65536)
                 assert data.startswith(b"HTTP/1.1 200"), data[:200]
 
@@ -144,14 +157,16 @@ async def measure() -> dict[str, Hook]:
     found: dict[str, Hook] = {}
     with tempfile.TemporaryDirectory() as folder, valkey_server(Path(folder)) as redis:
         config = base_config(listening.getsockname()[1])
+        config["server"]["authz"] = f"unix:{folder}/authz"
         async with running_gateway(config, Path(folder), redis.url) as gateway:
             cookie = await gateway.sign_in()
             name = cookie if "=" in cookie else f"__Host-gateway_session={cookie}"
             for kind in KINDS:
-                await asyncio.to_thread(request, gateway.port, name, kind, WARM)
+                to = f"{folder}/authz" if kind == "decision" else gateway.port
+                await asyncio.to_thread(request, to, name, kind, WARM)
                 hook = Hook()
                 sys.setprofile(hook)
-                await asyncio.to_thread(request, gateway.port, name, kind, COUNTED)
+                await asyncio.to_thread(request, to, name, kind, COUNTED)
                 sys.setprofile(None)
                 found[kind] = hook
     listening.close()
@@ -173,7 +188,8 @@ def write(found: Mapping[str, Counts]) -> None:
 def main() -> None:
     """Print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-v", action="store_true", help="each function of a GET")
+    parser.add_argument("-v", action="store_true", help="each function of --kind")
+    parser.add_argument("--kind", choices=KINDS, default="GET")
     parser.add_argument("--write", action="store_true", help="make them the ceilings")
     wanted = parser.parse_args()
     hooks = uvloop.run(measure())
@@ -182,7 +198,7 @@ def main() -> None:
         print(f"{kind}: Python calls {each.python_calls}, C calls", end=" ")
         print(f"{each.c_calls}, files {each.files}, hops {each.hops}")
     if wanted.v:
-        for key, n in hooks["GET"].calls.most_common():
+        for key, n in hooks[wanted.kind].calls.most_common():
             if n >= COUNTED:
                 print(f"{n / COUNTED:6.1f}  {key.replace(PACKAGE, 'gateway')}")
     if wanted.write:

@@ -18,6 +18,8 @@ def test_a_request_takes_no_more_calls_than_it_did() -> None:
     for kind, counts in found.items():
         assert counts.python_calls > 0
         assert counts.above(allowed[kind]) == [], kind
+    # It has no upstream to exchange anything with.
+    assert found["decision"].python_calls < found["GET"].python_calls
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,21 @@ def _upload(size: int, connections: int = 64) -> Load:
 
 WORKLOADS: Final[Mapping[str, Workload]] = {
     "small": Workload(title="Small GET", systems=EVERY),
+    "decision": Workload(
+        title="Decision for another proxy, without that proxy",
+        systems=("nginx", "token", "decision"),
+    ),
+    "auth-request": Workload(
+        title="Small GET through nginx auth_request",
+        systems=(
+            "nginx",
+            "token",
+            "nginx-gateway",
+            "nginx-oauth2-proxy",
+            "authelia",
+            "oauth2-proxy",
+        ),
+    ),
     "newconn": Workload(
         title="New connection for each request",
         systems=MAIN,

@@ -8,7 +8,20 @@ from typing import Final
 from tests.bench.backends import Backends
 from tests.bench.install import Peers
 from tests.bench.relay import delaying_relay
-from tests.bench.systems.gateway import PLAIN, PUBLIC, TOKEN, USUAL, Options, gateway
+from tests.bench.systems.auth_request import (
+    decisions,
+    nginx_gateway,
+    nginx_oauth2_proxy,
+)
+from tests.bench.systems.gateway import (
+    DECISION,
+    PLAIN,
+    PUBLIC,
+    TOKEN,
+    USUAL,
+    Options,
+    gateway,
+)
 from tests.bench.systems.job import express, naive
 from tests.bench.systems.nginx import nginx, nginx_lua
 from tests.bench.systems.oauth2_proxy import oauth2_proxy
@@ -48,6 +61,10 @@ def _oathkeeper(_: Backends, __: Peers) -> AbstractContextManager[System]:
     raise UnavailableError("the Go module proxy has no version of its module")
 
 
+def _authelia(_: Backends, __: Peers) -> AbstractContextManager[System]:
+    raise UnavailableError("the Go module proxy does not serve its module")
+
+
 PROGRAMS: Final[Mapping[str, Start]] = {
     "nginx": lambda backends, _: nginx(backends),
     "lua": lambda backends, _: nginx_lua(backends),
@@ -58,6 +75,10 @@ PROGRAMS: Final[Mapping[str, Start]] = {
     "oauth2-proxy": oauth2_proxy,
     "oathkeeper": _oathkeeper,
     "naive": naive,
+    "decisions": decisions,
+    "nginx-gateway": nginx_gateway,
+    "nginx-oauth2-proxy": nginx_oauth2_proxy,
+    "authelia": _authelia,
     "gateway": _gateway(USUAL),
     "foreign": _gateway(Options(foreign=True)),
     "proxied": _gateway(Options(proxied=True)),
@@ -79,6 +100,14 @@ SYSTEMS: Final[Mapping[str, Entry]] = {
     "oauth2-proxy": Entry(name="oauth2-proxy + Redis", program="oauth2-proxy"),
     "oathkeeper": Entry(name="Oathkeeper", program="oathkeeper"),
     "naive": Entry(name="naive program", program="naive"),
+    "decision": Entry(name="gateway, decision", program="decisions", path=DECISION),
+    "nginx-gateway": Entry(
+        name="nginx auth_request + gateway", program="nginx-gateway"
+    ),
+    "nginx-oauth2-proxy": Entry(
+        name="nginx auth_request + oauth2-proxy", program="nginx-oauth2-proxy"
+    ),
+    "authelia": Entry(name="nginx auth_request + Authelia", program="authelia"),
     "public": Entry(name="gateway, public", program="gateway", path=PUBLIC),
     "protected": Entry(name="gateway, protected", program="gateway", path=PLAIN),
     "token": Entry(name="gateway, protected + token", program="gateway"),

@@ -16,6 +16,7 @@ from tests.servers import free_port
 
 HERE: Final = Path(__file__).parents[3]
 TOKEN, PLAIN, PUBLIC = "/app", "/plain", "/public"
+DECISION: Final = f"/authz/ext-authz{TOKEN}"
 _FORWARDED: Final = {
     "X-Forwarded-For": "203.0.113.9",
     "X-Forwarded-Proto": "https",
@@ -37,6 +38,8 @@ class Options:
     """1: that of the systems; else all, shared with the client and the upstream."""
     extension: bool = False
     redis_port: int | None = None
+    authz_port: int | None = None
+    """Decides for another proxy, too."""
     many_connections: bool = False
     """More connections from one address than the limits allow by default."""
 
@@ -52,7 +55,9 @@ def config(backends: Backends, port: int, options: Options) -> dict[str, Any]:
         "public_url": f"http://127.0.0.1:{port}",
         "workers": options.workers,
     }
-    if options.proxied:
+    if options.authz_port:
+        server["authz"] = f"127.0.0.1:{options.authz_port}"
+    if options.proxied or options.authz_port:
         server["trusted_proxies"] = ["127.0.0.1/32"]
     if options.many_connections:
         server["limits"] = {

@@ -83,12 +83,13 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _provider() -> Iterator[_Provider]:
+def provider() -> Iterator[str]:
+    """Run a provider in this process; yield its issuer."""
     with _Provider() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield server
+            yield server.issuer
         finally:
             server.shutdown()
             thread.join()
@@ -98,8 +99,8 @@ def _provider() -> Iterator[_Provider]:
 def oauth2_proxy(backends: Backends, peers: Peers) -> Iterator[System]:
     """Run oauth2-proxy, and sign in as many users as there are sessions."""
     port = free_port()
-    with _provider() as provider:
-        command = [str(peers.program("oauth2-proxy")), *_options(provider.issuer)]
+    with provider() as issuer:
+        command = [str(peers.program("oauth2-proxy")), *options(issuer)]
         command += [
             f"--http-address=127.0.0.1:{port}",
             f"--redirect-url=http://127.0.0.1:{port}/oauth2/callback",
@@ -116,7 +117,8 @@ def oauth2_proxy(backends: Backends, peers: Peers) -> Iterator[System]:
             ).ready()
 
 
-def _options(issuer: str) -> list[str]:
+def options(issuer: str) -> list[str]:
+    """Return the options that do not depend on where it listens."""
     return [
         "--provider=oidc",
         f"--oidc-issuer-url={issuer}",
