@@ -205,7 +205,6 @@ class App:
             report=self._reporter.requests.log_unhandled_exception,
             is_shared=self._is_shared,
             loop=asyncio.get_running_loop(),
-            by_lines=False,  # the fields that describe a request are read as received
         )
         self._admin = AdminServer(
             services=self._services,

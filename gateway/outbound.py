@@ -9,7 +9,7 @@ gateway is set once.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.http.head import RequestHead
 from gateway.http.headers import HeaderFilter, line_of
@@ -73,17 +73,23 @@ class UpstreamView:
         return strip_cookie(cookies, self.stripped_cookies)
 
 
+OwnParts: TypeAlias = tuple[bytes | None, bytes | None, bytes]
+
+
 @value
 class OutboundRequest:
     """A complete request head.
 
     lines   the fields in order, as they are sent; a part may be several lines, each
             with its CRLF
+    own     what only the gateway sets of them: the value of Cookie, that of X-Auth-Status,
+            and the lines of the session
     """
 
     method: str
     target: str
     lines: Sequence[bytes] = field(repr=False)
+    own: OwnParts = field(default=(None, None, b""), repr=False)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -176,21 +182,24 @@ def plan_outbound(
         f"traceparent: {head.traceparent}\r\n".encode("ascii"),
     )
     lines += filter(None, (prefix, granted, _framing(head)))
-    return OutboundRequest(method=head.method, target=target.raw, lines=lines)
+    own = (cookie, status, granted)
+    return OutboundRequest(method=head.method, target=target.raw, lines=lines, own=own)
 
 
 def decision_headers(
-    view: UpstreamView, outbound: OutboundRequest
+    own_names: Sequence[bytes], own: OwnParts
 ) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers that another proxy has to set instead of the gateway.
 
-    Each name of `view.own_names`, and Cookie, once; empty if the outbound request has
-    no such header. A proxy that sets all of them sends what the gateway would send.
+    Each of `own_names`, and Cookie, once; empty if the outbound request has no such
+    header. A proxy that sets all of them sends what the gateway would send.
     """
-    sent = {name.lower(): content for name, content in outbound.headers}
-    return tuple(
-        (name, sent.get(name.lower(), b"")) for name in (*view.own_names, _COOKIE)
-    )
+    cookie, status, granted = own
+    sent = {b"cookie": cookie or b"", b"x-auth-status": status or b""}
+    for line in granted.split(b"\r\n")[:-1]:
+        name, _, content = line.partition(b": ")
+        sent[name.lower()] = content
+    return tuple((name, sent.get(name.lower(), b"")) for name in (*own_names, _COOKIE))
 
 
 _COOKIE: Final = b"Cookie"

@@ -7,7 +7,7 @@ that was decided about, so the request is refused.
 X-Forwarded-Port is not compared: behind a port mapping it differs from that of the Host.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, assert_never
 
@@ -26,7 +26,7 @@ class Part(StrEnum):
 
 
 def find_contradiction(
-    own: Mapping[str, Sequence[bytes]],
+    values: Mapping[str, str],
     repeats: Mapping[str, Part],
     *,
     host: str,
@@ -36,7 +36,8 @@ def find_contradiction(
     """Return the name of the first field that says something else; None if none does.
 
     Args:
-        own: the values of the check's fields, by lower-case name.
+        values: of the fields of the check, by lower-case name; joined by ", " if a
+            field is repeated.
         repeats: the fields that repeat a part of the description, and which one; an
             empty field is ignored.
         host: of the description, with its port.
@@ -44,13 +45,12 @@ def find_contradiction(
         target: path and query.
     """
     for name, part in repeats.items():
-        for content in own.get(name, ()):
-            text = content.decode("latin-1")
-            if text and not _agrees(part, text, host, scheme, target):
-                return name
-    for content in own.get(FORWARDED, ()):
-        if not _forwarded_agrees(content.decode("latin-1"), host, scheme):
-            return FORWARDED
+        text = values.get(name)
+        if text and not _agrees(part, text, host, scheme, target):
+            return name
+    forwarded = values.get(FORWARDED)
+    if forwarded and not _forwarded_agrees(forwarded, host, scheme):
+        return FORWARDED
     return None
 
 

@@ -16,15 +16,14 @@ rule about a request is repeated here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
 from gateway.authz.contradictions import FORWARDED, Part, find_contradiction
-from gateway.http.fields import sort_fields
+from gateway.http.fields import Fields
 from gateway.http.head import HeadRules, RequestHead, read_head
-from gateway.http.headers import Field
 from gateway.http.refusal import BadRequest
 from gateway.http.value import value
 from gateway.reasons import Reason
@@ -60,8 +59,8 @@ class Description:
 
     method: str
     target: str
-    host: bytes
-    scheme: bytes
+    host: str
+    scheme: str
 
 
 def mode_of(own_target: str) -> Mode | None:
@@ -80,7 +79,7 @@ def read_described(
     *,
     method: str,
     raw_target: str,
-    raw_headers: Sequence[Field],
+    fields: Fields | BadRequest,
     peer: str,
     rules: HeadRules,
     request_id: str,
@@ -92,7 +91,7 @@ def read_described(
         mode: the family.
         method: of the check itself.
         raw_target: of the check itself, as received.
-        raw_headers: of the check itself, as received.
+        fields: of the check itself, classified, or why they are invalid.
         peer: address of the front proxy; "" for a Unix socket.
         rules: the trusted proxies.
         request_id: random hex, replaced by that of the front proxy.
@@ -110,17 +109,18 @@ def read_described(
             detail="the peer is not a trusted proxy",
             setting="server.trusted_proxies",
         )
-    kept, own = _sorted(raw_headers)
-    described = _describe(mode, method, raw_target, own)
+    if isinstance(fields, BadRequest):
+        return fields
+    described = _describe(mode, method, raw_target, fields)
     if isinstance(described, FrontProxyError):
         return described
-    if _CLIENT not in own:
+    if _CLIENT not in fields.values:
         return _missing(mode, _CLIENT)
     contradicts = find_contradiction(
-        own,
+        fields.values,
         _REPEATS[mode],
-        host=_text(described.host),
-        scheme=_text(described.scheme),
+        host=described.host,
+        scheme=described.scheme,
         target=described.target,
     )
     if contradicts is not None:
@@ -135,15 +135,7 @@ def read_described(
         method=described.method,
         raw_target=described.target,
         version=(1, 1),
-        fields=sort_fields(
-            [
-                (b"Host", described.host),
-                (b"X-Forwarded-Proto", described.scheme),
-                *((b"X-Forwarded-For", hop) for hop in own[_CLIENT]),
-                *_handshake(own),
-                *kept,
-            ]
-        ),
+        fields=_of_the_request(fields, described),
         peer=peer,
         tls=False,
         rules=rules,
@@ -153,29 +145,30 @@ def read_described(
 
 
 def _describe(
-    mode: Mode, method: str, raw_target: str, own: Mapping[str, Sequence[bytes]]
+    mode: Mode, method: str, raw_target: str, fields: Fields
 ) -> Description | FrontProxyError:
+    values = fields.values
     for name in _REQUIRED[mode]:
-        values = own.get(name, ())
-        if not values or (name == _SCHEME and not values[0]):
+        text = values.get(name)
+        if text is None or (name == _SCHEME and not text):
             return _missing(mode, name)
-        if len(values) > 1 or (b"," in values[0] and name not in _HAVE_COMMAS):
+        if name in fields.repeated or ("," in text and name not in _HAVE_COMMAS):
             return _error(mode, name, "more than one value of {}")
     match mode:
         case Mode.FORWARD_AUTH:
             return Description(
-                method=_text(own["x-forwarded-method"][0]),
-                target=_text(own["x-forwarded-uri"][0]),
-                host=own["x-forwarded-host"][0],
-                scheme=own["x-forwarded-proto"][0],
+                method=values["x-forwarded-method"],
+                target=values["x-forwarded-uri"],
+                host=values["x-forwarded-host"],
+                scheme=values["x-forwarded-proto"],
             )
         case Mode.AUTH_REQUEST:
-            url = _URL(own["x-original-url"][0])
+            url = _URL(values["x-original-url"])
             if url is None:
                 return _error(mode, "x-original-url", "{} is not an absolute URL")
             return Description(
-                method=_text(own["x-original-method"][0]),
-                target=_text(url[3]),
+                method=values["x-original-method"],
+                target=url[3],
                 host=url[2],
                 scheme=url[1],
             )
@@ -183,45 +176,37 @@ def _describe(
             return Description(
                 method=method,
                 target=raw_target[len(_EXT_AUTHZ) - 1 :],
-                host=own["host"][0],
-                scheme=own["x-forwarded-proto"][0],
+                host=values["host"],
+                scheme=values["x-forwarded-proto"],
             )
         case _ as never:
             assert_never(never)
 
 
-def _sorted(
-    raw_headers: Sequence[Field],
-) -> tuple[list[Field], dict[str, list[bytes]]]:
-    """Return the client's fields, and the values of those that describe the request.
+def _of_the_request(fields: Fields, described: Description) -> Fields:
+    """Return the fields of the request that is described.
 
-    Fields of the check's own connection and framing are in neither.
+    Those that describe it are replaced, and those of the connection and the framing of
+    the check are left out. Most front proxies do not send the fields of an upgrade: a
+    Sec-WebSocket-Key without Upgrade is a handshake, too. It is held to more, never to
+    less, than another request.
     """
-    kept: list[Field] = []
-    own: dict[str, list[bytes]] = {}
-    for field in raw_headers:
-        name, content = field
-        lower = name.lower().decode("latin-1")
-        if lower in _READ:
-            own.setdefault(lower, []).append(content.strip(b" \t"))
-            continue
-        if lower in _COMPARED:
-            own.setdefault(lower, []).append(content.strip(b" \t"))
-        if lower not in _OF_THE_CHECK:
-            kept.append(field)
-    return kept, own
-
-
-def _handshake(own: Mapping[str, Sequence[bytes]]) -> list[Field]:
-    """Return the fields of an upgrade, which most front proxies do not send.
-
-    A Sec-WebSocket-Key without Upgrade is a handshake, too: it is held to more, never
-    to less, than another request.
-    """
-    upgrades = own.get("upgrade", [b"websocket"] if _KEY in own else [])
-    if not upgrades:
-        return []
-    return [(b"Connection", b"Upgrade"), *((b"Upgrade", each) for each in upgrades)]
+    values = fields.values.copy()
+    for name in _OF_THE_CHECK:
+        values.pop(name, None)
+    values["host"], values[_SCHEME] = described.host, described.scheme
+    if _KEY in values:
+        values.setdefault("upgrade", "websocket")
+    if "upgrade" in values:
+        values["connection"] = "Upgrade"
+    return Fields(
+        kept=fields.kept,
+        values=values,
+        repeated=fields.repeated - _OF_THE_CHECK
+        if fields.repeated
+        else fields.repeated,
+        cookies=fields.cookies,
+    )
 
 
 def _missing(mode: Mode, name: str) -> FrontProxyError:
@@ -235,10 +220,6 @@ def _error(mode: Mode, name: str, detail: str) -> FrontProxyError:
         detail=detail.format(_SPELLED.get(name, name)),
         setting=_SETTINGS[mode],
     )
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("latin-1")
 
 
 _EXT_AUTHZ: Final = f"{PREFIX}{Mode.EXT_AUTHZ}/"
@@ -261,9 +242,6 @@ _REQUIRED: Final[Mapping[Mode, tuple[str, ...]]] = {
 }
 # A repeated field may also have been joined; in a target a comma is data.
 _HAVE_COMMAS: Final = frozenset(("x-forwarded-uri", "x-original-url"))
-_READ: Final = frozenset(
-    (_CLIENT, "upgrade", *(name for names in _REQUIRED.values() for name in names))
-)
 # What front proxies send in addition, and what of the description it repeats.
 _REPEATS: Final[Mapping[Mode, Mapping[str, Part]]] = {
     Mode.FORWARD_AUTH: {"x-forwarded-scheme": Part.SCHEME},
@@ -275,26 +253,22 @@ _REPEATS: Final[Mapping[Mode, Mapping[str, Part]]] = {
     },
     Mode.EXT_AUTHZ: {"x-forwarded-host": Part.HOST},
 }
-# RFC 9110, section 7.6.1, and what says where the check itself ends.
+# RFC 9110, section 7.6.1, what says where the check itself ends, and what was replaced.
 _OF_THE_CHECK: Final = frozenset(
     (
         "connection",
         "content-length",
         "expect",
         FORWARDED,
-        "http2-settings",
-        "keep-alive",
-        "te",
-        "trailer",
+        "host",
         "transfer-encoding",
+        "x-forwarded-host",
         "x-forwarded-port",
+        _SCHEME,
     )
 )
-_COMPARED: Final = frozenset(
-    (_KEY, FORWARDED, *(name for names in _REPEATS.values() for name in names))
-)
 # Its parts are validated as those of any request.
-_URL: Final = re.compile(rb"(https?|wss?)://([^/]*)(.*)").fullmatch
+_URL: Final = re.compile(r"(https?|wss?)://([^/]*)(.*)", re.DOTALL).fullmatch
 _SPELLED: Final = {
     FORWARDED: "Forwarded",
     "host": "Host",

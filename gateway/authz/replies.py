@@ -18,7 +18,8 @@ from typing import Final
 
 from gateway.authz.families import Mode
 from gateway.http.head import RequestHead
-from gateway.outbound import decision_headers
+from gateway.http.memo import Memo
+from gateway.outbound import OwnParts, decision_headers
 from gateway.pages.pages import Pages
 from gateway.pages.reply import Headers, Reply
 from gateway.spine.answers import Answer
@@ -34,9 +35,14 @@ def allow_reply(mode: Mode, outcome: Forward) -> Reply:
     Exactly 200, as Envoy denies any other status. A header without a value is empty,
     so that it replaces one that the client sent; Envoy is asked to remove it.
     """
+    return _ALLOWED[mode, outcome.view.own_names, outcome.outbound.own]
+
+
+def _allowed(decision: tuple[Mode, tuple[bytes, ...], OwnParts]) -> Reply:
+    mode, own_names, own = decision
     headers: list[tuple[str, str]] = []
     absent: list[str] = []
-    for name, content in decision_headers(outcome.view, outcome.outbound):
+    for name, content in decision_headers(own_names, own):
         header = name.decode("ascii")
         # The bytes stay: responses are encoded in the same way.
         headers.append((header, content.decode("latin-1")))
@@ -118,6 +124,14 @@ def _absolute(reply: Reply, head: RequestHead) -> Reply:
     return Reply(status=reply.status, headers=headers, body=reply.body)
 
 
+def _size(decision: tuple[Mode, tuple[bytes, ...], OwnParts]) -> int:
+    cookie, _, granted = decision[2]
+    return len(cookie or b"") + len(granted) + _HEADERS_BYTES
+
+
+# A session at one upstream is sent the same headers until its token is signed again.
+_HEADERS_BYTES: Final = 512
+_ALLOWED: Final = Memo(_allowed, entries=4096, longest=4096, size=_size)
 _OF_THE_BODY: Final = frozenset(
     (
         "content-type",

@@ -106,6 +106,16 @@ _NOTED: Final = frozenset(
         "x-forwarded-host",
         "x-forwarded-port",
         "x-forwarded-proto",
+        # What describes the request that another proxy asks about (gateway.authz).
+        "x-forwarded-method",
+        "x-forwarded-scheme",
+        "x-forwarded-uri",
+        "x-original-host",
+        "x-original-method",
+        "x-original-proto",
+        "x-original-scheme",
+        "x-original-uri",
+        "x-original-url",
         "x-request-id",
         "x-requested-with",
     )

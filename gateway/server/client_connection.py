@@ -45,7 +45,6 @@ class ConnectionManager(Protocol):
 
     loop: asyncio.AbstractEventLoop
     header_bytes: int
-    by_lines: bool
     request_headers: float
     keepalive: float
     on_request: OnRequest
@@ -105,7 +104,6 @@ class ClientConnection(asyncio.Protocol):
             self,
             header_bytes=manager.header_bytes,
             loop=manager.loop,
-            by_lines=manager.by_lines,
         )
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._ready: deque[Exchange] = deque()

@@ -35,7 +35,6 @@ class ClientServer:
         report: Callable[[BaseException | None], None],
         is_shared: Callable[[str], bool],
         loop: asyncio.AbstractEventLoop,
-        by_lines: bool = True,
     ) -> None:
         """Create a server.
 
@@ -47,9 +46,7 @@ class ClientServer:
             report: called with an unexpected exception.
             is_shared: returns whether a peer is a proxy with many clients.
             loop: the event loop of the connections.
-            by_lines: ordinary requests are read by their lines, see RequestReader.
         """
-        self.by_lines = by_lines
         self.on_request = on_request
         self.early_error_response = early_error_response
         self.report = report

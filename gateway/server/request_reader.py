@@ -56,7 +56,6 @@ class RequestReader:
 
     __slots__ = (
         "_body",
-        "_by_lines",
         "_client",
         "_foreign",
         "_limit",
@@ -78,14 +77,12 @@ class RequestReader:
         *,
         header_bytes: int,
         loop: asyncio.AbstractEventLoop,
-        by_lines: bool = True,
     ) -> None:
-        """Create a reader; `by_lines` False: each message is that of the strict parser."""
+        """Create a reader of the requests of `client`."""
         self._client = client
         self._limit = header_bytes
         self._loop = loop
         self._made: HttpRequestParser | None = None
-        self._by_lines = by_lines
         self._parser_holds = False  # a part of a request, or may
         self._queued = 0  # requests of the parser that are not handled yet
         self._body: StreamReader = EMPTY_PAYLOAD  # of the last request read
@@ -102,7 +99,7 @@ class RequestReader:
 
         Remaining bytes follow a request for another protocol.
         """
-        if self._parser_holds or not self._by_lines or len(data) > BODY_BUFFER:
+        if self._parser_holds or len(data) > BODY_BUFFER:
             return self._parse(data)
         if not data:
             return (), b""  # nothing is buffered

@@ -102,7 +102,8 @@ def encode_local_response(
 ) -> bytes:
     """Return a response of the gateway, head and body, encoded."""
     lines = [_STATUS_LINES[reply.status]]
-    lines += (f"{name}: {value}\r\n".encode("latin-1") for name, value in reply.headers)
+    fields = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    lines.append(fields.encode("latin-1"))
     lines.append(_date_line(int(now)))
     length = NO_BODY if reply.status in {204, 304} else len(reply.body)
     head = _finish(lines, length, keep_alive, request_id, set_cookies)

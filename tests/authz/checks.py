@@ -74,8 +74,10 @@ def check(
         mode,
         method=method or line[0],
         raw_target=target or line[1],
-        raw_headers=raw(
-            [*own_fields(mode, asked), *asked.headers] if fields is None else fields
+        fields=sort_fields(
+            raw(
+                [*own_fields(mode, asked), *asked.headers] if fields is None else fields
+            )
         ),
         peer=peer,
         rules=rules,

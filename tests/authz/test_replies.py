@@ -205,8 +205,8 @@ def test_an_outage_of_the_store_is_a_503(mode: Mode) -> None:
 def test_bytes_beyond_ascii_stay_as_they_are() -> None:
     outcome = forwarded(evaluate(head(cookie(TOKEN), target="/api/x"), SESSION))
     name = "Zoë".encode()
-    sent = [*outcome.outbound.lines, b"X-Auth-Email: %b\r\n" % name]
-    changed = replace(outcome, outbound=replace(outcome.outbound, lines=sent))
+    own = (None, None, b"X-Auth-Email: %b\r\n" % name)
+    changed = replace(outcome, outbound=replace(outcome.outbound, own=own))
 
     reply = allow_reply(Mode.FORWARD_AUTH, changed)
 

@@ -148,7 +148,7 @@ def check(data: bytes) -> None:
             mode,
             method=method,
             raw_target=raw_target,
-            raw_headers=fields,
+            fields=sort_fields(fields),
             peer=peer,
             rules=HeadRules(trusted_proxies=PROXIES),
             request_id="0" * 32,

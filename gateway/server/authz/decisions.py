@@ -12,13 +12,15 @@ from typing import Final, TypeAlias, assert_never
 from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
 from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
 from gateway.errors import TooManyAttempts
+from gateway.http.connection_options import connection_options
+from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import BadRequest, RequestHead
 from gateway.http.lines import PlainHead
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
-from gateway.server.exchange import Exchange, ExchangeResult, ParsedRequest
+from gateway.server.exchange import Exchange, ExchangeResult
 from gateway.server.forward import begin_forward
 from gateway.server.pipeline import Pipeline, evaluate, with_new_token
 from gateway.server.read_request import check_size
@@ -56,17 +58,18 @@ class Decisions:
     async def __call__(self, exchange: Exchange) -> ExchangeResult:
         """Handle one check; see OnRequest."""
         services = self._services
+        drawn = services.edge.hex(24)
         context = RequestContext(
             exchange=exchange,
             runtime=self._pipeline.runtime,
             services=services,
             started=services.edge.ticks(),
             now=services.edge.now(),
-            request_id=services.edge.hex(16),
+            request_id=drawn[:32],
         )
         services.report.request_started()
         try:
-            return _send(context, await self._decide(context))
+            return _send(context, await self._decide(context, drawn[32:]))
         except asyncio.CancelledError:
             note_disconnect(context)
             raise
@@ -79,28 +82,39 @@ class Decisions:
         finally:
             services.report.request_ended(context)
 
-    async def _decide(self, context: RequestContext) -> Decision:
-        message = _message(context)
+    async def _decide(self, context: RequestContext, span_id: str) -> Decision:
+        exchange, runtime = context.exchange, context.runtime
+        message = exchange.message
         if isinstance(message, BadRequest):
             return _refused(context, None, message)
-        mode = mode_of(message.path)
+        fields: Fields | BadRequest
+        if isinstance(message, PlainHead):
+            own_target, fields = message.target, message.fields
+        else:
+            own_target = message.path
+            limit = runtime.limits.header_bytes
+            if exchange.maybe_oversized and (
+                too_large := check_size(message.raw_headers, limit)
+            ):
+                return _refused(context, None, too_large)
+            fields = sort_fields(message.raw_headers)
+        mode = mode_of(own_target)
         if mode is None:
             refusal = BadRequest(
                 status=404, reason=Reason.NO_ROUTE, detail="there is no such endpoint"
             )
             return _refused(context, None, refusal)
-        context.mode = mode.value
-        runtime = context.runtime
-        peer = context.exchange.client.peer
+        context.mode = str(mode)
+        peer = exchange.client.peer
         head = read_described(
             mode,
             method=message.method,
-            raw_target=message.path,
-            raw_headers=message.raw_headers,
+            raw_target=own_target,
+            fields=fields,
             peer=peer,
             rules=runtime.head_rules,
             request_id=context.request_id,
-            span_id=context.services.edge.hex(8),
+            span_id=span_id,
         )
         match head:
             case RequestHead():
@@ -153,17 +167,6 @@ class Decisions:
                 assert_never(never)
 
 
-def _message(context: RequestContext) -> ParsedRequest | BadRequest:
-    """Return the check as it was parsed; BadRequest if it is invalid, or too large."""
-    exchange = context.exchange
-    message = exchange.message
-    assert not isinstance(message, PlainHead)  # noqa: S101 - narrows, see ClientServer
-    if isinstance(message, BadRequest) or not exchange.maybe_oversized:
-        return message
-    limit = context.runtime.limits.header_bytes
-    return check_size(message.raw_headers, limit) or message
-
-
 def _refused(
     context: RequestContext, mode: Mode | None, refusal: BadRequest
 ) -> Decision:
@@ -190,6 +193,8 @@ def _denied(
 
 
 def _decision(mode: Mode, reply: Reply, cookies: Cookies) -> Decision:
+    if not cookies:
+        return Decision(reply)
     kept, further = cookie_fields(mode, cookies)
     if further:
         headers = (*reply.headers, *further)
@@ -236,8 +241,12 @@ def _framing(context: RequestContext) -> tuple[bool, bool]:
     """Return whether the connection stays open, and whether the check is a HEAD."""
     exchange = context.exchange
     message = exchange.message
-    if isinstance(message, BadRequest | PlainHead):
+    if isinstance(message, BadRequest):
         return False, False
+    if isinstance(message, PlainHead):
+        options = connection_options(message.fields.values.get("connection", ""))
+        keep_alive = "close" not in options and not context.services.draining
+        return keep_alive, message.method == "HEAD"
     keep_alive = (
         message.version == (1, 1)
         and not message.should_close
