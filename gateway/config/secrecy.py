@@ -90,7 +90,8 @@ def _below(annotation: Any, part: str | int) -> Any:
             return None if field is None else field.annotation
         if get_origin(one) is dict:
             return get_args(one)[1]
-        if get_origin(one) is tuple:
+        # A key where a list is expected is unknown: its value may be a secret.
+        if get_origin(one) is tuple and isinstance(part, int):
             return get_args(one)[0]
     return None
 

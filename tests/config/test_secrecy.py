@@ -17,6 +17,9 @@ from gateway.config.secrecy import KNOWN_NAMES, is_quotable, is_secret, secrets_
         pytest.param(("redis", "password"), True, id="optional"),
         pytest.param(("sessions", "secrets", 1), True, id="in a list"),
         pytest.param(("sessions", "secrets"), True, id="the list"),
+        pytest.param(
+            ("sign_in", "encryption_keys", "key"), True, id="for a list of them"
+        ),
         pytest.param(("sever", "listen"), True, id="below an unknown key"),
         pytest.param(("upstreams", "web", "urll"), True, id="an unknown key of a name"),
         pytest.param(("upstreams", "web", "url", 0), False, id="a URL"),
