@@ -174,6 +174,7 @@ $(PIP):
 	@touch $@
 
 $(DEMO): $(PIP) pyproject.toml $(wildcard requirements/*.lock)
+	@echo 'installing the locked packages into $(VENV): about a minute, once'
 	$(LOCKED) -r requirements/demo.lock
 	$(OURSELVES)
 	@touch $@
