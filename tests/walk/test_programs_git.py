@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,17 +29,18 @@ async def run(
     folder: Path, *words: str, env: Mapping[str, str] | None = None, given: bytes = b""
 ) -> tuple[int, bytes, bytes]:
     """Run a program to its end."""
-    process = await asyncio.create_subprocess_exec(
-        *words,
+    # In a thread: uvloop fails if a program ends before its input was written.
+    done = await asyncio.to_thread(
+        subprocess.run,
+        words,
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), **QUIET, **(env or {})},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        input=given,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
     )
-    out, errors = await asyncio.wait_for(process.communicate(given), PATIENCE)
-    assert process.returncode is not None
-    return process.returncode, out, errors
+    return done.returncode, done.stdout, done.stderr
 
 
 async def git(folder: Path, *words: str) -> bytes:
