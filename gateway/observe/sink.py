@@ -1,6 +1,6 @@
-"""Writes lines to a file descriptor once per iteration of the event loop; never blocks.
+"""Writes lines to a file descriptor every few milliseconds; never blocks.
 
-Lines are kept as text; those of one turn are encoded and written together.
+Lines are kept as text; those of GATHER_SECONDS are encoded and written together.
 
 | standard output | how it is written |
 | --- | --- |
@@ -22,8 +22,9 @@ import time
 from typing import Final
 
 GROUP_BYTES: Final = 4096  # PIPE_BUF of Linux; POSIX requires at least 512
+GATHER_SECONDS: Final = 0.005
 EARLY_CHARACTERS: Final = (
-    65536  # written before the turn ends, while still in the CPU's cache
+    65536  # written before that time, while still in the CPU's cache
 )
 CEILING: Final = (
     4 << 20
@@ -88,7 +89,7 @@ class Sink:
 
     def _schedule(self) -> None:
         try:
-            asyncio.get_running_loop().call_soon(self.flush)
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
         except RuntimeError:  # no running loop: a command, or before and after serving
             self._drain()
         else:
