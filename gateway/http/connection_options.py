@@ -24,11 +24,13 @@ def _options_in(value: str) -> frozenset[str]:
 _OPTIONS: Final = Memo(_options_in, entries=256, longest=128)
 
 
-def drop_named(lines: list[Line], options: frozenset[str]) -> list[Line]:
+def drop_named(lines: tuple[Line, ...], options: frozenset[str]) -> tuple[Line, ...]:
     """Return the fields that Connection does not list; listed ones are hop-by-hop."""
     if options <= _PLAIN_OPTIONS:
         return lines
-    return [line for line in lines if line.name.decode("ascii").lower() not in options]
+    return tuple(
+        line for line in lines if line.name.decode("ascii").lower() not in options
+    )
 
 
 def read_upgrade(

@@ -1,6 +1,6 @@
 """Classify header fields in one pass: what is forwarded and what the gateway reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -22,9 +22,9 @@ from gateway.http.refusal import BadRequest
 from gateway.reasons import Reason
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """The fields of one request, classified.
+    """The fields of one request, classified; never changed, for requests may share it.
 
     kept      fields that may be forwarded
     values    the fields that the gateway reads, by lower-case name; the values of a
@@ -33,10 +33,10 @@ class Fields:
     cookies   the Cookie values as received
     """
 
-    kept: list[Line]
-    values: dict[str, str]
+    kept: tuple[Line, ...]
+    values: Mapping[str, str]
     repeated: AbstractSet[str]
-    cookies: list[bytes]
+    cookies: tuple[bytes, ...]
 
 
 class Kind(NamedTuple):
@@ -76,7 +76,9 @@ def sort_fields(raw_headers: Sequence[Field]) -> Fields | BadRequest:
         is_strict(name) and not is_clean_value(value) for name, value in raw_headers
     ):
         return _bad("a header value of the gateway or of a proxy is not UTF-8")
-    return Fields(kept=kept, values=values, repeated=repeated, cookies=cookies)
+    return Fields(
+        kept=tuple(kept), values=values, repeated=repeated, cookies=tuple(cookies)
+    )
 
 
 _NOTED: Final = frozenset(

@@ -34,7 +34,7 @@ def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | Bad
             return _bad("the only transfer coding is chunked")
         return _CHUNKED
     if length is None:
-        return _BODILESS
+        return BODILESS
     # Repeated lengths were joined by a comma, so they are not digits.
     if not (length.isascii() and length.isdigit() and len(length) <= _DIGITS):
         return _bad("Content-Length is not one number")
@@ -42,7 +42,7 @@ def read_framing(values: Mapping[str, str], *, is_http11: bool) -> Framing | Bad
 
 
 _CHUNKED: Final = Framing(length=None, chunked=True)
-_BODILESS: Final = Framing(length=None, chunked=False)
+BODILESS: Final = Framing(length=None, chunked=False)
 # More bytes than any disk has, and below the overflow of any parser.
 _DIGITS: Final = 18
 

@@ -17,12 +17,12 @@ from gateway.http.connection_options import (
 )
 from gateway.http.fields import Fields
 from gateway.http.forwarded import direct_client_address
-from gateway.http.framing import read_framing
+from gateway.http.framing import BODILESS, read_framing
 from gateway.http.head_rules import HeadRules
 from gateway.http.headers import Field, Line, line_of
-from gateway.http.host import DEFAULT_PORTS, NO_AUTHORITY, parse_authority
+from gateway.http.host import AUTHORITIES, DEFAULT_PORTS, NO_AUTHORITY
 from gateway.http.refusal import BadRequest
-from gateway.http.target import BadTarget, Target, parse_target
+from gateway.http.target import TARGETS, BadTarget, Target
 from gateway.http.value import value
 from gateway.http.websocket import WebSocketOffer
 from gateway.reasons import Reason
@@ -124,7 +124,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         return _bad(505, Reason.BAD_VERSION, "only HTTP/1.1 and HTTP/1.0 are supported")
     if method not in _KNOWN_METHODS and (refused := _check_method(method)):
         return refused
-    target = parse_target(raw_target)
+    target = TARGETS[raw_target]
     if isinstance(target, BadTarget):
         return _bad(400, target.reason, target.detail)
     if isinstance(fields, BadRequest):
@@ -133,14 +133,18 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     # Repeated Host fields were joined by a comma, which no host contains. RFC 9112,
     # section 3.2, requires the field of HTTP/1.1 clients only.
     host = values.get("host", "")
-    authority = parse_authority(host) if host or is_http11 else NO_AUTHORITY
+    authority = AUTHORITIES[host] if host or is_http11 else NO_AUTHORITY
     if authority is None:
         return _bad(400, Reason.BAD_HOST, "there must be one Host, and no more")
-    framing = read_framing(values, is_http11=is_http11)
+    framing = (
+        read_framing(values, is_http11=is_http11)
+        if "content-length" in values or "transfer-encoding" in values
+        else BODILESS
+    )
     if isinstance(framing, BadRequest):
         return framing
 
-    trusted = rules.trusts(peer)
+    trusted = bool(rules.trusted_proxies or rules.trust_unix) and rules.trusts(peer)
     client_address = (
         rules.client_reported(peer, fields) if trusted else direct_client_address(peer)
     )
@@ -176,7 +180,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         traceparent = _continue_trace(values.get("traceparent", ""), span_id)
         if traceparent is not None and "tracestate" in values:
             state = values["tracestate"].encode("latin-1")
-            kept = [*kept, line_of(b"tracestate", state)]
+            kept = (*kept, line_of(b"tracestate", state))
     return RequestHead(
         request_id=request_id,
         method=method,
@@ -190,8 +194,8 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         client=client_address.client,
         client_known=client_address.known,
         forwarded_for=client_address.chain,
-        lines=tuple(kept),
-        cookies=tuple(fields.cookies),
+        lines=kept,
+        cookies=fields.cookies,
         cookie_hop="cookie" in options,
         # `values` are decoded byte by byte; any bytes may have been sent.
         user_agent=values.get("user-agent", "")

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final
+
+from gateway.http.memo import Memo
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_PORT: Final = 65535
@@ -33,15 +34,16 @@ def parse_authority(raw: str) -> Authority | None:
     Userinfo, lists, slashes, escapes, empty names and ports beyond 65535 are invalid.
     The root dot is removed: "a.b." is "a.b".
     """
-    return None if len(raw) > _LONGEST else _parse(raw)
+    return AUTHORITIES[raw]
 
 
-# A name of 254 characters with its port. A longer text never enters the cache.
+# A name of 254 characters with its port.
 _LONGEST: Final = 260
 
 
-@lru_cache(maxsize=1024)
 def _parse(raw: str) -> Authority | None:
+    if len(raw) > _LONGEST:
+        return None
     # U+212A lower-cases to an ASCII "k".
     found = _AUTHORITY(raw.lower()) if raw.isascii() else None
     if found is None:
@@ -67,3 +69,6 @@ _AUTHORITY: Final = re.compile(
     r"(?::([0-9]{1,5}))?",
     re.ASCII,
 ).fullmatch
+
+AUTHORITIES: Final = Memo(_parse, entries=1024, longest=_LONGEST)
+"""What `parse_authority` returns, by the text."""

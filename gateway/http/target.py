@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.http.memo import Memo
 from gateway.http.value import value
 from gateway.reasons import Reason
 
@@ -46,6 +47,10 @@ class BadTarget:
 
 def parse_target(raw: str) -> Target | BadTarget:
     """Parse a request target in origin-form (RFC 9112, section 3.2.1)."""
+    return TARGETS[raw]
+
+
+def _parse(raw: str) -> Target | BadTarget:
     plain = _PLAIN(raw)
     if plain is not None and raw[:1] == "/":
         path, query = plain.groups()
@@ -101,6 +106,10 @@ _TAIL: Final = re.compile(rb"[;?#]")
 _DOTS: Final = frozenset((b".", b".."))
 # No legitimate client encodes more often; each layer costs a decoding.
 _LAYERS: Final = 5
+
+
+TARGETS: Final = Memo(_parse, entries=2048, longest=256)
+"""What `parse_target` returns, by the target as it was received."""
 
 
 def _parse_odd(raw: str) -> Target | BadTarget:

@@ -58,6 +58,15 @@ def read_framing(method: str, head: ResponseHead) -> Framing:
     Raises:
         InvalidUpstreamResponse: the end of the response is ambiguous.
     """
+    if method == "HEAD":
+        return _read_framing(head, head_only=True)
+    found = head.framing
+    if found is None:
+        found = head.framing = _read_framing(head, head_only=False)
+    return found
+
+
+def _read_framing(head: ResponseHead, *, head_only: bool) -> Framing:
     length, chunked, options, seconds = _framing_fields(head.noted)
     status, minor = head.status, head.minor
     if chunked and minor == 0:
@@ -71,7 +80,7 @@ def read_framing(method: str, head: ResponseHead) -> Framing:
     if not options <= _LIFETIME:
         head = head.without(options)
     # RFC 9112 section 6.3, rules 1, 4, 6 and 8.
-    if method == "HEAD" or status in _BODILESS:
+    if head_only or status in _BODILESS:
         kind = NO_BODY
         length = None if status == _NO_CONTENT else length  # RFC 9110 section 8.6
     elif chunked:
@@ -93,7 +102,9 @@ def _framing_fields(
     for field in fields:
         role = field.role
         if role == LENGTH:
-            found = _length_of(field.value)
+            found = _number_in(field.value)
+            if found is None:
+                raise InvalidUpstreamResponse("invalid Content-Length")
             if length is not None and found != length:
                 raise InvalidUpstreamResponse("two different Content-Length")
             length = found
@@ -118,20 +129,14 @@ def connection_options(value: bytes) -> frozenset[bytes]:
     return frozenset(part for part in parts if part)
 
 
-def _length_of(value: bytes) -> int:
-    if not _is_number(value):
-        raise InvalidUpstreamResponse("invalid Content-Length")
-    return int(value)
-
-
 def _seconds_in(value: bytes) -> int | None:
     """Return the seconds of `timeout=5` in Keep-Alive, as Node and Apache send it."""
     for part in value.lower().split(b","):
         name, _, number = part.strip(b" \t").partition(b"=")
-        if name == b"timeout" and _is_number(number):
-            return int(number)
+        if name == b"timeout" and (seconds := _number_in(number)) is not None:
+            return seconds
     return None
 
 
-def _is_number(text: bytes) -> bool:
-    return text.isdigit() and len(text) <= _LONGEST_NUMBER
+def _number_in(text: bytes) -> int | None:
+    return int(text) if text.isdigit() and len(text) <= _LONGEST_NUMBER else None

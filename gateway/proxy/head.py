@@ -7,11 +7,19 @@ is in docs/upstreams.md. A head that cannot become valid is rejected before its 
 
 import re
 from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import InvalidUpstreamResponse
 from gateway.http.memo import Memo
-from gateway.http.response_fields import FIELDS, ResponseField, forwarded
+from gateway.http.response_fields import (
+    FIELDS,
+    NOT_END_TO_END,
+    ResponseField,
+    forwarded,
+)
+
+if TYPE_CHECKING:
+    from gateway.proxy.framing import Framing
 
 MAX_HEAD_BYTES: Final = 96 * 1024
 """A sign-in header of 64 KiB, and the rest."""
@@ -32,15 +40,16 @@ _START: Final = b"HTTP/"
 
 
 class ResponseHead:
-    """The head of a response.
+    """The head of a response; never changed, for responses may share it.
 
-    minor   the minor version of HTTP/1
-    fields  in the order in which they were received
-    noted   those of them that have a role
-    roles   the roles of all fields, joined by "|"
+    minor    the minor version of HTTP/1
+    fields   in the order in which they were received
+    noted    those of them that have a role
+    roles    the roles of all fields, joined by "|"
+    framing  what `read_framing` returns for it, except after HEAD; None at first
     """
 
-    __slots__ = ("fields", "minor", "noted", "roles", "status")
+    __slots__ = ("_relayed", "fields", "framing", "minor", "noted", "roles", "status")
 
     def __init__(self, status: int, minor: int, fields: list[ResponseField]) -> None:
         self.status = status
@@ -53,6 +62,16 @@ class ResponseHead:
                 noted.append(field)
                 roles |= field.role
         self.roles = roles
+        self.framing: Framing | None = None
+        self._relayed: bytes | None = None
+
+    def relayed(self) -> bytes:
+        """Return the lines that end neither at the gateway nor are of its own."""
+        lines = self._relayed
+        if lines is None:
+            kept = [each.wire for each in self.fields if not each.role & NOT_END_TO_END]
+            lines = self._relayed = b"".join(kept)
+        return lines
 
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """Return the names and values."""
@@ -70,6 +89,10 @@ def read_response_head(head: bytes) -> ResponseHead:
     Raises:
         InvalidUpstreamResponse: the head is malformed, or has too many fields.
     """
+    return _HEADS[head]
+
+
+def _read(head: bytes) -> ResponseHead:
     if not head.endswith(HEAD_END):
         raise InvalidUpstreamResponse(_NOT_HTTP)
     first, *lines = head[: -len(HEAD_END)].split(b"\r\n")
@@ -128,6 +151,19 @@ def _read_status_line(line: bytes) -> tuple[int, int]:
 
 
 _STATUS_LINES: Final = Memo(_read_status_line, entries=64, longest=64)
+
+_LONGEST: Final = 1024
+# Secret, and different in each response: they would drive out all others.
+_NOT_KEPT: Final = (b"\nset-cookie", b"\nx-gateway-")
+
+
+def _size(head: bytes) -> int:
+    folded = head.lower()
+    return _LONGEST + 1 if any(name in folded for name in _NOT_KEPT) else len(head)
+
+
+_HEADS: Final = Memo(_read, entries=1024, longest=_LONGEST, size=_size)
+"""Heads by their bytes: those of one second and one page are often the same."""
 _NOT_HTTP: Final = "the response is not HTTP/1.1 or HTTP/1.0"
 
 

@@ -8,9 +8,10 @@ is a 405, and no less specific route is asked.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.errors import ConfigError, Problem
+from gateway.http.memo import Memo
 from gateway.http.target import segment_key
 from gateway.routes.index import RouteDiagnostic, build_index
 from gateway.routes.model import Route
@@ -49,6 +50,15 @@ class Candidate:
     why: str
 
 
+Asked: TypeAlias = tuple[str, str, str, str | None]
+"""Method, host, path, and the method that a CORS preflight requests."""
+
+_REMEMBERED: Final = 4096
+_CHARACTERS: Final = 256
+"""Questions that are remembered, and their length: a matched path has no query, so those
+of most applications are few."""
+
+
 class RouteTable:
     """Routes that do not tie, ready to be matched.
 
@@ -58,7 +68,7 @@ class RouteTable:
         ConfigError: two routes tie or share an id, or a pattern can match nothing.
     """
 
-    __slots__ = ("_index", "_matches", "routes")
+    __slots__ = ("_found", "_index", "_matches", "routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._index = build_index(routes)
@@ -69,6 +79,9 @@ class RouteTable:
         entries = sorted(self._index.entries, key=_specificity)
         self.routes = tuple(entry.route for entry in entries)
         self._matches = {route.id: Match(route=route) for route in self.routes}
+        self._found: Memo[Asked, Match | NoRoute | MethodNotAllowed] = Memo(
+            self._find, entries=_REMEMBERED, longest=_CHARACTERS, size=_size
+        )
 
     def match(
         self, method: str, host: str, path: str, preflight_method: str | None = None
@@ -77,6 +90,10 @@ class RouteTable:
 
         `preflight_method` is what a CORS preflight asks for, if this is one.
         """
+        return self._found[method, host, path, preflight_method]
+
+    def _find(self, asked: Asked) -> Match | NoRoute | MethodNotAllowed:
+        method, host, path, preflight_method = asked
         segments = path.split("/")[1:]
         keys = segments if "%" not in path else [segment_key(s) for s in segments]
         for root in self._index.roots(host):
@@ -139,6 +156,10 @@ class RouteTable:
 
 
 _NO_ROUTE: Final = NoRoute()
+
+
+def _size(asked: Asked) -> int:
+    return sum(len(text) for text in asked if text is not None)
 
 
 def _specificity(entry: Entry) -> tuple[object, ...]:

@@ -68,14 +68,16 @@ def build_response_head(
         set_cookies: Set-Cookie values of the gateway.
         now: seconds since the epoch, for Date.
     """
-    fields: Iterable[ResponseField] = head.fields
-    if head.roles & (COOKIE | RESERVED):
-        fields = [field for field in fields if not _is_ours(field, rules)]
-    if set_cookies:
-        fields = _unshared(fields)
     status = head.status
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    lines += [field.wire for field in fields if not field.role & NOT_END_TO_END]
+    if set_cookies or head.roles & (COOKIE | RESERVED):
+        fields: Iterable[ResponseField]
+        fields = [field for field in head.fields if not _is_ours(field, rules)]
+        if set_cookies:
+            fields = _unshared(fields)
+        lines += [field.wire for field in fields if not field.role & NOT_END_TO_END]
+    else:
+        lines.append(head.relayed())
     if not head.roles & DATE:
         # RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         lines.append(_date_line(int(now)))

@@ -11,7 +11,7 @@ from gateway.http.connection_options import connection_options
 from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import HeadRules
 from gateway.http.host import parse_authority
-from gateway.http.lines import sort_lines
+from gateway.http.lines import read_plain, sort_lines
 from gateway.http.response_fields import FIELDS
 from gateway.http.return_to import safe_return_to
 from tests.spine.test_planned import some_rules
@@ -41,6 +41,13 @@ def short_session_cookies(number: int) -> None:
 def lines(number: int) -> None:
     for each in range(4):
         sort_lines([b"Cookie: a=%01000d" % (4 * number + each)])
+
+
+def blocks(number: int) -> None:
+    for each in range(4):
+        field = b"Cookie: a=%01000d" % (4 * number + each)
+        head = b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n\r\n" % field
+        assert read_plain(head, 16_384) is not None
 
 
 def a_chain(number: int) -> None:
@@ -73,7 +80,7 @@ def an_address(number: int) -> None:
 @pytest.mark.parametrize(
     "received",
     [
-        an_upstream_view, a_session_cookie, short_session_cookies, lines, a_chain,
+        an_upstream_view, a_session_cookie, short_session_cookies, lines, blocks, a_chain,
         a_host, connection_lists, a_response_line, an_address,
     ],
 )  # fmt: skip
