@@ -16,6 +16,7 @@ from gateway.sessions.store import (
     Found,
     OnChanged,
     OnEnded,
+    OnFound,
     OnResubscribe,
     SessionCredential,
     ended_session,
@@ -96,6 +97,10 @@ class MemoryStore:
     async def look_up(self, held: SessionCredential, now: float) -> Found:
         """Load it: a record says itself until when it lives."""
         return await self.load(held.key)
+
+    def begin(self, held: SessionCredential, now: float, done: OnFound) -> bool:
+        """Leave it to `look_up`."""
+        return False
 
     async def refresh(self, key: str, now: float) -> Found:
         """Load it again."""

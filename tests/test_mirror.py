@@ -144,7 +144,7 @@ ELSEWHERE = (
         ("server/authz/decisions",),
     ),
     Elsewhere(
-        "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending")
+        "bytes that pass", "tests/walk/test_streaming.py", ("server/forward", "server/sending", "server/streaming")
     ),
     Elsewhere(
         "who guesses, and who is not to suffer for it, is seen through real sockets",
@@ -156,6 +156,7 @@ ELSEWHERE = (
         "what a client's connection may cost", "tests/walk/test_limits.py",
         ("server/early_response", "server/listener", "server/client_connection", "server/exchange"),
     ),
+    Elsewhere("a body that is whole", "tests/server/test_request_reader.py", ("server/payload",)),
     Elsewhere(
         "a tunnel between two sockets", "tests/walk/test_websocket.py", ("server/websocket",)
     ),

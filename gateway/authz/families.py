@@ -191,7 +191,7 @@ def _of_the_request(fields: Fields, described: Description) -> Fields:
     Sec-WebSocket-Key without Upgrade is a handshake, too. It is held to more, never to
     less, than another request.
     """
-    values = fields.values.copy()
+    values = dict(fields.values)
     for name in _OF_THE_CHECK:
         values.pop(name, None)
     values["host"], values[_SCHEME] = described.host, described.scheme

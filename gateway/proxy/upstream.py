@@ -15,7 +15,9 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream_connection import (
+    Connection,
     ConnectionClosedBeforeResponse,
+    OnResult,
     UpstreamResult,
 )
 
@@ -74,6 +76,37 @@ class Upstream:
             clock=clock,
         )
 
+    def begin(
+        self, request: bytes, *, method: str, done: OnResult
+    ) -> Connection | None:
+        """Send a request at once on an idle connection; None if there is none.
+
+        `done` is called once, later, with what `send` returns or raises, and must not
+        raise. A caller that stops waiting calls `abort` of the connection. With an
+        error for which `may_repeat` is true, the request may be sent with `send_again`.
+
+        Args:
+            request: the complete head, and the body if there is one.
+            method: the request method.
+            done: receives the result.
+        """
+        connection = self._pool.take_idle()
+        if connection is not None:
+            connection.begin(
+                request, method=method, body=None, handshake=None, done=done
+            )
+        return connection
+
+    async def send_again(self, head: bytes, *, method: str) -> UpstreamResponse:
+        """Send a request without a body on a new connection; raises as `send`.
+
+        A fresh connection cannot be stale, so this attempt is the last.
+        """
+        connection = await self._pool.take(fresh=True)
+        return cast(
+            "UpstreamResponse", await _exchanged(connection, head, method, None, None)
+        )
+
     def send(
         self, head: bytes, *, method: str, body: RequestBody | None, retriable: bool
     ) -> Coroutine[None, None, UpstreamResponse]:
@@ -127,21 +160,14 @@ class Upstream:
         pool = self._pool
         safe = retriable and body is None
         connection = pool.take_idle() or await pool.take(fresh=False, safe=safe)
-        while True:
-            try:
-                return await connection.exchange(
-                    head, method=method, body=body, handshake=handshake
-                )
-            except asyncio.CancelledError:
-                connection.abort()
+        try:
+            return await _exchanged(connection, head, method, body, handshake)
+        except ConnectionClosedBeforeResponse as unanswered:
+            if not (safe and may_repeat(unanswered)):
                 raise
-            except ConnectionClosedBeforeResponse as unanswered:
-                # RFC 9110 section 9.2.2: a proxy repeats a request only if it is
-                # idempotent, or was certainly not processed.
-                if not (safe and unanswered.reused):
-                    raise
-            # A fresh connection cannot be stale, so this attempt is the last.
-            connection = await pool.take(fresh=True)
+        # A fresh connection cannot be stale, so this attempt is the last.
+        connection = await pool.take(fresh=True)
+        return await _exchanged(connection, head, method, None, handshake)
 
     def is_crowded(self) -> bool:
         """Return whether more than half of the connections are in use."""
@@ -160,3 +186,28 @@ class Upstream:
     def stats(self) -> tuple[TargetStats, ...]:
         """Return the number of connections of each target."""
         return self._pool.stats()
+
+
+def may_repeat(error: Exception) -> bool:
+    """Return whether an idempotent request without a body may be sent once more.
+
+    RFC 9110 section 9.2.2: a proxy repeats a request only if it is idempotent, or was
+    certainly not processed. A reused connection may have been closing already.
+    """
+    return isinstance(error, ConnectionClosedBeforeResponse) and error.reused
+
+
+async def _exchanged(
+    connection: Connection,
+    head: bytes,
+    method: str,
+    body: RequestBody | None,
+    handshake: Handshake | None,
+) -> UpstreamResult:
+    try:
+        return await connection.exchange(
+            head, method=method, body=body, handshake=handshake
+        )
+    except asyncio.CancelledError:
+        connection.abort()
+        raise

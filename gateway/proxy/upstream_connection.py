@@ -7,7 +7,9 @@ if no bytes follow it.
 
 import asyncio
 import os
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from math import inf
 
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
@@ -52,6 +54,7 @@ class _Phase(Enum):
 _IDLE, _HEAD, _BODY, _UNTIL_CLOSE, _CLOSED = _Phase
 
 UpstreamResult = UpstreamResponse | Tunnel
+OnResult = Callable[[UpstreamResult | Exception], None]
 
 
 class Connection(asyncio.Protocol):
@@ -59,6 +62,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_done",
         "_failing",
         "_handshake",
         "_head",
@@ -69,7 +73,6 @@ class Connection(asyncio.Protocol):
         "_phase",
         "_received_any",
         "_response",
-        "_result_future",
         "_transport",
         "_unread",
         "_upload",
@@ -103,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._unread: UnreadTls | None = None
         self._body: BodyReader
         self._response: UpstreamResponse | None = None
-        self._result_future: asyncio.Future[UpstreamResult] | None = None
+        self._done: OnResult | None = None  # called with the result of the exchange
 
     # The exchange
 
@@ -112,19 +115,21 @@ class Connection(asyncio.Protocol):
         """Whether no further request can be sent."""
         return self._phase is _CLOSED
 
-    def exchange(
+    def begin(
         self,
         head: bytes,
         *,
         method: str,
         body: RequestBody | None,
         handshake: Handshake | None,
-    ) -> asyncio.Future[UpstreamResult]:
-        """Send a request; return a future of the response or tunnel.
+        done: OnResult,
+    ) -> None:
+        """Send a request; `head` may include a body that has arrived.
 
-        It fails with an UpstreamError. A caller that stops waiting calls `abort`.
+        `done` is called once, later, with the response, the tunnel or the error, and
+        must not raise; not after `abort`, with which a caller stops waiting.
         """
-        self._result_future = result_future = self.loop.create_future()
+        self._done = done
         self._response = None
         self._method = method
         self._handshake = handshake
@@ -140,10 +145,30 @@ class Connection(asyncio.Protocol):
             if self._transport.get_extra_info("ssl_object") is not None:
                 self._unread = UnreadTls(self._transport)
             self._upload = Upload(body, head, self)
-        return result_future
+
+    def exchange(
+        self,
+        head: bytes,
+        *,
+        method: str,
+        body: RequestBody | None,
+        handshake: Handshake | None,
+    ) -> asyncio.Future[UpstreamResult]:
+        """Send a request; return a future of the response or tunnel.
+
+        It fails with an UpstreamError. A caller that stops waiting calls `abort`.
+        """
+        future: asyncio.Future[UpstreamResult] = self.loop.create_future()
+        done = partial(_settle, future)
+        self.begin(head, method=method, body=body, handshake=handshake, done=done)
+        return future
 
     def abort(self) -> None:
         """Close the connection at once, in the middle of an exchange."""
+        self._done = None
+        self._close()
+
+    def _close(self) -> None:
         if self._phase is _CLOSED:
             return
         self._phase = _CLOSED
@@ -259,9 +284,9 @@ class Connection(asyncio.Protocol):
             self._phase = _UNTIL_CLOSE if framing.kind is UNTIL_CLOSE else _BODY
             if rest:
                 self._read_body(rest)
-        result_future, self._result_future = self._result_future, None
-        if result_future is not None and not result_future.done():
-            result_future.set_result(response)
+        done, self._done = self._done, None
+        if done is not None:
+            done(response)
 
     def _expiry(self, seconds: int) -> float:
         """Return when an idle connection expires: before the upstream's own timeout.
@@ -275,7 +300,7 @@ class Connection(asyncio.Protocol):
         if handshake is None:
             raise InvalidUpstreamResponse("unexpected 101")
         handshake.check(head.pairs())
-        result_future, self._result_future = self._result_future, None
+        done, self._done = self._done, None
         self.deadline = inf
         self._phase = _CLOSED
         tunnel = Tunnel(self._transport, framing.end_to_end, early=rest)
@@ -283,8 +308,8 @@ class Connection(asyncio.Protocol):
         if self.backend.strikes:
             self._manager.response_completed(self)
         self._manager.connection_tunneled(self, tunnel)
-        if result_future is not None and not result_future.done():
-            result_future.set_result(tunnel)
+        if done is not None:
+            done(tunnel)
 
     def _read_body(self, data: bytes) -> None:
         response, body = self._response, self._body
@@ -314,16 +339,16 @@ class Connection(asyncio.Protocol):
             self.deadline = inf
             self._manager.connection_reusable(self)
         else:
-            self.abort()
+            self._close()
 
     def _fail(self, error: Exception) -> None:
-        result_future, response = self._result_future, self._response
-        self._result_future = self._response = None
-        self.abort()
+        done, response = self._done, self._response
+        self._done = self._response = None
+        self._close()
         if response is not None:
             response.finish(error)
-        if result_future is not None and not result_future.done():
-            result_future.set_exception(error)
+        if done is not None:
+            done(error)
 
     # asyncio.Protocol
 
@@ -431,3 +456,14 @@ class Connection(asyncio.Protocol):
 
 
 _NO_TRANSPORT = asyncio.Transport()
+
+
+def _settle(
+    future: asyncio.Future[UpstreamResult], result: UpstreamResult | Exception
+) -> None:
+    if future.done():  # its caller was cancelled
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.errors import StoreUnavailable
+from gateway.http.response_fields import COOKIE
 from gateway.observe.audit import SignedOut
+from gateway.proxy.response import UpstreamResponse
 from gateway.server.context import RequestContext
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.external.store import ExternalStore
@@ -51,6 +53,18 @@ def cookie_changes(headers: Headers, profile: Profile) -> CookieChanges:
     return CookieChanges(set=() if taken_back else begun, taken_back=taken_back)
 
 
+def may_track(response: UpstreamResponse, context: RequestContext) -> bool:
+    """Return whether `track_app_cookies` has anything to do for a response."""
+    return context.rules.external is not None and (
+        bool(response.received.roles & COOKIE) or _is_visitor(context)
+    )
+
+
+def _is_visitor(context: RequestContext) -> bool:
+    """Return whether the request may begin a session, and was made without one."""
+    return context.session_key is None and context.head.method not in _SAFE
+
+
 async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     """Record started and ended sessions before the response is sent.
 
@@ -61,7 +75,7 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
     if profile is None or app_managed is None:
         return
     changes = cookie_changes(headers, profile)
-    visitor = context.session_key is None and context.head.method not in _SAFE
+    visitor = _is_visitor(context)
     if not (changes.set or changes.taken_back or visitor):
         return
     found = credential_of(context.head, context.rules)

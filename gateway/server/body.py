@@ -5,7 +5,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from aiohttp.streams import StreamReader
+from gateway.server.payload import Payload
 
 FIRST_PART: Final = 16 * 1024
 """Bytes of a body that must arrive before an upstream connection is acquired. Most
@@ -46,7 +46,7 @@ class ClientBody:
 
     def __init__(
         self,
-        payload: StreamReader,
+        payload: Payload,
         *,
         chunked: bool,
         limit: int,
@@ -58,7 +58,7 @@ class ClientBody:
         """Wrap a payload.
 
         Args:
-            payload: aiohttp's reader; it pauses the client above its buffer.
+            payload: its reader; it pauses the client above its buffer.
             chunked: whether the length is unknown.
             limit: maximum size in bytes; 0 disables it.
             idle: seconds between two pieces, and before `least_rate` counts.

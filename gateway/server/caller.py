@@ -53,9 +53,8 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
         raise ClientLimit("the client has too many look-ups waiting")
     ticks = services.edge.ticks
     began = ticks()
-    store = services.tokens if isinstance(held, AccessToken) else services.store
     try:
-        return await store.look_up(held, context.now)
+        return await services.store_of(held).look_up(held, context.now)
     finally:
         context.lookup_time = ticks() - began
         if client:

@@ -1,7 +1,7 @@
 """Server side of one HTTP/1.x client connection.
 
 `ClientConnection` feeds received bytes to its `RequestReader`, queues complete request
-heads, and runs the handler for one request at a time, in order. After an upgrade it
+heads, and gives one request at a time to the handler, in order. After an upgrade it
 passes bytes to the tunnel. It enforces the header, keep-alive, linger and final-write
 timeouts; the reader limits the size of a head.
 """
@@ -12,14 +12,15 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Final, Protocol
 
-from aiohttp.streams import StreamReader
 from aiohttp.web import RequestPayloadError
 
 from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
-from gateway.server.exchange import Exchange, OnRequest
+from gateway.server.exchange import Exchange, Handling, OnRequest
+from gateway.server.payload import Payload
 from gateway.server.request_reader import BODY_BUFFER, READ_AHEAD, RequestReader
 
 _LINGER: Final = 2.0
@@ -72,29 +73,24 @@ class ClientConnection(asyncio.Protocol):
         "_current",
         "_discard_input",
         "_drain_waiter",
-        "_head_timer",
-        "_idle_since",
-        "_idle_timer",
+        "_head_expected",
         "_loop",
         "_manager",
         "_pause_reasons",
         "_reader",
         "_ready",
-        "_request_waiter",
         "_transport",
         "_tunnel",
         "_upgrade_data",
         "connected",
+        "deadline",
         "ends_with_connection",
+        "handling",
         "peer",
         "place",
-        "task",
         "tls",
         "writing_paused",
     )
-
-    task: "asyncio.Task[None] | None"
-    """Handles the requests, from the first one on; cancelled when the connection is lost."""
 
     def __init__(self, manager: ConnectionManager, place: Place | None = None) -> None:
         self.place = place
@@ -108,9 +104,6 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport = _NO_TRANSPORT
         self._ready: deque[Exchange] = deque()
         self._current: Exchange | None = None
-        self._request_waiter: asyncio.Future[None] | None = (
-            None  # set by a queued request
-        )
         self._drain_waiter: asyncio.Future[None] | None = (
             None  # set by a drained buffer
         )
@@ -118,11 +111,10 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._discard_input = False  # received bytes are dropped
         self._pause_reasons = 0  # bits: _QUEUE_FULL, _BODY_FULL
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._idle_since = 0.0
+        self._head_expected = False  # the deadline is that of a request head
+        self.deadline = inf  # when it has waited for its client for too long
         self._close_timer: asyncio.TimerHandle | None = None
-        self.task = None
+        self.handling: Handling | None = None
         self.connected = False
         self.writing_paused = False
         self.ends_with_connection = False
@@ -148,10 +140,6 @@ class ClientConnection(asyncio.Protocol):
         self.connected = True
         self.peer = _peer_of(transport)
         self.tls = transport.get_extra_info("sslcontext") is not None
-        with suppress(OSError):
-            transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
-            )
         manager.opened(self)
         if self.place is None:
             found = manager.place_for(self.peer)
@@ -177,21 +165,18 @@ class ClientConnection(asyncio.Protocol):
         """Treat a half-close as the end of the connection: asyncio closes it."""
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cancel the request handler, and with it the upstream request; end the tunnel."""
+        """Cancel the request, and with it the upstream's; end the tunnel."""
         self.connected = False
         self._discard_input = True
-        for timer in (self._head_timer, self._idle_timer, self._close_timer):
-            if timer is not None:
-                timer.cancel()
+        self.deadline = inf
+        if self._close_timer is not None:
+            self._close_timer.cancel()
         self._manager.closed(self)
         if self._current is not None:
             gone = exc or ConnectionResetError("the client is gone")
             self._current.payload.set_exception(gone)
-        waiter, self._request_waiter = self._request_waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)  # there is no request to cancel
-        elif self.task is not None:
-            self.task.cancel()
+        if self.handling is not None:
+            self.handling.cancel()
         if self._tunnel is not None:
             self._tunnel.feed_eof()
 
@@ -223,66 +208,61 @@ class ClientConnection(asyncio.Protocol):
             if self._reader.head_bytes:
                 self._watch_head()
             return
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
         self._ready += found
-        if self.task is None:
-            self.task = self._loop.create_task(self._handle_requests())
-        elif self._request_waiter is not None:
-            self._request_waiter.set_result(None)
-            self._request_waiter = None
         if len(self._ready) >= READ_AHEAD:
             self._add_pause_reason(_QUEUE_FULL)
         if rest:
             self._buffer_upgrade_data(rest)
+        if self._current is None:
+            self._begin_next()
 
-    async def _handle_requests(self) -> None:
-        ready, reader = self._ready, self._reader
-        on_request = self._manager.on_request
-        try:
-            while True:
-                if not ready:
-                    await self._next_request()
-                    if not ready:
-                        return  # the client has disconnected
-                self._current = exchange = ready.popleft()
-                reader.mark_dequeued(exchange)
-                if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
-                    self._remove_pause_reason(_QUEUE_FULL)
-                answered = await on_request(exchange)
-                payload = exchange.payload
-                whole = payload.is_eof() or await self._linger(payload)
-                self._current = None
-                if not (whole and answered.keep_alive):
-                    break
-                if reader.upgraded and not ready:
-                    self._decline_upgrade()
-                if ready:
-                    # A handler without I/O never yields: a pipeline of such requests
-                    # would block every other connection.
-                    await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001 - logged here or never
-            self._manager.report(error)
-            self._transport.abort()
-        else:
-            self.close()
+    def _begin_next(self) -> None:
+        """Pass the next request to the handler, unless one is being handled."""
+        ready = self._ready
+        if not ready or self._current is not None or self._transport.is_closing():
+            return
+        self._current = exchange = ready.popleft()
+        self.deadline = inf
+        self._head_expected = False
+        if self._reader.queued:
+            self._reader.mark_dequeued(exchange)
+        if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
+            self._remove_pause_reason(_QUEUE_FULL)
+        self._manager.on_request(exchange)
 
-    def _next_request(self) -> asyncio.Future[None]:
-        """Return a future of the next request; meanwhile the connection is idle."""
-        self._idle_since = self._loop.time()
-        if self._idle_timer is None:
-            # One timer for the life of the connection, none per request.
-            self._idle_timer = self._loop.call_later(
-                self._manager.keepalive, self._on_keepalive_timer
+    def finished(self, keep_alive: bool) -> None:
+        """See Client."""
+        exchange = self._current
+        if exchange is None or not self.connected or exchange.payload.is_eof():
+            self._end_request(keep_alive)
+            return
+        lingering = self._loop.create_task(self._linger(exchange.payload))
+        self.handling = lingering
+        lingering.add_done_callback(
+            lambda done: self._end_request(
+                keep_alive and not done.cancelled() and done.result()
             )
-        if self._reader.head_bytes:
+        )
+
+    def _end_request(self, keep_alive: bool) -> None:
+        self._current = self.handling = None
+        if not keep_alive:
+            self.close()
+            return
+        reader = self._reader
+        if reader.upgraded and not self._ready:
+            self._decline_upgrade()
+        if self._ready:
+            # A request without I/O ends at once: a pipeline of them would block every
+            # other connection.
+            self._loop.call_soon(self._begin_next)
+            return
+        self.deadline = self._loop.time() + self._manager.keepalive  # it is idle
+        if reader.head_bytes:
             # It began to arrive while another request was handled.
             self._watch_head()
-        self._request_waiter = waiter = self._loop.create_future()
-        return waiter
 
-    async def _linger(self, payload: StreamReader) -> bool:
+    async def _linger(self, payload: Payload) -> bool:
         """Discard input for a while: closing with unread bytes resets the response.
 
         Returns whether the body has been read to its end.
@@ -363,9 +343,8 @@ class ClientConnection(asyncio.Protocol):
     # Timeouts
 
     def _expect_head(self) -> None:
-        self._head_timer = self._loop.call_later(
-            self._manager.request_headers, self._on_head_timeout
-        )
+        self._head_expected = True
+        self.deadline = self._loop.time() + self._manager.request_headers
 
     def _watch_head(self) -> None:
         """Enforce the size limit and the timeout of an incomplete head."""
@@ -375,25 +354,17 @@ class ClientConnection(asyncio.Protocol):
             else:
                 # A response has begun, so no other can be sent.
                 self.abort()
-        elif self._head_timer is None and self.idle:
+        elif self.idle and not self._head_expected:
             self._expect_head()
 
-    def _on_head_timeout(self) -> None:
-        self._head_timer = None
+    def time_out(self) -> None:
+        """Close the connection: its deadline has passed."""
+        self.deadline = inf
         if self._reader.head_bytes:
             self._reject(408, Reason.REQUEST_TIMEOUT)
         else:
             # The client sent nothing, so there is no request to answer.
             self.close()
-
-    def _on_keepalive_timer(self) -> None:
-        left = self._manager.keepalive
-        if self.idle and self._head_timer is None:
-            left += self._idle_since - self._loop.time()
-        if left <= 0:
-            self.close()
-            return
-        self._idle_timer = self._loop.call_later(left, self._on_keepalive_timer)
 
     # Closing
 
@@ -438,9 +409,7 @@ class ClientConnection(asyncio.Protocol):
         transport.abort()
 
     def _reject(self, status: int, reason: Reason) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self.deadline = inf
         if not self._transport.is_closing():
             self._transport.write(
                 self._manager.early_error_response(status, reason, self.peer)

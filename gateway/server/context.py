@@ -15,17 +15,18 @@ from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
 from gateway.server.attempts import Attempts, Kind, LimitReached
 from gateway.server.edge import Edge
-from gateway.server.exchange import Exchange
+from gateway.server.exchange import Exchange, Progress
 from gateway.server.runtime import Runtime
-from gateway.server.shares import Shares
+from gateway.server.shares import Shares, UpstreamShares
 from gateway.server.streams import OpenStreams
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.record import Session
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.renewals import RenewalStore
-from gateway.sessions.store import SessionSource, SessionStore
-from gateway.spine.outcome import Respond
+from gateway.sessions.store import SessionCredential, SessionSource, SessionStore
+from gateway.spine.outcome import Outcome, Respond
 from gateway.spine.ruleset import Ruleset
 
 
@@ -152,6 +153,10 @@ class Services:
         assert store is not None  # noqa: S101 - narrows
         return store
 
+    def store_of(self, held: SessionCredential) -> SessionSource:
+        """Return the store that holds the session of a credential."""
+        return self.tokens if isinstance(held, AccessToken) else self.store
+
     def turn(self, key: str) -> asyncio.Lock:
         """Return the lock that serializes changes of one session in this process.
 
@@ -177,6 +182,26 @@ class Services:
             await asyncio.gather(*left, return_exceptions=True)
 
 
+class Handler(Protocol):
+    """What a listener does with a request: how it is performed, and how it fails."""
+
+    def perform(self, context: "RequestContext", outcome: Outcome) -> Progress:
+        """Perform an outcome; raises as a step may."""
+        ...
+
+    def settle(self, context: "RequestContext", error: Exception) -> Progress:
+        """Respond to a failed request, or abort the response that has begun."""
+        ...
+
+
+class Abortable(Protocol):
+    """An exchange with an upstream, or its response."""
+
+    def abort(self) -> None:
+        """Abandon it; nothing happens after its end."""
+        ...
+
+
 @dataclass(slots=True)
 class SignInPost:
     """A POST that may be a sign-in; `source` is the key of its attempts.
@@ -192,11 +217,16 @@ class SignInPost:
 class RequestContext:
     """The only mutable state of a request, shared by its steps. Holds no secret.
 
+    Whatever a request holds while it waits is named here, so that `end` releases it,
+    wherever the request has come to: `awaited`, `lookup_client` and `share`.
+
+    handler        the listener that handles it
     exchange       the request as it was parsed, and the client's connection
     runtime        the configuration that was active when the request came
     services       the parts that survive a reload
     started        monotonic seconds
     now            seconds since the epoch; the clock is not read a second time
+    nonce          32 random hex digits that were used for nothing else
     received_head  None until the head was read
     session_key    the key of the session in the store; a hash, not the token
     session_version  the version of its record that allowed the request
@@ -206,14 +236,22 @@ class RequestContext:
     abort_reason   why the gateway aborted the response
     mode           the endpoint of a decision for another proxy; "" on the proxy path
     credential     how the credential was sent; "" where a route takes the cookie alone
+    began          monotonic seconds: what is waited for now, the store or an upstream
+    lookup_client  the client that a look-up in progress counts for
+    share          the share of an upstream, and whom it counts for
+    awaited        the exchange with an upstream
+    renewal_awaited  a renewal was waited for
+    over           the request has ended; whatever comes late finds nothing to do
     """
 
+    handler: Handler
     exchange: Exchange
     runtime: Runtime
     services: Services
     started: float
     now: float
     request_id: str
+    nonce: str
     received_head: RequestHead | None = None
     route: Route | None = None
     verdict: Verdict = Verdict.REFUSE
@@ -235,6 +273,12 @@ class RequestContext:
     abort_reason: Reason | None = None
     mode: str = ""
     credential: str = ""
+    began: float = 0.0
+    lookup_client: str = ""
+    share: tuple[UpstreamShares, str, str | None] | None = None
+    awaited: Abortable | None = None
+    renewal_awaited: bool = False
+    over: bool = False
 
     @property
     def head(self) -> RequestHead:
@@ -273,6 +317,51 @@ class RequestContext:
         self.identity_id, self.session_id = session.identity.id, session.id
         if tenant_id is not None:
             self.tenant_id = tenant_id
+
+    def disconnected(self) -> None:
+        """Record why the response is incomplete: 499, as in nginx, or the abort reason."""
+        self.status = self.status or 499
+        if self.abort_reason is not None:
+            self.reason = self.abort_reason
+        elif self.status != 101:
+            # A client that closes its WebSocket is the normal end.
+            self.reason = Reason.CLIENT_GONE
+
+    def cancel(self) -> None:
+        """End the request between two steps: see Handling."""
+        if not self.over:
+            self.disconnected()
+            self.end(keep_alive=False)
+
+    def end(self, keep_alive: bool) -> None:
+        """Release what the request holds, report it, and go on with its connection."""
+        if self.over:
+            return
+        self.over = True
+        if self.awaited is not None:
+            self.awaited.abort()
+            self.awaited = None
+        if self.began:
+            self.measure()
+        services = self.services
+        if self.lookup_client:
+            services.lookups.give_back(self.lookup_client)
+        if self.share is not None:
+            shares, address, identity = self.share
+            shares.give_back(address, identity)
+        services.report.request_ended(self)
+        client = self.exchange.client
+        client.handling = None
+        client.finished(keep_alive)
+
+    def measure(self) -> None:
+        """Record the time that was spent on what was waited for."""
+        spent = self.services.edge.ticks() - self.began
+        self.began = 0.0
+        if self.upstream is None:
+            self.lookup_time = spent
+        else:
+            self.upstream_time = spent
 
 
 async def _quietly(write: Coroutine[Any, Any, Any]) -> None:

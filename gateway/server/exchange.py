@@ -1,22 +1,32 @@
 """One parsed request, and the client connection that it arrived on."""
 
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeAlias
 
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
 
 from gateway.http.lines import PlainHead
 from gateway.http.refusal import BadRequest
 from gateway.proxy.tunnel import Tunnel
+from gateway.server.payload import Payload
 
 ParsedRequest: TypeAlias = RawRequestMessage
 """The message of aiohttp's parser."""
 
 
+class Handling(Protocol):
+    """A request that is being handled: its state between two steps, or a task."""
+
+    def cancel(self) -> object:
+        """End it: the client has disconnected, or the gateway shuts down."""
+        ...
+
+
 class Client(Protocol):
     """The client connection, as the request handler sees it."""
+
+    handling: Handling | None
+    """What is cancelled when the client disconnects; None between two requests."""
 
     peer: str
     """The address of the other end of the socket; "" for a Unix socket."""
@@ -38,6 +48,10 @@ class Client(Protocol):
         Raises:
             ConnectionResetError: the client has disconnected.
         """
+        ...
+
+    def finished(self, keep_alive: bool) -> None:
+        """End the request; `keep_alive`: another one may follow."""
         ...
 
     async def drained(self) -> None:
@@ -75,9 +89,8 @@ class Exchange:
     def __init__(
         self,
         message: PlainHead | ParsedRequest | BadRequest,
-        payload: StreamReader,
+        payload: Payload,
         client: Client,
-        *,
         maybe_oversized: bool = False,
         maybe_cut: bool = False,
     ) -> None:
@@ -88,16 +101,21 @@ class Exchange:
         self.maybe_cut = maybe_cut
 
 
-@dataclass(slots=True)
-class ExchangeResult:
-    """The response was written; `keep_alive`: another request may follow."""
+Progress: TypeAlias = bool | Coroutine[Any, Any, bool | None] | None
+"""What a step of a request returns.
 
-    keep_alive: bool
+True or False: the response is written, and whether another request may follow. A
+coroutine: what has to be waited for, with that as its result. None: a callback, or
+another step that was given the request, goes on with it.
+"""
 
 
 class OnRequest(Protocol):
     """Handles the requests of a connection."""
 
-    def __call__(self, exchange: Exchange) -> Awaitable[ExchangeResult]:
-        """Handle one request; raises only CancelledError."""
+    def __call__(self, exchange: Exchange) -> None:
+        """Begin to handle one request; at its end call `finished` of its client.
+
+        Never raises, and never blocks. It sets `handling` of the client.
+        """
         ...

@@ -1,35 +1,37 @@
 """Performs a Forward: sends the request to its upstream and relays the response."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-from gateway.http.head import RequestHead
+from gateway.http.head import RequestHead, WebSocketOffer
 from gateway.http.response_fields import RESERVED
-from gateway.outbound import OutboundRequest
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
-from gateway.reasons import Reason, Verdict
-from gateway.server.admitted import Admitted
-from gateway.server.app_cookies import track_app_cookies
+from gateway.proxy.upstream import may_repeat
+from gateway.proxy.upstream_connection import UpstreamResult
+from gateway.reasons import Verdict
+from gateway.server.app_cookies import may_track, track_app_cookies
 from gateway.server.apply_sign_in_headers import apply_sign_in_headers
-from gateway.server.body import ClientBody
 from gateway.server.context import RequestContext
-from gateway.server.exchange import ExchangeResult
+from gateway.server.exchange import Progress
+from gateway.server.payload import ArrivedBody
 from gateway.server.restored_prefix import restored
 from gateway.server.runtime import Application
-from gateway.server.sending import relay, send_whole, wait_for
+from gateway.server.sending import send_whole
 from gateway.server.shares import share_key
 from gateway.server.sign_in_headers import read_sign_in_headers
 from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
-from gateway.server.streams import OpenStream
+from gateway.server.steps import hand_over, proceed
+from gateway.server.streaming import relay_stream, send_with_body
 from gateway.server.websocket import run_tunnel
 from gateway.sessions.authenticate import Authenticated
 from gateway.spine.outcome import Forward
 
 
-async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
+def forward(context: RequestContext, outcome: Forward) -> Progress:
     """Forward one request; bodies are streamed in both directions.
 
-    Raises:
+    Raises, as the steps that follow it do:
         TooManyAttempts: a sign-in from an address with too many failures.
         ClientLimit: the client holds its share of the upstream.
         UpstreamError, BodyTooLarge, BodyStalled, StoreUnavailable: before the
@@ -38,54 +40,127 @@ async def forward(context: RequestContext, outcome: Forward) -> ExchangeResult:
         ConnectionError: the client disconnected.
     """
     application = context.runtime.applications[outcome.view.name]
-    head, ticks = outcome.access.head, context.services.edge.ticks
+    head = outcome.access.head
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
     begin_forward(context, outcome)
     shares, address = application.shares, share_key(head.client)
-    identity = context.identity_id
-    if not shares.take(address, identity):
-        await shares.wait(address, identity)
-    try:
-        began = ticks()
-        try:
-            response = await _send(context, application, outcome.outbound, head)
-        finally:
-            context.upstream_time = ticks() - began
-        if not isinstance(response, UpstreamResponse):
-            return await run_tunnel(context, response, outcome.set_cookies)
-        try:
-            return await _respond(context, application, response, outcome.set_cookies)
-        except BaseException:
-            response.abort()
-            raise
-    finally:
-        shares.give_back(address, identity)
+    if not shares.take(address, context.identity_id):
+        return _wait_for_share(context, application, outcome, address)
+    context.share = (shares, address, context.identity_id)
+    return _send(context, application, outcome)
+
+
+async def _wait_for_share(
+    context: RequestContext, application: Application, outcome: Forward, address: str
+) -> None:
+    shares, identity = application.shares, context.identity_id
+    await shares.wait(address, identity)
+    context.share = (shares, address, identity)
+    hand_over(context, _send, application, outcome)
 
 
 def _send(
+    context: RequestContext, application: Application, outcome: Forward
+) -> Progress:
+    """Send the request: at once if all of it is here and a connection is idle."""
+    head, outbound = outcome.access.head, outcome.outbound.encode()
+    again = outbound  # without a body, which is sent once only
+    context.began = context.services.edge.ticks()
+    if head.websocket is not None:
+        return _open_tunnel(context, application, outcome, outbound, head.websocket)
+    if head.content_length or head.chunked:
+        body = context.exchange.payload
+        if not isinstance(body, ArrivedBody) or head.expect_continue:
+            return _upload(context, application, outcome, outbound)
+        outbound, again = outbound + body.read_nowait(), b""
+    arrived = partial(proceed, context, _arrived, application, outcome, again)
+    context.awaited = application.upstream.begin(
+        outbound, method=head.method, done=arrived
+    )
+    if context.awaited is not None:
+        return None
+    return _connect(context, application, outcome, outbound)
+
+
+def _is_safe(head: RequestHead) -> bool:
+    """Return whether the request may be sent again (RFC 9110, section 9.2.2)."""
+    return head.method in {"GET", "HEAD", "OPTIONS"} and not head.has_body
+
+
+async def _connect(
     context: RequestContext,
     application: Application,
-    outbound: OutboundRequest,
-    head: RequestHead,
-) -> Coroutine[None, None, UpstreamResponse | Tunnel]:
-    """Send the request; return its response, or the tunnel of an accepted handshake."""
-    upstream = application.upstream
-    if head.websocket is not None:
-        return upstream.open_tunnel(
-            outbound.encode(),
-            key=head.websocket.key,
-            offered_protocols=_protocols(head.websocket.protocols),
-        )
-    if head.content_length or head.chunked:
-        return _upload(context, application, outbound.encode())
-    return upstream.send(
-        outbound.encode(),
-        method=head.method,
-        body=None,
-        # RFC 9110, section 9.2.2: only what is idempotent may be sent again.
-        retriable=head.method in {"GET", "HEAD", "OPTIONS"},
+    outcome: Forward,
+    outbound: bytes,
+) -> None:
+    """Send the request on the next connection, which may have to be opened."""
+    head = outcome.access.head
+    response = await application.upstream.send(
+        outbound, method=head.method, body=None, retriable=_is_safe(head)
     )
+    hand_over(context, _arrived, application, outcome, outbound, response)
+
+
+async def _send_again(
+    context: RequestContext,
+    application: Application,
+    outcome: Forward,
+    outbound: bytes,
+) -> None:
+    """Send the request once more: its connection was closed before a response."""
+    response = await application.upstream.send_again(
+        outbound, method=outcome.access.head.method
+    )
+    hand_over(context, _arrived, application, outcome, outbound, response)
+
+
+async def _open_tunnel(
+    context: RequestContext,
+    application: Application,
+    outcome: Forward,
+    outbound: bytes,
+    offer: WebSocketOffer,
+) -> bool | None:
+    found = await application.upstream.open_tunnel(
+        outbound, key=offer.key, offered_protocols=_protocols(offer.protocols)
+    )
+    if isinstance(found, Tunnel):
+        context.measure()
+        return await run_tunnel(context, found, outcome.set_cookies)
+    hand_over(context, _arrived, application, outcome, outbound, found)
+    return None
+
+
+def _arrived(
+    context: RequestContext,
+    application: Application,
+    outcome: Forward,
+    outbound: bytes,
+    result: UpstreamResult | Exception,
+) -> Progress:
+    """Go on with the result of an exchange."""
+    context.awaited = None
+    if isinstance(result, Exception):
+        if may_repeat(result) and _is_safe(outcome.access.head):
+            return _send_again(context, application, outcome, outbound)
+        raise result
+    assert isinstance(result, UpstreamResponse)  # noqa: S101 - only a handshake is a Tunnel
+    context.upstream_time = context.services.edge.ticks() - context.began
+    context.began = 0.0
+    context.awaited = result
+    cookies = outcome.set_cookies
+    if (
+        result.received.roles & RESERVED
+        or context.sign_in_post is not None
+        or (context.runtime.rules.external is not None and may_track(result, context))
+    ):
+        return _change_session(context, application, result, cookies)
+    if cookies and context.services.streams.was_revoked(context.session_key):
+        # A user who signed in again while this response was awaited holds a new
+        # cookie, which the longer life of the old one must not replace.
+        cookies = ()
+    return _respond(context, application, result, cookies)
 
 
 def begin_forward(context: RequestContext, outcome: Forward) -> None:
@@ -118,14 +193,14 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         )
 
 
-async def _respond(
+async def _change_session(
     context: RequestContext,
     application: Application,
     response: UpstreamResponse,
     cookies: Sequence[str],
-) -> ExchangeResult:
-    runtime = context.runtime
-    if runtime.rules.external is not None:
+) -> None:
+    """Carry out what the response says about the session, before it is relayed."""
+    if may_track(response, context):
         await track_app_cookies(response.headers, context)
     instruction = (
         read_sign_in_headers(response.headers)
@@ -140,9 +215,18 @@ async def _respond(
             instruction, application, cookies, context
         )
     elif cookies and context.services.streams.was_revoked(context.session_key):
-        # A user who signed in again while this response was awaited holds a new
-        # cookie, which the longer life of the old one must not replace.
-        cookies = ()
+        cookies = ()  # as in `_arrived`
+    hand_over(context, _respond, application, response, cookies)
+
+
+def _respond(
+    context: RequestContext,
+    application: Application,
+    response: UpstreamResponse,
+    cookies: Sequence[str],
+) -> Progress:
+    """Relay the response: in one write if all of it is here."""
+    runtime = context.runtime
     if application.view.restored_prefix:
         head = restored(response.end_to_end, application.view, context)
         response.replace_head(head)
@@ -151,110 +235,20 @@ async def _respond(
     rules = runtime.responses_unasked if unasked else runtime.responses
     content = response.complete_body()
     if content is None:
-        relayed = relay(context, response, rules, cookies, application.idle)
-        return await _while_allowed(relayed, response, context)
-    answered = send_whole(context, response, rules, cookies, content)
-    client = context.exchange.client
-    if client.writing_paused:
-        await wait_for(client, application.idle)
-    return answered
+        return relay_stream(context, response, rules, cookies, application.idle)
+    context.awaited = None
+    return send_whole(context, response, rules, cookies, content, application.idle)
 
 
 async def _upload(
-    context: RequestContext, application: Application, outbound: bytes
-) -> UpstreamResponse:
-    """Send a request with a body; aborted when its session ends meanwhile.
-
-    A complete body is not aborted: its request may be the one that ends the session.
-    """
-    exchange = context.exchange
-    sending = _send_with_body(context, application, outbound)
-    if context.session_key is None or exchange.payload.is_eof():
-        return await sending
-
-    def cut(reason: Reason) -> None:
-        if reason is not Reason.DRAINING and not exchange.payload.is_eof():
-            context.abort_reason = reason
-            exchange.client.abort()
-
-    streams = context.services.streams
-    stream = OpenStream(
-        key=context.session_key,
-        end=cut,
-        admitted=Admitted(context=context),
-        evaluated_by=context.runtime,
-        version=context.session_version,
-    )
-    streams.add(stream)
-    try:
-        return await sending
-    finally:
-        streams.remove(stream)
-
-
-async def _send_with_body(
-    context: RequestContext, application: Application, outbound: bytes
-) -> UpstreamResponse:
-    exchange, head = context.exchange, context.head
-    upstream = application.upstream
-    body = ClientBody(
-        exchange.payload,
-        chunked=head.chunked,
-        limit=context.runtime.limits.body_bytes,
-        idle=application.body_idle,
-        least_rate=application.body_rate,
-        send=exchange.client.send,
-        expects_continue=head.expect_continue,
-    )
-    await body.wait_for_first_part(upstream.is_crowded)
-    return await upstream.send(outbound, method=head.method, body=body, retriable=False)
-
-
-async def _while_allowed(
-    relayed: Coroutine[None, None, ExchangeResult],
-    response: UpstreamResponse,
     context: RequestContext,
-) -> ExchangeResult:
-    """Relay a stream while its session is active and its route allows it.
-
-    An endless stream ends as soon as the gateway drains: its client reconnects, and no
-    timeout would suffice.
-    """
-    endless = _is_endless(response)
-
-    def cut(reason: Reason) -> None:
-        if reason is Reason.DRAINING and not endless:
-            # A finite body; draining waits for its end.
-            return
-        # An HTTP body cannot carry a reason: the response is aborted, and the page's
-        # next request gets the reason.
-        context.abort_reason = reason
-        response.abort()
-        context.exchange.client.abort()
-
-    services = context.services
-    stream = OpenStream(
-        key=context.session_key,
-        end=cut,
-        admitted=Admitted(context=context, reconnects=endless),
-        evaluated_by=context.runtime,
-        version=context.session_version,
-    )
-    services.streams.add(stream)
-    services.report.stream_opened("stream")
-    try:
-        return await relayed
-    finally:
-        services.streams.remove(stream)
-        services.report.stream_closed("stream")
-
-
-def _is_endless(response: UpstreamResponse) -> bool:
-    """Return whether this is an event stream, which the client reconnects (HTML, 9.2)."""
-    for field in response.received.fields:
-        if field.folded == b"content-type":
-            return field.value.lower().startswith(b"text/event-stream")
-    return False
+    application: Application,
+    outcome: Forward,
+    outbound: bytes,
+) -> None:
+    """Send a request with a body that may still arrive."""
+    response = await send_with_body(context, application, outbound)
+    hand_over(context, _arrived, application, outcome, outbound, response)
 
 
 def _protocols(offered: str | None) -> list[str]:

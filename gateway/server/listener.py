@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.reasons import Reason
 from gateway.server.client_connection import LIMIT_STATUS, ClientConnection, Place
 from gateway.server.exchange import OnRequest
 from gateway.server.shares import Shares, share_key
+
+_TICK: Final = 1.0
+"""Seconds between two looks at the deadlines of all connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class ClientServer:
         self.request_headers = limits.request_headers
         self.keepalive = limits.keepalive
         self.connections: set[ClientConnection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick = min(_TICK, limits.request_headers / 8, limits.keepalive / 8)
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -94,6 +100,8 @@ class ClientServer:
         """Register an open connection."""
         self.connections.add(connection)
         self._empty.clear()
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._tick, self._sweep)
 
     def closed(self, connection: ClientConnection) -> None:
         """Unregister a closed connection and free its place."""
@@ -102,6 +110,15 @@ class ClientServer:
             self.release(connection.place)
         if not self.connections:
             self._empty.set()
+
+    def _sweep(self) -> None:
+        """Close the connections whose deadline has passed: one timer for all of them."""
+        self._timer = None
+        now = self.loop.time()
+        for connection in [each for each in self.connections if each.deadline < now]:
+            connection.time_out()
+        if self.connections:
+            self._timer = self.loop.call_later(self._tick, self._sweep)
 
     # TLS: see gateway.server.handshakes.Clients
 
@@ -139,9 +156,12 @@ class ClientServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self.wait_until_empty()
-        tasks = [each.task for each in self.connections if each.task is not None]
+        tasks = []
         for connection in tuple(self.connections):
+            handling = connection.handling
             connection.abort()
-        for task in tasks:
-            task.cancel()
+            if handling is not None:
+                handling.cancel()
+            if isinstance(handling, asyncio.Task):
+                tasks.append(handling)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,31 +1,33 @@
 """The I/O around the spine: read, look up, perform the outcome, report.
 
 `Pipeline` decides nothing. The spine returns an outcome; each kind of outcome has one
-function here that performs it. Before the first byte of a
-response a failure is a response; after it a failure is an abort.
+function here that performs it. Each function is a step (steps.py): what arrives later, a
+record or a response, calls the next one. Before the first byte of a response a failure
+is a response; after it a failure is an abort.
 """
 
-import asyncio
-from collections.abc import Coroutine
+from functools import partial
 from typing import assert_never
 
-from gateway.errors import StoreUnavailable, TooManyAttempts
+from gateway.errors import ClientLimit, StoreUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
 from gateway.reasons import Reason, Verdict
-from gateway.server.caller import note_end, query_store
+from gateway.server.caller import note_end
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints import answer_locally
-from gateway.server.exchange import Exchange, ExchangeResult
+from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request
-from gateway.server.request_errors import FAILURES, abort, fail, limit, note_disconnect
+from gateway.server.request_errors import settle
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
+from gateway.server.shares import share_key
+from gateway.server.steps import completed, hand_over, proceed
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
-from gateway.sessions.store import Found, SessionCredential
+from gateway.sessions.store import Found, SessionCredential, SessionSource
 from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
@@ -37,50 +39,56 @@ class Pipeline:
         self.runtime = runtime
         self._services = services
 
-    async def __call__(self, exchange: Exchange) -> ExchangeResult:
-        """Handle one request; see OnRequest."""
+    def __call__(self, exchange: Exchange) -> None:
+        """Begin to handle one request; see OnRequest."""
         services = self._services
-        drawn = services.edge.hex(24)
-        context = RequestContext(
+        edge = services.edge
+        drawn = edge.hex(40)
+        exchange.client.handling = context = RequestContext(
+            handler=self,
             exchange=exchange,
             runtime=self.runtime,
             services=services,
-            started=services.edge.ticks(),
-            now=services.edge.now(),
+            started=edge.ticks(),
+            now=edge.now(),
             request_id=drawn[:32],
+            nonce=drawn[48:],
         )
         services.report.request_started()
-        try:
-            head = read_request(context, span_id=drawn[32:])
-            if isinstance(head, BadRequest):
-                return await _respond(context, refuse(head, context.runtime.rules))
-            context.received_head, context.request_id = head, head.request_id
-            step = await evaluate(context, head)
-            return await _perform(context, step)
-        except asyncio.CancelledError:
-            # The client disconnected, or the gateway is shutting down.
-            note_disconnect(context)
-            raise
-        except ConnectionError:
-            note_disconnect(context)
-            return abort(exchange)
-        except TooManyAttempts as limited:
-            return await limit(context, limited)
-        except FAILURES as error:
-            return await fail(context, error)
-        except Exception as error:  # noqa: BLE001 - invariant 7: always a response
-            services.report.log_unhandled_exception(error, context)
-            return await fail(context, error)
-        finally:
-            services.report.request_ended(context)
+        proceed(context, _read, drawn[32:48])
+
+    def perform(self, context: RequestContext, outcome: Outcome) -> Progress:
+        """See Handler."""
+        match outcome:
+            case Forward():
+                return forward(context, outcome)
+            case Respond():
+                return _respond(context, outcome)
+            case Local():
+                return _answer(context, outcome)
+            case _ as never:
+                assert_never(never)
+
+    def settle(self, context: RequestContext, error: Exception) -> Progress:
+        """See Handler."""
+        return settle(context, error)
 
 
-async def evaluate(
+def _read(context: RequestContext, span_id: str) -> Progress:
+    head = read_request(context, span_id=span_id)
+    if isinstance(head, BadRequest):
+        return _respond(context, refuse(head, context.runtime.rules))
+    context.received_head, context.request_id = head, head.request_id
+    return evaluate(context, head)
+
+
+def evaluate(
     context: RequestContext, head: RequestHead, *, forwards: bool = True
-) -> Outcome:
+) -> Progress:
     """Evaluate a request, with its session if that decides; count a failed one.
 
-    `forwards` False: another proxy forwards what is allowed.
+    The outcome goes to the handler of the context. `forwards` False: another proxy
+    forwards what is allowed.
 
     Raises:
         TooManyAttempts: the session is unknown, and its address has sent too many.
@@ -90,32 +98,72 @@ async def evaluate(
         head, context.runtime.rules, now=context.now, forwards=forwards
     )
     if isinstance(step, Lookup):
-        context.route = step.route
-        if step.route.takes_tokens:
-            context.credential = _kind_of(step.credential)
-        try:
-            found = await query_store(step.credential, context)
-        except StoreUnavailable as error:
-            return _without_record(context, step, error)
-        return _after(context, step, found)
+        return _look_up(context, step)
     if not isinstance(step, Local) and step.access is not None:
         who = step.access.authentication
         if isinstance(who, Anonymous):
             context.credential = who.sent or ""
             count_failed_session(who, None, context)
-    return step
+    return context.handler.perform(context, step)
 
 
-async def with_new_token(
-    context: RequestContext, outcome: Respond, *, forwards: bool = True
-) -> Outcome:
-    """Wait for a new access token, without which the upstream refuses; evaluate again."""
-    access, renewer = outcome.access, context.services.renewer
-    who = None if access is None else access.authentication
-    if renewer is None or not isinstance(who, Authenticated):
-        return outcome
-    await renewer.renewed(who.key, context.runtime)
-    return await evaluate(context, context.head, forwards=forwards)
+def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
+    services, client = context.services, share_key(lookup.head.client)
+    if client:
+        if not services.lookups.take(client):
+            raise ClientLimit("the client has too many look-ups waiting")
+        context.lookup_client = client
+    held = lookup.credential
+    context.route = lookup.route
+    if lookup.route.takes_tokens:
+        context.credential = _kind_of(held)
+    store = services.store_of(held)
+    context.began = services.edge.ticks()
+    found = partial(proceed, context, _found, lookup)
+    if store.begin(held, context.now, found):
+        return None
+    return _wait_for_record(context, lookup, store)
+
+
+async def _wait_for_record(
+    context: RequestContext, lookup: Lookup, store: SessionSource
+) -> None:
+    found: Found | StoreUnavailable
+    try:
+        found = await store.look_up(lookup.credential, context.now)
+    except StoreUnavailable as error:
+        found = error
+    hand_over(context, _found, lookup, found)
+
+
+def _found(
+    context: RequestContext, lookup: Lookup, found: Found | StoreUnavailable
+) -> Progress:
+    """Go on with what the store holds."""
+    services, client = context.services, context.lookup_client
+    context.lookup_time = services.edge.ticks() - context.began
+    context.began = 0.0
+    if client:
+        context.lookup_client = ""
+        services.lookups.give_back(client)
+    if isinstance(found, StoreUnavailable):
+        step = _without_record(context, lookup, found)
+    else:
+        step = _after(context, lookup, found)
+    if isinstance(step, Respond) and step.reason is Reason.PROVIDER_TOKEN_EXPIRED:
+        who = None if step.access is None else step.access.authentication
+        can_renew = services.renewer is not None and not context.renewal_awaited
+        if can_renew and isinstance(who, Authenticated):
+            return _with_new_token(context, lookup, who.key)
+    return context.handler.perform(context, step)
+
+
+async def _with_new_token(context: RequestContext, lookup: Lookup, key: str) -> None:
+    """Wait for a new access token, without which the upstream refuses; look up again."""
+    assert context.services.renewer is not None  # noqa: S101 - narrows
+    context.renewal_awaited = True
+    await context.services.renewer.renewed(key, context.runtime)
+    hand_over(context, _look_up, lookup)
 
 
 def _kind_of(held: SessionCredential) -> CredentialKind:
@@ -131,7 +179,7 @@ def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | R
         found,
         context.runtime.rules,
         now=now,
-        nonce=services.edge.hex(16),
+        nonce=context.nonce,
         doubted=services.edge.clock.doubted(),
     )
     who = None if step.access is None else step.access.authentication
@@ -158,33 +206,12 @@ def _without_record(
     return step
 
 
-def _perform(
-    context: RequestContext, step: Outcome
-) -> Coroutine[None, None, ExchangeResult]:
-    match step:
-        case Forward():
-            return forward(context, step)
-        case Respond():
-            return _respond(context, step)
-        case Local():
-            return _answer(context, step)
-        case _ as never:
-            assert_never(never)
-
-
-async def _answer(context: RequestContext, step: Local) -> ExchangeResult:
+async def _answer(context: RequestContext, step: Local) -> bool | None:
     context.ended_as(Verdict.ALLOW, Reason.GATEWAY)
     local = await answer_locally(context, step.endpoint)
-    return await send_local(context, local.reply, local.cookies)
+    return await completed(send_local(context, local.reply, local.cookies))
 
 
-async def _respond(context: RequestContext, outcome: Respond) -> ExchangeResult:
-    if outcome.reason is Reason.PROVIDER_TOKEN_EXPIRED:
-        again = await with_new_token(context, outcome)
-        if not isinstance(again, Respond):
-            return await _perform(context, again)
-        outcome = again
+def _respond(context: RequestContext, outcome: Respond) -> Progress:
     context.refused(outcome)
-    return await send_local(
-        context, outcome.answer, outcome.cookies, close=outcome.close
-    )
+    return send_local(context, outcome.answer, outcome.cookies, close=outcome.close)

@@ -4,7 +4,7 @@ Before the first byte of a response a failure is a response; after it a failure 
 an abort, never a second response.
 """
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Final
 
 from aiohttp.http_exceptions import HttpProcessingError
@@ -23,7 +23,7 @@ from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.server.body import BodyStalled, BodyTooLarge
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Exchange, ExchangeResult
+from gateway.server.exchange import Exchange, Progress
 from gateway.server.sending import send_local
 from gateway.server.sign_in_posts import give_back
 from gateway.spine.answers import Answer
@@ -46,17 +46,26 @@ FAILURES: Final = tuple(error for error, _ in _FAILURES)
 """Any other exception is a defect."""
 
 
-async def limit(context: RequestContext, limited: TooManyAttempts) -> ExchangeResult:
+def settle(context: RequestContext, error: Exception) -> Progress:
+    """Respond to a failed request, or abort the response that has begun."""
+    if isinstance(error, ConnectionError):
+        context.disconnected()
+        return abort(context.exchange)
+    if isinstance(error, TooManyAttempts):
+        return _limit(context, error)
+    if not isinstance(error, FAILURES):
+        context.services.report.log_unhandled_exception(error, context)
+    return _fail(context, error)
+
+
+def _limit(context: RequestContext, limited: TooManyAttempts) -> Progress:
     """Send a 429 with Retry-After (RFC 6585, section 4)."""
     context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
     head = context.received_head
     if head is None:
         return abort(context.exchange)
     answer, cookies = limit_answer(context, head, limited)
-    try:
-        return await send_local(context, answer, cookies)
-    except ConnectionError:
-        return abort(context.exchange)
+    return _send(context, answer, cookies)
 
 
 def limit_answer(
@@ -78,8 +87,7 @@ def failure_reason(error: Exception) -> Reason:
     )
 
 
-async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
-    """Send the response to a failed request, or abort the one that has begun."""
+def _fail(context: RequestContext, error: Exception) -> Progress:
     context.verdict = Verdict.ERROR
     if context.sign_in_post is not None:
         give_back(context.sign_in_post, context)
@@ -92,23 +100,31 @@ async def fail(context: RequestContext, error: Exception) -> ExchangeResult:
     if context.responded or head is None:
         return abort(context.exchange)
     answer = context.rules.answers.to_failure(context.reason, head)
+    return _send(context, answer, close=True)
+
+
+def _send(
+    context: RequestContext,
+    answer: Answer,
+    cookies: Sequence[str] = (),
+    *,
+    close: bool = False,
+) -> Progress:
     try:
-        return await send_local(context, answer, close=True)
+        sent = send_local(context, answer, cookies, close=close)
+    except ConnectionError:
+        return abort(context.exchange)
+    return sent if isinstance(sent, bool) else _or_abort(context, sent)
+
+
+async def _or_abort(context: RequestContext, sent: Coroutine[None, None, bool]) -> bool:
+    try:
+        return await sent
     except ConnectionError:
         return abort(context.exchange)
 
 
-def abort(exchange: Exchange) -> ExchangeResult:
+def abort(exchange: Exchange) -> bool:
     """Abort the connection, so that a partial response never looks complete."""
     exchange.client.abort()
-    return ExchangeResult(keep_alive=False)
-
-
-def note_disconnect(context: RequestContext) -> None:
-    """Record why the response is incomplete: status 499, as in nginx, or the abort reason."""
-    context.status = context.status or 499
-    if context.abort_reason is not None:
-        context.reason = context.abort_reason
-    elif context.status != 101:
-        # A client that closes its WebSocket is the normal end.
-        context.reason = Reason.CLIENT_GONE
+    return False

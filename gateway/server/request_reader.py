@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web import RequestPayloadError
 
 from gateway.errors import GatewayError
@@ -27,6 +27,7 @@ from gateway.http.lines import PlainHead, read_plain
 from gateway.http.refusal import BadRequest
 from gateway.reasons import Reason
 from gateway.server.exchange import Client, Exchange
+from gateway.server.payload import ArrivedBody, Payload
 
 LINE_LIMIT: Final = 16 * 1024
 """Bytes of a request target. RFC 9112, section 3, recommends at least 8000."""
@@ -50,6 +51,7 @@ class RequestReader:
 
     last_read   the last bytes that were read
     head_bytes  size of the incomplete head so far
+    queued      requests of the parser that are not handled yet
     upgraded    the last request asks for another protocol; later bytes are not parsed
     broken      the input is not HTTP; later bytes are not parsed
     """
@@ -63,11 +65,11 @@ class RequestReader:
         "_made",
         "_parser_holds",
         "_paused",
-        "_queued",
         "_uncounted",
         "broken",
         "head_bytes",
         "last_read",
+        "queued",
         "upgraded",
     )
 
@@ -84,8 +86,8 @@ class RequestReader:
         self._loop = loop
         self._made: HttpRequestParser | None = None
         self._parser_holds = False  # a part of a request, or may
-        self._queued = 0  # requests of the parser that are not handled yet
-        self._body: StreamReader = EMPTY_PAYLOAD  # of the last request read
+        self.queued = 0
+        self._body: Payload = EMPTY_PAYLOAD  # of the last request read
         self._foreign = False
         self._paused = False
         self._uncounted = False
@@ -103,20 +105,13 @@ class RequestReader:
             return self._parse(data)
         if not data:
             return (), b""  # nothing is buffered
-        plain = read_plain(data, min(self._limit, LINE_LIMIT))
-        if plain is None:
+        head = read_plain(data, min(self._limit, LINE_LIMIT))
+        if head is None:
             return self._parse(data)
         self.last_read = data[-_KEPT:]
-        return (self._plain(plain),), b""
-
-    def _plain(self, head: PlainHead) -> Exchange:
-        body = EMPTY_PAYLOAD
-        if head.body:
-            body = StreamReader(self._protocol, BODY_BUFFER, loop=self._loop)
-            body.feed_data(head.body)
-            body.feed_eof()
+        body: Payload = ArrivedBody(head.body) if head.body else EMPTY_PAYLOAD
         self._body = body
-        return Exchange(head, body, self._client)
+        return (Exchange(head, body, self._client),), b""
 
     def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
         self._parser_holds = True
@@ -151,13 +146,13 @@ class RequestReader:
         self._uncounted = not data.endswith(_HEAD_END)
         self.head_bytes = 0
         self._body = found[-1][1]
-        self._queued += len(found)
+        self.queued += len(found)
         self._parser_holds = (
             self._uncounted
             or self._paused
             or self.upgraded
             or not self._body.is_eof()
-            or self._queued >= READ_AHEAD  # then it stops between two requests
+            or self.queued >= READ_AHEAD  # then it stops between two requests
         )
         client = self._client
         exchanges = [
@@ -188,7 +183,7 @@ class RequestReader:
     def mark_dequeued(self, exchange: Exchange) -> None:
         """Reduce the parser's count of queued requests by one, if it read this one."""
         if not isinstance(exchange.message, PlainHead | BadRequest):
-            self._queued -= 1
+            self.queued -= 1
             self._parser.message_consumed()
 
     def pause(self) -> None:
@@ -231,7 +226,7 @@ class RequestReader:
         return Exchange(refusal, EMPTY_PAYLOAD, self._client)
 
 
-def _ends_with_head(data: bytes, body: StreamReader) -> bool:
+def _ends_with_head(data: bytes, body: Payload) -> bool:
     """Return whether nothing can follow the one request of these bytes.
 
     After a request for a protocol other than WebSocket, aiohttp's parser drops the

@@ -1,7 +1,7 @@
 """Writes responses to the client: the gateway's own, and an upstream's."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Final
 
 from gateway.http.chunked import LAST_CHUNK, chunk
@@ -9,7 +9,7 @@ from gateway.http.head import RequestHead
 from gateway.pages.reply import Reply
 from gateway.proxy.response import UpstreamResponse
 from gateway.server.context import RequestContext
-from gateway.server.exchange import Client, ExchangeResult
+from gateway.server.exchange import Client
 from gateway.server.response_head import (
     CHUNKED,
     NO_BODY,
@@ -24,13 +24,13 @@ _PATIENCE: Final = 30.0
 """Seconds within which a client must read some of a local response."""
 
 
-async def send_local(
+def send_local(
     context: RequestContext,
     answer: Answer | Reply,
     cookies: Sequence[str] = (),
     *,
     close: bool = False,
-) -> ExchangeResult:
+) -> bool | Coroutine[None, None, bool]:
     """Send a response of the gateway's own.
 
     Raises:
@@ -58,8 +58,8 @@ async def send_local(
         )
     )
     if client.writing_paused:
-        await wait_for(client, _PATIENCE)
-    return ExchangeResult(keep_alive=keep_alive)
+        return wait_for(client, _PATIENCE, keep_alive)
+    return keep_alive
 
 
 def send_whole(
@@ -68,8 +68,11 @@ def send_whole(
     rules: ResponseHeaderFilter,
     cookies: Sequence[str],
     content: bytes,
-) -> ExchangeResult:
+    patience: float,
+) -> bool | Coroutine[None, None, bool]:
     """Relay a response that has arrived completely, in one write.
+
+    `patience`: seconds that the client may read nothing.
 
     Raises:
         ConnectionError: the client disconnected.
@@ -77,10 +80,14 @@ def send_whole(
     head = context.head
     length = len(content) if response.has_body else _length(head, response)
     keep_alive = _may_keep_alive(context, head)
-    status_and_fields = _relayed(context, response, rules, cookies, length, keep_alive)
     context.body_bytes = len(content)
-    context.exchange.client.send(status_and_fields + content)
-    return ExchangeResult(keep_alive=keep_alive)
+    client = context.exchange.client
+    client.send(
+        _relayed(context, response, rules, cookies, length, keep_alive) + content
+    )
+    if client.writing_paused:
+        return wait_for(client, patience, keep_alive)
+    return keep_alive
 
 
 async def relay(
@@ -89,7 +96,7 @@ async def relay(
     rules: ResponseHeaderFilter,
     cookies: Sequence[str],
     patience: float,
-) -> ExchangeResult:
+) -> bool:
     """Relay a response as it arrives, at the pace of the client.
 
     `patience`: seconds that the client may read nothing.
@@ -109,11 +116,11 @@ async def relay(
         context.body_bytes += len(piece)
         client.send(chunk(piece) if chunked else piece)
         if client.writing_paused:
-            await wait_for(client, patience)
+            await wait_for(client, patience, keep_alive)
     if chunked:
         client.send(LAST_CHUNK)
     # The head may have been written before the gateway began to drain.
-    return ExchangeResult(keep_alive=keep_alive and not context.services.draining)
+    return keep_alive and not context.services.draining
 
 
 def _relayed(
@@ -138,8 +145,8 @@ def _relayed(
     return head
 
 
-async def wait_for(client: Client, patience: float) -> None:
-    """Wait until the send buffer has drained.
+async def wait_for(client: Client, patience: float, keep_alive: bool) -> bool:
+    """Wait until the send buffer has drained; return `keep_alive`.
 
     Raises:
         ConnectionAbortedError: it has not after `patience` seconds.
@@ -150,6 +157,7 @@ async def wait_for(client: Client, patience: float) -> None:
     except TimeoutError as error:
         # Otherwise it could hold its connection, and one of the upstream, forever.
         raise ConnectionAbortedError("client write timeout") from error
+    return keep_alive
 
 
 def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:

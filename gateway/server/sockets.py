@@ -205,6 +205,8 @@ def _bound(family: int, where: Any, *, share: bool) -> socket.socket:
     try:
         # Connections of an exited process may be in TIME-WAIT.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Linux: accepted sockets inherit it.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if share:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:

@@ -11,7 +11,6 @@ from gateway.proxy.tunnel import Tunnel
 from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.context import RequestContext
-from gateway.server.exchange import ExchangeResult
 from gateway.server.response_head import SWITCHING, build_response_head
 from gateway.server.streams import OpenStream
 
@@ -25,7 +24,7 @@ _CODES: Final[Mapping[Reason, int]] = {
 
 async def run_tunnel(
     context: RequestContext, tunnel: Tunnel, cookies: Sequence[str]
-) -> ExchangeResult:
+) -> bool:
     """Send the 101, and forward bytes until one side or the session ends."""
     client, services = context.exchange.client, context.services
     context.status, context.responded = 101, True
@@ -56,12 +55,12 @@ async def run_tunnel(
         finally:
             services.streams.remove(stream)
             services.report.stream_closed("websocket")
-        return ExchangeResult(keep_alive=False)
     except BaseException:
         tunnel.abort()
         raise
     finally:
         context.body_bytes = tunnel.bytes_down
+    return False
 
 
 def _ender(tunnel: Tunnel, context: RequestContext) -> Callable[[Reason], None]:

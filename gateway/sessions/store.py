@@ -37,6 +37,9 @@ SessionCredential: TypeAlias = SessionToken | Credential | AccessToken
 Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 
+OnFound: TypeAlias = Callable[[Found | StoreUnavailable], None]
+
+
 class NotSeen(StoreUnavailable):
     """This session was not looked up in this process, or left the cache."""
 
@@ -54,6 +57,13 @@ class SessionSource(Protocol):
 
     def look_up(self, held: SessionCredential, now: float) -> Awaitable[Found]:
         """Look up the session of a cookie; never answered from a cache."""
+        ...
+
+    def begin(self, held: SessionCredential, now: float, done: OnFound) -> bool:
+        """Look up as `look_up` does; `done` is called once, later.
+
+        False: nothing was begun, and `look_up` has to be awaited.
+        """
         ...
 
     def refresh(self, key: str, now: float) -> Awaitable[Found]:

@@ -180,13 +180,16 @@ def a_context(
 ) -> RequestContext:
     """A request that was read, whose body is `pieces`."""
     services = services or some_services()
+    nobody: Any = None
     return RequestContext(
+        handler=nobody,
         exchange=exchange(*pieces),
         runtime=runtime or the_runtime(),
         services=services,
         started=0.0,
         now=services.edge.now(),
         request_id="r_1" if head is None else head.request_id,
+        nonce="",
         received_head=head,
         verdict=Verdict.ALLOW,
         reason=Reason.GATEWAY,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp.streams import StreamReader
 from aiohttp.web import RequestPayloadError
 
 from gateway.server.body import BodyStalled, BodyTooLarge, ClientBody
@@ -60,7 +61,9 @@ async def test_pieces_are_counted_together() -> None:
     source, _ = body(b"1234", whole=False, limit=6)
     assert await source.read() == b"1234"
 
-    source._payload.feed_data(b"567")
+    payload = source._payload
+    assert isinstance(payload, StreamReader)
+    payload.feed_data(b"567")
 
     with pytest.raises(BodyTooLarge):
         await source.read()

@@ -48,12 +48,14 @@ def test_the_clocks_go_forward() -> None:
 async def test_a_context_begins_as_a_request_that_could_not_be_read() -> None:
     given = a_context()
     context = RequestContext(
+        handler=given.handler,
         exchange=given.exchange,
         runtime=given.runtime,
         services=given.services,
         started=1.0,
         now=2.0,
         request_id="r",
+        nonce="",
     )
 
     assert (context.verdict, context.reason) == (Verdict.REFUSE, Reason.BAD_REQUEST)

@@ -127,3 +127,17 @@ def test_a_worker_closes_its_sockets_and_leaves_the_file(short: Path) -> None:
     listeners.remove_files()
     listeners.remove_files()
     assert list(short.iterdir()) == []
+
+
+def test_the_kernel_probes_an_accepted_connection_that_is_silent() -> None:
+    port = free_port()
+    listening = bind(f"127.0.0.1:{port}")
+
+    with socket.create_connection(("127.0.0.1", port)):
+        [one] = listening.sockets
+        one.setblocking(True)
+        accepted, _ = one.accept()
+
+    assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    accepted.close()
+    listening.close()

@@ -4,7 +4,6 @@ The evaluation is that of the proxy path, with the same store, attempts and repo
 the last step differs: a request that is forwarded there is a 200 here.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -20,21 +19,21 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
-from gateway.server.exchange import Exchange, ExchangeResult
+from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import begin_forward
-from gateway.server.pipeline import Pipeline, evaluate, with_new_token
+from gateway.server.pipeline import Pipeline, evaluate
 from gateway.server.read_request import check_size
 from gateway.server.request_errors import (
     FAILURES,
     abort,
     failure_reason,
     limit_answer,
-    note_disconnect,
 )
 from gateway.server.response_head import encode_local_response
+from gateway.server.steps import proceed
 from gateway.spine.answers import Answer, Problem
 from gateway.spine.evaluate import refuse
-from gateway.spine.outcome import Forward, Local, Respond
+from gateway.spine.outcome import Forward, Local, Outcome, Respond
 
 Cookies: TypeAlias = Sequence[str]
 
@@ -55,38 +54,28 @@ class Decisions:
         self._services = services
         self._advice = advice
 
-    async def __call__(self, exchange: Exchange) -> ExchangeResult:
-        """Handle one check; see OnRequest."""
+    def __call__(self, exchange: Exchange) -> None:
+        """Begin to handle one check; see OnRequest."""
         services = self._services
-        drawn = services.edge.hex(24)
-        context = RequestContext(
+        drawn = services.edge.hex(40)
+        exchange.client.handling = context = RequestContext(
+            handler=self,
             exchange=exchange,
             runtime=self._pipeline.runtime,
             services=services,
             started=services.edge.ticks(),
             now=services.edge.now(),
             request_id=drawn[:32],
+            nonce=drawn[48:],
         )
         services.report.request_started()
-        try:
-            return _send(context, await self._decide(context, drawn[32:]))
-        except asyncio.CancelledError:
-            note_disconnect(context)
-            raise
-        except ConnectionError:
-            note_disconnect(context)
-            return abort(exchange)
-        except Exception as error:  # noqa: BLE001 - invariant 7: never a 200
-            services.report.log_unhandled_exception(error, context)
-            return _failed(context)
-        finally:
-            services.report.request_ended(context)
+        proceed(context, self._decide, drawn[32:48])
 
-    async def _decide(self, context: RequestContext, span_id: str) -> Decision:
+    def _decide(self, context: RequestContext, span_id: str) -> Progress:
         exchange, runtime = context.exchange, context.runtime
         message = exchange.message
         if isinstance(message, BadRequest):
-            return _refused(context, None, message)
+            return _send(context, _refused(context, None, message))
         fields: Fields | BadRequest
         if isinstance(message, PlainHead):
             own_target, fields = message.target, message.fields
@@ -96,14 +85,14 @@ class Decisions:
             if exchange.maybe_oversized and (
                 too_large := check_size(message.raw_headers, limit)
             ):
-                return _refused(context, None, too_large)
+                return _send(context, _refused(context, None, too_large))
             fields = sort_fields(message.raw_headers)
         mode = mode_of(own_target)
         if mode is None:
             refusal = BadRequest(
                 status=404, reason=Reason.NO_ROUTE, detail="there is no such endpoint"
             )
-            return _refused(context, None, refusal)
+            return _send(context, _refused(context, None, refusal))
         context.mode = str(mode)
         peer = exchange.client.peer
         head = read_described(
@@ -119,9 +108,9 @@ class Decisions:
         match head:
             case RequestHead():
                 context.received_head, context.request_id = head, head.request_id
-                return await self._evaluate(context, mode, head)
+                return evaluate(context, head, forwards=False)
             case BadRequest():
-                return _refused(context, mode, head)
+                return _send(context, _refused(context, mode, head))
             case FrontProxyError():
                 about = peer or "a Unix socket"
                 self._advice.give(mode, head.detail, head.setting, about)
@@ -129,29 +118,16 @@ class Decisions:
                     status=head.status, reason=head.reason, detail=head.detail
                 )
                 # As it is: the front proxy is at fault, not its client.
-                return _refused(context, None, refusal)
+                return _send(context, _refused(context, None, refusal))
             case _ as never:
                 assert_never(never)
 
-    async def _evaluate(
-        self, context: RequestContext, mode: Mode, head: RequestHead
-    ) -> Decision:
-        try:
-            outcome = await evaluate(context, head, forwards=False)
-            if (
-                isinstance(outcome, Respond)
-                and outcome.reason is Reason.PROVIDER_TOKEN_EXPIRED
-            ):
-                outcome = await with_new_token(context, outcome, forwards=False)
-        except TooManyAttempts as limited:
-            context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
-            answer, cookies = limit_answer(context, head, limited)
-            return _denied(context, mode, answer, cookies)
-        except FAILURES as error:
-            context.ended_as(Verdict.ERROR, failure_reason(error))
-            context.services.report.request_failed(context, error)
-            answer = context.rules.answers.to_failure(context.reason, head)
-            return _denied(context, mode, answer)
+    def perform(self, context: RequestContext, outcome: Outcome) -> Progress:
+        """See Handler."""
+        return _send(context, self._performed(context, outcome))
+
+    def _performed(self, context: RequestContext, outcome: Outcome) -> Decision:
+        mode, head = Mode(context.mode), context.head
         match outcome:
             case Forward():
                 begin_forward(context, outcome)
@@ -165,6 +141,30 @@ class Decisions:
                 return _denied(context, mode, context.rules.answers.no_route(head))
             case _ as never:
                 assert_never(never)
+
+    def settle(self, context: RequestContext, error: Exception) -> Progress:
+        """See Handler; never a 200."""
+        head = context.received_head
+        try:
+            if isinstance(error, ConnectionError):
+                context.disconnected()
+                return abort(context.exchange)
+            if head is not None and isinstance(error, TooManyAttempts):
+                context.ended_as(Verdict.REFUSE, Reason.TOO_MANY_ATTEMPTS)
+                answer, cookies = limit_answer(context, head, error)
+                return _send(
+                    context, _denied(context, Mode(context.mode), answer, cookies)
+                )
+            if head is not None and isinstance(error, FAILURES):
+                context.ended_as(Verdict.ERROR, failure_reason(error))
+                context.services.report.request_failed(context, error)
+                failure = context.rules.answers.to_failure(context.reason, head)
+                return _send(context, _denied(context, Mode(context.mode), failure))
+            context.services.report.log_unhandled_exception(error, context)
+            return _failed(context)
+        except ConnectionError:
+            context.disconnected()
+            return abort(context.exchange)
 
 
 def _refused(
@@ -202,7 +202,7 @@ def _decision(mode: Mode, reply: Reply, cookies: Cookies) -> Decision:
     return Decision(reply, kept)
 
 
-def _failed(context: RequestContext) -> ExchangeResult:
+def _failed(context: RequestContext) -> bool:
     """Send a 500, or abort a response that has begun."""
     context.ended_as(Verdict.ERROR, Reason.INTERNAL)
     if context.responded:
@@ -214,7 +214,7 @@ def _failed(context: RequestContext) -> ExchangeResult:
         return abort(context.exchange)
 
 
-def _send(context: RequestContext, decision: Decision) -> ExchangeResult:
+def _send(context: RequestContext, decision: Decision) -> bool:
     """Send the response to a check; its framing is that of the check, not of the request.
 
     Raises:
@@ -234,7 +234,7 @@ def _send(context: RequestContext, decision: Decision) -> ExchangeResult:
             now=context.now,
         )
     )
-    return ExchangeResult(keep_alive=keep_alive)
+    return keep_alive
 
 
 def _framing(context: RequestContext) -> tuple[bool, bool]:

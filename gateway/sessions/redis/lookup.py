@@ -158,7 +158,7 @@ class Lookups(Generic[K, R, T]):
             )
 
     def _flush_if_idle(self) -> None:
-        if self._overdue is not None and not self._flights and not self._tasks:
+        if not self._flights and not self._tasks:
             self._flush()
 
     # The direct way
@@ -183,7 +183,8 @@ class Lookups(Generic[K, R, T]):
         if flight not in self._flights:  # given up, or closed
             return
         del self._flights[flight]
-        self._flush_if_idle()
+        if self._overdue is not None:
+            self._flush_if_idle()
         if values is None:
             self._begin_general(flight.asked, self._timeout * flight.steps / STEPS)
         else:
@@ -217,7 +218,8 @@ class Lookups(Generic[K, R, T]):
 
     def _returned(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._flush_if_idle()
+        if self._overdue is not None:
+            self._flush_if_idle()
 
     async def _send(self, asked: "dict[K, list[OnFound[T]]]", patience: float) -> None:
         try:

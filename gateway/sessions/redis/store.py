@@ -37,6 +37,7 @@ from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch, key_in
 from gateway.sessions.store import (
     KEPT_AFTER_END,
+    OnFound,
     SessionCredential,
     access_tokens,
     ended_session,
@@ -98,6 +99,16 @@ class RedisStore(RedisSource):
     ) -> asyncio.Future[Session | Corrupt | None]:
         """Load the record of a token."""
         return self._lookups.load(held.key)
+
+    def begin(
+        self,
+        held: SessionCredential,
+        now: float,  # noqa: ARG002 - as above
+        done: OnFound,
+    ) -> bool:
+        """Load the record of a token, and pass it to a callback."""
+        self._lookups.begin(held.key, done)
+        return True
 
     def refresh(
         self,

@@ -21,12 +21,14 @@ def a_context(**changes: Any) -> RequestContext:
     nothing: Any = None
     client = SimpleNamespace(peer="192.0.2.9")
     context = RequestContext(
+        handler=nothing,
         exchange=Exchange(nothing, nothing, client),
         runtime=nothing,
         services=nothing,
         started=0.0,
         now=NOW,
         request_id="r_1",
+        nonce="",
         received_head=head(("User-Agent", "Browser/1"), target="/admin/x?secret=1"),
         route=ROUTE,
         verdict=Verdict.ALLOW,

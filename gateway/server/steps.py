@@ -1,0 +1,91 @@
+"""Runs the steps of a request: callbacks where nothing waits, a task where something does.
+
+A step is a function that takes the context first, and returns its Progress. It is called
+through `proceed`: by the connection at first, by the store and an upstream later. So every
+failure has one place, and most requests need no task.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from gateway.server.context import RequestContext
+from gateway.server.exchange import Progress
+
+
+def proceed(
+    context: RequestContext,
+    step: Callable[..., Progress],
+    *args: object,
+) -> None:
+    """Run a step; never raises. Nothing is done for a request that has ended."""
+    if context.over:
+        return
+    try:
+        progress = step(context, *args)
+    except Exception as error:  # noqa: BLE001 - invariant 7: always a response
+        progress = _settled(context, error)
+    if progress is None:
+        return
+    if isinstance(progress, bool):
+        context.end(progress)
+    else:
+        _wait(context, progress)
+
+
+def hand_over(
+    context: RequestContext,
+    step: Callable[..., Progress],
+    *args: object,
+) -> None:
+    """Go on from a task, which ends then: its work was to wait."""
+    context.exchange.client.handling = context
+    proceed(context, step, *args)
+
+
+async def completed(progress: bool | Coroutine[Any, Any, bool | None]) -> bool | None:
+    """Wait for what is left."""
+    return progress if isinstance(progress, bool) else await progress
+
+
+def _settled(context: RequestContext, error: Exception) -> Progress:
+    try:
+        return context.handler.settle(context, error)
+    except Exception as another:  # noqa: BLE001 - logged here or never
+        context.services.report.log_unhandled_exception(another, context)
+        context.exchange.client.abort()
+        return False
+
+
+def _wait(context: RequestContext, rest: Coroutine[Any, Any, bool | None]) -> None:
+    task = asyncio.get_running_loop().create_task(_run(context, rest))
+    context.exchange.client.handling = task
+    task.add_done_callback(partial(_waited, context, rest))
+
+
+async def _run(
+    context: RequestContext, rest: Coroutine[Any, Any, bool | None]
+) -> bool | None:
+    try:
+        return await rest
+    except Exception as error:  # noqa: BLE001 - as in `proceed`
+        progress = _settled(context, error)
+    try:
+        return None if progress is None else await completed(progress)
+    except Exception as another:  # noqa: BLE001 - logged here or never
+        context.services.report.log_unhandled_exception(another, context)
+        context.exchange.client.abort()
+        return False
+
+
+def _waited(
+    context: RequestContext,
+    rest: Coroutine[Any, Any, bool | None],
+    task: "asyncio.Task[bool | None]",
+) -> None:
+    rest.close()  # a task that is cancelled at once never begins it
+    if task.cancelled():
+        context.cancel()
+    elif (keep_alive := task.result()) is not None:
+        context.end(keep_alive)
