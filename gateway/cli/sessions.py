@@ -1,5 +1,6 @@
 """`gateway sessions`: create, list, show and revoke sessions in Redis."""
 
+import re
 import secrets
 import time
 import uuid
@@ -103,29 +104,97 @@ def create(
         click.echo(f"{len(ended)} older sessions ended (sessions.max_per_identity)")
 
 
-@sessions.command("list", short_help="List active sessions of an identity.")
+def _cursor(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    if re.fullmatch("([0-9]{1,4}-)?[0-9]{1,20}", text, re.ASCII) is None:
+        raise click.BadParameter("expected the cursor that the page before ended with")
+    return text
+
+
+@sessions.command("list", short_help="List active sessions.")
 @where
-@identity_option
-def list_(config: Path, redis_url: str | None, as_json: bool, identity: str) -> None:
-    """List the active sessions of an identity, newest first; not its access tokens."""
-    now = time.time()
-    live = _with_store(
-        load_or_exit(config), redis_url, lambda store: store.list_for(identity, now)
-    )
-    live = in_browsers(live)
-    if as_json:
-        print_json([document(session) for _, session in live])
+@click.option("--identity", help="Identity ID; default: those of all identities.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="Sessions of a page, without --identity; it may hold a few more, or fewer.",
+)
+@click.option(
+    "--cursor",
+    default="0",
+    callback=_cursor,
+    help="Where to continue: the cursor that the page before ended with.",
+)
+def list_(
+    config: Path,
+    redis_url: str | None,
+    as_json: bool,
+    identity: str | None,
+    limit: int,
+    cursor: str,
+) -> None:
+    """List the active sessions, newest first; not the access tokens.
+
+    Without --identity those of all identities, in pages: each scans a part of the keys
+    in Redis and ends with the cursor of the next.
+
+    \b
+    Example:
+      gateway sessions list --identity u_ada
+      gateway sessions list --limit 50 --json
+    """
+    loaded, now = load_or_exit(config), time.time()
+    if identity is None:
+        found, after = _with_store(
+            loaded,
+            redis_url,
+            lambda store: store.list_page(now, cursor=cursor, limit=limit),
+        )
+        _print_page([session for _, session in found], after, as_json=as_json)
         return
+    if cursor != "0":
+        raise click.UsageError("--cursor is for lists without --identity")
+    live = _with_store(loaded, redis_url, lambda store: store.list_for(identity, now))
+    listed = [session for _, session in in_browsers(live)]
+    if as_json:
+        print_json([document(session) for session in listed])
+    else:
+        _print_table(listed, of_all=False)
+
+
+def _print_page(page: Sequence[Session], after: str, *, as_json: bool) -> None:
+    people = len({session.identity.id for session in page})
+    cursor = None if after == "0" else after
+    if as_json:
+        counts = {"sessions": len(page), "identities": people, "cursor": cursor}
+        print_json({**counts, "items": [document(session) for session in page]})
+        return
+    _print_table(page, of_all=True)
+    one = "session" if len(page) == 1 else "sessions"
+    whose = "identity" if people == 1 else "identities"
+    click.echo(f"\n{len(page)} {one} of {people} {whose}")
+    if cursor is not None:
+        click.echo(f"not all; add --cursor {cursor} for the next page")
+
+
+def _print_table(listed: Sequence[Session], *, of_all: bool) -> None:
+    """Print a row for each session; `of_all`: with its identity."""
     row = "{:36}  {:20}  {:20}  {:20}  {}".format
-    click.echo(row("SESSION", "SIGNED IN", "EXPIRES", "LAST SEEN", "DEVICE"))
-    for _, session in live:
+    device_head = f"{'IDENTITY':20}  DEVICE" if of_all else "DEVICE"
+    click.echo(row("SESSION", "SIGNED IN", "EXPIRES", "LAST SEEN", device_head))
+    for session in listed:
         device = session.devices[0] if session.devices else None
         times = (session.authenticated_at, session.expires_at, session.last_seen_at)
+        whose = f"{printable(session.identity.id):20}  " if of_all else ""
         click.echo(
             row(
                 printable(session.id),
                 *(format_timestamp(int(moment)) for moment in times),
-                printable(f"{device.ip_address} {device.user_agent}" if device else ""),
+                whose
+                + printable(
+                    f"{device.ip_address} {device.user_agent}" if device else ""
+                ),
             ).rstrip()
         )
 

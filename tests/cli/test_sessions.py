@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import cli
 from gateway.sessions.cookie import SessionToken
-from gateway.sessions.record import Device, Session
+from gateway.sessions.record import Device, Identity, Session
 from tests.servers import Server, free_port, valkey_server
 from tests.sessions.opened import opened
 from tests.sessions.samples import a_key, a_session
@@ -61,7 +63,12 @@ def made(run: Run, *words: str) -> dict[str, Any]:
         ["create", "--identity", "u", "--tenant", "t"],
         ["create", "--identity", "u", "--active-tenant", "t"],
         ["create", "--identity", "u", "--trait", "x=" + "x" * 70_000],
-        ["list"],
+        ["list", "--limit", "0"],
+        ["list", "--limit", "1001"],
+        ["list", "--cursor", "x"],
+        ["list", "--cursor", "-1"],
+        ["list", "--cursor", "١"],
+        ["list", "--identity", "u", "--cursor", "1"],
         ["show"],
         ["revoke-all"],
     ],
@@ -134,6 +141,58 @@ def test_list_and_show_never_print_a_token(run: Run) -> None:
     for output in (shown, *told):
         assert answer["token"] not in output
         assert SessionToken(answer["token"]).key not in output
+
+
+def test_without_an_identity_the_sessions_of_all_are_listed(
+    run: Run, server: Server
+) -> None:
+    ada, ben = made(run), made(run, "--identity", "u_ben")
+    revoked = made(run)["session"]["id"]
+    run("revoke", revoked)
+    server.command_line("SET", "gateway:session:" + "x" * 64, "not one")
+    server.command_line("SET", "gateway:session:" + "0" * 64, "not one")
+
+    told, read = run("list").output, json.loads(run("list", "--json").output)
+
+    assert "u_ada" in told
+    assert revoked not in told
+    assert told.endswith("\n2 sessions of 2 identities\n")
+    ids = {each["session"]["id"] for each in (ada, ben)}
+    assert {each["id"] for each in read.pop("items")} == ids
+    assert read == {"sessions": 2, "identities": 2, "cursor": None}
+
+
+def test_pages_continue_at_the_cursor_and_list_every_session(
+    run: Run, server: Server
+) -> None:
+    """Among many more keys of others."""
+    server.command_line("DEBUG", "POPULATE", "3000")
+
+    async def fill() -> None:
+        async with opened(server.url) as store:
+            for number in range(60):
+                now = time.time()
+                session = replace(
+                    a_session(identity=Identity(id=f"u_{number}")),
+                    id=f"s_{number}",
+                    expires_at=now + 600,
+                )
+                await store.create(f"{number:064x}", session, now)
+
+    asyncio.run(fill())
+    found: list[str] = []
+    cursor: str | None = "0"
+    pages = 0
+    while cursor is not None:
+        page = json.loads(
+            run("list", "--limit", "20", "--cursor", cursor, "--json").output
+        )
+        assert page["sessions"] < 60
+        found += (each["identity"]["id"] for each in page["items"])
+        cursor, pages = page["cursor"], pages + 1
+
+    assert pages > 1
+    assert set(found) == {f"u_{number}" for number in range(60)}
 
 
 def test_what_a_browser_called_itself_does_not_steer_the_terminal(

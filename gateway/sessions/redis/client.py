@@ -243,16 +243,42 @@ class RedisClient:
         if self._is_cluster:
             steps = self._open_cluster().scan_iter(match=pattern, count=SCAN_STEP)
             while (key := await self._within(lambda: anext(steps, None))) is not None:
-                found.append(key.decode("utf-8", "surrogateescape"))
+                found.append(_text(key))
             return found
         cursor: bytes | str = "0"
         while True:
             cursor, keys = await self.call(
                 "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP
             )
-            found += (key.decode("utf-8", "surrogateescape") for key in keys)
+            found += map(_text, keys)
             if cursor == b"0":
                 return list(dict.fromkeys(found))
+
+    async def scan_step(
+        self, pattern: str, cursor: str, count: int
+    ) -> tuple[str, list[str]]:
+        """Look at some `count` keys; return the next cursor and the matching keys.
+
+        A scan begins and ends with "0". The cursor of a Cluster is NODE-CURSOR: its
+        masters are scanned one after the other, in the order of their names.
+        """
+        step = ("MATCH", pattern, "COUNT", count)
+        if not self._is_cluster:
+            after, keys = await self.call("SCAN", cursor, *step)
+            return after.decode(), [_text(key) for key in keys]
+        cluster = self._open_cluster()
+        nodes = await self._within(lambda: _masters(cluster))
+        number, _, inside = cursor.rpartition("-")
+        index = int(number or 0)
+        if index >= len(nodes):
+            return "0", []
+        after, keys = await self._within(
+            lambda: nodes[index].execute_command("SCAN", inside, *step)
+        )
+        if int(after):
+            return f"{index}-{int(after)}", [_text(key) for key in keys]
+        follower = f"{index + 1}-0" if index + 1 < len(nodes) else "0"
+        return follower, [_text(key) for key in keys]
 
     async def ping(self) -> None:
         """Return if Redis can serve reads now."""
@@ -426,6 +452,15 @@ def _answer(answer: Any) -> Read:
     if is_wrong_type(answer):
         return WrongType()
     return StoreUnavailable(describe_error(answer))
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
+
+
+async def _masters(cluster: RedisCluster) -> list[Any]:
+    _ = await cluster.initialize()
+    return sorted(cluster.get_primaries(), key=lambda node: node.name)
 
 
 async def _listed(found: AsyncIterator[StoreWarning]) -> list[StoreWarning]:

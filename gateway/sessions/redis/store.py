@@ -10,7 +10,7 @@ from typing import Any, Final
 from gateway.errors import StoreUnavailable
 from gateway.sessions.provider_link import link_of
 from gateway.sessions.record import Corrupt, Session, parse_record, serialise
-from gateway.sessions.redis.client import RedisClient
+from gateway.sessions.redis.client import SCAN_STEP, RedisClient
 from gateway.sessions.redis.ending import (
     Ending,
     amend_on,
@@ -52,6 +52,8 @@ from gateway.sessions.store import (
 PARSED_RECORDS: Final = 10_000
 PARSED_BYTES: Final = 8 * 1024
 CORRUPT_KEYS: Final = 1_000
+# Keys that one page of a list looks at, of any kind: a few seconds, in steps of 100.
+PAGE_KEYS: Final = 1_000_000
 
 _KEY_CHARS: Final = 64
 
@@ -244,6 +246,32 @@ class RedisStore(RedisSource):
             if lives(session, session.identity.id, now)
         )
 
+    async def list_page(
+        self, now: float, *, cursor: str, limit: int
+    ) -> tuple[list[tuple[str, Session]], str]:
+        """Return active sessions of all identities, newest first, and the next cursor.
+
+        No access tokens. The first and the last cursor are "0". A page ends at the
+        first step of the scan that reaches `limit`, or after PAGE_KEYS keys: it may
+        hold a few more sessions, or none.
+        """
+        found: dict[str, Session] = {}
+        step = min(limit, SCAN_STEP)
+        for _ in range(0, PAGE_KEYS, step):
+            cursor, names = await self._client.scan_step(record_key("*"), cursor, step)
+            ends = (
+                name.rpartition(":")[2].encode("utf-8", "replace") for name in names
+            )
+            keys = [key for end in ends if (key := _key_in(end)) is not None]
+            found |= {
+                key: session
+                for key, session in in_browsers(await self._sessions_of(keys))
+                if lives(session, session.identity.id, now)
+            }
+            if cursor == "0" or len(found) >= limit:
+                break
+        return newest_first(found.items()), cursor
+
     async def _indexed(self, index: str) -> list[tuple[str, Session]]:
         """Return the sessions, ended or not, of the keys in an index."""
         try:
@@ -252,7 +280,11 @@ class RedisStore(RedisSource):
             if "WRONGTYPE" not in str(error):
                 raise
             return []
-        keys = [key for member in members if (key := _key_in(member)) is not None]
+        return await self._sessions_of(
+            [key for member in members if (key := _key_in(member)) is not None]
+        )
+
+    async def _sessions_of(self, keys: list[str]) -> list[tuple[str, Session]]:
         found: list[tuple[str, Session]] = []
         for start in range(0, len(keys), MAX_KEYS):
             batch = keys[start : start + MAX_KEYS]

@@ -101,6 +101,7 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
         ] + [None] * 5
         assert all(node.command_line("DBSIZE") > 5 for node in cluster)
         assert len(await store.list_for("u_ada", NOW)) == 20
+        assert await _pages_of(store) == {f"s{n}" for n in range(20)}
         found = await store.find("s7")
         assert found is not None
         assert found[0] == a_key("k7")
@@ -131,6 +132,16 @@ async def test_the_documented_acl_user_can_use_a_cluster(
         await store.create(a_key("acl"), a_session(id="s-acl"), NOW)
         assert await store.load(a_key("acl")) == a_session(id="s-acl")
         assert await store.end(a_key("acl"), NOW) is not None
+
+
+async def _pages_of(store: RedisStore) -> set[str]:
+    """The IDs on all pages of the list of all sessions."""
+    found: set[str] = set()
+    cursor = ""
+    while cursor != "0":
+        page, cursor = await store.list_page(NOW, cursor=cursor or "0", limit=5)
+        found |= {session.id for _, session in page}
+    return found
 
 
 async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
