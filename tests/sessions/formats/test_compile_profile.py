@@ -383,6 +383,7 @@ def test_the_examples_of_the_docs_compile(
         FormatSettings(
             format=said["format"],
             cookie_name=said.get("cookie", {}).get("name"),
+            key_prefix=said.get("key_prefix"),
             secrets=SECRETS if "secrets" in said else (),
             profile=said.get("profile", {}),
         )
