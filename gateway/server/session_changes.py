@@ -46,7 +46,7 @@ async def sign_in(
 
     Raises:
         StoreUnavailable: no session was started; a partial change is undone.
-        ValueError: no session was started; see `session_of`.
+        ValueError: no session was started; see `session_of`, `change_sessions`.
     """
     head, now, services = context.head, context.now, context.services
     token = new_token(services.edge.secret(32))
@@ -65,15 +65,15 @@ async def sign_in(
         await store.create(token.key, session, now)
         if confirm is not None:
             await confirm()
-        if not isinstance(held, Anonymous):
-            await store.end(held.key, now)
         count = ChangeCount()
         if instruction.everywhere:
             await change_sessions(
                 store, session.identity.id, instruction.change, now=now, count=count
             )
-    except GatewayError:
-        services.run_in_background(_take_back(token.key, store, now))
+        if not isinstance(held, Anonymous):
+            await store.end(held.key, now)
+    except (GatewayError, ValueError):
+        services.run_in_background(take_back(token.key, store, now))
         raise
     context.acts_for(session)
     # The response belongs to the new session: the end of the old one must not abort it.
@@ -87,7 +87,7 @@ async def sign_in(
     return (context.rules.cookie.set_cookie(token, max_age), *_forget_end(context))
 
 
-async def _take_back(key: str, store: SessionStore, now: float) -> None:
+async def take_back(key: str, store: SessionStore, now: float) -> None:
     """Revoke a session whose token was never sent, as soon as the store is available."""
     for pause in _TRIES:
         await asyncio.sleep(pause)

@@ -164,6 +164,27 @@ async def test_a_sign_in_leaves_the_other_sessions_as_they_are() -> None:
     assert await store.load(tablet.key) == a_session()
 
 
+async def test_a_sign_in_for_which_another_session_has_no_room_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_changes, "_TRIES", (0.0,))
+    store = MemoryStore()
+    services = some_services(store)
+    old = await signed_in(services)
+    await store.create("b" * 64, a_session(extra={"theirs": "x" * 40_000}), NOW)
+    before = await store.list_for(WHO, NOW)
+    identity = {"id": WHO, "traits": {"about": "y" * 30_000}}
+    found = sign_in_of({"identity": identity, "everywhere": True})
+    assert isinstance(found, SignIn)
+    context = a_context(head(cookie(old)), services=services)
+
+    with pytest.raises(ValueError, match="larger than"):
+        await sign_in(found, store, context)
+    await services.finish()
+
+    assert await store.list_for(WHO, NOW) == before
+
+
 async def test_a_sign_in_whose_change_is_not_certain_is_taken_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,7 +11,7 @@ from gateway.reasons import Reason
 from gateway.server.admin.named import named
 from gateway.server.admin.problem import bad_request, json_reply, problem, view_of
 from gateway.server.context import Services
-from gateway.server.session_changes import new_session_id, session_of
+from gateway.server.session_changes import new_session_id, session_of, take_back
 from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
 from gateway.sessions.cookie import new_token
 from gateway.sessions.external.store import ExternalStore, is_key
@@ -74,7 +74,14 @@ class SessionApi:
         await store.create(token.key, session, now)
         services.report.admin_action("created", session)
         if wanted.everywhere:
-            await self._follow(session.identity.id, wanted.change, store, now)
+            try:
+                await self._follow(session.identity.id, wanted.change, store, now)
+            except (StoreUnavailable, ValueError) as error:
+                # Nobody gets its token.
+                services.run_in_background(take_back(token.key, store, now))
+                if isinstance(error, StoreUnavailable):
+                    raise
+                return bad_request(str(error))
         age = session.expires_at - now if session.persistent else None
         return json_reply(
             201,

@@ -198,6 +198,23 @@ async def test_a_session_made_with_everywhere_is_followed_by_the_others(
         assert list(session.tenants) == ["t_beta"]
 
 
+async def test_a_session_for_which_another_has_no_room_is_not_made(
+    admin: Admin,
+) -> None:
+    store = admin.services.gateway_managed
+    assert store is not None
+    await store.create("b" * 64, a_session(extra={"theirs": "x" * 40_000}), NOW)
+    before = await store.list_for("u_ada", NOW)
+    identity = {"id": "u_ada", "traits": {"about": "y" * 30_000}}
+    body = {"identity": identity, "everywhere": True}
+
+    status, found = await admin.ask("POST", "/admin/sessions", body)
+    await admin.services.finish()
+
+    assert (status, found["reason"]) == (400, "bad_request")
+    assert await store.list_for("u_ada", NOW) == before
+
+
 async def test_access_tokens_of_the_identity_are_changed_too(admin: Admin) -> None:
     body = {**ADA, "name": "ci", "expires_in": 3600, "tenants": {"t_acme": {}}}
     status, made = await admin.ask("POST", "/admin/tokens", body)
