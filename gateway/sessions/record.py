@@ -105,7 +105,8 @@ class Session:
     ended_reason: str | None = None
     token_name: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    version: str = field(init=False, compare=False)
+    # Compared, since True == 1 in Python: in a trait these are two values.
+    version: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "version", _version(self))

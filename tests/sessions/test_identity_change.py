@@ -86,6 +86,23 @@ def test_only_what_is_given_changes() -> None:
     assert change.members == ("traits", "updated_at")
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [(1, True), (False, 0), (2, 2.0), ([0], [False])]
+)
+async def test_values_that_python_takes_for_equal_are_changed(
+    old: object, new: object
+) -> None:
+    identity = replace(a_session().identity, traits={"verified": old})
+    store = MemoryStore()
+    await store.create(a_key(), a_session(identity=identity), NOW)
+
+    count = await changed_by(store, IdentityChange(traits={"verified": new}))
+
+    found = the_session(await store.load(a_key()))
+    assert count == (1, 0)
+    assert repr(found.identity.traits) == repr({"verified": new})
+
+
 class Racing(MemoryStore):
     """Another writer is faster, once for each of its writes."""
 
