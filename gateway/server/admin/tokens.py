@@ -19,7 +19,7 @@ from gateway.sessions.store import access_tokens
 _DEFAULT: Final = 90 * 86_400
 _LONGEST: Final = 3650 * 86_400
 """Seconds that a token lives."""
-_OF_SIGN_INS: Final = ("aal", "authentication_methods", "persistent")
+_OF_SIGN_INS: Final = ("aal", "authentication_methods", "persistent", "everywhere")
 """Members that a sign-in has, and a token has not."""
 
 

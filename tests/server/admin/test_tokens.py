@@ -63,6 +63,7 @@ async def test_without_the_admin_token_nothing_is_done(
         pytest.param({"aal": "aal2"}, id="a level"),
         pytest.param({"authentication_methods": ["totp"]}, id="a method"),
         pytest.param({"persistent": True}, id="a cookie that stays"),
+        pytest.param({"everywhere": True}, id="a change of other sessions"),
         pytest.param({"active_tenant_id": "t"}, id="a tenant without membership"),
     ],
 )
