@@ -4,6 +4,7 @@ GatewayError
 ├── ConfigError          the configuration cannot be used; carries every problem
 ├── TooManyAttempts      this address failed too often; carries the time to wait
 ├── StoreUnavailable     the session store could not be queried (never "no session")
+│   └── NotPermitted     the Redis user lacks a right
 ├── ClientLimit          a client holds its share of a pool
 ├── CannotListen         an address is in use or not permitted
 ├── EmbeddedUnavailable  an embedded server cannot be started
@@ -61,6 +62,10 @@ class ConfigError(GatewayError):
 
 class StoreUnavailable(GatewayError):  # noqa: N818 - the field's word, not "...Error"
     """The session store did not respond; whether the session is valid is unknown."""
+
+
+class NotPermitted(StoreUnavailable):
+    """The ACL user of Redis may not do this; the others' rights are not known."""
 
 
 class TooManyAttempts(GatewayError):  # noqa: N818 - as above

@@ -10,11 +10,12 @@ import click
 
 from gateway.cli.stores import run_with_external_store, run_with_tokens, unknown
 from gateway.config.load import LoadedConfig
+from gateway.errors import NotPermitted
 from gateway.sessions.external.store import ExternalStore, is_key
 from gateway.sessions.formats.credential import credential_of_id
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
-from gateway.sessions.store import Found
+from gateway.sessions.store import Found, SessionStore
 
 
 def look_up(
@@ -80,9 +81,18 @@ def revoke_all(
         return await store.end_all(identity, time.time(), spared)
 
     _ = run_with_external_store(loaded, profile, redis_url, end)
-    _ = run_with_tokens(
-        loaded, redis_url, lambda store: store.end_all(identity, time.time(), None)
-    )
+    takes_tokens = any(each.credentials != ("cookie",) for each in loaded.config.routes)
+
+    async def end_tokens(store: SessionStore) -> int:
+        try:
+            await store.list_for(identity, 0.0)
+        except NotPermitted:
+            if takes_tokens:
+                raise
+            return 0  # who may not read tokens takes none
+        return await store.end_all(identity, time.time(), None)
+
+    _ = run_with_tokens(loaded, redis_url, end_tokens)
 
 
 def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:

@@ -192,3 +192,27 @@ def test_a_mistake_in_the_format_is_told_by_every_command(tmp_path: Path) -> Non
         answer = CliRunner().invoke(cli, [*words, "-c", str(path)])
         assert answer.exit_code == 1
         assert "gateway.yaml:7:17" in answer.output
+
+
+def test_all_sessions_end_with_the_rights_that_an_app_without_tokens_needs(
+    server: Server, run: Run, tmp_path: Path
+) -> None:
+    rights = (
+        "resetchannels %R~s:* ~gateway:revoked:* ~gateway:not-before:*"
+        " ~gateway:issued:* %R~gateway:ping &gateway:sessions:ended -@all +getrange"
+        " +pttl +mget +set +exists +publish +subscribe +unsubscribe +ping +select"
+        " +info +wait"
+    )
+    server.command_line(
+        "ACL", "SETUSER", "least", "reset", "on", ">pw", *rights.split()
+    )
+    path = tmp_path / "least.yaml"
+    path.write_text(CONFIG % server.url.replace("://", "://least:pw@"))
+
+    ended = CliRunner().invoke(
+        cli, ["sessions", "revoke-all", "--identity", "u_ada", "-c", str(path)]
+    )
+    shown = run("sessions", "show", SID)
+
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(shown.output)["active"] is False

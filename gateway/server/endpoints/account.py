@@ -85,7 +85,8 @@ async def end(context: RequestContext) -> LocalResponse:
         )
         return LocalResponse(reply=reply)
     now, owner = context.now, found.session.identity.id
-    for store in filter(None, (context.services.store, context.services.own_tokens)):
+    own_tokens = context.services.own_tokens if context.rules.takes_tokens else None
+    for store in filter(None, (context.services.store, own_tokens)):
         pair = await store.find(session_id) if session_id else None
         if pair is None or not lives(pair[1], owner, now):
             continue

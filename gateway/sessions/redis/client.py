@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoPermissionError, RedisError
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import NotPermitted, StoreUnavailable
 from gateway.sessions.redis.address import AddressSupervisor
 from gateway.sessions.redis.cluster import (
     describe_error,
@@ -426,6 +426,8 @@ class RedisClient:
             return await work()
         except StoreUnavailable:
             raise
+        except NoPermissionError as error:
+            raise NotPermitted(describe_error(error)) from error
         except Exception as error:
             # Also what the library raises by mistake: not knowing is an outage.
             raise StoreUnavailable(describe_error(error)) from error

@@ -18,7 +18,7 @@ from multidict import CIMultiDict
 from openapi_spec_validator import validate
 from yarl import URL
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import NotPermitted, StoreUnavailable
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.identities import IdentityApi
@@ -390,6 +390,30 @@ async def test_all_sessions_of_an_identity_end(admin: Admin) -> None:
 
     assert ended == (200, {"count": 1})
     assert nobody == (200, {"count": 0})
+
+
+@pytest.mark.parametrize(
+    ("credentials", "status"), [(["cookie"], 200), (["cookie", "bearer"], 503)]
+)
+async def test_who_may_not_read_access_tokens_ends_sessions_where_none_are_taken(
+    credentials: list[str], status: int
+) -> None:
+    class NotAllowed(MemoryStore):
+        async def list_for(
+            self, identity_id: str, now: float
+        ) -> list[tuple[str, Session]]:
+            raise NotPermitted("no permissions to run the 'zrange' command")
+
+    route = {"match": "/**", "rule": "protected", "upstream": "web"}
+    routes = [{**route, "credentials": credentials}]
+    async with opened(MemoryStore(), routes=routes) as admin:
+        await signed_in(admin.services)
+        admin.services.own_tokens = NotAllowed()
+
+        found = await admin.ask("DELETE", "/admin/identities/u_ada/sessions")
+
+        assert found[0] == status
+        assert await admin.services.store.list_for("u_ada", NOW) == []
 
 
 async def test_a_store_that_cannot_be_asked_is_a_503_that_says_when_to_retry() -> None:
