@@ -155,7 +155,8 @@ async def end_session(context: RequestContext) -> LocalResponse:
         why = "The requested resource could not be found"
         return _refused(404, Reason.UNKNOWN_SESSION, why, context)
     if await context.services.store.end(found[0], context.now) is not None:
-        context.audit(SessionRevoked(session_id=session_id))
+        name = found[1].token_name or ""
+        context.audit(SessionRevoked(session_id=session_id, token_name=name))
     return LocalResponse(reply=no_body(204))
 
 

@@ -161,6 +161,19 @@ async def test_one_of_ones_own_ends_and_ending_it_again_is_no_error() -> None:
     assert services.report.audits == [SessionRevoked(session_id=SECOND)]
 
 
+async def test_the_end_of_an_access_token_is_noted_as_one() -> None:
+    services, token = await people()
+    await signed_in(services, a_session(id="t_ci", token_name="ci"), 5)
+
+    answer, _ = await asked("DELETE", "/t_ci", cookie(token), services=services)
+
+    assert answer.reply.status == 204
+    assert isinstance(services.report, Notes)
+    assert services.report.audits == [
+        SessionRevoked(session_id="t_ci", token_name="ci")
+    ]
+
+
 async def test_all_others_end() -> None:
     services, token = await people()
 
