@@ -14,7 +14,12 @@ from aiohttp import web
 
 from gateway.sessions.cookie import read_session_token
 from gateway.sessions.record import Session
-from gateway.sessions.redis.record_keys import renewal_key, renewal_turn_key
+from gateway.sessions.redis.record_keys import (
+    id_token_key,
+    record_key,
+    renewal_key,
+    renewal_turn_key,
+)
 from gateway.sessions.redis.store import RedisStore
 from tests.oidc.hostile import (
     OTHER_RSA_KEY,
@@ -309,6 +314,24 @@ async def test_a_tampered_renewal_ends_the_session_and_calls_nobody(
     assert await dashboard(browser) == 302
     assert "token" not in provider.calls
     assert await dashboard(other) == 200
+
+
+async def test_an_extended_session_can_be_renewed_as_long_as_it_runs(
+    gateway: Gateway, browser: Browser, provider: HostileProvider
+) -> None:
+    await browser.sign_in(provider)
+    store, key, old = store_of(gateway), key_of(browser), await session_of(browser)
+    longer = replace(old, expires_at=old.expires_at + 10 * 86400.0)
+
+    assert await store.replace(key, old, longer)
+
+    record, renewal, id_token = [
+        await store._client.call("PTTL", name)
+        for name in (record_key(key), renewal_key(key), id_token_key(key))
+    ]
+    assert record > 10 * 86400_000
+    assert renewal == pytest.approx(record, abs=10_000)
+    assert id_token == pytest.approx(record, abs=10_000)
 
 
 async def test_a_process_without_the_key_leaves_the_session_to_others(

@@ -26,10 +26,12 @@ from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
 from gateway.sessions.redis.record_keys import (
     ADD_TO_INDEX,
     TOKENS_KEY,
+    id_token_key,
     identity_key,
     link_keys,
     public_id_key,
     record_key,
+    renewal_key,
 )
 from gateway.sessions.redis.renewals import RedisRenewals
 from gateway.sessions.redis.source import RedisSource
@@ -157,10 +159,20 @@ class RedisStore(RedisSource):
             # When this was decided, the session was seen.
             await self._index(key, new, new.last_seen_at)
             keep = milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
+            if "provider" in new.extra:
+                await self._keep_longer(key, keep)
         if not await self._compare_and_set(key, raw, written, keep):
             return False
         self._remember(key, written, new)
         return True
+
+    async def _keep_longer(self, key: str, keep: int) -> None:
+        """Keep what is of the provider as long as the record.
+
+        Without its renewal, a session that is due for one would end.
+        """
+        for name in (renewal_key(key), id_token_key(key)):
+            await self._client.call("PEXPIRE", name, keep)
 
     async def amend(self, key: str, old: Session, new: Session) -> bool:
         """Compare and set as `replace`, held as an ending is."""
