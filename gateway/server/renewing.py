@@ -13,6 +13,7 @@ new refresh token is stored first, then the session, by compare-and-set.
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final
@@ -41,7 +42,7 @@ from gateway.sessions.renewals import RenewalStore
 from gateway.sessions.store import KEPT_AFTER_END, SessionStore
 
 _AT_ONCE: Final = 64
-"""Renewals of one process at a time; further ones begin with a later request."""
+"""Renewals of one provider at a time; further ones begin with a later request."""
 _CALLS: Final = 6
 """Time-outs of the provider that a turn lasts: more than a renewal has calls."""
 _MARGIN: Final = 10.0
@@ -76,12 +77,18 @@ class Renewer:
         self._store = store
         self._renewals = renewals
         self._running: dict[str, asyncio.Event] = {}
+        self._calling: Counter[str] = Counter()
         self._later: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
     def start(self, key: str, runtime: Runtime) -> None:
-        """Begin to renew a session, unless that runs or has just failed; never waits."""
-        if key in self._running or len(self._running) >= _AT_ONCE:
+        """Begin to renew a session, unless that runs or has just failed; never waits.
+
+        Whose it is, its record says. So there is room for one more than the providers:
+        those that hang hold up no other one.
+        """
+        most = _AT_ONCE * (len(runtime.providers) + 1)
+        if key in self._running or len(self._running) >= most:
             return
         if self._services.draining or self._later.get(key, -inf) > self._ticks():
             return
@@ -116,6 +123,18 @@ class Renewer:
         provider = runtime.providers.get(name)
         if provider is None or self._down.get(name, -inf) > self._ticks():
             return
+        if self._calling[name] >= _AT_ONCE:
+            return
+        self._calling[name] += 1
+        try:
+            await self._take_turn(key, provider, vault, runtime)
+        finally:
+            self._calling[name] -= 1
+
+    async def _take_turn(
+        self, key: str, provider: Provider, vault: Vault, runtime: Runtime
+    ) -> None:
+        """Renew one session, unless another process does."""
         lease = _CALLS * provider.settings.timeout + _MARGIN
         owner = self._services.edge.secret(16).hex()
         if not await self._renewals.take_turn(key, owner, lease):

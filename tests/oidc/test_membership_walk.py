@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from gateway.oidc.renewal import Renewal, seal_renewal
 from gateway.sessions.cookie import read_session_token
 from gateway.sessions.record import Session
 from gateway.sessions.redis.record_keys import (
@@ -25,6 +26,7 @@ from tests.oidc.hostile import (
     OTHER_RSA_KEY,
     HostileProvider,
     hangs,
+    hostile_provider,
     provider_config,
     public_jwk,
     says,
@@ -207,6 +209,51 @@ async def test_a_provider_that_hangs_delays_no_request(
     released.set()
     await settled(gateway)
     assert await dashboard(browser) == 200
+
+
+async def test_a_provider_that_hangs_holds_up_no_renewal_of_another_one(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    provider.refresh_token = "refresh-0"
+    provider.claims |= {"groups": ["staff"]}
+    config = renewing_config(provider, upstream.port, identity={"id": "acme:{sub}"})
+    released = asyncio.Event()
+    async with hostile_provider() as slow, replica(config, tmp_path, redis) as first:
+        browser = Browser(first)
+        await stale(browser, provider)
+        slow.answers["token"] = hangs(released)
+        providers = config["sign_in"]["providers"]
+        providers["slow"] = provider_config(
+            slow.issuer, refresh="15m", identity={"id": "slow:{sub}"}
+        )
+        async with replica(config, tmp_path / "two", redis) as gateway:
+            renewer, runtime = gateway.app.services.renewer, gateway.app.runtime
+            store, old = store_of(gateway), await session_of(browser)
+            assert renewer is not None
+            for number in range(100):
+                key = f"{number:064x}"
+                facts = old.extra["provider"] | {"name": "slow"}
+                session = replace(
+                    old, id=f"s-{number}", extra={**old.extra, "provider": facts}
+                )
+                await store.create(key, session, old.issued_at)
+                vault, settings = runtime.vault, runtime.providers["slow"].settings
+                assert vault is not None
+                renewal = Renewal(refresh_token="r", subject="s-1", nonce="n")
+                sealed = seal_renewal(renewal, vault, settings, key, b"1" * 12)
+                await store.renewals.put(key, sealed, 60.0)
+                renewer.start(key, runtime)
+            await asyncio.sleep(0.3)
+
+            await renewer.renewed(key_of(browser), runtime)
+
+            assert provider.calls.count("token") == 1
+            assert slow.calls.count("token") <= 64
+            released.set()
+            await settled(gateway)
 
 
 @pytest.mark.parametrize(
