@@ -40,7 +40,7 @@ class Cached(Generic[T]):
                 _ = self._start()
             return self._value
         if self._failure is not None and self._refuses(now):
-            raise self._failure
+            raise self._failure.with_traceback(None)
         return await self.renew()
 
     async def renew(self) -> T:
@@ -49,7 +49,8 @@ class Cached(Generic[T]):
         await asyncio.shield(self._start())
         if self._value is None:
             assert self._failure is not None  # noqa: S101 - one of both is set
-            raise self._failure
+            # Raised for many callers: without the frames of the others.
+            raise self._failure.with_traceback(None)
         return self._value
 
     def _refuses(self, now: float) -> bool:

@@ -1,6 +1,7 @@
 """A value that is fetched once for all callers."""
 
 import asyncio
+import traceback
 from dataclasses import dataclass, field
 
 import pytest
@@ -79,3 +80,16 @@ async def test_a_failure_is_answered_for_a_while_without_another_try() -> None:
     source.down = False
     source.now += RETRY
     assert await cached.get() == 2
+
+
+async def test_a_failure_that_is_answered_again_and_again_does_not_grow() -> None:
+    """Its traceback holds the frames of each request that raised it."""
+    source = Source(down=True)
+    cached = source.cached()
+    for _ in range(50):
+        with pytest.raises(SignInFailed):
+            await cached.get()
+
+    with pytest.raises(SignInFailed) as raised:
+        await cached.get()
+    assert len(list(traceback.walk_tb(raised.value.__traceback__))) < 10
