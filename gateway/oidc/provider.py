@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
@@ -122,11 +123,30 @@ class Provider:
                     "discovery: no address for pushed requests",
                 )
             return authorization_url(metadata, parameters)
-        async with self._pushing:
+        async with self._turn_to_push():
             found = await self.call(metadata.pushed, parameters, now)
         uri = read_pushed(found.status, found.body)
         pushed = {"client_id": settings.client_id, "request_uri": uri}
         return authorization_url(metadata, pushed)
+
+    @asynccontextmanager
+    async def _turn_to_push(self) -> AsyncIterator[None]:
+        """Wait for a turn, as long as one call may take: the queue has no other bound.
+
+        Raises:
+            SignInFailed: there was none in that time.
+        """
+        try:
+            async with asyncio.timeout(self.settings.timeout):
+                await self._pushing.acquire()
+        except TimeoutError:
+            raise SignInFailed(
+                Reason.PROVIDER_UNAVAILABLE, "pushed request: too many at one time"
+            ) from None
+        try:
+            yield
+        finally:
+            self._pushing.release()
 
     async def call(self, url: str, form: Mapping[str, str], now: float) -> HttpAnswer:
         """Return the answer to a request of the client, authenticated as configured.

@@ -1,12 +1,13 @@
 """Authorization requests that are pushed (RFC 9126), with a hostile provider."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.oidc.hostile import SECRET, HostileProvider, provider_config, says
+from tests.oidc.hostile import SECRET, HostileProvider, hangs, provider_config, says
 from tests.oidc.walking import Browser, signing_config
 from tests.servers import Server
 from tests.walk.harness import Gateway, RecordingUpstream, running_gateway
@@ -126,3 +127,25 @@ async def test_it_is_as_configured(
 
     assert reply.status == status
     assert provider.calls.count("par") == calls
+
+
+async def test_a_provider_that_hangs_answers_many_visitors_in_its_time(
+    pushing: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    """Those beyond the requests at one time wait for a turn, within that time."""
+    released = asyncio.Event()
+    pushing.answers["par"] = hangs(released)
+    acme = provider_config(pushing.issuer, timeout="1s")
+    config = signing_config(upstream.port, acme=acme)
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        browsers = [Browser(gateway) for _ in range(64)]
+        async with asyncio.timeout(2.5):
+            replies = await asyncio.gather(
+                *(browser.get("/.gateway/sign-in/acme") for browser in browsers)
+            )
+        released.set()
+
+    assert {reply.status for reply in replies} == {503}
