@@ -7,7 +7,7 @@ aiohttp's client.
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from socket import AF_INET, AF_INET6, AddressFamily
 from typing import Final
 
@@ -38,9 +38,9 @@ class HttpAnswer:
     """
 
     status: int
-    location: str
+    location: str = field(repr=False)
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class ProviderClient:

@@ -247,7 +247,12 @@ class Provider:
             if failure.reason is not Reason.PROVIDER_UNAVAILABLE:
                 raise
             found = await self.call(metadata.token, form, now)
-        return read_tokens(found.status, found.body, at_refresh=True)
+        return read_tokens(
+            found.status,
+            found.body,
+            sent=self._secrets(renewal.refresh_token),
+            at_refresh=True,
+        )
 
     async def renewed(
         self, renewal: Renewal, tokens: Tokens, now: float
@@ -323,7 +328,11 @@ class Provider:
     ) -> Tokens:
         form = code_form(self.settings, attempt, code)
         found = await self.call(metadata.token, form, now)
-        return read_tokens(found.status, found.body)
+        sent = self._secrets(code, attempt.verifier)
+        return read_tokens(found.status, found.body, sent=sent)
+
+    def _secrets(self, *of_request: str) -> tuple[str, ...]:
+        return (*of_request, self.settings.client_secret or "")
 
     def _expected(
         self, metadata: Metadata, tokens: Tokens, nonce: str, *, renewed: bool = False

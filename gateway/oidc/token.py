@@ -1,6 +1,6 @@
 """The token request, and the provider's answer to it (RFC 6749, section 4.1.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -45,8 +45,12 @@ def code_form(
     }
 
 
-def read_tokens(status: int, raw: bytes, *, at_refresh: bool = False) -> Tokens:
+def read_tokens(
+    status: int, raw: bytes, *, sent: Iterable[str] = (), at_refresh: bool = False
+) -> Tokens:
     """Read the answer to a token request.
+
+    `sent` are the secrets of the request: some providers quote them in their errors.
 
     Raises:
         GrantRefused: the code or the refresh token is not accepted.
@@ -62,9 +66,11 @@ def read_tokens(status: int, raw: bytes, *, at_refresh: bool = False) -> Tokens:
     if not isinstance(document, dict):
         document = {}
     if 400 <= status < 500:
-        error = str(document.get("error"))[:60]
-        text = str(document.get("error_description", ""))[:150]
-        detail = f"token endpoint: {status} {error!r} {text!r}"
+        error, text = (
+            _without(str(document.get(name, default)), sent)
+            for name, default in (("error", None), ("error_description", ""))
+        )
+        detail = f"token endpoint: {status} {error[:60]!r} {text[:150]!r}"
         if error == "invalid_grant":
             raise GrantRefused(Reason.PROVIDER_REFUSED, detail)
         raise SignInFailed(Reason.PROVIDER_REFUSED, detail)
@@ -82,6 +88,12 @@ def read_tokens(status: int, raw: bytes, *, at_refresh: bool = False) -> Tokens:
         else _text(document, "refresh_token"),
         expires_in=_seconds(document.get("expires_in")),
     )
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "[removed]") if secret else text
+    return text
 
 
 def _seconds(value: object) -> float | None:

@@ -227,7 +227,10 @@ async def test_a_provider_that_hangs_holds_up_no_renewal_of_another_one(
         slow.answers["token"] = hangs(released)
         providers = config["sign_in"]["providers"]
         providers["slow"] = provider_config(
-            slow.issuer, refresh="15m", identity={"id": "slow:{sub}"}
+            slow.issuer,
+            refresh="15m",
+            timeout="60s",
+            identity={"id": "slow:{sub}"},
         )
         async with replica(config, tmp_path / "two", redis) as gateway:
             renewer, runtime = gateway.app.services.renewer, gateway.app.runtime
@@ -285,6 +288,27 @@ async def test_tokens_that_are_not_those_of_the_user_change_nothing(
     assert session.active is not ends
     assert session.identity.roles == ("staff", "admin")
     assert not await audits(gateway, "membership changed")
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client"])
+async def test_a_provider_that_quotes_the_refresh_token_puts_it_into_no_log(
+    gateway: Gateway, browser: Browser, provider: HostileProvider, error: str
+) -> None:
+    provider.refresh_token = "a-recognizable-refresh-token"
+    await stale(browser, provider)
+
+    async def quotes(request: web.Request) -> web.Response:
+        sent = str((await request.post())["refresh_token"])
+        document = {"error": error, "error_description": f"'{sent}' is not active"}
+        return web.json_response(document, status=400)
+
+    provider.answers["token"] = quotes
+    await dashboard(browser)
+    await settled(gateway)
+
+    logged = str(await gateway.logged())
+    assert "is not active" in logged
+    assert "recognizable" not in logged
 
 
 async def test_a_forged_id_token_changes_nothing(
