@@ -22,7 +22,8 @@ from gateway.workers import run as run_gateway
     type=click.Choice(["auto", "json", "console"]),
     default="auto",
     show_default=True,
-    help="Log format; auto: console on a terminal, else json.",
+    help="Log format; auto: console on a terminal, else json. Colours only on a terminal, "
+    "and not if NO_COLOR is set.",
 )
 @click.option(
     "--share-addresses",

@@ -6,6 +6,7 @@ library's logging are written in the same format.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,10 +47,14 @@ class LogOutput:
     sink: Sink
     console: bool
     redactor: Redactor
+    colour: bool = False
 
     def render(self, event: EventDict) -> str:
         """Return an event as a line."""
-        return _console_line(event) if self.console else json_line(event)
+        if not self.console:
+            return json_line(event)
+        line = _console_line(event)
+        return line if self.colour else _STYLE.sub("", line)
 
 
 class LineLogger:
@@ -66,9 +71,11 @@ def configure(
     *,
     fd: int = 1,
     secrets: Iterable[str] = (),
+    no_colour: bool = False,
 ) -> LogOutput:
     """Configure structlog and logging to write to `fd`; call it in each process.
 
+    Only a terminal gets colours, and not with `no_colour`.
     `secrets` are masked in the gateway log. The caller closes `.sink` at the end,
     which writes the remaining lines.
 
@@ -76,8 +83,13 @@ def configure(
         ValueError: `level` or `fmt` is not a known word.
     """
     form = Format(fmt)
-    console = form is Format.CONSOLE or (form is Format.AUTO and _is_terminal(fd))
-    output = LogOutput(sink=Sink(fd), console=console, redactor=Redactor(secrets))
+    terminal = _is_terminal(fd)
+    output = LogOutput(
+        sink=Sink(fd),
+        console=form is Format.CONSOLE or (form is Format.AUTO and terminal),
+        redactor=Redactor(secrets),
+        colour=terminal and not no_colour,
+    )
     lines = LineLogger(output.sink)
     structlog.configure(
         processors=_processors(output, output.redactor),
@@ -171,6 +183,8 @@ class _Bridge(logging.Handler):
 
 
 _COLOURS: Final = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_STYLE: Final = re.compile(r"\x1b\[[0-9]+m")
+"""The colours of `_console_line`; it escapes those in values."""
 _HIDDEN: Final = frozenset(
     {"@timestamp", "log.level", "message", "event.dataset", "error.stack_trace"}
 )

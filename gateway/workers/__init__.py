@@ -20,8 +20,6 @@ import uvloop
 
 from gateway.build.listeners import addresses_of
 from gateway.build.ring import build_ring
-from gateway.config.secrecy import secrets_of
-from gateway.observe.logs import configure
 from gateway.server.descriptors import raise_descriptor_limit
 from gateway.server.sockets import Listeners, bind_all
 from gateway.workers.supervisor import Supervisor
@@ -49,9 +47,7 @@ def run(launch: Launch) -> int:
     with _bound(launch, workers=count > 1) as listeners:
         if count == 1:
             return uvloop.run(serve(launch, ring, listeners, known=known))
-        output = configure(
-            config.log.level, launch.log_format, secrets=secrets_of(config)
-        )
+        output = launch.configure_logs()
         supervisor = Supervisor(
             launch=launch,
             ring=ring,

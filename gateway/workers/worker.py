@@ -12,7 +12,7 @@ from typing import Final
 from gateway.app import App
 from gateway.config.load import LoadedConfig
 from gateway.config.secrecy import secrets_of
-from gateway.observe.logs import configure
+from gateway.observe.logs import LogOutput, configure
 from gateway.observe.shared import SharedCounts
 from gateway.server.sockets import Listeners
 from gateway.tokens.ring import KeyRing
@@ -35,6 +35,16 @@ class Launch:
     share_addresses: bool = False
     """Whether other instances may listen on the same addresses."""
     on_ready: Callable[[], None] | None = None
+
+    def configure_logs(self) -> LogOutput:
+        """Configure the log output of this process; `NO_COLOR` is of no-color.org."""
+        config = self.loaded.config
+        return configure(
+            config.log.level,
+            self.log_format,
+            secrets=secrets_of(config),
+            no_colour=bool(self.env.get("NO_COLOR")) or self.env.get("TERM") == "dumb",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +80,7 @@ async def serve(
     Raises:
         GatewayError: the configuration cannot be used.
     """
-    config = launch.loaded.config
-    output = configure(config.log.level, launch.log_format, secrets=secrets_of(config))
+    output = launch.configure_logs()
     app = App(
         launch.loaded,
         ring=ring,

@@ -99,6 +99,30 @@ def test_a_terminal_gets_lines_for_people() -> None:
     assert "{" not in told
 
 
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_a_terminal_has_colours_unless_none_are_wanted(no_colour: bool) -> None:
+    leader, follower = pty.openpty()
+    output = configure("info", Format.AUTO, fd=follower, no_colour=no_colour)
+    structlog.get_logger().error("it failed", path="/\x1b[31m")
+    output.sink.close()
+
+    told = os.read(leader, 4096).decode()
+    os.close(leader)
+    os.close(follower)
+    assert ("\x1b[" in told) is not no_colour
+    assert "it failed" in told
+    assert "/\\x1b[31m" in told
+
+
+def test_a_console_that_is_a_file_has_no_colours() -> None:
+    lines = Lines(fmt="console")
+    structlog.get_logger().error("it failed", path="/a")
+
+    told = lines.raw().decode()
+    assert "\x1b" not in told
+    assert "error   it failed  path=/a" in told
+
+
 def test_an_exception_on_a_console_has_its_lines() -> None:
     lines = Lines(fmt="console")
     try:
