@@ -64,14 +64,10 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
 )
 @click.option(
     "--bearer",
-    "program",
-    flag_value="bearer",
-    default=None,
+    is_flag=True,
     help="The sender is a program with an access token; --as is its ID, or an example.",
 )
-@click.option(
-    "--basic", "program", flag_value="basic", help="The same, as the password of Basic."
-)
+@click.option("--basic", is_flag=True, help="The same, as the password of Basic.")
 @click.option(
     "--host", default=None, help="Host header; default: host of server.public_url."
 )
@@ -102,7 +98,8 @@ def explain(
     target: str,
     config: Path,
     who: str,
-    program: str | None,
+    bearer: bool,
+    basic: bool,
     host: str | None,
     address: str,
     headers: tuple[str, ...],
@@ -127,9 +124,7 @@ def explain(
             raise click.UsageError("--host and a URL both name the host")
         host, slash, path = target.partition("://")[2].partition("/")
         target = slash + path or "/"
-    if program is not None and who == "anonymous":
-        raise click.UsageError(f"--{program} needs --as: admin, member or a token's ID")
-    kind = None if program is None else CredentialKind(program)
+    kind = _kind(who, bearer=bearer, basic=basic)
     try:
         explanation = _Explanation(
             loaded, method, target, who, kind, host, address, headers, via
@@ -142,6 +137,18 @@ def explain(
     except GatewayError as error:
         exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
+
+
+def _kind(who: str, *, bearer: bool, basic: bool) -> CredentialKind | None:
+    """Return how a program sends its token; None: the sender is a browser."""
+    if not (bearer or basic):
+        return None
+    if bearer and basic:
+        raise click.UsageError("--bearer and --basic exclude each other")
+    kind = CredentialKind.BEARER if bearer else CredentialKind.BASIC
+    if who == "anonymous":
+        raise click.UsageError(f"--{kind} needs --as: admin, member or a token's ID")
+    return kind
 
 
 class _Explanation:

@@ -88,7 +88,20 @@ class Subject:
             raise GatewayError(f"Redis at {address} is unavailable: {error}") from error
         if found is None:
             raise GatewayError(f"no session with the ID {self.name}")
+        if isinstance(found, Session):
+            self._refuse_other_kind(found)
         return found
+
+    def _refuse_other_kind(self, found: Session) -> None:
+        """Raise GatewayError if no such request could carry this session."""
+        if self.program is None and found.token_name is not None:
+            raise GatewayError(
+                f"{self.name} is an access token; add --bearer or --basic"
+            )
+        if self.program is not None and found.token_name is None:
+            raise GatewayError(
+                f"{self.name} is the session of a browser; leave out --{self.program}"
+            )
 
     @property
     def name(self) -> str:

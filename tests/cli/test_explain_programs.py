@@ -65,6 +65,31 @@ def test_a_program_has_to_be_somebody(tmp_path: Path) -> None:
     assert told(tmp_path, "GET", "/api/x", "--bearer").exit_code == 2
 
 
+def test_a_program_sends_its_token_in_one_way(tmp_path: Path) -> None:
+    words = ("--as", "member", "--bearer", "--basic")
+    answer = told(tmp_path, "GET", "/api/x", *words)
+
+    assert answer.exit_code == 2
+    assert "--bearer and --basic exclude each other" in answer.output
+
+
+def test_a_token_is_no_cookie_and_a_cookie_is_no_token(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The gateway would refuse what was explained as allowed."""
+    with valkey_server(tmp_path_factory.mktemp("explain")) as server:
+        token = _made(tmp_path, server)["session"]["id"]
+        session = _made(tmp_path, server, "sessions", "create")["session"]["id"]
+        as_cookie = told(tmp_path, "GET", "/api/x", "--as", token, redis=server.url)
+        as_token = told(
+            tmp_path, "GET", "/api/x", "--as", session, "--bearer", redis=server.url
+        )
+
+    assert (as_cookie.exit_code, as_token.exit_code) == (1, 1)
+    assert "is an access token; add --bearer or --basic" in as_cookie.output
+    assert "is the session of a browser; leave out --bearer" in as_token.output
+
+
 def test_a_token_of_redis_is_named_by_its_id(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -80,10 +105,16 @@ def test_a_token_of_redis_is_named_by_its_id(
     assert "X-Auth-User-Id: u_ci" in answer.output
 
 
-def _made(folder: Path, server: Server) -> dict[str, dict[str, str]]:
+def _made(
+    folder: Path,
+    server: Server,
+    *command: str,
+) -> dict[str, dict[str, str]]:
     path = folder / "gateway.yaml"
     path.write_text(CONFIG % server.url)
-    words = ["tokens", "create", "--identity", "u_ci", "--name", "ci", "--json"]
-    answer = CliRunner().invoke(cli, [*words, "-c", str(path)])
+    words = command or ("tokens", "create", "--name", "ci")
+    answer = CliRunner().invoke(
+        cli, [*words, "--identity", "u_ci", "--json", "-c", str(path)]
+    )
     found: dict[str, dict[str, str]] = json.loads(answer.output)
     return found
