@@ -44,8 +44,12 @@ def authz_test(url: str, config: Path, insecure: bool) -> None:
     loaded = load_or_exit(config)
     page = _page(url, loaded)
     failed = 0
-    for probe in probes_for(page):
-        finding = probe.finding(_send(probe, url, insecure=insecure))
+    for number, probe in enumerate(probes_for(page)):
+        answer = _send(probe, url, insecure=insecure)
+        if number == 0 and answer.status == 0:
+            # Nor would any other probe get one, each after its time-out.
+            exit_with(f"no response from {page.origin}: {answer.failure}")
+        finding = probe.finding(answer)
         click.echo(check(probe.name)) if finding is None else click.echo(
             f"  FAIL  {probe.name}\n        {finding}"
         )
