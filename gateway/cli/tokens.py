@@ -94,7 +94,8 @@ def create(
             session_id=str(uuid.uuid4()),
         )
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        message = str(error).replace("gateway_token.name", "--name")
+        raise click.UsageError(message) from error
     run_with_tokens(
         loaded, redis_url, lambda store: store.create(token.key, session, now)
     )

@@ -261,5 +261,6 @@ def _welcome(ports: Ports, admin_token: str, *, notes: bool, oidc: bool) -> str:
     {address}/.gateway/jwks.json   the keys that the API verifies tokens with
     curl -i {address}/dashboard -H 'Accept: application/json'
 
+  Requests are not logged here, unless DEMO_ACCESS_LOG=true is set.
   Ctrl-C stops everything; nothing is kept.
 """
