@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         self._upgrade_data = b""  # bytes after an upgrade request
         self._tunnel: Tunnel | None = None
         self._discard_input = False  # received bytes are dropped
-        self._pause_reasons = 0  # bits: _QUEUE_FULL, _BODY_FULL
+        self._pause_reasons = 0  # bits: _QUEUE_FULL, _BODY_FULL, _UPGRADE_FULL
         self._head_expected = False  # the deadline is that of a request head
         self.deadline = inf  # when it has waited for its client for too long
         self._close_timer: asyncio.TimerHandle | None = None
@@ -250,13 +250,14 @@ class ClientConnection(asyncio.Protocol):
             self.close()
             return
         reader = self._reader
-        if reader.upgraded and not self._ready:
-            self._decline_upgrade()
         if self._ready:
             # A request without I/O ends at once: a pipeline of them would block every
             # other connection.
             self._loop.call_soon(self._begin_next)
             return
+        if reader.upgraded:
+            # The next request would begin, and may end, inside of the end of this one.
+            self._loop.call_soon(self._decline_upgrade)
         self.deadline = self._loop.time() + self._manager.keepalive  # it is idle
         if reader.head_bytes:
             # It began to arrive while another request was handled.
@@ -276,15 +277,19 @@ class ClientConnection(asyncio.Protocol):
     def _buffer_upgrade_data(self, data: bytes) -> None:
         self._upgrade_data += data
         if len(self._upgrade_data) >= BODY_BUFFER:
-            self._add_pause_reason(_QUEUE_FULL)
+            self._add_pause_reason(_UPGRADE_FULL)
 
     def _decline_upgrade(self) -> None:
         held, self._upgrade_data = self._upgrade_data, b""
         self._reader.decline_upgrade()
         if held:
             self.data_received(held)
-        if self._pause_reasons & _QUEUE_FULL:
-            self._remove_pause_reason(_QUEUE_FULL)
+        # Another such request may have been the first of what was held.
+        if (
+            self._pause_reasons & _UPGRADE_FULL
+            and len(self._upgrade_data) < BODY_BUFFER
+        ):
+            self._remove_pause_reason(_UPGRADE_FULL)
 
     # Responses
 
@@ -313,7 +318,7 @@ class ClientConnection(asyncio.Protocol):
         held, self._upgrade_data = self._upgrade_data, b""
         if held:
             tunnel.feed(held)
-        self._remove_pause_reason(_QUEUE_FULL)
+        self._remove_pause_reason(_UPGRADE_FULL)
 
     # Flow control; the body's reader and a tunnel call these, too
 
@@ -421,6 +426,7 @@ LIMIT_STATUS: Final = {Reason.UPSTREAM_BUSY: 503, Reason.CLIENT_LIMIT: 429}
 """Status of the response, by the reason why a connection is rejected."""
 _QUEUE_FULL: Final = 1
 _BODY_FULL: Final = 2
+_UPGRADE_FULL: Final = 4
 _NO_TRANSPORT: Final = asyncio.Transport()
 
 

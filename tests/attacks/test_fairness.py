@@ -51,6 +51,9 @@ FLOODS = {
     "Cookie: gateway_session=?\r\n\r\n",
     "unknown session": "GET /dashboard HTTP/1.1\r\nHost: gw.test\r\n"
     "Cookie: gateway_session=" + "A" * 43 + "\r\n\r\n",
+    "handshake without a session": "GET /dashboard HTTP/1.1\r\nHost: gw.test\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    f"Sec-WebSocket-Key: {KEY.decode()}\r\n\r\n",
     "to the upstream": "GET / HTTP/1.1\r\nHost: gw.test\r\n\r\n",
 }
 
@@ -142,6 +145,21 @@ async def test_pipelined_requests_over_tls_keep_nobody_else_waiting(
 
     assert reply.status == 200
     assert meanwhile < AT_MOST
+
+
+async def test_refused_handshakes_are_not_buffered_without_end(
+    gateway: Gateway,
+) -> None:
+    raw = FLOODS["handshake without a session"].encode() * 4000
+    most = 0
+
+    async with connected(gateway.port) as client, flooding(client, raw):
+        [connection] = await until(lambda: gateway.app._client_server.connections)
+        while answered(gateway) < 200:
+            most = max(most, len(connection._upgrade_data))
+            await asyncio.sleep(0.01)
+
+    assert most < 512 * 1024
 
 
 async def test_who_takes_no_answers_is_answered_no_more(
