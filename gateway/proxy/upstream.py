@@ -204,10 +204,21 @@ async def _exchanged(
     body: RequestBody | None,
     handshake: Handshake | None,
 ) -> UpstreamResult:
+    result = connection.exchange(head, method=method, body=body, handshake=handshake)
     try:
-        return await connection.exchange(
-            head, method=method, body=body, handshake=handshake
-        )
+        return await result
     except asyncio.CancelledError:
-        connection.abort()
+        _abandon(connection, result)
         raise
+
+
+def _abandon(connection: Connection, result: asyncio.Future[UpstreamResult]) -> None:
+    """Abandon an exchange, or its result that came in the same turn of the event loop.
+
+    The connection of a complete response may carry another request already; that of a
+    tunnel is the tunnel's.
+    """
+    if not result.done() or result.cancelled():
+        connection.abort()
+    elif result.exception() is None:
+        result.result().abort()

@@ -29,6 +29,7 @@ from tests.proxy.support import (
     scripted,
     whole,
 )
+from tests.servers import PATIENCE
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 HANDSHAKE = (
@@ -208,6 +209,29 @@ async def test_a_tunnel_counts_until_it_is_closed() -> None:
         await tunnel.closed()
 
         assert client.stats()[0].open == 0
+
+
+async def test_a_tunnel_that_nobody_waits_for_any_more_is_closed() -> None:
+    """Its 101 arrived, and who waited for it leaves in the same turn."""
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(SWITCH)
+        await peer.rest()
+
+    async with scripted(script) as upstream, client_of(upstream) as client:
+        opening = asyncio.create_task(
+            client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
+        )
+        async with asyncio.timeout(PATIENCE):
+            while not client._pool._tunnels:
+                await asyncio.sleep(0)
+            assert not opening.done()
+
+            opening.cancel()
+
+            while client.stats()[0].open:
+                await asyncio.sleep(0.01)
+        assert opening.cancelled()
 
 
 async def test_a_kept_connection_may_become_a_tunnel() -> None:

@@ -68,6 +68,12 @@ async def idle_again(client: Upstream) -> None:
             await asyncio.sleep(0)
 
 
+async def until_in_use(client: Upstream) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not client.stats()[0].in_use:
+            await asyncio.sleep(0)
+
+
 # Connecting
 
 
@@ -1076,6 +1082,28 @@ async def test_giving_up_an_answer_that_is_over_harms_nobody() -> None:
 
         assert response.complete_body() == b"ok"
         await get(client)
+        assert len(upstream.peers) == 1
+
+
+async def test_giving_up_as_the_answer_arrives_leaves_the_connection_to_the_next() -> (
+    None
+):
+    """The answer is there, and who waited for it has not run yet."""
+    async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
+        first = asyncio.create_task(get(client))
+        await asyncio.sleep(0)
+        await until_in_use(client)
+        await idle_again(client)
+        assert not first.done()
+        next_one = asyncio.get_running_loop().create_future()
+        assert client.begin(GET, method="GET", done=next_one.set_result) is not None
+
+        first.cancel()
+
+        async with asyncio.timeout(PATIENCE):
+            response = await next_one
+        assert await whole(response) == b"ok"
+        assert first.cancelled()
         assert len(upstream.peers) == 1
 
 
