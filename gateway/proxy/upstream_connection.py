@@ -8,6 +8,7 @@ if no bytes follow it.
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from math import inf
@@ -143,7 +144,8 @@ class Connection(asyncio.Protocol):
         elif body is not None:
             self.deadline = inf
             if self._transport.get_extra_info("ssl_object") is not None:
-                self._unread = UnreadTls(self._transport)
+                with suppress(OSError):  # no descriptor is free: it can do without
+                    self._unread = UnreadTls(self._transport)
             self._upload = Upload(body, head, self)
 
     def exchange(

@@ -1,5 +1,7 @@
 """An early response over TLS is not lost with the connection that a write ended."""
 
+import os
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from gateway.errors import InvalidUpstreamResponse
 from gateway.proxy.target import TargetAddress
 from gateway.proxy.tls import client_ssl_context
 from tests.proxy.certificates import Authority
-from tests.proxy.support import Pieces, client_of, whole
+from tests.proxy.support import OK, Peer, Pieces, client_of, get, scripted, whole
 
 _ANSWER = b"HTTP/1.1 413 No\r\nContent-Length: 3\r\n\r\nbig"
 _PIECES = [b"z" * 65536] * 64
@@ -77,3 +79,46 @@ def test_an_early_response_is_read_after_the_reset(tmp_path: Path) -> None:
     # Without a second read from the socket, about every fourth arrives.
     assert set(found) == {(413, b"big")}
     assert len(found) >= _TRIES * 0.42
+
+
+@contextmanager
+def no_free_descriptor() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_body_is_sent_without_a_free_descriptor(tmp_path: Path) -> None:
+    """Its duplicate is for early responses only."""
+    authority = Authority(tmp_path, "ours")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", "127.0.0.1"))
+    head = b"POST /x HTTP/1.1\r\nHost: app\r\nContent-Length: 6\r\n\r\n"
+
+    async def script(peer: Peer) -> None:
+        await peer.answer(OK)
+        await peer.head()
+        await peer.exactly(6)
+        peer.write(OK)
+        await peer.rest()
+
+    async with scripted(script, ssl=context) as upstream:
+        port = upstream.address.port
+        address = TargetAddress(scheme="https", host="127.0.0.1", port=port)
+        trusted = client_ssl_context(authority.path, None, None)
+        async with client_of(address, ssl_context=trusted) as client:
+            await whole(await get(client))
+            body = Pieces(b"abc", b"def")
+
+            with no_free_descriptor():
+                response = await client.send(
+                    head, method="POST", body=body, retriable=False
+                )
+
+            assert await whole(response) == b"ok"
+            assert client.stats()[0].in_use == 0
