@@ -82,7 +82,12 @@ def _read_framing(head: ResponseHead, *, head_only: bool) -> Framing:
     # RFC 9112 section 6.3, rules 1, 4, 6 and 8.
     if head_only or status in _BODILESS:
         kind = NO_BODY
-        length = None if status == _NO_CONTENT else length  # RFC 9110 section 8.6
+        if status == _NO_CONTENT:
+            # RFC 9110 section 8.6, and RFC 9112 section 6.1: it has neither field. A
+            # server that sends one may send content, which would be read as the next
+            # response.
+            keep_alive = keep_alive and not chunked and not length
+            length = None
     elif chunked:
         kind = BY_CHUNKS
     elif length is None:
