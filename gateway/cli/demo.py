@@ -38,7 +38,7 @@ def demo(
 ) -> None:
     """Run the gateway with a sample app, an embedded Redis and PostgreSQL.
 
-    With --oidc a local OpenID Connect provider signs users in. A port in use is replaced by a free one. All data is deleted on exit.
+    With --oidc a local OpenID Connect provider signs users in. A port in use is replaced by a free one. All data is deleted on exit. Requests are logged if DEMO_ACCESS_LOG=true is set.
     """
     try:
         # The extra `demo` brings what is imported here.

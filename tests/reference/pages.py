@@ -130,7 +130,7 @@ def command_line() -> str:
         " or `config/gateway.yaml`.",
         "Exit codes: 0 success, 1 failure, 2 usage error. " + _GENERATED,
         "",
-        "For programs: `--json` of `check`, `routes`, `explain` and `sessions`. Errors go to standard"
+        "For programs: `--json` of `check`, `routes`, `explain`, `sessions`, `identities` and `tokens`. Errors go to standard"
         " error, each as `error: what; what to do`.",
         "",
         "Completion in the shell, for Bash (`~/.bashrc`), Zsh (`~/.zshrc`) and fish"
