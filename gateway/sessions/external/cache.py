@@ -110,9 +110,11 @@ class SessionCache:
         )
         if isinstance(interpreted, NeedsLookup) and interpreted.key in found.records:
             then = found.records[interpreted.key]
-            return interpret_record(
+            interpreted = interpret_record(
                 profile, credential, stored, now, then, read=read, timed=timed
             )
+        if isinstance(interpreted, Corrupt):
+            self._report_once(credential.key, interpreted.why)
         return interpreted
 
     def begun(self, key: str, session: Session, issued: bytes | None) -> Session:
@@ -188,9 +190,12 @@ class SessionCache:
         self._seen.move_to_end(key)
         if len(self._seen) > SEEN_MOST:
             self._seen.popitem(last=False)
-        if isinstance(interpretation, Corrupt) and key not in self._corrupt:
-            self._corrupt[key] = None
-            if len(self._corrupt) > CORRUPT_KEYS:
-                self._corrupt.popitem(last=False)
-            if self._on_corrupt is not None:
-                self._on_corrupt(key, interpretation.why)
+
+    def _report_once(self, key: str, why: str) -> None:
+        if key in self._corrupt:
+            return
+        self._corrupt[key] = None
+        if len(self._corrupt) > CORRUPT_KEYS:
+            self._corrupt.popitem(last=False)
+        if self._on_corrupt is not None:
+            self._on_corrupt(key, why)

@@ -338,6 +338,33 @@ async def test_an_unreadable_session_is_told_once(server: Server) -> None:
     assert told == [(KEY, "not strict JSON")]
 
 
+@pytest.mark.parametrize(
+    ("commands", "why"),
+    [
+        (
+            [("SET", f"s:{SID}", "{}")],
+            "the key has no TTL, and allow_no_ttl is not set",
+        ),
+        (
+            [("HSET", f"s:{SID}", "a", "b"), ("EXPIRE", f"s:{SID}", 60)],
+            "a Redis key that holds no string",
+        ),
+    ],
+)
+async def test_a_key_that_is_not_even_parsed_is_told_of_once(
+    server: Server, commands: list[tuple[str | int, ...]], why: str
+) -> None:
+    told: list[tuple[str, str]] = []
+    server.command_line("FLUSHALL")
+    for command in commands:
+        server.command_line(*map(str, command))
+    async with opened(server.url, on_corrupt=lambda *what: told.append(what)) as store:
+        for _ in range(3):
+            await store.look_up(a_credential(), NOW)
+
+    assert told == [(KEY, why)]
+
+
 async def test_who_was_not_looked_up_cannot_be_asked_again(
     store: ExternalStore,
 ) -> None:
