@@ -67,6 +67,15 @@ class _Newer:
     vault: Vault
 
 
+@dataclass(frozen=True, slots=True)
+class _Unstored:
+    """A new refresh token, encrypted, that Redis did not take; `old` is used up."""
+
+    old: bytes
+    new: bytes
+    expires_at: float
+
+
 class Renewer:
     """Renews the sessions of one process."""
 
@@ -78,6 +87,8 @@ class Renewer:
         self._renewals = renewals
         self._running: dict[str, asyncio.Event] = {}
         self._calling: Counter[str] = Counter()
+        self._owner = services.edge.secret(16).hex()
+        self._unstored: dict[str, _Unstored] = {}
         self._later: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
@@ -118,7 +129,10 @@ class Renewer:
     async def _renew(self, key: str, runtime: Runtime) -> None:
         session, vault = await self._store.load(key), runtime.vault
         if not isinstance(session, Session) or not session.active or vault is None:
+            self._unstored.pop(key, None)
             return
+        if key in self._unstored:
+            await self._store_late(key)
         name = provider_of(session) or ""
         provider = runtime.providers.get(name)
         if provider is None or self._down.get(name, -inf) > self._ticks():
@@ -136,8 +150,7 @@ class Renewer:
     ) -> None:
         """Renew one session, unless another process does."""
         lease = _CALLS * provider.settings.timeout + _MARGIN
-        owner = self._services.edge.secret(16).hex()
-        if not await self._renewals.take_turn(key, owner, lease):
+        if not await self._renewals.take_turn(key, self._owner, lease):
             self._not_before(key, _BUSY)
             return
         try:
@@ -146,10 +159,10 @@ class Renewer:
         except TimeoutError:
             done = False
         if done:
-            await self._renewals.end_turn(key, owner)
+            await self._renewals.end_turn(key, self._owner)
         else:
             # The turn stays taken, so that no other process tries again at once.
-            self._not_before(key, lease)
+            self._not_before(key, _BUSY if key in self._unstored else lease)
 
     async def _turn(
         self, key: str, provider: Provider, vault: Vault, runtime: Runtime
@@ -203,7 +216,8 @@ class Renewer:
     ) -> bool:
         """Store the new refresh token; return False if the session has ended meanwhile.
 
-        The provider may not accept the one before any more, so it is tried several times.
+        The provider may not accept the one before any more, so it is tried several times,
+        and once more before the next renewal.
 
         Raises:
             StoreUnavailable: it is not certain that it was stored.
@@ -213,14 +227,32 @@ class Renewer:
         )
         nonce = self._services.edge.secret(NONCE_BYTES)
         new = seal_renewal(newer, vault, provider.settings, key, nonce)
-        left = session.expires_at - self._services.edge.now()
-        keep = max(left, 0.0) + KEPT_AFTER_END
+        # Until it is stored: what waits for that may be cancelled.
+        self._unstored[key] = late = _Unstored(sealed, new, session.expires_at)
+        if len(self._unstored) > _REMEMBERED:
+            del self._unstored[next(iter(self._unstored))]
         for pause in _TRIES[:-1]:
             await asyncio.sleep(pause)
             with contextlib.suppress(StoreUnavailable):
-                return await self._renewals.replace(key, sealed, new, keep)
+                return await self._replace(key, late)
         await asyncio.sleep(_TRIES[-1])
-        return await self._renewals.replace(key, sealed, new, keep)
+        return await self._replace(key, late)
+
+    async def _store_late(self, key: str) -> None:
+        """Store what Redis did not take in the turn of this process, which ends.
+
+        Raises:
+            StoreUnavailable: it does not take it yet.
+        """
+        await self._replace(key, self._unstored[key])
+        await self._renewals.end_turn(key, self._owner)
+
+    async def _replace(self, key: str, late: _Unstored) -> bool:
+        left = max(late.expires_at - self._services.edge.now(), 0.0)
+        keep = left + KEPT_AFTER_END
+        replaced = await self._renewals.replace(key, late.old, late.new, keep)
+        self._unstored.pop(key, None)
+        return replaced
 
     async def _apply(
         self, key: str, provider: Provider, newer: "_Newer", now: float

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from gateway.oidc.renewal import Renewal, seal_renewal
+from gateway.server import renewing
 from gateway.sessions.cookie import read_session_token
 from gateway.sessions.record import Session
 from gateway.sessions.redis.record_keys import (
@@ -684,6 +685,38 @@ async def test_a_lost_answer_is_requested_again_at_once(
     await dashboard(browser)
     await settled(gateway)
     assert provider.used == ["refresh-0", "refresh-1"]
+
+
+async def test_a_new_token_that_redis_did_not_take_is_not_lost(
+    gateway: Gateway,
+    browser: Browser,
+    provider: HostileProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The provider does not accept the old one any more: that would be a sign-out."""
+    monkeypatch.setattr(renewing, "_CALLS", 0)  # a turn of five seconds
+    await stale(browser, provider)
+    redis = store_of(gateway)._client
+
+    async def pause_writes(request: web.Request) -> web.StreamResponse:
+        del provider.answers["token"]
+        await redis.call("CLIENT", "PAUSE", "60000", "WRITE")
+        return await provider._token(request)
+
+    provider.answers["token"] = pause_writes
+    try:
+        await dashboard(browser)
+        await settled(gateway)
+    finally:
+        await redis.call("CLIENT", "UNPAUSE")
+    assert provider.used == ["refresh-0"]
+
+    gateway.app.services.renewer._later.clear()  # type: ignore[union-attr]
+    await dashboard(browser)
+    await settled(gateway)
+
+    assert provider.used == ["refresh-0", "refresh-1"]
+    assert (await session_of(browser)).active
 
 
 async def test_a_provider_without_rotation_keeps_its_token(
