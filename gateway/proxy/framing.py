@@ -62,7 +62,9 @@ def read_framing(method: str, head: ResponseHead) -> Framing:
         return _read_framing(head, head_only=True)
     found = head.framing
     if found is None:
-        found = head.framing = _read_framing(head, head_only=False)
+        found = _read_framing(head, head_only=False)
+        if head.kept:
+            head.framing = found
     return found
 
 

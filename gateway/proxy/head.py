@@ -46,10 +46,21 @@ class ResponseHead:
     fields   in the order in which they were received
     noted    those of them that have a role
     roles    the roles of all fields, joined by "|"
-    framing  what `read_framing` returns for it, except after HEAD; None at first
+    kept     responses share it
+    framing  if it is kept, what `read_framing` returns for it, except after HEAD; None
+             at first. It refers to the head, so each other head would be a cycle.
     """
 
-    __slots__ = ("_relayed", "fields", "framing", "minor", "noted", "roles", "status")
+    __slots__ = (
+        "_relayed",
+        "fields",
+        "framing",
+        "kept",
+        "minor",
+        "noted",
+        "roles",
+        "status",
+    )
 
     def __init__(self, status: int, minor: int, fields: list[ResponseField]) -> None:
         self.status = status
@@ -62,6 +73,7 @@ class ResponseHead:
                 noted.append(field)
                 roles |= field.role
         self.roles = roles
+        self.kept = False
         self.framing: Framing | None = None
         self._relayed: bytes | None = None
 
@@ -100,7 +112,9 @@ def _read(head: bytes) -> ResponseHead:
         raise InvalidUpstreamResponse(f"more than {MAX_FIELDS} header fields")
     status, minor = _STATUS_LINES[first]
     known = FIELDS
-    return ResponseHead(status, minor, [known[line] for line in lines])
+    found = ResponseHead(status, minor, [known[line] for line in lines])
+    found.kept = _size(head) <= _LONGEST
+    return found
 
 
 def loose_head(data: bytes) -> tuple[ResponseHead, bytes] | None:

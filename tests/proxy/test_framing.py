@@ -3,7 +3,7 @@ import pytest
 from gateway.errors import InvalidUpstreamResponse
 from gateway.http.response_fields import NOT_END_TO_END, ResponseField
 from gateway.proxy.framing import BodyKind, Framing, read_framing
-from gateway.proxy.head import ResponseHead
+from gateway.proxy.head import ResponseHead, read_response_head
 
 
 def framing(
@@ -142,3 +142,20 @@ def test_a_connection_that_sent_both_a_length_and_chunks_is_not_used_again() -> 
     both = framing((b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked"))
 
     assert not both.keep_alive
+
+
+@pytest.mark.parametrize(
+    "line", [b"Set-Cookie: a=b", b"X-Gateway-Note: x", b"X-Long: " + b"x" * 2000]
+)
+def test_a_head_that_is_not_kept_leaves_no_cycle(line: bytes) -> None:
+    """Its framing refers to it."""
+    head = read_response_head(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % line)
+
+    assert read_framing("GET", head).end_to_end is head
+    assert head.framing is None
+
+
+def test_the_framing_of_a_head_that_is_kept_is_kept() -> None:
+    head = read_response_head(b"HTTP/1.1 200 OK\r\nX-Short: x\r\n\r\n")
+
+    assert read_framing("GET", head) is read_framing("GET", head)
