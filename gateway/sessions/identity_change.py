@@ -77,11 +77,14 @@ class ChangeCount:
 def changed_session(session: Session, change: IdentityChange) -> Session:
     """Return the session with the change; the same object if nothing differs.
 
-    Without the membership the session has no active tenant.
+    Without the membership the session has no active tenant. An access token gains no
+    role and no membership: it was made with what its program needs.
 
     Raises:
         ValueError: the record would be invalid (controls in IDs, more than 64 KiB).
     """
+    if session.token_name is not None:
+        change = _narrowed(change, session)
     tenants = session.tenants if change.tenants is None else dict(change.tenants)
     if change.remove_tenant is not None:
         tenants = {i: t for i, t in tenants.items() if i != change.remove_tenant}
@@ -106,6 +109,16 @@ def changed_session(session: Session, change: IdentityChange) -> Session:
             raise ValueError(why)
         case Session() as read:
             return read
+
+
+def _narrowed(change: IdentityChange, token: Session) -> IdentityChange:
+    """Return the part of a change that adds nothing to an access token."""
+    roles, tenants = change.roles, change.tenants
+    if roles is not None:
+        roles = tuple(role for role in token.identity.roles if role in roles)
+    if tenants is not None:
+        tenants = {i: tenants[i] for i in token.tenants if i in tenants}
+    return replace(change, roles=roles, tenants=tenants)
 
 
 async def change_sessions(

@@ -66,6 +66,42 @@ def test_a_session_without_the_membership_acts_for_no_tenant(
     assert (changed is session) is (not expected)
 
 
+@pytest.mark.parametrize(
+    ("change", "roles", "tenants"),
+    [
+        pytest.param(IdentityChange(roles=("admin", "owner")), ("admin",), ["t_acme"], id="more roles"),
+        pytest.param(IdentityChange(roles=("owner", "admin", "ci")), ("ci", "admin"), ["t_acme"], id="its order"),
+        pytest.param(IdentityChange(roles=()), (), ["t_acme"], id="no role"),
+        pytest.param(IdentityChange(tenants={"t_beta": BETA}), ("ci", "admin"), [], id="another membership"),
+        pytest.param(IdentityChange(remove_tenant="t_acme"), ("ci", "admin"), [], id="no membership"),
+    ],
+)  # fmt: skip
+def test_a_change_adds_nothing_to_an_access_token(
+    change: IdentityChange, roles: tuple[str, ...], tenants: list[str]
+) -> None:
+    acme = a_session().tenants["t_acme"]
+    token = a_session(
+        token_name="deploy",
+        identity=replace(a_session().identity, roles=("ci", "admin")),
+        tenants={"t_acme": acme},
+    )
+
+    changed = changed_session(token, change)
+
+    assert changed.identity.roles == roles
+    assert list(changed.tenants) == tenants
+    assert changed.active_tenant_id == (tenants[0] if tenants else None)
+
+
+def test_an_access_token_has_the_role_that_its_membership_has_now() -> None:
+    acme = Tenant(id="t_acme", name="Acme", role="viewer")
+    token = a_session(token_name="deploy")
+
+    changed = changed_session(token, IdentityChange(tenants={"t_acme": acme}))
+
+    assert changed.tenants == {"t_acme": acme}
+
+
 def test_another_membership_leaves_the_active_one() -> None:
     changed = changed_session(a_session(), IdentityChange(remove_tenant="t_beta"))
 
