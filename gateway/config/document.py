@@ -337,8 +337,14 @@ def is_plain_name(text: str) -> bool:
 
 
 def _unquoted(message: str | None) -> str:
-    """Return a message of the YAML parser without what it quotes of the file."""
-    return _QUOTED("…", message or "unreadable")
+    """Return a message of the YAML parser without what it quotes of the file.
+
+    An indicator, such as the "}" that it expected, discloses nothing.
+    """
+    return _QUOTED(
+        lambda quoted: quoted[0] if quoted[0][1:-1] in _INDICATORS else "…",
+        message or "unreadable",
+    )
 
 
 def _decode(raw: bytes, document: Document) -> str | None:
@@ -399,6 +405,7 @@ def _collection_hint(error: yaml.MarkedYAMLError) -> str:
 
 _LONGEST_NAME: Final = 32
 _PLAIN_NAME = re.compile(r"[a-z]+(?:[_-][a-z]+)*").fullmatch
+_INDICATORS: Final = frozenset(",:?-{}[]")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"").sub
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # What YAML 1.1 section 5.1 allows, without the line ends that editors do not count
