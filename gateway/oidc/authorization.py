@@ -1,7 +1,7 @@
 """The authorization request, and the provider's answer to it (RFC 6749, section 4.1)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
@@ -11,9 +11,9 @@ from gateway.http.query import parse_query
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.discovery import Metadata
 from gateway.oidc.failure import SignInFailed
+from gateway.oidc.oauth_response import read_oauth_response
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
-from gateway.sessions.members import Refused, parse_json
 
 _ERRORS: Final[Mapping[str, Reason]] = {
     "access_denied": Reason.SIGN_IN_DECLINED,
@@ -79,27 +79,16 @@ def authorization_url(metadata: Metadata, parameters: Mapping[str, str]) -> str:
     return f"{metadata.authorization}{joint}{urlencode(parameters)}"
 
 
-def read_pushed(status: int, raw: bytes) -> str:
+def read_pushed(status: int, raw: bytes, *, sent: Iterable[str] = ()) -> str:
     """Return the `request_uri` of a pushed request (RFC 9126, section 2.2).
+
+    `sent` are the secrets of the request, which no message may quote.
 
     Raises:
         SignInFailed: `provider_unavailable` for a 5xx or 429, `provider_refused` for
             another error, `provider_bad_answer` if it is not such an answer.
     """
-    if status >= 500 or status == 429:
-        raise SignInFailed(Reason.PROVIDER_UNAVAILABLE, f"pushed request: {status}")
-    try:
-        document = parse_json(raw)
-    except Refused as refused:
-        document = {"error": f"({refused})"}
-    if not isinstance(document, dict):
-        document = {}
-    if 400 <= status < 500:
-        error = str(document.get("error"))[:60]
-        text = str(document.get("error_description", ""))[:150]
-        raise SignInFailed(
-            Reason.PROVIDER_REFUSED, f"pushed request: {status} {error!r} {text!r}"
-        )
+    document = read_oauth_response("pushed request", status, raw, sent=sent)
     found = document.get("request_uri")
     if status not in {200, 201} or not isinstance(found, str):
         raise SignInFailed(

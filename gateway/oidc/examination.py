@@ -59,7 +59,7 @@ async def _secret(
     form = code_form(provider.settings, attempt, "gateway-check")
     answer = await provider.call(metadata.token, form, attempt.began)
     try:
-        read_tokens(answer.status, answer.body)
+        read_tokens(answer.status, answer.body, sent=provider.secrets())
     except SignInFailed as failure:
         if "invalid_grant" in failure.detail:
             return []

@@ -125,7 +125,8 @@ class Provider:
             return authorization_url(metadata, parameters)
         async with self._turn_to_push():
             found = await self.call(metadata.pushed, parameters, now)
-        uri = read_pushed(found.status, found.body)
+        sent = self.secrets(parameters["state"], parameters["nonce"])
+        uri = read_pushed(found.status, found.body, sent=sent)
         pushed = {"client_id": settings.client_id, "request_uri": uri}
         return authorization_url(metadata, pushed)
 
@@ -250,7 +251,7 @@ class Provider:
         return read_tokens(
             found.status,
             found.body,
-            sent=self._secrets(renewal.refresh_token),
+            sent=self.secrets(renewal.refresh_token),
             at_refresh=True,
         )
 
@@ -328,10 +329,11 @@ class Provider:
     ) -> Tokens:
         form = code_form(self.settings, attempt, code)
         found = await self.call(metadata.token, form, now)
-        sent = self._secrets(code, attempt.verifier)
+        sent = self.secrets(code, attempt.verifier)
         return read_tokens(found.status, found.body, sent=sent)
 
-    def _secrets(self, *of_request: str) -> tuple[str, ...]:
+    def secrets(self, *of_request: str) -> tuple[str, ...]:
+        """Return what no message may quote of a request."""
         return (*of_request, self.settings.client_secret or "")
 
     def _expected(

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from gateway.oidc.attempt import Attempt
 from gateway.oidc.failure import SignInFailed
+from gateway.oidc.oauth_response import read_oauth_response
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
-from gateway.sessions.members import Refused, parse_json
 
 _LONGEST_LIFE: Final = 1e9
 _LONGEST_TOKEN: Final = 16 * 1024
@@ -27,10 +27,6 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
     expires_in: float | None = None
-
-
-class GrantRefused(SignInFailed):
-    """The provider does not accept the code or the refresh token: `invalid_grant`."""
 
 
 def code_form(
@@ -57,23 +53,7 @@ def read_tokens(
         SignInFailed: `provider_unavailable` for a 5xx or 429, `provider_refused` for
             another error, `provider_bad_answer` if it is not a token response.
     """
-    if status >= 500 or status == 429:
-        raise SignInFailed(Reason.PROVIDER_UNAVAILABLE, f"token endpoint: {status}")
-    try:
-        document = parse_json(raw)
-    except Refused as refused:
-        document = {"error": f"({refused})"}
-    if not isinstance(document, dict):
-        document = {}
-    if 400 <= status < 500:
-        error, text = (
-            _without(str(document.get(name, default)), sent)
-            for name, default in (("error", None), ("error_description", ""))
-        )
-        detail = f"token endpoint: {status} {error[:60]!r} {text[:150]!r}"
-        if error == "invalid_grant":
-            raise GrantRefused(Reason.PROVIDER_REFUSED, detail)
-        raise SignInFailed(Reason.PROVIDER_REFUSED, detail)
+    document = read_oauth_response("token endpoint", status, raw, sent=sent)
     if status != 200:
         raise _bad(f"status {status}")
     if str(document.get("token_type", "")).lower() != "bearer":
@@ -88,12 +68,6 @@ def read_tokens(
         else _text(document, "refresh_token"),
         expires_in=_seconds(document.get("expires_in")),
     )
-
-
-def _without(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "[removed]") if secret else text
-    return text
 
 
 def _seconds(value: object) -> float | None:

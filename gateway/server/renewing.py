@@ -29,10 +29,11 @@ from gateway.oidc.membership import (
     provider_of,
     renewed_session,
 )
+from gateway.oidc.oauth_response import GrantRefused
 from gateway.oidc.person import Person
 from gateway.oidc.provider import Provider
 from gateway.oidc.renewal import NotTheUser, Renewal, open_renewal, seal_renewal
-from gateway.oidc.token import GrantRefused, Tokens
+from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NONCE_BYTES, NotOpened, Vault
 from gateway.reasons import Reason
 from gateway.server.context import Services
