@@ -1,35 +1,22 @@
 """`gateway identities`: show and change an identity in its active sessions in Redis."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-import orjson
 
-from gateway.cli import config_option, load_or_exit
+from gateway.cli import load_or_exit
 from gateway.cli.dashed import TakesId
+from gateway.cli.records import document, print_json, read_tenant, read_trait, where
 from gateway.cli.stores import run_with_store
 from gateway.sessions.identity_change import (
     ChangeCount,
     IdentityChange,
     change_sessions,
 )
-from gateway.sessions.record import Session, Tenant, serialise
+from gateway.sessions.record import Session
 from gateway.sessions.store import SessionStore
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _options(command: _F) -> _F:
-    redis = click.option(
-        "--redis",
-        "redis_url",
-        help="Redis URL; default: redis.url of the configuration.",
-    )
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    return config_option(redis(as_json(command)))
 
 
 @click.group(short_help="Show and change identities in their sessions.")
@@ -41,7 +28,7 @@ def identities() -> None:
 
 
 @identities.command(cls=TakesId, short_help="Show an identity.")
-@_options
+@where
 @click.argument("identity_id")
 def show(config: Path, redis_url: str | None, as_json: bool, identity_id: str) -> None:
     """Show an identity as its newest active session has it."""
@@ -53,11 +40,11 @@ def show(config: Path, redis_url: str | None, as_json: bool, identity_id: str) -
     found = [s for _, s in run_with_store(load_or_exit(config), redis_url, find)]
     if not found:
         raise click.ClickException("this identity has no active session")
-    newest = orjson.loads(serialise(found[0]))
+    newest = document(found[0])
     differing = sum(
         (s.identity, s.tenants) != (found[0].identity, found[0].tenants) for s in found
     )
-    _print_json(
+    print_json(
         {
             "identity": newest["identity"],
             "tenants": newest["tenants"],
@@ -68,7 +55,7 @@ def show(config: Path, redis_url: str | None, as_json: bool, identity_id: str) -
 
 
 @identities.command("set", cls=TakesId, short_help="Replace roles, traits, tenants.")
-@_options
+@where
 @click.option("--role", multiple=True, help="Role, of the new list; repeatable.")
 @click.option("--no-roles", is_flag=True, help="Remove all roles.")
 @click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
@@ -103,12 +90,15 @@ def set_(
         if values and none:
             message = f"--{name} and --no-{name}s exclude each other"
             raise click.UsageError(message)
+    try:
+        traits = dict(map(read_trait, trait))
+        tenants = {each.id: each for each in map(read_tenant, tenant)}
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     change = IdentityChange(
         roles=tuple(role) if role or no_roles else None,
-        traits=dict(map(_trait, trait)) if trait or no_traits else None,
-        tenants={each.id: each for each in map(_tenant, tenant)}
-        if tenant or no_tenants
-        else None,
+        traits=traits if trait or no_traits else None,
+        tenants=tenants if tenant or no_tenants else None,
     )
     if not change.members:
         raise click.UsageError("nothing to change; add --role, --trait or --tenant")
@@ -116,7 +106,7 @@ def set_(
 
 
 @identities.command("remove-tenant", cls=TakesId, short_help="Remove one membership.")
-@_options
+@where
 @click.argument("identity_id")
 @click.argument("tenant_id")
 def remove_tenant(
@@ -146,27 +136,8 @@ def _change(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if as_json:
-        _print_json({"changed": count.changed, "unchanged": count.unchanged})
+        print_json({"changed": count.changed, "unchanged": count.unchanged})
         return
     text = f"changed {count.changed} session{'' if count.changed == 1 else 's'}"
     more = f"; {count.unchanged} had it already" if count.unchanged else ""
     click.echo(text + more)
-
-
-def _trait(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise click.UsageError("invalid trait; expected NAME=VALUE")
-    return name, value
-
-
-def _tenant(text: str) -> Tenant:
-    tenant_id, _, rest = text.partition("=")
-    role, _, name = rest.partition("=")
-    if not tenant_id or not role:
-        raise click.UsageError("invalid tenant; expected ID=ROLE or ID=ROLE=NAME")
-    return Tenant(id=tenant_id, name=name or tenant_id, role=role)
-
-
-def _print_json(value: object) -> None:
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

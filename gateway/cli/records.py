@@ -1,4 +1,4 @@
-"""Options and output that `gateway sessions` and `gateway tokens` share."""
+"""Options and output that `gateway sessions`, `tokens` and `identities` share."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
