@@ -27,19 +27,33 @@ SOON = 10.0
 and far below what it would take by another way (a timeout, a periodic look)."""
 
 
+_given: set[int] = set()
+"""The ports that this process has given; their servers may not listen yet."""
+
+
 def free_port() -> int:
     """Give a loopback port that nobody listens on, nor comes by on the way out.
 
     Not what the kernel gives for port 0: that is a port of the range from which
     outgoing connections take theirs, so any of them could have it a moment later.
+    No port is given twice, neither here nor by another process of the same test run.
     """
     first, last = _outgoing_ports()
     ports: list[int] = [*range(10_000, first), *range(last + 1, 65_536)]
-    for port in random.sample(ports, 200):
+    mine = [port for port in _share(ports) if port not in _given]
+    for port in random.sample(mine, min(200, len(mine))):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise RuntimeError("there is no free port")
+
+
+def _share(ports: list[int]) -> list[int]:
+    """Return the ports that belong to this process of a run by pytest-xdist."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return ports[int(name.removeprefix("gw")) % count :: count]
 
 
 def _outgoing_ports() -> tuple[int, int]:
@@ -204,18 +218,31 @@ def packed(*words: str | bytes) -> bytes:
 
 def ask(where: Path | int, *words: str | bytes) -> Any:
     """Send one command over a socket path or loopback port; the parsed answer."""
-    family = socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET
-    address = str(where) if isinstance(where, Path) else ("127.0.0.1", where)
+    with connected(where) as line:
+        return ask_on(line, *words)
+
+
+def connected(where: Path | int) -> socket.socket:
+    """Return a connection to a socket path or loopback port."""
+    line = socket.socket(socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET)
+    line.settimeout(PATIENCE)
+    try:
+        line.connect(str(where) if isinstance(where, Path) else ("127.0.0.1", where))
+    except OSError:
+        line.close()
+        raise
+    return line
+
+
+def ask_on(line: socket.socket, *words: str | bytes) -> Any:
+    """Send one command over a connection that is open; the parsed answer."""
     reader = hiredis.Reader()
-    with socket.socket(family) as line:
-        line.settimeout(PATIENCE)
-        line.connect(address)
-        line.sendall(packed(*words))
-        while (answer := reader.gets()) is False:
-            received = line.recv(65536)
-            if not received:
-                raise ConnectionResetError("the server closed the connection")
-            reader.feed(received)
+    line.sendall(packed(*words))
+    while (answer := reader.gets()) is False:
+        received = line.recv(65536)
+        if not received:
+            raise ConnectionResetError("the server closed the connection")
+        reader.feed(received)
     return answer
 
 

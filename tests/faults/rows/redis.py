@@ -8,7 +8,7 @@ from tests.faults.load import ORDINARY
 from tests.faults.relay import Relay
 from tests.faults.sites import hurried
 from tests.faults.trial import Act, Row, Trial
-from tests.servers import Server
+from tests.servers import Server, ask_on, connected
 
 
 def _redis(trial: Trial) -> Server:
@@ -22,7 +22,10 @@ def _relay(trial: Trial) -> Relay:
 
 
 async def _command(trial: Trial, *words: str) -> object:
-    return await asyncio.to_thread(_redis(trial).command_line, *words)
+    answer = await asyncio.to_thread(_redis(trial).command_line, *words)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 async def killed(trial: Trial) -> None:
@@ -128,20 +131,22 @@ async def master_down(trial: Trial) -> None:
 async def out_of_connections(trial: Trial) -> None:
     """Other programs hold every connection that it allows."""
     redis = _redis(trial)
-    trial.fault()
-    await _command(trial, "CONFIG", "SET", "maxclients", "20")
     held = []
-    try:
-        await _command(trial, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        for _ in range(40):
-            held.append(socket.create_connection(("127.0.0.1", redis.port), 5))
-        await trial.under_fault()
-    finally:
-        for each in held:
-            each.close()
+    # One connection for all its commands: a new one would be refused itself.
+    with connected(redis.socket_path) as ours:
+        trial.fault()
+        try:
+            assert ask_on(ours, "CONFIG", "SET", "maxclients", "20") == b"OK"
+            ask_on(ours, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            for _ in range(40):
+                held.append(socket.create_connection(("127.0.0.1", redis.port), 5))
+            await trial.under_fault()
+        finally:
+            for each in held:
+                each.close()
+            assert ask_on(ours, "CONFIG", "SET", "maxclients", "4000") == b"OK"
     trial.mended()
     await trial.steady()
-    await _command(trial, "CONFIG", "SET", "maxclients", "4000")
 
 
 async def password_changed(trial: Trial) -> None:
