@@ -91,12 +91,19 @@ ELSEWHERE = (
     Elsewhere(
         "parts of one reader: what a key means is seen in a whole file",
         "tests/config/test_load.py",
-        ("config/checks", "config/diagnostic", "config/warnings", "config/fields")
+        ("config/checks/__init__", "config/checks/connections", "config/checks/listeners")
+        + ("config/checks/names", "config/checks/providers", "config/checks/routes")
+        + ("config/checks/sessions", "config/checks/tokens")
+        + ("config/diagnostic", "config/warnings", "config/fields")
         + ("config/patterns", "config/scalars", "config/schema", "config/variables")
-        + ("config/partial", "config/token_checks", "config/wording", "config/types", "config/sections/server")
+        + ("config/partial", "config/wording", "config/types", "config/sections/server")
         + ("config/sections/sessions", "config/sections/sign_in")
         + ("config/sections/tokens", "config/sections/upstreams")
         + ("config/sections/routes", "config/sections/providers"),
+    ),
+    Elsewhere(
+        "one table: what each validator accepts and refuses", "tests/config/test_values.py",
+        ("config/addresses", "config/quantities", "config/secret_values", "config/urls"),
     ),
     Elsewhere(
         "what a plan holds", "tests/spine/test_planned.py", ("spine/session_plan",)

@@ -10,8 +10,8 @@ import click
 
 from gateway.build.dns import build_dns
 from gateway.cli import config_option, exit_with, load_or_exit
+from gateway.config.addresses import split_listen
 from gateway.config.schema import Config
-from gateway.config.values import split_listen
 from gateway.net.connect import open_socket
 from gateway.net.resolver import Resolver
 

@@ -7,7 +7,7 @@ import click
 from pydantic_core import PydanticCustomError
 
 from gateway.cli import config_option, exit_with
-from gateway.config.values import upstream_url
+from gateway.config.urls import upstream_url
 
 
 @click.command(short_help="Write a starter configuration.")

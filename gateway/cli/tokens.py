@@ -21,7 +21,7 @@ from gateway.cli.records import (
     where,
 )
 from gateway.cli.stores import run_with_tokens
-from gateway.config.values import duration
+from gateway.config.quantities import duration
 from gateway.sessions.access_token import RANDOM_BYTES, new_access_token
 from gateway.sessions.record import Identity, Session
 from gateway.sessions.service import new_token_session

@@ -90,6 +90,11 @@ class Document:
         return self.keys.get(loc) or self.where(loc)
 
 
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """Return the value if it is a mapping, or an empty mapping."""
+    return value if isinstance(value, dict) else {}
+
+
 def read_document(
     raw: bytes, *, file: str, env: Mapping[str, str], folder: Path
 ) -> Document:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from gateway.config.addresses import is_host
 from gateway.config.diagnostic import expected, one_of, refused
-from gateway.config.values import is_host
 from gateway.http.target import OPT_IN
 from gateway.oidc.claims import parse_claim_text
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from gateway.config.checks import check, check_names
+from gateway.config.checks import check
+from gateway.config.checks.names import check_names
 from gateway.config.document import LARGEST, Document, Loc, Mark, read_document
 from gateway.config.partial import PartialConfig, without
 from gateway.config.schema import Config

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.config.fields import TenantSource
 from gateway.config.schema import Config
-from gateway.config.values import Secret
+from gateway.config.secret_values import Secret
 from gateway.config.wording import inner
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import values
+from gateway.config import addresses
 from gateway.config.diagnostic import expected
 from gateway.config.sections.routes import RouteConfig
 from gateway.config.sections.server import Server
@@ -39,7 +39,7 @@ class Dns(Model):
     """DNS look-ups for upstreams and Redis (docs/upstreams.md)."""
 
     servers: Annotated[
-        tuple[Annotated[str, PlainValidator(values.dns_server), ANY_TEXT], ...],
+        tuple[Annotated[str, PlainValidator(addresses.dns_server), ANY_TEXT], ...],
         LIST,
         Field(max_length=8),
         in_schema(

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from gateway.config.document import Loc, is_plain_name
 from gateway.config.schema import Config
-from gateway.config.values import Secret
+from gateway.config.secret_values import Secret
 from gateway.sessions.redis.url import parse_redis_url
 
 

@@ -12,7 +12,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from gateway.config import fields, patterns, values
+from gateway.config import addresses, fields, patterns, quantities, urls, values
 from gateway.identity_headers import PRESETS
 
 
@@ -48,13 +48,13 @@ StrippedHeader = Annotated[str, PlainValidator(fields.stripped_header), ANY_TEXT
 HeaderName = Annotated[str, PlainValidator(fields.header_name), ANY_TEXT]
 
 
-Link = Annotated[str, PlainValidator(values.link), ANY_TEXT]
+Link = Annotated[str, PlainValidator(urls.link), ANY_TEXT]
 
 
-Origin = Annotated[str, PlainValidator(values.origin), ANY_TEXT]
+Origin = Annotated[str, PlainValidator(urls.origin), ANY_TEXT]
 
 
-Listen = Annotated[str, PlainValidator(values.listen), ANY_TEXT]
+Listen = Annotated[str, PlainValidator(addresses.listen), ANY_TEXT]
 
 
 FilePath = Annotated[str, PlainValidator(values.file_path), ANY_TEXT]
@@ -65,14 +65,14 @@ PathPattern = Annotated[str, PlainValidator(patterns.path_pattern), ANY_TEXT]
 
 Duration = Annotated[
     float,
-    PlainValidator(values.duration),
+    PlainValidator(quantities.duration),
     in_schema(type="string", pattern=r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"),
 ]
 
 
 Size = Annotated[
     int,
-    PlainValidator(values.size),
+    PlainValidator(quantities.size),
     in_schema(
         anyOf=[
             {"type": "string", "pattern": r"^[0-9]+(B|kB|KB|KiB|MB|MiB|GB|GiB)$"},
@@ -92,7 +92,7 @@ IdentityHeaderNames = Annotated[
         ]
     ),
 ]
-ReturnOrigin = Annotated[str, PlainValidator(values.return_origin), ANY_TEXT]
+ReturnOrigin = Annotated[str, PlainValidator(urls.return_origin), ANY_TEXT]
 
 
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -106,7 +106,7 @@ Listeners = Annotated[
 ]
 
 
-UpstreamUrl = Annotated[str, PlainValidator(values.upstream_url), ANY_TEXT]
+UpstreamUrl = Annotated[str, PlainValidator(urls.upstream_url), ANY_TEXT]
 
 
 UpstreamUrls = Annotated[
@@ -115,7 +115,7 @@ UpstreamUrls = Annotated[
 
 
 Networks = Annotated[
-    tuple[Annotated[str, PlainValidator(values.network), ANY_TEXT], ...],
+    tuple[Annotated[str, PlainValidator(addresses.network), ANY_TEXT], ...],
     Field(max_length=1000),
 ]
 

@@ -5,9 +5,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from gateway.config.addresses import is_local, is_loopback
 from gateway.config.document import Loc
 from gateway.config.partial import PartialConfig
-from gateway.config.values import is_local, is_loopback
 
 
 def add_warnings(partial: PartialConfig) -> None:

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config.values import split_listen
+from gateway.config.addresses import split_listen
 from gateway.errors import CannotListen
 from gateway.server.unix_socket import SocketFile, bind_unix
 

@@ -23,7 +23,7 @@ from gateway.cli import cli
 from gateway.config.load import parse_config
 from gateway.config.schema import Config
 from gateway.config.secrecy import is_secret, secrets_of
-from gateway.config.values import Secret
+from gateway.config.secret_values import Secret
 from gateway.errors import ConfigError
 from gateway.sessions.redis.url import parse_redis_url
 from tests.faults.started import config_for, started

@@ -6,31 +6,31 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticCustomError
 
-from gateway.config import fields, patterns, values
+from gateway.config import addresses, fields, patterns, quantities, secret_values, urls
 
 GOOD = [
-    (values.duration, "250ms", 0.25),
-    (values.duration, "10s", 10.0),
-    (values.duration, "1.5h", 5400.0),
-    (values.duration, "7d", 604800.0),
-    (values.size, 0, 0),
-    (values.size, "32KiB", 32768),
-    (values.size, "10MB", 10_000_000),
-    (values.listen, "[::1]:80", "[::1]:80"),
-    (values.listen, "Localhost:0", "localhost:0"),
-    (values.listen, "unix:/run/g.sock", "unix:/run/g.sock"),
-    (values.dns_server, "10.0.0.53", "10.0.0.53:53"),
-    (values.dns_server, "10.0.0.53:5353", "10.0.0.53:5353"),
-    (values.dns_server, "fd00::53", "[fd00::53]:53"),
-    (values.dns_server, "[fd00::53]:5353", "[fd00::53]:5353"),
-    (values.origin, "HTTPS://App.Example/", "https://app.example"),
-    (values.upstream_url, "http://my_app:3000/", "http://my_app:3000"),
-    (values.upstream_url, "unix:/run/app", "unix:/run/app"),
-    (values.upstream_url, "https://[::1]:8443", "https://[::1]:8443"),
-    (values.network, "10.0.0.0/8", "10.0.0.0/8"),
-    (values.network, "::1", "::1/128"),
-    (values.link, "/auth/login?refresh=true", "/auth/login?refresh=true"),
-    (values.link, "https://id.example/login?a=b", "https://id.example/login?a=b"),
+    (quantities.duration, "250ms", 0.25),
+    (quantities.duration, "10s", 10.0),
+    (quantities.duration, "1.5h", 5400.0),
+    (quantities.duration, "7d", 604800.0),
+    (quantities.size, 0, 0),
+    (quantities.size, "32KiB", 32768),
+    (quantities.size, "10MB", 10_000_000),
+    (addresses.listen, "[::1]:80", "[::1]:80"),
+    (addresses.listen, "Localhost:0", "localhost:0"),
+    (addresses.listen, "unix:/run/g.sock", "unix:/run/g.sock"),
+    (addresses.dns_server, "10.0.0.53", "10.0.0.53:53"),
+    (addresses.dns_server, "10.0.0.53:5353", "10.0.0.53:5353"),
+    (addresses.dns_server, "fd00::53", "[fd00::53]:53"),
+    (addresses.dns_server, "[fd00::53]:5353", "[fd00::53]:5353"),
+    (urls.origin, "HTTPS://App.Example/", "https://app.example"),
+    (urls.upstream_url, "http://my_app:3000/", "http://my_app:3000"),
+    (urls.upstream_url, "unix:/run/app", "unix:/run/app"),
+    (urls.upstream_url, "https://[::1]:8443", "https://[::1]:8443"),
+    (addresses.network, "10.0.0.0/8", "10.0.0.0/8"),
+    (addresses.network, "::1", "::1/128"),
+    (urls.link, "/auth/login?refresh=true", "/auth/login?refresh=true"),
+    (urls.link, "https://id.example/login?a=b", "https://id.example/login?a=b"),
     (fields.host_pattern, "*.Example.com.", "*.example.com"),
     (fields.host_pattern, "{tenant}.example.com", "{tenant}.example.com"),
     (fields.admin_host, "Gateway.internal.", "gateway.internal"),
@@ -56,22 +56,22 @@ def test_a_spelling_is_read(
 
 BAD = [
     *[
-        (values.dns_server, each)
+        (addresses.dns_server, each)
         for each in ("dns.test", "10.0.0", "10.0.0.53:", "10.0.0.53:0", "1.2.3.4:65536",
                      "[fd00::53", "[fd00::53]5", "1.2.3.4:5x", "", 53, None)
     ],
-    (values.duration, "10"), (values.duration, "1e3s"), (values.duration, "-1s"),
-    (values.duration, "99999d"), (values.duration, True), (values.duration, "\uff11s"),
-    (values.size, -1), (values.size, True), (values.size, "1KiBs"), (values.size, 1.5),
-    (values.listen, "a:"), (values.listen, "[::x]:80"), (values.listen, "a b:80"),
-    (values.listen, "unix:run"), (values.listen, "http://a:80"), (values.listen, None),
-    (values.origin, "https://a?b"), (values.origin, "ftp://a"), (values.origin, "https://"),
-    (values.upstream_url, "http://a:99999"), (values.upstream_url, "http://[::x]"),
-    (values.upstream_url, "http://u:p@a"), (values.upstream_url, "http://a/b"),
-    (values.link, "//a"), (values.link, "/\\a"), (values.link, "javascript:x"),
-    (values.link, "/a b"), (values.link, "/a\r\nX: y"), (values.link, "https://u@a/"),
-    (values.redis_url, "http://a"), (values.redis_url, 1), (values.redis_url, "redis://"),
-    (values.admin_token, "é" * 20), (values.admin_token, None),
+    (quantities.duration, "10"), (quantities.duration, "1e3s"), (quantities.duration, "-1s"),
+    (quantities.duration, "99999d"), (quantities.duration, True), (quantities.duration, "\uff11s"),
+    (quantities.size, -1), (quantities.size, True), (quantities.size, "1KiBs"), (quantities.size, 1.5),
+    (addresses.listen, "a:"), (addresses.listen, "[::x]:80"), (addresses.listen, "a b:80"),
+    (addresses.listen, "unix:run"), (addresses.listen, "http://a:80"), (addresses.listen, None),
+    (urls.origin, "https://a?b"), (urls.origin, "ftp://a"), (urls.origin, "https://"),
+    (urls.upstream_url, "http://a:99999"), (urls.upstream_url, "http://[::x]"),
+    (urls.upstream_url, "http://u:p@a"), (urls.upstream_url, "http://a/b"),
+    (urls.link, "//a"), (urls.link, "/\\a"), (urls.link, "javascript:x"),
+    (urls.link, "/a b"), (urls.link, "/a\r\nX: y"), (urls.link, "https://u@a/"),
+    (secret_values.redis_url, "http://a"), (secret_values.redis_url, 1), (secret_values.redis_url, "redis://"),
+    (secret_values.admin_token, "é" * 20), (secret_values.admin_token, None),
     (fields.header_name, "X Y"), (fields.header_name, "Transfer_Encoding"),
     (fields.header_name, "X-Forwarded-For"), (fields.header_name, "Proxy-Authorization"),
     (fields.host_pattern, "a:80"), (fields.host_pattern, "*"), (fields.host_pattern, "a..b"),
@@ -105,13 +105,13 @@ def test_what_is_not_of_the_language_is_refused(
 
 
 def test_a_secret_is_never_shown() -> None:
-    secret = values.Secret("hunter2")
+    secret = secret_values.Secret("hunter2")
 
     assert "hunter2" not in f"{secret} {secret!r} {[secret]}"
-    assert secret == values.Secret("hunter2")
+    assert secret == secret_values.Secret("hunter2")
     assert secret.get_secret_value() == "hunter2"
 
 
 def test_where_to_listen_is_split() -> None:
-    assert values.split_listen("[::1]:80") == ("::1", 80)
-    assert values.split_listen("unix:/run/g") == Path("/run/g")
+    assert addresses.split_listen("[::1]:80") == ("::1", 80)
+    assert addresses.split_listen("unix:/run/g") == Path("/run/g")

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from gateway.config import fields, values
+from gateway.config import fields, secret_values, urls
+from gateway.config.secret_values import Secret
 from gateway.config.types import ANY_TEXT, LIST, Duration, FilePath, Model, Text
-from gateway.config.values import Secret
 
 ClaimTemplate = Annotated[str, PlainValidator(fields.claim_template), ANY_TEXT]
 Level = Annotated[str, PlainValidator(fields.level), ANY_TEXT]
-ProviderUrl = Annotated[str, PlainValidator(values.provider_url), ANY_TEXT]
+ProviderUrl = Annotated[str, PlainValidator(urls.provider_url), ANY_TEXT]
 
 
 class ProviderIdentity(Model):
@@ -107,13 +107,13 @@ class ProviderClientKey(Model):
 class ProviderConfig(Model):
     """An OpenID Connect provider (docs/sign-in.md)."""
 
-    issuer: Annotated[str, PlainValidator(values.issuer), ANY_TEXT] = Field(
+    issuer: Annotated[str, PlainValidator(urls.issuer), ANY_TEXT] = Field(
         description="Issuer, exactly as the provider writes it. https, or http on a "
         "loopback address."
     )
     client_id: Text = Field(description="Client ID at the provider.")
     client_secret: (
-        Annotated[Secret, PlainValidator(values.password), ANY_TEXT] | None
+        Annotated[Secret, PlainValidator(secret_values.password), ANY_TEXT] | None
     ) = Field(
         None,
         description="Client secret; `null`: a public client with PKCE only, or a client "

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from gateway.config import fields, values
+from gateway.config import fields, urls
 from gateway.config.diagnostic import expected
 from gateway.config.types import (
     ANY_TEXT,
@@ -79,7 +79,7 @@ def _forbidden(value: Any) -> str:
     if value in {"403", "404"}:
         return str(value)
     if isinstance(value, str) and value.startswith("/"):
-        return values.link(value)
+        return urls.link(value)
     raise expected("403, 404 or a path")
 
 

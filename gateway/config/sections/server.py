@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import fields, values
+from gateway.config import fields, secret_values
 from gateway.config.diagnostic import expected
+from gateway.config.quantities import KIB, MIB
+from gateway.config.secret_values import Secret
 from gateway.config.types import (
     ANY_TEXT,
     Duration,
@@ -20,7 +22,6 @@ from gateway.config.types import (
     Size,
     in_schema,
 )
-from gateway.config.values import KIB, MIB, Secret
 
 
 def _workers(value: Any) -> Any:
@@ -156,7 +157,7 @@ class Server(Model):
         "and `public_url` are always accepted.",
     )
     admin_token: (
-        Annotated[Secret, PlainValidator(values.admin_token), ANY_TEXT] | None
+        Annotated[Secret, PlainValidator(secret_values.admin_token), ANY_TEXT] | None
     ) = Field(
         None,
         description="Bearer token of the admin API, at least 16 characters; `null`: the "

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import fields, values
+from gateway.config import fields, secret_values, values
 from gateway.config.diagnostic import expected, one_of
+from gateway.config.secret_values import Secret
 from gateway.config.types import (
     ANY_TEXT,
     CookieName,
@@ -16,7 +17,6 @@ from gateway.config.types import (
     Text,
     in_schema,
 )
-from gateway.config.values import Secret
 from gateway.sessions.formats.profiles import LIBRARIES
 from gateway.sessions.redis.url import RedisAddress, parse_redis_url
 
@@ -40,7 +40,7 @@ def _format(value: Any) -> Any:
 class Redis(Model):
     """The session store."""
 
-    url: Annotated[Secret, PlainValidator(values.redis_url), ANY_TEXT] = Field(
+    url: Annotated[Secret, PlainValidator(secret_values.redis_url), ANY_TEXT] = Field(
         Secret("redis://127.0.0.1:6379/0"),
         description="`embedded`, `redis://`, `rediss://`, `unix://`, "
         "`redis+sentinel://h:p,h:p/name` or `redis+cluster://h:p,h:p`. May "
@@ -49,11 +49,11 @@ class Redis(Model):
     username: Text | None = Field(
         None, description="Redis ACL user; default: that of the URL."
     )
-    password: Annotated[Secret, PlainValidator(values.password), ANY_TEXT] | None = (
-        Field(
-            None,
-            description="Redis password, not percent-encoded; default: that of the URL.",
-        )
+    password: (
+        Annotated[Secret, PlainValidator(secret_values.password), ANY_TEXT] | None
+    ) = Field(
+        None,
+        description="Redis password, not percent-encoded; default: that of the URL.",
     )
     timeout: Duration = Field(
         0.25, description="For one response of Redis; above: 503."
@@ -139,7 +139,8 @@ class Sessions(Model):
         "`null`: no limit.",
     )
     secrets: (
-        tuple[Annotated[Secret, PlainValidator(values.secret), ANY_TEXT], ...] | None
+        tuple[Annotated[Secret, PlainValidator(secret_values.secret), ANY_TEXT], ...]
+        | None
     ) = Field(
         None,
         description="Other formats: secrets with which the app signs its cookie, in the "

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator
 
-from gateway.config import fields, values
+from gateway.config import fields, secret_values
 from gateway.config.fields import TenantSource
+from gateway.config.secret_values import Secret
 from gateway.config.sections.providers import ProviderConfig
 from gateway.config.types import (
     ANY_TEXT,
@@ -17,15 +18,14 @@ from gateway.config.types import (
     Text,
     in_schema,
 )
-from gateway.config.values import Secret
 
 
 class EncryptionKey(Model):
     """A key for the tokens of providers, AES-256-GCM."""
 
     id: Name = Field(description="Key ID; it is stored with what the key encrypts.")
-    key: Annotated[Secret, PlainValidator(values.encryption_key), ANY_TEXT] = Field(
-        description="32 bytes in base64: `openssl rand -base64 32`."
+    key: Annotated[Secret, PlainValidator(secret_values.encryption_key), ANY_TEXT] = (
+        Field(description="32 bytes in base64: `openssl rand -base64 32`.")
     )
 
 

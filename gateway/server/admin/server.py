@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from gateway.config.addresses import split_listen
 from gateway.config.schema import Config
-from gateway.config.values import split_listen
 from gateway.errors import StoreUnavailable, TooManyAttempts
 from gateway.server.accepting import Serve, serve_plain
 from gateway.server.admin.application import admin_application

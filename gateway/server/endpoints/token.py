@@ -1,7 +1,7 @@
 """`GET /.gateway/token`: a short-lived token for a page, such as one that calls PostgREST.
 
 Only profiles with `browser: true` are for pages. No upstream accepts their tokens as the
-gateway's assertion: the audience is their own (gateway.config.token_checks).
+gateway's assertion: the audience is their own (gateway.config.checks.tokens).
 """
 
 import orjson
