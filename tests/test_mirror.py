@@ -102,6 +102,10 @@ ELSEWHERE = (
         + ("config/sections/routes", "config/sections/providers"),
     ),
     Elsewhere(
+        "how a document is read", "tests/config/test_document.py",
+        ("config/yaml_errors", "config/yaml_reader", "config/yaml_text"),
+    ),
+    Elsewhere(
         "one table: what each validator accepts and refuses", "tests/config/test_values.py",
         ("config/addresses", "config/quantities", "config/secret_values", "config/urls"),
     ),

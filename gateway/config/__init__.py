@@ -9,7 +9,8 @@ values        text and paths
 fields        HTTP values: headers, cookies, methods, hosts, tenants
 patterns      the languages inside values: paths of routes, placeholders
 diagnostic    errors that these raise
-document      YAML text to plain data, with a place for everything
+yaml_reader   YAML text to a document; yaml_text, yaml_errors: its text, its errors
+document      plain data, with a place for everything
 scalars       what an unquoted scalar means
 variables     ${VAR}, ${VAR:-default}, ${file:/path} and $$
 wording       error messages

@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from gateway.config.checks import check
 from gateway.config.checks.names import check_names
-from gateway.config.document import LARGEST, Document, Loc, Mark, read_document
+from gateway.config.document import Document, Loc, Mark
 from gateway.config.partial import PartialConfig, without
 from gateway.config.schema import Config
 from gateway.config.warnings import add_warnings
 from gateway.config.wording import add_problem
+from gateway.config.yaml_reader import LARGEST, read_document
 from gateway.errors import ConfigError, Problem
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.config.document import Document, Span, read_document
+from gateway.config.document import Document, Span
 from gateway.config.secrecy import KNOWN_NAMES, is_quotable, is_secret
+from gateway.config.yaml_reader import read_document
 from gateway.errors import Problem
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.document import read_document
+from gateway.config.yaml_reader import read_document
 
 
 def read(text: str | bytes) -> object:
