@@ -11,7 +11,8 @@ from gateway.sessions.provider_link import (
     ProviderLogout,
     link_of,
 )
-from gateway.sessions.record import Corrupt, Session, parse_record, serialise
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.store import (
     Found,
     OnChanged,

@@ -106,6 +106,14 @@ ELSEWHERE = (
         ("config/yaml_errors", "config/yaml_reader", "config/yaml_text"),
     ),
     Elsewhere(
+        "a record is read and written", "tests/sessions/test_record.py", ("sessions/record_json",),
+    ),
+    Elsewhere("what is written of each event", "tests/observe/test_audit.py", ("observe/audit_events",)),
+    Elsewhere("a template and what it parses to", "tests/tokens/test_template.py", ("tokens/template_parser",)),
+    Elsewhere(
+        "what the command prints", "tests/cli/test_explain.py", ("cli/explanation", "cli/example_request"),
+    ),
+    Elsewhere(
         "one table: what each validator accepts and refuses", "tests/config/test_values.py",
         ("config/addresses", "config/quantities", "config/secret_values", "config/urls"),
     ),

@@ -14,8 +14,8 @@ from gateway.build.rules import build_rules
 from gateway.build.session_format import format_from
 from gateway.build.token_profiles import profiles_from
 from gateway.cli import config_option, exit_with, load_or_exit
-from gateway.cli.explain import Preview
 from gateway.cli.explain_lines import check, line
+from gateway.cli.explanation import Preview
 from gateway.config.load import LoadedConfig
 from gateway.http.host import parse_authority
 from gateway.http.target import Target, parse_target

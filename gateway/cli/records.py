@@ -7,7 +7,8 @@ import click
 import orjson
 
 from gateway.cli import config_option
-from gateway.sessions.record import Session, Tenant, serialise
+from gateway.sessions.record import Session, Tenant
+from gateway.sessions.record_json import serialise
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -20,7 +20,8 @@ from gateway.http.target import OPT_IN
 from gateway.identity_headers import PRESETS
 from gateway.routes.pattern import BadPattern, parse_path_pattern
 from gateway.tokens.claims import compile_template
-from gateway.tokens.template import REGISTERED, ClaimsError, compile_node
+from gateway.tokens.template import REGISTERED
+from gateway.tokens.template_parser import ClaimsError, compile_node
 
 
 def path_pattern(value: Any) -> str:

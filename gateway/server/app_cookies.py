@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from gateway.errors import StoreUnavailable
 from gateway.http.response_fields import COOKIE
-from gateway.observe.audit import SignedOut
+from gateway.observe.audit_events import SignedOut
 from gateway.proxy.response import UpstreamResponse
 from gateway.server.context import RequestContext
 from gateway.sessions.authenticate import Anonymous

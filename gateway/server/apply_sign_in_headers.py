@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.errors import InvalidUpstreamResponse
-from gateway.observe.audit import SignInHeaderRefused
+from gateway.observe.audit_events import SignInHeaderRefused
 from gateway.server.context import RequestContext
 from gateway.server.runtime import Application
 from gateway.server.session_changes import sign_in, sign_out

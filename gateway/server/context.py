@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from gateway.errors import StoreUnavailable
 from gateway.http.head import RequestHead
-from gateway.observe.audit import AuditEvent, SessionEvent
+from gateway.observe.audit_events import AuditEvent, SessionEvent
 from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
 from gateway.reasons import Reason, Verdict

@@ -19,7 +19,7 @@ from math import inf
 from typing import Final
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import EndedAtRenewal, MembershipChanged
+from gateway.observe.audit_events import EndedAtRenewal, MembershipChanged
 from gateway.oidc.access_token import keeps_access_token, with_access_token
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.membership import (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.http.head import RequestHead
-from gateway.observe.audit import IdentityChanged, SignedIn, SignedOut
+from gateway.observe.audit_events import IdentityChanged, SignedIn, SignedOut
 from gateway.reasons import Reason
 from gateway.server.caller import look_up
 from gateway.server.context import RequestContext

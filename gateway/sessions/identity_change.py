@@ -10,14 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.record import (
-    Corrupt,
-    Identity,
-    Session,
-    Tenant,
-    parse_record,
-    serialise,
-)
+from gateway.sessions.record import Corrupt, Identity, Session, Tenant
+from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.store import SessionStore, lives
 
 _TRIES: Final = 64

@@ -5,16 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.sessions.authenticate import LifetimePolicy
-from gateway.sessions.record import (
-    Corrupt,
-    Device,
-    Identity,
-    Method,
-    Session,
-    Tenant,
-    parse_record,
-    serialise,
-)
+from gateway.sessions.record import Corrupt, Device, Identity, Method, Session, Tenant
+from gateway.sessions.record_json import parse_record, serialise
 
 
 def new_session(

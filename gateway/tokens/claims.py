@@ -13,7 +13,6 @@ from gateway.tokens.subject import Membership, Subject
 from gateway.tokens.template import (
     AllTenants,
     Choice,
-    ClaimsError,
     CompiledClaims,
     Items,
     Literal,
@@ -21,9 +20,8 @@ from gateway.tokens.template import (
     Node,
     Placeholder,
     Text,
-    compile_claims,
-    compile_node,
 )
+from gateway.tokens.template_parser import ClaimsError, compile_claims, compile_node
 
 __all__ = [
     "ClaimsError",

@@ -127,7 +127,7 @@ class Minter:
             session.version,
             # A step-up must show at once, whatever the version is made of.
             session.aal,
-            _times_of(session) if wanted.claims.tells_times else (),
+            _times_of(session) if wanted.claims.shows_times else (),
             profile,
             key.kid,
         )

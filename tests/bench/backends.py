@@ -20,7 +20,8 @@ from typing import Final
 import redis
 
 from gateway.sessions.cookie import new_token
-from gateway.sessions.record import Identity, Tenant, serialise
+from gateway.sessions.record import Identity, Tenant
+from gateway.sessions.record_json import serialise
 from tests.bench.processes import OTHER_CORE, running
 from tests.bench.websockets import echoing
 from tests.servers import free_port, valkey_server

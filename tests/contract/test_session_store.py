@@ -12,13 +12,8 @@ from gateway.sessions.identity_change import (
     change_sessions,
 )
 from gateway.sessions.provider_link import LogoutMark, ProviderLink, ProviderLogout
-from gateway.sessions.record import (
-    MAX_RECORD_BYTES,
-    Corrupt,
-    Identity,
-    Session,
-    serialise,
-)
+from gateway.sessions.record import Corrupt, Identity, Session
+from gateway.sessions.record_json import MAX_RECORD_BYTES, serialise
 from gateway.sessions.store import access_tokens, in_browsers
 from tests.contract.conftest import Subject
 from tests.servers import PATIENCE

@@ -45,7 +45,8 @@ from gateway.sessions.formats.engine import NeedsLookup, Stored, interpret_recor
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.signatures import BadSignature, Signature, verifier
 from gateway.sessions.members import deeper_than
-from gateway.sessions.record import Session, parse_record, serialise
+from gateway.sessions.record import Session
+from gateway.sessions.record_json import parse_record, serialise
 from tests.sessions.formats.scenarios import SCENARIOS
 
 NOW: Final = 1_795_219_200.0

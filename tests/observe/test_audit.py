@@ -2,7 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.observe.audit import Actor, Audit
+from gateway.observe.audit import Audit
+from gateway.observe.audit_events import Actor
 from gateway.reasons import Reason
 from tests.observe.lines import Lines
 

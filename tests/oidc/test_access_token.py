@@ -15,7 +15,8 @@ from gateway.oidc.access_token import (
 from gateway.oidc.membership import due_at
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NONCE_BYTES, Vault
-from gateway.sessions.record import Session, parse_record, serialise
+from gateway.sessions.record import Session
+from gateway.sessions.record_json import parse_record, serialise
 from tests.oidc.settings import provider_settings_of
 from tests.sessions.samples import NOW, a_session
 

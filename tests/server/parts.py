@@ -16,7 +16,7 @@ from aiohttp.streams import StreamReader
 from gateway.build.runtime import build_runtime
 from gateway.config.load import LoadedConfig, parse_config
 from gateway.http.head import RequestHead
-from gateway.observe.audit import AuditEvent, SessionEvent
+from gateway.observe.audit_events import AuditEvent, SessionEvent
 from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
 from gateway.pages.reply import Reply

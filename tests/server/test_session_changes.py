@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import IdentityChanged
+from gateway.observe.audit_events import IdentityChanged
 from gateway.server import session_changes
 from gateway.server.context import Services
 from gateway.server.session_changes import sign_in, sign_out

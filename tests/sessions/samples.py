@@ -4,13 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from gateway.sessions.record import (
-    Device,
-    Identity,
-    Method,
-    Session,
-    Tenant,
-)
+from gateway.sessions.record import Device, Identity, Method, Session, Tenant
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 DAY = 86_400.0

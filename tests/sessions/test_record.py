@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.sessions.cookie import SessionToken, new_token, read_session_token
 from gateway.sessions.members import MAX_RECORD_DEPTH
-from gateway.sessions.record import (
-    MAX_RECORD_BYTES,
-    Corrupt,
-    Identity,
-    Session,
-    Tenant,
-    parse_record,
-    serialise,
-)
+from gateway.sessions.record import Corrupt, Identity, Session, Tenant
+from gateway.sessions.record_json import MAX_RECORD_BYTES, parse_record, serialise
 from gateway.sessions.redis.record_keys import identity_key, public_id_key, record_key
 from gateway.sessions.timestamps import format_timestamp, parse_timestamp
 from tests.sessions.samples import DAY, NOW, a_session, the_session

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.sessions.authenticate import LifetimePolicy
-from gateway.sessions.record import Identity, Session, parse_record, serialise
+from gateway.sessions.record import Identity, Session
+from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.service import new_session, switch_tenant
 from tests.sessions.samples import DAY, NOW, a_session
 

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.reasons import ROWS, Reason
 from gateway.sessions.cookie import new_token
-from gateway.sessions.record import serialise
+from gateway.sessions.record_json import serialise
 from tests.servers import PATIENCE, SOON, Server, free_port, valkey_server
 from tests.sessions.opened import opened
 from tests.sessions.samples import the_session

@@ -8,7 +8,8 @@ import orjson
 from aiohttp import web
 
 from gateway.reasons import ROWS, Reason
-from gateway.sessions.record import Session, serialise
+from gateway.sessions.record import Session
+from gateway.sessions.record_json import serialise
 
 OF_STATUS: Final[Mapping[int, Reason]] = {
     404: Reason.NO_ROUTE,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.http.navigation import is_cross_origin, is_navigation
-from gateway.observe.audit import SessionRevoked, SessionsRevoked
+from gateway.observe.audit_events import SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of
 from gateway.server.context import RequestContext

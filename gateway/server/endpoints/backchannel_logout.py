@@ -1,6 +1,6 @@
 """`/.gateway/sign-in/{provider}/backchannel-logout`: a provider ends sessions."""
 
-from gateway.observe.audit import SignedOutByProvider
+from gateway.observe.audit_events import SignedOutByProvider
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.logout_token import OLDEST, LogoutToken
 from gateway.oidc.provider import Provider

@@ -7,7 +7,7 @@ the session whose cookie it carries, and only if it names the `sid` of that sess
 from urllib.parse import urlsplit
 
 from gateway.http.query import parse_query
-from gateway.observe.audit import SignedOutByProvider
+from gateway.observe.audit_events import SignedOutByProvider
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.provider import Provider
 from gateway.pages.reply import Reply

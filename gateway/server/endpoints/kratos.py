@@ -18,7 +18,7 @@ from uuid import UUID
 from gateway.http.cors import may_read
 from gateway.http.headers import encode_value
 from gateway.http.navigation import is_cross_origin
-from gateway.observe.audit import SessionRevoked, SessionsRevoked
+from gateway.observe.audit_events import SessionRevoked, SessionsRevoked
 from gateway.pages.reply import no_body
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext

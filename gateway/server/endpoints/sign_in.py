@@ -8,7 +8,7 @@ from gateway.decision import LEVELS, reaches
 from gateway.http.navigation import is_navigation
 from gateway.http.prefix import canonical_origin
 from gateway.http.query import parse_query
-from gateway.observe.audit import SignInRefused
+from gateway.observe.audit_events import SignInRefused
 from gateway.oidc.attempt import Step, new_attempt
 from gateway.oidc.failure import SignInFailed
 from gateway.oidc.provider import Provider

@@ -25,7 +25,8 @@ from gateway.server.session_changes import sign_in
 from gateway.server.sign_in_headers import SignIn
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.provider_link import read_link
-from gateway.sessions.record import Session, serialise
+from gateway.sessions.record import Session
+from gateway.sessions.record_json import serialise
 from gateway.sessions.store import KEPT_AFTER_END, SessionStore
 from gateway.spine.step_up import route_to, still_missing
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.errors import StoreUnavailable
 from gateway.http.navigation import is_cross_origin, is_navigation
-from gateway.observe.audit import TenantSwitched
+from gateway.observe.audit_events import TenantSwitched
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up, presented

@@ -7,7 +7,7 @@ gateway's assertion: the audience is their own (gateway.config.checks.tokens).
 import orjson
 
 from gateway.http.cors import may_read
-from gateway.observe.audit import TokenIssued
+from gateway.observe.audit_events import TokenIssued
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import caller_of

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError
-from gateway.observe.audit import Actor
+from gateway.observe.audit_events import Actor
 from gateway.observe.exposition import render_merged
 from gateway.observe.shared import SharedCounts
 from gateway.server.descriptors import descriptor_limit

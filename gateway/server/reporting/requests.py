@@ -11,7 +11,7 @@ from gateway.observe.access import (
     RejectedConnection,
     labels_part,
 )
-from gateway.observe.audit import (
+from gateway.observe.audit_events import (
     Actor,
     AuditEvent,
     IdentityChanged,

@@ -7,7 +7,8 @@ import orjson
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.record import Session, parse_record, serialise
+from gateway.sessions.record import Session
+from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.record_keys import (
     COMPARE_AND_SET,

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.provider_link import link_of
-from gateway.sessions.record import Corrupt, Session, parse_record, serialise
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.redis.client import SCAN_STEP, RedisClient
 from gateway.sessions.redis.ending import (
     Ending,

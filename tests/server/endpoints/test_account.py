@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import AuditEvent, SessionRevoked, SessionsRevoked
+from gateway.observe.audit_events import AuditEvent, SessionRevoked, SessionsRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.account import NOTICES, account, end, end_others

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.observe.audit import SessionRevoked
+from gateway.observe.audit_events import SessionRevoked
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.sessions.cookie import SessionToken

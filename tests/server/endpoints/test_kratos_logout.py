@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import SignedOut
+from gateway.observe.audit_events import SignedOut
 from gateway.server.context import Services
 from gateway.server.endpoints.kratos_logout import (
     PREFIX,

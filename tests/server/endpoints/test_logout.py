@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import SignedOut
+from gateway.observe.audit_events import SignedOut
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.logout import logout

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.observe.audit import TenantSwitched
+from gateway.observe.audit_events import TenantSwitched
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints.tenant import tenant

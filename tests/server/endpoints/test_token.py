@@ -6,7 +6,7 @@ import jwt
 import orjson
 import pytest
 
-from gateway.observe.audit import TokenIssued
+from gateway.observe.audit_events import TokenIssued
 from gateway.reasons import Reason
 from gateway.server.context import Services
 from gateway.server.runtime import Runtime

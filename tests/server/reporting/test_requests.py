@@ -6,7 +6,7 @@ from gateway.errors import (
     InvalidUpstreamResponse,
     StoreUnavailable,
 )
-from gateway.observe.audit import (
+from gateway.observe.audit_events import (
     AuditEvent,
     IdentityChanged,
     SessionRevoked,

@@ -21,13 +21,8 @@ from gateway.sessions.formats.engine import (
 )
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
-from gateway.sessions.record import (
-    AnonymousSession,
-    Corrupt,
-    Device,
-    Session,
-    serialise,
-)
+from gateway.sessions.record import AnonymousSession, Corrupt, Device, Session
+from gateway.sessions.record_json import serialise
 from tests.sessions.formats.judging import NOW, SECRET, SID, compiled, interpreted, read
 from tests.sessions.formats.scenarios import SCENARIOS, Redis, Scenario, ask
 

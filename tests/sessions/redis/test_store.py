@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.record import Corrupt, Session, serialise
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record_json import serialise
 from gateway.sessions.redis import store as redis_module
 from gateway.sessions.redis.lookup import MAX_KEYS
 from gateway.sessions.redis.record_keys import record_key

@@ -18,7 +18,8 @@ from gateway.sessions.identity_change import (
     IdentityChange,
     change_sessions,
 )
-from gateway.sessions.record import Corrupt, Session, serialise
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record_json import serialise
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
 from tests.servers import (
