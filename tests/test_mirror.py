@@ -114,6 +114,9 @@ ELSEWHERE = (
         "what the command prints", "tests/cli/test_explain.py", ("cli/explanation", "cli/example_request"),
     ),
     Elsewhere(
+        "parts of an answer", "tests/spine/test_answers.py", ("spine/challenges", "spine/sign_in_pages"),
+    ),
+    Elsewhere(
         "one table: what each validator accepts and refuses", "tests/config/test_values.py",
         ("config/addresses", "config/quantities", "config/secret_values", "config/urls"),
     ),

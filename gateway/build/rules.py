@@ -22,9 +22,10 @@ from gateway.sessions.authenticate import LifetimePolicy
 from gateway.sessions.cookie import CookieSpec, cookie_spec
 from gateway.sessions.end_word import end_cookies, forget_end
 from gateway.sessions.formats.profile import Profile
-from gateway.spine.answers import Answers, SignInPages
+from gateway.spine.answers import Answers
 from gateway.spine.local_paths import WELL_KNOWN_JWKS
 from gateway.spine.ruleset import RoutePlan, Ruleset, TokenCookie, TokenIssuer
+from gateway.spine.sign_in_pages import SignInPages
 from gateway.tenants import Source, from_header, from_host, from_path, from_session
 
 _STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)

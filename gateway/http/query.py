@@ -1,4 +1,4 @@
-"""Query parameters of which none is ambiguous."""
+"""Query parameters: only those that every parser reads alike."""
 
 from typing import Final
 from urllib.parse import parse_qsl
@@ -19,3 +19,11 @@ def parse_query(query: str | None) -> dict[str, str] | None:
         return None
     found = dict(pairs)
     return found if len(found) == len(pairs) else None
+
+
+def query_value(query: str | None, name: str) -> str | None:
+    """Return the value of one parameter; None if it is absent or repeated."""
+    if not query:
+        return None
+    found = [v for n, v in parse_qsl(query, keep_blank_values=True) if n == name]
+    return found[0] if len(found) == 1 else None

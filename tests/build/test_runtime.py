@@ -444,10 +444,10 @@ async def test_refusals_lead_to_the_pages_of_the_file() -> None:
     answers = a_runtime(sign_in=pages).rules.answers
 
     assert answers.realm == "app.example"
-    assert answers.login_location(head(target="/x"), Reason.NO_SESSION) == (
+    assert answers.sign_in.login_location(head(target="/x"), Reason.NO_SESSION) == (
         "https://id.example/in?next=https%3A//app.example/x&reason=no_session"
     )
-    assert answers.after_sign_in(head()) == "/start"
+    assert answers.sign_in.after_sign_in(head()) == "/start"
 
 
 @pytest.mark.parametrize(

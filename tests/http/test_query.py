@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.query import parse_query
+from gateway.http.query import parse_query, query_value
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,21 @@ from gateway.http.query import parse_query
 )
 def test_a_query_is_read(query: str | None, expected: dict[str, str] | None) -> None:
     assert parse_query(query) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ("to=", ""),
+        ("a=b&to=%2Fx+y", "/x y"),
+        ("to=/a&to=/b", None),
+        ("to=/a&%74o=/b", None),
+        ("a=1&a=2&to=/b", "/b"),
+    ],
+)
+def test_one_parameter_is_read_unless_it_is_repeated(
+    query: str | None, expected: str | None
+) -> None:
+    assert query_value(query, "to") == expected

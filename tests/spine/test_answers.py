@@ -12,7 +12,8 @@ from gateway.pages.reply import Reply
 from gateway.reasons import ROWS, Reason
 from gateway.routes.model import Route, Rule, Unauthenticated
 from gateway.server.request_errors import _FAILURES as RAISED
-from gateway.spine.answers import Answer, Answers, Problem, SignInPages
+from gateway.spine.answers import Answer, Answers, Problem
+from gateway.spine.sign_in_pages import SignInPages
 from tests.http.heads import REQUEST_ID, head
 
 FAILED = [*dict.fromkeys(reason for _, reason in RAISED), Reason.INTERNAL]

@@ -136,7 +136,7 @@ def _challenge(found: Anonymous, context: RequestContext) -> LocalResponse:
     if not is_navigation(context.head):
         reply = answers.unauthenticated(found.reason, context.head)
         return LocalResponse(reply=reply, cookies=cookies)
-    location = answers.page_location(
+    location = answers.sign_in.page_location(
         answers.sign_in.url, context.head, found.reason, target=ACCOUNT
     )
     return LocalResponse(

@@ -18,6 +18,7 @@ from uuid import UUID
 from gateway.http.cors import may_read
 from gateway.http.headers import encode_value
 from gateway.http.navigation import is_cross_origin
+from gateway.http.query import query_value
 from gateway.observe.audit_events import SessionRevoked, SessionsRevoked
 from gateway.pages.reply import no_body
 from gateway.reasons import Reason, Verdict
@@ -38,7 +39,6 @@ from gateway.sessions.authenticate import Authenticated, authenticate
 from gateway.sessions.external.store import is_key
 from gateway.sessions.record import Session
 from gateway.sessions.store import in_browsers
-from gateway.spine.answers import query_value
 
 SESSIONS: Final = "/.gateway/sessions"
 

@@ -52,7 +52,7 @@ async def create_logout_flow(context: RequestContext) -> LocalResponse:
     wanted = _query(context.head).get("return_to")
     if (
         wanted is not None
-        and context.rules.answers.safe_return_to(wanted, context.head) is None
+        and context.rules.answers.sign_in.safe_return_to(wanted, context.head) is None
     ):
         return _leads_elsewhere(context)
     token = logout_token(caller.token)
@@ -94,7 +94,7 @@ async def submit_logout(context: RequestContext) -> LocalResponse:
             " match the session cookie."
         )
         return _no(403, Reason.CROSS_SITE, why, context)
-    location = context.rules.answers.safe_return_to(
+    location = context.rules.answers.sign_in.safe_return_to(
         query.get("return_to", "/"), context.head
     )
     if location is None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from gateway.http import base64url
 from gateway.http.navigation import is_cross_origin, is_navigation
+from gateway.http.query import query_value
 from gateway.oidc.hint import open_hint
 from gateway.oidc.provider import Provider
 from gateway.pages.reply import Reply
@@ -17,7 +18,6 @@ from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.provider_link import link_of
 from gateway.sessions.record import Session
-from gateway.spine.answers import query_value
 from gateway.spine.credential import credential_of
 
 _LONGEST_RETURN: Final = 1024
@@ -51,7 +51,7 @@ async def logout(context: RequestContext) -> LocalResponse:
     named = form.get("return_to", in_query)
     default = "/" if provider is None else SIGNED_OUT
     wanted = default if named is None else named
-    location = context.rules.answers.safe_return_to(wanted, context.head)
+    location = context.rules.answers.sign_in.safe_return_to(wanted, context.head)
     if location is None:
         context.ended_as(Verdict.REFUSE, Reason.BAD_RETURN_TO)
         reply = context.rules.answers.problem(400, Reason.BAD_RETURN_TO, context.head)
@@ -65,7 +65,11 @@ async def logout(context: RequestContext) -> LocalResponse:
     away, state, back = None, "", ""
     if provider is not None:
         # The provider returns to the public host, wherever the form was.
-        back = context.rules.answers.absolute(location, context.head) if named else ""
+        back = (
+            context.rules.answers.sign_in.absolute(location, context.head)
+            if named
+            else ""
+        )
         if 0 < len(back) <= _LONGEST_RETURN:
             state = base64url.encode(context.services.edge.secret(16))
         away = await provider.sign_out_url(state=state, **hints)

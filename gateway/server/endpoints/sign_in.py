@@ -57,7 +57,7 @@ async def sign_in_page(context: RequestContext) -> LocalResponse:
     found = await caller_of(context)
     signed_in = isinstance(found, Authenticated)
     answers = context.rules.answers
-    after = answers.after_sign_in(head)
+    after = answers.sign_in.after_sign_in(head)
     if signed_in and reason not in _STEPS and _keeps_session(context, after):
         return LocalResponse(reply=answers.redirect(head, after))
     # A browser that does not keep the session cookie, or a page that does not get it,
@@ -222,7 +222,7 @@ def _public_page(context: RequestContext) -> LocalResponse | None:
         return None  # behind a proxy that reports no scheme or port
     query = parse_query(head.target.query) or {}
     name = answers.sign_in.return_to
-    wanted = answers.safe_return_to(query.get(name, answers.sign_in.home), head)
+    wanted = answers.sign_in.safe_return_to(query.get(name, answers.sign_in.home), head)
     if wanted is not None and wanted.startswith("/"):
         wanted = f"{head.scheme}://{head.authority}{wanted}"
     kept = {n: v for n, v in query.items() if n in {"reason", "another"}}
@@ -247,7 +247,7 @@ def _return_to(context: RequestContext, query: Mapping[str, str]) -> str:
     """Return the validated address to return to; "" if there is none."""
     answers = context.rules.answers
     wanted = query.get(answers.sign_in.return_to)
-    return (answers.safe_return_to(wanted) if wanted else None) or ""
+    return (answers.sign_in.safe_return_to(wanted) if wanted else None) or ""
 
 
 def _home(context: RequestContext) -> str:

@@ -54,7 +54,8 @@ async def sign_in_callback(context: RequestContext) -> LocalResponse:
         return refuse_sign_in(context, provider, failure, "")
     ended = (runtime.attempts.clear(slot),)
     return_to = (
-        context.rules.answers.safe_return_to(attempt.return_to, context.head) or ""
+        context.rules.answers.sign_in.safe_return_to(attempt.return_to, context.head)
+        or ""
     )
     location = return_to or context.rules.answers.sign_in.home
     try:

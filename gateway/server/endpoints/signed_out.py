@@ -17,7 +17,7 @@ async def signed_out(context: RequestContext) -> LocalResponse:
     answers, attempts = context.rules.answers, context.runtime.attempts
     state = (parse_query(context.head.target.query) or {}).get("state", "")
     kept = attempts.read_sign_out(context.head.cookies, state)
-    return_to = None if kept is None else answers.safe_return_to(kept)
+    return_to = None if kept is None else answers.sign_in.safe_return_to(kept)
     if return_to is not None:
         return LocalResponse(
             reply=answers.redirect(context.head, return_to),

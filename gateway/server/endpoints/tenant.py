@@ -47,7 +47,7 @@ async def tenant(context: RequestContext) -> LocalResponse:
             reply=answers.problem(409, Reason.SESSION_READ_ONLY, context.head)
         )
     form = await read_form(context)
-    location = answers.safe_return_to(
+    location = answers.sign_in.safe_return_to(
         form.get("return_to", answers.sign_in.home), context.head
     )
     if location is None:

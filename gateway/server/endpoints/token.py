@@ -7,6 +7,7 @@ gateway's assertion: the audience is their own (gateway.config.checks.tokens).
 import orjson
 
 from gateway.http.cors import may_read
+from gateway.http.query import query_value
 from gateway.observe.audit_events import TokenIssued
 from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
@@ -17,7 +18,6 @@ from gateway.server.endpoints.local_response import LocalResponse
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.record import Session
 from gateway.sessions.timestamps import format_timestamp
-from gateway.spine.answers import query_value
 from gateway.tenants import TenantRefused, resolve_tenant
 from gateway.tokens.minter import Issued
 
