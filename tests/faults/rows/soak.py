@@ -18,9 +18,10 @@ from tests.faults.trial import Plan, Row, Site, Trial
 _PARTS = 20
 _FEW_PARTS = 2
 """Parts of a short run."""
-_WARM = 1_000_000
-"""Requests of the warm-up; a tenth of them all if that is more. Its four parts have 48,000
-sessions: each worker keeps two generations of up to 10,000."""
+_WARM = 1_500_000
+"""Requests of the warm-up; a tenth of them all if that is more. Its six parts have 72,000
+sessions. Each worker keeps two generations of up to 10,000 records and tokens, and the
+allocator's arenas are level only once these have been replaced a few times."""
 _GROWTH = 0.05
 _MEASURED = 2 * _WARM
 """Requests from which on memory is judged: a shorter run is mostly warm-up."""
