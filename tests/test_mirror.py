@@ -224,6 +224,8 @@ ELSEWHERE = (
         "tests/sessions/redis/test_store.py",
         (
             "sessions/redis/client",
+            "sessions/redis/servers",
+            "sessions/redis/scan",
             "sessions/redis/watch",
             "sessions/redis/subscription",
             "sessions/redis/ending",

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from math import inf
-from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.build.routes import routes_from
@@ -25,10 +24,8 @@ from gateway.sessions.formats.profile import Profile
 from gateway.spine.answers import Answers
 from gateway.spine.local_paths import WELL_KNOWN_JWKS
 from gateway.spine.ruleset import RoutePlan, Ruleset, TokenCookie, TokenIssuer
-from gateway.spine.sign_in_pages import SignInPages
+from gateway.spine.sign_in_pages import STRONGER, SignInPages
 from gateway.tenants import Source, from_header, from_host, from_path, from_session
-
-_STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
 
 
 def build_rules(
@@ -106,7 +103,7 @@ def build_policy(config: Config) -> Policy:
         admin_roles=frozenset(config.roles.admin),
         public_origin=config.server.public_url,
         exempt_pages=(
-            *_exempt_pages(config.sign_in.step_up, config, _STRONGER),
+            *_exempt_pages(config.sign_in.step_up, config, STRONGER),
             *_exempt_pages(config.sign_in.no_tenant, config, ()),
         ),
     )

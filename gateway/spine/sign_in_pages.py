@@ -9,7 +9,7 @@ from gateway.http.query import query_value
 from gateway.http.return_to import login_location, safe_return_to
 from gateway.reasons import Reason
 
-STRONGER: Final = frozenset({Reason.STEP_UP, Reason.AAL_TOO_LOW})
+STRONGER: Final = (Reason.STEP_UP, Reason.AAL_TOO_LOW)
 """Reasons that another sign-in resolves, at the page for step-up."""
 
 

@@ -100,8 +100,9 @@ class ExternalStore(RedisSource):
         on_corrupt: Callable[[str, str], None] | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
-        self._client.replay = self._replay
+        self._client = RedisClient(
+            address, timeout=timeout, on_event=on_event, replay=self._replay
+        )
         self._endings: Endings[Note] = Endings(self._write_held, on_event)
         self._lookups: Lookups[Query, QueryResult, QueryResult]
         self._lookups = Lookups(

@@ -78,8 +78,9 @@ class RedisStore(RedisSource):
         on_corrupt: Callable[[str, str], None] | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
-        self._client.replay = self._replay
+        self._client = RedisClient(
+            address, timeout=timeout, on_event=on_event, replay=self._replay
+        )
         self.renewals = RedisRenewals(self._client)
         self.logouts = RedisLogouts(self._client, self._indexed)
         self._endings: Endings[Ending] = Endings(self._end_held, on_event)

@@ -1,17 +1,69 @@
-"""Adapter of the redis library's subscription: detects a lost connection."""
+"""Subscribes to a channel, and detects that the connection or its server was lost."""
 
 import asyncio
-from collections.abc import Awaitable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.redis.connect import common_options
 from gateway.sessions.redis.connections import CHANGED
+from gateway.sessions.redis.names import resolving
+from gateway.sessions.redis.servers import (
+    RedisServers,
+    quietly,
+    send_to_node,
+    translated,
+)
 
 # A silent subscription is asked whether it still lives; so an ending that was
 # not received is missed for no longer than this and a time-out.
 HEARTBEAT: Final = 0.5
+
+
+@contextlib.asynccontextmanager
+async def subscription(
+    servers: RedisServers, channel: str
+) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """Subscribe; yield a function that waits for the next message.
+
+    That function raises StoreUnavailable when the subscription is lost, or the
+    server has changed.
+    """
+    own: Redis | None = None
+    if servers.is_cluster:
+        cluster, watch = servers.open_cluster()
+        # A read, which learns the nodes. PUBLISH reaches all, so any of them will do.
+        await servers.within(lambda: send_to_node(cluster, "EXISTS", "gateway:ping"))
+        node = cluster.get_random_node()
+        own = resolving(
+            Redis(
+                host=node.host,
+                port=int(node.port),
+                **common_options(servers.address, servers.timeout),
+            ),
+            servers.address.resolver,
+        )
+        pubsub, gone = own.pubsub(), watch.changed
+    else:
+        connections = await servers.within(servers.supervise().wait_usable)
+        pubsub, gone = connections.client.pubsub(), connections.gone
+    try:
+        await servers.within(lambda: subscribe(pubsub, channel))
+
+        async def next_message() -> bytes:
+            return await translated(
+                lambda: unless(gone, next_of(pubsub, servers.timeout))
+            )
+
+        yield next_message
+    finally:
+        await quietly(pubsub.aclose())  # type: ignore[no-untyped-call]
+        if own is not None:
+            await quietly(own.aclose())
 
 
 async def subscribe(pubsub: PubSub, channel: str) -> None:

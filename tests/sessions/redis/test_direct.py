@@ -38,7 +38,7 @@ async def warm(server: Server, **options: Any) -> AsyncIterator[RedisStore]:
 
 
 def supervisor_of(store: RedisStore) -> Supervisor:
-    supervisor = store._client._supervisor
+    supervisor = store._client._servers.supervisor
     assert supervisor is not None
     return supervisor
 
