@@ -26,7 +26,7 @@ ELSEWHERE = (
     Elsewhere(
         "they are the process, which is seen from outside",
         "tests/walk/test_process.py",
-        ("__main__", "app", "server/admin/health", "server/admin/server", "workers/__init__")
+        ("__main__", "app", "build/process", "server/open_listeners", "server/admin/health", "server/admin/server", "workers/__init__")
         + ("workers/failure", "workers/parent", "workers/supervisor")
         + ("workers/watching", "workers/worker"),
     ),
@@ -53,7 +53,7 @@ ELSEWHERE = (
     Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
         "tests/sessions/external/test_store.py",
-        ("sessions/external/query", "sessions/external/cache"),
+        ("sessions/external/query", "sessions/external/cache", "sessions/external/notes"),
     ),
     Elsewhere(
         "they start other programs, and are seen in a whole demo",
@@ -115,6 +115,9 @@ ELSEWHERE = (
     ),
     Elsewhere(
         "parts of an answer", "tests/spine/test_answers.py", ("spine/challenges", "spine/sign_in_pages"),
+    ),
+    Elsewhere(
+        "a push of the store is seen at what it ends", "tests/walk/test_websocket.py", ("server/store_watch",),
     ),
     Elsewhere(
         "one table: what each validator accepts and refuses", "tests/config/test_values.py",
@@ -225,6 +228,8 @@ ELSEWHERE = (
         (
             "sessions/redis/client",
             "sessions/redis/servers",
+            "sessions/redis/session_index",
+            "sessions/redis/session_endings",
             "sessions/redis/scan",
             "sessions/redis/watch",
             "sessions/redis/subscription",

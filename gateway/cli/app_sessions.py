@@ -11,8 +11,8 @@ import click
 from gateway.cli.stores import run_with_external_store, run_with_tokens, unknown
 from gateway.config.load import LoadedConfig
 from gateway.errors import NotPermitted
-from gateway.sessions.external.store import ExternalStore, is_key
-from gateway.sessions.formats.credential import credential_of_id
+from gateway.sessions.external.store import ExternalStore
+from gateway.sessions.formats.credential import credential_of_id, is_public_id
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 from gateway.sessions.store import Found, SessionStore
@@ -98,7 +98,7 @@ def revoke_all(
 def _keys_of(profile: Profile, named: str) -> tuple[str, ...]:
     """Return the public IDs that `named` may mean: IDs of some formats look like them."""
     as_id = credential_of_id(profile, named)
-    keys = [named] if is_key(named) else []
+    keys = [named] if is_public_id(named) else []
     keys += [as_id.key] if as_id is not None else []
     if not keys:
         raise unknown()

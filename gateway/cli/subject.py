@@ -15,7 +15,8 @@ from gateway.reasons import Reason
 from gateway.sessions.access_token import RANDOM_BYTES, new_access_token
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
-from gateway.sessions.external.store import ExternalStore, is_key
+from gateway.sessions.external.store import ExternalStore
+from gateway.sessions.formats.credential import is_public_id
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.record import Identity, Session, Tenant
 from gateway.sessions.redis.store import RedisStore
@@ -110,7 +111,7 @@ class Subject:
         Of an app's session the ID is one. Otherwise a session token may have been
         given by mistake: it is longer than a public ID.
         """
-        public = is_key(self._who) or (
+        public = is_public_id(self._who) or (
             self._external is None and len(self._who) <= _LONGEST_ID
         )
         if self._who in (*_EXAMPLES, _ANONYMOUS) or public:

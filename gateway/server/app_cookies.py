@@ -135,12 +135,12 @@ async def _note_beginnings(
     for credential in begun:
         if held is None or credential.key != held.key:
             signed_in = isinstance(await app_managed.look_up(credential, now), Session)
-            await app_managed.began(credential.key, now, brief=not signed_in)
+            await app_managed.notes.began(credential.key, now, brief=not signed_in)
     # A sign-in that keeps the visitor's id keeps its recorded start.
     if visitor and held is not None:
         found = await app_managed.look_up(held, now)
         if isinstance(found, Session):
-            await app_managed.keep_beginning(held.key)
+            await app_managed.notes.keep_beginning(held.key)
 
 
 def _session_cookies(

@@ -14,7 +14,8 @@ from gateway.server.context import Services
 from gateway.server.session_changes import new_session_id, session_of, take_back
 from gateway.server.sign_in_headers import InvalidSignIn, sign_in_of
 from gateway.sessions.cookie import new_token
-from gateway.sessions.external.store import ExternalStore, is_key
+from gateway.sessions.external.store import ExternalStore
+from gateway.sessions.formats.credential import is_public_id
 from gateway.sessions.identity_change import (
     ChangeCount,
     IdentityChange,
@@ -199,7 +200,7 @@ class SessionApi:
     async def _end_by_hash(
         self, app_managed: ExternalStore, session_id: str
     ) -> web.Response:
-        if not is_key(session_id):
+        if not is_public_id(session_id):
             return _unknown()
         ended = await app_managed.end(session_id, self._services.edge.now())
         if ended is not None:

@@ -36,7 +36,7 @@ from gateway.server.endpoints.kratos_session import (
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.endpoints.token import issue
 from gateway.sessions.authenticate import Authenticated, authenticate
-from gateway.sessions.external.store import is_key
+from gateway.sessions.formats.credential import is_public_id
 from gateway.sessions.record import Session
 from gateway.sessions.store import in_browsers
 
@@ -149,7 +149,7 @@ async def end_session(context: RequestContext) -> LocalResponse:
         return _refused(400, Reason.BAD_REQUEST, why, context)
     found = await context.services.store.find(session_id)
     if found is None or found[1].identity.id != caller.session.identity.id:
-        if found is None and not _is_uuid(session_id) and not is_key(session_id):
+        if found is None and not _is_uuid(session_id) and not is_public_id(session_id):
             why = "the session id is not a UUID"
             return _refused(400, Reason.BAD_REQUEST, why, context)
         why = "The requested resource could not be found"

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.formats.engine import NO_KEY, Stored
+from gateway.sessions.formats.engine import NO_KEY, Interpretation, NeedsLookup, Stored
+from gateway.sessions.formats.revocation import not_before_key
+from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.direct import WrongType
 from gateway.sessions.redis.redis_connection import Command
@@ -99,8 +101,8 @@ def _results(
         key: _stored(value, pttl)
         for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
     }
-    said = dict(zip(notes, written, strict=True))
-    return [_answer_to(query, stored, said) for query in queries]
+    noted = dict(zip(notes, written, strict=True))
+    return [_answer_to(query, stored, noted) for query in queries]
 
 
 def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
@@ -117,7 +119,7 @@ def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
 def _answer_to(
     query: Query,
     stored: Mapping[str, Stored | StoreUnavailable],
-    said: Mapping[str, bytes | StoreUnavailable | None],
+    written: Mapping[str, bytes | StoreUnavailable | None],
 ) -> QueryResult | StoreUnavailable:
     records: dict[str, Stored] = {}
     notes: dict[str, bytes | None] = {}
@@ -127,8 +129,23 @@ def _answer_to(
             return record
         records[key] = record
     for key in query.notes:
-        note = said[key]
+        note = written[key]
         if isinstance(note, StoreUnavailable):
             return note
         notes[key] = note
     return QueryResult(records, notes)
+
+
+def missing_query(
+    interpreted: Interpretation, found: QueryResult, most: int
+) -> Query | None:
+    """Return the query that is still needed, or None."""
+    if isinstance(interpreted, NeedsLookup):
+        return Query(
+            (interpreted.key,), (not_before_key(interpreted.identity_id),), most
+        )
+    if isinstance(interpreted, Session):
+        note = not_before_key(interpreted.identity.id)
+        if note not in found.notes:
+            return Query((), (note,), most)
+    return None

@@ -12,20 +12,28 @@ queries Redis, and the same bytes are not parsed again.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SessionCache
-from gateway.sessions.external.query import Query, QueryResult, fetch, fetch_now
+from gateway.sessions.external.notes import Note, RevocationNotes
+from gateway.sessions.external.query import (
+    Query,
+    QueryResult,
+    fetch,
+    fetch_now,
+    missing_query,
+)
 from gateway.sessions.formats.credential import (
+    PUBLIC_ID_CHARS,
     Credential,
     credential_of_hash,
     credential_of_id,
+    is_public_id,
 )
-from gateway.sessions.formats.engine import Interpretation, NeedsLookup
+from gateway.sessions.formats.engine import NeedsLookup
 from gateway.sessions.formats.key_template import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
@@ -39,9 +47,7 @@ from gateway.sessions.formats.revocation import (
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
-from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.events import OnEvent
-from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import Lookups
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.source import RedisSource
@@ -58,28 +64,6 @@ from gateway.sessions.store import (
 # Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
 # the profile says otherwise: so a burst of the largest ones brings 8 MiB.
 AT_ONCE: Final = 128
-# Milliseconds for which the beginning of a visitor's session is noted.
-BRIEFLY: Final = 86_400_000
-# What has no end is remembered for ten years.
-LONGEST: Final = 3650 * 86_400.0
-_KEY_CHARS: Final = 64
-
-
-def is_key(text: str) -> bool:
-    """Return whether `text` has the form of a public ID: a hex SHA-256."""
-    return len(text) == _KEY_CHARS and not text.strip("0123456789abcdef")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Value of a revocation note; `keep` is in milliseconds.
-
-    `limit`: sessions of the identity that began before this time have ended.
-    """
-
-    value: bytes
-    keep: int
-    limit: bool = False
 
 
 class ExternalStore(RedisSource):
@@ -100,10 +84,10 @@ class ExternalStore(RedisSource):
         on_corrupt: Callable[[str, str], None] | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(
-            address, timeout=timeout, on_event=on_event, replay=self._replay
-        )
-        self._endings: Endings[Note] = Endings(self._write_held, on_event)
+        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
+        self.notes = RevocationNotes(self._client, remember=remember, on_event=on_event)
+        self._client.set_replay(self.notes.replay)
+        self._endings = self.notes.endings
         self._lookups: Lookups[Query, QueryResult, QueryResult]
         self._lookups = Lookups(
             lambda queries, patience: fetch(self._client, queries, patience),
@@ -113,7 +97,6 @@ class ExternalStore(RedisSource):
             send_now=lambda queries, done: fetch_now(self._client, queries, done),
         )
         self._watch = Watch(self._client, self._keys_in)
-        self._remember = remember
         self._seen = SessionCache(on_corrupt)
 
     # looking up
@@ -133,7 +116,7 @@ class ExternalStore(RedisSource):
                 notes += (not_before_key(seen.identity_id),)
         found = await self._lookups.load(Query(records, notes, most))
         interpreted = self._seen.interpret(credential, found, now)
-        while (missing := _missing(interpreted, found, most)) is not None:
+        while (missing := missing_query(interpreted, found, most)) is not None:
             found |= await self._lookups.load(missing)
             interpreted = self._seen.interpret(credential, found, now)
         if isinstance(
@@ -143,23 +126,23 @@ class ExternalStore(RedisSource):
         if not isinstance(interpreted, Session):
             return interpreted
         since = not_before_key(interpreted.identity.id)
-        said, limit = found.notes[tombstone], found.notes[since]
+        ended, limit = found.notes[tombstone], found.notes[since]
         if self._endings:
             # Redis may not have them yet, or not any more.
             if (here := self._endings.get(tombstone)) is not None:
-                said = here.value
+                ended = here.value
             if (here := self._endings.get(since)) is not None:
                 limit = later_of(limit, here.value)
         session = with_revocation(
             self._seen.begun(key, interpreted, found.notes[issued]),
-            tombstone=said,
+            tombstone=ended,
             not_before=limit,
             issued=found.notes[issued],
             now=now,
         )
         if is_ahead(interpreted, now) and interpreted.active and not session.active:
             # Its time will come: by then it must not look as if it began afterwards.
-            await self._write_tombstone(
+            await self.notes.write_tombstone(
                 key, now, "revoked", interpreted.expires_at - now
             )
         return session
@@ -186,7 +169,7 @@ class ExternalStore(RedisSource):
         Raises:
             StoreUnavailable: it does not answer, or a right is missing.
         """
-        key = "0" * _KEY_CHARS
+        key = "0" * PUBLIC_ID_CHARS
         notes = (tombstone_key(key), issued_key(key), not_before_key(""))
         records = [profile.key.of("gateway-check", key)]
         if profile.then is not None:
@@ -201,7 +184,7 @@ class ExternalStore(RedisSource):
         is neither, or Redis has no such key.
         """
         as_id = credential_of_id(profile, named)
-        if not is_key(named):
+        if not is_public_id(named):
             return as_id
         by_hash = credential_of_hash(profile, named)
         return by_hash or await self._walk(profile, named) or as_id
@@ -243,8 +226,8 @@ class ExternalStore(RedisSource):
             session = await self.look_up(seen.credential, now)
         live = session if isinstance(session, Session) and session.active else None
         life = live.expires_at - now if live is not None else 0.0
-        await self._write_tombstone(key, now, reason, life)
-        await self._tell({"key": key, "reason": reason, "at": now})
+        await self.notes.write_tombstone(key, now, reason, life)
+        await self._publish({"key": key, "reason": reason, "at": now})
         if live is None or live.expires_at <= now:
             return None
         return ended_session(live, now, reason)
@@ -262,8 +245,8 @@ class ExternalStore(RedisSource):
         Counts those that were seen here and were alive; the others end as well.
         """
         since = not_before_value(now, but).encode()
-        await self._write(
-            not_before_key(identity_id), Note(since, self._keep(0.0), limit=True)
+        await self.notes.write(
+            not_before_key(identity_id), Note(since, self.notes.keep(0.0), limit=True)
         )
         held = {
             key: seen.credential
@@ -280,74 +263,28 @@ class ExternalStore(RedisSource):
         }
         await asyncio.gather(
             *(
-                self._write_tombstone(key, now, "revoked", life)
+                self.notes.write_tombstone(key, now, "revoked", life)
                 for key, life in lives.items()
             )
         )
         count = sum(life > 0 for life in lives.values())
-        await self._tell(
+        await self._publish(
             {"identity": identity_id, "but": but, "reason": "revoked", "at": now}
         )
         return count
 
-    async def began(self, key: str, now: float, *, brief: bool = False) -> None:
-        """Store the time at which a session began, unless one is stored.
-
-        `brief`: an anonymous session, for which a day is enough at first.
-        """
-        keep = min(self._keep(0.0), BRIEFLY) if brief else self._keep(0.0)
-        await self._client.call("SET", issued_key(key), f"{now:.6f}", "NX", "PX", keep)
-
-    async def keep_beginning(self, key: str) -> None:
-        """Extend the note of a session's beginning, if there is one."""
-        note = issued_key(key)
-        said = await self._client.get(note)
-        if said is not None:
-            await self._client.call("SET", note, said, "XX", "PX", self._keep(0.0))
-
-    # writing to Redis
-
-    def _keep(self, life: float) -> int:
-        return max(1, round(min(max(life, self._remember), LONGEST) * 1000))
-
-    async def _write_tombstone(
-        self, key: str, now: float, reason: str, life: float
-    ) -> None:
-        word = f"{now:.6f} {reason}".encode()
-        await self._write(tombstone_key(key), Note(word, self._keep(life)))
-
-    async def _write(self, name: str, note: Note) -> None:
-        """Write a revocation note, and return once it is durable (hold.py).
-
-        Where that is not certain, it is tried again until it is; in this process it
-        counts from now on.
-        """
-        self._endings.begin(name, note)
-        await self._write_held(name, note)
-
-    async def _write_held(self, name: str, note: Note) -> None:
-        async def write(execute: Execute) -> None:
-            await _put(execute, name, note)
-
-        await self._client.hold(name, write)
-        self._endings.settle(name)
-
-    async def _replay(self, execute: Execute | None) -> None:
-        """Write on a new master what ended in the last minute and it does not have."""
-        for name, note in self._endings.all():
-            if execute is None:
-                await self._write_held(name, note)
-            else:
-                await _put(execute, name, note)
-
-    async def _tell(self, message: Mapping[str, Any]) -> None:
+    async def _publish(self, message: Mapping[str, Any]) -> None:
         with suppress(StoreUnavailable):  # what is written is the truth
             await self._client.call("PUBLISH", ENDED_CHANNEL, orjson.dumps(message))
 
-    def _keys_in(self, said: Mapping[str, Any]) -> Iterable[str]:
-        identity_id, but, at = said.get("identity"), said.get("but"), said.get("at")
+    def _keys_in(self, message: Mapping[str, Any]) -> Iterable[str]:
+        identity_id, but, at = (
+            message.get("identity"),
+            message.get("but"),
+            message.get("at"),
+        )
         moment = float(at) if isinstance(at, int | float) else None
-        keep = self._keep(0.0)
+        keep = self.notes.keep(0.0)
         if isinstance(identity_id, str):
             if moment is not None:
                 spared = but if isinstance(but, str) else None
@@ -356,33 +293,9 @@ class ExternalStore(RedisSource):
                     not_before_key(identity_id), Note(since, keep, limit=True)
                 )
             return tuple(self._seen.keys_of(identity_id, but))
-        keys = tuple(key_in(said))
+        keys = tuple(key_in(message))
         for key in keys:
-            if is_key(key):
-                word = f"{moment or 0.0:.6f} {said['reason']}".encode()
+            if is_public_id(key):
+                word = f"{moment or 0.0:.6f} {message['reason']}".encode()
                 self._endings.hear(tombstone_key(key), Note(word, keep))
         return keys
-
-
-async def _put(execute: Execute, name: str, note: Note) -> None:
-    """Write a note; of two limits for one identity the later stays."""
-    value = note.value
-    if note.limit:
-        (there,) = await execute("MGET", name)
-        value = later_of(there, value) or value
-    await execute("SET", name, value, "PX", note.keep)
-
-
-def _missing(
-    interpreted: Interpretation, found: QueryResult, most: int
-) -> Query | None:
-    """Return the query that is still needed, or None."""
-    if isinstance(interpreted, NeedsLookup):
-        return Query(
-            (interpreted.key,), (not_before_key(interpreted.identity_id),), most
-        )
-    if isinstance(interpreted, Session):
-        note = not_before_key(interpreted.identity.id)
-        if note not in found.notes:
-            return Query((), (note,), most)
-    return None

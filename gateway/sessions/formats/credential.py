@@ -16,6 +16,12 @@ from gateway.sessions.formats.signatures import BadSignature
 
 # The longest genuine one has a 256-character id and a signature, percent-encoded.
 MAX_COOKIE_VALUE: Final = 1024
+PUBLIC_ID_CHARS: Final = 64
+
+
+def is_public_id(text: str) -> bool:
+    """Return whether `text` has the form of a public ID: a hex SHA-256."""
+    return len(text) == PUBLIC_ID_CHARS and not text.strip("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

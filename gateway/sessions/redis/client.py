@@ -41,7 +41,6 @@ from gateway.sessions.redis.supervisor import NOT_THE_MASTER, Supervisor
 from gateway.sessions.redis.url import RedisAddress
 
 SCAN_STEP: Final = 1000
-
 Read: TypeAlias = bytes | int | WrongType | StoreUnavailable
 
 T = TypeVar("T")
@@ -60,11 +59,12 @@ class RedisClient:
         *,
         timeout: float,
         on_event: OnEvent | None = None,
-        replay: Replay | None = None,
     ) -> None:
-        self._servers = RedisServers(
-            address, timeout=timeout, on_event=on_event, replay=replay
-        )
+        self._servers = RedisServers(address, timeout=timeout, on_event=on_event)
+
+    def set_replay(self, replay: Replay) -> None:
+        """Set what writes on a new master what it may not have; see `RedisServers`."""
+        self._servers.replay = replay
 
     def send_now(
         self, commands: Sequence[Command], done: OnReplies

@@ -51,7 +51,6 @@ class RedisServers:
         *,
         timeout: float,
         on_event: OnEvent | None,
-        replay: Replay | None,
     ) -> None:
         self.address, self.timeout = address, timeout
         self.free = asyncio.Semaphore(MAX_CONNECTIONS)
@@ -59,7 +58,7 @@ class RedisServers:
         """None: nothing was sent yet, or it is a Cluster."""
         self._cluster: tuple[RedisCluster, ClusterWatch] | None = None
         self._on_event = on_event
-        self._replay = replay
+        self.replay: Replay | None = None
         self._closed = False
 
     @property
@@ -154,14 +153,14 @@ class RedisServers:
             await quietly(cluster.aclose())
 
     async def _replay_on(self, connections: Connections) -> None:
-        if self._replay is not None:
+        if self.replay is not None:
             async with connections.lend() as connection:
-                await self._replay(connection.execute)
+                await self.replay(connection.execute)
 
     async def _replay_anywhere(self) -> None:
         self.emit(ServerSwitched())
-        if self._replay is not None:
-            await self._replay(None)
+        if self.replay is not None:
+            await self.replay(None)
 
 
 async def translated(work: Callable[[], Awaitable[T]]) -> T:

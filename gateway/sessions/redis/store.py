@@ -1,14 +1,11 @@
 """Sessions in Redis: the record is the truth, the indexes are hints to it."""
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.provider_link import link_of
 from gateway.sessions.record import Corrupt, Session
 from gateway.sessions.record_json import parse_record, serialise
 from gateway.sessions.redis.client import SCAN_STEP, RedisClient
@@ -16,28 +13,26 @@ from gateway.sessions.redis.ending import (
     Ending,
     amend_on,
     compare_and_set,
-    end_on,
     milliseconds,
 )
-from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.logouts import RedisLogouts
-from gateway.sessions.redis.lookup import MAX_KEYS, Lookups
+from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.parsed_records import ParsedRecords
 from gateway.sessions.redis.record_keys import (
-    ADD_TO_INDEX,
     TOKENS_KEY,
     id_token_key,
     identity_key,
-    link_keys,
-    public_id_key,
     record_key,
     renewal_key,
 )
 from gateway.sessions.redis.renewals import RedisRenewals
+from gateway.sessions.redis.session_endings import SessionEndings
+from gateway.sessions.redis.session_index import SessionIndex
 from gateway.sessions.redis.source import RedisSource
 from gateway.sessions.redis.url import RedisAddress
-from gateway.sessions.redis.watch import Watch, key_in
+from gateway.sessions.redis.watch import Watch
 from gateway.sessions.store import (
     KEPT_AFTER_END,
     OnFound,
@@ -50,15 +45,8 @@ from gateway.sessions.store import (
     surplus_keys,
 )
 
-# Parsed records kept by their bytes: every look-up queries Redis, and only the very
-# same bytes are not parsed again. 10,000 records of 8 KiB are 80 MiB.
-PARSED_RECORDS: Final = 10_000
-PARSED_BYTES: Final = 8 * 1024
-CORRUPT_KEYS: Final = 1_000
 # Keys that one page of a list looks at, of any kind: a few seconds, in steps of 100.
 PAGE_KEYS: Final = 1_000_000
-
-_KEY_CHARS: Final = 64
 
 
 class RedisStore(RedisSource):
@@ -78,21 +66,20 @@ class RedisStore(RedisSource):
         on_corrupt: Callable[[str, str], None] | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._client = RedisClient(
-            address, timeout=timeout, on_event=on_event, replay=self._replay
-        )
+        self._client = RedisClient(address, timeout=timeout, on_event=on_event)
+        self._parsed = ParsedRecords(on_corrupt)
+        self._index = SessionIndex(self._client, self._fetch, self._read)
         self.renewals = RedisRenewals(self._client)
-        self.logouts = RedisLogouts(self._client, self._indexed)
-        self._endings: Endings[Ending] = Endings(self._end_held, on_event)
+        self.logouts = RedisLogouts(self._client, self._index.sessions_in)
+        self._ends = SessionEndings(self._client, on_event)
+        self._endings = self._ends.endings
+        self._client.set_replay(self._ends.replay)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(
             self._fetch, self._read, timeout=timeout, send_now=self._fetch_now
         )
-        self._watch = Watch(self._client, self._heard)
+        self._watch = Watch(self._client, self._ends.receive)
         self._max_per_identity = max_per_identity
-        self._on_corrupt = on_corrupt
-        self._parsed: OrderedDict[str, tuple[bytes, Session | Corrupt]] = OrderedDict()
-        self._corrupt: OrderedDict[str, None] = OrderedDict()
 
     def load(self, key: str) -> asyncio.Future[Session | Corrupt | None]:
         """Look up together with all look-ups of this turn of the event loop."""
@@ -131,7 +118,7 @@ class RedisStore(RedisSource):
         """
         raw = serialise(session)
         keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
-        await self._index(key, session, now)
+        await self._index.add(key, session, now)
 
         async def write(execute: Execute) -> bool:
             if await execute("SET", record_key(key), raw, "NX", "PX", keep):
@@ -159,13 +146,13 @@ class RedisStore(RedisSource):
         written, keep = serialise(new), 0
         if new.expires_at != old.expires_at:
             # When this was decided, the session was seen.
-            await self._index(key, new, new.last_seen_at)
+            await self._index.add(key, new, new.last_seen_at)
             keep = milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
             if "provider" in new.extra:
                 await self._keep_longer(key, keep)
         if not await self._compare_and_set(key, raw, written, keep):
             return False
-        self._remember(key, written, new)
+        self._parsed.remember(key, written, new)
         return True
 
     async def _keep_longer(self, key: str, keep: int) -> None:
@@ -189,7 +176,7 @@ class RedisStore(RedisSource):
         if not await self._client.hold(record_key(key), write):
             return False
         if written is not raw:
-            self._remember(key, written, new)
+            self._parsed.remember(key, written, new)
         return True
 
     async def end(
@@ -201,33 +188,13 @@ class RedisStore(RedisSource):
         session has ended from now on.
         """
         self._endings.begin(key, Ending(now, reason))
-        ended = await self._end_held(key, Ending(now, reason))
+        ended = await self._ends.end(key, Ending(now, reason))
         if ended is not None:
             with suppress(StoreUnavailable):  # the record is the truth
-                for index in _indexes(ended):
-                    await self._client.call("ZREM", index, key)
+                await self._index.remove(key, ended)
                 if "provider" in ended.extra:
                     await self.renewals.drop(key)
                     await self.logouts.drop_id_token(key)
-        return ended
-
-    async def _end_held(self, key: str, ending: Ending) -> Session | None:
-        ended: Session | None = None
-        known = False
-
-        async def write(execute: Execute) -> None:
-            nonlocal ended, known
-            session = await end_on(execute, key, ending)
-            if session is not None:
-                known = True
-                if session.active:
-                    ended = ended_session(session, ending.at(session), ending.reason)
-
-        await self._client.hold(record_key(key), write)
-        if known:
-            self._endings.settle(key)
-        else:
-            self._endings.forget(key)
         return ended
 
     async def end_all(
@@ -248,7 +215,7 @@ class RedisStore(RedisSource):
         """Ask for every indexed record; what the index says counts for nothing."""
         return newest_first(
             (key, session)
-            for key, session in await self._indexed(identity_key(identity_id))
+            for key, session in await self._index.sessions_in(identity_key(identity_id))
             if lives(session, identity_id, now)
         )
 
@@ -256,7 +223,7 @@ class RedisStore(RedisSource):
         """Ask for every indexed record, as above."""
         return newest_first(
             (key, session)
-            for key, session in access_tokens(await self._indexed(TOKENS_KEY))
+            for key, session in access_tokens(await self._index.sessions_in(TOKENS_KEY))
             if lives(session, session.identity.id, now)
         )
 
@@ -272,48 +239,19 @@ class RedisStore(RedisSource):
         found: dict[str, Session] = {}
         step = min(limit, SCAN_STEP)
         for _ in range(0, PAGE_KEYS, step):
-            cursor, names = await self._client.scan_step(record_key("*"), cursor, step)
-            ends = (
-                name.rpartition(":")[2].encode("utf-8", "replace") for name in names
-            )
-            keys = [key for end in ends if (key := _key_in(end)) is not None]
+            keys, cursor = await self._index.page(cursor, step)
             found |= {
                 key: session
-                for key, session in in_browsers(await self._sessions_of(keys))
+                for key, session in in_browsers(await self._index.sessions_of(keys))
                 if lives(session, session.identity.id, now)
             }
             if cursor == "0" or len(found) >= limit:
                 break
         return newest_first(found.items()), cursor
 
-    async def _indexed(self, index: str) -> list[tuple[str, Session]]:
-        """Return the sessions, ended or not, of the keys in an index."""
-        try:
-            members = await self._client.call("ZRANGE", index, 0, -1)
-        except StoreUnavailable as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            return []
-        return await self._sessions_of(
-            [key for member in members if (key := _key_in(member)) is not None]
-        )
-
-    async def _sessions_of(self, keys: list[str]) -> list[tuple[str, Session]]:
-        found: list[tuple[str, Session]] = []
-        for start in range(0, len(keys), MAX_KEYS):
-            batch = keys[start : start + MAX_KEYS]
-            for key, raw in zip(batch, await self._fetch(batch), strict=True):
-                if isinstance(raw, StoreUnavailable):
-                    raise raw
-                session = self._read(key, raw)
-                if isinstance(session, Session):
-                    found.append((key, session))
-        return found
-
     async def find(self, session_id: str) -> tuple[str, Session] | None:
         """Follow the hint, then look whether it was true."""
-        hint = await self._client.get(public_id_key(session_id))
-        key = None if hint is None else _key_in(hint)
+        key = await self._index.find(session_id)
         if key is None:
             return None
         session = await self.load(key)
@@ -338,7 +276,7 @@ class RedisStore(RedisSource):
         return self._client.send_now([("MGET", *names)], received)
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
-        record = self._parse(key, raw)
+        record = self._parsed.parse(key, raw)
         if self._endings and isinstance(record, Session) and record.active:
             ending = self._endings.get(key)
             if ending is not None:
@@ -346,36 +284,10 @@ class RedisStore(RedisSource):
                 return ended_session(record, ending.at(record), ending.reason)
         return record
 
-    def _parse(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
-        if raw is None:
-            return None
-        known = self._parsed.get(key)
-        if known is not None and known[0] == raw:
-            self._parsed.move_to_end(key)
-            return known[1]
-        record = parse_record(raw)
-        self._remember(key, raw, record)
-        if isinstance(record, Corrupt) and key not in self._corrupt:
-            self._corrupt[key] = None
-            if len(self._corrupt) > CORRUPT_KEYS:
-                self._corrupt.popitem(last=False)
-            if self._on_corrupt is not None:
-                self._on_corrupt(key, record.why)
-        return record
-
-    def _remember(self, key: str, raw: bytes, record: Session | Corrupt) -> None:
-        if len(raw) > PARSED_BYTES:
-            self._parsed.pop(key, None)
-            return
-        self._parsed[key] = (raw, record)
-        self._parsed.move_to_end(key)
-        if len(self._parsed) > PARSED_RECORDS:
-            self._parsed.popitem(last=False)
-
     async def _raw_of(self, key: str, session: Session) -> bytes | None:
-        known = self._parsed.get(key)
-        if known is not None and known[1] == session:
-            return known[0]
+        known = self._parsed.raw_of(key, session)
+        if known is not None:
+            return known
         raw = await self._client.get(record_key(key))
         return raw if raw is not None and parse_record(raw) == session else None
 
@@ -383,63 +295,3 @@ class RedisStore(RedisSource):
         self, key: str, old: bytes, new: bytes, keep: int
     ) -> bool:
         return bool(await self._client.call(*compare_and_set(key, old, new, keep, b"")))
-
-    async def _index(self, key: str, session: Session, now: float) -> None:
-        keep = milliseconds(session.expires_at + KEPT_AFTER_END - now)
-        score, oldest = session.expires_at, now - KEPT_AFTER_END
-        for index in _indexes(session):
-            await self._client.hold(
-                index, partial(_add, index, (key, score, keep, oldest))
-            )
-        await self._client.call("SET", public_id_key(session.id), key, "PX", keep)
-
-    def _heard(self, said: Mapping[str, Any]) -> Iterable[str]:
-        keys = tuple(key_in(said))
-        at, reason = said.get("at"), said["reason"]
-        moment = float(at) if isinstance(at, int | float) else None
-        for key in keys:
-            if _key_in(key.encode("utf-8", "replace")) is not None:
-                self._endings.hear(key, Ending(moment, reason))
-        return keys
-
-    async def _replay(self, execute: Execute | None) -> None:
-        """Write on a new master what ended in the last minute and it does not have."""
-        endings = self._endings.all()
-        for start in range(0, len(endings), MAX_KEYS):
-            batch = dict(endings[start : start + MAX_KEYS])
-            names = [record_key(key) for key in batch]
-            values = (
-                await self._client.fetch(names)
-                if execute is None
-                else await execute("MGET", *names)
-            )
-            for (key, ending), raw in zip(batch.items(), values, strict=True):
-                if isinstance(raw, StoreUnavailable):
-                    raise raw
-                session = None if raw is None else parse_record(raw)
-                if not (isinstance(session, Session) and session.active):
-                    continue
-                if execute is None:
-                    await self._end_held(key, ending)
-                else:
-                    await end_on(execute, key, ending)
-
-
-async def _add(
-    index: str, entry: tuple[str, float, int, float], execute: Execute
-) -> None:
-    await execute("EVAL", ADD_TO_INDEX, 1, index, *entry)
-
-
-def _indexes(session: Session) -> tuple[str, ...]:
-    """Return the keys of the indexes in which a session is."""
-    link = link_of(session)
-    of_provider = () if link is None else link_keys(link)
-    of_tokens = () if session.token_name is None else (TOKENS_KEY,)
-    return (identity_key(session.identity.id), *of_provider, *of_tokens)
-
-
-def _key_in(member: bytes) -> str | None:
-    if len(member) != _KEY_CHARS or member.translate(None, b"0123456789abcdef"):
-        return None
-    return member.decode("ascii")

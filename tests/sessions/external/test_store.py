@@ -12,9 +12,13 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SEEN_BYTES, SETTLED, CacheEntry
-from gateway.sessions.external.store import AT_ONCE, ExternalStore, is_key
+from gateway.sessions.external.store import AT_ONCE, ExternalStore
 from gateway.sessions.formats.compile_profile import compile_format
-from gateway.sessions.formats.credential import Credential, credential_of_id
+from gateway.sessions.formats.credential import (
+    Credential,
+    credential_of_id,
+    is_public_id,
+)
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.settings import FormatSettings
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
@@ -394,7 +398,7 @@ async def test_a_session_is_found_by_its_id_and_by_its_public_one(
     assert direct.record_key == f"s:{KEY}"
     assert unknown is None
     assert await store.search(PLAIN, "nobody") is None
-    assert not is_key(KEY.upper())
+    assert not is_public_id(KEY.upper())
 
 
 # --- how it ends
@@ -499,7 +503,7 @@ async def test_the_documented_acl_user_can_do_all_and_no_more(server: Server) ->
         await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.ping()
         found = await store.look_up(a_credential(), NOW)
-        await store.began(KEY, NOW)
+        await store.notes.began(KEY, NOW)
         await store.end_all("u", NOW, KEY)
         await store.end(KEY, NOW)
         said = await asyncio.wait_for(heard.get(), PATIENCE)

@@ -10,7 +10,6 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session
-from gateway.sessions.redis import store as redis_module
 from gateway.sessions.redis.direct import WrongType, send_now
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
@@ -142,11 +141,10 @@ async def test_a_key_of_another_type_costs_the_others_nothing(valkey: Server) ->
         assert own == b"{"
 
 
-async def test_replies_that_come_together_are_told_apart(
-    valkey: Server, monkeypatch: pytest.MonkeyPatch
+async def test_replies_that_arrive_together_go_to_their_own_look_ups(
+    valkey: Server,
 ) -> None:
-    """Several batches, one connection: each asker has the record of its own key."""
-    monkeypatch.setattr(redis_module, "MAX_KEYS", 2)
+    """Several batches, one connection: each look-up gets the record of its own key."""
     async with warm(valkey) as store:
         store._lookups._at_once = 2
         keys = [a_key(f"k{number}") for number in range(9)]

@@ -11,7 +11,6 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Corrupt, Session
 from gateway.sessions.record_json import serialise
-from gateway.sessions.redis import store as redis_module
 from gateway.sessions.redis.lookup import MAX_KEYS
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.store import RedisStore
@@ -301,24 +300,6 @@ async def test_redis_is_asked_each_time_and_same_bytes_are_parsed_once(
 
         assert first is second
         assert await store.load(key) is None
-
-
-async def test_what_is_remembered_is_bounded(
-    valkey: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(redis_module, "PARSED_RECORDS", 10)
-    monkeypatch.setattr(redis_module, "CORRUPT_KEYS", 5)
-    async with opened(valkey.url) as store:
-        for number in range(30):
-            valkey.command_line("SET", record_key(a_key(f"b{number}")), "{")
-            await store.load(a_key(f"b{number}"))
-        large = a_key("large")
-        await store.create(large, a_session(extra={"x": "x" * 9_000}), NOW)
-        await store.load(large)
-
-        assert len(store._parsed) == 10
-        assert len(store._corrupt) == 5
-        assert large not in store._parsed
 
 
 async def test_cancelled_requests_never_give_another_ones_answer(

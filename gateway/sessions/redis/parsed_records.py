@@ -1,0 +1,59 @@
+"""Records as they were parsed, kept by their bytes: the same bytes are parsed once."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from gateway.sessions.record import Corrupt, Session
+from gateway.sessions.record_json import parse_record
+
+# Every look-up queries Redis; this saves the parsing. 10,000 records of 8 KiB are 80 MiB.
+PARSED_RECORDS: Final = 10_000
+PARSED_BYTES: Final = 8 * 1024
+CORRUPT_KEYS: Final = 1_000
+
+
+class ParsedRecords:
+    """A bounded memo; `on_corrupt(key, why)` is called once for each corrupt key."""
+
+    def __init__(self, on_corrupt: Callable[[str, str], None] | None) -> None:
+        self._on_corrupt = on_corrupt
+        self._parsed: OrderedDict[str, tuple[bytes, Session | Corrupt]] = OrderedDict()
+        self._corrupt: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the records that are kept."""
+        return len(self._parsed)
+
+    def parse(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
+        """Return the value of some bytes; None for None."""
+        if raw is None:
+            return None
+        known = self._parsed.get(key)
+        if known is not None and known[0] == raw:
+            self._parsed.move_to_end(key)
+            return known[1]
+        record = parse_record(raw)
+        self.remember(key, raw, record)
+        if isinstance(record, Corrupt) and key not in self._corrupt:
+            self._corrupt[key] = None
+            if len(self._corrupt) > CORRUPT_KEYS:
+                self._corrupt.popitem(last=False)
+            if self._on_corrupt is not None:
+                self._on_corrupt(key, record.why)
+        return record
+
+    def remember(self, key: str, raw: bytes, record: Session | Corrupt) -> None:
+        """Keep what was parsed, or written, unless it is large."""
+        if len(raw) > PARSED_BYTES:
+            self._parsed.pop(key, None)
+            return
+        self._parsed[key] = (raw, record)
+        self._parsed.move_to_end(key)
+        if len(self._parsed) > PARSED_RECORDS:
+            self._parsed.popitem(last=False)
+
+    def raw_of(self, key: str, session: Session) -> bytes | None:
+        """Return the bytes that a session was read from, if they are kept."""
+        known = self._parsed.get(key)
+        return known[0] if known is not None and known[1] == session else None
