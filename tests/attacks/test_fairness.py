@@ -154,7 +154,9 @@ async def test_refused_handshakes_are_not_buffered_without_end(
     most = 0
 
     async with connected(gateway.port) as client, flooding(client, raw):
-        [connection] = await until(lambda: gateway.app._client_server.connections)
+        [connection] = await until(
+            lambda: gateway.app._process.client_server.connections
+        )
         while answered(gateway) < 200:
             most = max(most, len(connection._upgrade_data))
             await asyncio.sleep(0.01)
@@ -168,7 +170,9 @@ async def test_who_takes_no_answers_is_answered_no_more(
     async with connected(gateway.port, limit=1) as client:
         client.stop_reading()
         sending = asyncio.create_task(client.send(FLOODS["404"].encode() * 100_000))
-        [connection] = await until(lambda: gateway.app._client_server.connections)
+        [connection] = await until(
+            lambda: gateway.app._process.client_server.connections
+        )
         await until(lambda: connection.writing_paused)
         held = connection._transport.get_write_buffer_size()
         before = answered(gateway)

@@ -162,7 +162,7 @@ async def test_a_head_that_comes_while_another_request_is_answered_is_measured_t
 
 async def read_up_to(gateway: Gateway, raw: bytes) -> None:
     """Wait until the gateway has read this from its only client."""
-    [connection] = gateway.app._client_server.connections
+    [connection] = gateway.app._process.client_server.connections
     async with asyncio.timeout(PATIENCE):
         while not raw.endswith(connection._reader.last_read):
             await asyncio.sleep(0)
@@ -355,7 +355,7 @@ async def test_a_connection_too_many_is_told_and_closed(
 
 async def all_closed(gateway: Gateway) -> None:
     async with asyncio.timeout(PATIENCE):
-        await gateway.app._client_server.wait_until_empty()
+        await gateway.app._process.client_server.wait_until_empty()
 
 
 async def test_who_does_not_take_the_last_bytes_is_let_go(
@@ -367,7 +367,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
     said = asyncio.Event()
 
     def left() -> int:
-        [connection] = running[0].app._client_server.connections
+        [connection] = running[0].app._process.client_server.connections
         return connection._transport.get_write_buffer_size()
 
     async def until_it_sticks(line: Line) -> None:
@@ -389,7 +389,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
             await client.send(get("/", "Connection: close"))
             async with asyncio.timeout(PATIENCE):
                 await said.wait()
-                await gateway.app._client_server.wait_until_empty()
+                await gateway.app._process.client_server.wait_until_empty()
 
 
 # Methods

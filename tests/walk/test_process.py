@@ -171,7 +171,7 @@ async def test_an_open_connection_has_its_last_request_answered_while_it_stops(
             await client.send(b"GET /a HTTP/1.1\r\nHost: gw.test\r\n\r\n")
             assert (await client.reply()).status == 200
         await client.send(b"GET /b HTTP/1.1\r\n")
-        await until(lambda: gateway.app._client_server.open)
+        await until(lambda: gateway.app._process.client_server.open)
         stopping = asyncio.create_task(gateway.app.drain())
         await asyncio.sleep(0)
 
@@ -185,7 +185,7 @@ async def test_an_open_connection_has_its_last_request_answered_while_it_stops(
 
 async def test_an_idle_connection_does_not_hold_up_the_end(gateway: Gateway) -> None:
     async with connected(gateway.port) as client:
-        await until(lambda: gateway.app._client_server.open)
+        await until(lambda: gateway.app._process.client_server.open)
 
         async with asyncio.timeout(SOON):  # far below server.timeouts.drain
             await gateway.app.drain()
