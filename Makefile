@@ -49,7 +49,7 @@ test-idp: $(DEV) programs ## sign-in with Keycloak and Ory Hydra (Java 17, Maven
 install: $(DEV) ## create the virtual environment and install the locked versions
 
 .PHONY: check
-check: lint types layers schema reference words ## static checks: lint, types, layers, generated files, wording
+check: lint types layers schema reference words sizes ## static checks: lint, types, layers, generated files, wording, lengths
 
 .PHONY: lint
 lint: $(DEV) ## ruff: rules and format
@@ -83,6 +83,10 @@ reference: $(DEV) ## docs/ has the reference pages that `python -m tests.referen
 .PHONY: words
 words: $(DEV) ## no odd expressions in documentation, comments and pages (tests/wording)
 	@$(BIN)/python -m tests.wording
+
+.PHONY: sizes
+sizes: $(DEV) ## functions below 60 lines, modules up to 300 (exceptions: tests/sizes/allowed.txt)
+	@$(BIN)/python -m tests.sizes
 
 # The tests that run the code in this process; walks, faults and browsers are left out.
 COVERED := $(addprefix tests/,spine http routes tokens vectors sessions build config server \

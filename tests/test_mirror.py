@@ -78,7 +78,7 @@ ELSEWHERE = (
     Elsewhere(
         "what two groups of commands share is seen in both",
         "tests/cli/test_sessions.py",
-        ("cli/records",),
+        ("cli/records", "cli/session_table"),
     ),
     Elsewhere(
         "the commands of the group", "tests/cli/test_group.py", ("cli/__init__",)
@@ -119,6 +119,10 @@ ELSEWHERE = (
     Elsewhere(
         "a push of the store is seen at what it ends", "tests/walk/test_websocket.py", ("server/store_watch",),
     ),
+    Elsewhere(
+        "the events that a reporter gets", "tests/server/reporting/test_requests.py", ("server/reporting/audited",),
+    ),
+    Elsewhere("a family and its endpoint", "tests/authz/test_families.py", ("authz/mode",)),
     Elsewhere(
         "one table: what each validator accepts and refuses", "tests/config/test_values.py",
         ("config/addresses", "config/quantities", "config/secret_values", "config/urls"),
@@ -284,7 +288,7 @@ ELSEWHERE = (
     Elsewhere(
         "a running session is renewed through real sockets, with a real Redis",
         "tests/oidc/test_membership_walk.py",
-        ("server/renewing", "sessions/renewals", "sessions/redis/renewals"),
+        ("server/renewing", "server/refresh_tokens", "sessions/renewals", "sessions/redis/renewals"),
     ),
     Elsewhere(
         "what a token needs of a session", "tests/tokens/test_minter.py", ("tokens/subject",)

@@ -18,25 +18,15 @@ rule about a request is repeated here.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, assert_never
 
 from gateway.authz.contradictions import FORWARDED, Part, find_contradiction
+from gateway.authz.mode import EXT_AUTHZ_PATH, Mode
 from gateway.http.fields import Fields
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.refusal import BadRequest
 from gateway.http.value import value
 from gateway.reasons import Reason
-
-PREFIX: Final = "/authz/"
-
-
-class Mode(StrEnum):
-    """The family of headers, which is also the name of its endpoint."""
-
-    FORWARD_AUTH = "forward-auth"
-    AUTH_REQUEST = "auth-request"
-    EXT_AUTHZ = "ext-authz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +51,6 @@ class Description:
     target: str
     host: str
     scheme: str
-
-
-def mode_of(own_target: str) -> Mode | None:
-    """Return the family of an endpoint; its query is ignored.
-
-    Caddy appends the client's query to that of the endpoint.
-    """
-    path = own_target.partition("?")[0]
-    if path.startswith(_EXT_AUTHZ):
-        return Mode.EXT_AUTHZ
-    return _EXACT.get(path)
 
 
 def read_described(
@@ -116,21 +95,9 @@ def read_described(
         return described
     if _CLIENT not in fields.values:
         return _missing(mode, _CLIENT)
-    contradicts = find_contradiction(
-        fields.values,
-        _REPEATS[mode],
-        host=described.host,
-        scheme=described.scheme,
-        target=described.target,
-    )
-    if contradicts is not None:
-        # A client can cause it, so it is the request that is not valid.
-        name = _SPELLED[contradicts]
-        return BadRequest(
-            status=400,
-            reason=Reason.PROXY_HEADERS,
-            detail=f"{name} contradicts the request that the front proxy describes",
-        )
+    contradiction = _contradiction(mode, fields, described)
+    if contradiction is not None:
+        return contradiction
     return read_head(
         method=described.method,
         raw_target=described.target,
@@ -141,6 +108,26 @@ def read_described(
         rules=rules,
         request_id=request_id,
         span_id=span_id,
+    )
+
+
+def _contradiction(
+    mode: Mode, fields: Fields, described: Description
+) -> BadRequest | None:
+    name = find_contradiction(
+        fields.values,
+        _REPEATS[mode],
+        host=described.host,
+        scheme=described.scheme,
+        target=described.target,
+    )
+    if name is None:
+        return None
+    # A client can cause it, so it is the request that is not valid.
+    return BadRequest(
+        status=400,
+        reason=Reason.PROXY_HEADERS,
+        detail=f"{_SPELLED[name]} contradicts the request that the front proxy describes",
     )
 
 
@@ -175,7 +162,7 @@ def _describe(
         case Mode.EXT_AUTHZ:
             return Description(
                 method=method,
-                target=raw_target[len(_EXT_AUTHZ) - 1 :],
+                target=raw_target[len(EXT_AUTHZ_PATH) - 1 :],
                 host=values["host"],
                 scheme=values["x-forwarded-proto"],
             )
@@ -222,10 +209,6 @@ def _error(mode: Mode, name: str, detail: str) -> FrontProxyError:
     )
 
 
-_EXT_AUTHZ: Final = f"{PREFIX}{Mode.EXT_AUTHZ}/"
-_EXACT: Final = {
-    f"{PREFIX}{mode}": mode for mode in (Mode.FORWARD_AUTH, Mode.AUTH_REQUEST)
-}
 _CLIENT: Final = "x-forwarded-for"
 # On the proxy path an empty one means that of the connection.
 _SCHEME: Final = "x-forwarded-proto"

@@ -16,7 +16,7 @@ the gateway.
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from gateway.http.head import RequestHead
 from gateway.http.memo import Memo
 from gateway.outbound import OwnParts, decision_headers

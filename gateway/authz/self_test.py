@@ -55,6 +55,38 @@ class Probe:
 def probes_for(page: Page) -> Sequence[Probe]:
     """Return the probes, in the order of the report."""
     asked = f"{page.path}?probe=a%20b"
+    return (
+        *_unauthenticated(page, asked),
+        *_descriptions(page, asked),
+        *_detours(page),
+        Probe(
+            name="a WebSocket handshake gets a 401",
+            target=page.path,
+            headers=_HANDSHAKE,
+            finding=_handshake,
+        ),
+        Probe(
+            name="two session cookies do not sign it in",
+            target=asked,
+            # The values have not the form of a token, so they cannot be a user's.
+            headers=(
+                *_PROGRAM,
+                ("Cookie", f"{page.cookie}=self-test-1"),
+                ("Cookie", f"{page.cookie}=self-test-2"),
+            ),
+            finding=_challenged,
+        ),
+        Probe(
+            name="/.gateway/ leads to the gateway",
+            target="/.gateway/jwks.json",
+            headers=_PROGRAM,
+            finding=_own_paths,
+        ),
+    )
+
+
+def _unauthenticated(page: Page, asked: str) -> Sequence[Probe]:
+    """Return probes without a session, of each kind of request."""
     spoofed = [(name, "gateway-self-test") for name in page.headers if name != "Cookie"]
     return (
         Probe(
@@ -89,31 +121,6 @@ def probes_for(page: Page) -> Sequence[Probe]:
             target=asked,
             headers=(*_PROGRAM, *spoofed),
             finding=_challenged,
-        ),
-        *_descriptions(page, asked),
-        *_detours(page),
-        Probe(
-            name="a WebSocket handshake gets a 401",
-            target=page.path,
-            headers=_HANDSHAKE,
-            finding=_handshake,
-        ),
-        Probe(
-            name="two session cookies do not sign it in",
-            target=asked,
-            # The values have not the form of a token, so they cannot be a user's.
-            headers=(
-                *_PROGRAM,
-                ("Cookie", f"{page.cookie}=self-test-1"),
-                ("Cookie", f"{page.cookie}=self-test-2"),
-            ),
-            finding=_challenged,
-        ),
-        Probe(
-            name="/.gateway/ leads to the gateway",
-            target="/.gateway/jwks.json",
-            headers=_PROGRAM,
-            finding=_own_paths,
         ),
     )
 

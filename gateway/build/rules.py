@@ -50,24 +50,9 @@ def build_rules(
     routes = routes_from(loaded)
     cookie = build_cookie(config, external)
     token_cookies = build_token_cookies(config)
-    views = {
-        name: build_view(config, name, upstream, cookie)
-        for name, upstream in config.upstreams.items()
-    }
-    only_decided = build_view_without_upstream(config, cookie)
     return Ruleset(
         routes=routes,
-        plans={
-            route.id: RoutePlan(
-                route=route,
-                checks=checks_of(route),
-                view=view_of(
-                    route,
-                    only_decided if route.upstream is None else views[route.upstream],
-                ),
-            )
-            for route in routes.routes
-        },
+        plans=_plans(config, routes, cookie),
         policy=build_policy(config),
         tenant_sources=build_tenant_sources(config),
         cookie=cookie,
@@ -95,6 +80,28 @@ def build_rules(
             name for name, each in config.tokens.profiles.items() if each.browser
         ),
     )
+
+
+def _plans(
+    config: Config, table: RouteTable, cookie: CookieSpec
+) -> dict[str, RoutePlan]:
+    """Return for each route what does not depend on the request."""
+    views = {
+        name: build_view(config, name, upstream, cookie)
+        for name, upstream in config.upstreams.items()
+    }
+    only_decided = build_view_without_upstream(config, cookie)
+    return {
+        route.id: RoutePlan(
+            route=route,
+            checks=checks_of(route),
+            view=view_of(
+                route,
+                only_decided if route.upstream is None else views[route.upstream],
+            ),
+        )
+        for route in table.routes
+    }
 
 
 def build_policy(config: Config) -> Policy:

@@ -61,38 +61,22 @@ def build_runtime(
     config = loaded.config
     _check_tenant_headers(loaded)
     external = format_from(loaded)
-    profiles = profiles_from(loaded)
     cookie = build_cookie(config, external)
-    token_cookies = build_token_cookies(config)
     attempts = build_attempt_cookies(config)
-    own_names = frozenset(each.name for each in token_cookies.values())
+    own_names = frozenset(each.name for each in build_token_cookies(config).values())
     if config.sign_in.providers:
         own_names |= attempts.names
-    rules = build_rules(
-        loaded,
-        external=external,
-        issuer=Minter(
-            ring=ring,
-            profiles=profiles,
-            issuer=config.token_issuer,
-            lifetime=config.tokens.lifetime,
-        ),
-        access_tokens=build_access_tokens(config),
-    )
+    # An app's session cookie is the app's to set.
+    session_names = frozenset() if external is not None else {cookie.wire_name}
     return Runtime(
-        rules=rules,
-        head_rules=HeadRules(
-            trusted_proxies=tuple(
-                ip_network(network) for network in config.server.trusted_proxies
-            ),
-            # Only a listener on a Unix socket has such peers.
-            trust_unix="unix:"
-            in "".join((*config.server.listen, config.server.authz or "")),
+        rules=build_rules(
+            loaded,
+            external=external,
+            issuer=_minter(loaded, ring),
+            access_tokens=build_access_tokens(config),
         ),
-        limits=Limits(
-            header_bytes=config.server.limits.header_bytes,
-            body_bytes=config.server.limits.body_bytes,
-        ),
+        head_rules=_head_rules(config),
+        limits=_limits(config),
         pages=build_pages(config),
         guessing=_guess_rules(config),
         applications={
@@ -101,11 +85,7 @@ def build_runtime(
             )
             for name, upstream in config.upstreams.items()
         },
-        # An app's session cookie is the app's to set.
-        responses=ResponseHeaderFilter(
-            own_cookies=own_names
-            | (frozenset() if external is not None else {cookie.wire_name})
-        ),
+        responses=ResponseHeaderFilter(own_cookies=own_names | session_names),
         responses_unasked=ResponseHeaderFilter(
             own_cookies=own_names | {cookie.wire_name}
         ),
@@ -127,6 +107,30 @@ def build_pages(config: Config) -> Pages:
         realm=public_host(config),
         home=config.sign_in.home or "/",
     )
+
+
+def _minter(loaded: LoadedConfig, ring: KeyRing) -> Minter:
+    return Minter(
+        ring=ring,
+        profiles=profiles_from(loaded),
+        issuer=loaded.config.token_issuer,
+        lifetime=loaded.config.tokens.lifetime,
+    )
+
+
+def _head_rules(config: Config) -> HeadRules:
+    networks = config.server.trusted_proxies
+    listeners = (*config.server.listen, config.server.authz or "")
+    return HeadRules(
+        trusted_proxies=tuple(ip_network(network) for network in networks),
+        # Only a listener on a Unix socket has such peers.
+        trust_unix=any(each.startswith("unix:") for each in listeners),
+    )
+
+
+def _limits(config: Config) -> Limits:
+    limits = config.server.limits
+    return Limits(header_bytes=limits.header_bytes, body_bytes=limits.body_bytes)
 
 
 def _check_tenant_headers(loaded: LoadedConfig) -> None:

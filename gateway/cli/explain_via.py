@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from gateway.authz.replies import allow_reply, deny_reply
 from gateway.cli.explain_lines import line
 from gateway.http.head import RequestHead

@@ -21,6 +21,7 @@ from gateway.cli.records import (
     read_trait,
     where,
 )
+from gateway.cli.session_table import print_page, print_table
 from gateway.cli.stores import profile_or_exit, run_with_store, unknown
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
@@ -151,7 +152,7 @@ def list_(
             redis_url,
             lambda store: store.list_page(now, cursor=cursor, limit=limit),
         )
-        _print_page([session for _, session in found], after, as_json=as_json)
+        print_page([session for _, session in found], after, as_json=as_json)
         return
     if cursor != "0":
         raise click.UsageError("--cursor is for lists without --identity")
@@ -160,43 +161,7 @@ def list_(
     if as_json:
         print_json([document(session) for session in listed])
     else:
-        _print_table(listed, of_all=False)
-
-
-def _print_page(page: Sequence[Session], after: str, *, as_json: bool) -> None:
-    people = len({session.identity.id for session in page})
-    cursor = None if after == "0" else after
-    if as_json:
-        counts = {"sessions": len(page), "identities": people, "cursor": cursor}
-        print_json({**counts, "items": [document(session) for session in page]})
-        return
-    _print_table(page, of_all=True)
-    one = "session" if len(page) == 1 else "sessions"
-    whose = "identity" if people == 1 else "identities"
-    click.echo(f"\n{len(page)} {one} of {people} {whose}")
-    if cursor is not None:
-        click.echo(f"not all; add --cursor {cursor} for the next page")
-
-
-def _print_table(listed: Sequence[Session], *, of_all: bool) -> None:
-    """Print a row for each session; `of_all`: with its identity."""
-    row = "{:36}  {:20}  {:20}  {:20}  {}".format
-    device_head = f"{'IDENTITY':20}  DEVICE" if of_all else "DEVICE"
-    click.echo(row("SESSION", "SIGNED IN", "EXPIRES", "LAST SEEN", device_head))
-    for session in listed:
-        device = session.devices[0] if session.devices else None
-        times = (session.authenticated_at, session.expires_at, session.last_seen_at)
-        whose = f"{printable(session.identity.id):20}  " if of_all else ""
-        click.echo(
-            row(
-                printable(session.id),
-                *(format_timestamp(int(moment)) for moment in times),
-                whose
-                + printable(
-                    f"{device.ip_address} {device.user_agent}" if device else ""
-                ),
-            ).rstrip()
-        )
+        print_table(listed, of_all=False)
 
 
 @sessions.command(cls=TakesId, short_help="Show a session.")

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,22 +102,8 @@ async def run_demo(
             _serving(api.app(), ports.api),
             _gateway(config, ports, redis.url, admin_token, {**env, **more}) as gateway,
         ):
-            ended = asyncio.ensure_future(gateway.wait())
-            stopped = asyncio.ensure_future(stop.wait())
-            ready = asyncio.ensure_future(_ready(ports.admin))
-            await asyncio.wait(
-                {ended, stopped, ready},
-                timeout=_START_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if ready.done():
-                say(_welcome(ports, admin_token, notes=not unavailable, oidc=oidc))
-                await asyncio.wait(
-                    {ended, stopped}, return_when=asyncio.FIRST_COMPLETED
-                )
-            for task in (ready, stopped, ended):
-                task.cancel()
-            await asyncio.gather(ready, stopped, ended, return_exceptions=True)
+            welcome = _welcome(ports, admin_token, notes=not unavailable, oidc=oidc)
+            await _wait(gateway, stop, _ready(ports.admin), lambda: say(welcome))
             if stop.is_set():
                 return 0
             say(
@@ -126,6 +112,29 @@ async def run_demo(
                 else f"The gateway was not ready within {_START_SECONDS:.0f} s."
             )
             return 1
+
+
+async def _wait(
+    gateway: asyncio.subprocess.Process,
+    stop: asyncio.Event,
+    becoming_ready: Coroutine[None, None, None],
+    on_ready: Callable[[], None],
+) -> None:
+    """Return when the gateway has ended, is not ready in time, or `stop` is set."""
+    ended = asyncio.ensure_future(gateway.wait())
+    stopped = asyncio.ensure_future(stop.wait())
+    ready = asyncio.ensure_future(becoming_ready)
+    await asyncio.wait(
+        {ended, stopped, ready},
+        timeout=_START_SECONDS,
+        return_when=asyncio.FIRST_COMPLETED,
+    )
+    if ready.done():
+        on_ready()
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (ready, stopped, ended):
+        task.cancel()
+    await asyncio.gather(ready, stopped, ended, return_exceptions=True)
 
 
 def _configuration(

@@ -32,15 +32,16 @@ from gateway.oidc.membership import (
 from gateway.oidc.oauth_response import GrantRefused
 from gateway.oidc.person import Person
 from gateway.oidc.provider import Provider
-from gateway.oidc.renewal import NotTheUser, Renewal, open_renewal, seal_renewal
+from gateway.oidc.renewal import NotTheUser, open_renewal
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NONCE_BYTES, NotOpened, Vault
 from gateway.reasons import Reason
 from gateway.server.context import Services
+from gateway.server.refresh_tokens import RefreshTokens
 from gateway.server.runtime import Runtime
 from gateway.sessions.record import Session
 from gateway.sessions.renewals import RenewalStore
-from gateway.sessions.store import KEPT_AFTER_END, SessionStore
+from gateway.sessions.store import SessionStore
 
 _AT_ONCE: Final = 64
 """Renewals of one provider at a time; further ones begin with a later request."""
@@ -54,8 +55,6 @@ _DOWN: Final = 5.0
 _PATIENCE: Final = 5.0
 """Seconds that a request waits whose upstream needs an access token that has expired."""
 _REMEMBERED: Final = 10_000
-_TRIES: Final = (0.0, 0.2, 1.0, 3.0)
-"""Seconds before each attempt to store a new refresh token, which exists only here."""
 _ROUNDS: Final = 8
 
 
@@ -66,15 +65,6 @@ class _Newer:
     person: Person | None
     tokens: Tokens = field(repr=False)
     vault: Vault
-
-
-@dataclass(frozen=True, slots=True)
-class _Unstored:
-    """A new refresh token, encrypted, that Redis did not take; `old` is used up."""
-
-    old: bytes
-    new: bytes
-    expires_at: float
 
 
 class Renewer:
@@ -89,7 +79,7 @@ class Renewer:
         self._running: dict[str, asyncio.Event] = {}
         self._calling: Counter[str] = Counter()
         self._owner = services.edge.secret(16).hex()
-        self._unstored: dict[str, _Unstored] = {}
+        self._refresh_tokens = RefreshTokens(renewals, services.edge)
         self._later: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
@@ -130,10 +120,11 @@ class Renewer:
     async def _renew(self, key: str, runtime: Runtime) -> None:
         session, vault = await self._store.load(key), runtime.vault
         if not isinstance(session, Session) or not session.active or vault is None:
-            self._unstored.pop(key, None)
+            self._refresh_tokens.forget(key)
             return
-        if key in self._unstored:
-            await self._store_late(key)
+        if self._refresh_tokens.is_unstored(key):
+            await self._refresh_tokens.store_late(key)
+            await self._renewals.end_turn(key, self._owner)
         name = provider_of(session) or ""
         provider = runtime.providers.get(name)
         if provider is None or self._down.get(name, -inf) > self._ticks():
@@ -163,7 +154,8 @@ class Renewer:
             await self._renewals.end_turn(key, self._owner)
         else:
             # The turn stays taken, so that no other process tries again at once.
-            self._not_before(key, _BUSY if key in self._unstored else lease)
+            unstored = self._refresh_tokens.is_unstored(key)
+            self._not_before(key, _BUSY if unstored else lease)
 
     async def _turn(
         self, key: str, provider: Provider, vault: Vault, runtime: Runtime
@@ -188,8 +180,8 @@ class Renewer:
         assert sealed is not None  # noqa: S101 - b"" does not open
         try:
             tokens = await provider.refresh(renewal, now)
-            if not await self._keep(
-                key, session, sealed, renewal, tokens, provider, vault
+            if not await self._refresh_tokens.keep(
+                key, session, sealed, renewal, tokens, settings, vault
             ):
                 return True
             person = await provider.renewed(renewal, tokens, now)
@@ -204,56 +196,6 @@ class Renewer:
             final = isinstance(failed, NotTheUser)
             return await self._not_renewed(key, provider, failed, final=final)
         return True
-
-    async def _keep(
-        self,
-        key: str,
-        session: Session,
-        sealed: bytes,
-        renewal: Renewal,
-        tokens: Tokens,
-        provider: Provider,
-        vault: Vault,
-    ) -> bool:
-        """Store the new refresh token; return False if the session has ended meanwhile.
-
-        The provider may not accept the one before any more, so it is tried several times,
-        and once more before the next renewal.
-
-        Raises:
-            StoreUnavailable: it is not certain that it was stored.
-        """
-        newer = replace(
-            renewal, refresh_token=tokens.refresh_token or renewal.refresh_token
-        )
-        nonce = self._services.edge.secret(NONCE_BYTES)
-        new = seal_renewal(newer, vault, provider.settings, key, nonce)
-        # Until it is stored: what waits for that may be cancelled.
-        self._unstored[key] = late = _Unstored(sealed, new, session.expires_at)
-        if len(self._unstored) > _REMEMBERED:
-            del self._unstored[next(iter(self._unstored))]
-        for pause in _TRIES[:-1]:
-            await asyncio.sleep(pause)
-            with contextlib.suppress(StoreUnavailable):
-                return await self._replace(key, late)
-        await asyncio.sleep(_TRIES[-1])
-        return await self._replace(key, late)
-
-    async def _store_late(self, key: str) -> None:
-        """Store what Redis did not take in the turn of this process, which ends.
-
-        Raises:
-            StoreUnavailable: it does not take it yet.
-        """
-        await self._replace(key, self._unstored[key])
-        await self._renewals.end_turn(key, self._owner)
-
-    async def _replace(self, key: str, late: _Unstored) -> bool:
-        left = max(late.expires_at - self._services.edge.now(), 0.0)
-        keep = left + KEPT_AFTER_END
-        replaced = await self._renewals.replace(key, late.old, late.new, keep)
-        self._unstored.pop(key, None)
-        return replaced
 
     async def _apply(
         self, key: str, provider: Provider, newer: "_Newer", now: float

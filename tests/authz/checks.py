@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from gateway.authz.families import FrontProxyError, Mode, read_described
+from gateway.authz.families import FrontProxyError, read_described
+from gateway.authz.mode import Mode
 from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 from tests.http.heads import REQUEST_ID, SPAN_ID, raw

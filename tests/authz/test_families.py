@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authz.families import FrontProxyError, Mode, mode_of
+from gateway.authz.families import FrontProxyError
+from gateway.authz.mode import Mode, mode_of
 from gateway.http.head import BadRequest, HeadRules, RequestHead
 from gateway.reasons import Reason
 from tests.authz.checks import (

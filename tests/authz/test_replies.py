@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
 from gateway.http.challenge import (
     basic_challenge,

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from gateway.authz.families import Mode, mode_of
+from gateway.authz.mode import Mode, mode_of
 from gateway.identity_headers import PRESETS
 from tests.fronts.programs import DEPLOY
 

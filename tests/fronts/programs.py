@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from tests.servers import PATIENCE, free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final, assert_never
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
+from gateway.authz.families import FrontProxyError, read_described
+from gateway.authz.mode import Mode, mode_of
 from gateway.config.load import parse_config
 from gateway.errors import ConfigError, InvalidUpstreamResponse, Problem
 from gateway.http.authorization import CredentialKind, Sent, read_authorization

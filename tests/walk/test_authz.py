@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from gateway.sessions.cookie import new_token
 from tests.authz.checks import Asked, own_fields, own_line
 from tests.servers import PATIENCE, Server

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 
 _PERIOD: Final = 60.0
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
-from gateway.authz.families import FrontProxyError, Mode, mode_of, read_described
+from gateway.authz.families import FrontProxyError, read_described
+from gateway.authz.mode import Mode, mode_of
 from gateway.authz.replies import allow_reply, cookie_fields, deny_reply
 from gateway.errors import TooManyAttempts
 from gateway.http.connection_options import connection_options

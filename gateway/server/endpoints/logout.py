@@ -1,5 +1,6 @@
 """`POST /.gateway/logout`: ends the session."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.http import base64url
@@ -62,29 +63,40 @@ async def logout(context: RequestContext) -> LocalResponse:
         return LocalResponse(
             reply=Reply(status=204, headers=(), body=b""), cookies=cookies
         )
-    away, state, back = None, "", ""
     if provider is not None:
         # The provider returns to the public host, wherever the form was.
-        back = (
-            context.rules.answers.sign_in.absolute(location, context.head)
-            if named
-            else ""
-        )
-        if 0 < len(back) <= _LONGEST_RETURN:
-            state = base64url.encode(context.services.edge.secret(16))
-        away = await provider.sign_out_url(state=state, **hints)
-    if away is not None:
-        if state:
-            cookies += (context.runtime.attempts.note_sign_out(state, back),)
-        # A page, not a redirect: browsers apply the `form-action` policy of the page
-        # with the form to redirects, too.
-        variables = {"heading": "You are signed out", "location": away}
-        page = context.runtime.pages.page("continue.html", variables)
-        return LocalResponse(reply=page, cookies=cookies)
+        sign_in = context.rules.answers.sign_in
+        back = sign_in.absolute(location, context.head) if named else ""
+        page = await _at_provider(context, provider, hints, back, cookies)
+        if page is not None:
+            return page
     return LocalResponse(
         reply=context.rules.answers.redirect(context.head, location),
         cookies=cookies,
     )
+
+
+async def _at_provider(
+    context: RequestContext,
+    provider: Provider,
+    hints: Mapping[str, str | None],
+    back: str,
+    cookies: tuple[str, ...],
+) -> LocalResponse | None:
+    """Return a page that goes on to the provider; None if it ends no session."""
+    state = ""
+    if 0 < len(back) <= _LONGEST_RETURN:
+        state = base64url.encode(context.services.edge.secret(16))
+    away = await provider.sign_out_url(state=state, **hints)
+    if away is None:
+        return None
+    if state:
+        cookies += (context.runtime.attempts.note_sign_out(state, back),)
+    # A page, not a redirect: browsers apply the `form-action` policy of the page
+    # with the form to redirects, too.
+    variables = {"heading": "You are signed out", "location": away}
+    page = context.runtime.pages.page("continue.html", variables)
+    return LocalResponse(reply=page, cookies=cookies)
 
 
 async def _hints(context: RequestContext) -> dict[str, str | None]:

@@ -1,9 +1,8 @@
 """Reports what requests do: access lines, observations, audit events, failures."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import inf
-from typing import Final, assert_never
+from typing import Final
 
 from gateway.errors import StoreUnavailable
 from gateway.observe.access import (
@@ -14,17 +13,7 @@ from gateway.observe.access import (
 from gateway.observe.audit_events import (
     Actor,
     AuditEvent,
-    IdentityChanged,
     SessionEvent,
-    SessionRevoked,
-    SessionsRevoked,
-    SignedIn,
-    SignedOut,
-    SignedOutByProvider,
-    SignInHeaderRefused,
-    SignInRefused,
-    TenantSwitched,
-    TokenIssued,
 )
 from gateway.observe.failure import describe
 from gateway.observe.metrics import RequestSeries
@@ -33,6 +22,7 @@ from gateway.outbound import UpstreamView
 from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
+from gateway.server.reporting.audited import write_event
 from gateway.server.reporting.channels import Channels
 from gateway.sessions.record import Session
 
@@ -127,57 +117,7 @@ class RequestReporter:
 
     def audit(self, event: AuditEvent, context: RequestContext) -> None:
         """Write an audit event."""
-        now, actor, audit = context.now, _actor(context), self._audit
-        match event:
-            case SignedIn(methods=methods):
-                audit.sign_in(now, actor, methods=methods)
-            case SignedOut(everywhere=everywhere):
-                audit.sign_out(now, actor, everywhere=everywhere)
-            case TenantSwitched(before=before, after=after):
-                actor = replace(actor, tenant_id=before)
-                audit.tenant_switched(now, actor, to_tenant_id=after)
-            case SignInHeaderRefused(upstream=upstream):
-                names = ("X-Gateway-Sign-In", "X-Gateway-Sign-Out")
-                audit.spoofed_headers(now, actor, names=names, upstream=upstream)
-            case SignInRefused(provider=provider, reason=reason, account=account):
-                audit.sign_in_refused(
-                    now, actor, provider=provider, reason=reason, account=account
-                )
-            case SignedOutByProvider(
-                provider=provider, identity_id=identity_id, count=count
-            ):
-                audit.signed_out_by_provider(
-                    now, actor, provider=provider, identity_id=identity_id, count=count
-                )
-            case TokenIssued(profile=profile):
-                audit.token_issued(now, actor, profile=profile)
-            case SessionRevoked() | SessionsRevoked() | IdentityChanged():
-                self._audit_own_sessions(event, now, actor)
-            case _ as never:
-                assert_never(never)
-
-    def _audit_own_sessions(
-        self,
-        event: SessionRevoked | SessionsRevoked | IdentityChanged,
-        now: float,
-        actor: Actor,
-    ) -> None:
-        audit, user = self._audit, actor.user_id
-        match event:
-            case SessionRevoked(session_id=session_id, token_name=token_name):
-                audit.session_revoked(
-                    now,
-                    actor,
-                    session_id=session_id,
-                    target_user_id=user,
-                    token_name=token_name,
-                )
-            case SessionsRevoked(count=count):
-                audit.sessions_revoked(now, actor, count=count)
-            case IdentityChanged(members=members, count=count):
-                audit.identity_changed(
-                    now, actor, identity_id=user, members=members, count=count
-                )
+        write_event(self._audit, event, context.now, _actor(context))
 
     def stream_opened(self, kind: str) -> None:
         """Count an open WebSocket."""

@@ -119,9 +119,7 @@ class ExternalStore(RedisSource):
         while (missing := missing_query(interpreted, found, most)) is not None:
             found |= await self._lookups.load(missing)
             interpreted = self._seen.interpret(credential, found, now)
-        if isinstance(
-            interpreted, NeedsLookup
-        ):  # pragma: no cover - asked for until it is there
+        if isinstance(interpreted, NeedsLookup):  # pragma: no cover - until it is there
             raise StoreUnavailable("a second record was asked for and is not there")
         if not isinstance(interpreted, Session):
             return interpreted

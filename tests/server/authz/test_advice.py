@@ -1,6 +1,6 @@
 """A problem of a front proxy is logged once per minute, whatever its clients send."""
 
-from gateway.authz.families import Mode
+from gateway.authz.mode import Mode
 from gateway.server.authz.advice import Advice
 
 Line = tuple[str, str, str, str]
