@@ -117,8 +117,8 @@ soak: $(DEV) programs ## the long form of the fault tests; ROW=... for some of i
 	$(BIN)/python -m tests.faults $(or $(ROW),all)
 
 .PHONY: test-apps
-test-apps: $(DEV) programs ## install the apps of docs/apps.md and test them behind the gateway (2 GB)
-	APPS=all $(BIN)/python -m pytest tests/apps $(PYTEST_ARGS)
+test-apps: $(DEV) programs ## install the apps of docs/apps.md and further session libraries, and test them behind the gateway (2 GB)
+	APPS=all $(BIN)/python -m pytest tests/apps tests/live/test_walk.py $(PYTEST_ARGS)
 
 .PHONY: fuzz
 fuzz: $(DEV) ## every parser for ten minutes, guided by coverage, and long state machines (FUZZ_SECONDS=600)

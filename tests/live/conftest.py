@@ -2,7 +2,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,9 @@ import uvloop
 
 from tests.live.browser import ORIGIN
 from tests.live.libraries import LIBRARIES, SECRET, Library, parameters
-from tests.live.running import APPS, EXAMPLES, running_app
+from tests.live.running import running_app
 from tests.live.walking import Live
+from tests.live.wide import CHOSEN, WIDE
 from tests.npm import node_modules
 from tests.servers import Server, free_port, valkey_server
 from tests.walk.harness import running_gateway
@@ -35,10 +36,13 @@ def pytest_asyncio_loop_factories() -> dict[
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Walk with every library, where a test does not say with which."""
+    """Walk with every library, where a test does not say with which.
+
+    The wide ones have hundreds of packages: only `make test-apps` has them.
+    """
     said = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
     if "library" in metafunc.fixturenames and "library" not in said:
-        metafunc.parametrize("library", parameters(*LIBRARIES), scope="session")
+        metafunc.parametrize("library", parameters(*CHOSEN), scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +59,13 @@ def start(
     pytestconfig: pytest.Config,
 ) -> Iterator[Callable[[Library], int]]:
     """Start the app of a library, once; gives its port."""
-    packages = cache(lambda: node_modules(APPS, pytestconfig.cache.mkdir("npm")))
+    installed = cache(lambda of: node_modules(of, pytestconfig.cache.mkdir("npm")))
     folder = tmp_path_factory.mktemp("apps")
     with ExitStack() as running:
 
         @cache
         def started(name: str) -> int:
-            library = next(each for each in LIBRARIES if each.name == name)
+            library = next(each for each in LIBRARIES + WIDE if each.name == name)
             env = {
                 "REDIS_URL": valkey.tcp_url,
                 "SESSION_SECRET": SECRET,
@@ -70,7 +74,13 @@ def start(
                 "DATABASE": "db.sqlite3",
                 **library.env,
             }
-            app = running_app(library.app, folder / name, env, packages)
+            app = running_app(
+                library.app,
+                folder / name,
+                env,
+                partial(installed, library.packages),
+                library.aliases,
+            )
             return running.enter_context(app)
 
         yield lambda library: started(library.name)
@@ -104,9 +114,8 @@ async def live(
 
 
 def acl_line(library: Library) -> list[str]:
-    """Read out of the example's README what the gateway may do in Redis."""
-    page = (EXAMPLES / library.example / "README.md").read_text()
+    """Read out of the documentation what the gateway may do in Redis."""
     [line] = re.findall(
-        r"^    ACL SETUSER gateway .+\n(?: {6}.+\n)*", page, re.MULTILINE
+        r"^    ACL SETUSER gateway .+\n(?: {6}.+\n)*", library.acl_page(), re.MULTILINE
     )
     return [word.replace(">PASSWORD", f">{PASSWORD}") for word in line.split()]

@@ -1,16 +1,19 @@
-"""What differs between the four libraries, for a walk that is the same for all."""
+"""What differs between the libraries, for a walk that is the same for all."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 import yaml
 
+from tests.docs.snippets import block_of
 from tests.live.browser import Browser
-from tests.live.running import EXAMPLES
+from tests.live.running import APPS, EXAMPLES
 from tests.walk.harness import ADMIN_TOKEN, Reply
 
 SECRET = "live-XyPq4-3kVb8-sT0wR-secret-of-a-test"
@@ -57,6 +60,10 @@ class Library:
     `keeps_guests`: whether /basket makes a session of nobody.
     `keeps_key`: whether signing out leaves the key in Redis.
     `writes_back`: whether a request in flight brings an ended session back.
+    `hashed`: whether the key has a hash of the cookie.
+    `heading`: where docs/session-formats.md shows `sessions`, if not as in the example;
+    `sessions` is added.
+    `aliases`: packages of other versions, by the name under which the app imports them.
     """
 
     name: str
@@ -68,13 +75,20 @@ class Library:
     keeps_guests: bool = True
     keeps_key: bool = False
     writes_back: bool = True
+    hashed: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, Any] = field(default_factory=dict)
+    heading: str = ""
+    packages: Path = APPS
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def key(self, browser: Browser) -> str:
         """Name the key of the browser's session."""
         value = unquote(browser.cookies[self.cookie]).removeprefix("s:")
-        return self.prefix + (value.rpartition(".")[0] or value)
+        session_id = value.rpartition(".")[0] or value
+        if self.hashed:
+            session_id = hashlib.sha256(session_id.encode()).hexdigest()
+        return self.prefix + session_id
 
     def configuration(self, admin_port: int) -> dict[str, Any]:
         """Give the example's configuration, on a port that is free."""
@@ -83,8 +97,19 @@ class Library:
         server = {"listen": "127.0.0.1:0", "admin": f"127.0.0.1:{admin_port}"}
         told["server"] |= server | {"admin_token": ADMIN_TOKEN}
         told["redis"] |= {"timeout": "10s"}  # a busy machine stands still at times
+        if self.heading:
+            shown = block_of("docs/session-formats.md", self.heading, "yaml")
+            told |= yaml.safe_load(shown)
         told["sessions"] |= self.sessions
         return told
+
+    def acl_page(self) -> str:
+        """Return the text that shows which user of Redis the gateway needs."""
+        page = (EXAMPLES / self.example / "README.md").read_text()
+        if f"%R~{self.prefix}*" in page:
+            return page
+        text = (EXAMPLES.parent / "session-formats.md").read_text()
+        return text.replace("%R~better-auth:*", f"%R~{self.prefix}*")
 
 
 BETTER_AUTH = Library(

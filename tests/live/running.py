@@ -34,19 +34,32 @@ MO = {
 
 @contextmanager
 def running_app(
-    name: str, folder: Path, env: Mapping[str, str], packages: Callable[[], Path]
+    name: str,
+    folder: Path,
+    env: Mapping[str, str],
+    packages: Callable[[], Path],
+    aliases: Mapping[str, str],
 ) -> Iterator[int]:
-    """Run one of the apps; gives its port. `packages` are for Node's."""
+    """Run one of the apps; gives its port. `packages` and `aliases` are for Node's."""
     folder.mkdir()
     if name.endswith(".py"):
         command = [sys.executable, str(APPS / name)]
     else:
-        (folder / "node_modules").symlink_to(packages())
+        _link(packages(), folder / "node_modules", aliases)
         for source in (APPS / name, APPS / "package.json", MEMBERSHIPS):
             shutil.copy(source, folder)
         command = ["node", name]
     with _running(command, folder, env) as port:
         yield port
+
+
+def _link(packages: Path, to: Path, aliases: Mapping[str, str]) -> None:
+    to.mkdir()
+    for each in packages.iterdir():
+        (to / each.name).symlink_to(each)
+    for name, version in aliases.items():
+        (to / name).unlink(missing_ok=True)
+        (to / name).symlink_to(packages / version)
 
 
 @contextmanager

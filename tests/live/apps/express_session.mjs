@@ -1,11 +1,14 @@
 // An Express app with sessions in Redis and a sign-in by Passport.
 // Nothing in it knows of the gateway: /admin has no check of its own.
-import { RedisStore } from "connect-redis";
+import * as connectRedis from "connect-redis";
 import express from "express";
 import session from "express-session";
 import passport from "passport";
 import { Strategy as LocalStrategy } from "passport-local";
 import { createClient } from "redis";
+
+// Version 7 exports the store by default.
+const RedisStore = connectRedis.RedisStore ?? connectRedis.default;
 
 const client = createClient({ url: process.env.REDIS_URL });
 const waiting = client.duplicate();
