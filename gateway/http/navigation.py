@@ -1,11 +1,13 @@
 """Classify requests of browsers: page navigation, cross-site, cross-origin."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from gateway.http.head import RequestHead
 from gateway.http.host import DEFAULT_PORTS, parse_authority
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_METADATA: Final = ("mode", "dest", "site")
 
 
 def is_navigation(head: RequestHead) -> bool:
@@ -16,12 +18,19 @@ def is_navigation(head: RequestHead) -> bool:
     """
     if head.websocket is not None or head.requested_with is not None:
         return False
-    mode = head.sec_fetch_mode
-    if mode is not None:
-        return mode == "navigate"
-    if head.sec_fetch_dest is not None or head.sec_fetch_site is not None:
+    metadata = (head.sec_fetch_mode, head.sec_fetch_dest, head.sec_fetch_site)
+    return _is_of_page(metadata, head.accept)
+
+
+def is_invalid_navigation(values: Mapping[str, str]) -> bool:
+    """Return whether a request without a valid head is a page navigation.
+
+    `values`: its fields that could be read, by lower-case name.
+    """
+    if "upgrade" in values or "x-requested-with" in values:
         return False
-    return _accepts_html(head.accept)
+    mode, dest, site = [values.get(f"sec-fetch-{name}") for name in _METADATA]
+    return _is_of_page((mode, dest, site), values.get("accept", ""))
 
 
 def is_cross_site(head: RequestHead, public_origin: str) -> bool:
@@ -71,6 +80,15 @@ _SAME_SITE: Final = frozenset(("same-origin", "same-site", "none"))
 def _named_port(head: RequestHead) -> int | None:
     authority = parse_authority(head.authority)
     return None if authority is None else authority.port
+
+
+def _is_of_page(
+    metadata: tuple[str | None, str | None, str | None], accept: str
+) -> bool:
+    mode, dest, site = metadata
+    if mode is not None:
+        return mode == "navigate"
+    return dest is None and site is None and _accepts_html(accept)
 
 
 def _accepts_html(accept: str) -> bool:

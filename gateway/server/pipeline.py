@@ -19,7 +19,7 @@ from gateway.server.endpoints import answer_locally
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
-from gateway.server.read_request import read_request
+from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import settle
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
@@ -77,7 +77,8 @@ class Pipeline:
 def _read(context: RequestContext, span_id: str) -> Progress:
     head = read_request(context, span_id=span_id)
     if isinstance(head, BadRequest):
-        return _respond(context, refuse(head, context.runtime.rules))
+        html = reads_html(context.exchange.message)
+        return _respond(context, refuse(head, context.runtime.rules, html=html))
     context.received_head, context.request_id = head, head.request_id
     return evaluate(context, head)
 

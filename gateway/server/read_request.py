@@ -6,8 +6,10 @@ from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import BadRequest, RequestHead, read_head
 from gateway.http.headers import Field
 from gateway.http.lines import PlainHead
+from gateway.http.navigation import is_invalid_navigation
 from gateway.reasons import Reason
 from gateway.server.context import RequestContext
+from gateway.server.exchange import ParsedRequest
 
 
 def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadRequest:
@@ -50,6 +52,17 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
     ):
         return BadRequest(status=413, reason=Reason.BODY_TOO_LARGE, detail="body")
     return head
+
+
+def reads_html(message: PlainHead | ParsedRequest | BadRequest) -> bool:
+    """Return whether the sender of a message without a valid head is shown pages."""
+    if isinstance(message, BadRequest):
+        return False
+    if isinstance(message, PlainHead):
+        fields: Fields | BadRequest = message.fields
+    else:
+        fields = sort_fields(message.raw_headers)
+    return isinstance(fields, Fields) and is_invalid_navigation(fields.values)
 
 
 def check_size(raw_headers: Sequence[Field], limit: int) -> BadRequest | None:

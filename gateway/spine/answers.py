@@ -77,14 +77,17 @@ class Answers:
             return self._challenge(decision.reason, route, head)
         return self._deny(decision.reason, route, head, by_program=sent is not None)
 
-    def to_bad_request(self, refusal: BadRequest) -> Problem:
-        """Return the answer to a request that is not valid; it echoes nothing of it."""
+    def to_bad_request(self, refusal: BadRequest, *, html: bool = False) -> Problem:
+        """Return the answer to a request that is not valid; it echoes nothing of it.
+
+        `html`: the request is a page navigation.
+        """
         headers = refusal.headers
         if refusal.status == 405:
             methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
             headers = (*headers, ("Allow", methods))
         return Problem(
-            status=refusal.status, reason=refusal.reason, html=False, headers=headers
+            status=refusal.status, reason=refusal.reason, html=html, headers=headers
         )
 
     def to_failure(self, reason: Reason, head: RequestHead) -> Problem:

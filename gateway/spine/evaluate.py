@@ -21,6 +21,7 @@ from gateway.decision import (
 )
 from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
+from gateway.http.navigation import is_navigation
 from gateway.http.target import BadTarget
 from gateway.outbound import plan_outbound
 from gateway.reasons import Reason, Verdict
@@ -114,6 +115,7 @@ def before_lookup(  # noqa: C901 - a sequence of steps, each may be the last
             ),
             rules,
             route,
+            html=is_navigation(head),
         )
     if route.require.networks and outside_networks(route, head):
         # Refused for every user, so the store is not queried.
@@ -213,16 +215,22 @@ def _one_of_several(
     return Anonymous(reason=Reason.CREDENTIAL_NOT_TAKEN)
 
 
-def refuse(refusal: BadRequest, rules: Ruleset, route: Route | None = None) -> Respond:
+def refuse(
+    refusal: BadRequest,
+    rules: Ruleset,
+    route: Route | None = None,
+    *,
+    html: bool = False,
+) -> Respond:
     """Return the outcome of a request that is not valid; its connection ends.
 
     What follows a request that broke the rules cannot be trusted to begin where it
-    seems to.
+    seems to. `html`: it is a page navigation.
     """
     return Respond(
         verdict=Verdict.REFUSE,
         reason=refusal.reason,
-        answer=rules.answers.to_bad_request(refusal),
+        answer=rules.answers.to_bad_request(refusal, html=html),
         route=route,
         close=True,
         detail=refusal.detail,
@@ -280,6 +288,7 @@ def _conclude(
             BadRequest(status=400, reason=outbound.reason, detail=outbound.detail),
             rules,
             plan.route,
+            html=is_navigation(head),
         )
     return Forward(
         access=access,

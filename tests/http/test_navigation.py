@@ -1,6 +1,12 @@
 import pytest
 
-from gateway.http.navigation import is_cross_origin, is_cross_site, is_navigation
+from gateway.http.fields import Fields, sort_fields
+from gateway.http.navigation import (
+    is_cross_origin,
+    is_cross_site,
+    is_invalid_navigation,
+    is_navigation,
+)
 from tests.http.heads import head
 
 HTML = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -44,6 +50,16 @@ def test_a_navigation_is_told_from_a_program(
     fields: list[tuple[str, str]], expected: bool
 ) -> None:
     assert is_navigation(head(*fields)) is expected
+
+
+@pytest.mark.parametrize(("fields", "expected"), NAVIGATIONS)
+def test_it_is_the_same_if_the_rest_of_the_head_is_not_valid(
+    fields: list[tuple[str, str]], expected: bool
+) -> None:
+    sent = sort_fields([(n.encode(), v.encode()) for n, v in fields])
+
+    assert isinstance(sent, Fields)
+    assert is_invalid_navigation(sent.values) is expected
 
 
 def test_a_form_is_a_navigation_too() -> None:

@@ -23,7 +23,7 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import begin_forward
 from gateway.server.pipeline import Pipeline, evaluate
-from gateway.server.read_request import check_size
+from gateway.server.read_request import check_size, reads_html
 from gateway.server.request_errors import (
     FAILURES,
     abort,
@@ -172,7 +172,8 @@ def _refused(
     context: RequestContext, mode: Mode | None, refusal: BadRequest
 ) -> Decision:
     """Return the refusal of a request that is not valid; None: of the check itself."""
-    outcome = refuse(refusal, context.rules)
+    html = mode is not None and reads_html(context.exchange.message)
+    outcome = refuse(refusal, context.rules, html=html)
     return _responded(context, mode or Mode.FORWARD_AUTH, outcome)
 
 
