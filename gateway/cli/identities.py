@@ -8,7 +8,14 @@ import click
 
 from gateway.cli import load_or_exit
 from gateway.cli.dashed import TakesId
-from gateway.cli.records import document, print_json, read_tenant, read_trait, where
+from gateway.cli.records import (
+    document,
+    print_json,
+    printable,
+    read_tenant,
+    read_trait,
+    where,
+)
 from gateway.cli.stores import run_with_store
 from gateway.sessions.identity_change import (
     ChangeCount,
@@ -23,7 +30,9 @@ from gateway.sessions.store import SessionStore
 def identities() -> None:
     """Show and change an identity in all of its active sessions.
 
-    A change is effective at the next request of each session.
+    A change is effective at the next request of each session. If the identity has no
+    active session, `set` and `remove-tenant` change nothing and succeed: the next
+    sign-in brings its roles, traits and tenants.
     """
 
 
@@ -137,6 +146,9 @@ def _change(
         raise click.UsageError(str(error)) from error
     if as_json:
         print_json({"changed": count.changed, "unchanged": count.unchanged})
+        return
+    if not count.changed and not count.unchanged:
+        click.echo(f"{printable(identity_id)} has no active session; nothing to change")
         return
     text = f"changed {count.changed} session{'' if count.changed == 1 else 's'}"
     more = f"; {count.unchanged} had it already" if count.unchanged else ""

@@ -117,7 +117,21 @@ def test_an_identity_without_a_session_is_named(run: Run) -> None:
         1,
         "error: this identity has no active session\n",
     )
-    assert (changed.exit_code, changed.output) == (0, "changed 0 sessions\n")
+    # No error: most users of an app are not signed in when their role changes.
+    assert (changed.exit_code, changed.output) == (
+        0,
+        "u_nobody has no active session; nothing to change\n",
+    )
+
+
+def test_a_misspelled_identity_is_shown_as_it_was_typed_and_sets_no_terminal(
+    run: Run,
+) -> None:
+    changed = run("identities", "remove-tenant", "u\x1b[2Jada", "t_acme")
+
+    assert changed.exit_code == 0
+    assert "\x1b" not in changed.output
+    assert "has no active session" in changed.output
 
 
 def test_an_app_changes_its_sessions_itself(tmp_path: Path) -> None:
