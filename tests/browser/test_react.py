@@ -79,12 +79,20 @@ def site(package: Path) -> Site:
     return Site(files=files, page=(files / "index.html").read_bytes())
 
 
+def _with_tokens_for_pages(config: dict[str, Any]) -> None:
+    config["tokens"]["profiles"]["page"] = {
+        "audience": "api",
+        "browser": True,
+        "claims": {"tenant": "{tenant.id}"},
+    }
+
+
 @pytest.fixture(scope="module")
 def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("gateway")
     with (
         valkey_server(tmp_path_factory.mktemp("valkey")) as redis,
-        serving(site.answer, folder, redis.url) as found,
+        serving(site.answer, folder, redis.url, _with_tokens_for_pages) as found,
     ):
         yield found
 
@@ -231,6 +239,35 @@ def test_the_tenant_is_switched_in_every_tab_and_a_refusal_is_an_error(
     expect(there.locator("#tenant")).to_have_text("t_blue", timeout=SOON * 1000)
     here.get_by_role("button", name="t_none").click()
     expect(here.locator("#failure")).to_have_text("not_a_member")
+
+
+def test_a_page_gets_the_token_of_its_user_and_tenant_and_none_after_the_end(
+    person: Person,
+) -> None:
+    here, there = person.page(), person.page()
+    expect(here.locator("#one")).to_have_text("grace@example.com")
+    expect(there.locator("#one")).to_have_text("grace@example.com")
+    asked: list[str] = []
+    person.context.on(
+        "request",
+        lambda sent: asked.append(sent.url) if "/token?" in sent.url else None,
+    )
+    token = here.get_by_role("button", name="Token")
+
+    token.click()
+    token.click()
+    expect(here.locator("#token")).to_contain_text('"tenant":"t_acme"')
+    assert len(asked) == 1
+    there.get_by_role("button", name="t_blue").click()
+    expect(here.locator("#tenant")).to_have_text("t_blue")
+    token.click()
+    expect(here.locator("#token")).to_contain_text('"tenant":"t_blue"')
+    assert '"aud":"api"' in here.locator("#token").inner_text()
+    person.revoke()
+    here.get_by_role("button", name="Refetch").click()
+    expect(here.locator("#one")).to_have_text("revoked")
+    token.click()
+    expect(here.locator("#token")).to_have_text("session_revoked")
 
 
 def test_a_navigation_without_a_load_asks_again(person: Person) -> None:

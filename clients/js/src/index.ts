@@ -82,10 +82,14 @@ const tokens = new Map<string, Held>();
  * Returns a token of a profile with `browser: true`. It is kept for half of its life, for
  * this session and tenant; concurrent callers share one request.
  *
+ * @throws SessionUnavailable if that could not be found out.
  * @throws GatewayError if there is no session or no such profile.
  */
-export function getToken(profile: string): Promise<string> {
-  const { body } = pageStore().state;
+export async function getToken(profile: string): Promise<string> {
+  const store = pageStore();
+  // Else a page that does nothing else would keep the token of another tab's last user.
+  store.start();
+  const { body } = store.state.pending ? await store.look() : store.state;
   const owner = body ? `${body.session_id} ${body.tenant_id}` : "";
   const known = tokens.get(profile);
   if (known && known.owner === owner && performance.now() < known.fresh) return known.token;

@@ -373,6 +373,39 @@ test("getToken keeps a token for half of its life, for one session and tenant", 
   assert.equal(count(), 3);
 });
 
+test("a page that only calls getToken gets no token of another tab's last tenant or user", async () => {
+  const world = new World();
+  const claims = Buffer.from(JSON.stringify({ iat: 1000, exp: 1060 })).toString("base64url");
+  world.others = { "POST /.gateway/tenant": [204] };
+  const issued = (name) => (world.others["GET /.gateway/token?profile=p"] = [200, { token: `${name}.${claims}.s` }]);
+  issued("ada-t1");
+  const tab = world.tab();
+  const [one, two] = await Promise.all([tab.api.getToken("p"), tab.api.getToken("p")]);
+  assert.deepEqual([one, two], [`ada-t1.${claims}.s`, one]);
+  assert.equal(world.asked.filter(({ path }) => path.includes("/token")).length, 1);
+
+  const other = await started(world);
+  world.session = [200, body({ tenant: "t2" })];
+  issued("ada-t2");
+  await other.api.switchTenant("t2");
+  await flush();
+  await world.pass(300);
+  assert.match(await tab.api.getToken("p"), /^ada-t2/);
+
+  world.session = [200, body({ person: "u_zoe", id: "s2" })];
+  issued("zoe-t1");
+  await other.api.refetch();
+  await world.pass(300);
+  assert.match(await tab.api.getToken("p"), /^zoe-t1/);
+});
+
+test("getToken in an outage is an outage", async () => {
+  const world = new World();
+  world.session = AWAY;
+  world.others = { "GET /.gateway/token?profile=p": AWAY };
+  await assert.rejects(world.tab().api.getToken("p"), { name: "SessionUnavailable", status: 503 });
+});
+
 test("a refused token is not kept", async () => {
   const world = new World();
   world.others = { "GET /.gateway/token?profile=x": [403, { reason: "not_allowed" }] };

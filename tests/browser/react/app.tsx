@@ -1,5 +1,5 @@
 import { Suspense, lazy, useState } from "react";
-import { GatewayError, logout, refetch } from "@gateway/client";
+import { GatewayError, getToken, logout, refetch } from "@gateway/client";
 import { useSession, useTenant } from "@gateway/client/react";
 
 const Late = lazy(() => import("./late"));
@@ -29,6 +29,19 @@ function Tenants() {
   );
 }
 
+function Token() {
+  const [claims, setClaims] = useState("");
+  const ask = async () => {
+    try {
+      const [one, two] = await Promise.all([getToken("page"), getToken("page")]);
+      setClaims(one === two ? atob(one.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")) : "two tokens");
+    } catch (error) {
+      setClaims(error instanceof GatewayError ? error.reason : String(error));
+    }
+  };
+  return <button onClick={ask}>Token<output id="token">{claims}</output></button>;
+}
+
 export function App() {
   const [shown, setShown] = useState(true);
   return (
@@ -37,6 +50,7 @@ export function App() {
       <Badge name="two" />
       {shown && <Badge name="three" />}
       <Tenants />
+      <Token />
       <button onClick={() => setShown(!shown)}>Toggle</button>
       <button onClick={() => history.pushState({}, "", "?page=2")}>Navigate</button>
       <button onClick={() => void refetch()}>Refetch</button>
