@@ -29,12 +29,12 @@ from gateway.server.background import (
 )
 from gateway.server.context import Services
 from gateway.server.descriptors import Shortage
-from gateway.server.edge import Edge
 from gateway.server.reevaluation import StreamChecks
 from gateway.server.reporting.reporter import Reporter
 from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
 from gateway.server.sockets import Listeners, bind_all
+from gateway.server.system import System
 from gateway.server.tls import renew_certificate, server_tls
 from gateway.sessions.store import SessionSource
 from gateway.tokens.ring import KeyRing
@@ -76,7 +76,7 @@ class App:
         self._env = env
         self._output = output
         self._redis_url = redis_url
-        self._edge = Edge()
+        self._system = System()
         self._reporter = Reporter(output, shared=shared, place=place, first=first)
         # Two resolvers, so that pending look-ups of one do not block the other.
         dns, on_change = (
@@ -117,7 +117,7 @@ class App:
             self._build(self._loaded, self._ring),
             stores=self._stores,
             reporter=self._reporter,
-            edge=self._edge,
+            system=self._system,
             start=self._tasks.start,
         )
         self._tls = server_tls(self._loaded)
@@ -176,7 +176,7 @@ class App:
         try:
             loaded = load_config(self._loaded.path, env=self._env)
             check_same_kind(self._started, loaded)
-            ring = build_ring(loaded, now=self._edge.now(), previous=self._ring)
+            ring = build_ring(loaded, now=self._system.now(), previous=self._ring)
             runtime = self._build(loaded, ring)
             renew_certificate(self._tls, loaded)
         except ConfigError as error:

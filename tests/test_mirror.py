@@ -197,7 +197,7 @@ ELSEWHERE = (
     Elsewhere(
         "the clock and the random numbers of a request",
         "tests/server/test_context.py",
-        ("server/edge",),
+        ("server/system",),
     ),
     Elsewhere(
         "what is built, as values", "tests/build/test_runtime.py",

@@ -173,12 +173,12 @@ def _detours(page: Page) -> Sequence[Probe]:
 
 
 def _challenged(answer: Answer) -> str | None:
-    return None if answer.status == 401 else _told(answer)
+    return None if answer.status == 401 else _describe(answer)
 
 
 def _refused(answer: Answer) -> str | None:
     # A request that is not valid, or that contradicts itself, may be a 400 or 403.
-    return None if answer.status in {400, 401, 403, 404, 421} else _told(answer)
+    return None if answer.status in {400, 401, 403, 404, 421} else _describe(answer)
 
 
 def _handshake(answer: Answer) -> str | None:
@@ -194,7 +194,7 @@ def _redirected(answer: Answer, page: Page, asked: str) -> str | None:
             " with the Location of the decision"
         )
     if answer.status not in {302, 303}:
-        return _told(answer)
+        return _describe(answer)
     location = answer.location or ""
     if not urlsplit(location).netloc:
         return f"Location is not absolute: {location or 'missing'}"
@@ -217,7 +217,7 @@ def _own_paths(answer: Answer) -> str | None:
     )
 
 
-def _told(answer: Answer) -> str:
+def _describe(answer: Answer) -> str:
     status = answer.status
     if not status:
         return f"no response: {answer.failure}"

@@ -16,7 +16,6 @@ from gateway.server.authz.advice import Advice
 from gateway.server.authz.decisions import Decisions
 from gateway.server.context import Services
 from gateway.server.early_response import early_error_response
-from gateway.server.edge import Edge
 from gateway.server.listener import ClientServer
 from gateway.server.open_listeners import OpenListeners
 from gateway.server.pipeline import Pipeline
@@ -27,6 +26,7 @@ from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares
 from gateway.server.store_watch import StoreWatch
 from gateway.server.streams import OpenStreams
+from gateway.server.system import System
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.redis.store import RedisStore
@@ -92,7 +92,7 @@ def build_process(
     *,
     stores: Stores,
     reporter: Reporter,
-    edge: Edge,
+    system: System,
     start: Callable[[Coroutine[Any, Any, None]], object],
 ) -> Process:
     """Build what serves requests; nothing is opened yet.
@@ -102,10 +102,10 @@ def build_process(
         runtime: the first configuration, compiled.
         stores: the stores.
         reporter: logs and counts.
-        edge: the clock and random numbers.
+        system: the clock and random numbers.
         start: starts a task in the background.
     """
-    services = _services(stores, config(), edge, reporter)
+    services = _services(stores, config(), system, reporter)
     pipeline = Pipeline(runtime=runtime, services=services)
     checks = StreamChecks(lambda: pipeline.runtime, services)
     services.streams.active = runtime
@@ -117,10 +117,10 @@ def build_process(
     services.streams.on_changed = checks.evaluate_session
     watch = StoreWatch(checks, stores.sessions, stores.tokens)
     watch.follow(runtime)
-    advice = Advice(reporter.process.front_proxy_problem, edge.ticks)
+    advice = Advice(reporter.process.front_proxy_problem, system.ticks)
     decisions = Decisions(pipeline, services, advice)
-    clients = _client_server(pipeline, pipeline, config(), edge, reporter)
-    authz = _client_server(decisions, pipeline, config(), edge, reporter)
+    clients = _client_server(pipeline, pipeline, config(), system, reporter)
+    authz = _client_server(decisions, pipeline, config(), system, reporter)
     admin = AdminServer(
         services=services,
         reporter=reporter,
@@ -138,7 +138,7 @@ def build_process(
 
 
 def _services(
-    stores: Stores, config: Config, edge: Edge, reporter: Reporter
+    stores: Stores, config: Config, system: System, reporter: Reporter
 ) -> Services:
     store = stores.sessions
     services = Services(
@@ -146,7 +146,7 @@ def _services(
         gateway_managed=store if isinstance(store, RedisStore) else None,
         app_managed=store if isinstance(store, ExternalStore) else None,
         own_tokens=stores.tokens,
-        edge=edge,
+        system=system,
         streams=OpenStreams(),
         report=reporter.requests,
         lookups=Shares(MAX_WAITING, config.server.limits.address_percent / 100),
@@ -161,7 +161,7 @@ def _client_server(
     handler: Pipeline | Decisions,
     pipeline: Pipeline,
     config: Config,
-    edge: Edge,
+    system: System,
     reporter: Reporter,
 ) -> ClientServer:
     def is_shared(peer: str) -> bool:
@@ -172,7 +172,7 @@ def _client_server(
             (status, reason),
             peer,
             runtime=pipeline.runtime,
-            edge=edge,
+            system=system,
             reporter=reporter.requests,
         )
 

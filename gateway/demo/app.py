@@ -33,7 +33,7 @@ _PAGES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TOLD_BY_THE_GATEWAY = ("x-auth-", "x-forwarded-", "x-request-id", "traceparent")
+_SENT_BY_GATEWAY = ("x-auth-", "x-forwarded-", "x-request-id", "traceparent")
 _WHY = {
     "session_expired": "Your session has expired. Sign in again to go on.",
     "session_idle": "You were away for a while. Sign in again to go on.",
@@ -119,7 +119,7 @@ def peek(token: str, now: float) -> dict[str, Any] | None:
     }
 
 
-def safe_way_back(value: str) -> str:
+def safe_return_to(value: str) -> str:
     """Return a path on this site: `value` if it is one, else the dashboard."""
     plain = value.isascii() and value.isprintable() and "\\" not in value
     if plain and value.startswith("/") and not value.startswith("//"):
@@ -147,10 +147,10 @@ async def _sign_in(request: web.Request) -> web.Response:
     )
     if account is None:
         return _login_page(request, wrong=True)
-    told = accounts.sign_in_value(account, persistent="keep" in form)
-    way_back = safe_way_back(str(form.get("return_to", "")))
+    sign_in = accounts.sign_in_value(account, persistent="keep" in form)
+    return_to = safe_return_to(str(form.get("return_to", "")))
     return web.Response(
-        status=303, headers={"Location": way_back, "X-Gateway-Sign-In": told}
+        status=303, headers={"Location": return_to, "X-Gateway-Sign-In": sign_in}
     )
 
 
@@ -161,18 +161,20 @@ async def _sign_out(_: web.Request) -> web.Response:
 
 
 async def _onboarding(request: web.Request) -> web.Response:
-    return_to = safe_way_back(request.query.get("return_to", ""))
+    return_to = safe_return_to(request.query.get("return_to", ""))
     return _page("onboarding.html", request, return_to=return_to)
 
 
 async def _dashboard(request: web.Request) -> web.Response:
-    told = sorted(
+    headers = sorted(
         (name, value)
         for name, value in request.headers.items()
-        if name.lower().startswith(_TOLD_BY_THE_GATEWAY)
+        if name.lower().startswith(_SENT_BY_GATEWAY)
     )
     token = request.headers.get("X-Auth-Assertion", "")
-    return _page("dashboard.html", request, told=told, token=peek(token, time.time()))
+    return _page(
+        "dashboard.html", request, headers=headers, token=peek(token, time.time())
+    )
 
 
 async def _admin(request: web.Request) -> web.Response:
@@ -214,7 +216,7 @@ def _login_page(request: web.Request, *, wrong: bool) -> web.Response:
         status=403 if wrong else 200,
         wrong=wrong,
         why=_WHY.get(request.query.get("reason", ""), ""),
-        return_to=safe_way_back(request.query.get("return_to", "")),
+        return_to=safe_return_to(request.query.get("return_to", "")),
     )
 
 

@@ -34,20 +34,20 @@ class GatewayKeys:
     def __init__(self, url: str) -> None:
         self._url = url
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._asked = float("-inf")
-        self._asking = asyncio.Lock()
+        self._fetched_at = float("-inf")
+        self._lock = asyncio.Lock()
 
     async def find(self, kid: str) -> jwt.PyJWK | None:
         """Return the key called `kid`, querying the gateway for an unknown one."""
-        async with self._asking:
-            age = time.monotonic() - self._asked
+        async with self._lock:
+            age = time.monotonic() - self._fetched_at
             known = kid in self._keys
             if age > (_KEEP_SECONDS if known else _AGAIN_SECONDS):
-                self._keys = await self._ask()
-                self._asked = time.monotonic()
+                self._keys = await self._fetch()
+                self._fetched_at = time.monotonic()
         return self._keys.get(kid)
 
-    async def _ask(self) -> dict[str, jwt.PyJWK]:
+    async def _fetch(self) -> dict[str, jwt.PyJWK]:
         timeout = aiohttp.ClientTimeout(total=5)
         async with (
             aiohttp.ClientSession(timeout=timeout, raise_for_status=True) as client,

@@ -84,9 +84,9 @@ async def run_demo(
     # A published one would be known to every page that finds a way to the listener.
     admin_token = env.get("GATEWAY_ADMIN_TOKEN") or f"demo-{secrets.token_urlsafe(24)}"
     for name in ("gateway", "admin", "app", "api", *(("provider",) if oidc else ())):
-        asked, given = getattr(wanted, name), getattr(ports, name)
-        if asked != given:
-            say(f"Port {asked} is taken; the {name} listens on {given}.")
+        requested, given = getattr(wanted, name), getattr(ports, name)
+        if requested != given:
+            say(f"Port {requested} is taken; the {name} listens on {given}.")
 
     with contextlib.ExitStack() as servers:
         # First: without it nothing else is worth starting.

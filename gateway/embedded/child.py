@@ -85,7 +85,7 @@ class ServerProcess:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                last = self._last_words()
+                last = self._last_lines()
                 self.stop()
                 raise EmbeddedUnavailable(f"{self._name} did not start: {last}")
             time.sleep(0.01)
@@ -102,7 +102,7 @@ class ServerProcess:
                 self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         with contextlib.suppress(OSError):
             lines = self._log.read_text(errors="replace").splitlines()
             if lines:

@@ -44,11 +44,11 @@ def login_location(
     address, mark, fragment = sign_in_url.partition("#")
     joint = "&" if "?" in address else "?"
     before = quote(origin, safe="/")
-    way_back = before + _way_back(target_raw, _LONGEST - len(before))
-    return f"{address}{joint}{param}={way_back}&reason={reason.value}{mark}{fragment}"
+    return_address = before + _return_address(target_raw, _LONGEST - len(before))
+    return f"{address}{joint}{param}={return_address}&reason={reason.value}{mark}{fragment}"
 
 
-def _way_back(target_raw: str, longest: int) -> str:
+def _return_address(target_raw: str, longest: int) -> str:
     """Return the target, quoted, in a form that `safe_return_to` accepts.
 
     The query of a request may hold any address as data ("?url=http://a"). What the

@@ -50,7 +50,7 @@ class Candidate:
     why: str
 
 
-Asked: TypeAlias = tuple[str, str, str, str | None]
+RouteQuery: TypeAlias = tuple[str, str, str, str | None]
 """Method, host, path, and the method that a CORS preflight requests."""
 
 _REMEMBERED: Final = 4096
@@ -79,7 +79,7 @@ class RouteTable:
         entries = sorted(self._index.entries, key=_specificity)
         self.routes = tuple(entry.route for entry in entries)
         self._matches = {route.id: Match(route=route) for route in self.routes}
-        self._found: Memo[Asked, Match | NoRoute | MethodNotAllowed] = Memo(
+        self._found: Memo[RouteQuery, Match | NoRoute | MethodNotAllowed] = Memo(
             self._find, entries=_REMEMBERED, longest=_CHARACTERS, size=_size
         )
 
@@ -92,8 +92,8 @@ class RouteTable:
         """
         return self._found[method, host, path, preflight_method]
 
-    def _find(self, asked: Asked) -> Match | NoRoute | MethodNotAllowed:
-        method, host, path, preflight_method = asked
+    def _find(self, query: RouteQuery) -> Match | NoRoute | MethodNotAllowed:
+        method, host, path, preflight_method = query
         segments = path.split("/")[1:]
         keys = segments if "%" not in path else [segment_key(s) for s in segments]
         for root in self._index.roots(host):
@@ -107,7 +107,7 @@ class RouteTable:
             return MethodNotAllowed(allowed=leaf.allowed())
         return self._matches[entry.route.id]
 
-    def knows(self, host: str) -> bool:
+    def has_host(self, host: str) -> bool:
         """Return whether any route matches this host."""
         return any(
             entry.host.kind is HostKind.ANY for entry in self._index.entries
@@ -158,8 +158,8 @@ class RouteTable:
 _NO_ROUTE: Final = NoRoute()
 
 
-def _size(asked: Asked) -> int:
-    return sum(len(text) for text in asked if text is not None)
+def _size(query: RouteQuery) -> int:
+    return sum(len(text) for text in query if text is not None)
 
 
 def _specificity(entry: Entry) -> tuple[object, ...]:

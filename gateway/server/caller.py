@@ -51,7 +51,7 @@ async def query_store(held: SessionCredential, context: RequestContext) -> Found
     services, client = context.services, share_key(context.head.client)
     if client and not services.lookups.take(client):
         raise ClientLimit("the client has too many look-ups waiting")
-    ticks = services.edge.ticks
+    ticks = services.system.ticks
     began = ticks()
     try:
         return await services.store_of(held).look_up(held, context.now)

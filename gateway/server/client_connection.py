@@ -31,7 +31,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with a timeout of zero: close(2) sends a RST."""
 
 
-class Place:
+class ConnectionSlot:
     """One of the connections that are allowed; `client` is its key in the shares."""
 
     __slots__ = ("client", "taken")
@@ -52,8 +52,8 @@ class ConnectionManager(Protocol):
     early_error_response: Callable[[int, Reason, str], bytes]
     report: Callable[[BaseException | None], None]
 
-    def place_for(self, peer: str) -> Place | Reason:
-        """Reserve a place for a connection from `peer`; return a reason if none is free."""
+    def reserve_slot(self, peer: str) -> ConnectionSlot | Reason:
+        """Reserve a slot for a connection from `peer`; return a reason if none is free."""
         ...
 
     def opened(self, connection: "ClientConnection") -> None:
@@ -61,7 +61,7 @@ class ConnectionManager(Protocol):
         ...
 
     def closed(self, connection: "ClientConnection") -> None:
-        """Unregister a closed connection and free its place."""
+        """Unregister a closed connection and free its slot."""
         ...
 
 
@@ -87,13 +87,15 @@ class ClientConnection(asyncio.Protocol):
         "ends_with_connection",
         "handling",
         "peer",
-        "place",
+        "slot",
         "tls",
         "writing_paused",
     )
 
-    def __init__(self, manager: ConnectionManager, place: Place | None = None) -> None:
-        self.place = place
+    def __init__(
+        self, manager: ConnectionManager, slot: ConnectionSlot | None = None
+    ) -> None:
+        self.slot = slot
         self._manager = manager
         self._loop = manager.loop
         self._reader = RequestReader(
@@ -141,12 +143,12 @@ class ClientConnection(asyncio.Protocol):
         self.peer = _peer_of(transport)
         self.tls = transport.get_extra_info("sslcontext") is not None
         manager.opened(self)
-        if self.place is None:
-            found = manager.place_for(self.peer)
+        if self.slot is None:
+            found = manager.reserve_slot(self.peer)
             if isinstance(found, Reason):
                 self._reject(LIMIT_STATUS[found], found)
                 return
-            self.place = found
+            self.slot = found
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:

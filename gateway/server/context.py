@@ -14,11 +14,11 @@ from gateway.outbound import UpstreamView
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
 from gateway.server.attempts import Attempts, Kind, LimitReached
-from gateway.server.edge import Edge
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares, UpstreamShares
 from gateway.server.streams import OpenStreams
+from gateway.server.system import System
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.ended import EndedSessions
 from gateway.sessions.external.store import ExternalStore
@@ -128,7 +128,7 @@ class Services:
     store: SessionSource
     gateway_managed: SessionStore | None
     app_managed: ExternalStore | None
-    edge: Edge
+    system: System
     streams: OpenStreams
     report: Report
     attempts: Mapping[Kind, Attempts] = field(
@@ -356,7 +356,7 @@ class RequestContext:
 
     def measure(self) -> None:
         """Record the time that was spent on what was waited for."""
-        spent = self.services.edge.ticks() - self.began
+        spent = self.services.system.ticks() - self.began
         self.began = 0.0
         if self.upstream is None:
             self.lookup_time = spent

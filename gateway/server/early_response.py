@@ -2,10 +2,10 @@
 
 from gateway.http.head import BadRequest
 from gateway.reasons import Reason
-from gateway.server.edge import Edge
 from gateway.server.reporting.requests import RequestReporter
 from gateway.server.response_head import encode_local_response
 from gateway.server.runtime import Runtime
+from gateway.server.system import System
 
 
 def early_error_response(
@@ -13,7 +13,7 @@ def early_error_response(
     peer: str,
     *,
     runtime: Runtime,
-    edge: Edge,
+    system: System,
     reporter: RequestReporter,
 ) -> bytes:
     """Return a complete response, which closes the connection, and log it.
@@ -22,11 +22,11 @@ def early_error_response(
         refusal: the status and its reason.
         peer: the address of the client, for the log.
         runtime: the active configuration.
-        edge: the clock and the random numbers.
+        system: the clock and the random numbers.
         reporter: writes the access line.
     """
     status, reason = refusal
-    request_id, now = edge.hex(16), edge.now()
+    request_id, now = system.hex(16), system.now()
     answer = runtime.rules.answers.to_bad_request(
         BadRequest(status=status, reason=reason, detail="")
     )

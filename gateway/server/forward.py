@@ -66,7 +66,7 @@ def _send(
     """Send the request: at once if all of it is here and a connection is idle."""
     head, outbound = outcome.access.head, outcome.outbound.encode()
     again = outbound  # without a body, which is sent once only
-    context.began = context.services.edge.ticks()
+    context.began = context.services.system.ticks()
     if head.websocket is not None:
         return _open_tunnel(context, application, outcome, outbound, head.websocket)
     if head.content_length or head.chunked:
@@ -146,7 +146,7 @@ def _arrived(
             return _send_again(context, application, outcome, outbound)
         raise result
     assert isinstance(result, UpstreamResponse)  # noqa: S101 - only a handshake is a Tunnel
-    context.upstream_time = context.services.edge.ticks() - context.began
+    context.upstream_time = context.services.system.ticks() - context.began
     context.began = 0.0
     context.awaited = result
     cookies = outcome.set_cookies

@@ -42,7 +42,7 @@ def count_failed_session(
     source = counted_source(rules, context.head.client)
     if source is None:
         return
-    attempts, now = services.attempts[Kind.SESSION], services.edge.ticks()
+    attempts, now = services.attempts[Kind.SESSION], services.system.ticks()
     secret = hash(key or _session_cookies(context))
     if attempts.is_repeated(secret, rules.sessions, now):
         return
@@ -63,7 +63,9 @@ def count_failed_admin(client: str, runtime: Runtime, services: Services) -> Non
     if rules is None or source is None:
         return
     refuse_beyond(Kind.ADMIN, source, rules.sign_ins, services)
-    services.attempts[Kind.ADMIN].charge(source, rules.sign_ins, services.edge.ticks())
+    services.attempts[Kind.ADMIN].charge(
+        source, rules.sign_ins, services.system.ticks()
+    )
     services.report.attempt_failed(Kind.ADMIN)
 
 
@@ -86,7 +88,7 @@ def refuse_beyond(
     Raises:
         TooManyAttempts: with the seconds to wait.
     """
-    attempts, now = services.attempts[kind], services.edge.ticks()
+    attempts, now = services.attempts[kind], services.system.ticks()
     wait = attempts.wait(source, allowance, now)
     if wait:
         services.report.attempt_refused(kind, attempts.refuse(source, allowance, now))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from gateway.server.accepting import Serve
-from gateway.server.client_connection import Place
+from gateway.server.client_connection import ConnectionSlot
 
 _HANDSHAKE: Final = b"\x16"
 """The first byte of a TLS connection: the content type (RFC 8446, section 5.1)."""
@@ -26,16 +26,16 @@ class Clients(Protocol):
     handshake: float
     """Seconds for a handshake, counted from accept(2)."""
 
-    def admit(self, peer: str) -> Place | None:
-        """Reserve a place for a connection from `peer`; return None if none is free."""
+    def admit(self, peer: str) -> ConnectionSlot | None:
+        """Reserve a slot for a connection from `peer`; return None if none is free."""
         ...
 
-    def release(self, place: Place) -> None:
-        """Free a place; idempotent."""
+    def release(self, slot: ConnectionSlot) -> None:
+        """Free a slot; idempotent."""
         ...
 
-    def connection(self, place: Place) -> asyncio.BaseProtocol:
-        """Return the protocol of a connection that owns `place`."""
+    def connection(self, slot: ConnectionSlot) -> asyncio.BaseProtocol:
+        """Return the protocol of a connection that owns `slot`."""
         ...
 
     def plain_http(self, peer: str) -> bytes:
@@ -56,14 +56,14 @@ async def _greet(
     connection: socket.socket, clients: Clients, context: ssl.SSLContext
 ) -> None:
     peer = _peer_of(connection)
-    place = clients.admit(peer)
-    if place is None:
+    slot = clients.admit(peer)
+    if slot is None:
         connection.close()
         return
     try:
-        await _shake_hands(connection, clients, context, place, peer)
+        await _shake_hands(connection, clients, context, slot, peer)
     except BaseException:
-        clients.release(place)
+        clients.release(slot)
         connection.close()
         raise
 
@@ -72,7 +72,7 @@ async def _shake_hands(
     connection: socket.socket,
     clients: Clients,
     context: ssl.SSLContext,
-    place: Place,
+    slot: ConnectionSlot,
     peer: str,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -82,14 +82,14 @@ async def _shake_hands(
     if first == _HANDSHAKE:
         # Raises OSError (ssl.SSLError is one) on failure or timeout.
         await loop.connect_accepted_socket(
-            lambda: clients.connection(place),
+            lambda: clients.connection(slot),
             connection,
             ssl=context,
             ssl_handshake_timeout=max(deadline - loop.time(), 0.001),
         )
         return
     if first:
-        refusal = _PlainRefusal(clients, place, peer)
+        refusal = _PlainRefusal(clients, slot, peer)
         await loop.connect_accepted_socket(lambda: refusal, connection)
         return
     raise ConnectionResetError("the client closed without a byte")
@@ -115,9 +115,9 @@ def _wake(readable: "asyncio.Future[None]") -> None:
 class _PlainRefusal(asyncio.Protocol):
     """Sends the response to a plain request, and closes."""
 
-    def __init__(self, clients: Clients, place: Place, peer: str) -> None:
+    def __init__(self, clients: Clients, slot: ConnectionSlot, peer: str) -> None:
         self._clients = clients
-        self._place = place
+        self._slot = slot
         self._peer = peer
         self._answered = False
 
@@ -136,7 +136,7 @@ class _PlainRefusal(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._timer.cancel()
-        self._clients.release(self._place)
+        self._clients.release(self._slot)
 
 
 def _peer_of(connection: socket.socket) -> str:

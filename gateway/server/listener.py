@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.reasons import Reason
-from gateway.server.client_connection import LIMIT_STATUS, ClientConnection, Place
+from gateway.server.client_connection import (
+    LIMIT_STATUS,
+    ClientConnection,
+    ConnectionSlot,
+)
 from gateway.server.exchange import OnRequest
 from gateway.server.shares import Shares, share_key
 
@@ -59,7 +63,7 @@ class ClientServer:
         self.most_connections = limits.connections
         self.handshake = limits.request_headers
         self._is_shared = is_shared
-        self._places = 0
+        self._slots = 0
         self._shares = Shares(limits.connections, limits.share)
         self.request_headers = limits.request_headers
         self.keepalive = limits.keepalive
@@ -78,23 +82,23 @@ class ClientServer:
         """The number of open connections."""
         return len(self.connections)
 
-    def place_for(self, peer: str) -> Place | Reason:
-        """Reserve a place for a connection from `peer`; return a reason if none is free."""
-        if self._places >= self.most_connections:
+    def reserve_slot(self, peer: str) -> ConnectionSlot | Reason:
+        """Reserve a slot for a connection from `peer`; return a reason if none is free."""
+        if self._slots >= self.most_connections:
             return Reason.UPSTREAM_BUSY
         client = None if self._is_shared(peer) else share_key(peer)
         if client is not None and not self._shares.take(client):
             return Reason.CLIENT_LIMIT
-        self._places += 1
-        return Place(client)
+        self._slots += 1
+        return ConnectionSlot(client)
 
-    def release(self, place: Place) -> None:
-        """Free a place; idempotent."""
-        if place.taken:
-            place.taken = False
-            self._places -= 1
-            if place.client is not None:
-                self._shares.give_back(place.client)
+    def release(self, slot: ConnectionSlot) -> None:
+        """Free a slot; idempotent."""
+        if slot.taken:
+            slot.taken = False
+            self._slots -= 1
+            if slot.client is not None:
+                self._shares.give_back(slot.client)
 
     def opened(self, connection: ClientConnection) -> None:
         """Register an open connection."""
@@ -104,10 +108,10 @@ class ClientServer:
             self._timer = self.loop.call_later(self._tick, self._sweep)
 
     def closed(self, connection: ClientConnection) -> None:
-        """Unregister a closed connection and free its place."""
+        """Unregister a closed connection and free its slot."""
         self.connections.discard(connection)
-        if connection.place is not None:
-            self.release(connection.place)
+        if connection.slot is not None:
+            self.release(connection.slot)
         if not self.connections:
             self._empty.set()
 
@@ -122,19 +126,19 @@ class ClientServer:
 
     # TLS: see gateway.server.handshakes.Clients
 
-    def admit(self, peer: str) -> Place | None:
-        """Reserve a place for a handshake from `peer`; return None if none is free."""
-        found = self.place_for(peer)
-        if isinstance(found, Place):
+    def admit(self, peer: str) -> ConnectionSlot | None:
+        """Reserve a slot for a handshake from `peer`; return None if none is free."""
+        found = self.reserve_slot(peer)
+        if isinstance(found, ConnectionSlot):
             return found
         self.early_error_response(
             LIMIT_STATUS[found], found, peer
         )  # only logged: nothing can be sent
         return None
 
-    def connection(self, place: Place) -> ClientConnection:
-        """Return the protocol of a connection that owns `place`."""
-        return ClientConnection(self, place)
+    def connection(self, slot: ConnectionSlot) -> ClientConnection:
+        """Return the protocol of a connection that owns `slot`."""
+        return ClientConnection(self, slot)
 
     def plain_http(self, peer: str) -> bytes:
         """Return the response to a request without TLS."""

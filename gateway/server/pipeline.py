@@ -42,15 +42,15 @@ class Pipeline:
     def __call__(self, exchange: Exchange) -> None:
         """Begin to handle one request; see OnRequest."""
         services = self._services
-        edge = services.edge
-        drawn = edge.hex(40)
+        system = services.system
+        drawn = system.hex(40)
         exchange.client.handling = context = RequestContext(
             handler=self,
             exchange=exchange,
             runtime=self.runtime,
             services=services,
-            started=edge.ticks(),
-            now=edge.now(),
+            started=system.ticks(),
+            now=system.now(),
             request_id=drawn[:32],
             nonce=drawn[48:],
         )
@@ -119,7 +119,7 @@ def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     if lookup.route.takes_tokens:
         context.credential = _kind_of(held)
     store = services.store_of(held)
-    context.began = services.edge.ticks()
+    context.began = services.system.ticks()
     found = partial(proceed, context, _found, lookup)
     if store.begin(held, context.now, found):
         return None
@@ -142,7 +142,7 @@ def _found(
 ) -> Progress:
     """Go on with what the store holds."""
     services, client = context.services, context.lookup_client
-    context.lookup_time = services.edge.ticks() - context.began
+    context.lookup_time = services.system.ticks() - context.began
     context.began = 0.0
     if client:
         context.lookup_client = ""
@@ -181,7 +181,7 @@ def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | R
         context.runtime.rules,
         now=now,
         nonce=context.nonce,
-        doubted=services.edge.clock.doubted(),
+        doubted=services.system.clock.doubted(),
     )
     who = None if step.access is None else step.access.authentication
     if isinstance(who, Anonymous):

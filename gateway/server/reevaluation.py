@@ -90,7 +90,7 @@ class StreamChecks:
         Raises:
             StoreUnavailable: the store does not respond.
         """
-        now = self._services.edge.now()
+        now = self._services.system.now()
         try:
             record = await _refresh(key, now, self._services)
         except NotSeen:  # another look-up would have the same result
@@ -193,7 +193,7 @@ def refusal_reason(
 
 
 async def _who(key: str, runtime: Runtime, services: Services) -> Authentication | None:
-    now = services.edge.now()
+    now = services.system.now()
     try:
         record = await _refresh(key, now, services)
     except StoreUnavailable:

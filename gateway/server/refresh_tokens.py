@@ -10,7 +10,7 @@ from gateway.oidc.renewal import Renewal, seal_renewal
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NONCE_BYTES, Vault
-from gateway.server.edge import Edge
+from gateway.server.system import System
 from gateway.sessions.record import Session
 from gateway.sessions.renewals import RenewalStore
 from gateway.sessions.store import KEPT_AFTER_END
@@ -36,9 +36,9 @@ class RefreshTokens:
     times, and kept until it is stored: also when what waits for that is cancelled.
     """
 
-    def __init__(self, renewals: RenewalStore, edge: Edge) -> None:
+    def __init__(self, renewals: RenewalStore, system: System) -> None:
         self._renewals = renewals
-        self._edge = edge
+        self._system = system
         self._unstored: dict[str, _Unstored] = {}
 
     def is_unstored(self, key: str) -> bool:
@@ -76,7 +76,7 @@ class RefreshTokens:
         newer = replace(
             renewal, refresh_token=tokens.refresh_token or renewal.refresh_token
         )
-        nonce = self._edge.secret(NONCE_BYTES)
+        nonce = self._system.secret(NONCE_BYTES)
         new = seal_renewal(newer, vault, settings, key, nonce)
         self._unstored[key] = late = _Unstored(sealed, new, session.expires_at)
         if len(self._unstored) > _REMEMBERED:
@@ -97,7 +97,7 @@ class RefreshTokens:
         await self._replace(key, self._unstored[key])
 
     async def _replace(self, key: str, late: _Unstored) -> bool:
-        left = max(late.expires_at - self._edge.now(), 0.0)
+        left = max(late.expires_at - self._system.now(), 0.0)
         keep = left + KEPT_AFTER_END
         replaced = await self._renewals.replace(key, late.old, late.new, keep)
         self._unstored.pop(key, None)

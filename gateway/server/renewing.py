@@ -78,8 +78,8 @@ class Renewer:
         self._renewals = renewals
         self._running: dict[str, asyncio.Event] = {}
         self._calling: Counter[str] = Counter()
-        self._owner = services.edge.secret(16).hex()
-        self._refresh_tokens = RefreshTokens(renewals, services.edge)
+        self._owner = services.system.secret(16).hex()
+        self._refresh_tokens = RefreshTokens(renewals, services.system)
         self._later: dict[str, float] = {}
         self._down: dict[str, float] = {}
 
@@ -161,7 +161,7 @@ class Renewer:
         self, key: str, provider: Provider, vault: Vault, runtime: Runtime
     ) -> bool:
         """Renew one session; return False if it is to be tried again later."""
-        session, now = await self._store.load(key), self._services.edge.now()
+        session, now = await self._store.load(key), self._services.system.now()
         if not isinstance(session, Session) or not session.active:
             return True
         settings = provider.settings
@@ -245,7 +245,7 @@ class Renewer:
             newer.vault,
             provider.settings,
             key,
-            self._services.edge.secret(NONCE_BYTES),
+            self._services.system.secret(NONCE_BYTES),
             now,
         )
         return replace(session, extra={**session.extra, FACTS: facts})
@@ -268,7 +268,7 @@ class Renewer:
             if failure.reason is Reason.PROVIDER_UNAVAILABLE:
                 self._down[name] = self._ticks() + _DOWN
             return False
-        now = self._services.edge.now()
+        now = self._services.system.now()
         ended = await self._store.end(key, now, "provider_refused")
         if ended is not None:
             event = EndedAtRenewal(provider=name, reason=failure.reason)
@@ -282,4 +282,4 @@ class Renewer:
             del self._later[next(iter(self._later))]
 
     def _ticks(self) -> float:
-        return self._services.edge.ticks()
+        return self._services.system.ticks()

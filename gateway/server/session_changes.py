@@ -12,8 +12,8 @@ from gateway.observe.audit_events import IdentityChanged, SignedIn, SignedOut
 from gateway.reasons import Reason
 from gateway.server.caller import look_up
 from gateway.server.context import RequestContext
-from gateway.server.edge import Edge
 from gateway.server.sign_in_headers import SignIn
+from gateway.server.system import System
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import SessionToken, new_token
@@ -49,10 +49,9 @@ async def sign_in(
         ValueError: no session was started; see `session_of`, `change_sessions`.
     """
     head, now, services = context.head, context.now, context.services
-    token = new_token(services.edge.secret(32))
-    session = session_of(
-        instruction, device_of(head), context.rules, new_session_id(services.edge), now
-    )
+    token = new_token(services.system.secret(32))
+    new_id = new_session_id(services.system)
+    session = session_of(instruction, device_of(head), context.rules, new_id, now)
     held = credential_of(head, context.rules)
     try:
         # In this order: if the store fails in between, the old session is still active.
@@ -196,6 +195,6 @@ def device_of(head: RequestHead) -> Device:
     return Device(ip_address=head.client, user_agent=head.user_agent[:256])
 
 
-def new_session_id(edge: Edge) -> str:
+def new_session_id(system: System) -> str:
     """Return a new public session id: a UUID, as the Ory SDK expects one."""
-    return str(UUID(bytes=edge.secret(16), version=4))
+    return str(UUID(bytes=system.secret(16), version=4))

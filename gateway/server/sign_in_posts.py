@@ -60,7 +60,7 @@ def begin_sign_in_post(
     certain = place and application.signs_in
     if certain:
         attempts = services.attempts[Kind.SIGN_IN]
-        attempts.charge(source, rules.sign_ins, services.edge.ticks())
+        attempts.charge(source, rules.sign_ins, services.system.ticks())
     context.sign_in_post = SignInPost(source=source, charged=certain)
 
 
@@ -87,7 +87,7 @@ async def settle_sign_in_post(
         return
     if not post.charged:
         attempts = services.attempts[Kind.SIGN_IN]
-        attempts.charge(post.source, rules.sign_ins, services.edge.ticks())
+        attempts.charge(post.source, rules.sign_ins, services.system.ticks())
     post.charged = False
     services.report.attempt_failed(Kind.SIGN_IN)
 

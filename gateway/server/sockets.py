@@ -47,7 +47,7 @@ class ListeningSocket:
         """
         with explained(self.address), contextlib.ExitStack() as undo:
             made = [
-                undo.enter_context(one.dup() if self.file else _bound_beside(one))
+                undo.enter_context(one.dup() if self.file else _bound_again(one))
                 for one in self.sockets
             ]
             undo.pop_all()
@@ -220,7 +220,7 @@ def _bound(family: int, where: Any, *, share: bool) -> socket.socket:
     return one
 
 
-def _bound_beside(other: socket.socket) -> socket.socket:
+def _bound_again(other: socket.socket) -> socket.socket:
     return _bound(other.family, other.getsockname(), share=True)
 
 

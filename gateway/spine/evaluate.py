@@ -399,7 +399,7 @@ def _unmatched(
     if isinstance(matched, MethodNotAllowed):
         reason = Reason.METHOD_NOT_ALLOWED
         answer = answers.method_not_allowed(head, matched.allowed)
-    elif rules.routes.knows(head.host):
+    elif rules.routes.has_host(head.host):
         reason, answer = Reason.NO_ROUTE, answers.no_route(head)
     else:
         # RFC 9110, section 15.5.20: the connection led to a server that does not

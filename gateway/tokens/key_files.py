@@ -233,13 +233,13 @@ def _retired_kids(folder: Path) -> frozenset[str]:
 
 def _write_private(path: Path, material: bytes) -> None:
     """Write to a temporary file, then rename: a reader never sees half a key."""
-    beside = path.with_name(f".{path.name}.new")
+    temporary = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+    with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
         file.write(material)
         file.flush()
         os.fsync(file.fileno())
-    beside.rename(path)
+    temporary.rename(path)
 
 
 def _read_key(path: Path) -> SigningKey | BadMaterial:

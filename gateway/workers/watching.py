@@ -10,7 +10,7 @@ import watchfiles
 from gateway.app import App
 from gateway.config.load import LoadedConfig
 
-_LOOK_EVERY = 2000
+_CHECK_EVERY = 2000
 """Milliseconds between two looks at the files when nothing is notified."""
 
 Fingerprint: TypeAlias = tuple[object, ...]
@@ -29,7 +29,7 @@ async def watch(app: App, reload: asyncio.Event, known: Fingerprint) -> None:
     async for _ in watchfiles.awatch(
         *_folders(app.loaded),
         debounce=200,
-        rust_timeout=_LOOK_EVERY,
+        rust_timeout=_CHECK_EVERY,
         yield_on_timeout=True,
         recursive=False,
     ):

@@ -101,7 +101,7 @@ async def serve(
     if launch.on_ready is not None:
         launch.on_ready()
     watcher = asyncio.create_task(watch(app, reload, known))
-    reloader = asyncio.create_task(_reload_when_asked(app, reload))
+    reloader = asyncio.create_task(_reload_on_request(app, reload))
     try:
         await stop.wait()
         _end_by_then(app.loaded.config.server.timeouts.drain)
@@ -167,7 +167,7 @@ def _stop_or_die(stop: asyncio.Event) -> None:
     stop.set()
 
 
-async def _reload_when_asked(app: App, reload: asyncio.Event) -> None:
+async def _reload_on_request(app: App, reload: asyncio.Event) -> None:
     while True:
         await reload.wait()
         reload.clear()

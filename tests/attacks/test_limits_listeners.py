@@ -105,12 +105,12 @@ async def test_a_tls_handshake_counts_and_ends_in_time(
             half_open.append(await stack.enter_async_context(connected(gateway.port)))
             with contextlib.suppress(ConnectionError):
                 await half_open[-1].send(HALF_OPEN[kind]())
-            assert gateway.app._process.client_server._places <= 8
+            assert gateway.app._process.client_server._slots <= 8
         # Those above the limit are closed at once, the others after the time-out.
         for client in half_open:
             with contextlib.suppress(ConnectionError):
                 await client.silence()
-        await until(lambda: gateway.app._process.client_server._places == 0)
+        await until(lambda: gateway.app._process.client_server._slots == 0)
         async with connected(gateway.port, **how) as honest:
             await honest.send(GET)
             reply = await honest.reply()
@@ -135,7 +135,7 @@ async def test_half_open_handshakes_of_one_address_leave_places_to_others(
     ):
         for _ in range(60):
             await stack.enter_async_context(connected(gateway.port))
-        await until(lambda: gateway.app._process.client_server._places == 20)
+        await until(lambda: gateway.app._process.client_server._slots == 20)
         async with connected(
             gateway.port, local_addr=("127.0.0.2", 0), **how
         ) as honest:
@@ -157,14 +157,14 @@ async def test_plain_connections_of_one_address_leave_places_to_others(
     ):
         for _ in range(20):
             await stack.enter_async_context(connected(gateway.port))
-        await until(lambda: gateway.app._process.client_server._places == 20)
+        await until(lambda: gateway.app._process.client_server._slots == 20)
         async with connected(gateway.port) as too_many:
             refused = await too_many.reply()
         async with connected(gateway.port, local_addr=("127.0.0.2", 0)) as honest:
             await honest.send(GET)
             reply = await honest.reply()
         await stack.aclose()
-        await until(lambda: gateway.app._process.client_server._places == 0)
+        await until(lambda: gateway.app._process.client_server._slots == 0)
         afterwards = await ask(gateway.port)
 
     assert (refused.status, refused.json()["reason"]) == (429, "client_limit")
@@ -189,7 +189,7 @@ async def test_a_proxy_that_is_trusted_may_hold_every_connection(
             client = await stack.enter_async_context(connected(gateway.port))
             await client.send(GET)
             assert (await client.reply()).status == 200
-        assert gateway.app._process.client_server._places == 40
+        assert gateway.app._process.client_server._slots == 40
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ async def test_plain_http_on_the_tls_port_is_told_so(
         reply = await client.reply()
         assert await client.silence() == b""
         client.writer.close()
-        await until(lambda: gateway.app._process.client_server._places == 0)
+        await until(lambda: gateway.app._process.client_server._slots == 0)
 
     assert (reply.status, reply.json()["reason"]) == (400, "tls_required")
     assert reply.one("Connection") == "close"

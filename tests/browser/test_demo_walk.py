@@ -74,10 +74,10 @@ def test_the_session_cookie_is_out_of_reach_of_scripts(page: Page) -> None:
 def test_the_dashboard_shows_the_headers_and_the_token(page: Page, demo: Demo) -> None:
     sign_in(page, "Grace Hopper")
 
-    told = page.locator("#told")
-    expect(told).to_contain_text("u_grace")
-    expect(told).to_contain_text("grace@example.com")
-    expect(told).to_contain_text("t_acme")
+    headers = page.locator("#headers")
+    expect(headers).to_contain_text("u_grace")
+    expect(headers).to_contain_text("grace@example.com")
+    expect(headers).to_contain_text("t_acme")
     header, claims = (
         json.loads(text) for text in page.locator("#token pre").all_text_contents()
     )

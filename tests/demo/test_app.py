@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
 from gateway.demo.accounts import ACCOUNTS, check_password
-from gateway.demo.app import peek, safe_way_back, sample_app, visitor_of
+from gateway.demo.app import peek, safe_return_to, sample_app, visitor_of
 
 GRACE = {
     "X-Auth-User-Id": "u_grace",
@@ -45,12 +45,12 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
     ],
 )
 def test_a_way_back_that_leaves_the_site_becomes_the_dashboard(value: str) -> None:
-    assert safe_way_back(value) == "/dashboard"
+    assert safe_return_to(value) == "/dashboard"
 
 
 @pytest.mark.parametrize("value", ["/", "/admin", "/reports/1?q=a%20b&c=d"])
 def test_a_way_back_on_the_site_stays(value: str) -> None:
-    assert safe_way_back(value) == value
+    assert safe_return_to(value) == value
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,12 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.clock import Clock
 from gateway.server.context import RequestContext, Services
-from gateway.server.edge import Edge
 from gateway.server.endpoints import answer_locally
 from gateway.server.endpoints.local_response import LocalResponse
 from gateway.server.exchange import Exchange
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStreams
+from gateway.server.system import System
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.record import Session
 from gateway.spine.evaluate import before_lookup
@@ -42,8 +42,8 @@ RING = embedded_ring("EdDSA", now=NOW - 1e6)
 
 
 @dataclass(slots=True)
-class Clockwork(Edge):
-    """An Edge whose time stands still and whose chance is a count."""
+class Clockwork(System):
+    """An System whose time stands still and whose chance is a count."""
 
     time: float = NOW
     drawn: int = 0
@@ -65,7 +65,7 @@ class Clockwork(Edge):
 
 @dataclass(slots=True)
 class Machine(Clockwork):
-    """An Edge on a machine whose wall clock can be set."""
+    """An System on a machine whose wall clock can be set."""
 
     wall: float = NOW
     steady: float = 0.0
@@ -187,7 +187,7 @@ def a_context(
         runtime=runtime or the_runtime(),
         services=services,
         started=0.0,
-        now=services.edge.now(),
+        now=services.system.now(),
         request_id="r_1" if head is None else head.request_id,
         nonce="",
         received_head=head,
@@ -273,7 +273,7 @@ def some_services(store: Any = None, report: Any = None) -> Services:
         store=store,
         gateway_managed=store,
         app_managed=None,
-        edge=Clockwork(),
+        system=Clockwork(),
         streams=OpenStreams(),
         report=Notes() if report is None else report,
     )

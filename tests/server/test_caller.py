@@ -85,7 +85,7 @@ async def clockwise(services: Services, token: SessionToken) -> Authentication:
 
 async def test_a_clock_set_back_revives_no_session() -> None:
     services = some_services()
-    services.edge = machine = Machine()
+    services.system = machine = Machine()
     token = await signed_in(services)
     machine.passes(DAY)
     ended = await clockwise(services, token)
@@ -98,7 +98,7 @@ async def test_a_clock_set_back_revives_no_session() -> None:
 
 async def test_what_is_open_ends_with_the_answer_that_its_session_is_over() -> None:
     services = some_services()
-    services.edge = machine = Machine()
+    services.system = machine = Machine()
     token = await signed_in(services)
     ended: list[Reason] = []
     services.streams.add(OpenStream(key=token.key, end=ended.append))
@@ -111,7 +111,7 @@ async def test_what_is_open_ends_with_the_answer_that_its_session_is_over() -> N
 
 async def test_a_step_forward_that_is_undone_ends_only_what_it_was_told_of() -> None:
     services = some_services()
-    services.edge = machine = Machine()
+    services.system = machine = Machine()
     token, other = await signed_in(services), await signed_in(services, number=2)
     machine.wall += 365 * DAY
     over = await clockwise(services, token)

@@ -7,14 +7,14 @@ import pytest
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
-from gateway.server.edge import Edge
+from gateway.server.system import System
 from tests.server.parts import a_context, some_services
 
 
 def test_ids_are_not_repeated_when_the_page_of_chance_is_used_up() -> None:
-    edge = Edge()
+    system = System()
 
-    drawn = [edge.hex(16) for _ in range(1000)]  # of 256 in a page
+    drawn = [system.hex(16) for _ in range(1000)]  # of 256 in a page
 
     assert len(set(drawn)) == 1000
     assert {len(one) for one in drawn} == {32}
@@ -22,27 +22,27 @@ def test_ids_are_not_repeated_when_the_page_of_chance_is_used_up() -> None:
 
 @pytest.mark.parametrize("count", [1, 8, 16, 4095, 4096])
 def test_as_much_is_drawn_as_was_asked_for(count: int) -> None:
-    edge = Edge()
-    edge.hex(3)
+    system = System()
+    system.hex(3)
 
-    assert len(edge.hex(count)) == 2 * count
-    assert len(edge.secret(count)) == count
+    assert len(system.hex(count)) == 2 * count
+    assert len(system.secret(count)) == count
 
 
 def test_a_secret_is_no_part_of_the_page_that_ids_come_from() -> None:
-    edge = Edge()
-    edge.hex(1)
-    page = edge._pool
+    system = System()
+    system.hex(1)
+    page = system._pool
 
-    assert edge.secret(32) not in page
-    assert page.hex()[2:] not in repr(edge)
+    assert system.secret(32) not in page
+    assert page.hex()[2:] not in repr(system)
 
 
 def test_the_clocks_go_forward() -> None:
-    edge = Edge()
+    system = System()
 
-    assert edge.ticks() <= edge.ticks()
-    assert edge.now() > 1_700_000_000
+    assert system.ticks() <= system.ticks()
+    assert system.now() > 1_700_000_000
 
 
 async def test_a_context_begins_as_a_request_that_could_not_be_read() -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from gateway.server.edge import Edge
+from gateway.server.system import System
 from tests.servers import Server, free_port
 from tests.sessions.formats.scenarios import Scenario
 from tests.walk.harness import (
@@ -19,8 +19,8 @@ from tests.walk.harness import (
 )
 
 
-class StoppedClock(Edge):
-    """An Edge on which it is always the moment that a scenario was written at."""
+class StoppedClock(System):
+    """An System on which it is always the moment that a scenario was written at."""
 
     moment = 0.0
 
@@ -70,7 +70,7 @@ async def gateway_for(
     await asyncio.to_thread(put, redis, scenario)
     config = config_for(scenario, upstream.port, **sessions)
     async with running_gateway(config, folder, redis.url) as running:
-        running.app.services.edge = clock = StoppedClock()
+        running.app.services.system = clock = StoppedClock()
         clock.moment = scenario.now
         yield running
 

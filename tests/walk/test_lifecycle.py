@@ -463,8 +463,8 @@ async def test_a_clock_that_goes_wrong_revives_nobody_and_loses_nobody(
 ) -> None:
     cookie, other = await gateway.sign_in(), await gateway.sign_in()
     wall = 0.0
-    edge = gateway.app.services.edge
-    edge.clock = Clock(lambda: time.time() + wall)
+    system = gateway.app.services.system
+    system.clock = Clock(lambda: time.time() + wall)
 
     async def asked(with_cookie: str) -> tuple[int, list[str]]:
         fields = PROGRAM | {"Cookie": with_cookie}
@@ -479,13 +479,13 @@ async def test_a_clock_that_goes_wrong_revives_nobody_and_loses_nobody(
     assert await asked(other) == (200, [])
 
     # The machine slept for a day, as far as its own count of time goes.
-    edge.clock = Clock(
+    system.clock = Clock(
         lambda: time.time() + wall, lambda: time.clock_gettime(_BOOT) + wall
     )
     third = await gateway.sign_in()
     wall = 24 * HOUR
     assert (await asked(other))[0] == 401
-    edge.clock._steady = lambda: time.clock_gettime(_BOOT) + 24 * HOUR
+    system.clock._steady = lambda: time.clock_gettime(_BOOT) + 24 * HOUR
     wall = 0.0
     assert (await asked(other))[0] == 401
     assert (await asked(third))[0] == 401

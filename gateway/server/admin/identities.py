@@ -67,7 +67,7 @@ class IdentityApi:
             change = read_change(parse_json(await request.read()))
         except Refused as refused:
             return problem(400, Reason.BAD_REQUEST, f"the body: {refused}")
-        now, count = self._services.edge.now(), ChangeCount()
+        now, count = self._services.system.now(), ChangeCount()
         try:
             await change_sessions(store, identity_id, change, now=now, count=count)
         except ValueError as error:

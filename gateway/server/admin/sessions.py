@@ -64,11 +64,11 @@ class SessionApi:
         if isinstance(wanted, InvalidSignIn):
             return bad_request(wanted.why)
         services, rules = self._services, self._rules()
-        now = services.edge.now()
-        token = new_token(services.edge.secret(32))
+        now = services.system.now()
+        token = new_token(services.system.secret(32))
         try:
             session = session_of(
-                wanted, None, rules, new_session_id(services.edge), now
+                wanted, None, rules, new_session_id(services.system), now
             )
         except ValueError as error:
             return bad_request(str(error))
@@ -105,7 +105,7 @@ class SessionApi:
         app_managed = self._services.app_managed
         if app_managed is None:
             return json_reply(200, view_of(found[1]))
-        session = await app_managed.refresh(session_id, self._services.edge.now())
+        session = await app_managed.refresh(session_id, self._services.system.now())
         return (
             json_reply(200, view_of(session))
             if isinstance(session, Session)
@@ -124,7 +124,7 @@ class SessionApi:
         if found is None:
             return _unknown()
         if (
-            await self._services.store.end(found[0], self._services.edge.now())
+            await self._services.store.end(found[0], self._services.system.now())
             is not None
         ):
             self._services.report.admin_action("revoked", found[1])
@@ -149,7 +149,7 @@ class SessionApi:
         raise StoreUnavailable("the session kept changing while it was extended")
 
     def _extended(self, session: Session) -> Session | web.Response:
-        now = self._services.edge.now()
+        now = self._services.system.now()
         if not session.active or session.expires_at <= now:
             ended = Reason.SESSION_EXPIRED if session.active else Reason.SESSION_REVOKED
             return problem(409, ended, "the session has ended")
@@ -168,13 +168,13 @@ class SessionApi:
         if self._services.gateway_managed is None:
             return _read_only()
         found = await self._services.store.list_for(
-            named(request), self._services.edge.now()
+            named(request), self._services.system.now()
         )
         return json_reply(200, [view_of(session) for _, session in in_browsers(found)])
 
     async def end_all(self, request: web.Request) -> web.Response:
         """Revoke every session and access token of an identity; return their number."""
-        identity, now = named(request), self._services.edge.now()
+        identity, now = named(request), self._services.system.now()
         count = 0
         for store in filter(None, (self._services.store, self._services.own_tokens)):
             try:
@@ -202,7 +202,7 @@ class SessionApi:
     ) -> web.Response:
         if not is_public_id(session_id):
             return _unknown()
-        ended = await app_managed.end(session_id, self._services.edge.now())
+        ended = await app_managed.end(session_id, self._services.system.now())
         if ended is not None:
             self._services.report.admin_action("revoked", ended)
         return web.Response(status=204)

@@ -51,8 +51,8 @@ class TokenApi:
         if isinstance(wanted, InvalidSignIn):
             return bad_request(wanted.why)
         services = self._services
-        now = services.edge.now()
-        token = new_access_token(services.edge.secret(RANDOM_BYTES))
+        now = services.system.now()
+        token = new_access_token(services.system.secret(RANDOM_BYTES))
         try:
             session = new_token_session(
                 name=name,
@@ -62,7 +62,7 @@ class TokenApi:
                 personal=wanted.personal,
                 now=now,
                 lifetime=lifetime,
-                session_id=new_session_id(services.edge),
+                session_id=new_session_id(services.system),
             )
         except ValueError as error:
             return bad_request(str(error))
@@ -72,13 +72,13 @@ class TokenApi:
 
     async def list(self, _request: web.Request) -> web.Response:
         """Return the active tokens of all identities, newest first."""
-        now = self._services.edge.now()
+        now = self._services.system.now()
         found = await self._services.tokens.list_tokens(now)
         return json_reply(200, [view_of(session) for _, session in found])
 
     async def list_for(self, request: web.Request) -> web.Response:
         """Return the active tokens of an identity, newest first."""
-        now = self._services.edge.now()
+        now = self._services.system.now()
         found = await self._services.tokens.list_for(named(request), now)
         return json_reply(
             200, [view_of(session) for _, session in access_tokens(found)]
@@ -95,7 +95,7 @@ class TokenApi:
         if found is None:
             return _unknown()
         services = self._services
-        if await services.tokens.end(found[0], services.edge.now()) is not None:
+        if await services.tokens.end(found[0], services.system.now()) is not None:
             services.report.admin_action("revoked", found[1])
         return web.Response(status=204)
 

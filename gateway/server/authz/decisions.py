@@ -58,14 +58,14 @@ class Decisions:
     def __call__(self, exchange: Exchange) -> None:
         """Begin to handle one check; see OnRequest."""
         services = self._services
-        drawn = services.edge.hex(40)
+        drawn = services.system.hex(40)
         exchange.client.handling = context = RequestContext(
             handler=self,
             exchange=exchange,
             runtime=self._pipeline.runtime,
             services=services,
-            started=services.edge.ticks(),
-            now=services.edge.now(),
+            started=services.system.ticks(),
+            now=services.system.now(),
             request_id=drawn[:32],
             nonce=drawn[48:],
         )

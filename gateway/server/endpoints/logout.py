@@ -86,7 +86,7 @@ async def _at_provider(
     """Return a page that goes on to the provider; None if it ends no session."""
     state = ""
     if 0 < len(back) <= _LONGEST_RETURN:
-        state = base64url.encode(context.services.edge.secret(16))
+        state = base64url.encode(context.services.system.secret(16))
     away = await provider.sign_out_url(state=state, **hints)
     if away is None:
         return None

@@ -166,7 +166,7 @@ async def _begin(
     return_to = _return_to(context, query)
     attempt = new_attempt(
         provider.settings.name,
-        services.edge.secret(32),
+        services.system.secret(32),
         context.now,
         step=_STEPS.get(query.get("reason", ""), "none"),
         return_to=return_to,
@@ -181,7 +181,7 @@ async def _begin(
     except SignInFailed as failure:
         return refuse_sign_in(context, provider, failure, return_to, step=attempt.step)
     cookies = context.runtime.attempts
-    draw = int.from_bytes(services.edge.secret(2), "big")
+    draw = int.from_bytes(services.system.secret(2), "big")
     return LocalResponse(
         reply=context.rules.answers.redirect(head, location),
         cookies=cookies.begin(attempt, cookies.read(head.cookies), draw),

@@ -119,9 +119,9 @@ async def _finish(
         return await provider.finish(attempt, answer, context.now)
     attempts = services.attempts[Kind.SIGN_IN]
     refuse_beyond(Kind.SIGN_IN, source, rules.sign_ins, services)
-    attempts.charge(source, rules.sign_ins, services.edge.ticks())
+    attempts.charge(source, rules.sign_ins, services.system.ticks())
     try:
-        who = await provider.finish(attempt, answer, services.edge.now())
+        who = await provider.finish(attempt, answer, services.system.now())
     except SignInFailed as failure:
         if failure.reason is Reason.PROVIDER_UNAVAILABLE:
             attempts.give_back(source, rules.sign_ins)
@@ -204,7 +204,7 @@ def _keep_id_token(
         return None
 
     async def keep(token: SessionToken, session: Session) -> None:
-        nonce = context.services.edge.secret(NONCE_BYTES)
+        nonce = context.services.system.secret(NONCE_BYTES)
         sealed = seal_hint(who.id_token, token.value, nonce)
         life = session.expires_at - context.now
         await store.logouts.keep_id_token(token.key, sealed, life)
@@ -230,13 +230,13 @@ def _keep_renewal(
         return None
 
     async def keep(key: str, session: Session) -> Session:
-        nonce = services.edge.secret(NONCE_BYTES)
+        nonce = services.system.secret(NONCE_BYTES)
         sealed = seal_renewal(renewal, vault, settings, key, nonce)
         life = session.expires_at - context.now + KEPT_AFTER_END
         await renewals.put(key, sealed, life)
         facts = noted(who.provider, context.now)
         if who.tokens is not None:
-            nonce = services.edge.secret(NONCE_BYTES)
+            nonce = services.system.secret(NONCE_BYTES)
             facts = with_access_token(
                 facts, who.tokens, vault, settings, key, nonce, context.now
             )

@@ -81,7 +81,7 @@ def issue(profile: str, session: Session, context: RequestContext) -> Issued | R
     tenant = resolve_tenant(session, context.head, rules.tenant_sources)
     if isinstance(tenant, TenantRefused):
         return tenant.reason
-    nonce = services.edge.secret(16).hex()
+    nonce = services.system.secret(16).hex()
     issued = rules.issuer.token(profile, session, tenant, context.now, nonce)
     if issued is None:
         ends = session.expires_at < context.now + 1

@@ -8,7 +8,7 @@ import structlog
 from gateway.observe.audit import Audit
 from gateway.observe.logs import LogOutput
 from gateway.observe.metrics import Metrics
-from gateway.server.edge import Edge
+from gateway.server.system import System
 
 
 @dataclass(slots=True, kw_only=True)
@@ -18,5 +18,5 @@ class Channels:
     output: LogOutput
     audit: Audit
     metrics: Metrics
-    edge: Edge = field(default_factory=Edge)
+    system: System = field(default_factory=System)
     log: Any = field(default_factory=lambda: structlog.get_logger("gateway"))

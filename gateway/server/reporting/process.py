@@ -24,7 +24,7 @@ class ProcessReporter:
         first: bool,
     ) -> None:
         self._log, self._audit = channels.log, channels.audit
-        self._metrics, self._edge = channels.metrics, channels.edge
+        self._metrics, self._system = channels.metrics, channels.system
         self._sink = channels.output.sink
         self._shared, self._place, self._first = shared, place, first
 
@@ -38,7 +38,7 @@ class ProcessReporter:
 
     def admin_refused(self, client: str) -> None:
         """Write the audit event of a request with an invalid admin token."""
-        self._audit.admin_refused(self._edge.now(), Actor(client=client))
+        self._audit.admin_refused(self._system.now(), Actor(client=client))
 
     def front_proxy_problem(
         self, mode: str, detail: str, setting: str, about: str
@@ -55,7 +55,7 @@ class ProcessReporter:
     def listening(self, loaded: LoadedConfig) -> None:
         """Log that the gateway accepts requests, with configuration warnings."""
         config = loaded.config
-        self._metrics.config_loaded(self._edge.now())
+        self._metrics.config_loaded(self._system.now())
         for warning in loaded.warnings:
             self._log.warning("configuration warning", problem=str(warning))
         needed, limit = 2 * config.server.limits.connections, descriptor_limit()
@@ -78,9 +78,9 @@ class ProcessReporter:
 
     def reloaded(self, loaded: LoadedConfig, waits: Sequence[str]) -> None:
         """Log a reload, and the keys that require a restart."""
-        self._metrics.config_loaded(self._edge.now())
+        self._metrics.config_loaded(self._system.now())
         if self._first:
-            self._audit.config_reloaded(self._edge.now())
+            self._audit.config_reloaded(self._system.now())
         self._log.info("configuration reloaded", routes=len(loaded.config.routes))
         if waits:
             self._log.warning("restart required", keys=list(waits))
@@ -89,7 +89,9 @@ class ProcessReporter:
         """Log a failed reload; the previous configuration stays active."""
         self._metrics.config_refused()
         if self._first:
-            self._audit.config_reloaded(self._edge.now(), problems=len(error.problems))
+            self._audit.config_reloaded(
+                self._system.now(), problems=len(error.problems)
+            )
         for problem in error.problems:
             self._log.error("configuration reload failed", problem=str(problem))
 

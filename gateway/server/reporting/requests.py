@@ -35,7 +35,7 @@ class RequestReporter:
 
     def __init__(self, channels: Channels) -> None:
         self._log, self._audit = channels.log, channels.audit
-        self._metrics, self._edge = channels.metrics, channels.edge
+        self._metrics, self._system = channels.metrics, channels.system
         self._access = AccessLog(channels.output)
         # What requests that ended alike share; bounded as the labels of metrics are.
         self._alike: dict[
@@ -53,7 +53,7 @@ class RequestReporter:
         """Write the access line and the observations of a request."""
         metrics, route = self._metrics, context.route
         metrics.requests_in_flight -= 1
-        duration = self._edge.ticks() - context.started
+        duration = self._system.ticks() - context.started
         verdict, reason = context.verdict, context.reason
         labels = (
             "" if route is None else route.id,
@@ -154,7 +154,7 @@ class RequestReporter:
             tenant_id=session.active_tenant_id or "",
             session_id=session.id,
         )
-        self._audit.session_event(self._edge.now(), actor, event)
+        self._audit.session_event(self._system.now(), actor, event)
 
     def renewed(self, provider: str, outcome: str) -> None:
         """Count a renewal of the membership of a session."""
@@ -165,7 +165,7 @@ class RequestReporter:
     ) -> None:
         """Count a failed renewal; log it, an outage once a minute."""
         self._metrics.renewal(provider, "ended" if ended else "failed")
-        now, key = self._edge.ticks(), (provider, failure.reason)
+        now, key = self._system.ticks(), (provider, failure.reason)
         if not ended and now - self._renewals_failed.get(key, -inf) < _LOG_EVERY:
             return
         self._renewals_failed[key] = now
@@ -179,7 +179,7 @@ class RequestReporter:
 
     def admin_action(self, event: str, session: Session) -> None:
         """Write the audit event of an action of the admin API."""
-        now, actor = self._edge.now(), Actor(user_id="admin")
+        now, actor = self._system.now(), Actor(user_id="admin")
         token_name, owner = session.token_name or "", session.identity.id
         if event == "created":
             self._audit.session_created(
@@ -199,7 +199,7 @@ class RequestReporter:
     ) -> None:
         """Write the audit event of a change by the admin API."""
         self._audit.identity_changed(
-            self._edge.now(),
+            self._system.now(),
             Actor(user_id="admin"),
             identity_id=identity_id,
             members=members,

@@ -287,7 +287,7 @@ class ExternalStore(RedisSource):
             if moment is not None:
                 spared = but if isinstance(but, str) else None
                 since = not_before_value(moment, spared).encode()
-                self._endings.hear(
+                self._endings.receive(
                     not_before_key(identity_id), Note(since, keep, limit=True)
                 )
             return tuple(self._seen.keys_of(identity_id, but))
@@ -295,5 +295,5 @@ class ExternalStore(RedisSource):
         for key in keys:
             if is_public_id(key):
                 word = f"{moment or 0.0:.6f} {message['reason']}".encode()
-                self._endings.hear(tombstone_key(key), Note(word, keep))
+                self._endings.receive(tombstone_key(key), Note(word, keep))
         return keys

@@ -58,7 +58,7 @@ class _Compiler:
         self._settings = settings
         self._library = library
         self._findings = findings
-        self._said = {**DEFAULTS, **library.profile, **settings.profile}
+        self._given = {**DEFAULTS, **library.profile, **settings.profile}
 
     def profile(self) -> dict[str, Any]:
         """Return the parts of a Profile; valid only if there are no findings."""
@@ -85,7 +85,7 @@ class _Compiler:
             "expires": self._expires(),
             "created": self._created(),
             "allow_no_ttl": self._findings.flag(
-                ("profile", "allow_no_ttl"), self._said["allow_no_ttl"]
+                ("profile", "allow_no_ttl"), self._given["allow_no_ttl"]
             ),
             "other_credentials": frozenset(
                 name.encode("ascii") for name in self._library.other_credentials
@@ -98,8 +98,8 @@ class _Compiler:
         if self._settings.allow_pickle and not self._library.may_pickle:
             known = [name for name, each in LIBRARIES.items() if each.may_pickle]
             refuse(("allow_pickle",), f"only {' and '.join(known)} know it")
-        for name, said in self._said.items():
-            if self._said.get("then") is None and "$then" in str(said):
+        for name, given in self._given.items():
+            if self._given.get("then") is None and "$then" in str(given):
                 refuse(("profile", name), "$then without a second look-up, `then`")
 
     # the cookie
@@ -117,14 +117,14 @@ class _Compiler:
         return name
 
     def _cookie_value(self) -> CookieValue | None:
-        said = self._settings.cookie_value or self._library.value
-        return self._findings.read(("cookie", "value"), said, one_of(CookieValue))
+        given = self._settings.cookie_value or self._library.value
+        return self._findings.read(("cookie", "value"), given, one_of(CookieValue))
 
     def _signature(self) -> Signature:
         where = ("profile", "signature")
-        if self._library.signed is Signed.IF_ASKED and not self._settings.secrets:
+        if self._library.signed is Signed.OPTIONAL and not self._settings.secrets:
             return Signature.NONE
-        found = self._findings.read(where, self._said["signature"], one_of(Signature))
+        found = self._findings.read(where, self._given["signature"], one_of(Signature))
         if self._library.signed is Signed.ALWAYS and found is Signature.NONE:
             problem = f"{self._settings.format} signs its cookie"
             self._findings.refuse(where, problem)
@@ -134,7 +134,7 @@ class _Compiler:
         secrets = list(self._settings.secrets)
         if self._library.rotation is Rotation.FIRST:
             secrets = secrets[:1]
-        salt = self._said["salt"]
+        salt = self._given["salt"]
         if not isinstance(salt, str):
             self._findings.refuse(("profile", "salt"), "expected text")
             return None
@@ -143,16 +143,16 @@ class _Compiler:
             self._findings.refuse(("profile", "salt"), problem)
             return None
         return self._findings.read(
-            ("secrets",), secrets, lambda said: verifier(signature, said, salt=salt)
+            ("secrets",), secrets, lambda given: verifier(signature, given, salt=salt)
         )
 
     def _id_pattern(self, signature: Signature, key: IdKey | None) -> IdPattern | None:
         where = ("profile", "id")
-        said = self._said.get("id")
-        if said is None:
+        given = self._given.get("id")
+        if given is None:
             self._findings.refuse(where, "missing: set the pattern of a session id")
             return None
-        found = self._findings.read(where, said, text(compile_id_pattern))
+        found = self._findings.read(where, given, text(compile_id_pattern))
         bare = signature is Signature.NONE and key is not None and not key.hashed
         if found is not None and bare and ":" in found.text.replace("(?:", ""):
             problem = "an unsigned id may hold a colon, and so name another key"
@@ -162,57 +162,59 @@ class _Compiler:
     # the value
 
     def _prefix(self, cookie: str) -> str:
-        said = self._settings.key_prefix
-        if said is None:
+        given = self._settings.key_prefix
+        if given is None:
             return self._library.key_prefix.replace("{cookie}", cookie)
-        if "{prefix}" not in str(self._said["key"]):
+        if "{prefix}" not in str(self._given["key"]):
             problem = "the profile's key has no place for it"
             hint = "write the prefix into the key, or {prefix}"
             self._findings.refuse(("key_prefix",), problem, hint)
-        if set("{}") & set(said):
+        if set("{}") & set(given):
             self._findings.refuse(("key_prefix",), "a prefix has no braces")
             return ""
-        return said
+        return given
 
     def _key(self, prefix: str) -> IdKey | None:
         where = ("profile", "key")
-        said = (*self._library.profile, *self._settings.profile)
-        if not prefix and self._settings.key_prefix is None and "key" not in said:
+        given = (*self._library.profile, *self._settings.profile)
+        if not prefix and self._settings.key_prefix is None and "key" not in given:
             self._findings.refuse(where, "missing: set the key that holds a session")
             return None
         return self._findings.read(
             where,
-            self._said["key"],
+            self._given["key"],
             text(lambda template: parse_id_key(template, prefix=prefix)),
         )
 
     def _echo(self) -> Path | None:
-        return self._echo_in(("profile", "echo"), self._said.get("echo"), then=False)
+        return self._echo_in(("profile", "echo"), self._given.get("echo"), then=False)
 
     def _then(self, prefix: str) -> Then | None:
         where: Where = ("profile", "then")
-        said = self._said.get("then")
+        given = self._given.get("then")
         known = ("key", "id", "echo", "required")
-        if said is None or not self._findings.mapping(where, said, known):
+        if given is None or not self._findings.mapping(where, given, known):
             return None
         read = self._findings.read
         key = read(
             (*where, "key"),
-            said.get("key"),
+            given.get("key"),
             text(lambda template: parse_path_key(template, prefix=prefix)),
         )
-        said_id = said.get("id", _THEN_ID)
-        pattern = read((*where, "id"), said_id, text(compile_id_pattern))
-        echo = self._echo_in((*where, "echo"), said.get("echo"), then=True)
-        required = self._findings.flag((*where, "required"), said.get("required", True))
+        id_text = given.get("id", _THEN_ID)
+        pattern = read((*where, "id"), id_text, text(compile_id_pattern))
+        echo = self._echo_in((*where, "echo"), given.get("echo"), then=True)
+        required = self._findings.flag(
+            (*where, "required"), given.get("required", True)
+        )
         if key is None or pattern is None:
             return None
         return Then(key=key, id=pattern, echo=echo, required=required)
 
-    def _echo_in(self, where: Where, said: object, *, then: bool) -> Path | None:
-        if said is None:
+    def _echo_in(self, where: Where, given: object, *, then: bool) -> Path | None:
+        if given is None:
             return None
-        found = self._findings.read(where, said, text(parse_path))
+        found = self._findings.read(where, given, text(parse_path))
         if found is not None and found.then is not then:
             root = "$then" if then else "$"
             self._findings.refuse(where, f"expected a path into {root}")
@@ -220,19 +222,19 @@ class _Compiler:
 
     def _codecs(self) -> frozenset[Codec]:
         where = ("profile", "values")
-        said = several(self._said["values"])
-        read = [self._findings.read(where, each, one_of(Codec)) for each in said]
+        given = several(self._given["values"])
+        read = [self._findings.read(where, each, one_of(Codec)) for each in given]
         codecs = frozenset(codec for codec in read if codec is not None)
-        if not said:
+        if not given:
             self._findings.refuse(where, f"expected some of {', '.join(Codec)}")
         if Codec.PICKLE in codecs:
             self._findings.refuse(where, "pickles are read where allow_pickle is set")
         return codecs | {Codec.PICKLE} if self._settings.allow_pickle else codecs
 
     def _max_bytes(self) -> int:
-        said = self._said["max_bytes"]
-        if type(said) is int and 0 < said <= MAX_BYTES:
-            return said
+        given = self._given["max_bytes"]
+        if type(given) is int and 0 < given <= MAX_BYTES:
+            return given
         problem = f"expected a number from 1 to {MAX_BYTES}"
         self._findings.refuse(("profile", "max_bytes"), problem)
         return 0
@@ -241,29 +243,29 @@ class _Compiler:
 
     def _identity(self) -> FallbackPaths:
         where = ("profile", "identity")
-        if self._said.get("identity") is None:
+        if self._given.get("identity") is None:
             problem = "missing: set where the session holds the identity"
             self._findings.refuse(where, problem)
         return self._paths("identity")
 
     def _traits(self) -> tuple[tuple[str, FallbackPaths], ...]:
         where: Where = ("profile", "traits")
-        said = self._said.get("traits") or {}
-        if not isinstance(said, Mapping):
+        given = self._given.get("traits") or {}
+        if not isinstance(given, Mapping):
             self._findings.refuse(where, "expected a mapping from names to paths")
             return ()
         found = [(name, self._paths(name)) for name in ("email", "name")]
         found += [
             (str(name), self._paths_in((*where, str(name)), paths))
-            for name, paths in said.items()
+            for name, paths in given.items()
         ]
         return tuple((name, paths) for name, paths in found if paths)
 
     def _paths(self, name: str) -> FallbackPaths:
-        return self._paths_in(("profile", name), self._said.get(name))
+        return self._paths_in(("profile", name), self._given.get(name))
 
-    def _paths_in(self, where: Where, said: object) -> FallbackPaths:
-        texts = several(said)
+    def _paths_in(self, where: Where, given: object) -> FallbackPaths:
+        texts = several(given)
         if len(texts) > MAX_PLACES:
             self._findings.refuse(where, f"at most {MAX_PLACES} paths")
         found = [self._findings.read(where, each, text(parse_path)) for each in texts]
@@ -272,26 +274,28 @@ class _Compiler:
     # how long
 
     def _expires(self) -> TimeField | None:
-        said = self._said["expires"]
-        if said == "ttl":
+        given = self._given["expires"]
+        if given == "ttl":
             return None
-        if isinstance(said, Mapping):
-            return self._time_field(("profile", "expires"), said)
+        if isinstance(given, Mapping):
+            return self._time_field(("profile", "expires"), given)
         problem = "expected ttl, or a mapping of path and unit"
         self._findings.refuse(("profile", "expires"), problem)
         return None
 
     def _created(self) -> TimeField | None:
-        said = self._said.get("created")
-        return None if said is None else self._time_field(("profile", "created"), said)
+        given = self._given.get("created")
+        return (
+            None if given is None else self._time_field(("profile", "created"), given)
+        )
 
-    def _time_field(self, where: Where, said: Any) -> TimeField | None:
-        if not self._findings.mapping(where, said, ("path", "unit", "plus")):
+    def _time_field(self, where: Where, given: Any) -> TimeField | None:
+        if not self._findings.mapping(where, given, ("path", "unit", "plus")):
             return None
         read = self._findings.read
-        path = read((*where, "path"), said.get("path"), text(parse_path))
-        unit = read((*where, "unit"), said.get("unit"), one_of(Unit))
-        plus = said.get("plus", 0)
+        path = read((*where, "path"), given.get("path"), text(parse_path))
+        unit = read((*where, "unit"), given.get("unit"), one_of(Unit))
+        plus = given.get("plus", 0)
         if isinstance(plus, bool) or not isinstance(plus, int | float) or not plus >= 0:
             self._findings.refuse((*where, "plus"), "expected a number of seconds")
             return None

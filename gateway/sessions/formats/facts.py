@@ -106,15 +106,17 @@ def _member(entry: object, name: str) -> object:
 
 def read_devices(profile: Profile, record: object, then: object) -> tuple[Device, ...]:
     """Return the device that the session was created on."""
-    said = [
+    values = [
         value if isinstance(value, str) and value.isprintable() else ""
         for value, _ in (
             profile.ip_address.find(record, then),
             profile.user_agent.find(record, then),
         )
     ]
-    if not any(said):
+    if not any(values):
         return ()
     return (
-        Device(ip_address=said[0][:MAX_ID_CHARS], user_agent=said[1][:MAX_TRAIT_CHARS]),
+        Device(
+            ip_address=values[0][:MAX_ID_CHARS], user_agent=values[1][:MAX_TRAIT_CHARS]
+        ),
     )

@@ -21,8 +21,8 @@ class Signed(StrEnum):
 
     NEVER = "never"
     ALWAYS = "always"
-    IF_ASKED = "if asked"
-    AS_SAID = "as the profile says"
+    OPTIONAL = "if asked"
+    BY_PROFILE = "as the profile says"
 
 
 class Rotation(StrEnum):
@@ -115,7 +115,7 @@ LIBRARIES: Final[Mapping[str, Library]] = {
     "flask-session": Library(
         cookie="session",
         key_prefix="session:",
-        signed=Signed.IF_ASKED,
+        signed=Signed.OPTIONAL,
         rotation=Rotation.FIRST,
         may_pickle=True,
         profile={
@@ -190,5 +190,5 @@ LIBRARIES: Final[Mapping[str, Library]] = {
             "expires": {"path": "$.expires_at", "unit": "s"},
         },
     ),
-    "json": Library(cookie="", value="plain", signed=Signed.AS_SAID),
+    "json": Library(cookie="", value="plain", signed=Signed.BY_PROFILE),
 }

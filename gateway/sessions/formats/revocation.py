@@ -59,8 +59,8 @@ def with_revocation(
     if tombstone is not None:
         return _ended(session)
     if not_before is not None:
-        said, _, spared = not_before.partition(b" ")
-        since = _moment(said)
+        moment, _, spared = not_before.partition(b" ")
+        since = _moment(moment)
         if since is None:
             return _ended(session)
         old = session.issued_at < since or is_ahead(session, now)

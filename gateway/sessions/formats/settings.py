@@ -13,7 +13,7 @@ Where = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatSettings:
-    """The keys of `sessions` that describe a foreign format; None: not said.
+    """The keys of `sessions` that describe a foreign format; None: not given.
 
     `secure` is whether browsers come by https.
     """
@@ -63,46 +63,46 @@ class Findings:
         """Add a finding: unknown setting."""
         self.found.append(Finding(where=where, message=message, hint=hint, at_key=True))
 
-    def read(self, where: Where, said: Any, read: Callable[[Any], T]) -> T | None:
+    def read(self, where: Where, given: Any, read: Callable[[Any], T]) -> T | None:
         """Read a setting; its ValueError becomes a finding, and None."""
         try:
-            return read(said)
+            return read(given)
         except ValueError as error:
             self.refuse(where, str(error))
             return None
 
-    def mapping(self, where: Where, said: object, known: Sequence[str]) -> bool:
+    def mapping(self, where: Where, given: object, known: Sequence[str]) -> bool:
         """Check that a setting is a mapping of known keys."""
-        if not isinstance(said, Mapping):
+        if not isinstance(given, Mapping):
             self.refuse(where, f"expected a mapping of {', '.join(known)}")
             return False
-        self.check_keys(where, said, known)
+        self.check_keys(where, given, known)
         return True
 
     def check_keys(
-        self, where: Where, said: Mapping[Any, Any], known: Sequence[str]
+        self, where: Where, given: Mapping[Any, Any], known: Sequence[str]
     ) -> None:
         """Refuse what is not known, with the name that is nearest."""
-        for name in said:
+        for name in given:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, 1)
                 hint = f'did you mean "{near[0]}"?' if near else ""
                 self.refuse_key((*where, str(name)), f'unknown key "{name}"', hint)
 
-    def flag(self, where: Where, said: object) -> bool:
+    def flag(self, where: Where, given: object) -> bool:
         """Read true or false."""
-        if not isinstance(said, bool):
+        if not isinstance(given, bool):
             self.refuse(where, "expected true or false")
-        return said is True
+        return given is True
 
 
 def text(read: Callable[[str], T]) -> Callable[[Any], T]:
     """Return a reader that accepts only strings."""
 
-    def checked(said: Any) -> T:
-        if not isinstance(said, str):
+    def checked(given: Any) -> T:
+        if not isinstance(given, str):
             raise ValueError("expected text")  # noqa: TRY004 - becomes a finding
-        return read(said)
+        return read(given)
 
     return checked
 
@@ -110,17 +110,17 @@ def text(read: Callable[[str], T]) -> Callable[[Any], T]:
 def one_of(kinds: type[E]) -> Callable[[Any], E]:
     """Make a reader of a closed set."""
 
-    def checked(said: Any) -> E:
+    def checked(given: Any) -> E:
         for kind in kinds:
-            if kind.value == said:
+            if kind.value == given:
                 return kind
         raise ValueError(f"expected one of {', '.join(kinds)}")
 
     return checked
 
 
-def several(said: object) -> list[Any]:
+def several(given: object) -> list[Any]:
     """Return a list for a value that may be single, a list, or absent."""
-    if said is None:
+    if given is None:
         return []
-    return list(said) if isinstance(said, list | tuple) else [said]
+    return list(given) if isinstance(given, list | tuple) else [given]

@@ -93,7 +93,7 @@ class RedisClient:
             )
         supervisor = self._servers.supervise()
         return await self._servers.within(
-            lambda: self._look(
+            lambda: self._read(
                 supervisor, lambda connection: connection.execute("MGET", *keys)
             ),
             patience,
@@ -122,7 +122,7 @@ class RedisClient:
             supervisor = self._servers.supervise()
             mget: list[Command] = [("MGET", *keys)] if keys else []
             answers = await self._servers.within(
-                lambda: self._look(
+                lambda: self._read(
                     supervisor,
                     lambda connection: _all_on(connection, [*commands, *mget]),
                 ),
@@ -139,7 +139,7 @@ class RedisClient:
                 values = all_answers
         return [_answer(each) for each in answers[: len(commands)]], values
 
-    async def _look(
+    async def _read(
         self, supervisor: Supervisor, work: Callable[[RedisConnection], Awaitable[T]]
     ) -> T:
         """Use the shared connection; retry on that of a new server after a change."""

@@ -24,7 +24,7 @@ from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.replication import Place, read_replication
 
 # Seconds between two looks at which node has which slots.
-LOOK: Final = 1.0
+CHECK_EVERY: Final = 1.0
 
 T = TypeVar("T")
 
@@ -57,9 +57,9 @@ class ClusterWatch:
     async def _watch(self) -> None:
         before: dict[int, str] = {}
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_EVERY)
             try:
-                async with Patience(LOOK):
+                async with Patience(CHECK_EVERY):
                     owners = await self._owners()
                     if before and owners != before:
                         await self._on_change()

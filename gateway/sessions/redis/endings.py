@@ -42,7 +42,7 @@ class Endings(Generic[P]):
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work_off())
 
-    def hear(self, name: str, payload: P) -> None:
+    def receive(self, name: str, payload: P) -> None:
         """Record an ending made by another process."""
         self._journal.note(name, payload, held=True)
 
@@ -69,14 +69,14 @@ class Endings(Generic[P]):
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _work_off(self) -> None:
-        said = 0
+        reported = 0
         while self._journal.unheld():
             await asyncio.sleep(AGAIN)
             # A younger one is being written by who began it.
             waiting = self._journal.unheld(AGAIN)
-            if len(waiting) != said and self._on_event is not None:
+            if len(waiting) != reported and self._on_event is not None:
                 self._on_event(EndingsWaiting(len(waiting)))
-            said = len(waiting)
+            reported = len(waiting)
             failures = 0
             for name, payload in waiting:
                 try:
@@ -85,5 +85,5 @@ class Endings(Generic[P]):
                     failures += 1
                     if failures > FAILURES:
                         break  # the others would be answered the same
-        if said and self._on_event is not None:
+        if reported and self._on_event is not None:
             self._on_event(EndingsWaiting(0))

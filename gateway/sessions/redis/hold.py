@@ -64,7 +64,7 @@ async def hold(supervisor: Supervisor, write: Write[T], *, patience: float) -> T
             if supervisor.generation == before and not supervisor.switching:
                 raise
         if loop.time() >= until:
-            raise NotHeld(f"not certain that it is held: {_say(why)}") from why
+            raise NotHeld(f"not certain that it is held: {_describe(why)}") from why
         await supervisor.moved(AGAIN)
 
 
@@ -104,5 +104,5 @@ def _judge(
         raise NotHeld("the server has just changed")
 
 
-def _say(why: Exception) -> str:
+def _describe(why: Exception) -> str:
     return str(why) if isinstance(why, StoreUnavailable) else describe_error(why)

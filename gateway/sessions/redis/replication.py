@@ -30,12 +30,12 @@ class Replication:
 class KnownReplica:
     """One replica as a Sentinel lists it; `down` is for how long, in seconds.
 
-    `heard`: it has answered this Sentinel since it is listed under this master.
+    `answered`: it has answered this Sentinel since it is listed under this master.
     """
 
     place: Place
     down: float
-    heard: bool
+    answered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def _replica(fields: Mapping[str, str]) -> KnownReplica:
     return KnownReplica(
         place=(fields.get("ip", ""), _number(fields.get("port", ""))),
         down=_number(fields.get("s-down-time", "0")) / 1000 if down else 0.0,
-        heard=fields.get("info-refresh", "0") != "0",
+        answered=fields.get("info-refresh", "0") != "0",
     )
 
 

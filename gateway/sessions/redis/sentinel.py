@@ -19,7 +19,7 @@ from gateway.sessions.redis.replication import Opinion, Place, Replication
 from gateway.sessions.redis.sentinel_link import POLL, SentinelLink
 from gateway.sessions.redis.supervisor import LEASE, Supervisor, query_replication
 
-# Seconds. A master that was just named has the word of who made it one: the failover
+# Seconds. A master that was just named has the word of the Sentinel that made it one: the failover
 # had a majority, and the next one cannot follow at once.
 GRACE: Final = 2.5
 # Seconds for which a selected replica may take to be promoted.
@@ -75,7 +75,7 @@ class SentinelSupervisor(Supervisor):
             known |= {
                 each.place
                 for each in opinion.replicas
-                if each.down <= (opinion.down_after if each.heard else 0.0)
+                if each.down <= (opinion.down_after if each.answered else 0.0)
             }
         known -= {self._place, *self._former}
         return max(len(known - seen.syncing - self._refused), len(seen.online))
@@ -91,7 +91,7 @@ class SentinelSupervisor(Supervisor):
         link = SentinelLink(
             self._address.service,
             make_sentinel(self._address, self._timeout, place),
-            on_opinion=self._hear,
+            on_opinion=self._on_opinion,
             on_selected=self._select,
             on_others=self._meet,
             on_failure=self._wake,
@@ -102,25 +102,25 @@ class SentinelSupervisor(Supervisor):
 
     def _meet(self, others: Mapping[str, Place]) -> None:
         """Follow the Sentinels that one of them knows of, too."""
-        known = {link.who for link in self._links.values()}
-        for who, place in others.items():
-            if who not in known:
+        known = {link.sentinel_id for link in self._links.values()}
+        for sentinel_id, place in others.items():
+            if sentinel_id not in known:
                 self._follow(place)
 
     def _select(self) -> None:
         self._selected_until = asyncio.get_running_loop().time() + SELECTED
         self._wake()
 
-    def _hear(self, who: str, opinion: Opinion) -> None:
-        self._opinions[who] = opinion
+    def _on_opinion(self, sentinel_id: str, opinion: Opinion) -> None:
+        self._opinions[sentinel_id] = opinion
         if opinion.place != self._place:
-            if opinion.epoch > self._epoch or self._all_say(opinion):
+            if opinion.epoch > self._epoch or self._all_agree(opinion):
                 self._move(opinion)
         elif opinion.epoch > self._epoch:
             self._epoch = opinion.epoch
         self._renew()
 
-    def _all_say(self, opinion: Opinion) -> bool:
+    def _all_agree(self, opinion: Opinion) -> bool:
         """Return whether every Sentinel names the same other master.
 
         Then they were all set up again, and their epochs start over.

@@ -47,7 +47,7 @@ class SentinelLink:
         self._on_others = on_others
         self._on_failure = on_failure
         self._poked = asyncio.Event()
-        self.who = ""
+        self.sentinel_id = ""
         self.failure = ""
 
     def poke(self) -> None:
@@ -92,14 +92,14 @@ class SentinelLink:
                 while True:
                     message = await pubsub.get_message(timeout=None)
                     if message is not None and message["type"] == "message":
-                        self._hear(message)
+                        self._on_message(message)
             except Exception:  # noqa: BLE001 - the queries report what is wrong
                 await asyncio.sleep(POLL)
             finally:
                 with contextlib.suppress(RedisError, OSError):
                     await pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _on_message(self, message: Mapping[str, Any]) -> None:
         words = message["data"].decode("utf-8", "replace").split()
         if self._service not in words:
             return
@@ -110,9 +110,9 @@ class SentinelLink:
     async def _connected(self) -> RedisConnection:
         connection = await open_connection(self._client)
         try:
-            self.who = (await connection.execute("SENTINEL", "MYID")).decode()
+            self.sentinel_id = (await connection.execute("SENTINEL", "MYID")).decode()
         except ResponseError:  # an old one, or not permitted
-            self.who = f"{id(self)}"
+            self.sentinel_id = f"{id(self)}"
         except BaseException:
             connection.close()
             raise
@@ -136,7 +136,7 @@ class SentinelLink:
         self.failure = ""
         if rest and isinstance(rest[0], list):
             self._on_others(_others(rest[0]))
-        self._on_opinion(self.who, opinion)
+        self._on_opinion(self.sentinel_id, opinion)
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -150,7 +150,7 @@ def _others(listed: list[Any]) -> dict[str, Place]:
     for flat in listed:
         words = iter(flat)
         fields = dict(zip(words, words, strict=False))
-        who, port = fields.get(b"runid", b""), fields.get(b"port", b"")
-        if who and port.isdigit():
-            found[who.decode()] = (fields[b"ip"].decode(), int(port))
+        sentinel_id, port = fields.get(b"runid", b""), fields.get(b"port", b"")
+        if sentinel_id and port.isdigit():
+            found[sentinel_id.decode()] = (fields[b"ip"].decode(), int(port))
     return found

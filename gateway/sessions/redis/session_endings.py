@@ -52,7 +52,7 @@ class SessionEndings:
         moment = float(at) if isinstance(at, int | float) else None
         for key in keys:
             if key_from(key.encode("utf-8", "replace")) is not None:
-                self.endings.hear(key, Ending(moment, reason))
+                self.endings.receive(key, Ending(moment, reason))
         return keys
 
     async def replay(self, execute: Execute | None) -> None:

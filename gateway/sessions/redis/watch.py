@@ -20,9 +20,9 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.25)
 KeysIn: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
-def key_in(said: Mapping[str, Any]) -> Iterable[str]:
+def key_in(fields: Mapping[str, Any]) -> Iterable[str]:
     """Return the one key of a message."""
-    key = said.get("key")
+    key = fields.get("key")
     return (key,) if isinstance(key, str) else ()
 
 
@@ -73,28 +73,28 @@ class Watch:
                     failures = 0
                     self._listening = True
                     while True:
-                        self._tell(await next_message())
+                        self._dispatch(await next_message())
             except Exception:  # noqa: BLE001 - to stay deaf would be worse
                 self._listening = False
                 await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
                 failures += 1
 
-    def _tell(self, message: bytes) -> None:
+    def _dispatch(self, message: bytes) -> None:
         try:
-            said = orjson.loads(message)
+            fields = orjson.loads(message)
         except orjson.JSONDecodeError:
             return
-        if not isinstance(said, dict):
+        if not isinstance(fields, dict):
             return
-        if said.get("changed") is True:
-            for key in key_in(said):
+        if fields.get("changed") is True:
+            for key in key_in(fields):
                 for on_changed in self._on_changed:
                     _shielded(partial(on_changed, key))
-        if not isinstance(said.get("reason"), str):
+        if not isinstance(fields.get("reason"), str):
             return
-        for key in self._keys_in(said):
+        for key in self._keys_in(fields):
             for on_ended in self._on_ended:
-                _shielded(partial(on_ended, key, said["reason"]))
+                _shielded(partial(on_ended, key, fields["reason"]))
 
 
 def _shielded(callback: Callable[[], None]) -> None:

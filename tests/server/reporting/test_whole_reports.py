@@ -60,7 +60,7 @@ def test_lines_and_counters_are_those_of_a_direct_implementation(
     reporter = Reporter(output)
     contexts = [*every_kind(), *every_kind()]
     for context in contexts:
-        context.started = reporter.requests._edge.ticks()
+        context.started = reporter.requests._system.ticks()
         reporter.requests.request_started()
         reporter.requests.request_ended(context)
 

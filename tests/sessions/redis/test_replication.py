@@ -45,7 +45,7 @@ def test_an_opinion_names_the_master_and_its_replicas() -> None:
     )
     assert opinion.down_after == 3.0
     (known,) = opinion.replicas
-    assert (known.place, known.down, known.heard) == (("10.0.0.2", 6379), 1.5, True)
+    assert (known.place, known.down, known.answered) == (("10.0.0.2", 6379), 1.5, True)
 
 
 def test_a_sentinel_that_knows_no_such_master_has_no_opinion() -> None:

@@ -11,7 +11,7 @@ _POOL: Final = 4096
 
 
 @dataclass(slots=True)
-class Edge:
+class System:
     """The clocks and the random bytes of the operating system."""
 
     _pool: bytes = field(default=b"", repr=False)
