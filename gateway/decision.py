@@ -166,7 +166,7 @@ def decide(access: AccessRequest, checks: Sequence[Check]) -> Decision:
             continue
         reason = check.failure(access)
         if reason is not None:
-            if not check.challenges:
+            if not check.challenges or reason in _FINAL:
                 return Deny(reason=reason)
             who = access.authentication
             return Challenge(
@@ -325,6 +325,11 @@ _AS_STRONG: Final[Mapping[str, tuple[str, ...]]] = {
 }
 LEVELS: Final = tuple(_AS_STRONG)
 """The levels of NIST SP 800-63B that satisfy each; any other word satisfies none."""
+
+_FINAL: Final = frozenset(
+    (Reason.ACCOUNT_NOT_ALLOWED, Reason.EMAIL_UNVERIFIED, Reason.CLAIM_MISSING)
+)
+"""Of a provider's access token that is valid: another one would be refused, too."""
 
 _ANY: Final = frozenset(Rule)
 _SIGNED_IN: Final = frozenset((Rule.PROTECTED, Rule.ADMIN_ONLY))

@@ -68,6 +68,10 @@ class NotPermitted(StoreUnavailable):
     """The ACL user of Redis may not do this; the others' rights are not known."""
 
 
+class KeysUnavailable(StoreUnavailable):
+    """A provider did not answer: whether its access token is valid is unknown."""
+
+
 class TooManyAttempts(GatewayError):  # noqa: N818 - as above
     """An address has too many failed attempts.
 

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     BAD_SIGNATURE = "bad_signature"
     TWO_CREDENTIALS = "two_credentials"
     CREDENTIAL_NOT_TAKEN = "credential_not_taken"
+    TOKEN_INVALID = "token_invalid"  # noqa: S105 - not a password
     UNKNOWN_SESSION = "unknown_session"
     SESSION_UNREADABLE = "session_unreadable"
     SESSION_EXPIRED = "session_expired"
@@ -202,6 +203,13 @@ ROWS: Final[Mapping[Reason, Row]] = {
         "Please sign in",
         "This address does not take this kind of credential.",
         Action.SIGN_IN,
+    ),
+    Reason.TOKEN_INVALID: Row(
+        401,
+        _SIGN_IN_AGAIN,
+        "This credential is not valid here.",
+        Action.SIGN_IN,
+        audited=True,
     ),
     Reason.UNKNOWN_SESSION: Row(
         401, _SIGN_IN_AGAIN, "This session is unknown. Sign in again.", Action.SIGN_IN

@@ -48,7 +48,9 @@ class MemoryLogouts:
             and logout.means(link, session.issued_at)
         )
 
-    async def mark_logout(self, logout: ProviderLogout, mark: LogoutMark) -> None:
+    async def mark_logout(
+        self, logout: ProviderLogout, mark: LogoutMark, keep: float = 960.0
+    ) -> None:
         self._marks.append((logout, mark))
 
     async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:

@@ -56,6 +56,11 @@ ELSEWHERE = (
         ("sessions/external/query", "sessions/external/cache", "sessions/external/notes"),
     ),
     Elsewhere(
+        "a program sends it, and a provider ends it",
+        "tests/oidc/test_bearer_walk.py",
+        ("server/provider_tokens",),
+    ),
+    Elsewhere(
         "they start other programs, and are seen in a whole demo",
         "tests/demo/test_run.py",
         ("cli/demo", "demo/__main__", "embedded/child"),
@@ -91,7 +96,7 @@ ELSEWHERE = (
     Elsewhere(
         "parts of one reader: what a key means is seen in a whole file",
         "tests/config/test_load.py",
-        ("config/checks/__init__", "config/checks/connections", "config/checks/listeners")
+        ("config/checks/__init__", "config/checks/accept", "config/checks/connections", "config/checks/listeners")
         + ("config/checks/names", "config/checks/providers", "config/checks/routes")
         + ("config/checks/sessions", "config/checks/tokens")
         + ("config/diagnostic", "config/warnings", "config/fields")

@@ -19,6 +19,7 @@ from gateway.server.early_response import early_error_response
 from gateway.server.listener import ClientServer
 from gateway.server.open_listeners import OpenListeners
 from gateway.server.pipeline import Pipeline
+from gateway.server.provider_tokens import ProviderTokens
 from gateway.server.reevaluation import StreamChecks
 from gateway.server.renewing import Renewer
 from gateway.server.reporting.reporter import Reporter
@@ -107,6 +108,10 @@ def build_process(
     """
     services = _services(stores, config(), system, reporter)
     pipeline = Pipeline(runtime=runtime, services=services)
+    if isinstance(stores.sessions, RedisStore):
+        stores.sessions.takes_provider_tokens = lambda: bool(
+            pipeline.runtime.rules.token_issuers
+        )
     checks = StreamChecks(lambda: pipeline.runtime, services)
     services.streams.active = runtime
 
@@ -152,6 +157,9 @@ def _services(
         lookups=Shares(MAX_WAITING, config.server.limits.address_percent / 100),
     )
     if isinstance(store, RedisStore):
+        services.provider_tokens = ProviderTokens(
+            store.token_ends, share=config.server.limits.address_percent / 100
+        )
         services.renewals = store.renewals
         services.renewer = Renewer(services, store, store.renewals)
     return services

@@ -16,6 +16,7 @@ from gateway.oidc.claims import parse_claim_text
 from gateway.oidc.client import ProviderClient
 from gateway.oidc.provider import Provider
 from gateway.oidc.settings import (
+    Accept,
     Allow,
     ClientKey,
     Endpoints,
@@ -137,6 +138,27 @@ def provider_settings(
         refresh=provider.refresh,
         keeps_access=keeps_access,
         pushes=provider.pushed_requests,
+        accept=_accept(provider),
+    )
+
+
+def _accept(provider: ProviderConfig) -> Accept | None:
+    accept = provider.accept
+    if accept is None:
+        return None
+    return Accept(
+        issuer=accept.issuer or provider.issuer,
+        audience=frozenset(accept.audience),
+        longest_life=accept.max_lifetime,
+    )
+
+
+def accepted_issuers(config: Config) -> frozenset[str]:
+    """Return the issuers of access tokens that programs may send."""
+    return frozenset(
+        accept.issuer
+        for provider in config.sign_in.providers.values()
+        if (accept := _accept(provider)) is not None
     )
 
 

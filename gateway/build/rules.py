@@ -5,6 +5,7 @@ from collections.abc import Callable
 from math import inf
 from urllib.parse import urlsplit
 
+from gateway.build.providers import accepted_issuers
 from gateway.build.routes import routes_from
 from gateway.build.upstreams import (
     build_view,
@@ -75,6 +76,7 @@ def build_rules(
             for name, provider in config.sign_in.providers.items()
             if provider.refresh is not None
         },
+        token_issuers=accepted_issuers(config),
         page_origins=frozenset(map(_as_browsers_send, config.server.cors_origins)),
         browser_profiles=frozenset(
             name for name, each in config.tokens.profiles.items() if each.browser

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import click
 
 from gateway.build.dns import build_dns
+from gateway.build.providers import accepted_issuers
 from gateway.build.session_format import format_from, remembered
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
@@ -54,6 +55,7 @@ def run_with_store(
         timeout=_patience(config),
         max_per_identity=config.sessions.max_per_identity,
     )
+    store.takes_provider_tokens = lambda: bool(accepted_issuers(config))
     return _run(address, store, lambda: work(store))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.config.addresses import is_local, is_loopback
+from gateway.config.checks.accept import warn_of_accept
 from gateway.config.document import Loc
 from gateway.config.partial import PartialConfig
 
@@ -226,5 +227,6 @@ _WARNINGS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     _claims_that_change,
     _sign_in_elsewhere,
     _tokens,
+    warn_of_accept,
     _unused,
 )

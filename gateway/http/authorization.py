@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 from gateway.http.headers import Line, is_token
 
 _NAME: Final = b"authorization"
-_LONGEST: Final = 4096
-"""Bytes of a field; a token has 53 characters, and a user name may be long."""
+_LONGEST: Final = 16 * 1024
+"""Bytes of a field; a provider's token lists groups, and a user name may be long."""
 
 
 class CredentialKind(StrEnum):

@@ -18,6 +18,8 @@
 | sign_out | sign-out at the provider |
 | client_authentication | what proves the client to the provider |
 | renewal, vault | what is kept, encrypted, to renew the membership of a session |
+| bearer_token | verification of an access token that a program sent |
+| bearer_session | the session that such a token stands for |
 | access_token | the access token in a session record, for an upstream |
 | membership | when it has to be renewed, and the renewed session |
 | client | the only module with I/O: bounded HTTP calls |

@@ -14,6 +14,7 @@ from gateway.oidc.renewal import bound_to
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NotOpened, Vault
+from gateway.sessions.provider_token import ProviderToken
 from gateway.sessions.record import Session
 
 _USE: Final = "access"
@@ -73,6 +74,12 @@ class AccessTokens:
         except NotOpened:
             return NoAccessToken()
         return AccessToken(text=text, until=end)
+
+    def accepts(self, provider: str, token: ProviderToken) -> bool:
+        """Return whether a verified token that a program sent is one of the provider."""
+        settings = self.providers.get(provider)
+        accept = None if settings is None else settings.accept
+        return accept is not None and accept.issuer == token.issuer
 
 
 def keeps_access_token(session: Session) -> bool:

@@ -11,7 +11,8 @@ T = TypeVar("T")
 FRESH: Final = 3600.0
 """Seconds for which a value is used without a look at the provider."""
 RETRY: Final = 2.0
-"""Seconds for which a failure is answered without another try."""
+"""Seconds for which a failure is answered without another try; twice that after another."""
+LONGEST_RETRY: Final = 10.0
 
 
 class Cached(Generic[T]):
@@ -26,6 +27,7 @@ class Cached(Generic[T]):
         self._fetched = 0.0
         self._failure: SignInFailed | None = None
         self._failed = 0.0
+        self._pause = 0.0
         self._task: asyncio.Task[None] | None = None
 
     async def get(self) -> T:
@@ -34,14 +36,30 @@ class Cached(Generic[T]):
         Raises:
             SignInFailed: there is none, and it could not be fetched.
         """
-        now = self._ticks()
-        if self._value is not None:
-            if now - self._fetched >= FRESH and not self._refuses(now):
-                _ = self._start()
-            return self._value
-        if self._failure is not None and self._refuses(now):
+        value = self.peek()
+        if value is not None:
+            return value
+        if self._failure is not None and self._refuses(self._ticks()):
             raise self._failure.with_traceback(None)
         return await self.renew()
+
+    def peek(self) -> T | None:
+        """Return the value that is kept, if any; an old one is fetched again meanwhile."""
+        now = self._ticks()
+        stale = self._value is not None and now - self._fetched >= FRESH
+        if stale and not self._refuses(now):
+            _ = self._start()
+        return self._value
+
+    @property
+    def failure(self) -> SignInFailed | None:
+        """Why the last fetch failed; None if it did not."""
+        return self._failure
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the last fetch failed so lately that there is no other one yet."""
+        return self._refuses(self._ticks())
 
     async def renew(self) -> T:
         """Fetch the value now; with one that is kept, a failure is not raised."""
@@ -54,7 +72,7 @@ class Cached(Generic[T]):
         return self._value
 
     def _refuses(self, now: float) -> bool:
-        return self._failure is not None and now - self._failed < RETRY
+        return self._failure is not None and now - self._failed < self._pause
 
     def _start(self) -> asyncio.Task[None]:
         if self._task is None or self._task.done():
@@ -66,5 +84,7 @@ class Cached(Generic[T]):
             self._value = await self._fetch()
         except SignInFailed as failure:
             self._failure, self._failed = failure, self._ticks()
+            self._pause = min(max(2 * self._pause, RETRY), LONGEST_RETRY)
         else:
             self._failure, self._fetched = None, self._ticks()
+            self._pause = 0.0

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from gateway.oidc.claims import ClaimText, fill, find_claim
 from gateway.oidc.failure import SignInFailed
-from gateway.oidc.settings import Allow, PersonRules
+from gateway.oidc.settings import Allow, PersonRules, ProviderSettings
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, read_label, read_name
 from gateway.sessions.record import Identity, Tenant
@@ -36,6 +36,17 @@ def claims_wanted(rules: PersonRules, allow: Allow) -> frozenset[str]:
 def missing_claims(wanted: frozenset[str], claims: Mapping[str, Any]) -> bool:
     """Return whether one of the claims is absent."""
     return any(find_claim(claims, name) is None for name in wanted)
+
+
+def allowed_person(settings: ProviderSettings, claims: Mapping[str, Any]) -> Person:
+    """Return the person whom verified claims describe, and who may sign in.
+
+    Raises:
+        SignInFailed: as `person_of` and `check_allowed`.
+    """
+    person = person_of(settings.person, claims, settings.name)
+    check_allowed(settings.allow, person, claims)
+    return person
 
 
 def person_of(rules: PersonRules, claims: Mapping[str, Any], provider: str) -> Person:

@@ -16,6 +16,7 @@ from gateway.oidc.authorization import (
     read_pushed,
     refusal_of,
 )
+from gateway.oidc.bearer_token import verify_bearer_token
 from gateway.oidc.cached import Cached
 from gateway.oidc.client import HttpAnswer, ProviderClient
 from gateway.oidc.client_authentication import authenticated
@@ -25,16 +26,15 @@ from gateway.oidc.discovery import (
     metadata_of,
     read_metadata,
 )
-from gateway.oidc.failure import SignInFailed
+from gateway.oidc.failure import SignInFailed, UnknownKey
 from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
 from gateway.oidc.keys import KeySet, read_keys
 from gateway.oidc.logout_token import LONGEST, LogoutToken, verify_logout_token
 from gateway.oidc.person import (
     Person,
-    check_allowed,
+    allowed_person,
     claims_wanted,
     missing_claims,
-    person_of,
 )
 from gateway.oidc.renewal import (
     NotTheUser,
@@ -207,8 +207,7 @@ class Provider:
         auth_time = read_auth_time(claims, now)
         level = settings.levels.get(str(claims.get("acr")), "aal1")
         check_step(attempt, auth_time, level)
-        person = person_of(settings.person, claims, settings.name)
-        check_allowed(settings.allow, person, claims)
+        person = allowed_person(settings, claims)
         provider = {
             "name": settings.name,
             "issuer": settings.issuer,
@@ -277,8 +276,7 @@ class Provider:
                 metadata.userinfo, tokens, claims, required=True
             )
         try:
-            person = person_of(settings.person, claims, settings.name)
-            check_allowed(settings.allow, person, claims)
+            person = allowed_person(settings, claims)
         except SignInFailed as failure:
             if tokens.id_token is None and failure.reason is Reason.CLAIM_MISSING:
                 raise  # it may be one that the UserInfo endpoint does not have
@@ -323,6 +321,35 @@ class Provider:
                 ) from failure
             raise
         return found
+
+    @property
+    def kept_keys(self) -> KeySet | None:
+        """The keys as they were fetched last; they are fetched again when they are old."""
+        return self._rotation.kept
+
+    def claims_with(self, keys: KeySet, token: str, now: float) -> Mapping[str, Any]:
+        """Return the claims of an access token that one of these keys signed.
+
+        Raises:
+            UnknownKey: another one signed it, or discovery was not read yet.
+            SignInFailed: `token_invalid`.
+        """
+        metadata, accept = self._metadata.peek(), self.settings.accept
+        if metadata is None or accept is None:
+            raise UnknownKey(Reason.TOKEN_INVALID, "access token: no metadata yet")
+        return verify_bearer_token(token, keys, accept, metadata.algorithms, now)
+
+    async def access_claims(self, token: str, now: float) -> Mapping[str, Any]:
+        """Return the claims of an access token; new keys are fetched for an unknown one.
+
+        Raises:
+            UnknownKey: the provider does not publish the key.
+            SignInFailed: `token_invalid`, or as `metadata`.
+        """
+        await self.metadata()
+        return await self._rotation.verify(
+            lambda keys: self.claims_with(keys, token, now), Purpose.ACCESS
+        )
 
     async def _redeem(
         self, metadata: Metadata, attempt: Attempt, code: str, now: float

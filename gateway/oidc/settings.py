@@ -81,6 +81,20 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """The provider's access tokens that programs may send.
+
+    issuer        `iss` of the tokens
+    audience      one of these is in `aud`
+    longest_life  seconds from `iat` to `exp`
+    """
+
+    issuer: str
+    audience: frozenset[str]
+    longest_life: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """One provider.
 
@@ -96,6 +110,7 @@ class ProviderSettings:
     pushes          authorization requests are pushed (RFC 9126); None: if discovery
                     has an address for it
     refresh         seconds after which the membership is renewed; None: it is not
+    accept          its access tokens that programs may send; None: none
     """
 
     name: str
@@ -117,3 +132,4 @@ class ProviderSettings:
     pushes: bool | None = None
     refresh: float | None = None
     keeps_access: bool = False
+    accept: Accept | None = None

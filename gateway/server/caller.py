@@ -1,10 +1,10 @@
 """The session of a request to one of the gateway's own endpoints."""
 
 from gateway.errors import ClientLimit
+from gateway.reasons import Reason
 from gateway.server.context import RequestContext, Services
 from gateway.server.guessing import count_failed_session
 from gateway.server.shares import share_key
-from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import (
     BY_THE_CLOCK,
     Anonymous,
@@ -12,7 +12,9 @@ from gateway.sessions.authenticate import (
     authenticate,
     authenticate_token,
 )
-from gateway.sessions.store import Found, SessionCredential
+from gateway.sessions.provider_token import ProviderToken, Rejected
+from gateway.sessions.record import Session
+from gateway.sessions.store import OF_PROGRAMS, Found, SessionCredential
 from gateway.spine.credential import credential_of_own
 
 
@@ -41,13 +43,32 @@ def presented(context: RequestContext) -> SessionCredential | Anonymous:
     return found
 
 
-async def query_store(held: SessionCredential, context: RequestContext) -> Found:
+async def look_up_provider_token(
+    held: ProviderToken, context: RequestContext
+) -> Session | Rejected:
+    """Return the session that an access token of a provider stands for.
+
+    Raises:
+        KeysUnavailable, StoreUnavailable, ClientLimit: see ProviderTokens.look_up.
+    """
+    tokens = context.services.provider_tokens
+    if tokens is None:
+        return Rejected(Reason.TOKEN_INVALID, "access token: none is accepted")
+    providers, client = context.runtime.providers, share_key(context.head.client)
+    return await tokens.look_up(held, context.now, providers, client)
+
+
+async def query_store(
+    held: SessionCredential, context: RequestContext
+) -> Found | Rejected:
     """Return what the store holds for a credential; record how long that took.
 
     Raises:
         StoreUnavailable: the store could not be queried.
         ClientLimit: the client has too many queries waiting.
     """
+    if isinstance(held, ProviderToken):
+        return await look_up_provider_token(held, context)
     services, client = context.services, share_key(context.head.client)
     if client and not services.lookups.take(client):
         raise ClientLimit("the client has too many look-ups waiting")
@@ -74,7 +95,7 @@ async def look_up(held: SessionCredential, context: RequestContext) -> Authentic
     policy = context.rules.lifetimes
     found = (
         authenticate_token(record, token=held, now=now, policy=policy)
-        if isinstance(held, AccessToken)
+        if isinstance(held, OF_PROGRAMS)
         else authenticate(record, key=key, now=now, policy=policy)
     )
     note_end(found, key, now, services)

@@ -15,6 +15,7 @@ from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
 from gateway.server.attempts import Attempts, Kind, LimitReached
 from gateway.server.exchange import Exchange, Progress
+from gateway.server.provider_tokens import ProviderTokens
 from gateway.server.runtime import Runtime
 from gateway.server.shares import Shares, UpstreamShares
 from gateway.server.streams import OpenStreams
@@ -141,6 +142,7 @@ class Services:
     draining: bool = False
     ended: EndedSessions = field(default_factory=EndedSessions)
     own_tokens: SessionStore | None = None
+    provider_tokens: ProviderTokens | None = None
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     _turns: WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=WeakValueDictionary

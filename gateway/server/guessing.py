@@ -15,7 +15,9 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.runtime import GuessRules, Runtime
 from gateway.sessions.authenticate import Anonymous
 
-_GUESSED: Final = frozenset((Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE))
+_GUESSED: Final = frozenset(
+    (Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE, Reason.TOKEN_INVALID)
+)
 """The results of a guess. A malformed cookie is never valid and needs no look-up; an
 ended session was valid before."""
 

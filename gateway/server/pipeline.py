@@ -13,21 +13,26 @@ from gateway.errors import ClientLimit, StoreUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
 from gateway.reasons import Reason, Verdict
-from gateway.server.caller import note_end
+from gateway.server.caller import look_up_provider_token, note_end
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints import answer_locally
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request, reads_html
-from gateway.server.request_errors import settle
+from gateway.server.request_errors import failure_reason, settle
 from gateway.server.runtime import Runtime
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
 from gateway.server.steps import completed, hand_over, proceed
-from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
-from gateway.sessions.store import Found, SessionCredential, SessionSource
+from gateway.sessions.provider_token import ProviderToken, Rejected
+from gateway.sessions.store import (
+    OF_PROGRAMS,
+    Found,
+    SessionCredential,
+    SessionSource,
+)
 from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
@@ -109,6 +114,8 @@ def evaluate(
 
 
 def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
+    if lookup.route.takes_tokens and isinstance(lookup.credential, ProviderToken):
+        return _verify(context, lookup, lookup.credential)
     services, client = context.services, share_key(lookup.head.client)
     if client:
         if not services.lookups.take(client):
@@ -126,6 +133,18 @@ def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     return _wait_for_record(context, lookup, store)
 
 
+async def _verify(context: RequestContext, lookup: Lookup, held: ProviderToken) -> None:
+    """Look up an access token of a provider, and go on as with a record."""
+    context.route, context.credential = lookup.route, held.kind
+    context.began = context.services.system.ticks()
+    found: Found | Rejected | StoreUnavailable
+    try:
+        found = await look_up_provider_token(held, context)
+    except StoreUnavailable as error:
+        found = error
+    hand_over(context, _found, lookup, found)
+
+
 async def _wait_for_record(
     context: RequestContext, lookup: Lookup, store: SessionSource
 ) -> None:
@@ -138,7 +157,9 @@ async def _wait_for_record(
 
 
 def _found(
-    context: RequestContext, lookup: Lookup, found: Found | StoreUnavailable
+    context: RequestContext,
+    lookup: Lookup,
+    found: Found | Rejected | StoreUnavailable,
 ) -> Progress:
     """Go on with what the store holds."""
     services, client = context.services, context.lookup_client
@@ -168,10 +189,12 @@ async def _with_new_token(context: RequestContext, lookup: Lookup, key: str) -> 
 
 
 def _kind_of(held: SessionCredential) -> CredentialKind:
-    return held.kind if isinstance(held, AccessToken) else CredentialKind.COOKIE
+    return held.kind if isinstance(held, OF_PROGRAMS) else CredentialKind.COOKIE
 
 
-def _after(context: RequestContext, lookup: Lookup, found: Found) -> Forward | Respond:
+def _after(
+    context: RequestContext, lookup: Lookup, found: Found | Rejected
+) -> Forward | Respond:
     """Evaluate the rest of a request, with what the store holds."""
     services, key = context.services, lookup.credential.key
     now = services.ended.at_least(key, context.now)
@@ -200,7 +223,8 @@ def _without_record(
     services, rules = context.services, context.runtime.rules
     now = services.ended.at_least(lookup.credential.key, context.now)
     context.lookup_result = "error"
-    step = after_lookup(lookup, Unavailable(), rules, now=now, nonce="")
+    unknown = Unavailable(failure_reason(error))
+    step = after_lookup(lookup, unknown, rules, now=now, nonce="")
     if isinstance(step, Respond):
         context.ended_as(step.verdict, step.reason)
         services.report.request_failed(context, error)

@@ -16,7 +16,7 @@ other response continues to its end.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Final
@@ -33,8 +33,11 @@ from gateway.sessions.authenticate import (
     Authenticated,
     Authentication,
     authenticate,
+    authenticate_token,
 )
+from gateway.sessions.provider_token import EVERY_TOKEN, KEY_PREFIX, ProviderToken
 from gateway.sessions.store import Found, NotSeen
+from gateway.spine.credential import token_of
 from gateway.spine.reconsider import reconsider
 
 _AT_ONCE: Final = 100
@@ -56,7 +59,12 @@ class StreamChecks:
 
     def session_ended(self, key: str, _reason: str) -> None:
         """End the streams of a session, after a push from the store."""
-        self._services.streams.end(key, Reason.SESSION_REVOKED)
+        if key != EVERY_TOKEN:
+            self._services.streams.end(key, Reason.SESSION_REVOKED)
+            return
+        for each in self._services.streams.sessions():
+            if each.startswith(KEY_PREFIX):
+                self.evaluate_session(each)
 
     def session_changed(self, key: str) -> None:
         """Evaluate the streams of a session again, after a push from the store."""
@@ -92,11 +100,9 @@ class StreamChecks:
         """
         now = self._services.system.now()
         try:
-            record = await _refresh(key, now, self._services)
+            found = await _authenticate(key, now, self._services, self._runtime())
         except NotSeen:  # another look-up would have the same result
             return None
-        policy = self._runtime().rules.lifetimes
-        found = authenticate(record, key=key, now=now, policy=policy)
         if isinstance(found, Anonymous):
             return found.reason
         self._renew_membership(found, now)
@@ -195,10 +201,37 @@ def refusal_reason(
 async def _who(key: str, runtime: Runtime, services: Services) -> Authentication | None:
     now = services.system.now()
     try:
-        record = await _refresh(key, now, services)
+        return await _authenticate(key, now, services, runtime)
     except StoreUnavailable:
         return None
-    return authenticate(record, key=key, now=now, policy=runtime.rules.lifetimes)
+
+
+async def _authenticate(
+    key: str, now: float, services: Services, runtime: Runtime
+) -> Authentication:
+    """Look up the session of open streams again; errors as `_refresh`."""
+    policy = runtime.rules.lifetimes
+    if not key.startswith(KEY_PREFIX):
+        record = await _refresh(key, now, services)
+        return authenticate(record, key=key, now=now, policy=policy)
+    # Nothing of it is stored: it is read again from the request of a stream.
+    held = _provider_token(services.streams.of(key), runtime)
+    if held is None or services.provider_tokens is None:
+        return Anonymous(reason=Reason.TOKEN_INVALID)
+    found = await services.provider_tokens.look_up(held, now, runtime.providers, "")
+    return authenticate_token(found, token=held, now=now, policy=policy)
+
+
+def _provider_token(
+    streams: Sequence[OpenStream], runtime: Runtime
+) -> ProviderToken | None:
+    for stream in streams:
+        if isinstance(stream.admitted, Admitted):
+            head = stream.admitted.context.received_head
+            held = None if head is None else token_of(head, runtime.rules)
+            if isinstance(held, ProviderToken):
+                return held
+    return None
 
 
 async def _refresh(key: str, now: float, services: Services) -> Found:

@@ -14,6 +14,7 @@ from gateway.errors import (
     ClientLimit,
     ConnectFailed,
     InvalidUpstreamResponse,
+    KeysUnavailable,
     StoreUnavailable,
     TooManyAttempts,
     UpstreamBusy,
@@ -29,6 +30,7 @@ from gateway.server.sign_in_posts import give_back
 from gateway.spine.answers import Answer
 
 _FAILURES: Final[tuple[tuple[type[Exception], Reason], ...]] = (
+    (KeysUnavailable, Reason.PROVIDER_UNAVAILABLE),
     (StoreUnavailable, Reason.STORE_UNAVAILABLE),
     (ConnectFailed, Reason.UPSTREAM_UNREACHABLE),
     (UpstreamBusy, Reason.UPSTREAM_BUSY),

@@ -11,17 +11,17 @@ from gateway.http.head import RequestHead
 from gateway.observe.audit_events import IdentityChanged, SignedIn, SignedOut
 from gateway.reasons import Reason
 from gateway.server.caller import look_up
-from gateway.server.context import RequestContext
+from gateway.server.context import RequestContext, Services
 from gateway.server.sign_in_headers import SignIn
 from gateway.server.system import System
-from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.end_word import read_end
 from gateway.sessions.identity_change import ChangeCount, change_sessions
+from gateway.sessions.provider_token import ProviderToken
 from gateway.sessions.record import Device, Session
 from gateway.sessions.service import new_session
-from gateway.sessions.store import SessionCredential, SessionStore
+from gateway.sessions.store import OF_PROGRAMS, SessionCredential, SessionStore
 from gateway.spine.credential import credential_among, credential_of
 from gateway.spine.ruleset import Ruleset
 
@@ -137,8 +137,7 @@ async def sign_out(
         if context.rules.external is not None and await _is_guest(held, context):
             # An anonymous session may become that of a user under the same id.
             return ()
-        of_held = services.tokens if isinstance(held, AccessToken) else store
-        ended = await of_held.end(held.key, now, "signed_out")
+        ended = await _end(held, now, services)
         if ended is not None:
             context.acts_for(ended)
     # Even if it has ended since: it was active when the request was allowed.
@@ -148,7 +147,7 @@ async def sign_out(
         context.audit(SignedOut(everywhere=which == "all"))
     # The end of the session must not abort this response.
     context.session_key = None
-    if isinstance(held, AccessToken):
+    if isinstance(held, OF_PROGRAMS):
         return ()
     if isinstance(held, Anonymous) and held.twice:
         token_cookies = (each.clear() for each in context.rules.token_cookies.values())
@@ -164,6 +163,21 @@ async def sign_out(
         *_forget_end(context),
         *_forget_begin(context),
     )
+
+
+async def _end(
+    held: SessionCredential, now: float, services: Services
+) -> Session | None:
+    """End one session, or the token of a program; return it if it was active.
+
+    Raises:
+        StoreUnavailable: it is not known whether it has ended.
+    """
+    if not isinstance(held, ProviderToken):
+        return await services.store_of(held).end(held.key, now, "signed_out")
+    if services.provider_tokens is not None:
+        await services.provider_tokens.end(held, now)
+    return None
 
 
 def _held(context: RequestContext) -> SessionCredential | Anonymous:

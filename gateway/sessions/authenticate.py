@@ -8,6 +8,7 @@ from gateway.http.value import value
 from gateway.interval import Interval
 from gateway.reasons import Reason
 from gateway.sessions.access_token import AccessToken
+from gateway.sessions.provider_token import ProviderToken, Rejected
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # `last_seen_at` is for people and for idle time-outs: a minute is exact enough,
@@ -64,19 +65,21 @@ class Anonymous:
     ended  there was a session; its cookie may be cleared
     twice  there are several session cookies, which may all be cleared
     sent   the credential was in the Authorization field: how; None: it was not
+    detail  what is wrong with it, for the log; never sent
     """
 
     reason: Reason
     ended: bool = False
     twice: bool = False
     sent: CredentialKind | None = None
+    detail: str = ""
 
 
 Authentication: TypeAlias = Authenticated | Anonymous
 
 
 def authenticate(
-    record: Session | AnonymousSession | Corrupt | None,
+    record: Session | AnonymousSession | Corrupt | Rejected | None,
     *,
     key: str,
     now: float,
@@ -101,22 +104,24 @@ def authenticate(
                 ours = not policy.by_app or why is Reason.SESSION_REVOKED
                 return Anonymous(reason=why, ended=ours)
             return Authenticated(session=record, key=key)
+        case Rejected():
+            return Anonymous(reason=record.reason, detail=record.detail)
 
 
 def authenticate_token(
-    record: Session | AnonymousSession | Corrupt | None,
+    record: Session | AnonymousSession | Corrupt | Rejected | None,
     *,
-    token: AccessToken,
+    token: AccessToken | ProviderToken,
     now: float,
     policy: LifetimePolicy,
 ) -> Authentication:
-    """Judge what the store answered for an access token.
+    """Judge what was found for an access token.
 
     As `authenticate`; the record must be that of an access token. No cookie is cleared.
     """
     found = authenticate(record, key=token.key, now=now, policy=policy)
     if isinstance(found, Anonymous):
-        return Anonymous(reason=found.reason, sent=token.kind)
+        return Anonymous(reason=found.reason, sent=token.kind, detail=found.detail)
     if found.session.token_name is None:
         return Anonymous(reason=Reason.UNKNOWN_SESSION, sent=token.kind)
     return found

@@ -102,8 +102,14 @@ class LogoutStore(Protocol):
         """Return the active sessions that a logout means, with their keys."""
         ...
 
-    async def mark_logout(self, logout: ProviderLogout, mark: LogoutMark) -> None:
-        """Keep a logout for sign-ins in progress; return when that is held."""
+    async def mark_logout(
+        self, logout: ProviderLogout, mark: LogoutMark, keep: float = MARK_LIFETIME
+    ) -> None:
+        """Keep a logout for sign-ins in progress; return when that is held.
+
+        `keep` is in seconds: as long as an access token of the provider may live, if the
+        gateway accepts them.
+        """
         ...
 
     async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:

@@ -18,6 +18,7 @@ from gateway.sessions.access_token import AccessToken
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.provider_link import LogoutStore
+from gateway.sessions.provider_token import ProviderToken
 from gateway.sessions.record import AnonymousSession, Corrupt, Session
 
 # A record outlives its session, so that "expired" and "unknown" differ.
@@ -33,7 +34,9 @@ OnResubscribe: TypeAlias = Callable[[], None]
 
 
 # The secret of a session cookie or of a program, checked for its shape and signature.
-SessionCredential: TypeAlias = SessionToken | Credential | AccessToken
+SessionCredential: TypeAlias = SessionToken | Credential | AccessToken | ProviderToken
+OF_PROGRAMS: Final = (AccessToken, ProviderToken)
+"""The types of those that programs send."""
 Found: TypeAlias = Session | AnonymousSession | Corrupt | None
 
 

@@ -50,6 +50,7 @@ _BASIC_ALONE: Final = frozenset((CredentialKind.BASIC,))
 TOKEN_SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.NO_SESSION: "Send an access token.",
     Reason.MALFORMED: "This is not an access token of this site, or not all of one.",
+    Reason.TOKEN_INVALID: "This access token is not valid here.",
     Reason.UNKNOWN_SESSION: "This access token is unknown.",
     Reason.SESSION_UNREADABLE: "This access token could not be read.",
     Reason.SESSION_EXPIRED: "This access token has expired.",

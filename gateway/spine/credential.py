@@ -30,6 +30,7 @@ from gateway.sessions.cookie import (
 )
 from gateway.sessions.end_word import read_end
 from gateway.sessions.formats.credential import Credential, other_credential
+from gateway.sessions.provider_token import ProviderToken, read_provider_token
 from gateway.sessions.store import SessionCredential
 from gateway.spine.ruleset import Ruleset
 
@@ -85,18 +86,31 @@ def credential_among(
         case Unreadable():
             return Anonymous(reason=Reason.MALFORMED, sent=kind)
         case Sent(secret=secret):
-            token = read_access_token(secret, kind)
+            token = _token_in(secret, kind, rules)
             return token or Anonymous(reason=Reason.MALFORMED, sent=kind)
         case _ as never:
             assert_never(never)
 
 
-def token_of(head: RequestHead) -> AccessToken | None:
+def token_of(head: RequestHead, rules: Ruleset) -> AccessToken | ProviderToken | None:
     """Return the access token in the Authorization field; None if it holds another."""
     given = read_authorization(head.lines)
     if not isinstance(given, Sent) or given.scheme not in _KINDS:
         return None
-    return read_access_token(given.secret, _KINDS[given.scheme])
+    return _token_in(given.secret, _KINDS[given.scheme], rules)
+
+
+def _token_in(
+    secret: str, kind: CredentialKind, rules: Ruleset
+) -> AccessToken | ProviderToken | None:
+    """Return the access token that a secret is; None if it cannot be one.
+
+    A password is never a token of a provider: those are sent as RFC 6750 says.
+    """
+    token = read_access_token(secret, kind)
+    if token is None and rules.token_issuers and kind is CredentialKind.BEARER:
+        return read_provider_token(secret, rules.token_issuers)
+    return token
 
 
 def credential_of_own(
@@ -107,7 +121,7 @@ def credential_of_own(
     An Authorization field that holds no access token is not for the gateway, and
     changes nothing: a proxy in front of a test site may require it.
     """
-    token = token_of(head) if rules.takes_tokens else None
+    token = token_of(head, rules) if rules.takes_tokens else None
     if token is None:
         return credential_of(head, rules)
     if isinstance(rules.read_cookies(head.cookies), NoCookie):
@@ -154,6 +168,7 @@ _WITHHELD: Final[Mapping[Reason, _Withhold]] = {
     Reason.CREDENTIAL_NOT_TAKEN: _Withhold.SESSION,
     Reason.SESSION_REVOKED: _Withhold.SESSION,
     Reason.STORE_UNAVAILABLE: _Withhold.SESSION,
+    Reason.PROVIDER_UNAVAILABLE: _Withhold.SESSION,
     # Fetch, section 3.3: a genuine preflight has no cookie.
     Reason.PREFLIGHT: _Withhold.SESSION,
 }

@@ -27,7 +27,6 @@ from gateway.outbound import plan_outbound
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
-from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
@@ -35,7 +34,8 @@ from gateway.sessions.authenticate import (
     authenticate,
     authenticate_token,
 )
-from gateway.sessions.store import Found, SessionCredential
+from gateway.sessions.provider_token import Rejected
+from gateway.sessions.store import OF_PROGRAMS, Found, SessionCredential
 from gateway.spine.credential import (
     cookies_to_forward,
     credential_among,
@@ -58,10 +58,12 @@ from gateway.tenants import resolve_tenant
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The store could not be queried: valid or not is unknown."""
+    """The store, or a provider, could not be queried: valid or not is unknown."""
+
+    reason: Reason = Reason.STORE_UNAVAILABLE
 
 
-LookupResult: TypeAlias = Found | Unavailable
+LookupResult: TypeAlias = Found | Rejected | Unavailable
 
 
 def before_lookup(  # noqa: C901 - a sequence of steps, each may be the last
@@ -155,14 +157,14 @@ def after_lookup(
     head, plan = lookup.head, rules.plans[lookup.route.id]
     if isinstance(found, Unavailable):
         if plan.route.rule is not Rule.PUBLIC:
-            return _store_unavailable(lookup, plan, rules, now)
+            return _unavailable(found.reason, lookup, plan, rules, now)
         # Open to everyone, so the outage need not stop the request; the upstream
         # learns of no user, and no cookie is touched.
         return _conclude(
             head,
             plan,
             rules,
-            Anonymous(reason=Reason.STORE_UNAVAILABLE),
+            Anonymous(reason=found.reason),
             None,
             now=now,
             nonce=nonce,
@@ -176,7 +178,7 @@ def after_lookup(
     held, policy = lookup.credential, rules.lifetimes
     who = (
         authenticate_token(found, token=held, now=now, policy=policy)
-        if isinstance(held, AccessToken)
+        if isinstance(held, OF_PROGRAMS)
         else authenticate(found, key=key, now=now, policy=policy)
     )
     outcome = _conclude(
@@ -210,7 +212,7 @@ def _one_of_several(
     """
     if given is None:
         return credential_among(head, rules, route.credentials)
-    if route.takes_cookie or isinstance(given, AccessToken | Anonymous):
+    if route.takes_cookie or isinstance(given, (*OF_PROGRAMS, Anonymous)):
         return given
     return Anonymous(reason=Reason.CREDENTIAL_NOT_TAKEN)
 
@@ -316,7 +318,12 @@ def _denied(
         route=access.route,
         access=access,
         cookies=rules.cookies_to_clear(access.authentication, access.head.host),
+        detail=_detail(access.authentication),
     )
+
+
+def _detail(who: Authentication) -> str:
+    return who.detail if isinstance(who, Anonymous) else ""
 
 
 def _sent(who: Authentication) -> CredentialKind | None:
@@ -364,13 +371,18 @@ _STATUS: Final[Mapping[Reason, bytes]] = {
     Reason.UNKNOWN_SESSION: b"unknown_session",
     Reason.SESSION_UNREADABLE: b"unavailable",
     Reason.STORE_UNAVAILABLE: b"unavailable",
+    Reason.PROVIDER_UNAVAILABLE: b"unavailable",
 }
 
 
 def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:
     path = head.target.path
     endpoint = endpoint_of(head.method, path)
-    if endpoint in OF_USERS and rules.takes_tokens and token_of(head) is not None:
+    if (
+        endpoint in OF_USERS
+        and rules.takes_tokens
+        and token_of(head, rules) is not None
+    ):
         return Respond(
             verdict=Verdict.DENY,
             reason=Reason.TOKEN_NOT_ALLOWED,
@@ -409,18 +421,18 @@ def _unmatched(
     return Respond(verdict=Verdict.REFUSE, reason=reason, answer=answer)
 
 
-def _store_unavailable(
-    lookup: Lookup, plan: RoutePlan, rules: Ruleset, now: float
+def _unavailable(
+    reason: Reason, lookup: Lookup, plan: RoutePlan, rules: Ruleset, now: float
 ) -> Respond:
     """Return 503: "could not find out" is neither yes nor no, and clears no cookie."""
     return Respond(
         verdict=Verdict.ERROR,
-        reason=Reason.STORE_UNAVAILABLE,
-        answer=rules.answers.to_failure(Reason.STORE_UNAVAILABLE, lookup.head),
+        reason=reason,
+        answer=rules.answers.to_failure(reason, lookup.head),
         route=plan.route,
         access=AccessRequest(
             route=plan.route,
-            authentication=Anonymous(reason=Reason.STORE_UNAVAILABLE),
+            authentication=Anonymous(reason=reason),
             tenant=None,
             head=lookup.head,
             now=now,

@@ -11,6 +11,7 @@ from gateway.oidc.membership import due_at
 from gateway.outbound import UpstreamView, granted_lines
 from gateway.sessions.authenticate import Authenticated, touch, unchanged
 from gateway.sessions.cookie import SessionToken
+from gateway.sessions.provider_token import LEEWAY, ProviderToken
 from gateway.sessions.record import Session, Tenant
 from gateway.sessions.store import SessionCredential
 from gateway.spine.outcome import SessionWrite
@@ -79,7 +80,7 @@ def grants_for(
             uses.append(TokenUse(profile=profile, signed=issued.signed))
         return issued
 
-    access = _access_token(view, who, rules, now)
+    access = _access_token(view, who, credential, rules, now)
     if isinstance(access, NoAccessToken):
         return Grants(lacks_token=True)
     own = [
@@ -117,11 +118,22 @@ def grants_for(
 
 
 def _access_token(
-    view: UpstreamView, who: Authenticated, rules: Ruleset, now: float
+    view: UpstreamView,
+    who: Authenticated,
+    credential: SessionCredential,
+    rules: Ruleset,
+    now: float,
 ) -> AccessToken | NoAccessToken | None:
-    """Return the access token for the upstream; None if it gets none."""
+    """Return the access token for the upstream; None if it gets none.
+
+    That of a program is the one that it sent.
+    """
     if view.provider is None or rules.access_tokens is None:
         return None
+    if isinstance(credential, ProviderToken):
+        until = who.session.expires_at - LEEWAY
+        sent = AccessToken(text=credential.value, until=until)
+        return sent if rules.access_tokens.accepts(view.provider, credential) else None
     return rules.access_tokens.of(who.session, who.key, view.provider, now)
 
 

@@ -104,6 +104,7 @@ class Ruleset:
     browser_profiles  token profiles whose tokens pages get
     tenant_of_head  the request may name the tenant, not the session alone
     takes_tokens    a route takes access tokens
+    token_issuers   the issuers of access tokens of providers that are accepted
     """
 
     routes: RouteTable
@@ -125,6 +126,7 @@ class Ruleset:
     access_tokens: AccessTokens | None = None
     page_origins: frozenset[str] = frozenset()
     browser_profiles: frozenset[str] = frozenset()
+    token_issuers: frozenset[str] = frozenset()
     session_plans: Generations[PlanKey, SessionPlan] = field(
         init=False, repr=False, compare=False
     )

@@ -874,6 +874,27 @@ PROVIDERS: list[tuple[str, str | None]] = [
     ],
     (f"acme: {{{ACME}, identity: {{id: '{{{{sub}}}}'}}}}", "every user would get the same"),
     (f"'a/b': {{{ACME}}}", "expected a name"),
+    (f"acme: {{{ACME}, accept: {{audience: 'https://api.example'}}}}", None),
+    (f"acme: {{{ACME}, accept: {{audience: [a, b], issuer: 'https://sts.example/t/', max_lifetime: 7d}}}}", None),
+    (f"acme: {{{ACME}, accept: {{}}}}", "audience"),
+    (f"acme: {{{ACME}, accept: true}}", "expected a mapping"),
+    (f"acme: {{{ACME}, accept: {{audience: []}}}}", "at least one"),
+    (f"acme: {{{ACME}, accept: {{audience: ''}}}}", "expected one line of text"),
+    (f"acme: {{{ACME}, accept: {{audience: a, issuer: ''}}}}", "expected one line of text"),
+    (f"acme: {{{ACME}, accept: {{audience: a, max_lifetime: 8d}}}}", "use 7d or less"),
+    *[
+        (
+            f"a: {{{ACME}, identity: {{id: 'a:{{sub}}'}}, accept: {{audience: [one, two]}}}}, "
+            f"b: {{{ACME}, identity: {{id: 'b:{{sub}}'}}, accept: {other}}}",
+            why,
+        )
+        for other, why in (
+            ("{audience: [two]}", "a accepts the same tokens"),
+            ("{audience: [three]}", None),
+            ("{audience: [two], issuer: other}", None),
+            ("{audience: [three, one], issuer: 'https://id.example'}", "a accepts the same tokens"),
+        )
+    ],
 ]  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def test_what_is_read(value: bytes, secret: str) -> None:
         pytest.param(b"Bearer\tt0k", id="a tab for the space"),
         pytest.param(b"Bearer, t0k", id="a comma"),
         pytest.param(b"Bearer t\xc3\xb6k", id="a token beyond ASCII"),
-        pytest.param(b"Bearer " + b"t" * 5000, id="too long"),
+        pytest.param(b"Bearer " + b"t" * 17_000, id="too long"),
         pytest.param(b"Basic ", id="no password"),
         pytest.param(b"Basic !!!!", id="not base64"),
         pytest.param(b"Basic " + b64encode(b"user:t0")[:-1], id="without padding"),

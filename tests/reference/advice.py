@@ -22,6 +22,8 @@ ADVICE: Final[Mapping[Reason, str]] = {
     Reason.TWO_CREDENTIALS: "Send either the session cookie or `Authorization`, not both, "
     "and `Authorization` once.",
     Reason.CREDENTIAL_NOT_TAKEN: "Send a credential that `credentials` of the route lists.",
+    Reason.TOKEN_INVALID: "Send an access token of the provider for the audience in `accept`, "
+    "not an ID token. The access log states what is wrong (`error.message`).",
     Reason.UNKNOWN_SESSION: "Sign in. The record was deleted, evicted, or is in another "
     "Redis database: check `redis.url`, `maxmemory-policy` and persistence.",
     Reason.SESSION_UNREADABLE: "The record does not match the session format. The log names "

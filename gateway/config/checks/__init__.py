@@ -8,6 +8,7 @@ at once.
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from gateway.config.checks.accept import check_accept
 from gateway.config.checks.connections import check_redis, check_upstream_tls
 from gateway.config.checks.listeners import check_listeners, check_loops
 from gateway.config.checks.providers import check_provider_tokens, check_providers
@@ -43,4 +44,5 @@ _CHECKS: Final[Sequence[Callable[[PartialConfig], None]]] = (
     check_loops,
     check_providers,
     check_provider_tokens,
+    check_accept,
 )

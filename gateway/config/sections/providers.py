@@ -104,6 +104,25 @@ class ProviderClientKey(Model):
     )
 
 
+class ProviderAccept(Model):
+    """Access tokens of the provider that programs may send as Bearer."""
+
+    audience: Annotated[tuple[Text, ...], LIST, Field(min_length=1)] = Field(
+        description="Audience of the tokens, or a list: `aud` contains one of them. Not the "
+        "client ID."
+    )
+    issuer: Text | None = Field(
+        None,
+        description="`iss` of the tokens, if it is not the issuer above. The keys are those of "
+        "the provider.",
+    )
+    max_lifetime: Duration = Field(
+        86_400.0,
+        description="Longest life of a token that is accepted, from `iat` to `exp`; at most "
+        "`7d`.",
+    )
+
+
 class ProviderConfig(Model):
     """An OpenID Connect provider (docs/sign-in.md)."""
 
@@ -154,6 +173,11 @@ class ProviderConfig(Model):
     )
     allow: ProviderAllow = Field(
         ProviderAllow(), description="Users permitted to sign in."
+    )
+    accept: ProviderAccept | None = Field(
+        None,
+        description="Access tokens (JWT) that programs may send where a route takes "
+        "`bearer`, such as `{audience: https://api.example.com}`; `null`: none.",
     )
     aal: dict[Level, Annotated[tuple[Text, ...], LIST]] = Field(
         {},

@@ -8,7 +8,7 @@ from gateway.pages.reply import no_body
 from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse, read_form
-from gateway.sessions.provider_link import LEEWAY, LogoutMark
+from gateway.sessions.provider_link import LEEWAY, MARK_LIFETIME, LogoutMark
 from gateway.sessions.store import SessionStore
 
 
@@ -59,7 +59,10 @@ async def _end_once(
     # Before the look at the sessions: a sign-in that stores its session afterwards
     # finds the mark.
     mark = LogoutMark(issued_at=logout.issued_at, received_at=now)
-    await store.logouts.mark_logout(logout, mark)
+    accept = provider.settings.accept
+    # As long as an access token that was issued before it may live.
+    keep = MARK_LIFETIME if accept is None else accept.longest_life + 2 * LEEWAY
+    await store.logouts.mark_logout(logout, mark, max(keep, MARK_LIFETIME))
     ended = []
     for key, session in await store.logouts.list_linked(logout):
         if await store.end(key, now, "signed_out") is not None:

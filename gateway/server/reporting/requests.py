@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import KeysUnavailable, StoreUnavailable
 from gateway.observe.access import (
     AccessLog,
     RejectedConnection,
@@ -74,7 +74,8 @@ class RequestReporter:
             metrics.authz_decision(context.mode, str(verdict))
         if self.access_wanted:
             self._access.write(context, part, duration)
-        if verdict is Verdict.DENY and ROWS[reason].audited:
+        denied = verdict is Verdict.DENY or reason is Reason.TOKEN_INVALID
+        if denied and ROWS[reason].audited:
             self._audit.denied(
                 context.now, _actor(context), reason=reason, route=labels[0]
             )
@@ -94,7 +95,8 @@ class RequestReporter:
 
     def request_failed(self, context: RequestContext, error: Exception) -> None:
         """Log an expected failure; count a failure of the store."""
-        if isinstance(error, StoreUnavailable):
+        of_provider = isinstance(error, KeysUnavailable)
+        if isinstance(error, StoreUnavailable) and not of_provider:
             cause = error.__cause__
             self._metrics.store_error(type(cause or error).__name__)
         self._log.warning(

@@ -15,7 +15,6 @@ from gateway.sessions.provider_link import (
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.ending import milliseconds
-from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.record_keys import (
     id_token_key,
     logout_marks,
@@ -24,6 +23,7 @@ from gateway.sessions.redis.record_keys import (
     sid_key,
     subject_key,
 )
+from gateway.sessions.redis.token_ends import hold_mark
 from gateway.sessions.store import newest_first
 
 
@@ -55,15 +55,12 @@ class RedisLogouts:
             and logout.means(link, session.issued_at)
         )
 
-    async def mark_logout(self, logout: ProviderLogout, mark: LogoutMark) -> None:
+    async def mark_logout(
+        self, logout: ProviderLogout, mark: LogoutMark, keep: float = MARK_LIFETIME
+    ) -> None:
         """Set the marks, one after the other; each is held before the next."""
-        raw, keep = write_mark(mark), milliseconds(MARK_LIFETIME)
         for name in logout_marks_of(logout):
-
-            async def write(execute: Execute, name: str = name) -> None:
-                await execute("SET", name, raw, "PX", keep)
-
-            await self._client.hold(name, write)
+            await hold_mark(self._client, name, write_mark(mark), keep)
 
     async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:
         """Read the marks; bytes that are none count for nothing."""

@@ -79,6 +79,16 @@ def logout_marks_of(logout: ProviderLogout) -> tuple[str, ...]:
     return tuple(names)
 
 
+def token_end_key(key: str) -> str:
+    """Return the key that one ended access token of a provider leaves."""
+    return f"gateway:provider-token:{key.rpartition(':')[2]}:ended"
+
+
+def identity_end_key(identity_id: str) -> str:
+    """Return the key with the time until which the tokens of an identity have ended."""
+    return f"gateway:identity:{_quoted(identity_id)}:tokens-ended"
+
+
 def id_token_key(key: str) -> str:
     """Return the key of the encrypted ID token of a session."""
     return f"gateway:id-token:{key}"
@@ -115,5 +125,12 @@ redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 if left ~= -1 then
   redis.call('PEXPIRE', KEYS[1], math.max(left, tonumber(ARGV[3])))
 end
+return 1
+"""
+
+# KEYS: mark. ARGV: bytes to set, milliseconds to live, channel, message.
+MARK: Final = """
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return 1
 """

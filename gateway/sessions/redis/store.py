@@ -31,6 +31,7 @@ from gateway.sessions.redis.renewals import RedisRenewals
 from gateway.sessions.redis.session_endings import SessionEndings
 from gateway.sessions.redis.session_index import SessionIndex
 from gateway.sessions.redis.source import RedisSource
+from gateway.sessions.redis.token_ends import RedisTokenEnds
 from gateway.sessions.redis.url import RedisAddress
 from gateway.sessions.redis.watch import Watch
 from gateway.sessions.store import (
@@ -71,6 +72,8 @@ class RedisStore(RedisSource):
         self._index = SessionIndex(self._client, self._fetch, self._read)
         self.renewals = RedisRenewals(self._client)
         self.logouts = RedisLogouts(self._client, self._index.sessions_in)
+        self.token_ends = RedisTokenEnds(self._client)
+        self.takes_provider_tokens: Callable[[], bool] = lambda: False
         self._ends = SessionEndings(self._client, on_event)
         self._endings = self._ends.endings
         self._client.set_replay(self._ends.replay)
@@ -209,6 +212,8 @@ class RedisStore(RedisSource):
         for key, session in listed if tokens else in_browsers(listed):
             if key != but and await self.end(key, now) is not None:
                 count += session.expires_at > now
+        if tokens and self.takes_provider_tokens():
+            await self.token_ends.end_identity(identity_id, now)
         return count
 
     async def list_for(self, identity_id: str, now: float) -> list[tuple[str, Session]]:

@@ -38,6 +38,7 @@ export const clients = [
   { ...common, client_id: 'gateway-public', token_endpoint_auth_method: 'none' },
   { ...common, client_id: 'gateway-par', client_secret: 'gateway-secret-0123456789abcdef0123', require_pushed_authorization_requests: true },
   { ...common, client_id: 'gateway-es256', client_secret: 'gateway-secret-0123456789abcdef0123', id_token_signed_response_alg: 'ES256' },
+  { client_id: 'job', client_secret: 'gateway-secret-0123456789abcdef0123', grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
   ...(process.env.RP_JWKS ? [{ ...common, client_id: 'gateway-jwt', token_endpoint_auth_method: 'private_key_jwt', jwks: JSON.parse(process.env.RP_JWKS) }] : []),
 ];
 
@@ -83,7 +84,11 @@ function build() {
     issueRefreshToken: async (ctx, client, code) => client.grantTypeAllowed('refresh_token'),
     rotateRefreshToken: () => settings.rotateRefreshToken,
     pkce: { required: () => true },
-    features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true }, claimsParameter: { enabled: true }, dPoP: { enabled: true },
+    extraTokenClaims: async (ctx, token) => (token.resourceServer ? { groups: ['staff'], organizations: { acme: { id: 'o-1', roles: ['owner'] } } } : undefined),
+    features: { clientCredentials: { enabled: true },
+      resourceIndicators: { enabled: true, defaultResource: () => undefined, useGrantedResource: () => false,   // JWT access tokens for an API (RFC 8707, RFC 9068)
+        getResourceServerInfo: (ctx, resource) => ({ scope: 'items', audience: resource, accessTokenTTL: settings.access, accessTokenFormat: 'jwt' }) },
+      devInteractions: { enabled: false }, backchannelLogout: { enabled: true }, claimsParameter: { enabled: true }, dPoP: { enabled: true },
       pushedAuthorizationRequests: { enabled: true }, revocation: { enabled: true }, introspection: { enabled: true },
       rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = `<!doctype html><title>Sign out</title>${form}<button form="op.logoutForm" name="logout" value="yes">Yes</button>`; } } },
     // TEST ONLY: the provider's own guard (options.dispatcher) refuses 127.0.0.1, where the relying party of a test lives
