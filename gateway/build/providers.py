@@ -2,8 +2,11 @@
 
 import base64
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
 from gateway.config.load import LoadedConfig
 from gateway.config.schema import Config
@@ -68,7 +71,32 @@ def build_attempt_cookies(config: Config) -> AttemptCookies:
         stem=f"__Host-{bare}" if secure else bare,
         secure=secure,
         domain=config.sessions.cookie.domain,
+        keys={
+            provider: _attempt_key(config, each)
+            for provider, each in config.sign_in.providers.items()
+        },
     )
+
+
+def _attempt_key(config: Config, provider: ProviderConfig) -> bytes:
+    """Return the key of the MACs of attempts: the same in every replica.
+
+    It comes from a secret that the client has anyway. A public client has none, unless
+    there are encryption keys: then its attempts are only protected against mistakes.
+    """
+    secrets = [each.key for each in config.sign_in.encryption_keys[:1]]
+    if provider.client_secret is not None:
+        secrets = [provider.client_secret]
+    elif provider.client_key is not None:
+        with suppress(OSError):  # reported by `_client_key`
+            return sha256(
+                _ATTEMPT + Path(provider.client_key.file).read_bytes()
+            ).digest()
+    secret = "".join(each.get_secret_value() for each in secrets)
+    return sha256(_ATTEMPT + secret.encode()).digest()
+
+
+_ATTEMPT: Final = b"gateway: sign-in attempt "
 
 
 def build_vault(config: Config) -> Vault | None:

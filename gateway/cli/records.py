@@ -7,6 +7,7 @@ import click
 import orjson
 
 from gateway.cli import config_option
+from gateway.oidc.access_token import without_access_token
 from gateway.sessions.record import Session, Tenant
 from gateway.sessions.record_json import serialise
 
@@ -53,8 +54,8 @@ def read_tenant(text: str) -> Tenant:
 
 
 def document(session: Session) -> Any:
-    """Return the record of a session as JSON values."""
-    return orjson.loads(serialise(session))
+    """Return the record of a session as JSON values, without a token of its provider."""
+    return orjson.loads(serialise(without_access_token(session)))
 
 
 def print_json(value: object) -> None:

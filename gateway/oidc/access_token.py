@@ -5,7 +5,7 @@ it ends with the session. It opens only in the record of its session.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from typing import Any, Final
 
@@ -86,6 +86,15 @@ def keeps_access_token(session: Session) -> bool:
     """Return whether the record has an access token, valid or not."""
     facts = session.extra.get(FACTS)
     return isinstance(facts, Mapping) and _TOKEN in facts
+
+
+def without_access_token(session: Session) -> Session:
+    """Return a session as it is shown: even encrypted, the token is of no use to readers."""
+    facts = session.extra.get(FACTS)
+    if not isinstance(facts, Mapping) or _TOKEN not in facts:
+        return session
+    left = {name: value for name, value in facts.items() if name != _TOKEN}
+    return replace(session, extra={**session.extra, FACTS: left})
 
 
 def with_access_token(

@@ -5,8 +5,9 @@ of an hour. Nothing is stored for a visitor who has not signed in. State, nonce 
 verifier are derived from one secret, so an answer fits only the browser, the provider
 and the attempt that it was requested for.
 
-What the cookie holds is the browser's own affair: the address to return to is validated
-again, and a session has the assurance that the ID token proves, not what was wanted.
+The cookie has a MAC with a key of the gateway, so that its browser cannot change when the
+attempt began: a logout by the provider ends the attempts that are older. The address to
+return to is validated again, and a session has the assurance that the ID token proves.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ SLOTS: Final = 12
 _MOST_BYTES: Final = 4096
 """Of all attempt cookies together: half of what common servers accept as one header."""
 _LONGEST_RETURN: Final = 1024
+_MAC_BYTES: Final = 16
 
 Step: TypeAlias = Literal["none", "fresh", "aal"]
 """What a sign-in has to bring: nothing more, a fresh sign-in, or a higher assurance."""
@@ -91,6 +93,8 @@ class AttemptCookies:
     secure: bool
     domain: str | None = None
     """That of the session cookie: a sign-out may begin on another host."""
+    keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """The keys of the MACs by provider; one without a key has no attempts."""
 
     @property
     def names(self) -> frozenset[bytes]:
@@ -110,7 +114,7 @@ class AttemptCookies:
         for name, value in _pairs(cookie_fields, self.stem.encode("ascii")):
             slot = slots.get(name)
             if slot is not None:
-                found[slot] = None if slot in found else _decoded(value)
+                found[slot] = None if slot in found else self._decoded(value)
         return found
 
     def begin(
@@ -127,12 +131,12 @@ class AttemptCookies:
             ((each.began, slot) for slot, each in held.items() if each is not None),
             reverse=True,
         )
-        value = _cookie_value(attempt)
+        value = self._value(attempt)
         left = _MOST_BYTES - len(value)
         living: set[int] = set()
         for _, slot in kept[: SLOTS - 1]:
             each = held[slot]
-            left -= 0 if each is None else len(_cookie_value(each))
+            left -= 0 if each is None else len(self._value(each))
             if left < 0:
                 break
             living.add(slot)
@@ -208,6 +212,21 @@ class AttemptCookies:
         secure = "; Secure" if self.secure else ""
         return f"; Path=/; HttpOnly{secure}; SameSite=Lax"
 
+    def _value(self, attempt: Attempt) -> str:
+        text = _plain(attempt)
+        return f"{_mac(text, self.keys[attempt.provider])}.{text}"
+
+    def _decoded(self, raw: bytes) -> Attempt | None:
+        """Return the attempt in a cookie; None if this gateway did not write it so."""
+        if len(raw) > _MOST_BYTES or not raw.isascii():
+            return None
+        mac, _, text = raw.decode("ascii").partition(".")
+        attempt = _parsed(text)
+        key = None if attempt is None else self.keys.get(attempt.provider)
+        if key is None or not hmac.compare_digest(mac, _mac(text, key)):
+            return None
+        return attempt
+
     def _name(self, slot: int) -> str:
         return f"{self.stem}_attempt_{slot}"
 
@@ -231,15 +250,13 @@ def find_attempt(
     return None
 
 
-def _cookie_value(attempt: Attempt) -> str:
+def _plain(attempt: Attempt) -> str:
     place = base64url.encode(attempt.return_to.encode())
     return f"{attempt.secret}.{attempt.began}.{attempt.step}.{place}.{attempt.provider}"
 
 
-def _decoded(raw: bytes) -> Attempt | None:
-    if len(raw) > _MOST_BYTES or not raw.isascii():
-        return None
-    parts = raw.decode("ascii").split(".", 4)
+def _parsed(text: str) -> Attempt | None:
+    parts = text.split(".", 4)
     if len(parts) != 5 or len(parts[0]) != 43:
         return None
     secret, began, step, place, provider = parts
@@ -257,6 +274,11 @@ def _decoded(raw: bytes) -> Attempt | None:
         step=wanted,
         return_to=return_to[:_LONGEST_RETURN],
     )
+
+
+def _mac(text: str, key: bytes) -> str:
+    digest = hmac.digest(key, text.encode(), hashlib.sha256)
+    return base64url.encode(digest[:_MAC_BYTES])
 
 
 def _pairs(cookie_fields: Sequence[bytes], stem: bytes) -> list[tuple[bytes, bytes]]:

@@ -107,6 +107,25 @@ def test_attempts_are_host_only_whatever_the_session(
     assert build_attempt_cookies(config).stem == stem
 
 
+def test_the_key_of_attempts_is_that_of_the_client(tmp_path: Path) -> None:
+    """The same in every replica, and known to no browser."""
+    acme = {"issuer": "https://id.example", "client_id": "c"}
+    key = {"id": "k1", "key": "MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="}
+
+    def key_of(more: dict[str, Any], **sign_in: Any) -> bytes:
+        config = loaded(sign_in={"providers": {"acme": acme | more}} | sign_in).config
+        return build_attempt_cookies(config).keys["acme"]
+
+    secret = key_of({"client_secret": "one"})
+    assert secret == key_of({"client_secret": "one", "title": "Acme"})
+    file = {"client_key": {"file": pem(tmp_path, EC_KEY)}}
+    absent = {"client_key": {"file": str(tmp_path / "absent.pem")}}
+    found = [key_of(each) for each in ({"client_secret": "two"}, file, {}, absent)]
+    found.append(key_of({}, encryption_keys=[key]))
+    assert len({secret, *found}) == len(found)  # absent, as a public client
+    assert not any(b"one" in each for each in found)
+
+
 def pem(folder: Path, key: Any) -> str:
     file = folder / "client.pem"
     file.write_bytes(

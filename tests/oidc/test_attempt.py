@@ -17,8 +17,9 @@ from gateway.oidc.attempt import (
 )
 
 NOW = 1_800_000_000.0
-COOKIES = AttemptCookies(stem="__Host-gateway_session", secure=True)
-PLAIN = AttemptCookies(stem="gateway_session", secure=False)
+KEYS = dict.fromkeys(("acme", "a.b-c_d.e"), b"a secret of the client")
+COOKIES = AttemptCookies(stem="__Host-gateway_session", secure=True, keys=KEYS)
+PLAIN = AttemptCookies(stem="gateway_session", secure=False, keys=KEYS)
 
 
 def an_attempt(number: int = 1, **changes: object) -> Attempt:
@@ -132,6 +133,21 @@ def test_a_cookie_that_is_there_twice_is_not_readable() -> None:
 
     assert COOKIES.read([pair + b"; " + pair]) == {0: None}
     assert COOKIES.read([pair, pair]) == {0: None}
+
+
+def test_its_browser_cannot_change_anything_in_it() -> None:
+    """Neither when it began, so that it is younger than a logout, nor one character."""
+    name, _, value = pair_of(COOKIES.begin(an_attempt(), {}, 0)[0]).partition(b"=")
+    later = value.replace(b"%d" % NOW, b"%d" % (NOW + 600))
+    assert later != value
+    changed = [value[:at] + b"0" + value[at + 1 :] for at in range(len(value))]
+
+    for each in (later, value.partition(b".")[2], b"." + value, *changed):
+        if each != value:
+            assert COOKIES.read([name + b"=" + each]) == {0: None}
+    other = replace(COOKIES, keys={"acme": b"the secret of another site"})
+    assert other.read([name + b"=" + value]) == {0: None}
+    assert replace(COOKIES, keys={}).read([name + b"=" + value]) == {0: None}
 
 
 def test_every_name_is_known_so_that_none_reaches_an_upstream() -> None:

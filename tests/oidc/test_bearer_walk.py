@@ -31,7 +31,6 @@ from tests.oidc.test_logout_token import logout_token, send
 from tests.oidc.walking import Browser, signing_config
 from tests.servers import PATIENCE, Server, valkey_server
 from tests.walk.harness import (
-    ADMIN_TOKEN,
     BROWSER,
     IMPATIENT,
     Gateway,
@@ -409,14 +408,6 @@ async def test_a_provider_that_hangs_holds_up_no_session_and_no_known_key(
 
 
 # --- the end of a token
-
-
-async def admin(gateway: Gateway, method: str, path: str) -> Reply:
-    listener = gateway.app._admin_listener
-    assert listener is not None
-    return await ask(
-        listener.ports[0], method, path, {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-    )
 
 
 async def test_the_end_of_an_identity_ends_its_tokens_in_every_process(

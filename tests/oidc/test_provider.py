@@ -5,6 +5,7 @@ import base64
 import hmac
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -518,14 +519,41 @@ async def test_no_sign_in_leads_elsewhere(
     assert reply.present("Location") == "/dashboard"
 
 
-async def test_a_return_address_that_the_browser_changed_is_validated_again(
-    browser: Browser, provider: HostileProvider
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [(2, b"1"), (4, b"https://evil.example/")],
+    ids=["time", "place"],
+)
+async def test_an_attempt_that_the_browser_changed_is_none(
+    browser: Browser, provider: HostileProvider, member: int, text: bytes
 ) -> None:
     location = await browser.begin()
     (name,) = browser.attempts
     parts = browser.cookies[name].split(".")
-    parts[3] = base64.urlsafe_b64encode(b"https://evil.example/").decode().rstrip("=")
+    if member == 2:
+        parts[2] = str(int(parts[2]) + 30)
+    else:
+        parts[4] = base64.urlsafe_b64encode(text).decode().rstrip("=")
     browser.cookies[name] = ".".join(parts)
+
+    reply = await browser.get(f"{CALLBACK}?{provider.approve(location)}")
+
+    assert is_page(reply, 400)
+    assert browser.session is None
+
+
+async def test_the_return_address_of_an_attempt_is_validated_again(
+    gateway: Gateway, browser: Browser, provider: HostileProvider
+) -> None:
+    """The configuration may have changed meanwhile."""
+    location = await browser.begin()
+    attempts = gateway.app.runtime.attempts
+    (name,) = browser.attempts
+    (held,) = attempts.read([f"{name}={browser.cookies[name]}".encode()]).values()
+    assert held is not None
+    moved = replace(held, return_to="https://evil.example/")
+    (cookie,) = attempts.begin(moved, {}, int(name[-1]))
+    browser.cookies[name] = cookie.partition(";")[0].partition("=")[2]
 
     reply = await browser.get(f"{CALLBACK}?{provider.approve(location)}")
 

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from gateway.oidc.access_token import without_access_token
 from gateway.reasons import ROWS, Reason
 from gateway.sessions.record import Session
 from gateway.sessions.record_json import serialise
@@ -56,5 +57,5 @@ def bad_request(detail: str) -> web.Response:
 
 
 def view_of(session: Session) -> object:
-    """Return the record of a session as JSON values."""
-    return orjson.loads(serialise(session))
+    """Return the record of a session as JSON values, without a token of its provider."""
+    return orjson.loads(serialise(without_access_token(session)))

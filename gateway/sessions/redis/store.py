@@ -203,10 +203,7 @@ class RedisStore(RedisSource):
     async def end_all(
         self, identity_id: str, now: float, but: str | None, *, tokens: bool = True
     ) -> int:
-        """End what is listed, one after the other, and count those that lived.
-
-        What has expired is ended too: by another clock it may live.
-        """
+        """End what is listed, also what has expired; count those that lived."""
         count = 0
         listed = await self.list_for(identity_id, 0.0)
         for key, session in listed if tokens else in_browsers(listed):
