@@ -176,7 +176,7 @@ NOBODY = (
     ],
 )
 @pytest.mark.parametrize("who", [pytest.param(who, id=who.reason) for who in NOBODY])
-def test_nobody_is_asked_who_he_is_but_where_all_may_pass(
+def test_only_open_routes_need_no_authentication(
     rule: Rule, let_in: Reason | None, who: Anonymous
 ) -> None:
     decision = asked(route(rule), who)
@@ -515,7 +515,7 @@ NARROWER = st.sampled_from(
 
 
 @given(wanted=ROUTES, who=st.sampled_from(NOBODY), tenant=TENANTS, request=REQUESTS)
-def test_nobody_gets_in_but_by_what_is_open(
+def test_unauthenticated_requests_pass_only_at_open_routes(
     wanted: Route,
     who: Anonymous,
     tenant: Tenant | TenantRefused | None,
@@ -594,7 +594,7 @@ def test_what_is_decided_has_a_known_word_and_is_decided_again(
 
 
 @given(wanted=ROUTES, who=CALLERS, tenant=TENANTS, request=REQUESTS)
-def test_only_a_tenant_that_is_had_is_told(
+def test_only_a_tenant_that_is_had_is_reported(
     wanted: Route,
     who: Authentication,
     tenant: Tenant | TenantRefused | None,
@@ -728,7 +728,7 @@ def test_behind_a_trusted_proxy_the_client_counts_and_not_the_proxy(
     assert (found != OUTSIDE) is inside
 
 
-def test_a_forwarding_header_of_a_stranger_lets_nobody_in() -> None:
+def test_a_forwarding_header_of_a_stranger_admits_no_request() -> None:
     request = head(("X-Forwarded-For", "192.0.2.9"), peer="198.51.100.7")
 
     found = asked(route(Rule.PROTECTED, networks=OFFICE), ADMIN, request=request)

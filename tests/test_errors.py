@@ -19,7 +19,7 @@ from gateway.errors import (
 )
 
 
-def test_whoever_catches_the_family_catches_all_of_it() -> None:
+def test_catching_the_family_catches_all_of_it() -> None:
     raised = [
         kind
         for _, kind in inspect.getmembers(errors, inspect.isclass)
@@ -43,7 +43,7 @@ def test_whoever_catches_the_family_catches_all_of_it() -> None:
         pytest.param(UpstreamBusy, False, id="busy"),
     ],
 )
-def test_an_upstream_error_tells_whether_the_request_may_be_sent_again(
+def test_an_upstream_error_shows_whether_the_request_may_be_sent_again(
     kind: type[UpstreamError], sent: bool
 ) -> None:
     assert kind("x").sent is sent
@@ -64,7 +64,7 @@ def test_an_outage_of_the_store_is_no_other_failure(kind: type[Exception]) -> No
         pytest.param({"line": 0, "column": 0}, "g.yaml: wrong", id="no place"),
     ],
 )  # fmt: skip
-def test_a_problem_is_told_as_compilers_tell_it(
+def test_a_problem_is_formatted_as_compilers_do(
     fields: dict[str, Any], text: str
 ) -> None:
     problem = Problem(

@@ -195,7 +195,7 @@ def test_what_is_nobodys_name_goes_on_as_it_came(
     assert sent.lines[1:-3] == to.header_filter.strip(request.lines)
 
 
-def test_nobody_is_told_where_nobody_is_signed_in() -> None:
+def test_no_identity_is_sent_without_a_session() -> None:
     sent = planned(head(), view(token_header=b"Authorization"), token="T.O.K")
 
     assert values(sent, "X-Auth-User-Id") == []
@@ -260,7 +260,7 @@ def test_a_trait_can_be_read_back(text: str) -> None:
         pytest.param({"email": "ada@example.com"}, ["ada@example.com"], id="a text"),
     ],
 )  # fmt: skip
-def test_a_trait_is_told_as_text_or_not_at_all(
+def test_a_trait_is_sent_as_text_or_not_at_all(
     traits: dict[str, Any], told: list[str]
 ) -> None:
     session = a_session(identity=Identity(id="u", traits=traits))
@@ -268,7 +268,7 @@ def test_a_trait_is_told_as_text_or_not_at_all(
     assert values(planned(head(), session=session), "X-Auth-Email") == told
 
 
-def test_the_tenant_told_is_that_of_the_request_not_of_the_session() -> None:
+def test_the_tenant_sent_is_that_of_the_request_not_of_the_session() -> None:
     beta = SESSION.tenants["t_beta"]
     to = view()
 
@@ -445,7 +445,7 @@ def test_host_is_the_browsers_or_the_upstreams_own(preserve: bool, host: str) ->
     assert values(sent, "X-Forwarded-Host") == ["app.example:8080"]
 
 
-def test_a_unix_peer_that_names_nobody_has_no_forwarded_for() -> None:
+def test_a_unix_peer_that_names_no_client_has_no_forwarded_for() -> None:
     assert values(planned(head(peer="")), "X-Forwarded-For") == []
 
 

@@ -103,7 +103,7 @@ def test_every_reason_has_one_row() -> None:
     assert set(Reason) == set(ROWS)
 
 
-def test_what_goes_with_unknown_and_revoked_does_not_tell_them_to_a_stranger() -> None:
+def test_unknown_and_revoked_look_alike_to_a_client() -> None:
     """The caller hears less than the log: no sentence names a cause inside."""
     for sentence in (row.sentence for row in ROWS.values()):
         assert not re.search(

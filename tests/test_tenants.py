@@ -148,7 +148,7 @@ def test_a_header_names_its_value_in_every_spelling(
     assert from_header("X-Tenant")(SESSION, head(*fields)) == named
 
 
-def test_a_header_beside_the_session_cannot_change_the_tenant() -> None:
+def test_a_header_next_to_the_session_cannot_change_the_tenant() -> None:
     sources = (from_session, from_header("X-Tenant"))
 
     assert resolved(*sources, request=head(("X_Tenant", "t_beta"))) == TORN

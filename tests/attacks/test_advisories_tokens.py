@@ -94,7 +94,7 @@ async def forged_tokens(house: Rig, advisory: str) -> list[str]:
 
 
 @pytest.mark.parametrize("advisory", ["J1", "J4", "J5", "J6", "J9"])
-async def test_a_token_that_a_client_brings_identifies_nobody(
+async def test_a_token_that_a_client_brings_has_no_effect(
     house: Rig, advisory: str
 ) -> None:
     for token in await forged_tokens(house, advisory):
@@ -315,7 +315,7 @@ def refusal_of(config: Any, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("advisory", ["A8", "A18"])
-async def test_a_security_option_that_says_nothing_stops_the_start(
+async def test_a_security_option_without_effect_stops_the_start(
     tmp_path: Path, advisory: str
 ) -> None:
     if advisory == "A8":

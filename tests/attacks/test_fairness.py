@@ -96,7 +96,7 @@ async def hosted(port: int, folder: Path, redis: Server) -> AsyncIterator[Gatewa
 
 
 @pytest.mark.parametrize("flood", FLOODS)
-async def test_pipelined_requests_keep_nobody_else_waiting(
+async def test_pipelined_requests_keep_no_other_client_waiting(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path, flood: str
 ) -> None:
     raw = FLOODS[flood].encode() * 4000
@@ -116,7 +116,7 @@ async def test_pipelined_requests_keep_nobody_else_waiting(
     assert meanwhile < AT_MOST
 
 
-async def test_pipelined_requests_over_tls_keep_nobody_else_waiting(
+async def test_pipelined_requests_over_tls_keep_no_other_client_waiting(
     upstream: RecordingUpstream,
     redis: Server,
     tmp_path: Path,
@@ -261,7 +261,7 @@ HELD_BODIES = {
 
 
 @pytest.mark.parametrize("kind", HELD_BODIES)
-async def test_a_body_in_tiny_chunks_keeps_nobody_else_waiting(
+async def test_a_body_in_tiny_chunks_keeps_no_other_client_waiting(
     redis: Server, tmp_path: Path, kind: str
 ) -> None:
     """The loop turns while it comes: the other client's bytes are read in between."""

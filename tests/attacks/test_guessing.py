@@ -181,7 +181,7 @@ async def test_a_browser_with_one_old_cookie_is_not_taken_for_a_guesser(
     assert {reply.status for reply in replies} == {200}
 
 
-async def test_an_old_cookie_beside_a_guesser_is_taken_back_and_then_all_is_well(
+async def test_an_old_cookie_next_to_a_guesser_is_taken_back_and_then_all_is_well(
     opened: Opened,
 ) -> None:
     async with opened() as gateway:
@@ -238,7 +238,7 @@ async def test_the_address_is_the_forwarded_one_and_for_ipv6_its_network(
     assert reply.status == status
 
 
-async def test_nobody_leaves_the_limit_by_forging_his_address(
+async def test_a_forged_address_does_not_avoid_the_limit(
     opened: Opened, upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     config = base_config(upstream.port)

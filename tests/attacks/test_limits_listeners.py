@@ -201,7 +201,7 @@ async def test_a_proxy_that_is_trusted_may_hold_every_connection(
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
     ],
 )
-async def test_plain_http_on_the_tls_port_is_told_so(
+async def test_plain_http_on_the_tls_port_gets_a_400(
     certificate: Certificate,
     upstream: RecordingUpstream,
     redis: Server,
@@ -341,7 +341,7 @@ async def test_the_admin_listener_has_a_limit_of_connections(admin: int) -> None
     assert reply.status == 200
 
 
-async def test_pipelined_admin_requests_keep_nobody_else_waiting(
+async def test_pipelined_admin_requests_keep_no_other_client_waiting(
     admin: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = 0
@@ -372,7 +372,7 @@ async def test_pipelined_admin_requests_keep_nobody_else_waiting(
 # Descriptors
 
 
-async def test_a_process_without_descriptors_says_so_once_and_recovers(
+async def test_a_process_without_descriptors_reports_it_once_and_recovers(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     config = base_config(upstream.port)

@@ -86,7 +86,7 @@ def test_without_a_public_page_there_are_no_detours() -> None:
         pytest.param("a client cannot send X-Original-URL twice", Answer(status=403), None, id="denied"),
     ],
 )  # fmt: skip
-def test_a_finding_says_what_to_change(
+def test_a_finding_states_what_to_change(
     name: str, answer: Answer, words: str | None
 ) -> None:
     finding = probe(name).finding(answer)

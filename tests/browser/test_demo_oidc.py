@@ -64,7 +64,7 @@ def page(chromium: Browser, running: tuple[str, str]) -> Iterator[Page]:
     context.close()
 
 
-def test_the_first_minute_says_what_to_open_and_whom_to_sign_in_as(
+def test_the_first_minute_shows_what_to_open_and_how_to_sign_in(
     running: tuple[str, str],
 ) -> None:
     address, printed = running
@@ -102,7 +102,7 @@ def test_grace_has_her_organizations_and_no_admin_page(page: Page) -> None:
     assert reply.status == 403
 
 
-def test_without_npm_it_says_what_to_install(tmp_path: Path) -> None:
+def test_without_npm_it_names_what_to_install(tmp_path: Path) -> None:
     empty = tmp_path / "bin"
     empty.mkdir()
     argv = [sys.executable, "-m", "gateway", "demo", "--oidc"]

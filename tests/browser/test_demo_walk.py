@@ -45,7 +45,7 @@ def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Grace")
 
 
-def test_a_wrong_password_signs_nobody_in(page: Page) -> None:
+def test_a_wrong_password_signs_no_user_in(page: Page) -> None:
     page.goto("/auth/login")
     page.get_by_label("E-mail").fill("grace@example.com")
     page.get_by_label("Password").fill("guess")

@@ -176,7 +176,7 @@ def test_signing_out_in_one_tab_shows_the_toast_in_the_other_and_leads_back(
     there.wait_for_url(re.compile(r"/auth/login\?return_to=/dashboard/a%3Fb%3Dc"))
 
 
-def test_the_page_after_a_sign_out_tells_the_other_tabs(
+def test_the_page_after_a_sign_out_informs_the_other_tabs(
     signed_in: Callable[..., Any],
 ) -> None:
     """Even where the form's own page could not, for want of the script or of time."""
@@ -255,7 +255,7 @@ def ask(page: Page, which: str, call: str, **parameters: Any) -> Any:
     return page.evaluate("([which, call, words]) => ask(which, call, words)", words)
 
 
-def test_the_page_says_what_the_test_does() -> None:
+def test_the_page_describes_what_the_test_does() -> None:
     assert 'basePath: "/.gateway"' in SNIPPETS
     assert "withCredentials: true" in SNIPPETS
     assert "location.href = flow.logout_url" in SNIPPETS

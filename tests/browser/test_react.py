@@ -196,7 +196,9 @@ def test_another_person_who_signs_in_in_this_browser_is_seen(person: Person) -> 
     expect(page.locator("#one")).to_have_text("zoe@example.com")
 
 
-def test_the_reason_is_right_whoever_learns_of_the_end_first(person: Person) -> None:
+def test_the_reason_is_right_whichever_tab_learns_of_the_end_first(
+    person: Person,
+) -> None:
     page, other = person.page(), person.page()
     expect(page.locator("#one")).to_have_text("grace@example.com")
     expect(other.locator("#one")).to_have_text("grace@example.com")
@@ -280,7 +282,7 @@ def test_a_navigation_without_a_load_asks_again(person: Person) -> None:
     expect(page.locator("#one")).to_have_text("revoked")
 
 
-def test_an_outage_is_said_and_ends_nothing(person: Person) -> None:
+def test_an_outage_is_shown_and_ends_nothing(person: Person) -> None:
     page = person.page()
     expect(page.locator("#one")).to_have_text("grace@example.com")
     page.route("**/.gateway/session", lambda route: route.fulfill(status=503, json={}))

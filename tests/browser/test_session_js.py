@@ -84,7 +84,7 @@ def tabs(chromium: Browser, running: Running) -> Iterator[tuple[Page, Page, str]
     assert wrong == []
 
 
-def test_signing_out_in_one_tab_is_told_in_the_other_at_once_and_once(
+def test_signing_out_in_one_tab_is_reported_in_the_other_at_once_and_once(
     tabs: tuple[Page, Page, str],
 ) -> None:
     here, there, _ = tabs
@@ -110,7 +110,7 @@ def test_a_sign_out_whose_cookie_is_still_there_is_no_revocation(
     expect(there.locator("#ended")).to_have_text("signed_out;")
 
 
-def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(
+def test_a_revoked_session_is_reported_to_both_tabs_by_the_one_that_checks(
     tabs: tuple[Page, Page, str], running: Running
 ) -> None:
     here, there, key = tabs
@@ -122,7 +122,7 @@ def test_a_revoked_session_is_told_to_both_tabs_by_whichever_looks(
         expect(tab.locator("#ended")).to_have_text("revoked;")
 
 
-def test_an_expired_session_is_told_as_expired(
+def test_an_expired_session_is_reported_as_expired(
     tabs: tuple[Page, Page, str], running: Running
 ) -> None:
     here, _, key = tabs
@@ -136,7 +136,9 @@ def test_an_expired_session_is_told_as_expired(
     expect(here.locator("#ended")).to_have_text("expired;")
 
 
-def test_another_tenant_is_told_to_the_other_tab(tabs: tuple[Page, Page, str]) -> None:
+def test_another_tenant_is_reported_to_the_other_tab(
+    tabs: tuple[Page, Page, str],
+) -> None:
     here, there, _ = tabs
 
     here.get_by_role("button", name="Blue").click()
@@ -156,7 +158,7 @@ def test_what_cannot_be_found_out_ends_nothing(tabs: tuple[Page, Page, str]) -> 
     expect(here.locator("#ended")).to_have_text("")
 
 
-def test_who_never_was_signed_in_hears_of_no_end(
+def test_a_user_who_never_was_signed_in_gets_no_end(
     chromium: Browser, running: Running
 ) -> None:
     context = chromium.new_context(base_url=running.url)

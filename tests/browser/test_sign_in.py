@@ -135,7 +135,7 @@ def test_a_person_signs_in_and_is_back_where_they_were(page: Page) -> None:
     assert not [name for name in names if "attempt" in name]
 
 
-def test_a_person_who_may_not_sign_in_is_told_with_which_account(page: Page) -> None:
+def test_a_person_who_may_not_sign_in_sees_with_which_account(page: Page) -> None:
     page.goto("/.gateway/sign-in/acme")
     type_in(page, "bob")
 

@@ -43,7 +43,7 @@ async def test_the_redirect_uri_is_of_public_url_alone() -> None:
     assert SECRET not in repr(settings)
 
 
-async def test_domains_require_a_verified_address_unless_it_is_said() -> None:
+async def test_domains_require_a_verified_address_unless_it_is_set() -> None:
     domains = {"email_domains": ["example.com"]}
 
     assert provider(allow=domains).settings.allow.verified_email

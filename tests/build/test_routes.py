@@ -27,7 +27,7 @@ def problems(routes: str) -> list[tuple[int, str]]:
     return [(problem.line, problem.message) for problem in caught.value.problems]
 
 
-def test_routes_that_tie_are_told_with_the_lines_of_both() -> None:
+def test_routes_that_tie_are_reported_with_the_lines_of_both() -> None:
     found = problems("""\
   - {match: /a/**, rule: public, upstream: web}
   - {match: /b, rule: public, upstream: web}
@@ -41,7 +41,7 @@ def test_routes_that_tie_are_told_with_the_lines_of_both() -> None:
     assert "gateway.yaml:5" in message
 
 
-def test_every_route_that_cannot_stand_is_told() -> None:
+def test_every_route_that_cannot_stand_is_reported() -> None:
     found = problems("""\
   - {match: /a, rule: public, upstream: web}
   - {match: /a, rule: public, upstream: web}
@@ -63,7 +63,7 @@ def test_a_route_has_the_defaults_of_the_contract() -> None:
     )
 
 
-def test_a_route_says_all_that_was_written() -> None:
+def test_a_route_has_all_that_was_written() -> None:
     (found,) = compiled("""\
   - match: {host: "*.Example.com", path: /a/**, methods: [POST, GET]}
     rule: protected

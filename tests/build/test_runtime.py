@@ -95,7 +95,7 @@ async def test_a_configuration_that_we_ship_is_compiled(name: str) -> None:
     assert runtime.rules.cookie.wire_name in runtime.responses.own_cookies
 
 
-async def test_the_reference_means_what_it_says() -> None:
+async def test_the_reference_is_what_it_describes() -> None:
     file = load_config(CONFIG / "gateway.yaml", env={})
 
     runtime = build_runtime(file, ring=RING, ticks=lambda: 0.0)
@@ -252,7 +252,7 @@ async def test_every_credential_has_its_cookie_and_all_are_cleared() -> None:
         ("forward", {b"api_jwt"}),
     ],
 )
-def test_the_session_cookie_goes_up_only_where_the_file_says_so(
+def test_the_session_cookie_goes_up_only_where_the_file_reports_it(
     session_cookie: str, stripped: set[bytes]
 ) -> None:
     """Law 12."""
@@ -309,7 +309,7 @@ def test_no_upstream_takes_a_name_of_ours_from_a_client(identity: Any) -> None:
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
-def test_a_preset_tells_who_is_calling(preset: str) -> None:
+def test_a_preset_sends_the_identity(preset: str) -> None:
     session = a_session()
     view = view_of(identity_headers=preset)
 
@@ -355,7 +355,9 @@ def test_an_upstreams_own_host_is_that_of_its_address(url: Any, host: bytes) -> 
     assert (view.preserve_host, view.own_host) == (False, host)
 
 
-async def test_tls_that_cannot_be_used_is_told_with_its_line(tmp_path: Path) -> None:
+async def test_tls_that_cannot_be_used_is_reported_with_its_line(
+    tmp_path: Path,
+) -> None:
     tls = {"ca": str(tmp_path / "no.pem")}
     bad = {"url": "https://app.internal", "tls": tls}
 
@@ -485,7 +487,7 @@ def test_a_reload_makes_no_keys_that_other_processes_would_not_have() -> None:
 BARE = {name: {"url": "http://127.0.0.1:1"} for name in ("web", "api")}
 
 
-def test_keys_that_are_not_there_are_told_with_their_line() -> None:
+def test_keys_that_are_not_there_are_reported_with_their_line() -> None:
     tokens = {"algorithm": "EdDSA", "keys": "/nowhere/at/all"}
 
     with pytest.raises(ConfigError) as caught:

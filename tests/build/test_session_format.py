@@ -65,7 +65,7 @@ def refused(*lines: str) -> list[str]:
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_place(
+def test_a_mistake_is_reported_with_its_place(
     lines: list[str], problems: list[str]
 ) -> None:
     told = [each.split(": ", 1) for each in refused(*lines)]
@@ -80,7 +80,7 @@ def test_the_gateway_s_own_format_has_no_profile() -> None:
     assert format_from(load(whole())) is None
 
 
-def test_the_name_of_the_cookie_follows_the_library_unless_it_is_said() -> None:
+def test_the_name_of_the_cookie_follows_the_library_unless_it_is_set() -> None:
     said = f"secrets: ['{SECRET}']"
     http = format_from(load(whole(f"sessions: {{format: better-auth, {said}}}")))
     https = format_from(
@@ -119,7 +119,7 @@ def test_what_never_ends_is_remembered_longer_than_anything() -> None:
     assert remembered(endless.config, other) == 3650 * 86_400
 
 
-def test_a_recent_sign_in_is_doubted_where_nobody_says_when_it_was() -> None:
+def test_a_recent_sign_in_is_doubted_where_its_time_is_unknown() -> None:
     routes = (
         "version: 1\nupstreams: {app: {url: http://a.test, session_cookie: forward}}\n"
         "routes: [{match: /**, rule: protected, upstream: app, require: "

@@ -83,7 +83,7 @@ def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> No
         ("d" * 32, "invalid session record: not strict JSON"),
     ],
 )
-def test_what_is_no_session_is_told_apart(run: Run, named: str, told: str) -> None:
+def test_what_is_no_session_is_distinguished(run: Run, named: str, told: str) -> None:
     answer = run("sessions", "show", named)
 
     assert answer.exit_code == 1
@@ -126,7 +126,7 @@ def test_a_public_id_that_could_be_an_id_ends_what_it_names(
 
 
 @pytest.mark.parametrize(("but", "active"), [((), False), (("--except", SID), True)])
-def test_all_sessions_of_somebody_end_but_one(
+def test_all_sessions_of_a_user_end_except_one(
     run: Run, but: tuple[str, ...], active: bool
 ) -> None:
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
@@ -139,7 +139,7 @@ def test_all_sessions_of_somebody_end_but_one(
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])
-def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(
+def test_how_a_request_would_be_handled_is_explained_without_secrets(
     run: Run, named: str
 ) -> None:
     answer = run("explain", "GET", "/admin", "--as", named)
@@ -151,7 +151,7 @@ def test_what_would_become_of_a_request_is_explained_and_tells_no_secret(
     assert HASH[:12] in answer.output
 
 
-def test_a_guest_is_nobody_and_a_revoked_session_too(run: Run) -> None:
+def test_a_guest_is_unauthenticated_and_a_revoked_session_too(run: Run) -> None:
     guest = run("explain", "GET", "/admin", "--as", "e" * 32)
     run("sessions", "revoke", SID)
     revoked = run("explain", "GET", "/admin", "--as", SID)
@@ -181,7 +181,7 @@ def test_check_asks_redis_for_what_a_request_would_ask(
     assert "permission" in wrong.output.lower()
 
 
-def test_a_mistake_in_the_format_is_told_by_every_command(tmp_path: Path) -> None:
+def test_a_mistake_in_the_format_is_reported_by_every_command(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(CONFIG.replace("[0-9a-f]{32}", ".*") % "redis://127.0.0.1:1")
     for words in (

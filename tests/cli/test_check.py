@@ -51,7 +51,7 @@ def test_a_mistake_is_shown_with_its_line_and_a_caret(tmp_path: Path) -> None:
     )
 
 
-def test_a_redis_that_does_not_answer_is_told_without_its_password(
+def test_a_redis_that_does_not_answer_is_reported_without_its_password(
     tmp_path: Path,
 ) -> None:
     text = HEAD + "  - {match: /**, rule: public, upstream: app}\n"
@@ -275,7 +275,7 @@ def test_the_result_can_be_read_by_programs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there_is_told() -> None:
+def test_a_file_that_is_not_there_is_reported() -> None:
     result = CliRunner().invoke(cli, ["check", "-c", "nowhere.yaml"])
 
     assert result.exit_code == 1

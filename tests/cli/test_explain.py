@@ -225,7 +225,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("words", "code", "text"), GOLDEN)
-def test_the_whole_story_is_told(words: list[str], code: int, text: str) -> None:
+def test_everything_is_explained(words: list[str], code: int, text: str) -> None:
     assert told(*words) == (code, text)
 
 
@@ -302,7 +302,7 @@ def test_the_whole_story_is_told(words: list[str], code: int, text: str) -> None
         ),
     ],
 )  # fmt: skip
-def test_what_decides_is_told(words: list[str], code: int, lines: list[str]) -> None:
+def test_what_decides_is_shown(words: list[str], code: int, lines: list[str]) -> None:
     found, text = told(*words)
 
     assert found == code
@@ -368,7 +368,7 @@ def test_a_host_that_is_not_ours_is_misdirected(small: Path) -> None:
     assert (code, text.splitlines()[2]) == (1, "route     none: 421 misdirected")
 
 
-def test_a_token_that_needs_a_tenant_is_told_as_missing(small: Path) -> None:
+def test_a_token_that_needs_a_tenant_is_shown_as_missing(small: Path) -> None:
     code, text = told("GET", "/x", "--as", "member", config=small)
 
     assert code == 0
@@ -377,7 +377,7 @@ def test_a_token_that_needs_a_tenant_is_told_as_missing(small: Path) -> None:
     assert "Authorization" not in text
 
 
-def test_a_tenant_of_others_is_told_as_refused(small: Path) -> None:
+def test_a_tenant_of_others_is_shown_as_refused(small: Path) -> None:
     code, text = told(
         "GET", "/x", "--as", "member", "-H", "X-Tenant: t_other", config=small
     )
@@ -408,7 +408,7 @@ def test_too_few_or_too_many_words_are_not_understood(words: list[str]) -> None:
     assert explain(*words).exit_code == 2
 
 
-def test_routes_that_tie_are_told_with_their_place(tmp_path: Path) -> None:
+def test_routes_that_tie_are_reported_with_their_place(tmp_path: Path) -> None:
     file = tmp_path / "tie.yaml"
     file.write_text(
         "version: 1\nupstreams: {a: {url: 'http://127.0.0.1:1'}}\nroutes:\n"
@@ -478,7 +478,9 @@ def test_a_session_is_looked_up_by_its_public_id(
 
 
 @pytest.mark.needs("valkey")
-def test_a_session_that_is_not_there_is_told(tmp_path: Path, valkey: Server) -> None:
+def test_a_session_that_is_not_there_is_reported(
+    tmp_path: Path, valkey: Server
+) -> None:
     file = tmp_path / "small.yaml"
     file.write_text(SMALL % valkey.tcp_url)
 

@@ -61,7 +61,7 @@ def test_what_a_program_gets_is_no_redirect(tmp_path: Path) -> None:
     assert "Location" not in answer.output
 
 
-def test_a_program_has_to_be_somebody(tmp_path: Path) -> None:
+def test_a_program_needs_an_identity(tmp_path: Path) -> None:
     assert told(tmp_path, "GET", "/api/x", "--bearer").exit_code == 2
 
 

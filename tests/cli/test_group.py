@@ -32,7 +32,7 @@ def test_an_unknown_command_is_a_usage_error_that_names_the_nearest() -> None:
     assert 'unknown command "chek"; did you mean "check"?' in result.stderr
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert CliRunner().invoke(cli, ["--version"]).stdout.startswith("gateway ")
 
 

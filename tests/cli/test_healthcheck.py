@@ -103,7 +103,7 @@ def test_a_unix_socket_is_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("admin", ["127.0.0.1:{port}", "unix:{folder}/nobody"])
-def test_where_nobody_listens_it_is_not_ready(tmp_path: Path, admin: str) -> None:
+def test_where_nothing_listens_it_is_not_ready(tmp_path: Path, admin: str) -> None:
     place = admin.format(port=free_port(), folder=tmp_path)
 
     result = check(tmp_path, place)
@@ -112,7 +112,7 @@ def test_where_nobody_listens_it_is_not_ready(tmp_path: Path, admin: str) -> Non
     assert result.stderr.startswith(f"error: no response from {place}: ")
 
 
-def test_without_an_admin_listener_there_is_nobody_to_ask(tmp_path: Path) -> None:
+def test_without_an_admin_listener_there_is_no_health_check(tmp_path: Path) -> None:
     result = check(tmp_path, "null")
 
     assert (result.exit_code, result.stdout) == (1, "")

@@ -46,7 +46,7 @@ def test_nothing_is_made_for_an_embedded_key(tmp_path: Path) -> None:
         (("retire",), 2, "Missing argument 'KID'"),
     ],
 )
-def test_what_cannot_be_done_says_why(
+def test_what_cannot_be_done_states_the_reason(
     tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
 ) -> None:
     answer = gateway(*arguments, "--folder", tmp_path)
@@ -88,7 +88,7 @@ def test_a_second_key_is_published_and_waits(tmp_path: Path) -> None:
     assert listed.output.splitlines()[2].endswith("signing")
 
 
-def test_the_only_key_stays_whatever_is_said(tmp_path: Path) -> None:
+def test_the_only_key_stays_in_any_case(tmp_path: Path) -> None:
     key = new_key(tmp_path, "ES256", time.time() - 9_000)
 
     for force in ((), ("--force",)):
@@ -97,7 +97,7 @@ def test_the_only_key_stays_whatever_is_said(tmp_path: Path) -> None:
         assert "the only key" in answer.output
 
 
-def test_a_key_whose_tokens_live_stays_until_a_time_that_is_told(
+def test_a_key_whose_tokens_live_stays_until_a_time_that_is_reported(
     tmp_path: Path,
 ) -> None:
     now = time.time()
@@ -233,7 +233,7 @@ def test_a_mistyped_option_is_not_taken_for_a_key(tmp_path: Path) -> None:
     assert gateway("retire", "x", "--forse", "--folder", tmp_path).exit_code == 2
 
 
-def test_a_key_that_nobody_needs_goes(tmp_path: Path) -> None:
+def test_a_key_that_is_not_needed_goes(tmp_path: Path) -> None:
     now = time.time()
     old = new_key(tmp_path, "ES256", now - 9_000)
     new_key(tmp_path, "ES256", now - 5_000)

@@ -67,7 +67,7 @@ def test_a_configuration_that_is_wrong_does_not_serve(
     assert "hunter2" not in result.stderr
 
 
-def test_keys_that_are_not_there_are_told_with_their_line(tmp_path: Path) -> None:
+def test_keys_that_are_not_there_are_reported_with_their_line(tmp_path: Path) -> None:
     result = run(written(tmp_path, free_port(), keys="nowhere"))
 
     assert result.returncode == 1
@@ -75,7 +75,7 @@ def test_keys_that_are_not_there_are_told_with_their_line(tmp_path: Path) -> Non
     assert "Traceback" not in result.stderr
 
 
-def test_an_address_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_address_that_is_taken_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 

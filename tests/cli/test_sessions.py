@@ -212,7 +212,7 @@ def test_what_a_browser_called_itself_does_not_steer_the_terminal(
     assert "\x1b" not in told + run("show", session.id).output
 
 
-def test_revoke_ends_one_session_and_says_so_once(run: Run) -> None:
+def test_revoke_ends_one_session_and_reports_it_once(run: Run) -> None:
     session_id = made(run)["session"]["id"]
 
     assert run("revoke", session_id).output == "revoked the session of u_ada\n"
@@ -246,7 +246,7 @@ def test_the_oldest_end_at_the_limit_of_the_configuration(run: Run) -> None:
     assert "1 older sessions ended" in last
 
 
-def test_the_configuration_is_told_when_it_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_reported(tmp_path: Path) -> None:
     answer = CliRunner().invoke(
         cli, ["sessions", "show", "x", "-c", str(tmp_path / "none.yaml")]
     )

@@ -33,7 +33,7 @@ def test_a_server_that_only_the_gateway_knows_cannot_be_asked() -> None:
         who.record()
 
 
-def test_the_id_of_an_apps_session_is_not_said_again() -> None:
+def test_the_id_of_an_apps_session_is_not_repeated() -> None:
     secret = "s3cr3t-session-id"
 
     assert secret not in subject(secret, FOREIGN).name

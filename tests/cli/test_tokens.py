@@ -101,7 +101,7 @@ def test_a_token_is_printed_once_and_stored_as_its_hash(
 
 
 @pytest.mark.parametrize(("words", "days"), [((), 90), (("--expires", "36h"), 1.5)])
-def test_it_lives_as_long_as_was_said(
+def test_it_lives_as_long_as_was_set(
     run: Run, words: tuple[str, ...], days: float
 ) -> None:
     session = made(run, *words)["session"]

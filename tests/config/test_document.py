@@ -72,7 +72,7 @@ SURPRISES = [
 
 
 @pytest.mark.parametrize(("text", "problem"), SURPRISES)
-def test_a_surprise_is_told(text: str | bytes, problem: str) -> None:
+def test_a_surprise_is_reported(text: str | bytes, problem: str) -> None:
     problems = read(text)
 
     assert isinstance(problems, list)
@@ -125,7 +125,7 @@ def test_a_file_is_put_in_without_its_last_newline(tmp_path: Path) -> None:
     assert ("a",) in document.replaced
 
 
-def test_a_duplicate_key_is_told_once_and_the_first_counts() -> None:
+def test_a_duplicate_key_is_reported_once_and_the_first_counts() -> None:
     document = read_document(
         b"a: {x: 1}\na: {x: 2, x: 3}\n", file="g", env={}, folder=Path()
     )

@@ -416,7 +416,7 @@ routes:
 
 
 @pytest.mark.parametrize(("text", "problems"), FILES)
-def test_a_mistake_is_told_with_its_place(text: str, problems: list[str]) -> None:
+def test_a_mistake_is_reported_with_its_place(text: str, problems: list[str]) -> None:
     assert told(text) == problems
 
 
@@ -682,13 +682,13 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("text", "problems"), ROUTES)
-def test_a_mistake_in_a_route_is_told_with_its_place(
+def test_a_mistake_in_a_route_is_reported_with_its_place(
     text: str, problems: list[str]
 ) -> None:
     assert told(text) == problems
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = """\
 version: 1
 server: {workers: no}
@@ -723,7 +723,7 @@ def test_the_contract_loads_as_it_stands(name: str) -> None:
         (", session_cookie: strip", []),
     ],
 )
-def test_an_app_that_would_not_get_its_own_cookie_is_told_of(
+def test_an_app_that_would_not_get_its_own_cookie_is_a_warning(
     said: str, doubted: list[str]
 ) -> None:
     """The commonest mistake: everybody is signed out by an app that sees no cookie."""
@@ -739,7 +739,7 @@ def test_an_app_that_would_not_get_its_own_cookie_is_told_of(
     assert all("session_cookie: forward" in each.hint for each in found)
 
 
-def test_secrets_of_apps_are_told_nowhere() -> None:
+def test_secrets_of_apps_are_shown_nowhere() -> None:
     text = whole("sessions: {format: json, secrets: [hunter2, [hunter3]]}")
 
     assert "hunter" not in repr(told(text))
@@ -758,7 +758,7 @@ def test_a_place_is_known_for_every_value() -> None:
     assert loaded.source(("routes", 0)) == "g.yaml:6"
 
 
-def test_what_is_not_a_file_is_told() -> None:
+def test_what_is_not_a_file_is_reported() -> None:
     with pytest.raises(
         ConfigError, match=r"nowhere.yaml: cannot read the file: No such"
     ):
@@ -970,7 +970,7 @@ def test_providers_need_sessions_of_the_gateway() -> None:
     assert "providers require sessions of the gateway" in "".join(told(whole(*lines)))
 
 
-def test_the_sign_in_page_is_that_of_the_providers_unless_it_is_said() -> None:
+def test_the_sign_in_page_is_that_of_the_providers_unless_it_is_set() -> None:
     provided = f"providers: {{acme: {{{ACME}}}}}"
     for line, url in (
         ("sign_in: {}", "/auth/login"),

@@ -30,7 +30,7 @@ from gateway.config.secrecy import KNOWN_NAMES, is_quotable, is_secret, secrets_
         pytest.param((), False, id="the whole"),
     ],
 )
-def test_what_is_secret_is_told_by_its_place(loc: Loc, secret: bool) -> None:
+def test_what_is_secret_is_known_by_its_place(loc: Loc, secret: bool) -> None:
     assert is_secret(loc) is secret
 
 

@@ -94,7 +94,9 @@ async def alive(subject: Subject, held: SessionCredential) -> bool:
     return isinstance(found, Session) and found.active
 
 
-async def test_one_that_ended_is_told_from_one_that_lives(subject: Subject) -> None:
+async def test_one_that_ended_is_distinguished_from_one_that_lives(
+    subject: Subject,
+) -> None:
     held = await subject.sign_in(1)
     await subject.source.end(held.key, NOW)
     other = await subject.sign_in(2)
@@ -127,7 +129,7 @@ async def test_an_end_is_for_the_next_look_and_given_once(subject: Subject) -> N
     assert not await alive(subject, held)
 
 
-async def test_all_sessions_of_somebody_end_but_one(subject: Subject) -> None:
+async def test_all_sessions_of_a_user_end_except_one(subject: Subject) -> None:
     held = [await subject.sign_in(number) for number in (1, 2, 3)]
     assert all([await alive(subject, each) for each in held])
 
@@ -138,7 +140,7 @@ async def test_all_sessions_of_somebody_end_but_one(subject: Subject) -> None:
     assert [await alive(subject, each) for each in held] == [False, True, False]
 
 
-async def test_an_end_is_told_to_who_watches(subject: Subject) -> None:
+async def test_an_end_is_published(subject: Subject) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.Event()
     subject.source.watch(lambda key, _: heard.put_nowait(key), listening.set)
@@ -156,7 +158,7 @@ async def test_an_end_is_told_to_who_watches(subject: Subject) -> None:
     assert (first, second) == (held[0].key, held[1].key)
 
 
-async def test_who_begins_to_watch_late_is_told_that_it_listens(
+async def test_a_late_watcher_is_called_since_it_listens(
     subject: Subject,
 ) -> None:
     first, second = asyncio.Event(), asyncio.Event()

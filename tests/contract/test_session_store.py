@@ -333,7 +333,9 @@ async def test_a_session_is_found_by_its_public_id(subject: Subject) -> None:
     )
 
 
-async def test_watchers_hear_of_each_end_once_with_its_reason(subject: Subject) -> None:
+async def test_watchers_are_called_once_for_each_end_with_its_reason(
+    subject: Subject,
+) -> None:
     listening, heard, second = asyncio.Event(), [], asyncio.Event()
 
     def on_ended(key: str, reason: str) -> None:
@@ -357,7 +359,7 @@ async def test_it_answers_that_it_is_there(subject: Subject) -> None:
     await subject.store.ping()
 
 
-async def test_an_amended_session_is_told_to_who_watches_and_keeps_its_times(
+async def test_an_amended_session_is_published_and_keeps_its_times(
     subject: Subject,
 ) -> None:
     listening, heard = asyncio.Event(), asyncio.Queue[str]()

@@ -184,7 +184,7 @@ async def test_one_request_leaves_nothing_to_the_next(
     assert await tenants_seen(api, bearer(None)) == set()
 
 
-async def test_without_a_database_every_answer_says_why(
+async def test_without_a_database_every_answer_states_the_reason(
     aiohttp_client: AiohttpClient,
 ) -> None:
     keys = GatewayKeys("http://127.0.0.1:1/")

@@ -81,7 +81,7 @@ def test_a_token_is_taken_apart_with_the_life_that_is_left() -> None:
         ("ada@example.com", "é"),
     ],
 )
-def test_a_wrong_password_is_nobody(email: str, password: str) -> None:
+def test_a_wrong_password_is_unauthenticated(email: str, password: str) -> None:
     assert check_password(email, password) is None
 
 
@@ -92,7 +92,7 @@ def test_a_header_is_decoded_as_the_gateway_documents() -> None:
     )
 
 
-async def test_a_wrong_password_signs_nobody_in(client: Client) -> None:
+async def test_a_wrong_password_signs_no_user_in(client: Client) -> None:
     answer = await client.post(
         "/auth/login", data={"email": "ada@example.com", "password": "guess"}
     )
@@ -102,7 +102,7 @@ async def test_a_wrong_password_signs_nobody_in(client: Client) -> None:
     assert "Wrong e-mail address or password" in await answer.text()
 
 
-async def test_a_right_password_tells_the_gateway_who_signed_in(
+async def test_a_right_password_is_reported_to_the_gateway_who_signed_in(
     client: Client,
 ) -> None:
     answer = await client.post(
@@ -143,14 +143,14 @@ async def test_who_belongs_to_no_organization_has_no_active_one(
     assert statement["persistent"] is True
 
 
-async def test_leaving_tells_the_gateway(client: Client) -> None:
+async def test_leaving_is_reported_to_the_gateway(client: Client) -> None:
     answer = await client.post("/sign-out", allow_redirects=False)
 
     assert answer.headers["X-Gateway-Sign-Out"] == "this"
     assert (answer.status, answer.headers["Location"]) == (303, "/")
 
 
-async def test_the_sign_in_page_shows_every_account_and_says_why_one_is_there(
+async def test_the_sign_in_page_shows_every_account_and_states_the_reason_one_is_there(
     client: Client,
 ) -> None:
     answer = await client.get(
@@ -175,7 +175,9 @@ async def test_the_dashboard_shows_the_headers_escaped(client: Client) -> None:
     assert "&lt;script&gt;alert" in text
 
 
-async def test_the_dashboard_says_when_nobody_vouches(client: Client) -> None:
+async def test_the_dashboard_shows_when_the_identity_is_unverified(
+    client: Client,
+) -> None:
     text = await (await client.get("/dashboard")).text()
 
     assert "bypassed the gateway" in text

@@ -33,7 +33,7 @@ def test_without_any_server_the_error_names_the_command(
         postgres._programs()
 
 
-def test_sql_that_is_refused_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_refused_sql_is_reported_and_leaves_nothing_behind(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.sql"
     wrong.write_text("create table;\n")
     server = EmbeddedPostgres([wrong])
@@ -61,7 +61,7 @@ def test_it_loads_the_files_and_listens_on_no_port(tmp_path: Path) -> None:
 
 if os.geteuid() == 0:  # only root is refused by PostgreSQL
 
-    def test_root_runs_it_as_nobody_even_from_a_folder_nobody_may_enter(
+    def test_root_runs_it_as_the_user_nobody_even_from_a_folder_closed_to_it(
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(postgres, "_runs", lambda *_: False)

@@ -44,7 +44,7 @@ def test_the_demo_finds_its_files_in_a_checkout() -> None:
     assert list(demo_file("sql", "deploy/postgres").glob("*.sql"))
 
 
-def test_a_program_that_is_not_there_is_told_and_leaves_no_folder(
+def test_a_missing_program_is_reported_and_leaves_no_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.embedded.child.shutil.which", lambda _: None)
@@ -64,7 +64,7 @@ def test_without_setpriv_a_command_runs_as_it_is(
     assert dying_with_us(["true", "x"], sent=signal.SIGINT) == ["true", "x"]
 
 
-def test_a_part_by_itself_tells_whether_something_listens() -> None:
+def test_a_part_by_itself_shows_whether_something_listens() -> None:
     with closing(listening()) as taken:
         port = str(taken.getsockname()[1])
         ping = [sys.executable, "-m", "gateway.demo", "ping", "--port", port]

@@ -93,7 +93,7 @@ def test_what_the_image_copies_is_let_in_and_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["gateway", "valkey", "app", "api", "postgres"])
-def test_a_service_is_hardened_and_tells_its_health(name: str) -> None:
+def test_a_service_is_hardened_and_reports_its_health(name: str) -> None:
     service = compose()["services"][name]
 
     assert service["read_only"] is True

@@ -368,7 +368,7 @@ def test_the_lock_file_has_checksums_and_names_no_registry() -> None:
     assert unpinned(NODE) == []
 
 
-async def test_hasura_is_told_exactly_what_the_page_shows(
+async def test_hasura_gets_exactly_what_the_page_shows(
     redis: Server, recording: RecordingUpstream, tmp_path: Path
 ) -> None:
     async with gateway_of("Hasura", tmp_path, redis, hasura=recording.port) as gateway:

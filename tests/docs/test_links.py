@@ -132,7 +132,7 @@ def test_every_make_target_that_is_named_exists() -> None:
     assert named - known == set()
 
 
-def test_the_readme_says_how_the_tests_are_run() -> None:
+def test_the_readme_shows_how_the_tests_are_run() -> None:
     blocks = _FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
     assert ("sh", "make test\n") in blocks

@@ -39,7 +39,7 @@ def test_without_any_server_the_error_names_the_command(
         EmbeddedRedis().start()
 
 
-def test_a_server_that_dies_at_once_is_told_with_its_last_words(
+def test_a_server_that_dies_at_once_is_reported_with_its_last_lines(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = tmp_path / "valkey-server"

@@ -304,7 +304,7 @@ async def test_the_leader_alone_is_enough_to_follow_a_switch() -> None:
             assert len(crowd.counts.ended) > 8
 
 
-async def test_two_dead_sentinels_refuse_nobody() -> None:
+async def test_two_dead_sentinels_refuse_no_request() -> None:
     """The replicas vouch for their master."""
     with sentinel_fleet(down_after=3000) as fleet:
         async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:
@@ -321,7 +321,7 @@ async def test_two_dead_sentinels_refuse_nobody() -> None:
             assert len(crowd.counts.ended) > 8
 
 
-async def test_a_dead_replica_refuses_nobody() -> None:
+async def test_a_dead_replica_refuses_no_request() -> None:
     """It is known to exist, but its port refuses: it cannot have been promoted."""
     with sentinel_fleet() as fleet:
         async with gateways(fleet.url, HERE, THERE, timeout=5) as stores:

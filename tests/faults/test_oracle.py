@@ -74,7 +74,7 @@ def test_another_identity_or_none_is_a_wrong_allow(identity: str | None) -> None
     assert oracle.close().wrong_allows
 
 
-def test_an_ended_session_on_a_public_route_is_nobody() -> None:
+def test_an_ended_session_on_a_public_route_is_unauthenticated() -> None:
     oracle = Oracle()
     visit = oracle.start("v", "public", "GET", Expect.SERVED, over())
     oracle.arrived("v", "u-2", None)

@@ -231,7 +231,7 @@ async def test_no_post_probes_and_none_is_sent_twice(
 @pytest.mark.parametrize(
     "pair", [fails(404), fails(501)], ids=["404", "501"], indirect=True
 )
-async def test_what_is_the_fault_of_the_request_ejects_nobody(
+async def test_a_fault_of_the_request_ejects_no_target(
     pair: Pair,
 ) -> None:
     for _ in range(40):

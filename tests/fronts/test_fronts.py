@@ -257,7 +257,7 @@ async def test_a_connection_option_hides_no_cookie_from_the_gateway_alone(
     assert "mallory" not in str([seen.headers for seen in site.app.seen])
 
 
-async def test_a_preflight_passes_where_the_route_says_so(site: Site) -> None:
+async def test_a_preflight_passes_where_the_route_reports_it(site: Site) -> None:
     asked = {
         "Origin": "https://spa.example",
         "Access-Control-Request-Method": "POST",

@@ -446,7 +446,7 @@ class GatewayMachine(InLoop):
             assert reply.status == 401
 
 
-def test_a_gateway_lets_nobody_in_in_any_order_of_steps(
+def test_a_gateway_admits_no_request_in_any_order_of_steps(
     server: Server, tmp_path: Path
 ) -> None:
     class Machine(GatewayMachine):

@@ -84,7 +84,7 @@ IGNORED = [
 
 
 @pytest.mark.parametrize(("fields", "request_line"), IGNORED)
-def test_an_upgrade_that_says_nothing_is_dropped(
+def test_an_upgrade_without_a_protocol_is_dropped(
     fields: list[tuple[str, str]], request_line: dict[str, object]
 ) -> None:
     found = head(*fields, **request_line)

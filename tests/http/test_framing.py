@@ -82,7 +82,7 @@ def test_a_length_is_read_once(
     assert found.headers == ()
 
 
-def test_framing_tells_of_a_body_by_itself() -> None:
+def test_framing_alone_shows_a_body() -> None:
     found = read_framing({"content-length": "3"}, is_http11=False)
 
     assert not isinstance(found, BadRequest)

@@ -441,7 +441,7 @@ def test_a_preflight_has_its_three_marks(
     assert b"Access-Control-Request-Method" in names(found)
 
 
-def test_what_a_browser_says_of_itself_is_read() -> None:
+def test_what_a_browser_sends_of_itself_is_read() -> None:
     found = head(
         ("Sec-Fetch-Mode", "navigate"),
         ("Sec-Fetch-Dest", "document"),

@@ -46,7 +46,7 @@ NAVIGATIONS = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), NAVIGATIONS)
-def test_a_navigation_is_told_from_a_program(
+def test_a_navigation_is_distinguished_from_a_program(
     fields: list[tuple[str, str]], expected: bool
 ) -> None:
     assert is_navigation(head(*fields)) is expected

@@ -185,7 +185,9 @@ LOCATIONS = [
 
 
 @pytest.mark.parametrize(("url", "start", "end"), LOCATIONS)
-def test_sign_in_is_told_the_way_back_and_why(url: str, start: str, end: str) -> None:
+def test_the_sign_in_page_gets_the_return_address_and_the_reason(
+    url: str, start: str, end: str
+) -> None:
     found = login_location(url, "return_to", "/d?a=b&c=%2F", Reason.NO_SESSION)
 
     assert found == f"{start}/d%3Fa%3Db%26c%3D%252F&reason=no_session{end}"

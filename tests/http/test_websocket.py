@@ -48,7 +48,7 @@ def test_a_handshake_that_is_not_whole_is_refused(
     assert (found.status, found.reason) == (status, Reason.BAD_UPGRADE)
 
 
-def test_a_wrong_version_is_told_the_right_one() -> None:
+def test_a_wrong_version_is_answered_with_the_right_one() -> None:
     found = refusal(*UPGRADE, ("Sec-WebSocket-Version", "8"))
 
     assert dict(found.headers) == {

@@ -170,7 +170,7 @@ async def test_the_role_in_the_tenant_is_the_one_of_now(live: Live) -> None:
     assert (await mo.get("/admin")).status == 403
 
 
-async def test_an_organization_that_somebody_else_has_cannot_be_chosen(
+async def test_an_organization_of_another_user_cannot_be_chosen(
     live: Live,
 ) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
@@ -184,7 +184,9 @@ async def test_an_organization_that_somebody_else_has_cannot_be_chosen(
     assert await tenant_of(mo) == (None, None)
 
 
-async def test_who_was_banned_is_nobody_with_the_next_request(live: Live) -> None:
+async def test_who_was_banned_is_unauthenticated_with_the_next_request(
+    live: Live,
+) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
     second = await signed_in(live)
     user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
@@ -213,7 +215,7 @@ async def test_a_role_that_the_api_gives_and_takes_counts_at_once(live: Live) ->
     assert (await mo.get("/admin")).status == 403
 
 
-async def test_a_bearer_token_does_not_go_beside_the_cookie(live: Live) -> None:
+async def test_a_bearer_token_does_not_go_next_to_the_cookie(live: Live) -> None:
     browser = await signed_in(live)
 
     reply = await browser.get("/dashboard", Authorization="Bearer of-somebody-else")
@@ -222,7 +224,7 @@ async def test_a_bearer_token_does_not_go_beside_the_cookie(live: Live) -> None:
     assert "reason=two_credentials" in (reply.one("Location") or "")
 
 
-async def test_who_revoked_all_his_sessions_is_nobody(live: Live) -> None:
+async def test_who_revoked_all_his_sessions_is_unauthenticated(live: Live) -> None:
     mo, other = await signed_in(live), await signed_in(live)
 
     await call(mo, "revoke-sessions")

@@ -17,7 +17,9 @@ from tests.npm import unpinned
 REPORT = "/dashboard/report"
 
 
-async def test_nobody_is_sent_to_sign_in_and_may_see_what_is_public(live: Live) -> None:
+async def test_an_unauthenticated_user_is_sent_to_sign_in_and_may_see_public_pages(
+    live: Live,
+) -> None:
     browser = live.browser()
 
     assert await is_anonymous(browser)
@@ -25,7 +27,7 @@ async def test_nobody_is_sent_to_sign_in_and_may_see_what_is_public(live: Live) 
     assert (await browser.get("/")).json()["me"] is None
 
 
-async def test_who_signed_in_is_told_to_the_app_and_nobody_can_tell_it_otherwise(
+async def test_the_identity_is_sent_to_the_app_and_no_client_can_forge_it(
     live: Live,
 ) -> None:
     browser = await signed_in(live)
@@ -50,7 +52,7 @@ async def test_an_admin_is_let_in_and_a_member_is_not(live: Live) -> None:
     assert (await mo.get("/admin")).status == 403
 
 
-async def test_who_signed_out_at_the_app_is_nobody(live: Live) -> None:
+async def test_who_signed_out_at_the_app_is_unauthenticated(live: Live) -> None:
     browser = await signed_in(live)
     key, thief = live.library.key(browser), copy_of(browser)
 
@@ -67,7 +69,7 @@ async def test_who_signed_out_at_the_app_is_nobody(live: Live) -> None:
     parameters(*(library for library in CHOSEN if library.keeps_guests)),
     scope="session",
 )
-async def test_a_guest_is_nobody(live: Live) -> None:
+async def test_a_guest_is_unauthenticated(live: Live) -> None:
     browser = live.browser()
     assert (await browser.get("/basket")).status == 200
     assert await live.store.exists(live.library.key(browser))

@@ -92,7 +92,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("tell", "words", "extra"), EVENTS)
-def test_an_event_tells_who_did_what(
+def test_an_event_names_the_actor_and_the_action(
     tell: Callable[..., object],
     words: tuple[str, ...],
     extra: dict[str, bool | list[str] | str],
@@ -113,7 +113,7 @@ def test_an_event_tells_who_did_what(
 
 
 @pytest.mark.parametrize(("problems", "outcome"), [(0, "success"), (2, "failure")])
-def test_a_reload_is_told_with_its_outcome(problems: int, outcome: str) -> None:
+def test_a_reload_is_reported_with_its_outcome(problems: int, outcome: str) -> None:
     lines = Lines()
     Audit(lines.output).config_reloaded(NOW, problems=problems)
 

@@ -193,7 +193,7 @@ async def test_a_provider_that_hangs_delays_only_who_needs_the_token(
     await settled(gateway)
 
 
-async def test_a_provider_that_says_no_meanwhile_signs_the_user_out(
+async def test_a_provider_that_refuses_meanwhile_signs_the_user_out(
     browser: Browser, provider: HostileProvider, other: RecordingUpstream
 ) -> None:
     await browser.sign_in(provider)

@@ -55,7 +55,7 @@ def test_the_claims_of_a_text_are_known() -> None:
     assert parse_claim_text("{provider}:{a}-{b.c}").claims == {"a", "b.c"}
 
 
-def test_what_a_claim_says_is_never_a_placeholder() -> None:
+def test_the_value_of_a_claim_is_never_a_placeholder() -> None:
     text = parse_claim_text("{a}:{b}")
 
     assert fill(text, {"a": "{b}", "b": "c"}, "acme") == "{b}:c"

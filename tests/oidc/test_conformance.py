@@ -137,7 +137,7 @@ ADVISORIES: dict[str, str | tuple[str, ...]] = {
     + "test_an_address_that_only_looks_right_is_not_allowed",
     "GHSA-x445-f3h2-j279": _SIGN_IN + "test_o9_an_attempt_is_bound_to_its_provider",
     "GHSA-xmf8-cvqr-rfgj": "attacks/test_advisories_tokens.py::"
-    "test_a_token_that_a_client_brings_identifies_nobody",
+    "test_a_token_that_a_client_brings_has_no_effect",
     "CVE-2021-41230": _RENEWAL
     + "test_roles_tenants_and_traits_change_at_the_next_request",
     "GHSA-35vc-w93w-75c2": _SIGN_IN

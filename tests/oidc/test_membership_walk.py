@@ -150,7 +150,7 @@ async def raw(gateway: Gateway, name: str) -> bytes | None:
 # --- hostile first
 
 
-async def test_a_provider_that_says_no_ends_the_session_and_its_websockets(
+async def test_a_provider_that_refuses_ends_the_session_and_its_websockets(
     gateway: Gateway, browser: Browser, provider: HostileProvider
 ) -> None:
     await stale(browser, provider)
@@ -368,7 +368,7 @@ async def test_a_user_who_may_not_sign_in_any_more_is_signed_out(
         assert audit["gateway.reason"] == "account_not_allowed"
 
 
-async def test_a_tampered_renewal_ends_the_session_and_calls_nobody(
+async def test_a_tampered_renewal_ends_the_session_without_a_call(
     gateway: Gateway, browser: Browser, provider: HostileProvider
 ) -> None:
     other = Browser(gateway)

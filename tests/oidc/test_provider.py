@@ -705,7 +705,7 @@ async def test_userinfo_of_another_subject_is_no_sign_in(
     assert (browser.session is not None) is (status == 302)
 
 
-async def test_userinfo_says_nothing_of_the_sign_in(
+async def test_userinfo_has_nothing_of_the_sign_in(
     gateway: Gateway, browser: Browser, provider: HostileProvider
 ) -> None:
     provider.claims |= {"email": None, "auth_time": None, "sid": None}

@@ -40,7 +40,7 @@ def test_the_first_key_seals_and_all_open() -> None:
     assert NEW.open(old, "place") == NEW.open(new, "place") == "secret"
 
 
-def test_a_key_that_is_not_configured_is_told_from_a_changed_text() -> None:
+def test_a_key_that_is_not_configured_is_distinguished_from_a_changed_text() -> None:
     with pytest.raises(NotOpened) as error:
         OLD.open(NEW.seal("secret", "place", NONCE), "place")
     assert error.value.unknown_key

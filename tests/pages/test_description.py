@@ -7,7 +7,7 @@ HIDING = [reason for reason in Reason if reason is not Reason.NO_ROUTE]
 
 
 @pytest.mark.parametrize("reason", HIDING, ids=str)
-def test_a_404_says_the_same_whatever_it_hides(reason: Reason) -> None:
+def test_a_404_is_the_same_whatever_it_hides(reason: Reason) -> None:
     """A route with `forbidden: "404"` tells nobody that it is there."""
     told = describe(404, reason, "the admin page")
 

@@ -306,7 +306,7 @@ def test_a_page_leads_on(
     assert outline(reply.body).values("a", "href") == links
 
 
-def test_a_retry_is_not_told_to_sign_in() -> None:
+def test_a_page_to_retry_does_not_ask_to_sign_in() -> None:
     reply = PAGES.problem(
         503, Reason.STORE_UNAVAILABLE, html=False, request_id=ID, login_url=LOGIN
     )

@@ -37,7 +37,7 @@ def body_of(
         pytest.param({}, "", "no file here replaces a page", id="empty folder"),
     ],
 )  # fmt: skip
-def test_a_broken_replacement_is_told_with_file_and_line(
+def test_a_broken_replacement_is_reported_with_file_and_line(
     tmp_path: Path, files: dict[str, str], place: str, message: str
 ) -> None:
     for name, text in files.items():
@@ -76,7 +76,7 @@ def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
         Pages(tmp_path / "gone")
 
 
-def test_two_broken_replacements_are_both_told(tmp_path: Path) -> None:
+def test_two_broken_replacements_are_both_reported(tmp_path: Path) -> None:
     (tmp_path / "error.html").write_text("{% if %}")
     (tmp_path / "base.html").write_text("{{ }}")
 

@@ -59,7 +59,7 @@ def test_framing_that_can_be_read_in_two_ways_is_refused(
         ([(b"Content-Length", b"5")], "POST", 404, BodyKind.LENGTH, 5),
     ],
 )
-def test_the_end_of_a_body_is_told_as_rfc_9112_says(
+def test_the_end_of_a_body_is_found_as_in_rfc_9112(
     fields: list[tuple[bytes, bytes]],
     method: str,
     status: int,

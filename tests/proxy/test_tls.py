@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
         client_ssl_context(str(tmp_path / "no.pem"), None, None)
 
 
-def test_nothing_below_tls_12_is_spoken_and_everybody_is_verified() -> None:
+def test_nothing_below_tls_12_is_supported_and_every_peer_is_verified() -> None:
     context = client_ssl_context(None, None, None)
 
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2

@@ -211,7 +211,7 @@ async def test_a_tunnel_counts_until_it_is_closed() -> None:
         assert client.stats()[0].open == 0
 
 
-async def test_a_tunnel_that_nobody_waits_for_any_more_is_closed() -> None:
+async def test_a_tunnel_that_is_not_waited_for_any_more_is_closed() -> None:
     """Its 101 arrived, and who waited for it leaves in the same turn."""
 
     async def script(peer: Peer) -> None:

@@ -104,7 +104,7 @@ async def test_a_name_that_does_not_resolve() -> None:
             await get(client)
 
 
-async def test_a_listener_that_accepts_nobody() -> None:
+async def test_a_listener_that_accepts_no_connection() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -440,7 +440,7 @@ async def test_a_connection_that_is_not_clean_is_not_used_again(answer: bytes) -
 
 
 @pytest.mark.parametrize("junk", [b"HTTP/1.1 200 OK\r\n", OK, b"\r\n", b"", None])
-async def test_what_an_idle_connection_says_ends_it(junk: bytes | None) -> None:
+async def test_bytes_on_an_idle_connection_end_it(junk: bytes | None) -> None:
     quiet = asyncio.Event()
 
     async def script(peer: Peer) -> None:
@@ -953,7 +953,7 @@ async def test_a_body_that_is_cancelled_fails_the_request() -> None:
             await client.send(STREAM, method="POST", body=Cancelled(), retriable=False)
 
 
-async def test_a_body_that_fails_while_it_is_stopped_harms_nobody() -> None:
+async def test_a_body_that_fails_while_it_is_stopped_harms_no_other_request() -> None:
     stopped = asyncio.Event()
     answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 3\r\n\r\n"
 
@@ -1077,7 +1077,7 @@ async def test_who_stops_reading_closes_the_connection(how: str) -> None:
         assert client.stats()[0].open == 0
 
 
-async def test_giving_up_an_answer_that_is_over_harms_nobody() -> None:
+async def test_giving_up_an_answer_that_is_over_harms_no_other_request() -> None:
     async with scripted(forever(OK)) as upstream, client_of(upstream) as client:
         response = await get(client)
         response.abort()

@@ -134,7 +134,7 @@ def test_without_a_route_there_is_none() -> None:
     assert RouteTable([]).match("GET", "h", "/") == NoRoute()
 
 
-def test_a_405_says_what_is_allowed() -> None:
+def test_a_405_lists_what_is_allowed() -> None:
     found = TABLE.match("PATCH", "a", "/api/x")
 
     assert found == MethodNotAllowed(allowed=("DELETE", "GET", "HEAD", "POST"))
@@ -208,7 +208,7 @@ def test_routes_that_tie_are_refused_with_the_place_of_both(
     assert "g.yaml:3" in problem.message
 
 
-def test_every_fault_is_told() -> None:
+def test_every_fault_is_reported() -> None:
     routes = [
         route("/a;b"),
         route("/", host="a:80"),
@@ -317,7 +317,7 @@ def test_an_escaped_spelling_takes_the_same_route(
     )
 
 
-def test_all_candidates_are_told_the_most_specific_first() -> None:
+def test_all_candidates_are_listed_the_most_specific_first() -> None:
     table = RouteTable(
         [
             route("/**"),

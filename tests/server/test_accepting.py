@@ -86,7 +86,7 @@ async def test_an_error_of_one_connection_is_no_shortage(number: int) -> None:
     assert lines == []
 
 
-async def test_nobody_is_accepted_after_the_end() -> None:
+async def test_no_connection_is_accepted_after_the_end() -> None:
     one = listening(errno.EMFILE)
     port = one.getsockname()[1]
     acceptor = Acceptor(

@@ -97,7 +97,7 @@ async def test_the_end_may_take_as_long_as_a_piece() -> None:
     ("waits", "written"),
     [pytest.param(True, [CONTINUE], id="waits"), pytest.param(False, [], id="sends")],
 )
-async def test_a_client_that_waits_is_told_once_to_go_on(
+async def test_a_client_that_waits_gets_one_100(
     waits: bool, written: list[bytes]
 ) -> None:
     source, client = body(b"ab", expects_continue=waits)

@@ -35,7 +35,7 @@ RULES = the_runtime().rules
     ],
     ids=["no cookie", "another cookie", "not a token", "two of them"],
 )
-async def test_what_is_no_token_is_told_apart_and_asks_no_store(
+async def test_what_is_no_token_is_distinguished_and_asks_no_store(
     fields: tuple[tuple[str, str], ...], reason: Reason
 ) -> None:
     services = some_services(store=Away())
@@ -56,7 +56,7 @@ async def test_a_live_session_is_who_asks() -> None:
     assert found.key == token.key
 
 
-async def test_an_ended_session_is_nobody_with_the_reason() -> None:
+async def test_an_ended_session_is_unauthenticated_with_the_reason() -> None:
     services = some_services()
     token = await signed_in(services)
     await services.store.end(token.key, NOW)
@@ -66,7 +66,7 @@ async def test_an_ended_session_is_nobody_with_the_reason() -> None:
     assert found == Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
 
 
-async def test_a_store_that_is_away_is_not_nobody() -> None:
+async def test_a_store_that_is_away_is_not_unauthenticated() -> None:
     with pytest.raises(StoreUnavailable):
         services = some_services(store=Away())
         await caller_of(a_context(head(cookie("A" * 43)), services=services))
@@ -109,7 +109,9 @@ async def test_what_is_open_ends_with_the_answer_that_its_session_is_over() -> N
     assert ended == [Reason.SESSION_EXPIRED]
 
 
-async def test_a_step_forward_that_is_undone_ends_only_what_it_was_told_of() -> None:
+async def test_a_step_forward_that_is_undone_ends_only_what_was_looked_up_meanwhile() -> (
+    None
+):
     services = some_services()
     services.system = machine = Machine()
     token, other = await signed_in(services), await signed_in(services, number=2)

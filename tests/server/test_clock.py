@@ -145,7 +145,7 @@ def test_no_steps_back_make_the_time_go_back(steps: list[tuple[float, float]]) -
         last = now
 
 
-def test_a_count_that_starts_anew_takes_no_time_back(machine: Machine) -> None:
+def test_a_count_that_restarts_takes_no_time_back(machine: Machine) -> None:
     clock = machine.clock()
     machine.passes(100)
     before = clock.now()

@@ -141,7 +141,7 @@ async def test_what_was_judged_is_not_judged_again() -> None:
     assert opened.evaluated_by is None
 
 
-async def test_a_stream_that_opens_after_the_reload_is_told_of() -> None:
+async def test_a_stream_that_opens_after_the_reload_is_checked() -> None:
     services, told = some_services(), []
     services.streams.active, services.streams.on_stale = "now", lambda: told.append(1)
 

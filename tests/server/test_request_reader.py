@@ -120,7 +120,7 @@ async def test_another_protocol_is_not_taken_for_http_after_a_request(
         pytest.param(get("/", "User-Agent: SERVICE/1.0"), id="in a word"),
     ],
 )
-async def test_the_name_of_another_protocol_may_be_said(raw: bytes) -> None:
+async def test_the_name_of_another_protocol_is_allowed(raw: bytes) -> None:
     reader = a_reader()
 
     found = read(reader, raw)
@@ -138,7 +138,7 @@ async def test_a_body_may_hold_a_request_of_another_protocol() -> None:
     assert told(found) == ["/up", "/next"]
 
 
-async def test_a_body_that_breaks_its_framing_is_told_to_who_reads_it() -> None:
+async def test_a_body_that_breaks_its_framing_is_an_error_for_its_reader() -> None:
     reader = a_reader()
     [upload] = read(reader, CHUNKED + b"2\r\nab\r\n")
     assert await upload.payload.readany() == b"ab"
@@ -164,7 +164,9 @@ async def test_a_body_that_breaks_its_framing_is_told_to_who_reads_it() -> None:
         ),
     ],
 )
-async def test_what_is_no_request_says_why(raw: bytes, why: tuple[int, str]) -> None:
+async def test_what_is_no_request_states_the_reason(
+    raw: bytes, why: tuple[int, str]
+) -> None:
     reader = a_reader()
 
     assert told(read(reader, raw)) == [why]
@@ -245,7 +247,7 @@ async def test_what_follows_an_upgrade_is_left_as_it_is() -> None:
         pytest.param([b"0\r\nX-Sum: 0\r\n", b"\r\n"], False, id="a trailer in pieces"),
     ],
 )
-async def test_a_body_with_trailers_is_told_from_one_without(
+async def test_a_body_with_trailers_is_distinguished_from_one_without(
     end: list[bytes], plain: bool
 ) -> None:
     reader = a_reader()

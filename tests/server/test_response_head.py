@@ -97,7 +97,7 @@ VALUES = st.one_of(
     keep_alive=st.booleans(),
     set_cookies=st.sampled_from([(), ("api_jwt=T; Path=/",), ("a=1", "b=2")]),
 )
-def test_whatever_an_upstream_says_the_head_is_well_formed(
+def test_whatever_an_upstream_sends_the_head_is_well_formed(
     headers: Fields,
     status: int,
     length: int,
@@ -369,7 +369,7 @@ def test_our_own_answer_is_whole() -> None:
     )
 
 
-def test_the_answer_to_head_tells_the_length_and_sends_no_body() -> None:
+def test_the_response_to_head_has_the_length_and_no_body() -> None:
     """RFC 9110, section 8.6."""
     raw = own(PAGE, head_only=True)
 

@@ -74,7 +74,7 @@ def why(*fields: tuple[bytes, bytes]) -> str:
         pytest.param(ADA | {"x": orjson.loads("[" * 40 + "]" * 40)}, "nests deeper", id="deep"),
     ],
 )  # fmt: skip
-def test_a_malformed_sign_in_signs_nobody_in(document: object, told: str) -> None:
+def test_a_malformed_sign_in_signs_no_user_in(document: object, told: str) -> None:
     assert told in why((NAME, encoded(document)))
 
 
@@ -102,7 +102,7 @@ def test_a_malformed_sign_in_signs_nobody_in(document: object, told: str) -> Non
         pytest.param([(OUT, b"this, all")], "neither", id="out, both"),
     ],
 )  # fmt: skip
-def test_a_malformed_field_is_obeyed_by_nobody(
+def test_a_malformed_field_has_no_effect(
     fields: list[tuple[bytes, bytes]], told: str
 ) -> None:
     assert told in why(*fields)
@@ -182,7 +182,7 @@ def test_a_sign_out_is_read(which: Any) -> None:
         pytest.param([(b"X_Gateway_Sign_In", b"e30")], id="another spelling"),
     ],
 )
-def test_an_answer_without_the_field_says_nothing(
+def test_a_response_without_the_field_changes_nothing(
     fields: list[tuple[bytes, bytes]],
 ) -> None:
     assert read_sign_in_headers(fields) is None

@@ -60,7 +60,7 @@ WHY = {
 
 
 @pytest.mark.parametrize("name", WHY)
-def test_what_cannot_be_used_is_told_with_its_line(
+def test_what_cannot_be_used_is_reported_with_its_line(
     authority: Authority, name: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

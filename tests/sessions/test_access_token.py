@@ -31,7 +31,7 @@ def number(digits: str) -> int:
     return value
 
 
-def test_a_token_is_what_the_documentation_says() -> None:
+def test_a_token_is_what_the_documentation_states() -> None:
     assert re.fullmatch(r"gwt_[0-9A-Za-z]{49}", TOKEN.value)
     assert number(TOKEN.value[4:47]).to_bytes(32, "big") == bytes(range(32))
     assert number(TOKEN.value[47:]) == crc32(TOKEN.value[:47].encode())

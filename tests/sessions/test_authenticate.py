@@ -111,7 +111,7 @@ def test_a_session_in_its_time_is_authenticated(
         ),
     ],
 )
-def test_a_use_is_written_back_when_it_tells_something(
+def test_a_use_is_written_back_when_it_changes_something(
     after: float, policy: LifetimePolicy, expires: float | None, seen: float | None
 ) -> None:
     written = touch(a_session(), NOW + after, policy)

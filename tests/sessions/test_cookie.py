@@ -207,7 +207,7 @@ def test_a_name_with_a_prefix_gets_no_second_one(name: str) -> None:
         pytest.param([NAME + b"=s:a.b; " + PAIR + b"; " + NAME + b"=c"], id="two"),
     ],
 )
-def test_what_no_token_can_be_does_not_count_beside_one(fields: list[bytes]) -> None:
+def test_what_no_token_can_be_does_not_count_next_to_one(fields: list[bytes]) -> None:
     assert read_session_token(fields, NAME) == TOKEN
 
 

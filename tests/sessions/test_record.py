@@ -188,7 +188,7 @@ def test_what_json_cannot_hold_is_refused_when_written(
         {"aal": "aal2"},
     ],
 )
-def test_the_version_moves_with_what_upstreams_are_told(
+def test_the_version_changes_with_what_upstreams_get(
     changes: dict[str, Any],
 ) -> None:
     assert a_session(**changes).version != a_session().version

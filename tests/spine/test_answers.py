@@ -165,7 +165,7 @@ def test_who_is_asked_to_sign_in_is_shown_where(
 @pytest.mark.parametrize(
     ("decision", "wanted", "caller", "status", "location"), DENIALS
 )
-def test_who_is_refused_is_told_as_the_route_says(
+def test_a_refusal_has_the_form_that_the_route_states(
     decision: Deny,
     wanted: Route,
     caller: RequestHead,
@@ -185,7 +185,7 @@ def test_without_a_page_for_tenants_it_is_a_refusal() -> None:
     assert reply.status == 403
 
 
-def test_a_program_is_told_why_and_where_to_sign_in() -> None:
+def test_a_program_gets_the_reason_and_the_sign_in_page() -> None:
     """RFC 9457."""
     reply = sent(answers().to_decision(NOBODY, AUTO, PROGRAM))
 
@@ -209,7 +209,7 @@ def test_a_browser_is_shown_a_page() -> None:
     assert b"This page is for administrators." in reply.body
 
 
-def test_a_hidden_page_is_told_as_one_that_is_not_there() -> None:
+def test_a_hidden_page_is_reported_as_one_that_is_not_there() -> None:
     for caller in (BROWSER, PROGRAM):
         hidden = sent(answers().to_decision(NOT_ADMIN, F404, caller))
 
@@ -289,7 +289,7 @@ def test_a_broken_request_is_refused_without_an_echo() -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_refusal_says_what_would_be_taken(
+def test_a_refusal_states_what_is_accepted(
     refusal: BadRequest, name: str, value: str
 ) -> None:
     reply = sent(answers().to_bad_request(refusal))
@@ -297,7 +297,7 @@ def test_a_refusal_says_what_would_be_taken(
     assert (reply.status, field(reply, name)) == (refusal.status, value)
 
 
-def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
+def test_a_method_that_no_route_takes_is_answered_with_those_that_are_taken() -> None:
     """RFC 9110, section 15.5.6."""
     reply = sent(answers().method_not_allowed(PROGRAM, ("GET", "HEAD")))
 
@@ -306,7 +306,7 @@ def test_a_method_that_no_route_takes_is_told_which_are_taken() -> None:
 
 @pytest.mark.parametrize("reason", [pytest.param(r, id=r) for r in FAILED])
 @pytest.mark.parametrize("caller", [BROWSER, PROGRAM], ids=["browser", "program"])
-def test_a_failure_has_its_status_and_only_a_429_or_503_says_when_to_try_again(
+def test_a_failure_has_its_status_and_only_a_429_or_503_states_when_to_try_again(
     reason: Reason, caller: RequestHead
 ) -> None:
     reply = sent(answers().to_failure(reason, caller))

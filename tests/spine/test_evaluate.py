@@ -223,7 +223,7 @@ def test_the_reason_of_an_end_outlives_the_cookie(reason: Reason) -> None:
     assert (outcome.reason, outcome.cookies) == (reason, ())
 
 
-def test_the_word_of_an_earlier_end_says_nothing_of_a_session() -> None:
+def test_the_word_of_an_earlier_end_does_not_concern_a_session() -> None:
     """Sign in after an end, and nothing may be left of it."""
     both = ("Cookie", f"{cookie(TOKEN)[1]}; gateway_ended=session_revoked")
 

@@ -108,7 +108,7 @@ async def test_an_upstream_without_a_profile_gets_no_token() -> None:
     assert fields(found)[b"X-Auth-User-Id"] == b"u_ada"
 
 
-def test_the_identity_is_told_with_the_tenant_of_the_request() -> None:
+def test_the_identity_is_sent_with_the_tenant_of_the_request() -> None:
     sent = fields(given(tenant=BETA))
 
     assert sent.pop(b"X-Auth-Assertion")

@@ -231,7 +231,7 @@ def stories(draw: st.DrawFn) -> list[Step]:
 
 @pytest.mark.parametrize("rules", [RULES, BY_REQUEST], ids=["session", "request"])
 @given(story=stories())
-def test_a_plan_says_what_a_full_evaluation_says(
+def test_a_plan_gives_what_a_full_evaluation_gives(
     rules: Ruleset, story: list[Step]
 ) -> None:
     planning = replace(rules)

@@ -161,7 +161,7 @@ def test_a_cookie_counts_as_before_where_both_are_taken() -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from(["/both/x", "/basic/x", "/all/x"]))
-def test_no_other_bytes_let_anybody_in(value: bytes, path: str) -> None:
+def test_no_other_bytes_authenticate(value: bytes, path: str) -> None:
     printable = bytes(octet for octet in value if octet > 0x1F and octet != 0x7F)
     request = head((b"Authorization", printable), target=path)
 
@@ -180,7 +180,7 @@ def test_no_other_bytes_let_anybody_in(value: bytes, path: str) -> None:
         pytest.param(replace(A_TOKEN, expires_at=NOW), Reason.SESSION_EXPIRED, "expired", id="expired"),
     ],
 )  # fmt: skip
-def test_a_token_that_is_not_valid_is_told_so_and_never_redirected(
+def test_an_invalid_token_gets_a_401_and_never_a_redirect(
     found: Session | None, reason: Reason, said: str
 ) -> None:
     outcome = evaluate(head(BEARER, HTML, target="/both/x"), found)

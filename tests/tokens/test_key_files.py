@@ -138,7 +138,7 @@ def test_a_file_that_cannot_sign_is_refused(
     assert says in message
 
 
-def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+def test_all_bad_files_are_reported_at_once(tmp_path: Path) -> None:
     put(tmp_path, "a.pem", b"")
     put(tmp_path, "b.key", b"")
 
@@ -153,17 +153,17 @@ def test_the_same_key_twice_is_refused(tmp_path: Path) -> None:
     assert "the same key as" in refusal(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert "no such file or directory" in refusal(tmp_path / "none")
 
 
-def test_a_dangling_link_is_told(tmp_path: Path) -> None:
+def test_a_dangling_link_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.pem").symlink_to(tmp_path / "none")
 
     assert "a.pem: no such file" in refusal(tmp_path)
 
 
-def test_a_folder_without_a_key_of_the_algorithm_tells_the_command(
+def test_a_folder_without_a_key_of_the_algorithm_names_the_command(
     tmp_path: Path,
 ) -> None:
     new_key(tmp_path, "EdDSA", NOW)

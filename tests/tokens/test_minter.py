@@ -72,7 +72,7 @@ def read(token: str | None) -> dict[str, Any]:
         pytest.param(make_session(identity="x" * 600), ACME, "db", id="huge id"),
     ],
 )
-def test_nobody_gets_what_is_not_his(
+def test_no_user_gets_a_token_of_another(
     session: Session, tenant: Tenant | None, name: str
 ) -> None:
     assert minted(make_minter(), name, session, tenant, NOW, numbered()) is None
@@ -94,7 +94,7 @@ def test_an_unknown_profile_is_a_mistake_of_ours() -> None:
 # What it says
 
 
-def test_a_token_says_all_of_this_and_nothing_else() -> None:
+def test_a_token_has_these_claims_and_no_others() -> None:
     token = minted(make_minter(), "db", make_session(), ACME, NOW, numbered())
 
     assert read(token) == {
@@ -149,7 +149,7 @@ def test_a_shared_secret_signs_and_is_not_published() -> None:
     ),
     st.dictionaries(st.text(max_size=8), st.text(max_size=8)),
 )
-def test_no_template_and_no_trait_says_a_registered_claim(
+def test_no_template_and_no_trait_sets_a_registered_claim(
     claims: dict[str, str], traits: dict[str, str]
 ) -> None:
     escaped = {n: v.replace("{", "{{").replace("}", "}}") for n, v in claims.items()}
@@ -304,7 +304,7 @@ def test_nothing_prints_a_token() -> None:
     assert token not in repr(minter._minted)
 
 
-def test_what_is_forgotten_is_made_anew() -> None:
+def test_what_is_forgotten_is_made_again() -> None:
     minter, jti = make_minter(), numbered()
     first = minted(minter, "db", BASE, ACME, NOW, jti)
     minter.forget()

@@ -128,7 +128,7 @@ def test_a_placeholder_alone_is_no_text() -> None:
         ({"t": "{tenants.roles}"}, False),
     ],
 )
-def test_a_profile_knows_whether_it_tells_the_tenant(
+def test_a_profile_knows_whether_it_names_the_tenant(
     claims: dict[str, Any], needs: bool
 ) -> None:
     assert compile_claims(claims).needs_tenant is needs

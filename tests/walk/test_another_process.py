@@ -207,7 +207,7 @@ async def test_all_others_end_and_ones_own_goes_on(
     await is_open(two.sockets[0])
 
 
-async def test_all_end_when_the_app_says_everywhere(two: Two) -> None:
+async def test_all_end_when_the_app_signs_out_everywhere(two: Two) -> None:
     cookies = [await two.sign_in() for _ in range(2)]
     for cookie in cookies:
         await two.open(cookie)

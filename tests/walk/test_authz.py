@@ -374,7 +374,7 @@ async def test_line_metric_and_audit_event_name_mode_and_client(
 
 
 @pytest.mark.parametrize("mode", Mode)
-async def test_the_line_of_a_refused_request_says_what_is_wrong(
+async def test_the_line_of_a_refused_request_states_what_is_wrong(
     mode: Mode, authz: Gateway
 ) -> None:
     evil = PROGRAM | {"Forwarded": "host=evil.example"}

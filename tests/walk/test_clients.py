@@ -178,7 +178,7 @@ async def test_a_query_that_no_page_could_be_sent_is_dropped(gateway: Gateway) -
     assert parse_qs(location.query)["return_to"] == ["/dashboard"]
 
 
-async def test_two_session_cookies_lock_nobody_out(gateway: Gateway) -> None:
+async def test_two_session_cookies_lock_no_user_out(gateway: Gateway) -> None:
     one, two = await gateway.sign_in(), await gateway.sign_in()
     headers = BROWSER | {"Cookie": f"{one}; {two}"}
 

@@ -52,7 +52,7 @@ def explained(
 
 
 @pytest.mark.parametrize("who", ["anonymous", "member", "admin"])
-async def test_what_explain_says_is_what_happens(
+async def test_what_explain_shows_is_what_happens(
     who: str,
     gateway: Gateway,
     upstream: RecordingUpstream,

@@ -55,7 +55,7 @@ async def both_sign_in(redis: Server, **more: Any) -> None:
 # all but one, and all
 
 
-async def test_all_other_sessions_end_though_nobody_keeps_a_list(
+async def test_all_other_sessions_end_though_there_is_no_list(
     custom: Gateway, redis: Server
 ) -> None:
     await both_sign_in(redis)
@@ -361,7 +361,7 @@ async def test_the_account_page_offers_only_what_it_can_do(
         assert await status(gateway, THEIRS) == (401, "session_revoked")
 
 
-async def test_the_ory_paths_tell_of_this_session_and_list_no_others(
+async def test_the_ory_paths_show_this_session_and_list_no_others(
     custom: Gateway, redis: Server
 ) -> None:
     await both_sign_in(redis)
@@ -423,7 +423,7 @@ async def test_what_is_remembered_is_forgotten_when_nothing_can_come_back(
         assert 30 * 86_400_000 < left <= 31 * 86_400_000
 
 
-async def test_no_upstream_may_sign_anybody_in_by_hand_off(
+async def test_no_upstream_may_sign_in_by_header(
     custom: Gateway, upstream: RecordingUpstream
 ) -> None:
     async def answer(_seen: object, writer: asyncio.StreamWriter) -> None:
@@ -465,7 +465,7 @@ async def test_a_reload_changes_how_sessions_are_read_but_not_whose_they_are(
 GOODBYE = "sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly"
 
 
-async def test_a_sign_out_in_the_app_holds_though_the_record_is_written_anew(
+async def test_a_sign_out_in_the_app_holds_though_the_record_is_written_again(
     custom: Gateway, upstream: RecordingUpstream, redis: Server
 ) -> None:
     await both_sign_in(redis)

@@ -39,7 +39,7 @@ BY_ID = {scenario.id: scenario for scenario in SCENARIOS}
 
 
 @ALL
-async def test_a_genuine_session_is_let_in_and_told_to_the_app(
+async def test_a_genuine_session_is_allowed_and_sent_to_the_app(
     scenario: Scenario, upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     async with gateway_for(scenario, upstream, redis, tmp_path) as gateway:
@@ -52,7 +52,7 @@ async def test_a_genuine_session_is_let_in_and_told_to_the_app(
 
 
 @ALL
-async def test_a_tampered_cookie_is_nobody_s_and_a_genuine_one_no_one_else_s(
+async def test_a_tampered_cookie_is_unauthenticated_and_a_genuine_one_is_its_user_s(
     scenario: Scenario, upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     async with gateway_for(scenario, upstream, redis, tmp_path) as gateway:
@@ -92,7 +92,7 @@ ORIGIN = {"Origin": "http://gw.test"}
 
 
 @ENDABLE
-async def test_who_signed_out_stays_out_though_the_app_writes_the_record_anew(
+async def test_a_signed_out_user_stays_out_though_the_app_writes_the_record_again(
     scenario: Scenario, upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     mine = cookie(scenario.cookie)
@@ -181,7 +181,7 @@ async def test_the_app_s_keys_are_not_touched(
         ),
     ],
 )
-async def test_what_is_no_session_lets_nobody_in(
+async def test_what_is_no_session_admits_no_request(
     custom: Gateway,
     upstream: RecordingUpstream,
     redis: Server,
@@ -207,7 +207,7 @@ async def test_what_is_no_session_lets_nobody_in(
     ],
     ids=lambda command: command[0],
 )
-async def test_a_key_of_another_type_is_nobody(
+async def test_a_key_of_another_type_is_unauthenticated(
     custom: Gateway, redis: Server, command: tuple[str, ...]
 ) -> None:
     await asyncio.to_thread(redis.command_line, *command)
@@ -248,7 +248,7 @@ def sent_by(redis: Server) -> int:
     return int(found[b"total_net_output_bytes"])
 
 
-async def test_when_redis_is_away_nobody_is_signed_out(
+async def test_when_redis_is_away_no_user_is_signed_out(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     await written(redis, {"user": {"id": "u"}})
@@ -311,7 +311,7 @@ async def test_what_two_parsers_could_read_two_ways_reaches_no_app(
     assert upstream.last.one("Cookie") is None
 
 
-async def test_a_bearer_token_beside_the_cookie_is_two_people(
+async def test_a_bearer_token_next_to_the_cookie_is_two_credentials(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     """Better Auth's bearer plugin would take it in place of the cookie."""

@@ -88,7 +88,7 @@ PROTECTED = [
 
 @pytest.mark.parametrize(("method", "target"), PROTECTED)
 @pytest.mark.parametrize("caller", [BROWSER, PROGRAM], ids=["browser", "program"])
-async def test_a_store_that_hangs_is_a_503_at_once_and_logs_nobody_out(
+async def test_a_store_that_hangs_is_a_503_at_once_and_logs_no_user_out(
     impatient: Gateway,
     upstream: RecordingUpstream,
     redis: Server,
@@ -118,7 +118,7 @@ async def test_a_store_that_hangs_is_a_503_at_once_and_logs_nobody_out(
 
 
 @pytest.mark.parametrize("target", ["/", "/static/x.css"])
-async def test_a_store_that_hangs_leaves_public_routes_open_to_nobody_in_particular(
+async def test_a_store_that_hangs_leaves_public_routes_open_unauthenticated(
     impatient: Gateway, upstream: RecordingUpstream, redis: Server, target: str
 ) -> None:
     cookie = {"Cookie": await impatient.sign_in()}
@@ -271,7 +271,7 @@ async def cookie_for(gateway: Gateway) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-async def test_bytes_that_are_no_session_sign_nobody_in(
+async def test_bytes_that_are_no_session_sign_no_user_in(
     gateway: Gateway, upstream: RecordingUpstream, redis: Server, name: str
 ) -> None:
     cookie, key = await cookie_for(gateway)
@@ -294,7 +294,7 @@ async def test_bytes_that_are_no_session_sign_nobody_in(
     [("RPUSH", "x"), ("HSET", "id", "x"), ("SADD", "x"), ("ZADD", "1", "x")],
     ids=lambda command: command[0],
 )
-async def test_a_key_of_another_type_signs_nobody_in(
+async def test_a_key_of_another_type_signs_no_user_in(
     gateway: Gateway, upstream: RecordingUpstream, redis: Server, command: Sequence[str]
 ) -> None:
     cookie, key = await cookie_for(gateway)
@@ -558,7 +558,7 @@ def kept(redis: Server) -> int:
 
 
 @pytest.mark.parametrize("name", HAND_OFFS)
-async def test_a_hand_off_that_cannot_be_read_signs_nobody_in_or_out(
+async def test_a_hand_off_that_cannot_be_read_signs_no_user_in_or_out(
     tmp_path: Path, redis: Server, name: str
 ) -> None:
     async with before(handing(HAND_OFFS[name]), tmp_path, redis) as gateway:

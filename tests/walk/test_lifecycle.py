@@ -132,7 +132,7 @@ ENDS = ["session_expired", "session_idle", "session_revoked", "unknown_session"]
 
 
 @pytest.mark.parametrize("reason", ENDS)
-async def test_why_a_session_is_over_is_told_to_whoever_asks(
+async def test_the_reason_of_an_end_is_given_to_every_client(
     gateway: Gateway, reason: str
 ) -> None:
     cookie = await ended_cookie(gateway, reason)
@@ -458,7 +458,7 @@ async def test_a_planted_token_is_worth_nothing_after_any_sign_in(
         assert (await get(gateway, "/dashboard", pair(done))).status == 200
 
 
-async def test_a_clock_that_goes_wrong_revives_nobody_and_loses_nobody(
+async def test_a_clock_that_goes_wrong_revives_and_loses_no_session(
     gateway: Gateway,
 ) -> None:
     cookie, other = await gateway.sign_in(), await gateway.sign_in()

@@ -289,7 +289,7 @@ async def test_a_head_that_trickles_in_gets_no_more_time_for_it(
     assert_refused(reply, 408, "request_timeout")
 
 
-async def test_a_client_that_says_nothing_is_hung_up_on_without_a_word(
+async def test_a_client_that_sends_nothing_is_disconnected_without_a_response(
     limited: Limited,
 ) -> None:
     async with (
@@ -319,7 +319,7 @@ async def test_a_connection_that_idles_too_long_is_closed(limited: Limited) -> N
         assert await client.silence() == b""
 
 
-async def test_slow_clients_keep_nobody_else_waiting(limited: Limited) -> None:
+async def test_slow_clients_keep_no_other_client_waiting(limited: Limited) -> None:
     async with (
         limited(request_headers="90s") as gateway,
         contextlib.AsyncExitStack() as stack,
@@ -332,7 +332,7 @@ async def test_slow_clients_keep_nobody_else_waiting(limited: Limited) -> None:
     assert reply.status == 200
 
 
-async def test_a_connection_too_many_is_told_and_closed(
+async def test_a_connection_too_many_gets_a_503_and_is_closed(
     limited: Limited, upstream: RecordingUpstream
 ) -> None:
     async with limited(limits={"connections": 2}) as gateway:
@@ -533,7 +533,7 @@ async def test_over_tls_the_session_cookie_is_bound_to_the_host(
     assert refused.status == 401
 
 
-async def test_a_plain_request_to_the_tls_port_reaches_nobody(
+async def test_a_plain_request_to_the_tls_port_reaches_no_upstream(
     certificate: tuple[Path, Path], tmp_path: Path, redis: Server
 ) -> None:
     async with (

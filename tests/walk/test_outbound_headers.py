@@ -40,7 +40,7 @@ VALUES = {value for _, value in SPOOFS}
 
 @pytest.mark.parametrize("path", ["/", "/static/x", "/dashboard", "/api/x"])
 @pytest.mark.parametrize("signed_in", [False, True])
-async def test_nobody_speaks_for_himself(
+async def test_no_client_sets_its_own_identity(
     gateway: Gateway, upstream: RecordingUpstream, path: str, signed_in: bool
 ) -> None:
     cookie = [("Cookie", await gateway.sign_in())] if signed_in else []
@@ -97,7 +97,7 @@ async def test_the_session_cookie_stays_here_and_the_others_go_on(
     assert upstream.last.one("Cookie") == "a=1; theme=dark"
 
 
-async def test_two_session_cookies_are_nobody(gateway: Gateway) -> None:
+async def test_two_session_cookies_are_unauthenticated(gateway: Gateway) -> None:
     one, two = await gateway.sign_in(), await gateway.sign_in()
     for headers in (
         [("Cookie", f"{one}; {two}")],
@@ -151,7 +151,7 @@ async def test_who_is_in_no_tenant_gets_no_tenant_token(
         assert upstream.last.one("X-Auth-User-Id") == "u_grace"
 
 
-async def test_a_preflight_passes_as_nobody(
+async def test_a_preflight_passes_unauthenticated(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     cookie = await gateway.sign_in()

@@ -275,7 +275,7 @@ async def test_a_file_that_changes_while_the_gateway_starts_is_read_again(
         "routes: [{match: '/**', rule: public, upstream: b}]\n",
     ],
 )
-async def test_a_bad_file_changes_nothing_and_says_so(
+async def test_a_bad_file_changes_nothing_and_reports_it(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path, bad: str
 ) -> None:
     async with gateway_process(
@@ -451,7 +451,7 @@ async def test_the_admin_api_needs_its_token(
         assert reply.status == status
 
 
-async def test_readyz_tells_that_redis_is_away(
+async def test_readyz_reports_that_redis_is_away(
     upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     nobody = f"redis://127.0.0.1:{free_port()}/0"
@@ -486,7 +486,7 @@ async def test_healthcheck_follows_readyz(
     assert "no response" in out
 
 
-async def test_a_taken_port_is_told_in_one_line(
+async def test_a_taken_port_is_reported_in_one_line(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     async with gateway_process(
@@ -502,7 +502,7 @@ async def test_a_taken_port_is_told_in_one_line(
         )
 
 
-async def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
+async def test_a_missing_file_is_reported_in_one_line(tmp_path: Path) -> None:
     code, out = await run_cli("run", "-c", str(tmp_path / "nothing.yaml"))
 
     assert code == 1

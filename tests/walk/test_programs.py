@@ -294,7 +294,7 @@ async def test_a_sign_in_of_the_app_leaves_the_token(
     assert after.status == 200
 
 
-async def test_tokens_work_beside_the_sessions_of_an_app(
+async def test_tokens_work_next_to_the_sessions_of_an_app(
     upstream: RecordingUpstream, redis: Server, tmp_path: Path
 ) -> None:
     config = custom_config(upstream.port)
@@ -316,7 +316,7 @@ async def test_tokens_work_beside_the_sessions_of_an_app(
     assert refused.status == 401
 
 
-async def test_a_websocket_beside_the_sessions_of_an_app_ends_with_its_token(
+async def test_a_websocket_next_to_the_sessions_of_an_app_ends_with_its_token(
     redis: Server, tmp_path: Path
 ) -> None:
     async def echo(ws: ServerConnection) -> None:

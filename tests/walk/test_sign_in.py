@@ -173,7 +173,7 @@ async def test_an_upstream_that_may_not_sign_in_is_not_obeyed(
         "X-Gateway-Sign-Out: this\r\nX-Gateway-Sign-In: " + sign_in_header(GRACE),
     ],
 )
-async def test_a_hand_off_that_cannot_be_read_signs_nobody_in(
+async def test_a_hand_off_that_cannot_be_read_signs_no_user_in(
     gateway: Gateway, upstream: RecordingUpstream, field: str
 ) -> None:
     upstream.answer = says(field)
@@ -253,7 +253,7 @@ async def test_a_tenant_switch_shows_in_the_next_token(
 
 
 @pytest.mark.parametrize("tenant", ["t_other", "%00", "t_acme "])
-async def test_nobody_switches_to_a_tenant_that_is_not_theirs(
+async def test_no_user_switches_to_a_tenant_of_others(
     gateway: Gateway, upstream: RecordingUpstream, tenant: str
 ) -> None:
     cookie = await sign_in(gateway, upstream)

@@ -397,7 +397,7 @@ FRAMED = [
 
 
 @pytest.mark.parametrize(("method", "answer", "length", "coding", "body"), FRAMED)
-async def test_the_end_of_an_answer_can_be_told(
+async def test_the_end_of_a_response_can_be_recognized(
     play: Play,
     method: str,
     answer: bytes,
@@ -452,7 +452,7 @@ async def test_a_client_of_http_1_0_gets_a_body_that_ends_with_the_connection(
     assert b"Content-Length" not in raw
 
 
-async def test_a_client_of_http_1_0_is_told_that_the_connection_ends(
+async def test_a_client_of_http_1_0_gets_connection_close(
     gateway: Gateway,
 ) -> None:
     async with connected(gateway.port) as client:
@@ -501,7 +501,7 @@ async def test_an_answer_that_breaks_off_never_looks_whole(
 # Expect, trailers, codings, cookies
 
 
-async def test_an_allowed_request_is_told_to_continue_once(play: Play) -> None:
+async def test_an_allowed_request_gets_a_100_once(play: Play) -> None:
     async def upstream(line: Line) -> None:
         seen = await line.request()
         assert seen.one("Expect") is None
@@ -518,7 +518,7 @@ async def test_an_allowed_request_is_told_to_continue_once(play: Play) -> None:
     assert reply.status == 200
 
 
-async def test_a_refused_request_is_not_told_to_continue(
+async def test_a_refused_request_gets_no_100(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     async with connected(gateway.port) as client:
@@ -538,7 +538,7 @@ async def test_a_refused_request_is_not_told_to_continue(
     assert upstream.connections == 0
 
 
-async def test_a_request_that_cannot_be_passed_on_is_not_told_to_continue(
+async def test_a_request_that_cannot_be_passed_on_gets_no_100(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     await upstream.stop()

@@ -65,7 +65,7 @@ async def asked(
     return await ask(apps.port, "GET", path, BROWSER | cookie | dict(more or {}))
 
 
-async def test_each_app_is_told_in_its_own_headers(
+async def test_each_app_gets_the_identity_in_its_own_headers(
     apps: Gateway, upstream: RecordingUpstream
 ) -> None:
     forged = {"X-Wiki": "root", "X-WEBAUTH-USER": "root", "X_Wiki": "root"}
@@ -101,7 +101,7 @@ async def test_a_header_that_cannot_be_sent_is_logged_once(apps: Gateway) -> Non
     assert "x" * 100 not in str(lines)
 
 
-async def test_an_app_below_a_prefix_is_reached_where_it_says(
+async def test_an_app_below_a_prefix_is_reached_at_its_own_links(
     apps: Gateway, upstream: RecordingUpstream
 ) -> None:
     async def answer(_seen: Seen, writer: asyncio.StreamWriter) -> None:

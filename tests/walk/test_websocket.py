@@ -293,7 +293,7 @@ async def test_a_subprotocol_is_agreed_between_the_two_ends(talking: Open) -> No
         assert ws.subprotocol == "other"
 
 
-async def test_the_upstream_is_told_who_opens_one(talking: Open) -> None:
+async def test_the_upstream_gets_the_identity_of_a_handshake(talking: Open) -> None:
     told: dict[str, list[str]] = {}
 
     async def talk(ws: ServerConnection) -> None:
@@ -603,7 +603,7 @@ async def test_an_outage_of_the_store_ends_no_websocket(
         assert await ws.recv() == "still here"
 
 
-async def test_a_gateway_that_stops_says_so_to_both_ends(talking: Open) -> None:
+async def test_a_gateway_that_stops_closes_both_ends(talking: Open) -> None:
     upstream_closed = asyncio.get_running_loop().create_future()
 
     async def talk(ws: ServerConnection) -> None:

@@ -92,7 +92,7 @@ async def test_what_cannot_be_read_is_answered_in_our_words(
     assert capfd.readouterr().err == ""
 
 
-async def test_a_handler_that_fails_is_reported_and_its_error_is_told_to_nobody(
+async def test_a_handler_that_fails_is_reported_and_its_error_is_not_sent(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     crashes: list[BaseException | None] = []

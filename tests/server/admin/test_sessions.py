@@ -153,7 +153,7 @@ async def admin() -> AsyncIterator[Admin]:
         ("DELETE", "/admin/identities/u_ada/sessions"),
     ],
 )
-async def test_without_the_token_nothing_is_told_or_done(
+async def test_without_the_token_nothing_is_disclosed_or_done(
     admin: Admin, method: str, path: str, authorization: str | None
 ) -> None:
     status, found = await admin.ask(method, path, authorization=authorization)
@@ -416,7 +416,9 @@ async def test_who_may_not_read_access_tokens_ends_sessions_where_none_are_taken
         assert await admin.services.store.list_for("u_ada", NOW) == []
 
 
-async def test_a_store_that_cannot_be_asked_is_a_503_that_says_when_to_retry() -> None:
+async def test_a_store_that_cannot_be_asked_is_a_503_that_states_when_to_retry() -> (
+    None
+):
     async with opened(Away()) as admin:
         for method, path, body in (
             ("GET", f"/admin/sessions/{SESSION}", None),

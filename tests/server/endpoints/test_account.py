@@ -205,7 +205,7 @@ async def test_a_page_asked_for_without_a_cookie_redirects_with_302() -> None:
     assert answer.cookies == ()
 
 
-async def test_a_program_is_told_401() -> None:
+async def test_a_program_gets_a_401() -> None:
     answer, _ = await shown(("Accept", "application/json"), services=some_services())
 
     assert answer.reply.status == 401
@@ -218,7 +218,7 @@ class Away(MemoryStore):
 
 
 @pytest.mark.parametrize("endpoint", [account, end, end_others])
-async def test_without_the_store_nobody_is_sent_to_sign_in(endpoint: Any) -> None:
+async def test_without_the_store_no_user_is_sent_to_sign_in(endpoint: Any) -> None:
     with pytest.raises(StoreUnavailable):
         await asked(endpoint, HTML, cookie("A" * 43), services=some_services(Away()))
 
@@ -307,7 +307,7 @@ async def test_another_session_of_ones_own_is_ended_and_audited() -> None:
     assert audits(services) == [SessionRevoked(session_id="s_second")]
 
 
-async def test_all_others_are_ended_and_nobody_elses() -> None:
+async def test_all_others_are_ended_and_none_of_other_users() -> None:
     services = some_services()
     token = await signed_in(services)
     others = [

@@ -52,11 +52,11 @@ def test_what_is_sent_is_never_shown(user_agent: str) -> None:
         pytest.param(2 * 86_400.0, "2 days ago", id="days"),
     ],
 )
-def test_a_time_is_told_relative_to_now(seconds: float, words: str) -> None:
+def test_a_time_is_shown_relative_to_now(seconds: float, words: str) -> None:
     assert ago(seconds) == words
 
 
-def test_devices_that_look_alike_are_told_apart_by_their_sign_in() -> None:
+def test_devices_that_look_alike_are_distinguished_by_their_sign_in() -> None:
     def device(name: str, address: str, signed_in: float) -> dict[str, object]:
         return {
             "name": name,

@@ -78,7 +78,7 @@ def body(answer: Rendered) -> Any:
         pytest.param(["own", ("X-Session-Token", "x")], id="a second credential"),
     ],
 )
-async def test_nobody_is_told_and_ends_nothing(
+async def test_an_unauthenticated_request_gets_a_401_and_ends_nothing(
     method: str, below: str, fields: list[Any]
 ) -> None:
     services, token = await people()
@@ -139,7 +139,7 @@ async def test_what_is_not_another_of_ones_own_does_not_end(
     assert await live(services) == {MINE, SECOND, THIRD, EVES}
 
 
-async def test_strangers_sessions_cannot_be_told_from_none() -> None:
+async def test_sessions_of_others_look_like_none() -> None:
     services, token = await people()
     nobodys = "5f0d2c3e-0000-4000-8000-00000000dead"
 
@@ -183,7 +183,7 @@ async def test_all_others_end() -> None:
     assert await live(services) == {MINE, EVES}
 
 
-async def test_one_is_told_who_one_is() -> None:
+async def test_a_user_gets_the_own_identity() -> None:
     services, token = await people()
 
     answer, context = await asked("GET", "/whoami", cookie(token), services=services)

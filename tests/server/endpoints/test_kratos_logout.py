@@ -55,7 +55,7 @@ async def lives(services: Services, token: SessionToken = TOKEN) -> bool:
     return session.active
 
 
-def test_the_token_is_the_sessions_own_and_does_not_tell_its_secret() -> None:
+def test_the_token_is_the_sessions_own_and_does_not_disclose_its_secret() -> None:
     assert logout_token(TOKEN) == GOOD
     assert GOOD.startswith(PREFIX)
     assert len(GOOD) == len(PREFIX) + 43
@@ -99,7 +99,7 @@ async def test_what_is_wrong_ends_nothing(
 
 
 @pytest.mark.parametrize("accept", [JSON, HTML])
-async def test_without_a_session_nothing_is_said_to_have_ended(
+async def test_without_a_session_nothing_is_reported_to_have_ended(
     accept: tuple[str, str],
 ) -> None:
     answer = await asked(

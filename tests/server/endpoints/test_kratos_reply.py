@@ -23,7 +23,7 @@ def test_an_error_has_the_members_of_kratos() -> None:
     }
 
 
-def test_an_error_that_has_a_name_says_it() -> None:
+def test_an_error_that_has_an_id_contains_it() -> None:
     reply = refused(
         401,
         "none",
@@ -43,7 +43,7 @@ def test_an_error_that_has_a_name_says_it() -> None:
 
 
 @pytest.mark.parametrize("reply", [json_response({}), refused(400, "no", head())])
-def test_nobody_keeps_what_is_one_persons(reply: Reply) -> None:
+def test_responses_for_one_user_are_not_cached(reply: Reply) -> None:
     assert "no-store" in dict(reply.headers)["Cache-Control"]
     assert dict(reply.headers)["Content-Type"].startswith("application/json")
 

@@ -34,7 +34,7 @@ POLICY = LifetimePolicy(lifespan=DAY)
 
 
 @pytest.mark.parametrize("name", ["X-Session-Token", "x-session-token"])
-async def test_another_credential_beside_the_cookie_is_refused(name: str) -> None:
+async def test_another_credential_next_to_the_cookie_is_refused(name: str) -> None:
     services = some_services()
     token = await signed_in(services)
 
@@ -61,7 +61,7 @@ async def test_another_credential_beside_the_cookie_is_refused(name: str) -> Non
         ),
     ],
 )
-async def test_who_has_no_session_is_nobody(
+async def test_who_has_no_session_is_unauthenticated(
     fields: list[tuple[str, str]], expected: NoSession
 ) -> None:
     context = a_context(head(*fields))
@@ -132,7 +132,7 @@ async def test_only_an_ended_session_takes_its_cookies_along(
     assert document["error"].get("id") == ("session_inactive" if flow else None)
 
 
-def test_a_session_is_told_as_kratos_tells_it() -> None:
+def test_a_session_has_the_form_of_kratos() -> None:
     view = session_view(a_session(), POLICY)
 
     (device,) = view.pop("devices")
@@ -174,7 +174,7 @@ def test_a_session_is_told_as_kratos_tells_it() -> None:
     }
 
 
-def test_a_second_factor_is_told_as_one() -> None:
+def test_a_second_factor_is_shown_as_one() -> None:
     methods = (Method(method="totp", completed_at=NOW),)
 
     view = session_view(a_session(aal="aal2", methods=methods), POLICY)

@@ -46,7 +46,7 @@ async def test_without_a_body_there_is_nothing_to_read() -> None:
     assert await read_form(a_context(head(method="POST"), b"a=1")) == {}
 
 
-async def test_who_waits_to_send_is_told_to() -> None:
+async def test_a_client_that_waits_to_send_gets_a_100() -> None:
     asks = head(
         ("Expect", "100-continue"), ("Transfer-Encoding", "chunked"), method="POST"
     )

@@ -43,7 +43,7 @@ async def pressed(
         pytest.param("?return_to=https://evil.test/", "", None, id="elsewhere"),
     ],
 )
-async def test_a_redirected_form_says_in_the_query_where_it_returns(
+async def test_a_redirected_form_names_in_the_query_where_it_returns(
     query: str, form: str, leads: str | None
 ) -> None:
     """A 307 keeps the body of the app's own form, which says nothing of it."""
@@ -73,7 +73,7 @@ def location(answer: Rendered) -> str | None:
         pytest.param(("Origin", "null"), id="a sandboxed frame"),
     ],
 )
-async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
+async def test_another_site_signs_no_user_out(field: tuple[str, str]) -> None:
     services = some_services()
     token = await signed_in(services)
 
@@ -88,7 +88,9 @@ async def test_another_site_signs_nobody_out(field: tuple[str, str]) -> None:
     "wanted",
     ["//evil.example", "https://evil.example/", "javascript:alert(1)", "", "/\\evil"],
 )
-async def test_nobody_is_sent_elsewhere_and_then_nothing_ends(wanted: str) -> None:
+async def test_an_address_elsewhere_is_refused_and_then_nothing_ends(
+    wanted: str,
+) -> None:
     services = some_services()
     token = await signed_in(services)
 
@@ -101,7 +103,7 @@ async def test_nobody_is_sent_elsewhere_and_then_nothing_ends(wanted: str) -> No
     assert (await stored(services, token.key)).active
 
 
-async def test_without_the_store_nothing_is_said_to_have_ended() -> None:
+async def test_without_the_store_nothing_is_reported_to_have_ended() -> None:
     """Law 4: no cookie is cleared."""
     services = some_services(store=Away())
 

@@ -45,7 +45,7 @@ async def test_it_is_small_and_needs_no_eval() -> None:
         assert word not in answer.reply.body
 
 
-async def test_it_may_be_cached_and_is_told_apart_by_its_tag() -> None:
+async def test_it_may_be_cached_and_is_distinguished_by_its_tag() -> None:
     headers = dict((await script()).reply.headers)
 
     assert headers["Content-Type"] == "text/javascript; charset=utf-8"
@@ -64,7 +64,7 @@ async def test_it_may_be_cached_and_is_told_apart_by_its_tag() -> None:
         pytest.param("*", 304, id="any"),
     ],
 )
-async def test_who_has_it_is_told_so(asked_for: str, status: int) -> None:
+async def test_a_client_that_has_it_gets_a_304(asked_for: str, status: int) -> None:
     tag = dict((await script()).reply.headers)["ETag"]
 
     answer = await script(("If-None-Match", asked_for.replace("TAG", tag.strip('"'))))
@@ -82,7 +82,7 @@ async def test_who_has_it_is_told_so(asked_for: str, status: int) -> None:
         pytest.param(a_session(expires_at=NOW), Reason.SESSION_EXPIRED, id="expired"),
     ],
 )
-async def test_it_is_told_why_there_is_no_session_and_keeps_the_cookie(
+async def test_it_gets_the_reason_without_a_session_and_keeps_the_cookie(
     stored: Session | None, reason: Reason
 ) -> None:
     services = some_services()
@@ -97,7 +97,7 @@ async def test_it_is_told_why_there_is_no_session_and_keeps_the_cookie(
     assert answer.cookies == ()
 
 
-async def test_nobody_is_told_that_nobody_is_signed_in() -> None:
+async def test_an_unauthenticated_request_is_reported_as_signed_out() -> None:
     answer, _ = await asked(services=some_services())
 
     assert orjson.loads(answer.reply.body)["reason"] == "no_session"

@@ -105,7 +105,7 @@ async def test_a_session_that_is_over_chooses_nothing(
         pytest.param([cookie("A" * 43), cookie("A" * 43)], Reason.MALFORMED, id="two"),
     ],
 )
-async def test_nobody_is_asked_to_sign_in(
+async def test_an_unauthenticated_user_is_sent_to_sign_in(
     fields: list[tuple[str, str]], reason: Reason
 ) -> None:
     answer, context = await chosen(*fields, form="tenant_id=t_beta")
@@ -211,7 +211,7 @@ class Away(MemoryStore):
         raise StoreUnavailable
 
 
-async def test_without_the_store_nothing_is_said_to_have_changed() -> None:
+async def test_without_the_store_nothing_is_reported_to_have_changed() -> None:
     with pytest.raises(StoreUnavailable):
         await chosen(
             HTML, cookie("A" * 43), form="tenant_id=t", services=some_services(Away())

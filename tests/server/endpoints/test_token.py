@@ -145,7 +145,7 @@ async def test_a_session_that_cannot_have_it_gets_none(
     assert b"eyJ" not in answer.reply.body
 
 
-async def test_nobody_gets_none() -> None:
+async def test_without_a_session_there_is_none() -> None:
     request = head(target="/.gateway/token?profile=page")
 
     answer, context = await call_path(request, runtime=runtime())

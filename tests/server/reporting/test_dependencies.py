@@ -4,7 +4,7 @@ from tests.observe.lines import Lines
 from tests.server.reporting.contexts import told
 
 
-def test_an_unreadable_record_is_told_by_a_part_of_its_key(lines: Lines) -> None:
+def test_an_unreadable_record_is_logged_with_a_part_of_its_key(lines: Lines) -> None:
     (line,) = told(
         lines,
         lambda reporter: reporter.dependencies.log_corrupt_record(

@@ -19,7 +19,7 @@ def test_a_wrong_admin_token_is_audited(lines: Lines) -> None:
     assert (line["event.outcome"], line["client.address"]) == ("failure", "192.0.2.9")
 
 
-def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
+def test_listening_is_logged_with_the_addresses(lines: Lines) -> None:
     doubt, line = told(lines, lambda reporter: reporter.process.listening(loaded()))
 
     assert doubt["log.level"] == "warning"
@@ -29,7 +29,7 @@ def test_to_serve_is_told_with_what_and_where(lines: Lines) -> None:
     assert line["routes"] == 2
 
 
-def test_a_reload_tells_what_waits_for_a_restart(lines: Lines) -> None:
+def test_a_reload_reports_what_waits_for_a_restart(lines: Lines) -> None:
     reporter = Reporter(lines.output)
 
     reporter.process.reloaded(loaded(), ["server.listen"])
@@ -43,7 +43,7 @@ def test_a_reload_tells_what_waits_for_a_restart(lines: Lines) -> None:
     assert events[-1]["keys"] == ["server.listen"]
 
 
-def test_a_refused_reload_tells_every_problem(lines: Lines) -> None:
+def test_a_refused_reload_reports_every_problem(lines: Lines) -> None:
     problems = [
         Problem(file="g.yaml", line=at, column=1, message=f"wrong {at}")
         for at in (3, 7)

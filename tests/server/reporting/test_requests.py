@@ -125,7 +125,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
     assert [one["gateway.reason"] for one in audits] == [reason] * audited
 
 
-def test_a_connection_that_said_nothing_readable_is_a_line(lines: Lines) -> None:
+def test_a_connection_without_a_valid_request_is_a_line(lines: Lines) -> None:
     (line,) = told(
         lines,
         lambda reporter: reporter.requests.connection_rejected(
@@ -168,7 +168,7 @@ def test_a_failure_of_the_store_is_counted_by_its_cause(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize("context", [a_context(), None], ids=["with", "without"])
-def test_what_nobody_expected_is_told_with_its_place(
+def test_an_unexpected_exception_is_logged_with_its_place(
     lines: Lines, context: RequestContext | None
 ) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
@@ -242,7 +242,7 @@ def test_a_first_tenant_was_chosen_for_none(lines: Lines) -> None:
     assert line["gateway.target.organization.id"] == "t_new"
 
 
-def test_an_event_of_nobody_is_audited_too(lines: Lines) -> None:
+def test_an_event_without_an_identity_is_audited_too(lines: Lines) -> None:
     context = unread()
 
     (line,) = told(

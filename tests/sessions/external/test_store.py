@@ -147,7 +147,7 @@ async def test_a_second_record_is_asked_for_with_the_first_once_it_is_known(
     assert served(server, before, "mget") == 1
 
 
-async def test_a_guess_that_is_wrong_lets_nobody_have_what_is_another_s(
+async def test_a_wrong_prediction_gives_no_session_of_another_user(
     store: ExternalStore, server: Server
 ) -> None:
     """The same session is somebody else's now: other memberships, another end."""
@@ -284,7 +284,7 @@ async def test_a_long_record_that_was_emptied_is_nobodys(
     assert isinstance(await store.look_up(a_credential(), NOW), Corrupt)
 
 
-async def test_another_profile_reads_the_same_bytes_anew(
+async def test_another_profile_reads_the_same_bytes_again(
     store: ExternalStore, server: Server
 ) -> None:
     put(server, {"user": {"id": "u"}, "other": "v"})
@@ -312,7 +312,7 @@ async def test_the_ttl_of_the_key_is_the_end_of_the_session(
     [(b"", Corrupt), (b"{}", AnonymousSession), (b"\x80", Corrupt)],
     ids=["empty", "guest", "broken"],
 )
-async def test_what_is_no_session_is_told_apart(
+async def test_what_is_no_session_is_distinguished(
     store: ExternalStore,
     server: Server,
     value: bytes,
@@ -331,7 +331,7 @@ async def test_no_key_is_no_session_and_an_empty_one_is_another_thing(
     assert isinstance(await store.look_up(a_credential(), NOW), Corrupt)
 
 
-async def test_an_unreadable_session_is_told_once(server: Server) -> None:
+async def test_an_unreadable_session_is_reported_once(server: Server) -> None:
     told = []
     server.command_line("FLUSHALL")
     put(server, b"{")
@@ -355,7 +355,7 @@ async def test_an_unreadable_session_is_told_once(server: Server) -> None:
         ),
     ],
 )
-async def test_a_key_that_is_not_even_parsed_is_told_of_once(
+async def test_a_key_that_is_not_even_parsed_is_reported_once(
     server: Server, commands: list[tuple[str | int, ...]], why: str
 ) -> None:
     told: list[tuple[str, str]] = []
@@ -423,7 +423,7 @@ async def test_an_end_is_remembered_as_long_as_the_session_could_live(
     assert least <= 3_600_000
 
 
-async def test_to_end_what_has_ended_gives_nobody(
+async def test_to_end_what_has_ended_gives_none(
     store: ExternalStore, server: Server
 ) -> None:
     put(server, {"user": {"id": "u"}})

@@ -74,7 +74,7 @@ def test_what_cannot_be_read_for_certain_is_refused(raw: bytes, why: str) -> Non
         decode(raw, EVERY, LIMIT)
 
 
-def test_a_pickle_needs_the_switch_and_is_told_of_it() -> None:
+def test_a_pickle_needs_the_switch_which_the_error_names() -> None:
     with pytest.raises(Unreadable, match=r"allow_pickle.*SESSION_SERIALIZATION_FORMAT"):
         decode(pickle.dumps({}, 4), {Codec.JSON, Codec.MSGPACK}, LIMIT)
 

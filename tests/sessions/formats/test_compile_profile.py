@@ -284,7 +284,7 @@ def test_what_cannot_be_used_is_refused_with_its_place(
     assert why in finding.message
 
 
-def test_everything_wrong_is_told_at_once_and_near_names_are_given() -> None:
+def test_everything_wrong_is_reported_at_once_and_near_names_are_given() -> None:
     with pytest.raises(FormatRefused) as refused:
         compile_format(settings(profile={"role": "$.r", "id": ".*", "identity": "x"}))
 
@@ -342,7 +342,7 @@ def test_the_key_of_aiohttp_session_follows_the_cookie() -> None:
     assert profile.key.of("ID", "") == "MY_SESSION_ID"
 
 
-def test_what_a_profile_says_takes_the_place_of_the_library_s() -> None:
+def test_the_keys_of_a_profile_replace_those_of_the_library() -> None:
     profile = compile_format(
         FormatSettings(
             format="starsessions",

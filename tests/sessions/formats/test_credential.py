@@ -188,7 +188,7 @@ def test_a_hashed_key_holds_no_id() -> None:
     assert told.fingerprint == told.key[:12]
 
 
-def test_another_credential_beside_the_cookie_is_named() -> None:
+def test_another_credential_next_to_the_cookie_is_named() -> None:
     headers = [(b"Accept", b"*/*"), (b"AUTHORIZATION", b"Bearer x")]
 
     assert other_credential(BETTER_AUTH, headers) == b"authorization"

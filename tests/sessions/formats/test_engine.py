@@ -95,7 +95,7 @@ def test_a_key_is_not_a_login(
         pytest.param({"passport": {"user": None}}, id="null-user"),
     ],
 )
-def test_express_sessions_of_nobody(
+def test_express_sessions_without_a_user(
     value: dict[str, dict[str, str | None] | int],
 ) -> None:
     profile = compiled("express-session", secrets=SECRET)
@@ -123,7 +123,7 @@ def test_express_sessions_of_nobody(
         ),
     ],
 )
-def test_express_sessions_of_somebody(
+def test_express_sessions_of_a_user(
     value: dict[str, dict[str, dict[str, str] | int | list[str] | str]],
     identity: str,
     roles: tuple[str, ...],
@@ -228,7 +228,7 @@ def test_express_sessions_of_somebody(
         ),
     ],
 )
-def test_a_value_that_is_no_session_is_corrupt_and_says_why(
+def test_a_value_that_is_no_session_is_corrupt_and_states_the_reason(
     value: Any,
     profile: dict[str, Any],
     why: str,
@@ -364,7 +364,7 @@ def test_another_session_s_record_does_not_count() -> None:
     assert isinstance(told, Corrupt)
 
 
-def test_all_that_better_auth_says_is_read_and_no_more() -> None:
+def test_all_that_better_auth_stores_is_read_and_no_more() -> None:
     scenario = SCENARIO["better_auth/default"]
 
     told = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)

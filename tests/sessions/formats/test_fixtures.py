@@ -87,7 +87,7 @@ def test_a_tampered_cookie_fares_as_with_the_library(
     [each for each in SCENARIOS if each.library in ("better_auth", "express_session")],
     ids=lambda each: each.id,
 )
-def test_a_wrong_signature_is_told_before_anything_is_asked(scenario: Scenario) -> None:
+def test_a_wrong_signature_is_found_without_a_query(scenario: Scenario) -> None:
     cookie, _ = scenario.tampered["wrong_secret"]
 
     refused = read_credential(scenario.profile, [cookie])

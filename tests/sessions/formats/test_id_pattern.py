@@ -49,7 +49,7 @@ from gateway.sessions.formats.id_pattern import compile_id_pattern
         pytest.param("[]{8}", "excludes", id="empty-class"),
     ],
 )
-def test_a_pattern_that_says_too_little_is_refused(pattern: str, why: str) -> None:
+def test_a_pattern_that_is_too_wide_is_refused(pattern: str, why: str) -> None:
     with pytest.raises(ValueError, match=why.replace("(", r"\(").replace(")", r"\)")):
         compile_id_pattern(pattern)
 
@@ -78,7 +78,7 @@ def test_the_whole_id_is_matched(pattern: str, session_id: str, matches: bool) -
 
 
 @given(pattern=st.text(alphabet="ab[](){}|?*+.^$\\-09,:dw", max_size=20))
-def test_any_text_is_a_pattern_or_says_why_not(pattern: str) -> None:
+def test_any_text_is_a_pattern_or_states_the_reason(pattern: str) -> None:
     try:
         found = compile_id_pattern(pattern)
     except ValueError:

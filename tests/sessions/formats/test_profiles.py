@@ -19,7 +19,7 @@ def test_every_library_needs_no_more_than_its_secrets(name: str) -> None:
     assert set(LIBRARIES[name].profile) <= set(PROFILE_KEYS)
 
 
-def test_what_an_application_keeps_beside_the_mark_counts_for_nothing_unasked() -> None:
+def test_what_an_application_keeps_next_to_the_mark_is_not_read() -> None:
     """A role that a sign-up form left in the session makes no administrator."""
     for name in ("flask-session", "django", "aiohttp-session"):
         profile = compile_format(FormatSettings(format=name))

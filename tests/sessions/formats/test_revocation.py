@@ -44,7 +44,7 @@ def session(issued_at: float) -> Session:
         pytest.param(0.0, None, None, None, True, id="nothing-said"),
     ],
 )
-def test_what_the_gateway_said_itself_counts(
+def test_what_the_gateway_wrote_itself_counts(
     issued_at: float,
     tombstone: bytes | None,
     not_before: bytes | None,

@@ -35,7 +35,7 @@ def test_what_is_not_held_stays_until_it_is() -> None:
     assert journal.get("a") == "revoked"
 
 
-def test_to_hear_of_an_ending_does_not_confirm_it() -> None:
+def test_receiving_an_ending_does_not_confirm_it() -> None:
     journal: Journal[str] = Journal(Clock())
     journal.note("a", "signed_out", held=False)
     journal.note("a", "revoked", held=True)

@@ -52,7 +52,7 @@ async def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
     assert fetch.batches == [["a"]]
 
 
-async def test_one_who_gives_up_before_a_failure_hides_it_from_nobody() -> None:
+async def test_a_caller_that_stops_waiting_hides_no_failure_from_others() -> None:
     fetch = Fetch()
     fetch.let.clear()
     fetch.error = StoreUnavailable("away")
@@ -73,7 +73,7 @@ async def _wait(
     return await asked.load(key)
 
 
-async def test_whoever_asks_later_is_asked_for_anew() -> None:
+async def test_a_later_look_up_is_queried_again() -> None:
     """A revocation between two requests must show in the second."""
     fetch = Fetch()
     fetch.let.clear()
@@ -112,7 +112,7 @@ async def test_one_bad_key_fails_alone() -> None:
     assert good == ("a", b"a")
 
 
-async def test_who_comes_after_too_many_is_told_at_once(
+async def test_a_look_up_after_too_many_fails_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_lookup, "MAX_WAITING", 2)

@@ -35,7 +35,7 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
         await task
 
 
-async def test_the_inner_of_two_is_told_from_the_outer() -> None:
+async def test_the_inner_of_two_is_distinguished_from_the_outer() -> None:
     async with Patience(PATIENCE):
         with pytest.raises(TimeoutError):
             async with Patience(SECONDS):

@@ -97,7 +97,7 @@ async def test_what_is_no_answer_ends_the_line_for_all(script: Script) -> None:
             await within(connection.execute("GET", "key"))
 
 
-async def test_an_answer_that_nobody_asked_for_ends_the_line() -> None:
+async def test_an_unexpected_reply_closes_the_connection() -> None:
     async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as connection:
         assert await within(connection.execute("GET", "key")) == b"a"
 
@@ -128,7 +128,7 @@ async def test_each_question_gets_its_own_answer() -> None:
         assert not connection.closed
 
 
-async def test_who_stops_waiting_takes_nobody_elses_answer() -> None:
+async def test_who_stops_waiting_takes_no_other_requests_answer() -> None:
     async with line_to(saying(b"$1\r\na\r\n$1\r\nb\r\n")) as connection:
         left, stays = connection.execute("GET", "x"), connection.execute("GET", "key")
         left.cancel()
@@ -136,7 +136,7 @@ async def test_who_stops_waiting_takes_nobody_elses_answer() -> None:
         assert await within(stays) == b"b"
 
 
-async def test_closing_tells_who_waits() -> None:
+async def test_closing_fails_what_waits() -> None:
     async with line_to(saying()) as connection:
         answer = connection.execute("GET", "key")
         connection.close()
@@ -182,7 +182,7 @@ async def test_a_refusal_is_the_answer_to_its_own_question() -> None:
         assert not connection.closed
 
 
-async def test_who_stops_waiting_for_several_takes_nobody_elses_answers() -> None:
+async def test_who_stops_waiting_for_several_takes_no_other_requests_answers() -> None:
     pieces = (b":1\r\n:2\r\n", b":3\r\n$1\r\nb\r\n")
     async with line_to(saying(*pieces)) as connection:
         left, stays = connection.execute_all(THREE), connection.execute("GET", "key")
@@ -191,7 +191,7 @@ async def test_who_stops_waiting_for_several_takes_nobody_elses_answers() -> Non
         assert await within(stays) == b"b"
 
 
-async def test_closing_tells_who_waits_for_several() -> None:
+async def test_closing_fails_what_waits_for_several() -> None:
     async with line_to(saying()) as connection:
         answers = connection.execute_all(THREE)
         connection.close()

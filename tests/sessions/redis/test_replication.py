@@ -19,7 +19,7 @@ def test_replicas_are_online_or_being_filled() -> None:
     assert seen.syncing == {("10.0.0.3", 6380)}
 
 
-def test_a_replica_says_whether_it_has_its_master() -> None:
+def test_a_replica_reports_whether_it_has_its_master() -> None:
     seen = read_replication(b"role:slave\r\nmaster_link_status:down\r\n")
 
     assert (seen.role, seen.link_up) == ("slave", False)

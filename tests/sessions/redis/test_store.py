@@ -96,7 +96,7 @@ async def test_a_server_that_is_away_is_decided_at_once(url: str) -> None:
             await store.list_for("u_ada", NOW)
 
 
-async def test_a_restart_bounces_nobody(own_valkey: Server) -> None:
+async def test_a_restart_refuses_no_request(own_valkey: Server) -> None:
     async with opened(own_valkey.tcp_url) as store:
         raw = serialise(a_session())
         await asyncio.gather(*(store._client.get(f"k{n}") for n in range(20)))
@@ -249,7 +249,7 @@ async def test_an_index_that_lies_is_not_believed(valkey: Server) -> None:
         assert the_session(await store.load(other)).active
 
 
-async def test_corrupt_bytes_are_told_once_per_key(valkey: Server) -> None:
+async def test_corrupt_bytes_are_reported_once_per_key(valkey: Server) -> None:
     told = []
     valkey.command_line("SET", record_key(a_key("bad")), "{")
     async with opened(
@@ -404,7 +404,7 @@ async def test_an_index_forgets_what_ended_long_ago_and_then_itself(
         assert 2 * DAY - 5 <= valkey.command_line("TTL", index) <= 2 * DAY
 
 
-async def test_watching_survives_a_restart_and_says_that_it_was_deaf(
+async def test_watching_survives_a_restart_and_reports_the_gap(
     own_valkey: Server,
 ) -> None:
     listening: asyncio.Queue[None] = asyncio.Queue()
@@ -442,7 +442,7 @@ async def test_watching_ends_of_another_process_and_ignoring_nonsense(
 
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary])
-async def test_a_server_without_memory_still_ends_a_session_for_everybody(
+async def test_a_server_without_memory_still_ends_a_session_for_every_process(
     tmp_path: Path, binary: Callable[[], Path | None]
 ) -> None:
     with valkey_server(tmp_path, binary=binary()) as server:
