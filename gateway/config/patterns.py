@@ -37,6 +37,8 @@ def path_pattern(value: Any) -> str:
 
 def strip_prefix(value: Any) -> str:
     """Accept a path of literal segments, without a slash at the end."""
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise expected("a path of literal segments such as /api")
     found = path_pattern(value)
     if found.endswith(("/", "**")) or "{" in found:
         raise expected("a path of literal segments such as /api")

@@ -48,7 +48,7 @@ def add_problem(document: Document, errors: Sequence[ErrorDetails]) -> None:
         elif _is_broken(found) or kind == "default_factory_not_called":
             continue
         else:
-            message, hint = _words(error, found)
+            message, hint = _words(error, loc, found)
             if kind != "refused" and (got := _got(document, loc, found)):
                 message += f", got {got}"
             document.add_problem(document.where(loc), message, hint)
@@ -95,7 +95,7 @@ def _key_words(error: ErrorDetails) -> str:
     return f"expected {error['msg']}" if error["type"] == "expected" else error["msg"]
 
 
-def _words(error: ErrorDetails, found: Any) -> tuple[str, str]:
+def _words(error: ErrorDetails, loc: Loc, found: Any) -> tuple[str, str]:
     kind = error["type"]
     ctx = error.get("ctx", {})
     if kind == "expected":
@@ -107,7 +107,13 @@ def _words(error: ErrorDetails, found: Any) -> tuple[str, str]:
         return "expected one of " + ", ".join(known), nearest(found, known)
     if kind in {"model_type", "dict_type"}:
         hint = "remove the key to take the defaults" if found is None else ""
+        if isinstance(found, str) and "url" in known_keys(loc):
+            hint = "write {url: …}"
         return "expected a mapping", hint
+    if kind == "tuple_type" and isinstance(found, Mapping):
+        return _WORDS[kind], "each entry begins with a dash: - …"
+    if kind == "tuple_type" and isinstance(found, str):
+        return _WORDS[kind], "write it in brackets: […]"
     words = _WORDS.get(kind, f"this value is not allowed ({kind})")
     limit = next((ctx[key] for key in _LIMITS if key in ctx), "")
     return words.format(limit), ""

@@ -29,7 +29,23 @@ def hint_at(text: str, mark: Any) -> str:
         return "indent with spaces, not with tabs"
     if "[::" in line:
         return 'put "[v6]:port" in quotes'
+    before = [at for at in range(min(mark.line, len(lines))) if lines[at].strip()]
+    if (
+        before
+        and _KEY(lines[before[-1]])
+        and _indent(line) > _indent(lines[before[-1]])
+    ):
+        # The parser reads both lines as one value, with a second colon in it.
+        return f"this line is indented further than line {before[-1] + 1}"
     return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+# A key with its value on the same line: nothing belongs below it.
+_KEY: Final = re.compile(r"\s*(?:- )*[\w.-]+:\s+[^\s\[{|>#]").match
 
 
 def collection_hint(error: yaml.MarkedYAMLError) -> str:

@@ -85,7 +85,9 @@ def parse_path_pattern(
     if any(mark in spelled for mark in "*{}?"):
         return BadPattern(
             message="the path has a pattern inside a segment",
-            hint="write whole segments: literal, {one}, and a last /**",
+            hint="write /** for all below, or {name} for one segment"
+            if words[-1] == "*"
+            else "write whole segments: literal, {one}, and a last /**",
         )
     target = parse_target(spelled)
     if isinstance(target, BadTarget):

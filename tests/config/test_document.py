@@ -66,6 +66,8 @@ SURPRISES = [
     pytest.param("a: [1", "invalid YAML", id="not closed list"),
     pytest.param("a: {b: 1\nc:\n  - d", "expected ',' or '}'; the { of line 1, column 4, is not closed", id="not closed mapping"),
     pytest.param("a:\n  - b: 1\n    c: 2\n   d: 3", "check the indentation: the items of the list that begin on line 2 are in column 3", id="indentation"),
+    pytest.param("a:\n  b: 1\n\n   c: 2", "mapping values are not allowed in this context; this line is indented further than line 2", id="indented further"),
+    pytest.param("a:\n  b: c d: e", "mapping values are not allowed in this context", id="a colon too many"),
     pytest.param("[" * 30, "1:25: more than 24 levels deep", id="depth"),
     pytest.param("a: b\n" * 900_000, "1:1: the file is larger than 4 MiB", id="size"),
 ]  # fmt: skip

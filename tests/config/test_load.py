@@ -467,9 +467,32 @@ ROUTES = [
     pytest.param(
         routes("{match: /a/*, rule: public, upstream: app}"),
         [
-            "4:13: the path has a pattern inside a segment; write whole segments: literal, {one}, and a last /**"
+            "4:13: the path has a pattern inside a segment; write /** for all below, or {name} for one segment"
         ],
         id="one star",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app}", upstream="http://a"),
+        ["2:18: expected a mapping; write {url: …}"],
+        id="an upstream that is its URL",
+    ),
+    pytest.param(
+        routes("{match: /, rule: public, upstream: app, credentials: bearer}"),
+        ['4:58: expected a list, got "bearer"; write it in brackets: […]'],
+        id="a word for a list",
+    ),
+    pytest.param(
+        "version: 1\nupstreams: {app: {url: http://a}}\nroutes: {match: /}\n",
+        ["3:9: expected a list, got a mapping; each entry begins with a dash: - …"],
+        id="one entry for a list",
+    ),
+    pytest.param(
+        routes(
+            "{match: /a/**, rule: public, upstream: app}",
+            upstream="{url: http://a, strip_prefix: a}",
+        ),
+        ['2:48: expected a path of literal segments such as /api, got "a"'],
+        id="a prefix without a slash",
     ),
     pytest.param(
         routes("{match: {path: /a/../b}, rule: public, upstream: app}"),
