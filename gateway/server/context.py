@@ -74,6 +74,10 @@ class Report(Protocol):
         """Count a token that was signed or reused."""
         ...
 
+    def cookie_not_forwarded(self, upstream: str, name: str) -> None:
+        """Log that a cookie of the upstream has the name of one of the gateway's."""
+        ...
+
     def headers_not_sent(self, view: UpstreamView) -> None:
         """Log the identity headers of the upstream that could not be sent."""
         ...

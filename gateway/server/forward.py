@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gateway.http.head import RequestHead, WebSocketOffer
-from gateway.http.response_fields import RESERVED
+from gateway.http.response_fields import COOKIE, RESERVED
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import may_repeat
@@ -15,6 +15,7 @@ from gateway.server.apply_sign_in_headers import apply_sign_in_headers
 from gateway.server.context import RequestContext
 from gateway.server.exchange import Progress
 from gateway.server.payload import ArrivedBody
+from gateway.server.response_head import removed_cookies
 from gateway.server.restored_prefix import restored
 from gateway.server.runtime import Application
 from gateway.server.sending import send_whole
@@ -233,6 +234,9 @@ def _respond(
     # An application that did not receive the session cookie must not replace it.
     unasked = context.lookup_result == "error"
     rules = runtime.responses_unasked if unasked else runtime.responses
+    if not unasked and response.received.roles & COOKIE:
+        for name in removed_cookies(response.end_to_end, rules):
+            context.services.report.cookie_not_forwarded(application.view.name, name)
     content = response.complete_body()
     if content is None:
         return relay_stream(context, response, rules, cookies, application.idle)

@@ -84,13 +84,25 @@ def build_response_head(
     return _finish(lines, length, keep_alive, request_id, set_cookies)
 
 
+def removed_cookies(head: ResponseHead, rules: ResponseHeaderFilter) -> set[str]:
+    """Return the names of the cookies that the upstream sets and that are removed."""
+    return {
+        _cookie_name(field).decode("ascii", "replace")
+        for field in head.fields
+        if field.role == COOKIE and _is_ours(field, rules)
+    }
+
+
 def _is_ours(field: ResponseField, rules: ResponseHeaderFilter) -> bool:
     if field.role != COOKIE:
         return field.role == RESERVED
+    return _cookie_name(field) in rules.own_cookies
+
+
+def _cookie_name(field: ResponseField) -> bytes:
     # A browser keeps "=a=b" as a cookie without a name, and sends "a=b"
     # (RFC 6265bis, sections 5.6 and 5.8.3).
-    name = field.value.lstrip(b" \t=").partition(b"=")[0].strip()
-    return name in rules.own_cookies
+    return field.value.lstrip(b" \t=").partition(b"=")[0].strip()
 
 
 def encode_local_response(

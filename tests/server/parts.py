@@ -109,6 +109,9 @@ class Notes:
     def token_used(self, profile: str, *, signed: bool) -> None:
         self.tokens.append((profile, signed))
 
+    def cookie_not_forwarded(self, upstream: str, name: str) -> None:
+        self.others.append(("cookie_not_forwarded", upstream))
+
     def headers_not_sent(self, view: UpstreamView) -> None:
         self.others.append(("headers_not_sent", view.name))
 

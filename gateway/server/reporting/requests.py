@@ -42,6 +42,7 @@ class RequestReporter:
             tuple[str, str | None, Verdict, Reason, int], tuple[RequestSeries, str]
         ] = {}
         self._not_sent: set[tuple[str, str]] = set()
+        self._not_forwarded: set[tuple[str, str]] = set()
         self._renewals_failed: dict[tuple[str, Reason], float] = {}
         self.access_wanted = True
 
@@ -207,6 +208,18 @@ class RequestReporter:
             members=members,
             count=count,
         )
+
+    def cookie_not_forwarded(self, upstream: str, name: str) -> None:
+        """Log a removed cookie of an app, once for each upstream and name."""
+        if (upstream, name) not in self._not_forwarded:
+            self._not_forwarded.add((upstream, name))
+            self._log.warning(
+                "cookie not forwarded",
+                upstream=upstream,
+                name=name,
+                error="the gateway sets a cookie of this name; rename one of them"
+                " (sessions.cookie.name)",
+            )
 
     def headers_not_sent(self, view: UpstreamView) -> None:
         """Log each identity header that could not be sent, once for each upstream."""
