@@ -157,3 +157,28 @@ def test_it_fits_the_screen(
     main = page.locator("main").bounding_box()
     assert main
     assert main["width"] <= width
+
+
+DOTS_AT_THE_BEGINNING = """spans => spans.filter(
+  span => span.offsetLeft <= span.parentElement.offsetLeft
+    && getComputedStyle(span, "::before").content !== "none"
+).length"""
+
+
+@pytest.mark.parametrize("width", [620, 760, 1280])
+def test_no_line_of_a_device_begins_with_a_dot(
+    device: Callable[..., Page], width: int
+) -> None:
+    page, other = device(viewport={"width": width, "height": 740}), device()
+    alone(page)
+    sign_in(other)  # of the same name: each has the time of its sign-in
+    page.reload()
+
+    parts = devices(page).locator(".soft span")
+    expect(parts).to_have_count(6)
+    tops = parts.evaluate_all(
+        "spans => new Set(spans.map(span => span.offsetTop)).size"
+    )
+
+    assert parts.evaluate_all(DOTS_AT_THE_BEGINNING) == 0
+    assert tops > 2  # else no line was broken
