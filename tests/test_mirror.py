@@ -56,6 +56,11 @@ ELSEWHERE = (
         ("sessions/external/query", "sessions/external/cache", "sessions/external/notes"),
     ),
     Elsewhere(
+        "a provider leads a browser there",
+        "tests/oidc/test_initiated_sign_in.py",
+        ("server/endpoints/initiated_sign_in",),
+    ),
+    Elsewhere(
         "a program sends it, and a provider ends it",
         "tests/oidc/test_bearer_walk.py",
         ("server/provider_tokens",),

@@ -167,6 +167,8 @@ def provider_settings(
         keeps_access=keeps_access,
         pushes=provider.pushed_requests,
         accept=_accept(provider),
+        parameters=provider.authorization_parameters,
+        initiates=provider.initiate_login,
     )
 
 
@@ -198,6 +200,11 @@ def redirect_uri(public_url: str, name: str) -> str:
 def frontchannel_uri(public_url: str, name: str) -> str:
     """Return the address that a provider shows in a frame when a user signs out there."""
     return f"{public_url}/.gateway/sign-in/{name}/frontchannel-logout"
+
+
+def initiate_uri(public_url: str, name: str) -> str:
+    """Return the address at which a provider begins a sign-in."""
+    return f"{public_url}/.gateway/sign-in/{name}/initiate"
 
 
 def backchannel_uri(public_url: str, name: str) -> str:

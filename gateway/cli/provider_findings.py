@@ -11,6 +11,7 @@ from gateway.build.providers import (
     build_providers,
     client_key_of,
     frontchannel_uri,
+    initiate_uri,
     redirect_uri,
 )
 from gateway.config.load import LoadedConfig
@@ -62,6 +63,8 @@ def registration(loaded: LoadedConfig) -> Iterator[str]:
             yield f"             post-logout URI  {public_url}/.gateway/signed-out"
         yield f"             back-channel     {backchannel_uri(public_url, name)}"
         yield f"             front-channel    {frontchannel_uri(public_url, name)}"
+        if provider.initiate_login:
+            yield f"             initiate login   {initiate_uri(public_url, name)}"
         if (key := client_key_of(loaded, name)) is not None:
             yield f"             public key       {json.dumps(dict(key.public))}"
         yield f"             scopes           {' '.join(provider.scopes)}"

@@ -53,7 +53,8 @@ def authorization_parameters(
     `levels` are the assurance levels that a step-up may reach, the wanted one first.
     """
     challenge = hashlib.sha256(attempt.verifier.encode()).digest()
-    parameters = {
+    # The gateway's own come last: none of the configuration replaces one.
+    parameters = dict(settings.parameters) | {
         "response_type": "code",
         "client_id": settings.client_id,
         "redirect_uri": settings.redirect_uri,
@@ -64,13 +65,24 @@ def authorization_parameters(
         "code_challenge_method": "S256",
     }
     if attempt.step != "none":
-        parameters |= {"prompt": "login", "max_age": "0"}
-    elif prompt is not None:
-        parameters["prompt"] = prompt
+        prompt = "login"
+        parameters["max_age"] = "0"
+    if prompt is not None:
+        parameters["prompt"] = _prompts(settings.parameters.get("prompt"), prompt)
     if attempt.step == "aal" and (values := acr_values(settings, levels)):
         # OpenID Connect Core 1.0, section 3.1.2.1: in order of preference.
         parameters["acr_values"] = " ".join(values)
     return parameters
+
+
+def _prompts(configured: str | None, wanted: str) -> str:
+    """Return both, for what the configuration wants each time, such as `consent`.
+
+    OpenID Connect Core 1.0, section 3.1.2.1: `none` with another one is an error.
+    """
+    if configured is None or wanted == "none":
+        return wanted
+    return " ".join(dict.fromkeys((*configured.split(), wanted)))
 
 
 def authorization_url(metadata: Metadata, parameters: Mapping[str, str]) -> str:

@@ -90,6 +90,7 @@ class Provider:
         *,
         choose_account: bool = False,
         levels: Sequence[str] = ("aal2", "aal3"),
+        login_hint: str = "",
     ) -> str:
         """Return the address at the provider where an attempt goes on.
 
@@ -107,6 +108,8 @@ class Provider:
         parameters = authorization_parameters(
             self.settings, attempt, prompt=prompt, levels=levels
         )
+        if login_hint:
+            parameters["login_hint"] = login_hint
         return await self.authorization(parameters, attempt.began)
 
     async def authorization(self, parameters: dict[str, str], now: float) -> str:

@@ -110,6 +110,8 @@ class ProviderSettings:
     pushes          authorization requests are pushed (RFC 9126); None: if discovery
                     has an address for it
     refresh         seconds after which the membership is renewed; None: it is not
+    parameters      further parameters of authorization requests
+    initiates       the provider may begin sign-ins
     accept          its access tokens that programs may send; None: none
     """
 
@@ -133,3 +135,5 @@ class ProviderSettings:
     refresh: float | None = None
     keeps_access: bool = False
     accept: Accept | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    initiates: bool = False

@@ -49,6 +49,7 @@ class Endpoint(Enum):
     SIGN_IN_PAGE = auto()
     BEGIN_SIGN_IN = auto()
     SIGN_IN_CALLBACK = auto()
+    INITIATED_SIGN_IN = auto()
     SIGNED_OUT = auto()
     LOGIN_PAGE = auto()
     BACKCHANNEL_LOGOUT = auto()
@@ -92,6 +93,10 @@ MEMBERS: Final[Mapping[str, Methods]] = {
 """Methods of one member of a collection; the last segment is its id."""
 BELOW_MEMBERS: Final[Mapping[tuple[str, str], Methods]] = {
     ("/.gateway/sign-in", "callback"): {"GET": Endpoint.SIGN_IN_CALLBACK},
+    ("/.gateway/sign-in", "initiate"): {
+        "GET": Endpoint.INITIATED_SIGN_IN,
+        "POST": Endpoint.INITIATED_SIGN_IN,
+    },
     ("/.gateway/sign-in", "backchannel-logout"): {"POST": Endpoint.BACKCHANNEL_LOGOUT},
     ("/.gateway/sign-in", "frontchannel-logout"): {"GET": Endpoint.FRONTCHANNEL_LOGOUT},
 }

@@ -897,6 +897,24 @@ PROVIDERS: list[tuple[str, str | None]] = [
     ],
     (f"acme: {{{ACME}, identity: {{id: '{{{{sub}}}}'}}}}", "every user would get the same"),
     (f"'a/b': {{{ACME}}}", "expected a name"),
+    (f"acme: {{{ACME}, authorization_parameters: {{access_type: offline, prompt: consent}}}}", None),
+    *[
+        (f"acme: {{{ACME}, authorization_parameters: {{{text}}}}}", why)
+        for text, why in (
+            ("state: x", "the gateway sets state itself"),
+            ("redirect_uri: 'https://evil.example'", "the gateway sets redirect_uri itself"),
+            ("code_challenge_method: plain", "the gateway sets code_challenge_method itself"),
+            ("response_mode: form_post", "the gateway sets response_mode itself"),
+            ("request_uri: 'urn:x'", "the gateway sets request_uri itself"),
+            ("scope: admin", "use scopes"),
+            ("max_age: '60'", "use require: {authenticated_within"),
+            ("client_secret: x", "client_secret does not belong into the address of a page"),
+            ("prompt: 'login none'", "no user could sign in"),
+            ("a: ''", "expected one line of text"),
+            ("a: 1", "text"),
+        )
+    ],
+    (f"acme: {{{ACME}, initiate_login: 'yes'}}", "expected true or false"),
     (f"acme: {{{ACME}, accept: {{audience: 'https://api.example'}}}}", None),
     (f"acme: {{{ACME}, accept: {{audience: [a, b], issuer: 'https://sts.example/t/', max_lifetime: 7d}}}}", None),
     (f"acme: {{{ACME}, accept: {{}}}}", "audience"),

@@ -159,6 +159,8 @@ ENDPOINTS: Final[Mapping[Endpoint, str]] = {
     Endpoint.SIGN_IN_CALLBACK: "the answer of the provider: starts a session and redirects, "
     "or shows why not",
     Endpoint.LOGIN_PAGE: "Ory's address of a sign-in; redirects to `sign_in.url`",
+    Endpoint.INITIATED_SIGN_IN: "with `initiate_login`: a provider or portal begins a sign-in; "
+    "`iss`, `login_hint`, `target_link_uri` ([sign-in from a portal](sign-in.md#sign-in-from-a-portal))",
     Endpoint.FRONTCHANNEL_LOGOUT: "a provider ends the session of this browser; `iss`, `sid` "
     "([front-channel logout](sign-in.md#front-channel-logout))",
     Endpoint.TOKEN: "a token of a profile with `browser: true`, as JSON; `profile`",

@@ -36,6 +36,7 @@ def check_providers(partial: PartialConfig) -> None:
                 (*loc, "client_authentication"), "there is no client_secret to send"
             )
         _renewal(partial, loc, provider)
+        _parameters(partial, loc, provider)
         if provider.client_key is not None and provider.client_secret is not None:
             partial.add_problem_at_key(
                 (*loc, "client_key"),
@@ -46,6 +47,20 @@ def check_providers(partial: PartialConfig) -> None:
         if len(levels) > len(set(levels)):
             partial.add_problem((*loc, "aal"), "an acr value has two levels")
     _identity_ids(partial)
+
+
+def _parameters(partial: PartialConfig, loc: Loc, provider: ProviderConfig) -> None:
+    for name, value in provider.authorization_parameters.items():
+        place = (*loc, "authorization_parameters", name)
+        if name in _RESERVED:
+            hint = _INSTEAD.get(name, "remove it")
+            partial.add_problem_at_key(place, f"the gateway sets {name} itself", hint)
+        elif name in _SECRET:
+            partial.add_problem_at_key(
+                place, f"{name} does not belong into the address of a page", "remove it"
+            )
+        elif name == "prompt" and "none" in value.split():
+            partial.add_problem(place, "no user could sign in without a session there")
 
 
 def _identity_ids(partial: PartialConfig) -> None:
@@ -97,3 +112,18 @@ def _renewal(partial: PartialConfig, loc: Loc, provider: ProviderConfig) -> None
             "each session would call the provider more than once in half a minute",
             "use 30s or more",
         )
+
+
+_RESERVED: Final = frozenset(
+    ("response_type", "response_mode", "client_id", "redirect_uri", "scope", "state")
+    + ("nonce", "code_challenge", "code_challenge_method", "request", "request_uri")
+    + ("max_age", "acr_values", "login_hint", "dpop_jkt")
+)
+_INSTEAD: Final = {
+    "scope": "use scopes",
+    "max_age": "use require: {authenticated_within: …} of a route",
+    "acr_values": "use require: {aal: …} of a route, and aal",
+}
+_SECRET: Final = frozenset(
+    ("client_secret", "client_assertion", "client_assertion_type", "code_verifier")
+)

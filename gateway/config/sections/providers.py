@@ -157,6 +157,16 @@ class ProviderConfig(Model):
     scopes: tuple[Text, ...] = Field(
         ("openid", "profile", "email"), description="Requested scopes, with `openid`."
     )
+    authorization_parameters: dict[Text, Text] = Field(
+        {},
+        description="Further parameters of authorization requests, such as "
+        "`{access_type: offline, prompt: consent}`.",
+    )
+    initiate_login: bool = Field(
+        False,
+        description="Whether the provider, or its portal, may begin sign-ins "
+        "(`initiate_login_uri`), at `<public_url>/.gateway/sign-in/<name>/initiate`.",
+    )
     identity: ProviderIdentity = Field(
         ProviderIdentity(), description="How claims become an identity."
     )

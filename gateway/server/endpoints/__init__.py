@@ -8,6 +8,7 @@ from gateway.server.endpoints.account import account, end, end_others
 from gateway.server.endpoints.backchannel_logout import backchannel_logout
 from gateway.server.endpoints.cross_origin import preflight
 from gateway.server.endpoints.frontchannel_logout import frontchannel_logout
+from gateway.server.endpoints.initiated_sign_in import initiated_sign_in
 from gateway.server.endpoints.jwks import jwks
 from gateway.server.endpoints.kratos import (
     end_other_sessions,
@@ -48,6 +49,7 @@ HANDLERS: Final[Mapping[Endpoint, Handler]] = {
     Endpoint.SIGN_IN_PAGE: sign_in_page,
     Endpoint.BEGIN_SIGN_IN: begin_sign_in,
     Endpoint.SIGN_IN_CALLBACK: sign_in_callback,
+    Endpoint.INITIATED_SIGN_IN: initiated_sign_in,
     Endpoint.SIGNED_OUT: signed_out,
     Endpoint.BACKCHANNEL_LOGOUT: backchannel_logout,
     Endpoint.FRONTCHANNEL_LOGOUT: frontchannel_logout,

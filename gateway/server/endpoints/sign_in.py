@@ -47,7 +47,7 @@ async def sign_in_page(context: RequestContext) -> LocalResponse:
     """
     providers, head = context.runtime.providers, context.head
     if not providers:
-        return _no_route(context)
+        return no_provider(context)
     if not is_navigation(head):
         return _unauthenticated(context)
     if (elsewhere := _public_page(context)) is not None:
@@ -68,7 +68,7 @@ async def sign_in_page(context: RequestContext) -> LocalResponse:
         context.ended_as(Verdict.REFUSE, Reason.SIGN_IN_NOT_KEPT)
     elif len(providers) == 1 and head.method == "GET":
         (provider,) = providers.values()
-        return await _begin(context, provider, query)
+        return await begin_with(context, provider, query)
     return _choice(context, query, circling=circling)
 
 
@@ -81,7 +81,7 @@ async def begin_sign_in(context: RequestContext) -> LocalResponse:
     name = context.head.target.path.rpartition("/")[2]
     provider = context.runtime.providers.get(name)
     if provider is None:
-        return _no_route(context)
+        return no_provider(context)
     if not is_navigation(context.head) or context.head.method != "GET":
         return _unauthenticated(context)
     if (elsewhere := _public_page(context)) is not None:
@@ -90,7 +90,7 @@ async def begin_sign_in(context: RequestContext) -> LocalResponse:
     if "another" in query and (away := await provider.sign_out_url()) is not None:
         reply = context.rules.answers.redirect(context.head, away)
         return LocalResponse(reply=reply)
-    return await _begin(context, provider, query)
+    return await begin_with(context, provider, query)
 
 
 def refuse_sign_in(
@@ -159,9 +159,14 @@ def sign_in_location(
     return f"{SIGN_IN}/{name}" + ("?" + "&".join(parts) if parts else "")
 
 
-async def _begin(
-    context: RequestContext, provider: Provider, query: Mapping[str, str]
+async def begin_with(
+    context: RequestContext,
+    provider: Provider,
+    query: Mapping[str, str],
+    *,
+    login_hint: str = "",
 ) -> LocalResponse:
+    """Redirect to a provider, with a new attempt for the parameters of a request."""
     services, head = context.services, context.head
     return_to = _return_to(context, query)
     attempt = new_attempt(
@@ -176,7 +181,10 @@ async def _begin(
     levels = [level for level in LEVELS if reaches(level, wanted)]
     try:
         location = await provider.begin(
-            attempt, choose_account="another" in query, levels=levels
+            attempt,
+            choose_account="another" in query,
+            levels=levels,
+            login_hint=login_hint,
         )
     except SignInFailed as failure:
         return refuse_sign_in(context, provider, failure, return_to, step=attempt.step)
@@ -208,6 +216,15 @@ def _choice(
     return LocalResponse(reply=context.runtime.pages.page("sign_in.html", variables))
 
 
+def at_public_host(context: RequestContext) -> bool:
+    """Return whether a request is for `public_url`."""
+    head, public = context.head, context.rules.answers.sign_in.public_origin
+    if canonical_origin(head.scheme, head.authority) == public:
+        return True
+    # Or behind a proxy that reports no scheme or port.
+    return head.host == urlsplit(public).hostname
+
+
 def _public_page(context: RequestContext) -> LocalResponse | None:
     """Return a redirect to the same page of `public_url`; None if the request is for it.
 
@@ -215,11 +232,8 @@ def _public_page(context: RequestContext) -> LocalResponse | None:
     """
     head, answers = context.head, context.rules.answers
     public = answers.sign_in.public_origin
-    if canonical_origin(head.scheme, head.authority) == public:
+    if at_public_host(context):
         return None
-    host = urlsplit(public).hostname
-    if head.host == host:
-        return None  # behind a proxy that reports no scheme or port
     query = parse_query(head.target.query) or {}
     name = answers.sign_in.return_to
     wanted = answers.sign_in.safe_return_to(query.get(name, answers.sign_in.home), head)
@@ -254,7 +268,8 @@ def _home(context: RequestContext) -> str:
     return context.rules.answers.sign_in.home
 
 
-def _no_route(context: RequestContext) -> LocalResponse:
+def no_provider(context: RequestContext) -> LocalResponse:
+    """Return a 404."""
     context.ended_as(Verdict.REFUSE, Reason.NO_ROUTE)
     return LocalResponse(reply=context.rules.answers.no_route(context.head))
 
