@@ -184,6 +184,7 @@ class App:
             return False
         waits = waits_for_restart(self._started, loaded.config)
         old = self.runtime
+        runtime.follow(old)
         self._loaded, self._ring = loaded, ring
         set_level(loaded.config.log.level)
         self._output.redactor.learn(secrets_of(loaded.config))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Final, Generic, TypeVar
 
 from gateway.oidc.failure import SignInFailed
@@ -60,6 +61,10 @@ class Cached(Generic[T]):
     def refuses(self) -> bool:
         """Whether the last fetch failed so lately that there is no other one yet."""
         return self._refuses(self._ticks())
+
+    def adopt(self, value: T | None) -> None:
+        """Begin with a value of another one, which is fetched again at the first use."""
+        self._value, self._fetched = value, -inf
 
     async def renew(self) -> T:
         """Fetch the value now; with one that is kept, a failure is not raised."""

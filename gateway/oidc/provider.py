@@ -72,6 +72,16 @@ class Provider:
         self._pushing = asyncio.Semaphore(_MOST_PUSHED)
         self._wanted = claims_wanted(settings.person, settings.allow)
 
+    def follow(self, previous: "Provider") -> None:
+        """Go on with what the provider of an earlier configuration knows, if it is the same.
+
+        So a reload while the provider is down takes no key away.
+        """
+        before, now = previous.settings, self.settings
+        if (before.issuer, before.endpoints) == (now.issuer, now.endpoints):
+            self._metadata.adopt(previous.kept_metadata)
+            self._keys.adopt(previous.kept_keys)
+
     async def metadata(self) -> Metadata:
         """Return the metadata; they are fetched once an hour.
 
@@ -326,6 +336,11 @@ class Provider:
         return found
 
     @property
+    def kept_metadata(self) -> Metadata | None:
+        """The metadata as they were fetched last; fetched again when they are old."""
+        return self._metadata.peek()
+
+    @property
     def kept_keys(self) -> KeySet | None:
         """The keys as they were fetched last; they are fetched again when they are old."""
         return self._rotation.kept
@@ -337,7 +352,7 @@ class Provider:
             UnknownKey: another one signed it, or discovery was not read yet.
             SignInFailed: `token_invalid`.
         """
-        metadata, accept = self._metadata.peek(), self.settings.accept
+        metadata, accept = self.kept_metadata, self.settings.accept
         if metadata is None or accept is None:
             raise UnknownKey(Reason.TOKEN_INVALID, "access token: no metadata yet")
         return verify_bearer_token(token, keys, accept, metadata.algorithms, now)

@@ -85,3 +85,10 @@ class Runtime:
     providers: Mapping[str, Provider]
     attempts: AttemptCookies
     vault: Vault | None = None
+
+    def follow(self, previous: "Runtime") -> None:
+        """Go on with what providers that did not change have published."""
+        for name, provider in self.providers.items():
+            before = previous.providers.get(name)
+            if before is not None:
+                provider.follow(before)

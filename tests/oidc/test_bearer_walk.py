@@ -377,6 +377,21 @@ async def test_a_provider_that_is_down_leaves_the_keys_that_are_known(
             await asyncio.sleep(0.05)
 
 
+async def test_a_reload_while_the_provider_is_down_takes_no_key_away(
+    gateway: Gateway, provider: HostileProvider
+) -> None:
+    token = token_of(provider)
+    await get(gateway, token)
+    provider.answers |= dict.fromkeys(("jwks", "discovery"), says("down", 503))
+    config = gateway.path.read_text()
+    gateway.path.write_text(config.replace("timeout: 10s", "timeout: 11s"))
+
+    assert await gateway.app.reload()
+    assert await reason_of(gateway, token) == (200, "")
+    assert await reason_of(gateway, token_of(provider, jti="new")) == (200, "")
+    await until(lambda: provider.calls.count("jwks") == 2)  # they are fetched again
+
+
 async def test_a_provider_that_never_answered_is_no_refusal_of_the_token(
     gateway: Gateway, provider: HostileProvider
 ) -> None:

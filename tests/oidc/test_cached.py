@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.oidc.cached import FRESH, RETRY, Cached
+from gateway.oidc.cached import FRESH, LONGEST_RETRY, RETRY, Cached
 from gateway.oidc.failure import SignInFailed
 from gateway.reasons import Reason
 
@@ -93,3 +93,32 @@ async def test_a_failure_that_is_answered_again_and_again_does_not_grow() -> Non
     with pytest.raises(SignInFailed) as raised:
         await cached.get()
     assert len(list(traceback.walk_tb(raised.value.__traceback__))) < 10
+
+
+async def test_a_value_that_was_taken_over_is_returned_and_fetched_again() -> None:
+    source = Source()
+    before, after, empty = source.cached(), source.cached(), source.cached()
+    assert await before.get() == 1
+    after.adopt(before.peek())
+
+    assert await after.get() == 1
+    assert await after.renew() == 2
+    after.adopt(empty.peek())
+    assert await after.get() == 3
+
+
+async def test_the_pause_after_failures_is_bounded() -> None:
+    source = Source(down=True)
+    cached = source.cached()
+    for pause in (RETRY, 2 * RETRY, 4 * RETRY, LONGEST_RETRY, LONGEST_RETRY):
+        with pytest.raises(SignInFailed):
+            await cached.get()
+        source.now += pause - 0.1
+        fetched = source.fetched
+        with pytest.raises(SignInFailed):
+            await cached.get()
+        assert source.fetched == fetched
+        source.now += 0.1
+    source.down = False
+    assert await cached.get()
+    assert not cached.refuses

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.oidc.cached import Cached
+from gateway.oidc.cached import LONGEST_RETRY, RETRY, Cached
 from gateway.oidc.failure import SignInFailed, UnknownKey
 from gateway.oidc.keys import KeySet
 from gateway.oidc.rotation import EVERY, Purpose, Rotation
@@ -16,10 +16,13 @@ class Published:
         self.now = 0.0
         self.fetched = 0
         self.known = False
+        self.down = False
         self.rotation = Rotation(Cached(self._fetch, self._ticks), self._ticks)
 
     async def _fetch(self) -> KeySet:
         self.fetched += 1
+        if self.down:
+            raise SignInFailed(Reason.PROVIDER_UNAVAILABLE, "down")
         return KeySet(())
 
     def _ticks(self) -> float:
@@ -71,3 +74,22 @@ async def test_a_logout_token_whose_key_was_not_looked_for_may_come_again() -> N
     published.now += EVERY[Purpose.LOGOUT]
     published.known = True
     assert await published.send(Purpose.LOGOUT) == "claims"
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+async def test_an_outage_is_no_look_for_a_key(purpose: Purpose) -> None:
+    """It is unknown whether the key exists, and the next try is seconds later."""
+    published = Published()
+    published.known = True
+    await published.send(purpose)
+    published.known, published.down = False, True
+    for fetched in (2, 2, 3):
+        with pytest.raises(SignInFailed) as refused:
+            await published.send(purpose)
+        assert refused.value.reason is Reason.PROVIDER_UNAVAILABLE
+        assert published.fetched == fetched
+        published.now += LONGEST_RETRY if fetched == 2 and published.now else RETRY / 2
+
+    published.now += LONGEST_RETRY
+    published.known, published.down = True, False
+    assert await published.send(purpose) == "claims"
