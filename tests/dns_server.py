@@ -46,7 +46,7 @@ class DnsServer:
 
     port: int
     zone: dict[str, Name] = field(default_factory=dict)
-    asked: list[tuple[str, int, str]] = field(default_factory=list)
+    requested: list[tuple[str, int, str]] = field(default_factory=list)
     """Name, type and protocol of each question."""
     held: asyncio.Event | None = None
     """While set to an event, every answer waits for it."""
@@ -60,7 +60,7 @@ class DnsServer:
         self.zone[name] = Name(addresses, **how)  # type: ignore[arg-type]
 
     def count(self, name: str, kind: int = A) -> int:
-        return sum(1 for each in self.asked if each[:2] == (name, kind))
+        return sum(1 for each in self.requested if each[:2] == (name, kind))
 
     async def reply(self, query: bytes, protocol: str) -> bytes | None:
         """Answer one query, or None where it hangs."""
@@ -68,7 +68,7 @@ class DnsServer:
         name, after = _read_name(query)
         kind = struct.unpack_from(">H", query, after)[0]
         question = query[12 : after + 4]
-        self.asked.append((name, kind, protocol))
+        self.requested.append((name, kind, protocol))
         found = self.zone.get(name)
         if self.held is not None:
             await self.held.wait()

@@ -57,8 +57,8 @@ def _share(ports: list[int]) -> list[int]:
 
 
 def _outgoing_ports() -> tuple[int, int]:
-    told = Path("/proc/sys/net/ipv4/ip_local_port_range")
-    first, last = map(int, told.read_text().split())
+    reported = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first, last = map(int, reported.read_text().split())
     # A machine that gives nearly all of them away leaves no better choice.
     return (first, last) if first > 12_000 or last < 60_000 else (32_768, 60_999)
 

@@ -153,7 +153,7 @@ def again(reason: Reason) -> Challenge:
 
 # Nobody: by every rule, with every reason why nobody is signed in
 
-NOBODY = (
+UNAUTHENTICATED = (
     Anonymous(reason=Reason.NO_SESSION),
     Anonymous(reason=Reason.MALFORMED),
     Anonymous(reason=Reason.BAD_SIGNATURE),
@@ -175,7 +175,9 @@ NOBODY = (
         pytest.param(Rule.AUTH_REDIRECT, Reason.NOT_SIGNED_IN, id="auth-redirect"),
     ],
 )
-@pytest.mark.parametrize("who", [pytest.param(who, id=who.reason) for who in NOBODY])
+@pytest.mark.parametrize(
+    "who", [pytest.param(who, id=who.reason) for who in UNAUTHENTICATED]
+)
 def test_only_open_routes_need_no_authentication(
     rule: Rule, let_in: Reason | None, who: Anonymous
 ) -> None:
@@ -464,15 +466,15 @@ NO = {
 
 def test_the_table_has_a_row_for_every_word() -> None:
     decisions = [row.values[4] for row in TABLE]
-    told = {each.reason for each in decisions if isinstance(each, Decision)}
+    reported = {each.reason for each in decisions if isinstance(each, Decision)}
 
-    assert told >= YES - {Reason.NOT_SIGNED_IN} | NO
+    assert reported >= YES - {Reason.NOT_SIGNED_IN} | NO
 
 
 # The laws
 
 CALLERS = st.one_of(
-    st.sampled_from(NOBODY),
+    st.sampled_from(UNAUTHENTICATED),
     st.builds(
         lambda roles, ago, aal: signed_in(*roles, ago=ago, aal=aal),
         st.lists(st.sampled_from(["admin", "root", "staff", "member", ""]), max_size=3),
@@ -514,7 +516,12 @@ NARROWER = st.sampled_from(
 )
 
 
-@given(wanted=ROUTES, who=st.sampled_from(NOBODY), tenant=TENANTS, request=REQUESTS)
+@given(
+    wanted=ROUTES,
+    who=st.sampled_from(UNAUTHENTICATED),
+    tenant=TENANTS,
+    request=REQUESTS,
+)
 def test_unauthenticated_requests_pass_only_at_open_routes(
     wanted: Route,
     who: Anonymous,

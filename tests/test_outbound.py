@@ -238,13 +238,13 @@ def test_a_trait_can_be_read_back(text: str) -> None:
 
     sent = planned(head(), session=session)
 
-    told = values(sent, "X-Auth-Email")
-    assert [unquote(value) for value in told] in ([text], [])
-    assert told or any("\ud800" <= char <= "\udfff" for char in text)
+    reported = values(sent, "X-Auth-Email")
+    assert [unquote(value) for value in reported] in ([text], [])
+    assert reported or any("\ud800" <= char <= "\udfff" for char in text)
 
 
 @pytest.mark.parametrize(
-    ("traits", "told"),
+    ("traits", "reported"),
     [
         pytest.param({}, [], id="missing"),
         pytest.param({"email": None}, [], id="null"),
@@ -261,11 +261,11 @@ def test_a_trait_can_be_read_back(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_trait_is_sent_as_text_or_not_at_all(
-    traits: dict[str, Any], told: list[str]
+    traits: dict[str, Any], reported: list[str]
 ) -> None:
     session = a_session(identity=Identity(id="u", traits=traits))
 
-    assert values(planned(head(), session=session), "X-Auth-Email") == told
+    assert values(planned(head(), session=session), "X-Auth-Email") == reported
 
 
 def test_the_tenant_sent_is_that_of_the_request_not_of_the_session() -> None:
@@ -482,8 +482,8 @@ FRAMED = [
 def test_framing_is_ours(request_: RequestHead, framing: dict[str, str]) -> None:
     sent = planned(request_)
 
-    told = {name: values(sent, name) for name in FRAMING if values(sent, name)}
-    assert told == {name: [value] for name, value in framing.items()}
+    reported = {name: values(sent, name) for name in FRAMING if values(sent, name)}
+    assert reported == {name: [value] for name, value in framing.items()}
 
 
 def test_a_handshake_keeps_its_fields() -> None:

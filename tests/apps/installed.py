@@ -22,8 +22,8 @@ def path_of(recipe: Recipe, cache: Path) -> str:
         found = shutil.which(recipe.name, path=searched)
         assert found, f"sudo apt-get install {' '.join(recipe.packages)}"
         return searched
-    said = json.dumps([recipe.installer, recipe.packages])
-    folder = cache / f"{recipe.name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    stated = json.dumps([recipe.installer, recipe.packages])
+    folder = cache / f"{recipe.name}-{hashlib.sha256(stated.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "held").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -25,7 +25,7 @@ def test_no_header_of_a_client_makes_a_user(django: Stand) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "given",
     [
         pytest.param({"X-Auth-User-Id": "u_ada"}, id="the role is gone"),
         pytest.param({"X-Auth-User-Id": "u_zoe"}, id="another user"),
@@ -33,14 +33,14 @@ def test_no_header_of_a_client_makes_a_user(django: Stand) -> None:
     ],
 )
 def test_the_session_of_django_keeps_no_rights(
-    django: Stand, said: dict[str, str]
+    django: Stand, given: dict[str, str]
 ) -> None:
     """What the gateway would send later, with the cookies of an admin's visit."""
     ada = django.ask("GET", "/admin/", user="ada")
     kept = [line.partition(";")[0] for line in ada.all("Set-Cookie")]
 
     reply = django.ask(
-        "GET", "/admin/", said | {"Cookie": "; ".join(kept)}, port=django.app_port
+        "GET", "/admin/", given | {"Cookie": "; ".join(kept)}, port=django.app_port
     )
 
     assert any(cookie.startswith("sessionid=") for cookie in kept)

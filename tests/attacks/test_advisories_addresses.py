@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.walk, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     async with advisory_rig(redis, tmp_path_factory.mktemp("addresses")) as running:
         yield running
 
@@ -52,18 +52,18 @@ CLAIMS = {
 
 @pytest.mark.parametrize("advisory", CLAIMS)
 async def test_a_direct_client_does_not_choose_its_address(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
 
-    await house.get("/open", CLAIMS[advisory])
+    await the_rig.get("/open", CLAIMS[advisory])
 
-    assert house.last.one("X-Forwarded-For") == "127.0.0.1"
-    said = [value for _, value in house.last.headers]
-    assert not [value for value in said if value in CLAIMS[advisory].values()]
-    line = [each for each in await house.gateway.logged() if "client.address" in each][
-        -1
-    ]
+    assert the_rig.last.one("X-Forwarded-For") == "127.0.0.1"
+    stated = [value for _, value in the_rig.last.headers]
+    assert not [value for value in stated if value in CLAIMS[advisory].values()]
+    line = [
+        each for each in await the_rig.gateway.logged() if "client.address" in each
+    ][-1]
     assert line["client.address"] == "127.0.0.1"
 
 
@@ -85,41 +85,41 @@ async def test_x2_an_address_that_is_none_skips_nothing(
 
 
 @pytest.mark.parametrize("host", ["a;for=1.2.3.4", "a, b", 'a";for="b', "a b", "a,b"])
-async def test_x4_a_host_that_is_none_is_refused(house: Rig, host: str) -> None:
-    house.forget()
+async def test_x4_a_host_that_is_none_is_refused(the_rig: Rig, host: str) -> None:
+    the_rig.forget()
 
-    assert refused(await house.get("/open", host=host), 400)
-    assert house.seen == []
+    assert refused(await the_rig.get("/open", host=host), 400)
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-Proto", "X_Forwarded_Proto", "X-Forwarded-Ssl"]
 )
-async def test_x5_the_scheme_is_that_of_the_connection(house: Rig, name: str) -> None:
-    house.forget()
+async def test_x5_the_scheme_is_that_of_the_connection(the_rig: Rig, name: str) -> None:
+    the_rig.forget()
 
-    await house.get("/open", {name: "https"})
+    await the_rig.get("/open", {name: "https"})
 
-    assert house.last.one("X-Forwarded-Proto") == "http"
+    assert the_rig.last.one("X-Forwarded-Proto") == "http"
 
 
 @pytest.mark.parametrize(
     "name", ["X-Forwarded-Host", "X-Host", "X-Forwarded-Server", "Forwarded"]
 )
 async def test_x8_no_link_leads_to_a_host_that_a_client_named(
-    house: Rig, name: str
+    the_rig: Rig, name: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     evil = {name: "host=evil.test" if name == "Forwarded" else "evil.test"}
 
-    sent = await house.get("/dashboard", [*BROWSER.items(), *evil.items()])
-    await house.get("/open", evil)
+    sent = await the_rig.get("/dashboard", [*BROWSER.items(), *evil.items()])
+    await the_rig.get("/open", evil)
 
     assert sent.status == 302
     assert (sent.one("Location") or "").startswith("/auth/login?")
     assert "evil" not in str(sent.headers) + sent.body.decode()
-    assert house.last.one("X-Forwarded-Host") == "gw.test"
-    assert "evil" not in str(house.last.headers)
+    assert the_rig.last.one("X-Forwarded-Host") == "gw.test"
+    assert "evil" not in str(the_rig.last.headers)
 
 
 async def test_x10_a_mapped_address_is_the_address_itself(
@@ -148,13 +148,13 @@ HOSTS = {
 
 
 @pytest.mark.parametrize("advisory", HOSTS)
-async def test_a_host_is_matched_in_every_spelling(house: Rig, advisory: str) -> None:
+async def test_a_host_is_matched_in_every_spelling(the_rig: Rig, advisory: str) -> None:
     for host in HOSTS[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        reply = await house.get("/open", host=host)
+        reply = await the_rig.get("/open", host=host)
 
-        assert (reply.status, house.seen) == (401, []), host
+        assert (reply.status, the_rig.seen) == (401, []), host
 
 
 @pytest.mark.parametrize("advisory", ["X14"])
@@ -182,13 +182,13 @@ async def test_a_host_without_a_route_gets_nothing(
 @pytest.mark.parametrize(
     "field", [b"Host:", b"Host: ", b"X-Host: gw.test", b"Host: a, b"]
 )
-async def test_x16_there_is_one_host(house: Rig, field: bytes) -> None:
-    house.forget()
+async def test_x16_there_is_one_host(the_rig: Rig, field: bytes) -> None:
+    the_rig.forget()
 
-    replies = await house.raw(b"GET /open HTTP/1.1\r\n" + field + b"\r\n\r\n")
+    replies = await the_rig.raw(b"GET /open HTTP/1.1\r\n" + field + b"\r\n\r\n")
 
     assert [reply.status for reply in replies] == [400]
-    assert house.upstream.seen == []
+    assert the_rig.upstream.seen == []
 
 
 @pytest.mark.parametrize(
@@ -200,22 +200,24 @@ async def test_x16_there_is_one_host(house: Rig, field: bytes) -> None:
         b"file:///x",
     ],
 )
-async def test_x17_an_absolute_target_is_refused(house: Rig, target: bytes) -> None:
-    house.forget()
+async def test_x17_an_absolute_target_is_refused(the_rig: Rig, target: bytes) -> None:
+    the_rig.forget()
 
-    replies = await house.raw(b"GET " + target + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+    replies = await the_rig.raw(
+        b"GET " + target + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n"
+    )
 
     assert [reply.status for reply in replies] == [400]
-    assert house.upstream.seen == []
+    assert the_rig.upstream.seen == []
 
 
-async def test_x18_no_header_is_a_path_prefix(house: Rig) -> None:
-    house.forget()
+async def test_x18_no_header_is_a_path_prefix(the_rig: Rig) -> None:
+    the_rig.forget()
     evil = ("X-Forwarded-Prefix", "//evil.test")
     script = ("X-Script-Name", "//evil.test")
 
-    sent = await house.get("/dashboard", [*BROWSER.items(), evil, script])
-    await house.get("/open", [evil, script])
+    sent = await the_rig.get("/dashboard", [*BROWSER.items(), evil, script])
+    await the_rig.get("/open", [evil, script])
 
     assert (sent.one("Location") or "").startswith("/auth/login?")
-    assert "evil" not in str(sent.headers) + str(house.last.headers)
+    assert "evil" not in str(sent.headers) + str(the_rig.last.headers)

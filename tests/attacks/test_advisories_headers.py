@@ -20,7 +20,7 @@ FORGED = "forged-admin"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     names = {
         "x-user": "{identity.id}",
         "X-Custom-Role": "{identity.roles}",
@@ -89,38 +89,40 @@ PLACES = ["/open", "/static/x", "/dashboard", "/api/x"]
 
 
 @pytest.mark.parametrize("advisory", REMOVED)
-async def test_no_spelling_of_these_headers_arrives(house: Rig, advisory: str) -> None:
-    cookie = {"Cookie": await house.gateway.sign_in()}
+async def test_no_spelling_of_these_headers_arrives(
+    the_rig: Rig, advisory: str
+) -> None:
+    cookie = {"Cookie": await the_rig.gateway.sign_in()}
     for place in PLACES:
         for who in (cookie, {}):
             for name in REMOVED[advisory]:
-                house.forget()
+                the_rig.forget()
 
-                reply = await house.get(place, who | {name: FORGED})
+                reply = await the_rig.get(place, who | {name: FORGED})
 
                 if not who and place in {"/dashboard", "/api/x"}:
-                    assert (reply.status, house.seen) == (401, []), name
+                    assert (reply.status, the_rig.seen) == (401, []), name
                 else:
                     assert reply.status == 200, name
-                    assert forged(house.last) == [], name
+                    assert forged(the_rig.last) == [], name
 
 
 @pytest.mark.parametrize("advisory", ["H20"])
 async def test_a_preflight_and_our_own_pages_take_no_identity_from_headers(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     preflight = {"Origin": "http://spa.test", "Access-Control-Request-Method": "PUT"}
     claims = dict.fromkeys(REMOVED[advisory], FORGED)
 
-    passed = await house.get("/api/x", preflight | claims, method="OPTIONS")
-    plain = await house.get("/dashboard", claims, method="OPTIONS")
-    ours = await house.get("/.gateway/sessions/whoami", claims)
+    passed = await the_rig.get("/api/x", preflight | claims, method="OPTIONS")
+    plain = await the_rig.get("/dashboard", claims, method="OPTIONS")
+    ours = await the_rig.get("/.gateway/sessions/whoami", claims)
 
-    assert (passed.status, forged(house.last)) == (200, [])
-    assert house.last.one("X-User") is None
+    assert (passed.status, forged(the_rig.last)) == (200, [])
+    assert the_rig.last.one("X-User") is None
     assert (plain.status, ours.status) == (401, 401)
-    assert house.targets == ["/x"]
+    assert the_rig.targets == ["/x"]
 
 
 CONNECTION = {
@@ -135,97 +137,97 @@ CONNECTION = {
 
 @pytest.mark.parametrize("advisory", CONNECTION)
 async def test_connection_cannot_remove_what_the_gateway_sets(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    cookie = {"Cookie": await house.gateway.sign_in()}
+    cookie = {"Cookie": await the_rig.gateway.sign_in()}
     for value in CONNECTION[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        await house.get("/dashboard", cookie | {"Connection": value})
+        await the_rig.get("/dashboard", cookie | {"Connection": value})
 
-        assert house.last.one("X-User") == "u_grace", value
-        assert house.last.one("X-Forwarded-For") == "127.0.0.1", value
-        assert house.last.one("X-Forwarded-Host") == "gw.test", value
+        assert the_rig.last.one("X-User") == "u_grace", value
+        assert the_rig.last.one("X-Forwarded-For") == "127.0.0.1", value
+        assert the_rig.last.one("X-Forwarded-Host") == "gw.test", value
 
 
 async def test_h13_nothing_is_derived_from_a_scheme_that_a_client_claims(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
-    house.forget()
+    the_rig.forget()
 
-    await house.get("/open", {"X-Forwarded-Proto": "https"})
+    await the_rig.get("/open", {"X-Forwarded-Proto": "https"})
 
-    assert house.last.one("X-Forwarded-Proto") == "http"
-    assert house.last.one("X-Forwarded-Port") == "80"
+    assert the_rig.last.one("X-Forwarded-Proto") == "http"
+    assert the_rig.last.one("X-Forwarded-Port") == "80"
 
 
 @pytest.mark.parametrize(
     "name",
     ["X-Skipper-Proxy", "X-Forwarded-Server", "X-Backend-Host", "X-Host", "Proxy"],
 )
-async def test_h16_no_header_chooses_the_upstream(house: Rig, name: str) -> None:
-    house.forget()
+async def test_h16_no_header_chooses_the_upstream(the_rig: Rig, name: str) -> None:
+    the_rig.forget()
     reached = asyncio.Event()
     server = await asyncio.start_server(lambda *_: reached.set(), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
-    reply = await house.get("/open", {name: address})
+    reply = await the_rig.get("/open", {name: address})
 
     server.close()
-    assert (reply.status, house.targets) == (200, ["/open"])
+    assert (reply.status, the_rig.targets) == (200, ["/open"])
     assert not reached.is_set()
 
 
 async def test_h17_the_assertion_proves_who_calls_whatever_the_headers_say(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
-    house.forget()
-    cookie = {"Cookie": await house.gateway.sign_in()}
+    the_rig.forget()
+    cookie = {"Cookie": await the_rig.gateway.sign_in()}
 
-    await house.get("/dashboard", cookie | {"X-Auth-Assertion": FORGED})
+    await the_rig.get("/dashboard", cookie | {"X-Auth-Assertion": FORGED})
 
-    keys = jwt.PyJWKSet.from_dict((await house.get("/.gateway/jwks.json")).json())
-    token = house.last.present("X-Auth-Assertion")
+    keys = jwt.PyJWKSet.from_dict((await the_rig.get("/.gateway/jwks.json")).json())
+    token = the_rig.last.present("X-Auth-Assertion")
     key = keys[jwt.get_unverified_header(token)["kid"]]
     claims = jwt.decode(token, key, algorithms=["ES256"], audience="web")
     assert claims["sub"] == "u_grace"
 
 
-async def test_h18_another_kind_of_client_is_refused_alike(house: Rig) -> None:
-    house.forget()
+async def test_h18_another_kind_of_client_is_refused_alike(the_rig: Rig) -> None:
+    the_rig.forget()
     ecp = {
         "Accept": "application/vnd.paos+xml, text/html",
         "PAOS": 'ver="urn:x";"urn:y"',
     }
 
     for target in ("/dashboard", "/admin", "/api/x"):
-        reply = await house.get(target, [*ecp.items()])
+        reply = await the_rig.get(target, [*ecp.items()])
         assert reply.status in {302, 401}, target
 
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize("advisory", ["H21", "H22", "H24"])
-async def test_an_identity_header_has_one_value(house: Rig, advisory: str) -> None:
-    cookie = ("Cookie", await house.gateway.sign_in())
+async def test_an_identity_header_has_one_value(the_rig: Rig, advisory: str) -> None:
+    cookie = ("Cookie", await the_rig.gateway.sign_in())
     sent = {
         "H21": [("X-Custom-Role", "member,admin"), ("X-Custom-Role", "admin")],
         "H22": [("X-User", "u_grace"), ("X-User", "u_root"), ("X-User", "")],
         "H24": [("X-User", "u_root"), ("x-user", "u_root"), ("X-uSER", "u_root")],
     }[advisory]
-    house.forget()
+    the_rig.forget()
 
-    await house.get("/dashboard", [*sent, cookie])
-    await house.get("/open", sent)
+    await the_rig.get("/dashboard", [*sent, cookie])
+    await the_rig.get("/open", sent)
 
-    known, unknown = house.seen
+    known, unknown = the_rig.seen
     assert (known.one("X-User"), known.one("X-Custom-Role")) == ("u_grace", "member")
     assert (unknown.all("X-User"), unknown.all("X-Custom-Role")) == ([], [])
 
 
 @pytest.mark.parametrize("octet", [*range(0x09), *range(0x0A, 0x20), 0x7F])
 async def test_h25_a_control_character_in_a_value_is_refused(
-    house: Rig, octet: int
+    the_rig: Rig, octet: int
 ) -> None:
     if octet == 0x0D:
         value = b"some_special_cluster\rX-A: 1"
@@ -233,35 +235,37 @@ async def test_h25_a_control_character_in_a_value_is_refused(
         value = b"some_special_cluster\nX-User: root"
     else:
         value = b"some_special_cluster" + bytes([octet])
-    house.forget()
+    the_rig.forget()
 
-    replies = await house.raw(
+    replies = await the_rig.raw(
         b"GET /open HTTP/1.1\r\nHost: gw.test\r\nX-Foo: " + value + b"\r\n\r\n"
     )
 
     assert [reply.status for reply in replies] == [400]
-    assert house.upstream.seen == []
+    assert the_rig.upstream.seen == []
 
 
-async def test_h26_no_trait_ends_its_header(house: Rig) -> None:
-    house.forget()
+async def test_h26_no_trait_ends_its_header(the_rig: Rig) -> None:
+    the_rig.forget()
     name = "G\r\nX-Role: admin\n\x85\u2028"
     identity = Identity(id="u", traits={"name": name}, roles=("member",))
-    cookie = await house.gateway.sign_in(identity=identity)
+    cookie = await the_rig.gateway.sign_in(identity=identity)
 
-    reply = await house.get("/dashboard", {"Cookie": cookie})
+    reply = await the_rig.get("/dashboard", {"Cookie": cookie})
 
     assert reply.status == 200
-    assert house.last.one("X-Name") == "G%0D%0AX-Role: admin%0A%C2%85%E2%80%A8"
-    assert house.last.all("X-Role") == []
+    assert the_rig.last.one("X-Name") == "G%0D%0AX-Role: admin%0A%C2%85%E2%80%A8"
+    assert the_rig.last.all("X-Role") == []
 
 
-async def test_h29_a_websocket_handshake_is_cleaned_like_a_request(house: Rig) -> None:
-    house.forget()
-    cookie = await house.gateway.sign_in()
+async def test_h29_a_websocket_handshake_is_cleaned_like_a_request(
+    the_rig: Rig,
+) -> None:
+    the_rig.forget()
+    cookie = await the_rig.gateway.sign_in()
     spoofs = [name for names in REMOVED.values() for name in names]
     lines = "".join(f"{name}: {FORGED}\r\n" for name in spoofs)
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         await client.send(
             b"GET /dashboard HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\n"
             b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -271,12 +275,12 @@ async def test_h29_a_websocket_handshake_is_cleaned_like_a_request(house: Rig) -
         async with asyncio.timeout(PATIENCE):
             await client.reply()
 
-    assert house.last.one("X-User") == "u_grace"
-    assert forged(house.last) == []
+    assert the_rig.last.one("X-User") == "u_grace"
+    assert forged(the_rig.last) == []
 
 
-async def test_a_refusal_for_a_browser_repeats_no_header(house: Rig) -> None:
-    reply = await house.get("/admin", [*BROWSER.items(), ("X-User", FORGED)])
+async def test_a_refusal_for_a_browser_repeats_no_header(the_rig: Rig) -> None:
+    reply = await the_rig.get("/admin", [*BROWSER.items(), ("X-User", FORGED)])
 
     assert FORGED not in json.dumps([reply.headers, reply.body.decode()])
     assert not refused(reply, 200)

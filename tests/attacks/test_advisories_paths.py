@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.walk, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     async with advisory_rig(redis, tmp_path_factory.mktemp("paths")) as running:
         yield running
 
@@ -63,16 +63,16 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("advisory", AMBIGUOUS)
 @pytest.mark.parametrize("signed_in", [False, True])
 async def test_a_target_that_could_be_read_in_two_ways_is_refused(
-    house: Rig, advisory: str, signed_in: bool
+    the_rig: Rig, advisory: str, signed_in: bool
 ) -> None:
-    cookie = {"Cookie": await house.gateway.sign_in()} if signed_in else {}
+    cookie = {"Cookie": await the_rig.gateway.sign_in()} if signed_in else {}
     for target in AMBIGUOUS[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        reply = await house.get(target, cookie)
+        reply = await the_rig.get(target, cookie)
 
         assert refused(reply, 400), target
-        assert house.seen == [], target
+        assert the_rig.seen == [], target
 
 
 # A request, the rule that it meets (by its answer to nobody), and what arrives.
@@ -115,52 +115,52 @@ ONE_PATH: dict[str, list[tuple[str, int, str | None]]] = {
 
 @pytest.mark.parametrize("advisory", ONE_PATH)
 async def test_the_path_that_was_matched_is_the_path_that_arrives(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
     for target, status, arrived in ONE_PATH[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        reply = await house.get(target)
+        reply = await the_rig.get(target)
 
         assert reply.status == status, target
-        assert house.targets == ([] if arrived is None else [arrived]), target
+        assert the_rig.targets == ([] if arrived is None else [arrived]), target
 
 
-async def test_p18_a_prefix_is_removed_from_the_canonical_path(house: Rig) -> None:
-    cookie = {"Cookie": await house.gateway.sign_in()}
+async def test_p18_a_prefix_is_removed_from_the_canonical_path(the_rig: Rig) -> None:
+    cookie = {"Cookie": await the_rig.gateway.sign_in()}
     for target, arrived in (
         ("/%61pi/x", "/x"),
         ("/ap%69/%7Ex?q=%2F", "/~x?q=%2F"),
         ("/api", "/"),
         ("/api/api/x", "/api/x"),
     ):
-        house.forget()
+        the_rig.forget()
 
-        anonymous = await house.get(target)
-        assert (anonymous.status, house.seen) == (401, []), target
+        anonymous = await the_rig.get(target)
+        assert (anonymous.status, the_rig.seen) == (401, []), target
 
-        await house.get(target, cookie)
-        assert house.targets == [arrived], target
+        await the_rig.get(target, cookie)
+        assert the_rig.targets == [arrived], target
 
 
 @pytest.mark.parametrize("line", [b"GET admin", b"GET admin/x", b"GET *", b"GET ?x"])
-async def test_p28_a_target_begins_with_a_slash(house: Rig, line: bytes) -> None:
-    house.forget()
+async def test_p28_a_target_begins_with_a_slash(the_rig: Rig, line: bytes) -> None:
+    the_rig.forget()
 
-    replies = await house.raw(line + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+    replies = await the_rig.raw(line + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n")
 
     assert [reply.status for reply in replies] == [400]
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize(
     "host",
     ["gw.test/static?x=", "gw.test/static", "gw.test?x", "gw.test#", "a@gw.test"],
 )
-async def test_p29_no_host_is_part_of_the_path(house: Rig, host: str) -> None:
-    house.forget()
+async def test_p29_no_host_is_part_of_the_path(the_rig: Rig, host: str) -> None:
+    the_rig.forget()
 
-    reply = await house.get("/admin", host=host)
+    reply = await the_rig.get("/admin", host=host)
 
     assert refused(reply, 400)
-    assert house.seen == []
+    assert the_rig.seen == []

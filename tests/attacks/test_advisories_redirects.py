@@ -18,7 +18,7 @@ ALLOWED = ["https://portal.example.com", "http://bar.foo"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     sign_in = base_config(0)["sign_in"] | {"allowed_return_urls": ALLOWED}
     folder = tmp_path_factory.mktemp("redirects")
     async with advisory_rig(redis, folder, sign_in=sign_in) as running:
@@ -29,21 +29,21 @@ def form(**fields: str) -> bytes:
     return "&".join(f"{n}={quote(v, safe='')}" for n, v in fields.items()).encode()
 
 
-async def sign_out(house: Rig, cookie: str, value: str) -> Reply:
+async def sign_out(the_rig: Rig, cookie: str, value: str) -> Reply:
     body = form(return_to=value)
     headers = BROWSER | {"Cookie": cookie}
-    return await ask(house.port, "POST", "/.gateway/logout", headers, body)
+    return await ask(the_rig.port, "POST", "/.gateway/logout", headers, body)
 
 
-async def switch_tenant(house: Rig, cookie: str, value: str) -> Reply:
+async def switch_tenant(the_rig: Rig, cookie: str, value: str) -> Reply:
     body = form(tenant_id="t_blue", return_to=value)
     headers = BROWSER | {"Cookie": cookie}
-    return await ask(house.port, "POST", "/.gateway/tenant", headers, body)
+    return await ask(the_rig.port, "POST", "/.gateway/tenant", headers, body)
 
 
-async def plan_sign_out(house: Rig, cookie: str, value: str) -> Reply:
+async def plan_sign_out(the_rig: Rig, cookie: str, value: str) -> Reply:
     target = f"/.gateway/self-service/logout/browser?return_to={quote(value, safe='')}"
-    return await ask(house.port, "GET", target, PROGRAM | {"Cookie": cookie})
+    return await ask(the_rig.port, "GET", target, PROGRAM | {"Cookie": cookie})
 
 
 PLACES: list[Callable[[Rig, str, str], Awaitable[Reply]]] = [
@@ -81,58 +81,58 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("advisory", ELSEWHERE)
 async def test_an_address_that_leads_elsewhere_is_refused_and_changes_nothing(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    cookie = await house.gateway.sign_in()
+    cookie = await the_rig.gateway.sign_in()
     for place in PLACES:
         for value in ELSEWHERE[advisory]:
-            reply = await place(house, cookie, value)
+            reply = await place(the_rig, cookie, value)
 
             assert refused(reply, 400), (place, value)
             assert not reply.all("Set-Cookie"), (place, value)
             # R20: it is on no page, in no script.
             assert b"evil.test" not in reply.body, (place, value)
-    still = await house.get("/dashboard", {"Cookie": cookie})
+    still = await the_rig.get("/dashboard", {"Cookie": cookie})
     assert still.status == 200
-    assert house.last.one("X-Auth-Tenant-Id") == "t_acme"
+    assert the_rig.last.one("X-Auth-Tenant-Id") == "t_acme"
 
 
-async def test_r4_an_allowed_address_is_let_through(house: Rig) -> None:
+async def test_r4_an_allowed_address_is_let_through(the_rig: Rig) -> None:
     for value in (
         "/",
         "/dashboard?a=b",
         "http://bar.foo/x",
         "https://portal.example.com/",
     ):
-        cookie = await house.gateway.sign_in()
+        cookie = await the_rig.gateway.sign_in()
 
-        reply = await sign_out(house, cookie, value)
+        reply = await sign_out(the_rig, cookie, value)
 
         assert (reply.status, reply.one("Location")) == (303, value)
 
 
 @pytest.mark.parametrize("advisory", ["R9", "R20"])
 async def test_a_sign_in_page_asked_for_from_elsewhere_leads_home(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    cookie = await house.gateway.sign_in()
+    cookie = await the_rig.gateway.sign_in()
     for value in ELSEWHERE["R5"]:
         for name in ("return_to", "target_link_uri", "rd", "redirect_uri"):
             target = f"/auth/login?{name}={quote(value, safe='')}"
-            reply = await ask(house.port, "GET", target, BROWSER | {"Cookie": cookie})
+            reply = await ask(the_rig.port, "GET", target, BROWSER | {"Cookie": cookie})
 
             assert (reply.status, reply.one("Location")) == (302, "/dashboard"), value
             assert b"evil.test" not in reply.body
 
 
-async def test_r13_no_redirect_carries_a_credential(house: Rig) -> None:
-    house.forget()
-    cookie = await house.gateway.sign_in()
+async def test_r13_no_redirect_carries_a_credential(the_rig: Rig) -> None:
+    the_rig.forget()
+    cookie = await the_rig.gateway.sign_in()
     secret = cookie.partition("=")[2]
-    await house.get("/dashboard", {"Cookie": cookie})
-    token = house.last.present("X-Auth-Assertion")
+    await the_rig.get("/dashboard", {"Cookie": cookie})
+    token = the_rig.last.present("X-Auth-Assertion")
     browser = BROWSER | {"Cookie": cookie}
-    asked = [
+    requested = [
         ("GET", "/auth/login", browser, b""),
         ("GET", "/dashboard/x?a=b", BROWSER | {"Cookie": f"{cookie}x"}, b""),
         ("POST", "/.gateway/tenant", browser, form(tenant_id="t_blue", return_to="/")),
@@ -141,8 +141,8 @@ async def test_r13_no_redirect_carries_a_credential(house: Rig) -> None:
     ]
 
     places = []
-    for method, target, headers, body in asked:
-        reply = await ask(house.port, method, target, headers, body)
+    for method, target, headers, body in requested:
+        reply = await ask(the_rig.port, method, target, headers, body)
         places.append(reply.present("Location"))
 
     for place in places:
@@ -150,23 +150,23 @@ async def test_r13_no_redirect_carries_a_credential(house: Rig) -> None:
         assert token.rpartition(".")[2] not in place
 
 
-async def test_r14_an_endpoint_that_acts_checks_who_asks(house: Rig) -> None:
-    cookie = await house.gateway.sign_in()
-    other = await house.gateway.sign_in()
-    flow = await house.get("/.gateway/self-service/logout/browser", {"Cookie": other})
+async def test_r14_an_endpoint_that_acts_checks_who_asks(the_rig: Rig) -> None:
+    cookie = await the_rig.gateway.sign_in()
+    other = await the_rig.gateway.sign_in()
+    flow = await the_rig.get("/.gateway/self-service/logout/browser", {"Cookie": other})
     stolen = parse_qs(urlsplit(flow.json()["logout_url"]).query)["token"][0]
     cross = {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"}
 
     replies = [
-        await house.get("/.gateway/self-service/logout?token=x", {"Cookie": cookie}),
-        await house.get("/.gateway/self-service/logout?token=", {"Cookie": cookie}),
-        await house.get(
+        await the_rig.get("/.gateway/self-service/logout?token=x", {"Cookie": cookie}),
+        await the_rig.get("/.gateway/self-service/logout?token=", {"Cookie": cookie}),
+        await the_rig.get(
             f"/.gateway/self-service/logout?token={stolen}", {"Cookie": cookie}
         ),
-        await house.get(
+        await the_rig.get(
             "/.gateway/logout", cross | {"Cookie": cookie}, method="POST", body=b"a=b"
         ),
-        await house.get(
+        await the_rig.get(
             "/.gateway/tenant",
             cross | {"Cookie": cookie},
             method="POST",
@@ -176,8 +176,8 @@ async def test_r14_an_endpoint_that_acts_checks_who_asks(house: Rig) -> None:
 
     assert all(refused(reply) for reply in replies)
     for each in (cookie, other):
-        assert (await house.get("/dashboard", {"Cookie": each})).status == 200
-    assert house.last.one("X-Auth-Tenant-Id") == "t_acme"
+        assert (await the_rig.get("/dashboard", {"Cookie": each})).status == 200
+    assert the_rig.last.one("X-Auth-Tenant-Id") == "t_acme"
 
 
 PATHS = {
@@ -187,12 +187,12 @@ PATHS = {
 
 
 @pytest.mark.parametrize("advisory", PATHS)
-async def test_a_path_never_becomes_a_redirect(house: Rig, advisory: str) -> None:
-    house.forget()
+async def test_a_path_never_becomes_a_redirect(the_rig: Rig, advisory: str) -> None:
+    the_rig.forget()
     for path in PATHS[advisory]:
         for prefix in ("", "/dashboard", "/auth/login"):
-            reply = await house.get(f"{prefix}{path}", BROWSER)
+            reply = await the_rig.get(f"{prefix}{path}", BROWSER)
 
             assert refused(reply, 400), path
             assert b"evil.test" not in reply.body
-    assert house.seen == []
+    assert the_rig.seen == []

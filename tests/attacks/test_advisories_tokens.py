@@ -38,20 +38,20 @@ GUARDED = ["/dashboard", "/admin", "/api/x"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     server = base_config(0)["server"] | {"admin": f"127.0.0.1:{free_port()}"}
     folder = tmp_path_factory.mktemp("tokens")
     async with advisory_rig(redis, folder, server=server) as running:
         yield running
 
 
-async def minted(house: Rig) -> tuple[str, str]:
+async def minted(the_rig: Rig) -> tuple[str, str]:
     """Give the token of each of the two upstreams for one session."""
-    cookie = {"Cookie": await house.gateway.sign_in()}
-    await house.get("/dashboard", cookie)
-    assertion = house.last.one("X-Auth-Assertion") or ""
-    await house.get("/api/x", cookie)
-    return assertion, (house.last.one("Authorization") or "").removeprefix("Bearer ")
+    cookie = {"Cookie": await the_rig.gateway.sign_in()}
+    await the_rig.get("/dashboard", cookie)
+    assertion = the_rig.last.one("X-Auth-Assertion") or ""
+    await the_rig.get("/api/x", cookie)
+    return assertion, (the_rig.last.one("Authorization") or "").removeprefix("Bearer ")
 
 
 def b64(value: Any) -> str:
@@ -59,13 +59,13 @@ def b64(value: Any) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-async def forged_tokens(house: Rig, advisory: str) -> list[str]:
+async def forged_tokens(the_rig: Rig, advisory: str) -> list[str]:
     now = int(time.time())
     claims = {"iss": "http://gw.test", "aud": "web", "sub": "u_root", "exp": now + 60}
-    keys = (await house.get("/.gateway/jwks.json")).json()
+    keys = (await the_rig.get("/.gateway/jwks.json")).json()
     match advisory:
         case "J1":
-            return list(await minted(house))
+            return list(await minted(the_rig))
         case "J4":
             none = f"{b64({'alg': 'none', 'typ': 'JWT'})}.{b64(claims)}."
             absurd = f"{b64({'alg': 'none'})}.{b64(claims | {'exp': 1e300})}.x"
@@ -95,10 +95,10 @@ async def forged_tokens(house: Rig, advisory: str) -> list[str]:
 
 @pytest.mark.parametrize("advisory", ["J1", "J4", "J5", "J6", "J9"])
 async def test_a_token_that_a_client_brings_has_no_effect(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
-    for token in await forged_tokens(house, advisory):
-        house.forget()
+    for token in await forged_tokens(the_rig, advisory):
+        the_rig.forget()
         ways = [
             {"Authorization": f"Bearer {token}"},
             {"Cookie": f"gateway_session={token}"},
@@ -107,44 +107,46 @@ async def test_a_token_that_a_client_brings_has_no_effect(
         ]
         for way in ways:
             for target in GUARDED:
-                reply = await house.get(target, way)
+                reply = await the_rig.get(target, way)
                 assert refused(reply, 401), (way, target)
-        assert house.seen == []
-        api = await house.administer("GET", "/admin/identities/u/sessions", token)
+        assert the_rig.seen == []
+        api = await the_rig.administer("GET", "/admin/identities/u/sessions", token)
         assert api.status == 401
 
 
-async def test_j2_each_upstream_gets_a_token_for_its_own_audience(house: Rig) -> None:
-    assertion, database = await minted(house)
+async def test_j2_each_upstream_gets_a_token_for_its_own_audience(the_rig: Rig) -> None:
+    assertion, database = await minted(the_rig)
 
     assert body_of(assertion)["aud"] == "web"
     assert body_of(database)["aud"] == "postgrest"
     assert "tenant_id" not in body_of(assertion)
 
 
-async def test_j8_who_was_let_in_once_is_asked_for_more_elsewhere(house: Rig) -> None:
-    house.forget()
-    cookie = {"Cookie": await house.gateway.sign_in(tenants={}, active_tenant=None)}
+async def test_j8_who_was_let_in_once_is_asked_for_more_elsewhere(the_rig: Rig) -> None:
+    the_rig.forget()
+    cookie = {"Cookie": await the_rig.gateway.sign_in(tenants={}, active_tenant=None)}
 
     statuses = [
-        (await house.get(target, cookie)).status
+        (await the_rig.get(target, cookie)).status
         for target in ("/dashboard", "/admin", "/api/x", "/second-factor", "/dashboard")
     ]
 
     assert statuses == [200, 403, 403, 401, 200]
-    assert house.targets == ["/dashboard", "/dashboard"]
+    assert the_rig.targets == ["/dashboard", "/dashboard"]
 
 
 async def test_j12_no_answer_of_the_admin_api_shows_a_session_token(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
     body = json.dumps({"identity": {"id": "u_shown"}}).encode()
-    made = await house.administer("POST", "/admin/sessions", body=body)
+    made = await the_rig.administer("POST", "/admin/sessions", body=body)
     assert made.status in {200, 201}, made.body
-    told = made.json()
-    secret = next(value for name, value in told.items() if "token" in name)
-    listed = await house.administer("GET", "/admin/identities/u_shown/sessions")
-    one = await house.administer("GET", f"/admin/sessions/{told['session']['id']}")
+    reported = made.json()
+    secret = next(value for name, value in reported.items() if "token" in name)
+    listed = await the_rig.administer("GET", "/admin/identities/u_shown/sessions")
+    one = await the_rig.administer(
+        "GET", f"/admin/sessions/{reported['session']['id']}"
+    )
 
     for reply in (listed, one):
         assert reply.status == 200
@@ -152,10 +154,10 @@ async def test_j12_no_answer_of_the_admin_api_shows_a_session_token(
         assert hashlib.sha256(secret.encode()).hexdigest() not in reply.body.decode()
 
 
-async def test_j13_credentials_are_in_no_log(house: Rig) -> None:
-    cookie = await house.gateway.sign_in()
+async def test_j13_credentials_are_in_no_log(the_rig: Rig) -> None:
+    cookie = await the_rig.gateway.sign_in()
     secrets = ["bearer-SECRET-1", "basic-SECRET-2", "query-SECRET-3", "other-SECRET-4"]
-    await house.get(
+    await the_rig.get(
         f"/dashboard?token={secrets[2]}",
         {
             "Cookie": f"{cookie}; other={secrets[3]}",
@@ -163,12 +165,12 @@ async def test_j13_credentials_are_in_no_log(house: Rig) -> None:
             "X-Api-Key": secrets[1],
         },
     )
-    await house.administer("GET", "/admin/identities/u/sessions", secrets[0])
-    await house.get("/dashboard", {"Cookie": "gateway_session=bearer-SECRET-1"})
+    await the_rig.administer("GET", "/admin/identities/u/sessions", secrets[0])
+    await the_rig.get("/dashboard", {"Cookie": "gateway_session=bearer-SECRET-1"})
 
-    await house.gateway.logged()
+    await the_rig.gateway.logged()
 
-    log = house.gateway.log.read_text()
+    log = the_rig.gateway.log.read_text()
     assert ADMIN_TOKEN not in log
     assert cookie.partition("=")[2] not in log
     for secret in (secrets[0], secrets[1], secrets[3]):
@@ -182,46 +184,48 @@ PRIVATE = [
 
 @pytest.mark.parametrize("path", PRIVATE)
 async def test_j14_what_is_on_the_admin_listener_is_not_on_the_public_one(
-    house: Rig, path: str
+    the_rig: Rig, path: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     token = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
-    plain = await house.get(path)
-    within = await house.get(f"/.gateway{path}", token)
+    plain = await the_rig.get(path)
+    within = await the_rig.get(f"/.gateway{path}", token)
 
     if path.startswith("/admin"):
-        assert (plain.status, house.targets) == (401, [])
+        assert (plain.status, the_rig.targets) == (401, [])
     else:
-        assert house.targets == [path], "an ordinary path, for the route to judge"
+        assert the_rig.targets == [path], "an ordinary path, for the route to judge"
     assert within.status == 404
     assert b"gateway_" not in plain.body + within.body
 
 
-async def test_j17_a_parameter_that_comes_twice_counts_as_absent(house: Rig) -> None:
-    cookie = await house.gateway.sign_in()
-    flow = await house.get("/.gateway/self-service/logout/browser", {"Cookie": cookie})
+async def test_j17_a_parameter_that_comes_twice_counts_as_absent(the_rig: Rig) -> None:
+    cookie = await the_rig.gateway.sign_in()
+    flow = await the_rig.get(
+        "/.gateway/self-service/logout/browser", {"Cookie": cookie}
+    )
     token = quote(flow.json()["logout_token"])
     submit = "/.gateway/self-service/logout"
     form = BROWSER | {"Cookie": cookie}
 
     tenants = await ask(
-        house.port,
+        the_rig.port,
         "POST",
         "/.gateway/tenant",
         form,
         b"tenant_id=t_blue&tenant_id=t_acme",
     )
-    tokens = await house.get(
+    tokens = await the_rig.get(
         f"{submit}?token={token}&token={token}", {"Cookie": cookie}
     )
-    await house.get("/dashboard", {"Cookie": cookie})
+    await the_rig.get("/dashboard", {"Cookie": cookie})
     elsewhere = [
         await ask(
-            house.port,
+            the_rig.port,
             "POST",
             "/.gateway/logout",
-            BROWSER | {"Cookie": await house.gateway.sign_in()},
+            BROWSER | {"Cookie": await the_rig.gateway.sign_in()},
             b"&".join(pair),
         )
         for pair in (
@@ -230,11 +234,11 @@ async def test_j17_a_parameter_that_comes_twice_counts_as_absent(house: Rig) -> 
         )
     ]
     ended = await ask(
-        house.port, "GET", f"{submit}?token={token}&return_to=/a&return_to=/b", form
+        the_rig.port, "GET", f"{submit}?token={token}&return_to=/a&return_to=/b", form
     )
 
     assert (tenants.status, tokens.status) == (403, 400)
-    assert house.last.one("X-Auth-Tenant-Id") == "t_acme"
+    assert the_rig.last.one("X-Auth-Tenant-Id") == "t_acme"
     assert [(each.status, each.one("Location")) for each in elsewhere] == [
         (303, "/")
     ] * 2
@@ -245,14 +249,14 @@ async def test_j17_a_parameter_that_comes_twice_counts_as_absent(house: Rig) -> 
     "agent",
     ["GoogleHC/1.0", "kube-probe/1.29", "ELB-HealthChecker/2.0", "Googlebot/2.1"],
 )
-async def test_a1_no_user_agent_authenticates(house: Rig, agent: str) -> None:
-    house.forget()
+async def test_a1_no_user_agent_authenticates(the_rig: Rig, agent: str) -> None:
+    the_rig.forget()
 
     for target in (*GUARDED, "/.gateway/sessions/whoami"):
-        reply = await house.get(target, {"User-Agent": agent})
+        reply = await the_rig.get(target, {"User-Agent": agent})
         assert refused(reply, 401), target
 
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize(
@@ -260,31 +264,31 @@ async def test_a1_no_user_agent_authenticates(house: Rig, agent: str) -> None:
     ["", "http://[::1", "//", "http://gw.test/static/x", "/static/x", "\x01", "%zz"],
 )
 async def test_a2_a_header_that_cannot_be_parsed_is_no_success(
-    house: Rig, value: str
+    the_rig: Rig, value: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     for name in ("X-Original-URL", "X-Forwarded-Uri", "X-Rewrite-URL", "Referer"):
         for target in GUARDED:
-            reply = await house.get(target, {name: value})
+            reply = await the_rig.get(target, {name: value})
             assert refused(reply, 400, 401), (name, target)
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 async def test_a4_a_role_that_a_configuration_allows_is_in_no_session(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
-    house.forget()
-    plain = await house.gateway.sign_in(
+    the_rig.forget()
+    plain = await the_rig.gateway.sign_in(
         identity=Identity(id="u_none", traits={}, roles=())
     )
 
-    reply = await house.get("/admin", {"Cookie": plain})
-    whoami = await house.get("/.gateway/sessions/whoami", {"Cookie": plain})
-    await house.get("/dashboard", {"Cookie": plain})
+    reply = await the_rig.get("/admin", {"Cookie": plain})
+    whoami = await the_rig.get("/.gateway/sessions/whoami", {"Cookie": plain})
+    await the_rig.get("/dashboard", {"Cookie": plain})
 
     assert reply.status == 403
     assert "admin" not in whoami.body.decode()
-    assert house.last.one("X-Auth-Role") is None
+    assert the_rig.last.one("X-Auth-Role") is None
 
 
 async def test_a6_no_route_is_no_entry_and_an_empty_list_stops_the_start(
@@ -392,63 +396,63 @@ async def test_a10_no_check_depends_on_how_a_body_is_framed(
 
 
 async def test_a14_a_session_without_its_second_factor_passes_nowhere_it_is_needed(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
-    house.forget()
-    first = {"Cookie": await house.gateway.sign_in(aal="aal1")}
-    second = {"Cookie": await house.gateway.sign_in(aal="aal2")}
+    the_rig.forget()
+    first = {"Cookie": await the_rig.gateway.sign_in(aal="aal1")}
+    second = {"Cookie": await the_rig.gateway.sign_in(aal="aal2")}
 
     for target in ("/second-factor", "/second-factor?x", "/%73econd-factor"):
-        reply = await house.get(target, first)
+        reply = await the_rig.get(target, first)
         assert (reply.status, reply.json()["reason"]) == (401, "aal_too_low"), target
-    assert house.seen == []
-    assert (await house.get("/second-factor", second)).status == 200
+    assert the_rig.seen == []
+    assert (await the_rig.get("/second-factor", second)).status == 200
 
 
-async def test_a17_a_field_that_is_missing_is_not_valid(house: Rig) -> None:
-    cookie = await house.gateway.sign_in()
+async def test_a17_a_field_that_is_missing_is_not_valid(the_rig: Rig) -> None:
+    cookie = await the_rig.gateway.sign_in()
     form = BROWSER | {"Cookie": cookie}
     replies = [
-        await ask(house.port, "POST", "/.gateway/tenant", form),
-        await ask(house.port, "POST", "/.gateway/tenant", form, b"tenant="),
-        await house.administer("POST", "/admin/sessions"),
-        await house.administer("POST", "/admin/sessions", body=b"{}"),
-        await house.administer("POST", "/admin/sessions", body=b'{"identity":{}}'),
-        await house.administer(
+        await ask(the_rig.port, "POST", "/.gateway/tenant", form),
+        await ask(the_rig.port, "POST", "/.gateway/tenant", form, b"tenant="),
+        await the_rig.administer("POST", "/admin/sessions"),
+        await the_rig.administer("POST", "/admin/sessions", body=b"{}"),
+        await the_rig.administer("POST", "/admin/sessions", body=b'{"identity":{}}'),
+        await the_rig.administer(
             "POST", "/admin/sessions", body=b'{"identity":{"id":""}}'
         ),
     ]
 
     assert all(refused(reply) for reply in replies), replies
-    await house.get("/dashboard", {"Cookie": cookie})
-    assert house.last.one("X-Auth-Tenant-Id") == "t_acme"
+    await the_rig.get("/dashboard", {"Cookie": cookie})
+    assert the_rig.last.one("X-Auth-Tenant-Id") == "t_acme"
 
 
 @pytest.mark.parametrize(
     "query", ["allowed_groups=", "allowed_groups=member", "role=admin", "rule=public"]
 )
-async def test_a21_no_policy_comes_from_a_query(house: Rig, query: str) -> None:
-    house.forget()
-    member = {"Cookie": await house.gateway.sign_in()}
+async def test_a21_no_policy_comes_from_a_query(the_rig: Rig, query: str) -> None:
+    the_rig.forget()
+    member = {"Cookie": await the_rig.gateway.sign_in()}
 
-    anonymous = await house.get(f"/dashboard?{query}")
-    lesser = await house.get(f"/admin?{query}", member)
+    anonymous = await the_rig.get(f"/dashboard?{query}")
+    lesser = await the_rig.get(f"/admin?{query}", member)
 
     assert (anonymous.status, lesser.status) == (401, 403)
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize(
     "path",
     ["/explain", "/admin/explain", "/admin/policies/test", "/admin/eval", "/check"],
 )
-async def test_a22_no_endpoint_evaluates_a_policy(house: Rig, path: str) -> None:
+async def test_a22_no_endpoint_evaluates_a_policy(the_rig: Rig, path: str) -> None:
     body = b'{"expression": "__import__(\'os\').getpid()"}'
 
     for method in ("GET", "POST"):
-        there = await house.administer(
+        there = await the_rig.administer(
             method, path, body=body if method == "POST" else b""
         )
-        here = await house.get(f"/.gateway{path}", method=method)
+        here = await the_rig.get(f"/.gateway{path}", method=method)
         assert there.status in {404, 405}
         assert here.status in {404, 405}

@@ -35,7 +35,7 @@ EVIL = b"GET /dashboard/evil HTTP/1.1\r\nHost: gw.test\r\n\r\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     async with advisory_rig(redis, tmp_path_factory.mktemp("wire")) as running:
         yield running
     assert not [seen for seen in running.past if "evil" in seen.target]
@@ -97,16 +97,16 @@ REFUSED = {
 
 @pytest.mark.parametrize("advisory", REFUSED)
 async def test_these_bytes_are_refused_with_all_behind_them(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
     for raw in REFUSED[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        replies = await house.raw(raw)
+        replies = await the_rig.raw(raw)
 
         assert len(replies) == 1, raw
         assert refused(replies[0]) or replies[0].status == 505, raw
-        assert not [seen for seen in house.upstream.seen if seen.complete], raw
+        assert not [seen for seen in the_rig.upstream.seen if seen.complete], raw
 
 
 TRAILERS = {
@@ -121,20 +121,20 @@ TRAILERS = {
 
 @pytest.mark.parametrize("advisory", TRAILERS)
 async def test_trailers_reach_no_upstream_and_no_next_request(
-    house: Rig, advisory: str
+    the_rig: Rig, advisory: str
 ) -> None:
     for raw in TRAILERS[advisory]:
-        house.forget()
+        the_rig.forget()
 
-        await house.raw(raw)
-        await house.get("/open/next")
+        await the_rig.raw(raw)
+        await the_rig.get("/open/next")
 
-        wire = b"".join(map(bytes, house.upstream.wire)).lower()
+        wire = b"".join(map(bytes, the_rig.upstream.wire)).lower()
         assert b"root" not in wire
         assert b"x-user" not in wire
         assert b"host: evil" not in wire
         assert b"content-length: 9" not in wire
-        assert house.targets[-1] == "/open/next"
+        assert the_rig.targets[-1] == "/open/next"
 
 
 def writing(raw: bytes) -> Any:
@@ -147,16 +147,16 @@ def writing(raw: bytes) -> Any:
 
 @pytest.mark.parametrize("octet", [b"\0", b"\x01", b"\x0b", b"\x7f", b"\r", b"\n x\n"])
 async def test_n9_a_control_character_in_a_response_header_reaches_no_client(
-    house: Rig, octet: bytes
+    the_rig: Rig, octet: bytes
 ) -> None:
-    house.forget()
-    house.upstream.answer = writing(
+    the_rig.forget()
+    the_rig.upstream.answer = writing(
         b"HTTP/1.1 200 OK\r\nX-A: a" + octet + b"b\r\nContent-Length: 2\r\n\r\nok"
     )
 
-    reply = await house.get("/open")
-    house.forget()
-    after = await house.get("/open")
+    reply = await the_rig.get("/open")
+    the_rig.forget()
+    after = await the_rig.get("/open")
 
     if octet in {b"\x01", b"\x0b", b"\x7f"}:
         assert (reply.status, reply.one("X-A")) == (200, "a b")
@@ -169,12 +169,12 @@ async def test_n9_a_control_character_in_a_response_header_reaches_no_client(
 @pytest.mark.parametrize(
     "phrase", [b"All <is> well", b"O\x7fK", b"", b"OK X-A: b", b"\xff"]
 )
-async def test_n10_no_reason_phrase_is_copied(house: Rig, phrase: bytes) -> None:
-    house.forget()
-    house.upstream.answer = writing(
+async def test_n10_no_reason_phrase_is_copied(the_rig: Rig, phrase: bytes) -> None:
+    the_rig.forget()
+    the_rig.upstream.answer = writing(
         b"HTTP/1.1 200 " + phrase + b"\r\nContent-Length: 2\r\n\r\nok"
     )
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         await client.send(GET + b"Connection: close\r\n\r\n")
         raw = await client.silence()
 
@@ -182,22 +182,22 @@ async def test_n10_no_reason_phrase_is_copied(house: Rig, phrase: bytes) -> None
     assert line in {b"HTTP/1.1 200 OK", b"HTTP/1.1 502 Bad Gateway"}
 
 
-async def test_n12_a_multipart_body_arrives_byte_for_byte(house: Rig) -> None:
-    house.forget()
+async def test_n12_a_multipart_body_arrives_byte_for_byte(the_rig: Rig) -> None:
+    the_rig.forget()
     body = (
         b'--x\r\nContent-Disposition: form-data; name="a\nb"; filename="c\rd"\r\n'
         b"Content-Type: text/plain\r\nX: y\n z\r\n\r\n\0\xff\r\n--x--\r\n"
     )
 
-    await house.get(
+    await the_rig.get(
         "/open",
         {"Content-Type": "multipart/form-data; boundary=x"},
         method="POST",
         body=body,
     )
 
-    assert house.last.body == body
-    assert house.last.one("Content-Type") == "multipart/form-data; boundary=x"
+    assert the_rig.last.body == body
+    assert the_rig.last.one("Content-Type") == "multipart/form-data; boundary=x"
 
 
 BOUNDED = {
@@ -213,10 +213,10 @@ BOUNDED = {
 
 @pytest.mark.parametrize("what", BOUNDED)
 async def test_n13_what_a_client_sends_without_end_is_cut_off(
-    house: Rig, what: str
+    the_rig: Rig, what: str
 ) -> None:
-    house.forget()
-    async with connected(house.port) as client:
+    the_rig.forget()
+    async with connected(the_rig.port) as client:
         try:
             await client.send(*pieces(BOUNDED[what]))
             client.end()
@@ -225,7 +225,7 @@ async def test_n13_what_a_client_sends_without_end_is_cut_off(
             rest = b""
 
     assert b"HTTP/1.1 200" not in rest
-    assert not [seen for seen in house.upstream.seen if seen.complete]
+    assert not [seen for seen in the_rig.upstream.seen if seen.complete]
 
 
 def pieces(raw: bytes) -> list[bytes]:
@@ -233,22 +233,22 @@ def pieces(raw: bytes) -> list[bytes]:
 
 
 async def test_n13_of_requests_sent_ahead_only_a_bounded_number_is_taken(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
-    house.forget()
+    the_rig.forget()
     held = asyncio.Event()
 
     async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await held.wait()
         await answer_ok(seen, writer)
 
-    house.upstream.answer = answer
-    async with connected(house.port) as client:
+    the_rig.upstream.answer = answer
+    async with connected(the_rig.port) as client:
         await client.send((GET + b"\r\n") * 50)
         async with asyncio.timeout(PATIENCE):
-            while not house.upstream.seen:
+            while not the_rig.upstream.seen:
                 await asyncio.sleep(0)
-        assert len(house.upstream.seen) == 1, "one at a time for each connection"
+        assert len(the_rig.upstream.seen) == 1, "one at a time for each connection"
         held.set()
         replies = [await client.reply() for _ in range(50)]
 
@@ -298,14 +298,14 @@ async def test_n14_a_frame_that_announces_a_huge_payload_is_passed_on_as_it_come
         "/.gateway//etc/passwd",
     ],
 )
-async def test_n16_no_path_leads_to_a_file(house: Rig, target: str) -> None:
-    house.forget()
+async def test_n16_no_path_leads_to_a_file(the_rig: Rig, target: str) -> None:
+    the_rig.forget()
 
-    reply = await house.get(target)
+    reply = await the_rig.get(target)
 
     assert refused(reply, 400, 404)
     assert b"root:" not in reply.body
-    assert house.seen == []
+    assert the_rig.seen == []
 
 
 @pytest.mark.parametrize(
@@ -316,12 +316,12 @@ async def test_n16_no_path_leads_to_a_file(house: Rig, target: str) -> None:
         b"Content-Length: 0\r\n\r\n",
     ],
 )
-async def test_n17_a_request_has_one_framing(house: Rig, framing: bytes) -> None:
-    house.forget()
+async def test_n17_a_request_has_one_framing(the_rig: Rig, framing: bytes) -> None:
+    the_rig.forget()
 
-    await house.raw(POST + framing)
+    await the_rig.raw(POST + framing)
 
-    seen = house.seen[0]
+    seen = the_rig.seen[0]
     assert len(seen.all("Transfer-Encoding")) + len(seen.all("Content-Length")) == 1
     assert seen.body in {b"abcd", b""}
 
@@ -329,34 +329,38 @@ async def test_n17_a_request_has_one_framing(house: Rig, framing: bytes) -> None
 @pytest.mark.parametrize(
     "status", [b"200 OK", b"426 Upgrade Required", b"204 No Content"]
 )
-async def test_n20_without_a_101_there_is_no_tunnel(house: Rig, status: bytes) -> None:
-    house.forget()
+async def test_n20_without_a_101_there_is_no_tunnel(
+    the_rig: Rig, status: bytes
+) -> None:
+    the_rig.forget()
     length = b"" if status.startswith(b"204") else b"Content-Length: 0\r\n"
-    house.upstream.answer = writing(b"HTTP/1.1 " + status + b"\r\n" + length + b"\r\n")
-    async with connected(house.port) as client:
+    the_rig.upstream.answer = writing(
+        b"HTTP/1.1 " + status + b"\r\n" + length + b"\r\n"
+    )
+    async with connected(the_rig.port) as client:
         await client.send(SHAKE + EVIL)
         reply = await client.reply()
         behind = await client.reply()  # judged by itself
 
     assert (reply.status, behind.status) == (int(status[:3]), 401)
-    assert house.targets == ["/open"]
+    assert the_rig.targets == ["/open"]
 
 
 @pytest.mark.parametrize(
     "wanted", [b"h2c", b"TLS/1.0", b"h2c, websocket", b"foo", b"HTTP/2.0"]
 )
-async def test_n21_no_other_protocol_is_passed_on(house: Rig, wanted: bytes) -> None:
-    house.forget()
+async def test_n21_no_other_protocol_is_passed_on(the_rig: Rig, wanted: bytes) -> None:
+    the_rig.forget()
     raw = GET + (
         b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n"
         b"Upgrade: " + wanted + b"\r\n\r\n"
     )
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         await client.send(raw)
         reply = await client.reply()
 
     assert reply.status != 101
-    for seen in house.upstream.seen:
+    for seen in the_rig.upstream.seen:
         assert not seen.all("Upgrade")
         assert not seen.all("HTTP2-Settings")
         assert "upgrade" not in (seen.one("Connection") or "").lower()
@@ -383,21 +387,21 @@ async def test_n28_a_slow_head_and_an_absent_body_end(
     assert not [seen for seen in upstream.seen if seen.complete]
 
 
-async def test_n33_the_body_of_a_refused_request_is_no_request(house: Rig) -> None:
-    house.forget()
+async def test_n33_the_body_of_a_refused_request_is_no_request(the_rig: Rig) -> None:
+    the_rig.forget()
     for target in (b"/dashboard", b"/admin", b"/nowhere/../x", b"/.gateway/none"):
         raw = (
             b"GET " + target + b" HTTP/1.1\r\nHost: gw.test\r\n"
             b"Content-Length: %d\r\n\r\n" % len(EVIL) + EVIL
         )
 
-        replies = await house.raw(raw)
+        replies = await the_rig.raw(raw)
 
         assert replies[0].status in {400, 401, 404}
         # The marker is answered, or the connection was closed before it.
         assert len(replies) <= 2
     assert [
-        seen.target for seen in house.upstream.seen if seen.target != "/marker"
+        seen.target for seen in the_rig.upstream.seen if seen.target != "/marker"
     ] == []
 
 
@@ -414,9 +418,9 @@ MARKUP = [
 @pytest.mark.parametrize("advisory", ["U1", "U2", "U4"])
 @pytest.mark.parametrize("value", MARKUP)
 async def test_nothing_that_a_client_sends_is_on_a_page(
-    house: Rig, advisory: str, value: str
+    the_rig: Rig, advisory: str, value: str
 ) -> None:
-    member = await house.gateway.sign_in()
+    member = await the_rig.gateway.sign_in()
     fields = {
         "U1": {"Cookie": f"{member}; lang={value}", "Accept-Language": value},
         "U2": {"Cookie": member},
@@ -430,7 +434,7 @@ async def test_nothing_that_a_client_sends_is_on_a_page(
         f"/admin?q={quoted.replace('{', '%7B').replace('}', '%7D')}",
         "/admin",
     ):
-        reply = await ask(house.port, method, target, BROWSER | fields, body)
+        reply = await ask(the_rig.port, method, target, BROWSER | fields, body)
 
         assert reply.status == 403
         assert value.encode() not in reply.body
@@ -439,17 +443,17 @@ async def test_nothing_that_a_client_sends_is_on_a_page(
         assert reply.one("Content-Security-Policy")
 
 
-async def test_u5_a_log_line_is_one_json_object(house: Rig) -> None:
-    house.forget()
+async def test_u5_a_log_line_is_one_json_object(the_rig: Rig) -> None:
+    the_rig.forget()
     marks = 'a"b\\u000a{"level":"error"}\\r\\n%0d%0aforged'
     headers = {"User-Agent": marks, "Referer": marks, "X-Forwarded-For": marks}
 
-    await house.get("/open/%0d%0aforged", headers)
-    await house.get("/open/log?q=%0A%22forged", headers)
-    await house.get("/dashboard", headers | {"Cookie": f"gateway_session={marks}"})
+    await the_rig.get("/open/%0d%0aforged", headers)
+    await the_rig.get("/open/log?q=%0A%22forged", headers)
+    await the_rig.get("/dashboard", headers | {"Cookie": f"gateway_session={marks}"})
 
-    lines = await house.gateway.logged()  # each is parsed
-    raw = house.gateway.log.read_text()
+    lines = await the_rig.gateway.logged()  # each is parsed
+    raw = the_rig.gateway.log.read_text()
     assert all(isinstance(json.loads(line), dict) for line in raw.splitlines())
     assert len(raw.splitlines()) == len(lines)
     assert not [line for line in lines if line.get("level") == "error"]
@@ -457,21 +461,23 @@ async def test_u5_a_log_line_is_one_json_object(house: Rig) -> None:
 
 @pytest.mark.parametrize("name", ["url", "rd", "return_to", "redirect_uri", "target"])
 async def test_u6_no_address_that_a_client_names_is_fetched(
-    house: Rig, name: str
+    the_rig: Rig, name: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     reached = asyncio.Event()
     server = await asyncio.start_server(lambda *_: reached.set(), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    member = {"Cookie": await house.gateway.sign_in()}
+    member = {"Cookie": await the_rig.gateway.sign_in()}
 
     for target in ("/open", "/dashboard", "/auth/login", "/.gateway/logout"):
-        await house.get(f"{target}?{name}={address}", member, host="gw.test")
-    await house.get("/open", member, host=address.removeprefix("http://").rstrip("/"))
-    await house.raw(b"GET " + address.encode() + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n")
+        await the_rig.get(f"{target}?{name}={address}", member, host="gw.test")
+    await the_rig.get("/open", member, host=address.removeprefix("http://").rstrip("/"))
+    await the_rig.raw(
+        b"GET " + address.encode() + b" HTTP/1.1\r\nHost: gw.test\r\n\r\n"
+    )
     server.close()
 
     assert not reached.is_set()
-    assert set(house.targets) <= {f"/open?{name}={address}", "/open"} | {
+    assert set(the_rig.targets) <= {f"/open?{name}={address}", "/open"} | {
         f"/dashboard?{name}={address}"
     }

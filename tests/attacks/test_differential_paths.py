@@ -119,7 +119,7 @@ def server(name: str, folder: Path) -> Iterator[int]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
-async def house(
+async def rig(
     request: pytest.FixtureRequest, redis: Server, tmp_path_factory: Any
 ) -> AsyncIterator[Gateway]:
     folder = tmp_path_factory.mktemp(request.param)
@@ -178,15 +178,15 @@ async def one(client: Client, path: str, lines: str) -> Reply:
 
 
 async def test_the_path_that_the_server_acts_on_is_the_path_that_the_rule_matched(
-    house: Gateway,
+    rig: Gateway,
 ) -> None:
-    cookie = await house.sign_in(**an_admin())
+    cookie = await rig.sign_in(**an_admin())
 
-    answers = await ask_each(house, f"Cookie: {cookie}")
+    answers = await ask_each(rig, f"Cookie: {cookie}")
 
     routes = {
         line["http.request.id"]: line.get("gateway.route")
-        for line in await house.logged()
+        for line in await rig.logged()
         if "http.request.id" in line
     }
     acted = 0
@@ -207,9 +207,9 @@ async def test_the_path_that_the_server_acts_on_is_the_path_that_the_rule_matche
 
 
 async def test_without_a_session_no_spelling_of_a_path_acts_in_the_closed_zone(
-    house: Gateway,
+    rig: Gateway,
 ) -> None:
-    answers = await ask_each(house)
+    answers = await ask_each(rig)
 
     statuses = {reply.status for _, reply in answers}
     for path, reply in answers:
@@ -219,9 +219,9 @@ async def test_without_a_session_no_spelling_of_a_path_acts_in_the_closed_zone(
 
 
 async def test_after_a_prefix_is_removed_it_is_still_the_path_that_was_matched(
-    house: Gateway,
+    rig: Gateway,
 ) -> None:
-    answers = await ask_each(house, prefixes=("/%61pi",))
+    answers = await ask_each(rig, prefixes=("/%61pi",))
 
     acted = 0
     for path, reply in answers:

@@ -439,10 +439,10 @@ async def test_guesses_at_the_same_time_are_not_more_than_the_limit(
 
     upstream.answer = slow
     async with opened() as gateway:
-        asked = [asyncio.create_task(posts(gateway, 1)) for _ in range(20)]
-        await until(lambda: sum(task.done() for task in asked) == 17)
+        requested = [asyncio.create_task(posts(gateway, 1)) for _ in range(20)]
+        await until(lambda: sum(task.done() for task in requested) == 17)
         go.set()
-        replies = [reply for task in asked for reply in await task]
+        replies = [reply for task in requested for reply in await task]
 
     assert sorted(reply.status for reply in replies) == [401] * 3 + [429] * 17
 

@@ -34,7 +34,7 @@ WAYS = ["at once", "in two", "byte by byte"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     folder = tmp_path_factory.mktemp("cases")
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(recording())
@@ -63,11 +63,11 @@ def pieces_of(raw: bytes, way: str) -> Sequence[bytes]:
             return [raw[at : at + 1] for at in range(len(raw))]
 
 
-async def outcome(house: Rig, name: str, way: str) -> list[Reply]:
+async def outcome(the_rig: Rig, name: str, way: str) -> list[Reply]:
     """Send a case and its marker; give the answers until the connection closes."""
-    house.forget()
+    the_rig.forget()
     raw = base64.b64decode(CASES[name]["raw_b64"])
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         if name in HALF_CLOSED:  # a marker would be the rest of the body
             await client.send(*pieces_of(raw, way))
             client.end()
@@ -85,94 +85,94 @@ async def outcome(house: Rig, name: str, way: str) -> list[Reply]:
     return replies
 
 
-def assert_sound(house: Rig) -> None:
+def assert_sound(the_rig: Rig) -> None:
     """Hold for every case: nothing hidden arrived, and all in one spelling."""
-    assert not [seen for seen in house.seen if "evil" in seen.target]
-    assert all("without sending complete" in each for each in house.upstream.errors)
-    for wire in house.upstream.wire:
+    assert not [seen for seen in the_rig.seen if "evil" in seen.target]
+    assert all("without sending complete" in each for each in the_rig.upstream.errors)
+    for wire in the_rig.upstream.wire:
         assert_canonical(bytes(wire))
 
 
-def markers(house: Rig) -> int:
-    return sum(seen.target == "/marker" for seen in house.upstream.complete)
+def markers(the_rig: Rig) -> int:
+    return sum(seen.target == "/marker" for seen in the_rig.upstream.complete)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", of("reject_400", "no_forward"))
 async def test_what_two_could_read_differently_is_refused_with_all_behind_it(
-    house: Rig, name: str, way: str
+    the_rig: Rig, name: str, way: str
 ) -> None:
-    replies = await outcome(house, name, way)
+    replies = await outcome(the_rig, name, way)
 
-    assert house.targets == []
-    assert markers(house) == 0
+    assert the_rig.targets == []
+    assert markers(the_rig) == 0
     assert len(replies) == 1 or name in HALF_CLOSED or way == "byte by byte"
     for reply in replies:
         assert is_refusal(reply)
         assert_echoes_nothing(reply)
-    assert_sound(house)
+    assert_sound(the_rig)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", of("single_request"))
 async def test_what_can_be_read_in_one_way_arrives_once_and_the_marker_after_it(
-    house: Rig, name: str, way: str
+    the_rig: Rig, name: str, way: str
 ) -> None:
-    replies = await outcome(house, name, way)
+    replies = await outcome(the_rig, name, way)
 
     assert {reply.status for reply in replies} == {200}
-    assert house.targets == ["/"]
-    assert house.seen[0].body == BODIES.get(name, b"")
+    assert the_rig.targets == ["/"]
+    assert the_rig.seen[0].body == BODIES.get(name, b"")
     # Where trailers may have been, no request is read any more: it is closed.
-    chunked = house.seen[0].one("Transfer-Encoding") is not None
-    assert markers(house) == len(replies) - 1
+    chunked = the_rig.seen[0].one("Transfer-Encoding") is not None
+    assert markers(the_rig) == len(replies) - 1
     assert len(replies) == 2 or chunked
-    assert_sound(house)
+    assert_sound(the_rig)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", of("normalize"))
 async def test_what_is_odd_arrives_canonical_or_not_at_all(
-    house: Rig, name: str, way: str
+    the_rig: Rig, name: str, way: str
 ) -> None:
-    replies = await outcome(house, name, way)
+    replies = await outcome(the_rig, name, way)
 
     decided = DECIDED[name]
-    if name in SAYS_CLOSE and house.targets == []:
+    if name in SAYS_CLOSE and the_rig.targets == []:
         decided = []  # more came in the same read: refused as pipeline-after-close
-    assert house.targets == decided
+    assert the_rig.targets == decided
     if decided:
         assert [reply.status for reply in replies[: len(decided)]] == [200] * len(
             decided
         )
-        assert house.seen[0].body == BODIES.get(name, b"")
+        assert the_rig.seen[0].body == BODIES.get(name, b"")
     else:
         assert replies or way == "byte by byte"
         for reply in replies:
             assert_echoes_nothing(reply)
     if name in SAYS_CLOSE:
-        assert markers(house) == 0
-    for seen in house.seen:
+        assert markers(the_rig) == 0
+    for seen in the_rig.seen:
         for field in ("X-Sum", "X-Auth-User", "X_Auth_User", "HTTP2-Settings"):
             assert not seen.all(field)
-    assert_sound(house)
+    assert_sound(the_rig)
 
 
 @pytest.mark.parametrize("name", CASES)
 async def test_behind_a_session_nothing_of_a_case_arrives_and_the_marker_is_refused(
-    house: Rig, name: str
+    the_rig: Rig, name: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     raw = base64.b64decode(CASES[name]["raw_b64"])
     closed = raw.replace(b"Host: a\r\n", b"Host: closed\r\n")
     marker = MARKER.replace(b"Host: gw.test", b"Host: closed")
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         await client.send(closed + (b"" if name in HALF_CLOSED else marker))
         if name in HALF_CLOSED:
             client.end()
         rest = await client.silence()
 
     opens = closed == raw  # its Host is what the case is about
-    assert opens or house.upstream.seen == []
+    assert opens or the_rig.upstream.seen == []
     assert opens or b"HTTP/1.1 200" not in rest
-    assert_sound(house)
+    assert_sound(the_rig)

@@ -58,7 +58,7 @@ def from_the_table() -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
+async def the_rig(redis: Server, tmp_path_factory: Any) -> AsyncIterator[Rig]:
     folder = tmp_path_factory.mktemp("identity")
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(recording())
@@ -73,51 +73,51 @@ def forged(seen: Seen) -> list[str]:
 
 @pytest.mark.parametrize(("path", "signed_in"), PLACES)
 async def test_no_name_by_which_one_could_speak_for_oneself_passes(
-    house: Rig, path: str, signed_in: bool
+    the_rig: Rig, path: str, signed_in: bool
 ) -> None:
-    cookie = [("Cookie", await house.gateway.sign_in())] if signed_in else []
+    cookie = [("Cookie", await the_rig.gateway.sign_in())] if signed_in else []
     every = [*KNOWN, *from_the_table()]
     for at in range(0, len(every), BATCH):
-        house.forget()
+        the_rig.forget()
         batch = [(name, FORGED) for name in every[at : at + BATCH]]
 
-        reply = await house.get(path, [*batch, *cookie, ("X-Kept", FORGED)])
+        reply = await the_rig.get(path, [*batch, *cookie, ("X-Kept", FORGED)])
 
         assert reply.status == 200
-        assert forged(house.last) == ["x-kept"]
+        assert forged(the_rig.last) == ["x-kept"]
 
 
 @pytest.mark.parametrize("name", KNOWN)
 async def test_a_name_that_is_known_is_refused_by_itself_on_a_preflight_too(
-    house: Rig, name: str
+    the_rig: Rig, name: str
 ) -> None:
-    house.forget()
+    the_rig.forget()
     preflight = [
         ("Origin", "http://spa.test"),
         ("Access-Control-Request-Method", "PUT"),
     ]
 
-    reply = await house.get("/api/x", [*preflight, (name, FORGED)], method="OPTIONS")
+    reply = await the_rig.get("/api/x", [*preflight, (name, FORGED)], method="OPTIONS")
 
     assert reply.status == 200
-    assert forged(house.last) == []
+    assert forged(the_rig.last) == []
 
 
-async def test_the_identity_comes_once_whatever_the_client_adds(house: Rig) -> None:
-    house.forget()
-    cookie = await house.gateway.sign_in()
+async def test_the_identity_comes_once_whatever_the_client_adds(the_rig: Rig) -> None:
+    the_rig.forget()
+    cookie = await the_rig.gateway.sign_in()
     spoofs = [(name, FORGED) for name in ("X-Auth-User-Id", "x_auth_user_id", "X-USER")]
 
-    await house.get("/dashboard", [*spoofs, ("Cookie", cookie)])
+    await the_rig.get("/dashboard", [*spoofs, ("Cookie", cookie)])
 
-    assert house.last.one("X-Auth-User-Id") == "u_grace"
-    assert forged(house.last) == []
+    assert the_rig.last.one("X-Auth-User-Id") == "u_grace"
+    assert forged(the_rig.last) == []
 
 
-async def test_a_websocket_handshake_carries_no_such_name(house: Rig) -> None:
-    house.forget()
+async def test_a_websocket_handshake_carries_no_such_name(the_rig: Rig) -> None:
+    the_rig.forget()
     lines = "".join(f"{name}: {FORGED}\r\n" for name in KNOWN)
-    async with connected(house.port) as client:
+    async with connected(the_rig.port) as client:
         await client.send(
             b"GET /open HTTP/1.1\r\nHost: gw.test\r\nConnection: Upgrade\r\n"
             b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -128,24 +128,24 @@ async def test_a_websocket_handshake_carries_no_such_name(house: Rig) -> None:
         async with asyncio.timeout(PATIENCE):
             await client.reply()
 
-    assert house.last.one("Sec-WebSocket-Key")
-    assert forged(house.last) == []
+    assert the_rig.last.one("Sec-WebSocket-Key")
+    assert forged(the_rig.last) == []
 
 
 async def test_ordinary_headers_of_browsers_and_libraries_arrive_unchanged(
-    house: Rig,
+    the_rig: Rig,
 ) -> None:
     # Those two are set by the harness, or by the gateway for this upstream.
     names = [name for name in ORDINARY if name not in {"Accept", "Authorization"}]
     for at in range(0, len(names), BATCH):
-        house.forget()
+        the_rig.forget()
         batch = names[at : at + BATCH]
 
-        reply = await house.get("/open", [(name, f"v-{name}") for name in batch])
+        reply = await the_rig.get("/open", [(name, f"v-{name}") for name in batch])
 
         assert reply.status == 200
         for name in batch:
-            assert house.last.all(name) == [f"v-{name}"], name
+            assert the_rig.last.all(name) == [f"v-{name}"], name
 
 
 @pytest.mark.parametrize(
@@ -153,32 +153,32 @@ async def test_ordinary_headers_of_browsers_and_libraries_arrive_unchanged(
     ["X-Internal-Call", "x_internal_call", "X.Internal.Call", "X-Corp-Id", "X_CORP_X"],
 )
 async def test_names_of_ones_own_are_removed_for_their_upstream_alone(
-    house: Rig, name: str
+    the_rig: Rig, name: str
 ) -> None:
-    house.forget()
-    cookie = await house.gateway.sign_in()
+    the_rig.forget()
+    cookie = await the_rig.gateway.sign_in()
 
-    await house.get("/open", [(name, FORGED), ("X-Corporate", FORGED)])
-    assert forged(house.last) == ["x-corporate"]
+    await the_rig.get("/open", [(name, FORGED), ("X-Corporate", FORGED)])
+    assert forged(the_rig.last) == ["x-corporate"]
 
-    await house.get("/api/x", [(name, FORGED), ("Cookie", cookie)])
-    assert forged(house.last) == [name.lower()]
+    await the_rig.get("/api/x", [(name, FORGED), ("Cookie", cookie)])
+    assert forged(the_rig.last) == [name.lower()]
 
 
-async def test_connection_cannot_smuggle_or_remove_a_name(house: Rig) -> None:
-    house.forget()
-    cookie = await house.gateway.sign_in()
+async def test_connection_cannot_smuggle_or_remove_a_name(the_rig: Rig) -> None:
+    the_rig.forget()
+    cookie = await the_rig.gateway.sign_in()
     lines = [
         ("Connection", "X-Auth-User-Id, X_User_Id, X-Forwarded-For"),
         ("X_User_Id", FORGED),
         ("Cookie", cookie),
     ]
 
-    await house.get("/dashboard", lines)
+    await the_rig.get("/dashboard", lines)
 
-    assert forged(house.last) == []
-    assert house.last.one("X-Auth-User-Id") == "u_grace"
-    assert house.last.one("X-Forwarded-For") == "127.0.0.1"
+    assert forged(the_rig.last) == []
+    assert the_rig.last.one("X-Auth-User-Id") == "u_grace"
+    assert the_rig.last.one("X-Forwarded-For") == "127.0.0.1"
 
 
 async def test_a_folded_name_of_the_list_is_in_the_table() -> None:

@@ -116,8 +116,8 @@ async def test_a_tls_handshake_counts_and_ends_in_time(
             reply = await honest.reply()
 
     assert reply.status == 200
-    told = [line for line in gateway.lines() if line["log.level"] == "error"]
-    assert told == []
+    reported = [line for line in gateway.lines() if line["log.level"] == "error"]
+    assert reported == []
 
 
 async def test_half_open_handshakes_of_one_address_leave_places_to_others(
@@ -404,11 +404,11 @@ async def test_a_process_without_descriptors_reports_it_once_and_recovers(
             while b" 200 " not in await send_raw(process.port, LAST_GET):
                 continue
 
-    told = [line for line in process.lines if line["message"].startswith("out of ")]
-    assert [line["message"] for line in told] == [
+    reported = [line for line in process.lines if line["message"].startswith("out of ")]
+    assert [line["message"] for line in reported] == [
         "out of file descriptors of the process"
     ]
-    assert told[0]["limit"] == 64
+    assert reported[0]["limit"] == 64
 
 
 async def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(

@@ -82,7 +82,7 @@ async def test_no_rule_lets_a_client_of_another_network_in(
 
     async with running_gateway(config, tmp_path, redis.url) as gateway:
         cookie = await gateway.sign_in()
-        asked = [
+        requested = [
             await ask(gateway.port, headers=headers, method=method)
             for method, headers in (
                 ("GET", BROWSER),
@@ -105,10 +105,10 @@ async def test_no_rule_lets_a_client_of_another_network_in(
             )
         ]
 
-    assert [reply.status for reply in asked] == [403] * 5
+    assert [reply.status for reply in requested] == [403] * 5
     assert upstream.seen == []
-    assert b"<html" in asked[0].body
-    assert all(reply.all("Set-Cookie") == [] for reply in asked)
+    assert b"<html" in requested[0].body
+    assert all(reply.all("Set-Cookie") == [] for reply in requested)
 
 
 async def test_a_client_of_another_network_is_refused_without_asking_redis(

@@ -68,15 +68,15 @@ async def crashes(gateway: Gateway) -> list[dict[str, Any]]:
 
 def end_of(gateway: Gateway, cookie: str) -> asyncio.Event:
     """Give an event that is set when the gateway has been told of a session's end."""
-    told = asyncio.Event()
+    expected = asyncio.Event()
 
     def hear(key: str, _reason: str) -> None:
         if key == gateway.key_of(cookie):
-            told.set()
+            expected.set()
 
     # A lost push is caught by a look at what is open.
-    gateway.app.store.watch(hear, told.set)
-    return told
+    gateway.app.store.watch(hear, expected.set)
+    return expected
 
 
 def deep(levels: int) -> str:
@@ -132,7 +132,7 @@ async def test_no_upstream_sets_the_session_cookie(
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("given", "expected"),
     [
         ("public, max-age=3600, s-maxage=60", "max-age=3600, private"),
         ("no-cache", "no-cache, private"),
@@ -144,12 +144,12 @@ async def test_an_answer_with_our_cookie_is_for_no_shared_cache(
     upstream: RecordingUpstream,
     redis: Server,
     tmp_path: Path,
-    said: str | None,
-    told: str,
+    given: str | None,
+    expected: str,
 ) -> None:
     config = base_config(upstream.port)
     config["sessions"] = {"lifespan": "2h", "extend_within": "119m"}
-    fields = [] if said is None else [f"Cache-Control: {said}"]
+    fields = [] if given is None else [f"Cache-Control: {given}"]
     upstream.answer = says(*fields, "CDN-Cache-Control: public, max-age=9")
     async with running_gateway(config, tmp_path, redis.url) as gateway:
         cookie = await gateway.sign_in(a_session(time.time() - 86400 + 600))
@@ -158,9 +158,9 @@ async def test_an_answer_with_our_cookie_is_for_no_shared_cache(
         plain = await ask(gateway.port, "GET", "/x.css")
 
     assert extended.one("Set-Cookie")
-    assert extended.one("Cache-Control") == told
+    assert extended.one("Cache-Control") == expected
     assert extended.one("CDN-Cache-Control") is None
-    assert plain.one("Cache-Control") == said
+    assert plain.one("Cache-Control") == given
     assert plain.one("CDN-Cache-Control")
 
 
@@ -204,11 +204,11 @@ async def test_a_request_that_ends_its_own_session_gets_its_answer(
     gateway: Gateway, upstream: RecordingUpstream
 ) -> None:
     cookie = await gateway.sign_in()
-    told = end_of(gateway, cookie)
+    expected = end_of(gateway, cookie)
 
     async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await told.wait()
+        await expected.wait()
         await answer_ok(seen, writer)
 
     upstream.answer = answer
@@ -347,7 +347,7 @@ async def test_a_worker_that_replaces_another_serves_what_the_others_serve(
     path = tmp_path / "gateway.yaml"
     async with gateway_process(config, tmp_path, redis.url) as running:
 
-        async def said(message: str, count: int) -> list[dict[str, Any]]:
+        async def given(message: str, count: int) -> list[dict[str, Any]]:
             async with asyncio.timeout(PATIENCE):
                 while True:
                     found = [x for x in running.lines if x["message"] == message]
@@ -355,15 +355,15 @@ async def test_a_worker_that_replaces_another_serves_what_the_others_serve(
                         return found
                     await asyncio.sleep(0.02)
 
-        started = await said("listening", 2)
+        started = await given("listening", 2)
         closed = yaml.safe_load(path.read_text())
         closed["routes"][0]["rule"] = "protected"
         path.with_suffix(".new").write_text(yaml.safe_dump(closed))
         path.with_suffix(".new").replace(path)
-        await said("configuration reloaded", 2)
+        await given("configuration reloaded", 2)
 
         os.kill(started[0]["pid"], signal.SIGKILL)
-        await said("listening", 3)
+        await given("listening", 3)
         replies = [await ask(running.port, "GET", "/x", PROGRAM) for _ in range(40)]
 
     assert {reply.status for reply in replies} == {401}

@@ -267,9 +267,9 @@ def test_a_password_that_has_to_be_percent_encoded_is_reported_as_such(
     result = CliRunner().invoke(cli, ["check", "-c", str(path), "--offline"])
 
     line = text.count("\n") + 2
-    (told,) = [one for one in result.stderr.splitlines() if f"yaml:{line}:8" in one]
-    assert hint in told
-    assert "redis.password" in told
+    (reported,) = [one for one in result.stderr.splitlines() if f"yaml:{line}:8" in one]
+    assert hint in reported
+    assert "redis.password" in reported
 
 
 @pytest.mark.parametrize("form", ["key", "url"])
@@ -292,7 +292,7 @@ def test_a_password_of_all_signs_opens_redis(tmp_path: Path, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("redis", "told"),
+    ("redis", "reported"),
     [
         ({"url": "embedded", "password": "x"}, "password has no effect"),
         (
@@ -307,7 +307,7 @@ def test_a_password_of_all_signs_opens_redis(tmp_path: Path, form: str) -> None:
     ],
 )
 def test_credentials_that_contradict_each_other_are_reported(
-    tmp_path: Path, redis: dict[str, str], told: str
+    tmp_path: Path, redis: dict[str, str], reported: str
 ) -> None:
     config = config_for(3000, "")
     config["redis"] = redis
@@ -317,7 +317,7 @@ def test_credentials_that_contradict_each_other_are_reported(
     result = CliRunner().invoke(cli, ["check", "-c", str(path), "--offline"])
 
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert reported in result.stderr
 
 
 async def test_a_running_gateway_writes_no_secret(

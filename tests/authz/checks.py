@@ -27,40 +27,47 @@ class Asked:
     headers: Pairs = ()
 
 
-def own_fields(mode: Mode, asked: Asked) -> list[tuple[str, str]]:
+def own_fields(mode: Mode, requested: Asked) -> list[tuple[str, str]]:
     """What the front proxy itself says of the request."""
-    client = ("X-Forwarded-For", asked.client)
+    client = ("X-Forwarded-For", requested.client)
     match mode:
         case Mode.FORWARD_AUTH:
             return [
                 ("Host", "gateway:9091"),
-                ("X-Forwarded-Method", asked.method),
-                ("X-Forwarded-Proto", asked.scheme),
-                ("X-Forwarded-Host", asked.host),
-                ("X-Forwarded-Uri", asked.target),
+                ("X-Forwarded-Method", requested.method),
+                ("X-Forwarded-Proto", requested.scheme),
+                ("X-Forwarded-Host", requested.host),
+                ("X-Forwarded-Uri", requested.target),
                 client,
             ]
         case Mode.AUTH_REQUEST:
             return [
                 ("Host", "gateway"),
-                ("X-Original-URL", f"{asked.scheme}://{asked.host}{asked.target}"),
-                ("X-Original-Method", asked.method),
+                (
+                    "X-Original-URL",
+                    f"{requested.scheme}://{requested.host}{requested.target}",
+                ),
+                ("X-Original-Method", requested.method),
                 client,
             ]
         case Mode.EXT_AUTHZ:
-            return [("Host", asked.host), ("X-Forwarded-Proto", asked.scheme), client]
+            return [
+                ("Host", requested.host),
+                ("X-Forwarded-Proto", requested.scheme),
+                client,
+            ]
 
 
-def own_line(mode: Mode, asked: Asked) -> tuple[str, str]:
+def own_line(mode: Mode, requested: Asked) -> tuple[str, str]:
     """Method and target of the check itself."""
     if mode is Mode.EXT_AUTHZ:
-        return asked.method, f"/authz/{mode}{asked.target}"
+        return requested.method, f"/authz/{mode}{requested.target}"
     return "GET", f"/authz/{mode}"
 
 
 def check(
     mode: Mode,
-    asked: Asked | None = None,
+    requested: Asked | None = None,
     *,
     fields: Pairs | None = None,
     method: str | None = None,
@@ -69,15 +76,17 @@ def check(
     rules: HeadRules = RULES,
 ) -> RequestHead | BadRequest | FrontProxyError:
     """Read the head that a front proxy asks about; `fields` are all of the check's."""
-    asked = asked or Asked()
-    line = own_line(mode, asked)
+    requested = requested or Asked()
+    line = own_line(mode, requested)
     return read_described(
         mode,
         method=method or line[0],
         raw_target=target or line[1],
         fields=sort_fields(
             raw(
-                [*own_fields(mode, asked), *asked.headers] if fields is None else fields
+                [*own_fields(mode, requested), *requested.headers]
+                if fields is None
+                else fields
             )
         ),
         peer=peer,
@@ -87,25 +96,25 @@ def check(
     )
 
 
-def described(mode: Mode, asked: Asked | None = None) -> RequestHead:
-    found = check(mode, asked)
+def described(mode: Mode, requested: Asked | None = None) -> RequestHead:
+    found = check(mode, requested)
     assert isinstance(found, RequestHead), found
     return found
 
 
-def proxied(asked: Asked) -> RequestHead | BadRequest:
+def proxied(requested: Asked) -> RequestHead | BadRequest:
     """Read the same request where the front proxy forwards it to the gateway."""
     return read_head(
-        method=asked.method,
-        raw_target=asked.target,
+        method=requested.method,
+        raw_target=requested.target,
         version=(1, 1),
         fields=sort_fields(
             raw(
                 [
-                    ("Host", asked.host),
-                    ("X-Forwarded-Proto", asked.scheme),
-                    ("X-Forwarded-For", asked.client),
-                    *asked.headers,
+                    ("Host", requested.host),
+                    ("X-Forwarded-Proto", requested.scheme),
+                    ("X-Forwarded-For", requested.client),
+                    *requested.headers,
                 ]
             )
         ),

@@ -22,9 +22,9 @@ from tests.authz.checks import (
     proxied,
 )
 
-ASKED = Asked()
+REQUESTED = Asked()
 REQUIRED = [
-    (mode, name) for mode in Mode for name, _ in own_fields(mode, ASKED)
+    (mode, name) for mode in Mode for name, _ in own_fields(mode, REQUESTED)
     if not (name == "Host" and mode is not Mode.EXT_AUTHZ)
 ]  # fmt: skip
 
@@ -81,7 +81,7 @@ SPOILT = [
 def test_a_field_that_is_missing_or_repeated_is_refused(
     mode: Mode, name: str, spoil: Callable[[Pairs, str], Pairs]
 ) -> None:
-    found = check(mode, fields=spoil(own_fields(mode, ASKED), name))
+    found = check(mode, fields=spoil(own_fields(mode, REQUESTED), name))
 
     assert isinstance(found, FrontProxyError)
     assert (found.status, found.reason) == (400, Reason.PROXY_HEADERS)
@@ -94,33 +94,35 @@ def test_two_targets_joined_are_neither_of_them() -> None:
         (Mode.FORWARD_AUTH, "X-Forwarded-Uri"),
         (Mode.AUTH_REQUEST, "X-Original-URL"),
     ):
-        found = check(mode, fields=joined(own_fields(mode, ASKED), name))
+        found = check(mode, fields=joined(own_fields(mode, REQUESTED), name))
 
-        assert not isinstance(found, RequestHead) or found.target.path != ASKED.target
+        assert (
+            not isinstance(found, RequestHead) or found.target.path != REQUESTED.target
+        )
 
 
 CONTRADICTING: dict[Mode, list[tuple[str, str]]] = {
     Mode.FORWARD_AUTH: [("X-Forwarded-Scheme", "http")],
     Mode.AUTH_REQUEST: [
         ("X-Original-Uri", "/static/x"),
-        ("X-Original-Uri", f"{ASKED.target}?"),
+        ("X-Original-Uri", f"{REQUESTED.target}?"),
         ("X-Original-Host", "evil.example"),
-        ("X-Original-Host", f"{ASKED.host}, {ASKED.host}"),
-        ("X-Original-Host", f"{ASKED.host}:80"),
+        ("X-Original-Host", f"{REQUESTED.host}, {REQUESTED.host}"),
+        ("X-Original-Host", f"{REQUESTED.host}:80"),
         ("X-Original-Scheme", "http"),
         ("X-Original-Proto", "ws"),
     ],
     Mode.EXT_AUTHZ: [
         ("X-Forwarded-Host", "evil.example"),
-        ("X-Forwarded-Host", f"{ASKED.host}, evil.example"),
+        ("X-Forwarded-Host", f"{REQUESTED.host}, evil.example"),
     ],
 }
 """Fields that one family has in addition, with what the description does not say."""
 FORWARDED = [
     ("Forwarded", "host=evil.example"), ("Forwarded", "proto=http"),
-    ("Forwarded", f"host={ASKED.host}, for=6.6.6.6;host=evil.example"),
+    ("Forwarded", f"host={REQUESTED.host}, for=6.6.6.6;host=evil.example"),
     ("Forwarded", 'for=6.6.6.6;Host="evil.example"'), ("Forwarded", "host"),
-    ("Forwarded", f"host={ASKED.host}:80"), ("Forwarded", "host=a;host=b"),
+    ("Forwarded", f"host={REQUESTED.host}:80"), ("Forwarded", "host=a;host=b"),
 ]  # fmt: skip
 
 
@@ -132,7 +134,7 @@ def test_a_field_that_contradicts_the_description_is_refused(
     mode: Mode, field: tuple[str, str]
 ) -> None:
     """The app may read it, and would serve another request than the judged one."""
-    found = check(mode, replace(ASKED, headers=(field,)))
+    found = check(mode, replace(REQUESTED, headers=(field,)))
 
     assert isinstance(found, BadRequest)
     assert (found.status, found.reason) == (400, Reason.PROXY_HEADERS)
@@ -142,12 +144,12 @@ def test_a_field_that_contradicts_the_description_is_refused(
 AGREEING: dict[Mode, list[tuple[str, str]]] = {
     Mode.FORWARD_AUTH: [("X-Forwarded-Scheme", "HTTPS"), ("X-Forwarded-Port", "8443")],
     Mode.AUTH_REQUEST: [
-        ("X-Original-Uri", ASKED.target),
-        ("X-Original-Host", f"{ASKED.host.upper()}.:443"),
+        ("X-Original-Uri", REQUESTED.target),
+        ("X-Original-Host", f"{REQUESTED.host.upper()}.:443"),
         ("X-Original-Scheme", "wss"),
         ("X-Original-Host", ""),
     ],
-    Mode.EXT_AUTHZ: [("X-Forwarded-Host", f"{ASKED.host}:443")],
+    Mode.EXT_AUTHZ: [("X-Forwarded-Host", f"{REQUESTED.host}:443")],
 }
 
 
@@ -155,11 +157,11 @@ AGREEING: dict[Mode, list[tuple[str, str]]] = {
 def test_a_field_that_repeats_the_description_changes_nothing(mode: Mode) -> None:
     for field in (
         *AGREEING[mode],
-        ("Forwarded", f"for=6.6.6.6;host={ASKED.host};proto=https"),
+        ("Forwarded", f"for=6.6.6.6;host={REQUESTED.host};proto=https"),
         ("Forwarded", "for=6.6.6.6, for=10.0.0.9"),
         ("Forwarded", ""),
     ):
-        assert described(mode, replace(ASKED, headers=(field,))) == described(mode)
+        assert described(mode, replace(REQUESTED, headers=(field,))) == described(mode)
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -179,14 +181,14 @@ def test_the_fields_of_another_family_are_a_clients_own(
         ("X_Forwarded_Method", "OPTIONS"), ("X.Forwarded.Uri", "/static/x"),
         ("X-Forwarded_Host", "evil.example"), ("X-Original_Url", "http://e/static/x"),
     ]  # fmt: skip
-    mine = {name for name, _ in own_fields(mode, ASKED)}
+    mine = {name for name, _ in own_fields(mode, REQUESTED)}
     mine |= {name for name, _ in CONTRADICTING[mode]}
     others = tuple(pair for pair in spoofed if pair[0] not in mine)
 
-    assert described(mode, replace(ASKED, headers=others)) == described(mode)
+    assert described(mode, replace(REQUESTED, headers=others)) == described(mode)
     if other is not mode:
         foreign = [
-            pair for pair in own_fields(other, ASKED) if pair[0] != "Host"
+            pair for pair in own_fields(other, REQUESTED) if pair[0] != "Host"
         ]  # fmt: skip
         found = check(mode, fields=foreign)
         assert isinstance(found, FrontProxyError)
@@ -221,7 +223,7 @@ def test_a_target_that_two_parsers_read_differently_is_refused(
     if mode is Mode.EXT_AUTHZ and target[:1] != "/":
         assert mode_of(f"/authz/ext-authz{target}") is None
         return
-    found = check(mode, replace(ASKED, target=target))
+    found = check(mode, replace(REQUESTED, target=target))
 
     assert isinstance(found, BadRequest)
     # With an authority in front, the rest of a URL may belong to it.
@@ -248,7 +250,7 @@ def test_a_target_that_two_parsers_read_differently_is_refused(
 def test_what_the_proxy_path_refuses_is_refused(
     mode: Mode, changes: dict[str, Any], status: int
 ) -> None:
-    found = check(mode, replace(ASKED, **changes))
+    found = check(mode, replace(REQUESTED, **changes))
 
     assert isinstance(found, BadRequest)
     assert found.status == status
@@ -257,7 +259,7 @@ def test_what_the_proxy_path_refuses_is_refused(
 @pytest.mark.parametrize("scheme", ["ftp", "", "https\\", "javascript", "HTTPS"])
 def test_a_scheme_is_one_of_the_web(scheme: str) -> None:
     for mode in Mode:
-        found = check(mode, replace(ASKED, scheme=scheme))
+        found = check(mode, replace(REQUESTED, scheme=scheme))
 
         if scheme == "HTTPS" and mode is not Mode.AUTH_REQUEST:
             assert isinstance(found, RequestHead)
@@ -300,12 +302,12 @@ def test_framing_and_connection_of_the_check_are_not_those_of_the_request(
         ("Expect", "100-continue"), ("Keep-Alive", "5"), ("TE", "trailers"),
     )  # fmt: skip
 
-    assert described(mode, replace(ASKED, headers=own)) == described(mode)
+    assert described(mode, replace(REQUESTED, headers=own)) == described(mode)
 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_the_client_is_the_one_behind_all_trusted_proxies(mode: Mode) -> None:
-    found = described(mode, replace(ASKED, client="6.6.6.6, 192.0.2.7, 10.9.9.9"))
+    found = described(mode, replace(REQUESTED, client="6.6.6.6, 192.0.2.7, 10.9.9.9"))
 
     assert (found.client, found.client_known) == ("192.0.2.7", True)
     assert found.forwarded_for == "192.0.2.7, 10.9.9.9, 10.0.0.5"
@@ -313,7 +315,7 @@ def test_the_client_is_the_one_behind_all_trusted_proxies(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", Mode)
 def test_a_client_that_the_proxy_cannot_name_is_unknown(mode: Mode) -> None:
-    assert not described(mode, replace(ASKED, client="unix:")).client_known
+    assert not described(mode, replace(REQUESTED, client="unix:")).client_known
 
 
 KEY = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
@@ -332,9 +334,9 @@ VERSION = ("Sec-WebSocket-Version", "13")
     ],
 )
 def test_a_handshake_is_a_handshake(mode: Mode, headers: Pairs) -> None:
-    assert described(mode, replace(ASKED, headers=headers)).websocket is not None
+    assert described(mode, replace(REQUESTED, headers=headers)).websocket is not None
     assert (
-        described(mode, replace(ASKED, headers=headers, method="POST")).websocket
+        described(mode, replace(REQUESTED, headers=headers, method="POST")).websocket
         is None
     )
 
@@ -365,14 +367,14 @@ REQUESTS = st.builds(
 )  # fmt: skip
 
 
-@given(mode=st.sampled_from(Mode), asked=REQUESTS)
+@given(mode=st.sampled_from(Mode), requested=REQUESTS)
 def test_every_family_reads_what_the_proxy_path_would_read(
-    mode: Mode, asked: Asked
+    mode: Mode, requested: Asked
 ) -> None:
     """Byte for byte: so the decision about it cannot be another one."""
-    found, expected = check(mode, asked), proxied(asked)
+    found, expected = check(mode, requested), proxied(requested)
 
-    if isinstance(found, BadRequest) and not asked.target.isascii():
+    if isinstance(found, BadRequest) and not requested.target.isascii():
         # As a field value it is refused before it is read as a target.
         assert isinstance(expected, BadRequest)
         assert found.status == expected.status

@@ -108,21 +108,21 @@ def test_the_app_is_sent_what_it_is_sent_on_the_proxy_path(
     mode: Mode, found: LookupResult, target: str
 ) -> None:
     """Same decision, same headers: the front proxy sets all that the gateway would."""
-    asked = Asked(target=target, headers=(cookie(TOKEN), ("X-Auth_Email", "m@x")))
-    by_proxy = proxied(asked)
+    requested = Asked(target=target, headers=(cookie(TOKEN), ("X-Auth_Email", "m@x")))
+    by_proxy = proxied(requested)
     assert isinstance(by_proxy, RequestHead)
     outcome = evaluate(by_proxy, found)
-    again = evaluate(described(mode, asked), found)
+    again = evaluate(described(mode, requested), found)
 
     assert type(again) is type(outcome)
     if not isinstance(outcome, Forward) or not isinstance(again, Forward):
         return
     names = {normalize_name(name.encode()) for name in OWN}
     sent = {n: v for n, v in outcome.outbound.headers if normalize_name(n) in names}
-    told = {
+    reported = {
         n.encode(): v.encode("latin-1") for n, v in allow_reply(mode, again).headers
     }
-    assert {n: v for n, v in told.items() if n.decode() in OWN and v} == sent
+    assert {n: v for n, v in reported.items() if n.decode() in OWN and v} == sent
 
 
 CHALLENGED = head(("Accept", "text/html"), target="/api/x")
@@ -180,9 +180,9 @@ def test_a_denial_is_never_a_success_and_nginx_can_pass_it_on(
     mode: Mode, reason: Reason, status: int, html: bool, known: bool
 ) -> None:
     answer = Problem(status=status, reason=reason, html=html)
-    asked = head() if known else None
+    requested = head() if known else None
 
-    reply = deny_reply(mode, answer, asked, RUNTIME.pages, "r1")
+    reply = deny_reply(mode, answer, requested, RUNTIME.pages, "r1")
 
     if mode is Mode.AUTH_REQUEST:
         assert reply.status in {401, 403} or reply.status == status >= 500

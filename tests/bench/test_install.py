@@ -13,15 +13,15 @@ def test_packages_of_npm_are_pinned_and_name_no_registry() -> None:
 
 
 def test_wheels_are_pinned_with_their_hashes() -> None:
-    asked = [
+    requested = [
         line
         for line in (PINNED / "requirements.in").read_text().splitlines()
         if not line.startswith("#")
     ]
     locked = (PINNED / "requirements.lock").read_text()
 
-    assert asked
-    for line in asked:
+    assert requested
+    for line in requested:
         assert f"{line} \\\n    --hash=sha256:" in locked, line
 
 

@@ -37,11 +37,11 @@ class Demo:
 
     url: str
     admin: str
-    said: list[str]
+    output: list[str]
 
     @property
     def has_notes(self) -> bool:
-        return not any("No notes in this demo" in line for line in self.said)
+        return not any("No notes in this demo" in line for line in self.output)
 
 
 @pytest.fixture(scope="package")
@@ -60,25 +60,25 @@ def demo() -> Iterator[Demo]:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout is not None
-    said: list[str] = []
-    told = threading.Event()
+    output: list[str] = []
+    reported = threading.Event()
 
     def listen(lines: IO[str]) -> None:
         for line in lines:
-            said.append(line)
+            output.append(line)
             if "Ctrl-C stops everything" in line:
-                told.set()
-        told.set()
+                reported.set()
+        reported.set()
 
     ear = threading.Thread(target=listen, args=(process.stdout,), daemon=True)
     ear.start()
     try:
-        assert told.wait(2 * PATIENCE), "".join(said)
-        assert process.poll() is None, "".join(said)
+        assert reported.wait(2 * PATIENCE), "".join(output)
+        assert process.poll() is None, "".join(output)
         yield Demo(
             url=f"http://localhost:{ports[0]}",
             admin=f"http://127.0.0.1:{ports[1]}",
-            said=said,
+            output=output,
         )
     finally:
         process.send_signal(signal.SIGINT)
@@ -114,9 +114,9 @@ def page(chromium: Browser, demo: Demo) -> Iterator[Page]:
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
 
-    def listen(said: ConsoleMessage) -> None:
-        if "Content Security" in said.text:
-            wrong.append(said.text)
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security" in message.text:
+            wrong.append(message.text)
 
     page.on("console", listen)
     yield page

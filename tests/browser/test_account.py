@@ -73,9 +73,9 @@ def test_without_a_session_it_sends_to_sign_in_and_back(
     page = device()
     page.goto("/.gateway/account")
 
-    asked = parse_qs(urlsplit(page.url).query)
+    requested = parse_qs(urlsplit(page.url).query)
     assert urlsplit(page.url).path == "/auth/login"
-    assert asked["return_to"] == ["/.gateway/account"]
+    assert requested["return_to"] == ["/.gateway/account"]
 
 
 def test_another_device_is_seen_and_ended(device: Callable[..., Page]) -> None:

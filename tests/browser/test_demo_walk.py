@@ -34,9 +34,9 @@ def test_without_a_session_the_dashboard_sends_to_sign_in_and_back(
 ) -> None:
     page.goto("/dashboard?tab=2")
 
-    asked = parse_qs(urlsplit(page.url).query)
+    requested = parse_qs(urlsplit(page.url).query)
     assert path_of(page) == "/auth/login"
-    assert asked["return_to"] == ["/dashboard?tab=2"]
+    assert requested["return_to"] == ["/dashboard?tab=2"]
 
     page.get_by_label("E-mail").fill("grace@example.com")
     page.get_by_label("Password").fill("first-compiler")
@@ -236,9 +236,9 @@ def test_a_page_fits_a_telephone(chromium: Browser, demo: Demo, scheme: Scheme) 
 def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(
     demo: Demo,
 ) -> None:
-    (token,) = re.findall(r"Admin token +(\S+)", "".join(demo.said))
+    (token,) = re.findall(r"Admin token +(\S+)", "".join(demo.output))
 
-    def asked(token: str, host: str) -> int:
+    def requested(token: str, host: str) -> int:
         url = f"{demo.admin}/admin/identities/u_ada/sessions"
         headers = {"Authorization": f"Bearer {token}", "Host": host}
         request = urllib.request.Request(url, headers=headers)
@@ -249,6 +249,6 @@ def test_each_start_has_an_admin_token_of_its_own_and_no_page_may_use_it(
             return error.code
 
     assert len(token) > 32
-    assert asked(token, "127.0.0.1") == 200
-    assert asked(token, "evil.example") == 421
-    assert asked("change-me-this-is-only-a-demo-token", "127.0.0.1") == 401
+    assert requested(token, "127.0.0.1") == 200
+    assert requested(token, "evil.example") == 421
+    assert requested("change-me-this-is-only-a-demo-token", "127.0.0.1") == 401

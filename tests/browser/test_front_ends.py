@@ -127,7 +127,7 @@ def signed_in(chromium: Browser, running: Running) -> Iterator[Callable[..., Any
         contexts.append(context)
         context.set_default_timeout(PATIENCE * 1000)
         context.on("weberror", lambda error: wrong.append(str(error.error)))
-        context.on("console", lambda said: _complaint(said.text, wrong))
+        context.on("console", lambda stated: _complaint(stated.text, wrong))
         cookie = running.do(running.gateway.sign_in)
         name, _, value = cookie.partition("=")
         context.add_cookies(

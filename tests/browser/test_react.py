@@ -129,7 +129,7 @@ def person(chromium: Browser, running: Running) -> Iterator[Person]:
     context.set_default_timeout(PATIENCE * 1000)
     wrong: list[str] = []
     context.on("weberror", lambda error: wrong.append(str(error.error)))
-    context.on("console", lambda said: _note(said.text, wrong))
+    context.on("console", lambda stated: _note(stated.text, wrong))
     looks: list[str] = []
     context.on(
         "request",
@@ -158,8 +158,8 @@ def test_three_hooks_and_strict_mode_are_one_request_and_pending_once(
     for badge in ("#one", "#two", "#three", "#late"):
         expect(page.locator(badge)).to_have_text("grace@example.com")
     assert len(person.looks) == 1
-    said = page.evaluate("said.filter((each) => each.startsWith('one'))")
-    assert said == sorted(said, key=lambda each: "pending" not in each)
+    stated = page.evaluate("said.filter((each) => each.startsWith('one'))")
+    assert stated == sorted(stated, key=lambda each: "pending" not in each)
 
 
 def test_asking_again_renders_nothing_if_nothing_changed(person: Person) -> None:
@@ -249,17 +249,17 @@ def test_a_page_gets_the_token_of_its_user_and_tenant_and_none_after_the_end(
     here, there = person.page(), person.page()
     expect(here.locator("#one")).to_have_text("grace@example.com")
     expect(there.locator("#one")).to_have_text("grace@example.com")
-    asked: list[str] = []
+    requested: list[str] = []
     person.context.on(
         "request",
-        lambda sent: asked.append(sent.url) if "/token?" in sent.url else None,
+        lambda sent: requested.append(sent.url) if "/token?" in sent.url else None,
     )
     token = here.get_by_role("button", name="Token")
 
     token.click()
     token.click()
     expect(here.locator("#token")).to_contain_text('"tenant":"t_acme"')
-    assert len(asked) == 1
+    assert len(requested) == 1
     there.get_by_role("button", name="t_blue").click()
     expect(here.locator("#tenant")).to_have_text("t_blue")
     token.click()
@@ -297,8 +297,8 @@ def test_what_the_server_rendered_is_hydrated_without_a_request(
 ) -> None:
     """Also in the boundary that hydrates late."""
     url = f"{person.running.url}/.gateway/session"
-    asked = urllib.request.Request(url, headers={"Cookie": person.cookie})
-    with urllib.request.urlopen(asked) as response:
+    requested = urllib.request.Request(url, headers={"Cookie": person.cookie})
+    with urllib.request.urlopen(requested) as response:
         body = json.load(response)
     traits = body["identity"]["traits"]
     session = body | {

@@ -70,8 +70,8 @@ def tabs(chromium: Browser, running: Running) -> Iterator[tuple[Page, Page, str]
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "console",
-            lambda said: (
-                wrong.append(said.text) if "Content Security" in said.text else None
+            lambda stated: (
+                wrong.append(stated.text) if "Content Security" in stated.text else None
             ),
         )
         with page.expect_response("**/.gateway/session"):
@@ -163,10 +163,10 @@ def test_a_user_who_never_was_signed_in_gets_no_end(
 ) -> None:
     context = chromium.new_context(base_url=running.url)
     page = context.new_page()
-    with page.expect_response("**/.gateway/session") as asked:
+    with page.expect_response("**/.gateway/session") as requested:
         page.goto("/")
 
-    assert asked.value.status == 401
+    assert requested.value.status == 401
     page.evaluate("gatewaySession.check()")
     expect(page.locator("#ended")).to_have_text("")
     context.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.build.listeners import addresses_of, listener_limits
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 
 
 @pytest.mark.parametrize(

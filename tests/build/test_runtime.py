@@ -315,9 +315,9 @@ def test_a_preset_sends_the_identity(preset: str) -> None:
 
     lines = dict(view.identity.render(session, session.tenants["t_acme"]))
 
-    told = {b"u_ada", b"ada@example.com", b"Ada", b"admin", b"t_acme", b"owner"}
+    reported = {b"u_ada", b"ada@example.com", b"Ada", b"admin", b"t_acme", b"owner"}
     assert set(lines) == {name.encode() for name in PRESETS[preset]}
-    assert set(lines.values()) <= told | {session.id.encode()}
+    assert set(lines.values()) <= reported | {session.id.encode()}
 
 
 @pytest.mark.parametrize(

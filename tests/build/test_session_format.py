@@ -8,7 +8,7 @@ from gateway.build.session_format import (
     remembered,
 )
 from gateway.errors import ConfigError
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 
 SECRET = "a secret that only this test knows"
 
@@ -68,12 +68,14 @@ def refused(*lines: str) -> list[str]:
 def test_a_mistake_is_reported_with_its_place(
     lines: list[str], problems: list[str]
 ) -> None:
-    told = [each.split(": ", 1) for each in refused(*lines)]
+    reported = [each.split(": ", 1) for each in refused(*lines)]
 
-    assert [place for place, _ in told] == [each.split(": ", 1)[0] for each in problems]
-    for (_, message), wanted in zip(told, problems, strict=True):
+    assert [place for place, _ in reported] == [
+        each.split(": ", 1)[0] for each in problems
+    ]
+    for (_, message), wanted in zip(reported, problems, strict=True):
         assert message.startswith(wanted.split(": ", 1)[1][:24])
-    assert SECRET not in repr(told)
+    assert SECRET not in repr(reported)
 
 
 def test_the_gateway_s_own_format_has_no_profile() -> None:
@@ -81,12 +83,12 @@ def test_the_gateway_s_own_format_has_no_profile() -> None:
 
 
 def test_the_name_of_the_cookie_follows_the_library_unless_it_is_set() -> None:
-    said = f"secrets: ['{SECRET}']"
-    http = format_from(load(whole(f"sessions: {{format: better-auth, {said}}}")))
+    stated = f"secrets: ['{SECRET}']"
+    http = format_from(load(whole(f"sessions: {{format: better-auth, {stated}}}")))
     https = format_from(
         load(
             whole(
-                f"sessions: {{format: better-auth, {said}}}",
+                f"sessions: {{format: better-auth, {stated}}}",
                 "server: {public_url: https://app.example}",
             )
         )
@@ -94,7 +96,7 @@ def test_the_name_of_the_cookie_follows_the_library_unless_it_is_set() -> None:
     named = format_from(
         load(
             whole(
-                f"sessions: {{format: better-auth, {said}, cookie: {{name: s}}}}",
+                f"sessions: {{format: better-auth, {stated}, cookie: {{name: s}}}}",
                 "server: {public_url: https://app.example}",
             )
         )

@@ -6,7 +6,7 @@ from gateway.build.store import build_store
 from gateway.net.resolver import Resolver
 from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.redis.store import RedisStore
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("named", "told"),
+    ("named", "expected"),
     [
         ("nobody", "no such session"),
         ("f" * 32, "no such session"),
@@ -83,11 +83,13 @@ def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> No
         ("d" * 32, "invalid session record: not strict JSON"),
     ],
 )
-def test_what_is_no_session_is_distinguished(run: Run, named: str, told: str) -> None:
+def test_what_is_no_session_is_distinguished(
+    run: Run, named: str, expected: str
+) -> None:
     answer = run("sessions", "show", named)
 
     assert answer.exit_code == 1
-    assert told in answer.output
+    assert expected in answer.output
 
 
 def test_a_session_whose_record_is_gone_can_be_ended_all_the_same(
@@ -131,11 +133,11 @@ def test_all_sessions_of_a_user_end_except_one(
 ) -> None:
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
     shown = run("sessions", "show", SID)
-    nobody = run("sessions", "revoke-all", "--identity", "u", "--except", "nobody")
+    anonymous = run("sessions", "revoke-all", "--identity", "u", "--except", "nobody")
 
     assert ended.exit_code == 0, ended.output
     assert json.loads(shown.output)["active"] is active
-    assert nobody.exit_code == 1
+    assert anonymous.exit_code == 1
 
 
 @pytest.mark.parametrize("named", [SID, HASH], ids=["its-id", "its-public-id"])

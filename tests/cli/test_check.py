@@ -261,10 +261,10 @@ def test_keys_and_certificates_are_read(tmp_path: Path) -> None:
 def test_the_result_can_be_read_by_programs(tmp_path: Path) -> None:
     text = HEAD + "  - {match: /, rule: public, upstream: ap}\n"
 
-    told = json.loads(check(tmp_path, text, "--format", "json").stdout)
+    reported = json.loads(check(tmp_path, text, "--format", "json").stdout)
 
-    assert told["ok"] is False
-    assert told["problems"] == [
+    assert reported["ok"] is False
+    assert reported["problems"] == [
         {
             "file": str(tmp_path / "g.yaml"),
             "line": 6,

@@ -25,19 +25,19 @@ NOT_READY = (
 @contextmanager
 def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
     """Answer one connection; gives what it asked."""
-    asked: list[bytes] = []
+    requested: list[bytes] = []
     listener.listen()
 
     def serve() -> None:
         client, _ = listener.accept()
         with client:
-            asked.append(client.recv(4096))
+            requested.append(client.recv(4096))
             client.sendall(answer)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     with listener:
-        yield asked
+        yield requested
         thread.join(PATIENCE)
 
 
@@ -82,12 +82,12 @@ def test_only_a_200_is_ready(
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
 
-    with answering(listener, answer) as asked:
+    with answering(listener, answer) as requested:
         result = check(tmp_path, f"127.0.0.1:{port}")
 
     assert (result.exit_code, result.stdout) == (code, out)
     assert result.stderr.startswith(err)
-    assert asked[0].startswith(b"GET /readyz HTTP/1.1\r\n")
+    assert requested[0].startswith(b"GET /readyz HTTP/1.1\r\n")
 
 
 def test_a_unix_socket_is_asked(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_without_an_admin_listener_there_is_no_health_check(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("listens", "asked"),
+    ("listens", "requested"),
     [
         ("0.0.0.0", "127.0.0.1"),
         ("::", "::1"),
@@ -130,5 +130,5 @@ def test_without_an_admin_listener_there_is_no_health_check(tmp_path: Path) -> N
         ("10.1.2.3", "10.1.2.3"),
     ],
 )
-def test_who_listens_everywhere_is_asked_here(listens: str, asked: str) -> None:
-    assert _reachable(listens) == asked
+def test_who_listens_everywhere_is_asked_here(listens: str, requested: str) -> None:
+    assert _reachable(listens) == requested

@@ -51,7 +51,7 @@ def shown(run: Run, session_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "given"),
     [
         (["set", "u_ada"], "nothing to change"),
         (["set", "u_ada", "--role", "a\nb"], "control characters"),
@@ -63,7 +63,7 @@ def shown(run: Run, session_id: str) -> dict[str, Any]:
     ],
 )
 def test_a_change_that_is_none_is_a_usage_error(
-    run: Run, words: list[str], said: str
+    run: Run, words: list[str], given: str
 ) -> None:
     session_id = signed_in(run, "u_ada")
     before = shown(run, session_id)
@@ -71,7 +71,7 @@ def test_a_change_that_is_none_is_a_usage_error(
     answer = run("identities", *words)
 
     assert answer.exit_code == 2
-    assert said in answer.output
+    assert given in answer.output
     assert shown(run, session_id) == before
 
 

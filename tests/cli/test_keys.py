@@ -38,7 +38,7 @@ def test_nothing_is_made_for_an_embedded_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "code", "states"),
     [
         (("list",), 1, "no ES256 key; run: gateway keys new"),
         (("retire", "x"), 1, "no ES256 key"),
@@ -47,12 +47,12 @@ def test_nothing_is_made_for_an_embedded_key(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_states_the_reason(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+    tmp_path: Path, arguments: tuple[str, ...], code: int, states: str
 ) -> None:
     answer = gateway(*arguments, "--folder", tmp_path)
 
     assert answer.exit_code == code
-    assert says in answer.output
+    assert states in answer.output
 
 
 def test_a_first_key_signs_at_once(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_key_whose_tokens_live_stays_until_a_time_that_is_reported(
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
 @pytest.mark.parametrize(
-    ("ages", "says"),
+    ("ages", "states"),
     [
         pytest.param(
             (9_000, 5_000), "this key is in use; first run", id="no successor"
@@ -129,7 +129,7 @@ def test_a_key_whose_tokens_live_stays_until_a_time_that_is_reported(
     ],
 )
 def test_the_key_that_signs_stays_whatever_the_clock(
-    tmp_path: Path, ages: tuple[int, int], says: str, force: tuple[str, ...]
+    tmp_path: Path, ages: tuple[int, int], states: str, force: tuple[str, ...]
 ) -> None:
     for age in ages:
         new_key(tmp_path, "ES256", time.time() - age)
@@ -139,7 +139,7 @@ def test_the_key_that_signs_stays_whatever_the_clock(
     answer = gateway("retire", "--folder", tmp_path, signing.kid, *force)
 
     assert answer.exit_code == 1
-    assert says in answer.output
+    assert states in answer.output
     assert load_ring(tmp_path, "ES256") == ring
 
 

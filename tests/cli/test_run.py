@@ -44,7 +44,7 @@ def run(file: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         pytest.param("version: 2\n", "g.yaml:1:10: ", id="a version of later"),
         pytest.param("version: 1\nroutes: []\nserver: [\n", "g.yaml:", id="no YAML"),
@@ -55,7 +55,7 @@ def run(file: Path) -> subprocess.CompletedProcess[str]:
     ],
 )  # fmt: skip
 def test_a_configuration_that_is_wrong_does_not_serve(
-    tmp_path: Path, text: str, told: str
+    tmp_path: Path, text: str, expected: str
 ) -> None:
     file = tmp_path / "g.yaml"
     file.write_text(text)
@@ -63,7 +63,7 @@ def test_a_configuration_that_is_wrong_does_not_serve(
     result = CliRunner().invoke(cli, ["run", "-c", str(file)])
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert told in result.stderr
+    assert expected in result.stderr
     assert "hunter2" not in result.stderr
 
 

@@ -131,14 +131,14 @@ def test_create_prints_a_ready_cookie_line(run: Run) -> None:
 def test_list_and_show_never_print_a_token(run: Run) -> None:
     answer = made(run)
     shown = run("show", answer["session"]["id"]).output
-    told = [
+    reported = [
         run("list", "--identity", "u_ada", *form).output for form in ([], ["--json"])
     ]
 
     assert json.loads(shown) == answer["session"]
-    assert json.loads(told[1]) == [answer["session"]]
-    assert answer["session"]["id"] in told[0]
-    for output in (shown, *told):
+    assert json.loads(reported[1]) == [answer["session"]]
+    assert answer["session"]["id"] in reported[0]
+    for output in (shown, *reported):
         assert answer["token"] not in output
         assert SessionToken(answer["token"]).key not in output
 
@@ -152,11 +152,11 @@ def test_without_an_identity_the_sessions_of_all_are_listed(
     server.command_line("SET", "gateway:session:" + "x" * 64, "not one")
     server.command_line("SET", "gateway:session:" + "0" * 64, "not one")
 
-    told, read = run("list").output, json.loads(run("list", "--json").output)
+    reported, read = run("list").output, json.loads(run("list", "--json").output)
 
-    assert "u_ada" in told
-    assert revoked not in told
-    assert told.endswith("\n2 sessions of 2 identities\n")
+    assert "u_ada" in reported
+    assert revoked not in reported
+    assert reported.endswith("\n2 sessions of 2 identities\n")
     ids = {each["session"]["id"] for each in (ada, ben)}
     assert {each["id"] for each in read.pop("items")} == ids
     assert read == {"sessions": 2, "identities": 2, "cursor": None}
@@ -207,9 +207,9 @@ def test_what_a_browser_called_itself_does_not_steer_the_terminal(
 
     asyncio.run(create())
 
-    told = run("list", "--identity", "u_ada").output
-    assert "203.0.113.9 ?[2Jx??" in told
-    assert "\x1b" not in told + run("show", session.id).output
+    reported = run("list", "--identity", "u_ada").output
+    assert "203.0.113.9 ?[2Jx??" in reported
+    assert "\x1b" not in reported + run("show", session.id).output
 
 
 def test_revoke_ends_one_session_and_reports_it_once(run: Run) -> None:

@@ -9,7 +9,7 @@ from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous
 from gateway.sessions.cookie import SessionToken
 from gateway.sessions.record import Session
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 from tests.sessions.samples import NOW
 
 FOREIGN = "sessions: {format: lucia}"

@@ -1,4 +1,4 @@
-"""Every mistake is told: where, what was expected, what is near; all at once."""
+"""Every mistake is problems_of: where, what was expected, what is near; all at once."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.config.load import LoadedConfig, load_config, parse_config
 from gateway.config.secrecy import secrets_of
 from gateway.errors import ConfigError
-from tests.config.told import PATH, REST, load, told, whole
+from tests.config.parsed import PATH, REST, load, problems_of, whole
 
 ROOT = Path(__file__).parents[2]
 
@@ -308,7 +308,7 @@ routes:
             "2:81: expected a mapping, got an empty list",
             '2:101: expected one of plain, percent, base64, got "rot13"',
         ],
-        id="a format told wrongly",
+        id="a format problems_of wrongly",
     ),
     pytest.param(
         whole("sessions: {format: gatway}"),
@@ -417,7 +417,7 @@ routes:
 
 @pytest.mark.parametrize(("text", "problems"), FILES)
 def test_a_mistake_is_reported_with_its_place(text: str, problems: list[str]) -> None:
-    assert told(text) == problems
+    assert problems_of(text) == problems
 
 
 def routes(*rows: str, upstream: str = "{url: http://h}") -> str:
@@ -708,7 +708,7 @@ ROUTES = [
 def test_a_mistake_in_a_route_is_reported_with_its_place(
     text: str, problems: list[str]
 ) -> None:
-    assert told(text) == problems
+    assert problems_of(text) == problems
 
 
 def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file() -> None:
@@ -723,7 +723,7 @@ routes:
   - {match: x, rule: public, upstream: pp}
   - {match: /b, rule: protected, upstream: app, session: ignore}
 """
-    problems = told(text)
+    problems = problems_of(text)
 
     assert [one.split(": ")[0] for one in problems] == [
         "2:19", "3:41", "4:14", "6:14", "8:13", "8:40", "9:58",
@@ -739,7 +739,7 @@ def test_the_contract_loads_as_it_stands(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "doubted"),
+    ("stated", "doubted"),
     [
         ("", ["2"]),
         (", session_cookie: forward", []),
@@ -747,12 +747,12 @@ def test_the_contract_loads_as_it_stands(name: str) -> None:
     ],
 )
 def test_an_app_that_would_not_get_its_own_cookie_is_a_warning(
-    said: str, doubted: list[str]
+    stated: str, doubted: list[str]
 ) -> None:
     """The commonest mistake: everybody is signed out by an app that sees no cookie."""
     text = (
         "version: 1\nupstreams:\n"
-        f"  app: {{url: http://127.0.0.1:3000{said}}}\n"
+        f"  app: {{url: http://127.0.0.1:3000{stated}}}\n"
         "routes: [{match: /**, rule: protected, upstream: app}]\n"
         "sessions: {format: django}\n"
     )
@@ -765,7 +765,7 @@ def test_an_app_that_would_not_get_its_own_cookie_is_a_warning(
 def test_secrets_of_apps_are_shown_nowhere() -> None:
     text = whole("sessions: {format: json, secrets: [hunter2, [hunter3]]}")
 
-    assert "hunter" not in repr(told(text))
+    assert "hunter" not in repr(problems_of(text))
     assert "hunter" not in repr(
         load(whole("sessions: {format: lucia, secrets: [hunter2]}")).config
     )
@@ -811,7 +811,7 @@ SECRETS = [
 
 @pytest.mark.parametrize("line", SECRETS)
 def test_no_message_repeats_a_secret_or_a_variable(line: str) -> None:
-    problems = told(whole(line), env={"S": "hunter2", "T": "hunter2", "E": ""})
+    problems = problems_of(whole(line), env={"S": "hunter2", "T": "hunter2", "E": ""})
 
     assert problems
     values = [one for one in problems if "unknown key" not in one]
@@ -824,7 +824,7 @@ def test_names_that_came_out_of_variables_are_not_repeated() -> None:
     text = whole("tokens: {profiles: {a: {audience: x, cookie: '${C}'}}}")
     text += "  - {match: '${S}', rule: public, upstream: '${S}'}\n"
 
-    assert told(text, env) == [
+    assert problems_of(text, env) == [
         '2:46: the cookie "…" belongs to the session',
         "7:13: expected a path such as /admin/**, starting with /",
         '7:45: there is no upstream "…"',
@@ -955,7 +955,7 @@ RENEWING: list[tuple[str, str, str | None]] = [
 @pytest.mark.parametrize(("refresh", "keys", "problem"), RENEWING)
 def test_renewals_need_a_key(refresh: str, keys: str, problem: str | None) -> None:
     acme = f"providers: {{acme: {{{ACME}, refresh: {refresh}}}}}"
-    found = "".join(told(whole(f"sign_in: {{{acme}, encryption_keys: {keys}}}")))
+    found = "".join(problems_of(whole(f"sign_in: {{{acme}, encryption_keys: {keys}}}")))
 
     assert bool(found) is (problem is not None)
     assert problem is None or problem in found
@@ -981,7 +981,9 @@ def test_an_upstream_may_get_the_token_of_a_provider(
     acme = f"providers: {{acme: {{{ACME}, {refresh}}}}}"
     route = "routes: [{match: /, rule: public, upstream: app}]"
     keys = f"sign_in: {{{acme}, encryption_keys: [{K1}]}}"
-    found = "".join(told("\n".join(("version: 1", keys, ONE_UPSTREAM % token, route))))
+    found = "".join(
+        problems_of("\n".join(("version: 1", keys, ONE_UPSTREAM % token, route)))
+    )
 
     assert bool(found) is (problem is not None)
     assert problem is None or problem in found
@@ -996,7 +998,7 @@ def test_an_encryption_key_is_never_repeated() -> None:
 
 @pytest.mark.parametrize(("providers", "problem"), PROVIDERS)
 def test_providers_are_checked(providers: str, problem: str | None) -> None:
-    found = told(whole(f"sign_in: {{providers: {{{providers}}}}}"))
+    found = problems_of(whole(f"sign_in: {{providers: {{{providers}}}}}"))
 
     assert bool(found) is (problem is not None)
     assert problem is None or problem in "".join(found)
@@ -1008,7 +1010,9 @@ def test_providers_need_sessions_of_the_gateway() -> None:
         "sessions: {format: django}",
     )
 
-    assert "providers require sessions of the gateway" in "".join(told(whole(*lines)))
+    assert "providers require sessions of the gateway" in "".join(
+        problems_of(whole(*lines))
+    )
 
 
 def test_the_sign_in_page_is_that_of_the_providers_unless_it_is_set() -> None:

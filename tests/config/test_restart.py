@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.restart import check_same_kind, waits_for_restart
 from gateway.errors import ConfigError
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 
 NAMED = [
     ("server: {listen: 127.0.0.1:8081}", "server.listen"),

@@ -134,26 +134,26 @@ async def test_all_sessions_of_a_user_end_except_one(subject: Subject) -> None:
     assert all([await alive(subject, each) for each in held])
 
     count = await subject.source.end_all("u_ada", NOW, held[1].key)
-    nobody = await subject.source.end_all("somebody else", NOW, None)
+    anonymous = await subject.source.end_all("somebody else", NOW, None)
 
-    assert (count, nobody) == (2, 0)
+    assert (count, anonymous) == (2, 0)
     assert [await alive(subject, each) for each in held] == [False, True, False]
 
 
 async def test_an_end_is_published(subject: Subject) -> None:
-    heard: asyncio.Queue[str] = asyncio.Queue()
+    received: asyncio.Queue[str] = asyncio.Queue()
     listening = asyncio.Event()
-    subject.source.watch(lambda key, _: heard.put_nowait(key), listening.set)
+    subject.source.watch(lambda key, _: received.put_nowait(key), listening.set)
     await asyncio.wait_for(listening.wait(), PATIENCE)
     held = [await subject.sign_in(number) for number in (1, 2)]
     assert all([await alive(subject, each) for each in held])
 
     await subject.source.end(held[0].key, NOW)
-    first = await asyncio.wait_for(heard.get(), PATIENCE)
+    first = await asyncio.wait_for(received.get(), PATIENCE)
     await subject.source.end_all("u_ada", NOW, None)
-    second = await asyncio.wait_for(heard.get(), PATIENCE)
+    second = await asyncio.wait_for(received.get(), PATIENCE)
     while second == first:  # to tell it twice is allowed
-        second = await asyncio.wait_for(heard.get(), PATIENCE)
+        second = await asyncio.wait_for(received.get(), PATIENCE)
 
     assert (first, second) == (held[0].key, held[1].key)
 

@@ -84,12 +84,12 @@ async def test_look_ups_of_one_turn_have_results_of_their_own(
     loaded = await store.load(KEY)
 
     async with asyncio.timeout(PATIENCE):
-        again, nobody = await asyncio.gather(
+        again, anonymous = await asyncio.gather(
             store.load(KEY), store.load(a_key("nobody"))
         )
 
     assert again is loaded
-    assert nobody is None
+    assert anonymous is None
 
 
 async def test_an_ended_session_is_not_resurrected_by_a_late_write(
@@ -336,11 +336,11 @@ async def test_a_session_is_found_by_its_public_id(subject: Subject) -> None:
 async def test_watchers_are_called_once_for_each_end_with_its_reason(
     subject: Subject,
 ) -> None:
-    listening, heard, second = asyncio.Event(), [], asyncio.Event()
+    listening, received, second = asyncio.Event(), [], asyncio.Event()
 
     def on_ended(key: str, reason: str) -> None:
-        heard.append((key, reason))
-        if len(heard) == 2:
+        received.append((key, reason))
+        if len(received) == 2:
             second.set()
 
     subject.store.watch(on_ended, listening.set)
@@ -352,7 +352,7 @@ async def test_watchers_are_called_once_for_each_end_with_its_reason(
     await subject.store.end_all("u_ada", NOW, None)
     await asyncio.wait_for(second.wait(), PATIENCE)
 
-    assert heard == [(KEY, "signed_out"), (a_key("two"), "revoked")]
+    assert received == [(KEY, "signed_out"), (a_key("two"), "revoked")]
 
 
 async def test_it_answers_that_it_is_there(subject: Subject) -> None:
@@ -362,8 +362,8 @@ async def test_it_answers_that_it_is_there(subject: Subject) -> None:
 async def test_an_amended_session_is_published_and_keeps_its_times(
     subject: Subject,
 ) -> None:
-    listening, heard = asyncio.Event(), asyncio.Queue[str]()
-    subject.store.watch(lambda _key, _why: None, listening.set, heard.put_nowait)
+    listening, received = asyncio.Event(), asyncio.Queue[str]()
+    subject.store.watch(lambda _key, _why: None, listening.set, received.put_nowait)
     await asyncio.wait_for(listening.wait(), PATIENCE)
     await subject.store.create(KEY, a_session(), NOW)
     seen = the_session(await subject.store.load(KEY))
@@ -371,7 +371,7 @@ async def test_an_amended_session_is_published_and_keeps_its_times(
 
     assert await subject.store.amend(KEY, seen, amended) is True
 
-    assert await asyncio.wait_for(heard.get(), PATIENCE) == KEY
+    assert await asyncio.wait_for(received.get(), PATIENCE) == KEY
     assert await subject.store.load(KEY) == amended
     assert await subject.store.amend(KEY, amended, amended) is True
     assert await subject.store.amend(KEY, seen, amended) is False

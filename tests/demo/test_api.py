@@ -214,8 +214,8 @@ async def test_a_database_that_is_away_is_a_503(
 async def test_a_gateway_that_is_away_is_a_503(
     database: EmbeddedPostgres, aiohttp_client: AiohttpClient
 ) -> None:
-    nobody = GatewayKeys("http://127.0.0.1:1/")
-    notes = NotesApi(dsn=database.dsn("authenticator"), keys=nobody)
+    anonymous = GatewayKeys("http://127.0.0.1:1/")
+    notes = NotesApi(dsn=database.dsn("authenticator"), keys=anonymous)
     client = await aiohttp_client(notes.app())
 
     answer = await client.get("/notes", headers=bearer("t_acme"))

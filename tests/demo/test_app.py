@@ -115,10 +115,12 @@ async def test_a_right_password_is_reported_to_the_gateway_who_signed_in(
         allow_redirects=False,
     )
 
-    told = answer.headers["X-Gateway-Sign-In"]
-    statement = json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
+    reported = answer.headers["X-Gateway-Sign-In"]
+    statement = json.loads(
+        base64.urlsafe_b64decode(reported + "=" * (-len(reported) % 4))
+    )
     assert (answer.status, answer.headers["Location"]) == (303, "/admin?x=1")
-    assert "=" not in told
+    assert "=" not in reported
     assert statement["identity"]["id"] == "u_grace"
     assert statement["identity"]["roles"] == ["member"]
     assert statement["tenants"]["t_globex"] == {"name": "Globex", "role": "owner"}
@@ -136,8 +138,10 @@ async def test_who_belongs_to_no_organization_has_no_active_one(
         allow_redirects=False,
     )
 
-    told = answer.headers["X-Gateway-Sign-In"]
-    statement = json.loads(base64.urlsafe_b64decode(told + "=" * (-len(told) % 4)))
+    reported = answer.headers["X-Gateway-Sign-In"]
+    statement = json.loads(
+        base64.urlsafe_b64decode(reported + "=" * (-len(reported) % 4))
+    )
     assert statement["active_tenant_id"] is None
     assert statement["tenants"] == {}
     assert statement["persistent"] is True

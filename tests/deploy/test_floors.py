@@ -11,7 +11,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ASKED = {
+REQUESTED = {
     str(canonicalize_name(one.name)): one
     for one in map(Requirement, PROJECT["project"]["dependencies"])
 }
@@ -26,12 +26,12 @@ def floor_of(requirement: Requirement) -> Version:
 
 
 def test_every_dependency_has_a_floor_on_the_page_and_no_other_has() -> None:
-    assert set(FLOORS) == set(ASKED)
+    assert set(FLOORS) == set(REQUESTED)
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", REQUESTED)
 def test_the_lowest_allowed_version_is_the_one_on_the_page(name: str) -> None:
-    assert floor_of(ASKED[name]) == FLOORS[name]
+    assert floor_of(REQUESTED[name]) == FLOORS[name]
 
 
 # What was the first release without an advisory when this was written: a floor may
@@ -52,4 +52,4 @@ FIXED = {
 
 @pytest.mark.parametrize(("name", "fixed"), FIXED.items())
 def test_no_allowed_version_has_a_known_advisory(name: str, fixed: str) -> None:
-    assert floor_of(ASKED[name]) >= Version(fixed)
+    assert floor_of(REQUESTED[name]) >= Version(fixed)

@@ -62,7 +62,7 @@ def asked_by(group: str) -> list[str]:
     return found
 
 
-ASKED = {
+REQUESTED = {
     "gateway": PROJECT["project"]["dependencies"],
     "build": asked_by("build") + PROJECT["build-system"]["requires"],
     "demo": PROJECT["project"]["optional-dependencies"]["demo"],
@@ -74,7 +74,7 @@ ASKED = {
 def test_what_the_project_asks_for_is_in_its_lock(lock: str) -> None:
     found = up_to(lock)
 
-    for text in ASKED[lock]:
+    for text in REQUESTED[lock]:
         wanted = Requirement(text)
         pin = found.get(canonicalize_name(wanted.name))
         assert pin is not None, f"{text} is not locked; {MEND}"

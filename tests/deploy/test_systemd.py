@@ -26,11 +26,11 @@ def test_systemd_understands_every_line(tmp_path: Path) -> None:
 
 
 def test_systemd_calls_its_exposure_ok() -> None:
-    said = analyze("security", "--offline=yes", "--no-pager", str(UNIT))
+    stated = analyze("security", "--offline=yes", "--no-pager", str(UNIT))
 
-    found = re.search(r"exposure level for gateway\.service: ([\d.]+)", said)
+    found = re.search(r"exposure level for gateway\.service: ([\d.]+)", stated)
 
-    assert found is not None, said
+    assert found is not None, stated
     assert float(found[1]) < 2.0
 
 
@@ -38,8 +38,8 @@ def test_a_bare_unit_would_be_called_exposed(tmp_path: Path) -> None:
     unit = tmp_path / "bare.service"
     unit.write_text("[Service]\nExecStart=/bin/true\n")
 
-    said = analyze("security", "--offline=yes", "--no-pager", str(unit))
+    stated = analyze("security", "--offline=yes", "--no-pager", str(unit))
 
-    found = re.search(r"exposure level for bare\.service: ([\d.]+)", said)
-    assert found is not None, said
+    found = re.search(r"exposure level for bare\.service: ([\d.]+)", stated)
+    assert found is not None, stated
     assert float(found[1]) > 9.0

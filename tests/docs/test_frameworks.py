@@ -115,7 +115,7 @@ class Place:
     key: Any
     kid: str
 
-    async def told(self, token: str | None, **fields: str) -> tuple[int, bytes]:
+    async def reported(self, token: str | None, **fields: str) -> tuple[int, bytes]:
         """Go to the app behind the gateway's back, with a token of one's own."""
         headers = {} if token is None else {"X-Auth-Assertion": token}
         reply = await ask(self.app.port, "GET", "/", PROGRAM | headers | fields)
@@ -134,8 +134,8 @@ class Place:
             "nbf": now,
             "exp": now + 60,
         } | changes
-        said = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(said, key or self.key, algorithm=alg, headers=header)
+        stated = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(stated, key or self.key, algorithm=alg, headers=header)
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +183,8 @@ def app(
     words = [word.format(port=found.port) for word in framework.run]
     if words[0] == "node" and not _has_global_crypto():
         words.insert(1, "--experimental-global-webcrypto")  # as the page says
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(words, cwd=folder, stdout=said, stderr=said)
+    with (folder / "said").open("wb") as stated:
+        process = subprocess.Popen(words, cwd=folder, stdout=stated, stderr=stated)
     try:
         _wait(found, process)
         yield found
@@ -195,8 +195,8 @@ def app(
 
 def _has_global_crypto() -> bool:
     """Tell whether this is Node 20 or later; Debian 12 has 18."""
-    told = subprocess.check_output(["node", "--version"], text=True)
-    return int(told.removeprefix("v").partition(".")[0]) >= 20
+    reported = subprocess.check_output(["node", "--version"], text=True)
+    return int(reported.removeprefix("v").partition(".")[0]) >= 20
 
 
 def _wait(app: Running, process: subprocess.Popen[bytes]) -> None:
@@ -328,7 +328,9 @@ FORGED: dict[str, Callable[[Place], str | None]] = {
 async def test_what_the_gateway_did_not_sign_for_this_app_is_refused(
     place: Place, forged: str
 ) -> None:
-    status, body = await place.told(FORGED[forged](place), **{"X-Auth-Email": "eve"})
+    status, body = await place.reported(
+        FORGED[forged](place), **{"X-Auth-Email": "eve"}
+    )
 
     assert status == 401, body
     assert b"eve" not in body
@@ -340,7 +342,7 @@ async def test_a_token_for_another_app_of_the_same_gateway_is_refused(
     cookie = await place.gateway.sign_in()
     reply = await ask(place.gateway.port, "GET", "/other", {"Cookie": cookie})
 
-    status, _ = await place.told(recording.last.one("X-Other"))
+    status, _ = await place.reported(recording.last.one("X-Other"))
 
     assert (reply.status, status) == (200, 401)
 
@@ -361,7 +363,7 @@ async def test_who_comes_through_the_gateway_is_known(place: Place) -> None:
 
 async def test_a_token_as_the_gateway_signs_it_passes(place: Place) -> None:
     """So what is refused above is refused for what was changed, and nothing else."""
-    assert (await place.told(place.sign()))[0] == 200
+    assert (await place.reported(place.sign()))[0] == 200
 
 
 def test_the_lock_file_has_checksums_and_names_no_registry() -> None:

@@ -19,20 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="as in `make test`")
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--requests", type=int, default=0, help="of the soak")
-    asked = parser.parse_args(arguments)
-    if not asked.rows:
+    requested = parser.parse_args(arguments)
+    if not requested.rows:
         for row in ROWS.values():
             print(f"{row.name:28} {row.what}")
         return 0
-    if unknown := [n for n in asked.rows if n != "all" and n not in ROWS]:
+    if unknown := [n for n in requested.rows if n != "all" and n not in ROWS]:
         parser.error(f"unknown rows: {', '.join(unknown)}")
-    names = list(ROWS) if asked.rows == ["all"] else asked.rows
-    scale = SHORT if asked.short else LONG
-    scale = replace(scale, soak=asked.requests or scale.soak)
+    names = list(ROWS) if requested.rows == ["all"] else requested.rows
+    scale = SHORT if requested.short else LONG
+    scale = replace(scale, soak=requested.requests or scale.soak)
     print(heading(), flush=True)
     failed = False
     for name in names:
-        outcome = uvloop.run(_once(ROWS[name], scale, asked.workers))
+        outcome = uvloop.run(_once(ROWS[name], scale, requested.workers))
         print(line(outcome), flush=True)
         for problem in outcome.problems():
             failed = True

@@ -125,9 +125,9 @@ async def _wrk(port: int, script: Path, seconds: int) -> Sent:
     process = await asyncio.create_subprocess_exec(
         *command, f"http://127.0.0.1:{port}/", stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said
-    return Sent(**json.loads(said.splitlines()[-1]))
+    stated, _ = await process.communicate()
+    assert process.returncode == 0, stated
+    return Sent(**json.loads(stated.splitlines()[-1]))
 
 
 async def _ask(

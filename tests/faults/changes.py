@@ -73,13 +73,13 @@ class Changes:
     async def _sign_in_by_app(self) -> None:
         load, name = self._load, self._name()
         document = json.dumps(identity(name)).encode()
-        said = base64.urlsafe_b64encode(document).decode().rstrip("=")
+        stated = base64.urlsafe_b64encode(document).decode().rstrip("=")
         _, response = await load.visit(
             "sign-in",
             "POST",
             "/auth/login",
             Expect.SERVED,
-            fields=(f"X-Sign-In: {said}",),
+            fields=(f"X-Sign-In: {stated}",),
         )
         if response is not None and (cookie := _cookie(response)):
             load.live.append(TrackedSession(name, cookie))

@@ -206,10 +206,10 @@ async def test_without_dns_what_was_known_goes_on(
             assert (await ask(gateway.port, "GET", "/mine/x", cookie)).status == 200
             for name in ("app.test", "redis.test"):
                 server.put(name, how=how)
-            seen = len(server.asked)
+            seen = len(server.requested)
             statuses = set()
             async with asyncio.timeout(PATIENCE):
-                while len(server.asked) < seen + 4:
+                while len(server.requested) < seen + 4:
                     redis.command_line("CLIENT", "KILL", "TYPE", "normal")
                     for writer in list(app.writers):
                         writer.close()
@@ -229,13 +229,13 @@ async def test_an_unknown_name_is_refused_at_once_and_comes_back_soon(
     ):
         for _ in range(5):
             assert (await ask(gateway.port, "GET", "/app/x")).status == 502
-        asked = server.count("app.test")
+        requested = server.count("app.test")
         server.put("app.test", "127.0.0.1")
         async with asyncio.timeout(SOON):
             while (await ask(gateway.port, "GET", "/app/x")).status != 200:
                 await asyncio.sleep(0.01)
 
-        assert asked == 1
+        assert requested == 1
 
 
 async def test_a_dead_address_before_a_good_one_loses_nothing(

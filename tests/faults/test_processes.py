@@ -189,8 +189,8 @@ async def test_a_worker_that_keeps_failing_is_started_less_and_less_often(
                 await running.logged(SERVING, 2 + count)
                 (failing,) = set(running.workers()) - {steady}
 
-    told = [(one["failures"], one["pause_seconds"], one["ended"]) for one in ended]
-    assert told == [(1, 0, "SIGKILL"), (2, 1, "SIGKILL"), (3, 2, "SIGKILL")]
+    reported = [(one["failures"], one["pause_seconds"], one["ended"]) for one in ended]
+    assert reported == [(1, 0, "SIGKILL"), (2, 1, "SIGKILL"), (3, 2, "SIGKILL")]
     assert ended[2]["log.level"] == "error"
 
 
@@ -444,9 +444,9 @@ async def test_a_second_instance_is_refused_and_takes_nothing(
 
         async with started(refused, tmp_path / "second", ready=False) as second:
             assert await second.ended() == 1
-            told = second.err.read_text()
+            reported = second.err.read_text()
 
-        assert told == f"error: cannot listen on {why}: address already in use\n"
+        assert reported == f"error: cannot listen on {why}: address already in use\n"
         assert files == {path.name: path.stat().st_ino for path in short.iterdir()}
         assert (await ask_unix(f"{short}/gw.sock")).startswith(b"HTTP/1.1 200")
         assert await serves(running.port)

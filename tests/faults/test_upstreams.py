@@ -175,13 +175,13 @@ async def test_a_bad_target_fails_five_requests_and_no_more(
     pair: Pair,
 ) -> None:
     failed = await pair.until_ejected()
-    asked = len(pair.bad.peers)
+    requested = len(pair.bad.peers)
 
     served = [await pair.one() for _ in range(20)]
 
     assert failed == IN_A_ROW
     assert all(served)
-    assert len(pair.bad.peers) == asked
+    assert len(pair.bad.peers) == requested
     assert [change.ejected for change in pair.changes] == [True]
     arrived = pair.arrived()
     assert len(arrived) == len(set(arrived)), "a request was sent twice"
@@ -216,14 +216,14 @@ async def test_no_post_probes_and_none_is_sent_twice(
     pair: Pair,
 ) -> None:
     failed = await pair.until_ejected("POST")
-    asked = pair.bad.received
+    requested = pair.bad.received
 
     pair.clock.now += 1.5
     served = [await pair.one("POST") for _ in range(10)]
 
     assert failed == IN_A_ROW
     assert all(served)
-    assert pair.bad.received == asked
+    assert pair.bad.received == requested
     arrived = pair.arrived()
     assert len(arrived) == len(set(arrived)) == pair.sent
 
@@ -335,12 +335,12 @@ async def test_a_client_that_leaves_is_no_failure_of_the_target() -> None:
         client_of(one, two, on_change=changes.append) as client,
     ):
         for number in range(30):
-            asked = asyncio.ensure_future(get(client))
+            requested = asyncio.ensure_future(get(client))
             async with asyncio.timeout(PATIENCE):
                 while len(one.peers) + len(two.peers) <= number:
                     await asyncio.sleep(0)
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
+            requested.cancel()
+            await asyncio.gather(requested, return_exceptions=True)
 
     assert changes == []
 

@@ -243,17 +243,19 @@ class Outcome:
             wrong["truncated"] = found.truncated
         if found.streams_cut and not row.may_cut_streams:
             wrong["stream cut"] = found.streams_cut
-        said = list(self.broken)
-        said += [
+        stated = list(self.broken)
+        stated += [
             f"{len(each)} × {name}: {'; '.join(each[:5])}"
             for name, each in wrong.items()
             if each
         ]
         if self.recovery is not None and self.recovery > row.recovers:
-            said.append(f"recovered after {self.recovery:.2f} s, not {row.recovers} s")
+            stated.append(
+                f"recovered after {self.recovery:.2f} s, not {row.recovers} s"
+            )
         if row.delays is not None and self.slowest > row.delays:
-            said.append(f"a public request took {self.slowest:.2f} s")
-        return said
+            stated.append(f"a public request took {self.slowest:.2f} s")
+        return stated
 
 
 async def try_row(row: Row, site: Site, scale: Scale) -> Outcome:

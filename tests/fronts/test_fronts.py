@@ -258,14 +258,14 @@ async def test_a_connection_option_hides_no_cookie_from_the_gateway_alone(
 
 
 async def test_a_preflight_passes_where_the_route_reports_it(site: Site) -> None:
-    asked = {
+    requested = {
         "Origin": "https://spa.example",
         "Access-Control-Request-Method": "POST",
         **PROGRAM,
     }
 
-    passed = await ask(site.port, "OPTIONS", "/api/x", asked)
-    checked = await ask(site.port, "OPTIONS", "/dashboard", asked)
+    passed = await ask(site.port, "OPTIONS", "/api/x", requested)
+    checked = await ask(site.port, "OPTIONS", "/dashboard", requested)
 
     assert (passed.status, checked.status) == (200, 401)
     assert [seen.target for seen in site.app.seen] == ["/api/x"]
@@ -434,11 +434,11 @@ async def test_a_gateway_that_hangs_lets_no_request_pass(
 ) -> None:
     cookie = await site.gateway.sign_in()
     await site.gateway.app.close()
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        asked.set()
+        requested.set()
         await release.wait()
         writer.transport.abort()
 
@@ -448,7 +448,7 @@ async def test_a_gateway_that_hangs_lets_no_request_pass(
     async with server, connected(site.port) as client:
         lines = f"GET /x HTTP/1.1\r\nHost: gw.test\r\nCookie: {cookie}\r\n\r\n"
         await client.send(lines.encode())
-        await asyncio.wait_for(asked.wait(), PATIENCE)
+        await asyncio.wait_for(requested.wait(), PATIENCE)
         assert not site.app.seen
         release.set()
         reply = await client.head()

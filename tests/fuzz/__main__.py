@@ -19,9 +19,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("targets", nargs="*", default=names, metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=600)
-    asked = parser.parse_args()
-    failed = [name for name in asked.targets if not run(name, asked.seconds)]
-    print(f"{len(asked.targets)} targets, broken promises in: {failed or 'none'}")
+    requested = parser.parse_args()
+    failed = [name for name in requested.targets if not run(name, requested.seconds)]
+    print(f"{len(requested.targets)} targets, broken promises in: {failed or 'none'}")
     return 1 if failed else 0
 
 
@@ -36,8 +36,8 @@ def run(name: str, seconds: int) -> bool:
             f"-artifact_prefix={SEEDS / name}/found-",
         ]  # fmt: skip
         done = subprocess.run(command, check=False, capture_output=True, text=True)
-    told = [line for line in done.stderr.splitlines() if "stat::number_of" in line]
-    print(f"{name}: exit {done.returncode}, {' '.join(told)}", flush=True)
+    reported = [line for line in done.stderr.splitlines() if "stat::number_of" in line]
+    print(f"{name}: exit {done.returncode}, {' '.join(reported)}", flush=True)
     if done.returncode:
         print(done.stderr[-4000:], done.stdout[-2000:], flush=True)
     return done.returncode == 0

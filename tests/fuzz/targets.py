@@ -174,9 +174,9 @@ def check(data: bytes) -> None:
         assert len(given[name]) == 1, name
     assert b"x-forwarded-for" in given
     _check_path(found.target)
-    asked = _asked(mode, method, raw_target, given)
-    assert found.method.encode("latin-1") == asked[0]
-    assert parse_target(asked[1].decode("latin-1")) == found.target
+    requested = _asked(mode, method, raw_target, given)
+    assert found.method.encode("latin-1") == requested[0]
+    assert parse_target(requested[1].decode("latin-1")) == found.target
     for value in given.get(b"forwarded", ()):
         if named := re.fullmatch(r"host=([a-z]+)", value.decode("latin-1")):
             assert found.host == named[1], "another host beside the described one"

@@ -513,11 +513,11 @@ class RouteMachine(RuleBasedStateMachine):
         method=st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
     )
     def match(self, path: list[str], host: str, method: str) -> None:
-        asked = "/" + "/".join(path)
-        if "//" in asked:
+        requested = "/" + "/".join(path)
+        if "//" in requested:
             return  # no target has an empty segment
-        found = RouteTable(self.routes).match(method, host, asked)
-        here = [one for one in self.routes if covers(one, host, asked)]
+        found = RouteTable(self.routes).match(method, host, requested)
+        here = [one for one in self.routes if covers(one, host, requested)]
         if not here:
             assert isinstance(found, NoRoute)
             return
@@ -540,16 +540,16 @@ def covers(route: Route, host: str, path: str) -> bool:
         wild = route.host.startswith(("*", "{"))
         if (wild and not (first and rest == tail)) or (not wild and host != route.host):
             return False
-    wanted, asked = route.path.split("/")[1:], path.split("/")[1:]
+    wanted, requested = route.path.split("/")[1:], path.split("/")[1:]
     if wanted[-1] == "**":
         wanted = wanted[:-1]
-        if len(asked) < len(wanted):
+        if len(requested) < len(wanted):
             return False
-        asked = asked[: len(wanted)]
-    return len(asked) == len(wanted) and all(
+        requested = requested[: len(wanted)]
+    return len(requested) == len(wanted) and all(
         (pattern.startswith("{") and bool(text))
         or segment_key(pattern) == segment_key(text)
-        for pattern, text in zip(wanted, asked, strict=True)
+        for pattern, text in zip(wanted, requested, strict=True)
     )
 
 

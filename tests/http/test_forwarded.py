@@ -281,12 +281,12 @@ def test_a_peer_is_known_by_one_address() -> None:
 
 
 def test_trust_is_only_what_is_configured() -> None:
-    nobody = HeadRules()
+    anonymous = HeadRules()
     rules = HeadRules(trusted_proxies=TRUSTED)
 
-    assert not nobody.trusts("10.0.0.1")
-    assert not nobody.trusts("127.0.0.1")
-    assert not nobody.trusts("")
+    assert not anonymous.trusts("10.0.0.1")
+    assert not anonymous.trusts("127.0.0.1")
+    assert not anonymous.trusts("")
     assert rules.trusts("::ffff:10.0.0.1")
     assert not rules.trusts("192.168.0.1")
     assert not rules.trusts("junk")

@@ -427,17 +427,17 @@ PREFLIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "origin", "asked"), PREFLIGHTS)
+@pytest.mark.parametrize(("method", "origin", "requested"), PREFLIGHTS)
 def test_a_preflight_has_its_three_marks(
-    method: str, origin: bool, asked: str | None
+    method: str, origin: bool, requested: str | None
 ) -> None:
     fields = [("Access-Control-Request-Method", "PUT")]
     fields += [("Origin", "https://b.example")] if origin else []
 
     found = head(*fields, method=method)
 
-    assert found.preflight_method == asked
-    assert found.preflight is (asked is not None)
+    assert found.preflight_method == requested
+    assert found.preflight is (requested is not None)
     assert b"Access-Control-Request-Method" in names(found)
 
 

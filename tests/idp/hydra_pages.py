@@ -55,18 +55,18 @@ class Pages(http.server.BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query))
         if parts.path == "/login":
             challenge = f"?login_challenge={query['login_challenge']}"
-            asked = admin("GET", f"/login{challenge}")
-            if not asked["skip"]:
+            requested = admin("GET", f"/login{challenge}")
+            if not requested["skip"]:
                 return self.send(200, FORM)
-            subject = {"subject": asked["subject"]}
+            subject = {"subject": requested["subject"]}
             return self.go_on(admin("PUT", f"/login/accept{challenge}", subject))
         if parts.path == "/consent":
             challenge = f"?consent_challenge={query['consent_challenge']}"
-            asked = admin("GET", f"/consent{challenge}")
+            requested = admin("GET", f"/consent{challenge}")
             granted = {
-                "grant_scope": asked["requested_scope"],
+                "grant_scope": requested["requested_scope"],
                 "remember": True,
-                "session": {"id_token": PEOPLE[asked["subject"]]},
+                "session": {"id_token": PEOPLE[requested["subject"]]},
             }
             return self.go_on(admin("PUT", f"/consent/accept{challenge}", granted))
         if parts.path == "/logout":

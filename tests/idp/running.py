@@ -185,8 +185,8 @@ async def ended(browser: Browser) -> None:
 async def greets(seen: Seen, writer: asyncio.StreamWriter) -> None:
     """Answer with what the app is sent of the user."""
     names = ("X-Auth-User-Id", "X-Auth-Email", "X-Auth-Role")
-    said = " ".join(seen.one(name) or "-" for name in names)
-    body = f"<!doctype html><title>app</title><h1>{said}</h1>".encode()
+    stated = " ".join(seen.one(name) or "-" for name in names)
+    body = f"<!doctype html><title>app</title><h1>{stated}</h1>".encode()
     writer.write(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -49,8 +49,8 @@ class Browser:
     def _keep(self, line: str) -> None:
         pair, *attributes = (part.strip() for part in line.split(";"))
         name, _, value = pair.partition("=")
-        told = {each.lower() for each in attributes}
-        if told & {"max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt"}:
+        reported = {each.lower() for each in attributes}
+        if reported & {"max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt"}:
             self.cookies.pop(name, None)
         else:
             self.cookies[name] = value

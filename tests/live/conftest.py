@@ -40,8 +40,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     The wide ones have hundreds of packages: only `make test-apps` has them.
     """
-    said = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    if "library" in metafunc.fixturenames and "library" not in said:
+    stated = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "library" in metafunc.fixturenames and "library" not in stated:
         metafunc.parametrize("library", parameters(*CHOSEN), scope="session")
 
 

@@ -93,15 +93,15 @@ class Library:
     def configuration(self, admin_port: int) -> dict[str, Any]:
         """Give the example's configuration, on a port that is free."""
         path = EXAMPLES / self.example / "gateway.yaml"
-        told: dict[str, Any] = yaml.safe_load(path.read_text())
+        reported: dict[str, Any] = yaml.safe_load(path.read_text())
         server = {"listen": "127.0.0.1:0", "admin": f"127.0.0.1:{admin_port}"}
-        told["server"] |= server | {"admin_token": ADMIN_TOKEN}
-        told["redis"] |= {"timeout": "10s"}  # a busy machine stands still at times
+        reported["server"] |= server | {"admin_token": ADMIN_TOKEN}
+        reported["redis"] |= {"timeout": "10s"}  # a busy machine stands still at times
         if self.heading:
             shown = block_of("docs/session-formats.md", self.heading, "yaml")
-            told |= yaml.safe_load(shown)
-        told["sessions"] |= self.sessions
-        return told
+            reported |= yaml.safe_load(shown)
+        reported["sessions"] |= self.sessions
+        return reported
 
     def acl_page(self) -> str:
         """Return the text that shows which user of Redis the gateway needs."""

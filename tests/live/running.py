@@ -64,11 +64,11 @@ def _link(packages: Path, to: Path, aliases: Mapping[str, str]) -> None:
 
 @contextmanager
 def _running(command: list[str], folder: Path, env: Mapping[str, str]) -> Iterator[int]:
-    said = {"PATH": os.environ["PATH"], "USERS": json.dumps([ADA, MO]), **env}
+    stated = {"PATH": os.environ["PATH"], "USERS": json.dumps([ADA, MO]), **env}
     complaints = folder / "stderr"
     with complaints.open("wb") as errors:
         process = subprocess.Popen(
-            command, cwd=folder, env=said, stdout=subprocess.PIPE, stderr=errors
+            command, cwd=folder, env=stated, stdout=subprocess.PIPE, stderr=errors
         )
     output = process.stdout
     assert output is not None

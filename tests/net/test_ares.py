@@ -52,7 +52,7 @@ async def test_a_truncated_answer_is_asked_for_over_tcp() -> None:
         found = await looked_up(server, "app.test")
 
         assert found.hosts == ("127.0.0.2",)
-        assert ("app.test", A, "tcp") in server.asked
+        assert ("app.test", A, "tcp") in server.requested
 
 
 async def test_a_name_that_does_not_exist_is_not_a_failure_to_find_out() -> None:
@@ -101,9 +101,9 @@ async def test_a_look_up_ends_at_its_time_out_and_leaves_nothing_behind() -> Non
         while descriptors() > before and loop.time() < until:
             await asyncio.sleep(0.01)
         assert descriptors() <= before
-        asked = server.count("hang.test")
+        requested = server.count("hang.test")
         await looked_up(server, "app.test")
-        assert server.count("hang.test") == asked
+        assert server.count("hang.test") == requested
 
 
 async def test_a_name_that_hangs_delays_no_other_name_at_the_same_server() -> None:

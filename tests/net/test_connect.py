@@ -72,7 +72,7 @@ async def peer_of(
 async def test_an_address_needs_no_resolver() -> None:
     async with listening("127.0.0.1") as port, resolving() as (resolver, server):
         assert await peer_of(resolver, "127.0.0.1", port) == "127.0.0.1"
-        assert server.asked == []
+        assert server.requested == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -114,13 +114,13 @@ async def test_what_is_not_found_is_remembered_for_a_moment() -> None:
         for _ in range(5):
             with pytest.raises(NameNotFound):
                 await resolver.resolve("app.test")
-        asked = server.count("app.test")
+        requested = server.count("app.test")
         server.put("app.test", "127.0.0.2")
 
         clock.now += module.NOT_FOUND_TTL + 0.1
         found = await resolver.resolve("app.test")
 
-        assert asked == 1
+        assert requested == 1
         assert found == ("127.0.0.2",)
 
 
@@ -235,22 +235,22 @@ def asked_again(server: DnsServer, before: int) -> bool:
 
 
 async def test_a_name_that_fails_and_works_again_is_reported_once_each() -> None:
-    clock, heard = Clock(), []
+    clock, received = Clock(), []
     async with dns_server() as server:
         server.put("app.test", "127.0.0.2", ttl=1)
         settings = DnsSettings(servers=(server.address,), timeout=PATIENCE)
         resolver = Resolver(
-            settings, clock=clock, on_change=lambda *what: heard.append(what)
+            settings, clock=clock, on_change=lambda *what: received.append(what)
         )
         for how in (How.ANSWER, How.SERVFAIL, How.SERVFAIL, How.ANSWER, How.ANSWER):
             server.put("app.test", "127.0.0.2", ttl=1, how=how)
             clock.now += 5
-            asked = server.count("app.test")
+            requested = server.count("app.test")
             await resolver.resolve("app.test")
-            await until(partial(asked_again, server, asked))
+            await until(partial(asked_again, server, requested))
             await until(lambda: resolver._names["app.test"].task is None)
 
-        assert heard == [
+        assert received == [
             ("app.test", "DNS server returned general failure"),
             ("app.test", None),
         ]

@@ -240,8 +240,8 @@ def test_a_terminal_shows_what_people_read() -> None:
     lines = Lines(fmt="console")
     write(lines.output, Ended(tenant_id=None))
 
-    told = lines.raw().decode()
-    assert "GET /dashboard 200" in told
-    assert "allow/signed_in" in told
-    assert "12.5" in told
-    assert "tenant" not in told
+    reported = lines.raw().decode()
+    assert "GET /dashboard 200" in reported
+    assert "allow/signed_in" in reported
+    assert "12.5" in reported
+    assert "tenant" not in reported

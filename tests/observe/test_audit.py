@@ -91,14 +91,14 @@ EVENTS = [
 ]
 
 
-@pytest.mark.parametrize(("tell", "words", "extra"), EVENTS)
+@pytest.mark.parametrize(("send", "words", "extra"), EVENTS)
 def test_an_event_names_the_actor_and_the_action(
-    tell: Callable[..., object],
+    send: Callable[..., object],
     words: tuple[str, ...],
     extra: dict[str, bool | list[str] | str],
 ) -> None:
     lines = Lines(level="error")
-    tell(Audit(lines.output))
+    send(Audit(lines.output))
 
     (event,) = lines.events()
     assert event.pop("@timestamp") == "2026-09-21T14:13:20Z"

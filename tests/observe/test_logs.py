@@ -91,12 +91,12 @@ def test_a_terminal_gets_lines_for_people() -> None:
     structlog.get_logger().error("bad\x1b[2Jthing", path="/a b")
     output.sink.close()
 
-    told = os.read(leader, 4096).decode()
+    reported = os.read(leader, 4096).decode()
     os.close(leader)
     os.close(follower)
-    assert "bad\\x1b[2Jthing" in told
-    assert "path=" in told
-    assert "{" not in told
+    assert "bad\\x1b[2Jthing" in reported
+    assert "path=" in reported
+    assert "{" not in reported
 
 
 @pytest.mark.parametrize("no_colour", [False, True])
@@ -106,21 +106,21 @@ def test_a_terminal_has_colours_unless_none_are_wanted(no_colour: bool) -> None:
     structlog.get_logger().error("it failed", path="/\x1b[31m")
     output.sink.close()
 
-    told = os.read(leader, 4096).decode()
+    reported = os.read(leader, 4096).decode()
     os.close(leader)
     os.close(follower)
-    assert ("\x1b[" in told) is not no_colour
-    assert "it failed" in told
-    assert "/\\x1b[31m" in told
+    assert ("\x1b[" in reported) is not no_colour
+    assert "it failed" in reported
+    assert "/\\x1b[31m" in reported
 
 
 def test_a_console_that_is_a_file_has_no_colours() -> None:
     lines = Lines(fmt="console")
     structlog.get_logger().error("it failed", path="/a")
 
-    told = lines.raw().decode()
-    assert "\x1b" not in told
-    assert "error   it failed  path=/a" in told
+    reported = lines.raw().decode()
+    assert "\x1b" not in reported
+    assert "error   it failed  path=/a" in reported
 
 
 def test_an_exception_on_a_console_has_its_lines() -> None:
@@ -130,6 +130,6 @@ def test_an_exception_on_a_console_has_its_lines() -> None:
     except LookupError:
         structlog.get_logger().exception("failed")
 
-    told = lines.raw().decode()
-    assert "Traceback (most recent call last):\n" in told
-    assert "\nKeyError\n" in told
+    reported = lines.raw().decode()
+    assert "Traceback (most recent call last):\n" in reported
+    assert "\nKeyError\n" in reported

@@ -95,7 +95,7 @@ class HostileProvider:
     """The refresh tokens that were sent, in order."""
     silent: str = "login_required"
     """The error of an answer to `prompt=none`."""
-    asked: dict[str, str] = field(default_factory=dict)
+    requested: dict[str, str] = field(default_factory=dict)
     """The parameters of the authorization request that the last code is for."""
 
     @property
@@ -119,13 +119,13 @@ class HostileProvider:
 
     def approve(self, location: str, **more: str) -> str:
         """Answer an authorization request; gives the query of the answer."""
-        self.asked = dict(parse_qsl(urlsplit(location).query))
-        if "request_uri" in self.asked:
-            assert self.asked["request_uri"] == f"urn:pushed:{len(self.pushed)}"
-            self.asked = self.pushed[-1]
+        self.requested = dict(parse_qsl(urlsplit(location).query))
+        if "request_uri" in self.requested:
+            assert self.requested["request_uri"] == f"urn:pushed:{len(self.pushed)}"
+            self.requested = self.pushed[-1]
         parameters = {
             "code": "a-code",
-            "state": self.asked["state"],
+            "state": self.requested["state"],
             "iss": self.issuer,
         } | more
         from urllib.parse import urlencode
@@ -141,7 +141,7 @@ class HostileProvider:
             "exp": now + 300,
             "iat": now,
             "auth_time": now,
-            "nonce": self.asked.get("nonce", ""),
+            "nonce": self.requested.get("nonce", ""),
             "email": "ada@example.com",
             "email_verified": True,
             "name": "Ada",
@@ -181,14 +181,17 @@ class HostileProvider:
 
     def _authorize(self, request: web.Request) -> web.Response:
         """Answer as a browser without a session gets it: a form, or back at once."""
-        asked: Mapping[str, str] = request.query
-        if "request_uri" in asked:
-            asked = self.pushed[-1]
-        if asked.get("client_id") != CLIENT or "/wrong/" in asked["redirect_uri"]:
+        requested: Mapping[str, str] = request.query
+        if "request_uri" in requested:
+            requested = self.pushed[-1]
+        if (
+            requested.get("client_id") != CLIENT
+            or "/wrong/" in requested["redirect_uri"]
+        ):
             return web.Response(status=400, text="unknown client or redirect URI")
-        if asked.get("prompt") != "none":
+        if requested.get("prompt") != "none":
             return web.Response(text="<form>", content_type="text/html")
-        place = f"{asked['redirect_uri']}?error={self.silent}&state={asked['state']}"
+        place = f"{requested['redirect_uri']}?error={self.silent}&state={requested['state']}"
         return web.Response(status=302, headers={"Location": place})
 
     def _knows(self, request: web.Request, form: Mapping[str, str]) -> bool:
@@ -207,7 +210,7 @@ class HostileProvider:
             return self._refreshed(form["refresh_token"])
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-        if challenge != self.asked.get("code_challenge"):
+        if challenge != self.requested.get("code_challenge"):
             return web.json_response({"error": "invalid_grant"}, status=400)
         return self._tokens()
 

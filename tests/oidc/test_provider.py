@@ -97,15 +97,17 @@ async def test_the_request_has_state_nonce_and_s256_and_the_secret_goes_by_basic
 ) -> None:
     await browser.sign_in(provider)
 
-    asked, form = provider.asked, provider.forms[0]
-    assert asked["response_type"] == "code"
-    assert asked["code_challenge_method"] == "S256"
-    assert asked["redirect_uri"] == f"http://gw.test{CALLBACK}" == form["redirect_uri"]
-    assert asked["scope"] == "openid profile email"
-    assert len({asked["state"], asked["nonce"], form["code_verifier"]}) == 3
+    requested, form = provider.requested, provider.forms[0]
+    assert requested["response_type"] == "code"
+    assert requested["code_challenge_method"] == "S256"
+    assert (
+        requested["redirect_uri"] == f"http://gw.test{CALLBACK}" == form["redirect_uri"]
+    )
+    assert requested["scope"] == "openid profile email"
+    assert len({requested["state"], requested["nonce"], form["code_verifier"]}) == 3
     assert "client_secret" not in form
     assert provider.headers[1]["Authorization"].startswith("Basic ")
-    assert SECRET not in str(asked)
+    assert SECRET not in str(requested)
 
 
 async def test_a_provider_without_basic_gets_the_secret_in_the_form(

@@ -49,9 +49,9 @@ async def test_a_user_who_signs_out_is_signed_out_at_the_provider_too(
     assert await browser.whoami() is None
     away = urlsplit(continues_to(reply))
     assert f"{away.scheme}://{away.netloc}" == provider.issuer
-    asked = dict(parse_qsl(away.query))
-    assert asked.pop("id_token_hint")
-    assert asked == {
+    requested = dict(parse_qsl(away.query))
+    assert requested.pop("id_token_hint")
+    assert requested == {
         "a": "b",
         "client_id": "gateway",
         "post_logout_redirect_uri": "http://gw.test/.gateway/signed-out",
@@ -116,12 +116,12 @@ async def test_the_id_token_is_sent_as_a_hint_and_only_the_browser_can_open_it(
     assert 0 < redis.command_line("PTTL", id_token_key(key)) <= 400 * 86_400_000
     assert open_hint(kept, "another token") is None
 
-    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+    requested = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
 
-    hint = asked["id_token_hint"]
+    hint = requested["id_token_hint"]
     assert jwt.decode(hint, options={"verify_signature": False})["sid"] == "sid-1"
-    assert asked["client_id"] == "gateway"
-    assert "logout_hint" not in asked
+    assert requested["client_id"] == "gateway"
+    assert "logout_hint" not in requested
     assert hint.encode() not in kept + record
     assert hint not in str(await gateway.logged())
     assert redis.command_line("GET", id_token_key(key)) is None
@@ -136,10 +136,10 @@ async def test_an_id_token_that_is_too_long_for_an_address_is_left_out(
     key = gateway.key_of(f"gateway_session={browser.session}")
     assert redis.command_line("GET", id_token_key(key)) is None
 
-    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+    requested = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
 
-    assert "id_token_hint" not in asked
-    assert asked["logout_hint"] == "sid-1"
+    assert "id_token_hint" not in requested
+    assert requested["logout_hint"] == "sid-1"
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ async def test_bytes_that_are_no_id_token_are_left_out(
     key = gateway.key_of(f"gateway_session={browser.session}")
     redis.command_line("SET", id_token_key(key), kept)
 
-    asked = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
+    requested = dict(parse_qsl(urlsplit(continues_to(await sign_out(browser))).query))
 
-    assert "id_token_hint" not in asked
+    assert "id_token_hint" not in requested
     assert await browser.whoami() is None
 
 
@@ -298,9 +298,9 @@ async def test_a_relative_address_means_the_host_of_the_form(
         if ends is None:
             assert reply.present("Location") == "/bye?a=b"
             return
-        asked = dict(parse_qsl(urlsplit(continues_to(reply)).query))
+        requested = dict(parse_qsl(urlsplit(continues_to(reply)).query))
         (noted,) = [one for one in reply.all("Set-Cookie") if "signing_out" in one]
         assert "Domain=gw.test" in noted
         browser.host = ""
-        back = await browser.get(f"/.gateway/signed-out?state={asked['state']}")
+        back = await browser.get(f"/.gateway/signed-out?state={requested['state']}")
         assert back.present("Location") == "http://wiki.gw.test/bye?a=b"

@@ -133,8 +133,8 @@ async def test_only_values_that_are_strong_enough_are_asked_for(
         f"/.gateway/sign-in/acme?return_to={page}&reason={reason}"
     )
 
-    asked = dict(parse_qsl(urlsplit(location).query))
-    assert asked.get("acr_values") == values
+    requested = dict(parse_qsl(urlsplit(location).query))
+    assert requested.get("acr_values") == values
 
 
 async def test_a_weak_answer_for_a_page_of_another_host_is_a_page(

@@ -9,23 +9,23 @@ HIDING = [reason for reason in Reason if reason is not Reason.NO_ROUTE]
 @pytest.mark.parametrize("reason", HIDING, ids=str)
 def test_a_404_is_the_same_whatever_it_hides(reason: Reason) -> None:
     """A route with `forbidden: "404"` tells nobody that it is there."""
-    told = describe(404, reason, "the admin page")
+    reported = describe(404, reason, "the admin page")
 
-    assert told == describe(404, Reason.NO_ROUTE)
+    assert reported == describe(404, Reason.NO_ROUTE)
 
 
 @pytest.mark.parametrize("reason", list(Reason), ids=str)
 def test_every_reason_has_a_title_a_heading_and_a_sentence(reason: Reason) -> None:
     row = ROWS[reason]
-    told = describe(row.status, reason)
+    reported = describe(row.status, reason)
 
-    assert told.reason is reason
-    assert told.heading == row.heading
-    assert told.action is row.action
-    assert told.title == PHRASES[row.status]
-    assert told.sentence == row.sentence
-    assert told.heading[0].isupper()
-    assert told.sentence.endswith(".")
+    assert reported.reason is reason
+    assert reported.heading == row.heading
+    assert reported.action is row.action
+    assert reported.title == PHRASES[row.status]
+    assert reported.sentence == row.sentence
+    assert reported.heading[0].isupper()
+    assert reported.sentence.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_the_next_step_fits_the_reason(reason: Reason, action: Action) -> None:
 
 
 def test_a_detail_replaces_the_sentence() -> None:
-    told = describe(400, Reason.BAD_TARGET, "The path holds an encoded slash.")
+    reported = describe(400, Reason.BAD_TARGET, "The path holds an encoded slash.")
 
-    assert told.sentence == "The path holds an encoded slash."
+    assert reported.sentence == "The path holds an encoded slash."
 
 
 def test_an_unusual_status_still_has_a_title() -> None:

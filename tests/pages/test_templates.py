@@ -46,9 +46,9 @@ def test_a_broken_replacement_is_reported_with_file_and_line(
     with pytest.raises(ConfigError) as caught:
         Pages(tmp_path)
 
-    told = str(caught.value)
-    assert message in told
-    assert told.startswith(str(tmp_path / place) if place else str(tmp_path))
+    reported = str(caught.value)
+    assert message in reported
+    assert reported.startswith(str(tmp_path / place) if place else str(tmp_path))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 429, 500, 502, 503, 504])

@@ -76,10 +76,10 @@ class Place:
             "tenant_id": "t_globex",
             "tenant_role": "owner",
         }
-        said = {n: v for n, v in (claims | changes).items() if v is not None}
+        stated = {n: v for n, v in (claims | changes).items() if v is not None}
         header = {"kid": kid or self.file.key.kid}
         return jwt.encode(
-            said, key or self.secret, algorithm=self.algorithm, headers=header
+            stated, key or self.secret, algorithm=self.algorithm, headers=header
         )
 
     @property
@@ -113,18 +113,18 @@ def running(program: Path, settings: dict[str, str], folder: Path) -> Iterator[i
     own = {"server-host": "127.0.0.1", "server-port": str(port)}
     lines = [f'{name} = "{value}"' for name, value in (settings | own).items()]
     (folder / "postgrest.conf").write_text("\n".join(lines) + "\n")
-    with (folder / "said").open("wb") as said:
+    with (folder / "said").open("wb") as stated:
         process = subprocess.Popen(
-            [str(program), str(folder / "postgrest.conf")], stdout=said, stderr=said
+            [str(program), str(folder / "postgrest.conf")], stdout=stated, stderr=stated
         )
     try:
         until = time.monotonic() + 60
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
                 break
-            told = (folder / "said").read_text()
-            assert process.poll() is None, told
-            assert time.monotonic() < until, told
+            reported = (folder / "said").read_text()
+            assert process.poll() is None, reported
+            assert time.monotonic() < until, reported
             time.sleep(0.02)
         yield port
     finally:
@@ -199,14 +199,14 @@ async def test_each_tenant_sees_its_own_rows(stand: Stand, algorithm: str) -> No
 
         acme = await place.notes(who=ACME)
         globex = await place.notes(who=GLOBEX)
-        asked = await place.notes(
+        requested = await place.notes(
             who=ACME, target="/api/notes?tenant_id=eq.t_globex&select=body"
         )
 
         assert acme.status == 200, acme.body
         assert [row["body"] for row in acme.json()] == ["acme one", "acme two"]
         assert [row["body"] for row in globex.json()] == ["globex one"]
-        assert asked.json() == []
+        assert requested.json() == []
 
 
 async def test_a_row_is_written_for_the_callers_tenant_and_no_other(
@@ -290,12 +290,12 @@ async def test_what_the_gateway_did_not_sign_is_refused(stand: Stand) -> None:
             for name, forge in FORGED.items()
         }
         genuine = await place.directly(place.sign())
-        nobody = await place.directly(None)
+        unauthenticated = await place.directly(None)
 
         assert refused.pop("a role that is not granted") in {401, 403}
         assert set(refused.values()) == {401}, refused
         assert [row["body"] for row in genuine.json()] == ["globex one"]
-        assert nobody.status == 401  # anon may not read notes
+        assert unauthenticated.status == 401  # anon may not read notes
 
 
 async def test_a_token_without_an_audience_passes_as_the_page_warns(

@@ -57,16 +57,18 @@ async def test_who_has_least_to_do_is_asked() -> None:
     ):
         stuck_one = asyncio.create_task(slow_asked.wait())
         while True:
-            asked = asyncio.create_task(get(client))
-            await asyncio.wait({asked, stuck_one}, return_when=asyncio.FIRST_COMPLETED)
+            requested = asyncio.create_task(get(client))
+            await asyncio.wait(
+                {requested, stuck_one}, return_when=asyncio.FIRST_COMPLETED
+            )
             if slow_asked.is_set():
                 break
         for _ in range(10):
             assert (await get(client)).status == 200
 
         assert len(stuck.peers) == 1
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+        requested.cancel()
+        await asyncio.gather(requested, return_exceptions=True)
 
 
 async def test_a_target_that_takes_no_connections_is_left_out_for_longer_and_longer() -> (

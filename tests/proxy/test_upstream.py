@@ -706,11 +706,11 @@ async def test_a_request_with_a_body_is_sent_once() -> None:
         assert len(upstream.peers) == 1
 
 
-@pytest.mark.parametrize("heard", [b"H", b"HTTP/1.1 100 C\r\n\r\n"])
-async def test_nothing_is_sent_again_after_a_byte_of_an_answer(heard: bytes) -> None:
+@pytest.mark.parametrize("got", [b"H", b"HTTP/1.1 100 C\r\n\r\n"])
+async def test_nothing_is_sent_again_after_a_byte_of_an_answer(got: bytes) -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(OK)
-        await peer.answer(heard)
+        await peer.answer(got)
 
     async with scripted(script) as upstream, client_of(upstream) as client:
         await get(client)
@@ -1030,17 +1030,17 @@ async def test_a_slow_upload_is_not_timed_out() -> None:
 
 async def test_who_stops_waiting_closes_the_connection(where: Where) -> None:
     closed = asyncio.Event()
-    asked = asyncio.Event()
+    requested = asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.head()
-        asked.set()
+        requested.set()
         await peer.rest()
         closed.set()
 
     async with scripted(script, **where) as upstream, client_of(upstream) as client:
         request = asyncio.create_task(get(client))
-        await asked.wait()
+        await requested.wait()
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request

@@ -167,11 +167,11 @@ PREFLIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "asked", "expected"), PREFLIGHTS)
+@pytest.mark.parametrize(("path", "requested", "expected"), PREFLIGHTS)
 def test_options_go_to_who_passes_preflights(
-    path: str, asked: str | None, expected: str | None
+    path: str, requested: str | None, expected: str | None
 ) -> None:
-    found = PREFLIGHT.match("OPTIONS", "a", path, asked)
+    found = PREFLIGHT.match("OPTIONS", "a", path, requested)
 
     assert (found.route.id if isinstance(found, Match) else None) == expected
 
@@ -268,7 +268,7 @@ def _table(found: list[Route]) -> RouteTable | None:
 
 @given(routes, st.randoms(), st.lists(requests, min_size=1))
 def test_the_order_of_routes_means_nothing(
-    found: list[Route], random: object, asked: list[tuple[str, str, str]]
+    found: list[Route], random: object, requested: list[tuple[str, str, str]]
 ) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -279,25 +279,25 @@ def test_the_order_of_routes_means_nothing(
     if one is None or other is None:
         return
     assert one.routes == other.routes
-    for request in asked:
+    for request in requested:
         assert one.match(*request) == other.match(*request)
         assert one.explain(*request) == other.explain(*request)
 
 
 @given(routes, st.lists(requests, min_size=1))
 def test_what_is_explained_is_what_is_done(
-    found: list[Route], asked: list[tuple[str, str, str]]
+    found: list[Route], requested: list[tuple[str, str, str]]
 ) -> None:
     table = _table(list({(r.path, r.host): r for r in found}.values()))
     if table is None:
         return
-    for request in asked:
+    for request in requested:
         answer = table.match(*request)
-        told = table.explain(*request)
-        winners = [candidate.route for candidate in told if candidate.won]
+        reported = table.explain(*request)
+        winners = [candidate.route for candidate in reported if candidate.won]
         assert winners == ([answer.route] if isinstance(answer, Match) else [])
-        assert bool(told) is not isinstance(answer, NoRoute)
-        assert all(candidate.why for candidate in told)
+        assert bool(reported) is not isinstance(answer, NoRoute)
+        assert all(candidate.why for candidate in reported)
 
 
 @given(requests)
@@ -331,9 +331,9 @@ def test_all_candidates_are_listed_the_most_specific_first() -> None:
         ]
     )
 
-    told = [(c.route.id, c.won, c.why) for c in table.explain("GET", "x", "/a/b")]
+    reported = [(c.route.id, c.won, c.why) for c in table.explain("GET", "x", "/a/b")]
 
-    assert told == [
+    assert reported == [
         ("GET /a/b", True, "the most specific host and path, and it takes GET"),
         ("PUT /a/b", False, "takes PUT, not GET"),
         ("/a/b", False, "another route for this path names GET"),
@@ -347,9 +347,9 @@ def test_all_candidates_are_listed_the_most_specific_first() -> None:
 
 
 def test_an_exact_end_is_nearer_than_all_below() -> None:
-    told = RouteTable([route("/a"), route("/a/**")]).explain("GET", "x", "/a")
+    reported = RouteTable([route("/a"), route("/a/**")]).explain("GET", "x", "/a")
 
-    assert [c.why for c in told][1] == "its /** goes further than the other route"
+    assert [c.why for c in reported][1] == "its /** goes further than the other route"
 
 
 def test_no_route_has_no_candidates() -> None:
@@ -357,9 +357,9 @@ def test_no_route_has_no_candidates() -> None:
 
 
 def test_a_405_has_candidates_and_no_winner() -> None:
-    told = RouteTable([route("/a", "GET"), route("/**")]).explain("PUT", "x", "/a")
+    reported = RouteTable([route("/a", "GET"), route("/**")]).explain("PUT", "x", "/a")
 
-    assert [(c.won, c.why) for c in told] == [
+    assert [(c.won, c.why) for c in reported] == [
         (False, "takes GET, not PUT"),
         (False, "its /** begins earlier, at segment 1"),
     ]

@@ -170,9 +170,9 @@ def payload(*pieces: bytes, whole: bool = True) -> StreamReader:
 
 def exchange(*pieces: bytes) -> Exchange:
     """A request whose body has arrived; endpoints look at nothing else of it."""
-    nobody: Any = None
+    anonymous: Any = None
     client: Any = Listening()
-    return Exchange(nobody, payload(*pieces), client)
+    return Exchange(anonymous, payload(*pieces), client)
 
 
 def a_context(
@@ -183,9 +183,9 @@ def a_context(
 ) -> RequestContext:
     """A request that was read, whose body is `pieces`."""
     services = services or some_services()
-    nobody: Any = None
+    anonymous: Any = None
     return RequestContext(
-        handler=nobody,
+        handler=anonymous,
         exchange=exchange(*pieces),
         runtime=runtime or the_runtime(),
         services=services,

@@ -43,9 +43,9 @@ def listening(*failures: int) -> Running:
 async def greeted(port: int) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     async with asyncio.timeout(PATIENCE):
-        said = await reader.read()
+        stated = await reader.read()
     writer.close()
-    return said
+    return stated
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ async def test_who_comes_during_a_shortage_waits_and_is_served(number: int) -> N
         shortage=Shortage(lambda what, missed: lines.append((what, missed))),
     )
 
-    said = [await greeted(port) for _ in range(3)]
+    stated = [await greeted(port) for _ in range(3)]
     acceptor.close()
 
-    assert said == [b"hi"] * 3
+    assert stated == [b"hi"] * 3
     assert len(lines) == 1
 
 
@@ -79,10 +79,10 @@ async def test_an_error_of_one_connection_is_no_shortage(number: int) -> None:
         shortage=Shortage(lambda what, missed: lines.append((what, missed))),
     )
 
-    said = await greeted(port)
+    stated = await greeted(port)
     acceptor.close()
 
-    assert said == b"hi"
+    assert stated == b"hi"
     assert lines == []
 
 
@@ -117,7 +117,7 @@ async def test_who_waits_in_the_backlog_at_the_end_is_served(
     acceptor.close()
     await acceptor.wait_started(PATIENCE)
 
-    said = [await asyncio.to_thread(each.recv, 2) for each in waiting]
+    stated = [await asyncio.to_thread(each.recv, 2) for each in waiting]
     for each in waiting:
         each.close()
-    assert said == [b"hi"] * 100
+    assert stated == [b"hi"] * 100

@@ -40,10 +40,10 @@ async def test_what_is_no_token_is_distinguished_and_asks_no_store(
 ) -> None:
     services = some_services(store=Away())
 
-    nobody = Anonymous(reason=reason, twice=len(fields) == 2)
-    assert credential_of(head(*fields), RULES) == nobody
+    anonymous = Anonymous(reason=reason, twice=len(fields) == 2)
+    assert credential_of(head(*fields), RULES) == anonymous
     context = a_context(head(*fields), services=services)
-    assert await caller_of(context) == nobody
+    assert await caller_of(context) == anonymous
 
 
 async def test_a_live_session_is_who_asks() -> None:

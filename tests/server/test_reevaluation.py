@@ -28,7 +28,7 @@ MOVED = {"url": "http://127.0.0.1:2"}
 BOTH = {"url": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}
 ADA = Authenticated(session=a_session(), key="k")
 BEA = Authenticated(session=a_session(active_tenant_id=None, tenants={}), key="k")
-NOBODY = Anonymous(reason=Reason.NO_SESSION)
+UNAUTHENTICATED = Anonymous(reason=Reason.NO_SESSION)
 REVOKED = Anonymous(reason=Reason.SESSION_REVOKED, ended=True)
 
 
@@ -53,7 +53,7 @@ def admitted(by: Runtime, request: RequestHead | None = None, **how: bool) -> Ad
     ("routes", "upstream", "who", "reason"),
     [
         pytest.param([API], {}, ADA, None, id="nothing changed"),
-        pytest.param([API | {"rule": "public"}], {}, NOBODY, None, id="opened"),
+        pytest.param([API | {"rule": "public"}], {}, UNAUTHENTICATED, None, id="opened"),
         pytest.param([], {}, ADA, Reason.NO_ROUTE, id="removed"),
         pytest.param([API | {"match": {"path": "/api/**", "host": "a.test"}}], {}, ADA, Reason.NO_ROUTE, id="another host"),
         pytest.param([API | {"match": {"path": "/api/**", "methods": ["POST"]}}], {}, ADA, Reason.METHOD_NOT_ALLOWED, id="another method"),
@@ -62,7 +62,7 @@ def admitted(by: Runtime, request: RequestHead | None = None, **how: bool) -> Ad
         pytest.param([API | {"require": {"tenant": True}}], {}, BEA, Reason.TENANT_MISSING, id="a tenant"),
         pytest.param([API | {"require": {"aal": "aal2"}}], {}, ADA, Reason.AAL_TOO_LOW, id="a level"),
         pytest.param([API | {"rule": "auth-redirect"}], {}, ADA, Reason.ALREADY_SIGNED_IN, id="for guests"),
-        pytest.param([API], {}, NOBODY, Reason.NO_SESSION, id="protected, and nobody signed in"),
+        pytest.param([API], {}, UNAUTHENTICATED, Reason.NO_SESSION, id="protected, and nobody signed in"),
         pytest.param([API], {}, REVOKED, Reason.SESSION_REVOKED, id="the session ended"),
         pytest.param([API | {"session": "ignore", "rule": "public"}], {}, REVOKED, None, id="open and ignoring sessions"),
         pytest.param([API | {"require": {"authenticated_within": "1m"}}], {}, ADA, None, id="recent when it was let in"),
@@ -142,13 +142,16 @@ async def test_what_was_judged_is_not_judged_again() -> None:
 
 
 async def test_a_stream_that_opens_after_the_reload_is_checked() -> None:
-    services, told = some_services(), []
-    services.streams.active, services.streams.on_stale = "now", lambda: told.append(1)
+    services, reported = some_services(), []
+    services.streams.active, services.streams.on_stale = (
+        "now",
+        lambda: reported.append(1),
+    )
 
     services.streams.add(OpenStream(key=None, end=print, evaluated_by="now"))
     services.streams.add(OpenStream(key=None, end=print, evaluated_by="before"))
 
-    assert told == [1]
+    assert reported == [1]
 
 
 @pytest.mark.parametrize("reconnects", [True, False])

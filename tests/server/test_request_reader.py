@@ -305,28 +305,28 @@ def by(
     client: Any = Client()
     loop = asyncio.get_running_loop()
     reader = client.reader = RequestReader(client, header_bytes=900, loop=loop)
-    said: list[object] = []
+    stated: list[object] = []
     for piece in pieces:
         if reader.broken or reader.upgraded:
             break
         try:
             found, rest = read(reader, piece)
         except Exception as error:  # noqa: BLE001 - as the connection does
-            said.append(type(error))
+            stated.append(type(error))
             break
         for each in found:
-            said.append(outcome(each, rules))
-            if ends_connection(said[-1], reader):
-                return said
-        said.append((reader.broken, reader.upgraded, rest))
-    return said
+            stated.append(outcome(each, rules))
+            if ends_connection(stated[-1], reader):
+                return stated
+        stated.append((reader.broken, reader.upgraded, rest))
+    return stated
 
 
-def ends_connection(said: Any, reader: RequestReader) -> bool:
+def ends_connection(stated: Any, reader: RequestReader) -> bool:
     """Whether the connection handles no request after this one."""
-    if isinstance(said, BadRequest):
+    if isinstance(stated, BadRequest):
         return True
-    head: RequestHead = said[0]
+    head: RequestHead = stated[0]
     return not head.keep_alive or (head.chunked and not reader.after_plain_chunks)
 
 

@@ -176,7 +176,7 @@ def test_the_apps_cookies_stay_apart_and_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("stated", "reported"),
     [
         pytest.param([], ["private"], id="nothing said"),
         pytest.param(["public, max-age=60"], ["max-age=60, private"], id="public"),
@@ -186,18 +186,18 @@ def test_the_apps_cookies_stay_apart_and_in_order() -> None:
     ],
 )  # fmt: skip
 def test_an_answer_with_our_cookie_is_kept_out_of_shared_caches(
-    said: list[str], told: list[str]
+    stated: list[str], reported: list[str]
 ) -> None:
-    fields = [(b"Cache-Control", value.encode()) for value in said]
+    fields = [(b"Cache-Control", value.encode()) for value in stated]
     cdn = [(b"CDN-Cache-Control", b"public"), (b"Surrogate-Control", b"max-age=9")]
 
     with_cookie = written([*fields, *cdn], set_cookies=("a=1",))
     without = written([*fields, *cdn])
 
-    assert values(with_cookie, "Cache-Control") == told
+    assert values(with_cookie, "Cache-Control") == reported
     assert values(with_cookie, "CDN-Cache-Control") == []
     assert values(with_cookie, "Surrogate-Control") == []
-    assert values(without, "Cache-Control") == said
+    assert values(without, "Cache-Control") == stated
     assert values(without, "CDN-Cache-Control") == ["public"]
 
 
@@ -214,14 +214,14 @@ def test_the_status_line_is_in_our_own_words(status: int, line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("stated", "reported"),
     [
         pytest.param([], [DATE], id="missing"),
         pytest.param([(b"date", b"then")], ["then"], id="the upstream's"),
     ],
 )
-def test_a_missing_date_is_added(said: Fields, told: list[str]) -> None:
-    assert values(written(said), "Date") == told
+def test_a_missing_date_is_added(stated: Fields, reported: list[str]) -> None:
+    assert values(written(stated), "Date") == reported
 
 
 # The same, from the bytes of the upstream to those of the client
@@ -280,7 +280,7 @@ def test_the_client_gets_what_the_plain_reading_of_the_bytes_says(
     assert sent is not None
     got, got_body, kept = sent
     dated = any(name.lower() == b"date" for name, _ in expected.fields)
-    told = (
+    reported = (
         expected.fields + [] if dated else [*expected.fields, (b"Date", DATE.encode())]
     )
     assert (
@@ -288,7 +288,7 @@ def test_the_client_gets_what_the_plain_reading_of_the_bytes_says(
         == b"".join(
             b"%b: %b\r\n" % field
             for field in [
-                *told,
+                *reported,
                 (b"X-Request-Id", ID.encode()),
                 (b"Content-Length", b"%d" % len(expected.body)),
             ]

@@ -34,7 +34,7 @@ def why(*fields: tuple[bytes, bytes]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "expected"),
     [
         pytest.param([], "JSON object", id="a list"),
         pytest.param("u_ada", "JSON object", id="a text"),
@@ -74,12 +74,12 @@ def why(*fields: tuple[bytes, bytes]) -> str:
         pytest.param(ADA | {"x": orjson.loads("[" * 40 + "]" * 40)}, "nests deeper", id="deep"),
     ],
 )  # fmt: skip
-def test_a_malformed_sign_in_signs_no_user_in(document: object, told: str) -> None:
-    assert told in why((NAME, encoded(document)))
+def test_a_malformed_sign_in_signs_no_user_in(document: object, expected: str) -> None:
+    assert expected in why((NAME, encoded(document)))
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "expected"),
     [
         pytest.param([(NAME, b"")], "base64url JSON", id="empty"),
         pytest.param([(NAME, b"e30")] * 2, "more than one", id="twice"),
@@ -103,9 +103,9 @@ def test_a_malformed_sign_in_signs_no_user_in(document: object, told: str) -> No
     ],
 )  # fmt: skip
 def test_a_malformed_field_has_no_effect(
-    fields: list[tuple[bytes, bytes]], told: str
+    fields: list[tuple[bytes, bytes]], expected: str
 ) -> None:
-    assert told in why(*fields)
+    assert expected in why(*fields)
 
 
 def test_a_whole_sign_in_is_read() -> None:

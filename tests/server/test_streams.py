@@ -92,10 +92,10 @@ def test_a_stream_that_has_ended_is_forgotten() -> None:
 
 def test_a_stream_may_take_itself_away_while_it_ends() -> None:
     streams = OpenStreams()
-    told: list[Reason] = []
+    reported: list[Reason] = []
 
     def end(reason: Reason) -> None:
-        told.append(reason)
+        reported.append(reason)
         streams.remove(stream)
 
     stream = OpenStream(key="one", end=end)
@@ -103,7 +103,7 @@ def test_a_stream_may_take_itself_away_while_it_ends() -> None:
     opened(streams, "one")
 
     assert streams.end("one", REVOKED) == 2
-    assert told == [REVOKED]
+    assert reported == [REVOKED]
 
 
 def test_to_stop_ends_those_without_a_session_and_those_to_come() -> None:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from gateway.config.load import LoadedConfig
 from gateway.errors import ConfigError
 from gateway.server.tls import renew_certificate, server_tls
-from tests.config.told import load, whole
+from tests.config.parsed import load, whole
 from tests.proxy.certificates import Authority
 
 

@@ -115,10 +115,10 @@ def test_a_token_is_made_of_32_bytes(length: int) -> None:
 
 
 def test_a_token_does_not_print() -> None:
-    said = f"{TOKEN} {TOKEN!r} {[TOKEN]}"
+    stated = f"{TOKEN} {TOKEN!r} {[TOKEN]}"
 
-    assert TOKEN.value not in said
-    assert TOKEN.fingerprint in said
+    assert TOKEN.value not in stated
+    assert TOKEN.fingerprint in stated
     assert len({TOKEN, new_token(bytes(range(32)))}) == 1
 
 

@@ -69,7 +69,7 @@ AT_LOGIN = head(HTML, NAVIGATE, target="/auth/login?return_to=/auth/login")
 AT_ONBOARDING = head(HTML, NAVIGATE, target="/auth/onboarding")
 AT_SORRY = head(HTML, NAVIGATE, target="/sorry?x")
 
-NOBODY = Challenge(reason=Reason.NO_SESSION)
+UNAUTHENTICATED = Challenge(reason=Reason.NO_SESSION)
 OLD = Challenge(reason=Reason.STEP_UP)
 WEAK = Challenge(reason=Reason.AAL_TOO_LOW)
 AUTO = route()
@@ -80,26 +80,26 @@ STRONGER = f'{SESSION}, error="insufficient_user_authentication"'
 
 CHALLENGES = [
     # never a redirect for a handshake: no client follows one
-    pytest.param(NOBODY, REDIRECT, SOCKET, 401, None, SESSION, id="socket-redirect"),
-    pytest.param(NOBODY, AUTO, SOCKET, 401, None, SESSION, id="socket-auto"),
+    pytest.param(UNAUTHENTICATED, REDIRECT, SOCKET, 401, None, SESSION, id="socket-redirect"),
+    pytest.param(UNAUTHENTICATED, AUTO, SOCKET, 401, None, SESSION, id="socket-auto"),
     pytest.param(OLD, AUTO, SOCKET, 401, None, STRONGER, id="socket-step-up"),
     # auto: as the caller reads
-    pytest.param(NOBODY, AUTO, BROWSER, 302, LOGIN + "no_session", None, id="auto-browser"),
-    pytest.param(NOBODY, AUTO, OLD_BROWSER, 302, LOGIN + "no_session", None, id="auto-old-browser"),
-    pytest.param(NOBODY, AUTO, HEAD, 302, LOGIN + "no_session", None, id="auto-head"),
-    pytest.param(NOBODY, AUTO, FORM, 303, LOGIN + "no_session", None, id="auto-form"),
-    pytest.param(NOBODY, AUTO, FETCH, 401, None, SESSION, id="auto-fetch"),
-    pytest.param(NOBODY, AUTO, XHR, 401, None, SESSION, id="auto-xhr"),
-    pytest.param(NOBODY, AUTO, PROGRAM, 401, None, SESSION, id="auto-program"),
-    pytest.param(NOBODY, AUTO, POSTER, 401, None, SESSION, id="auto-poster"),
+    pytest.param(UNAUTHENTICATED, AUTO, BROWSER, 302, LOGIN + "no_session", None, id="auto-browser"),
+    pytest.param(UNAUTHENTICATED, AUTO, OLD_BROWSER, 302, LOGIN + "no_session", None, id="auto-old-browser"),
+    pytest.param(UNAUTHENTICATED, AUTO, HEAD, 302, LOGIN + "no_session", None, id="auto-head"),
+    pytest.param(UNAUTHENTICATED, AUTO, FORM, 303, LOGIN + "no_session", None, id="auto-form"),
+    pytest.param(UNAUTHENTICATED, AUTO, FETCH, 401, None, SESSION, id="auto-fetch"),
+    pytest.param(UNAUTHENTICATED, AUTO, XHR, 401, None, SESSION, id="auto-xhr"),
+    pytest.param(UNAUTHENTICATED, AUTO, PROGRAM, 401, None, SESSION, id="auto-program"),
+    pytest.param(UNAUTHENTICATED, AUTO, POSTER, 401, None, SESSION, id="auto-poster"),
     # told by the route
-    pytest.param(NOBODY, STATUS, BROWSER, 401, None, SESSION, id="status-browser"),
-    pytest.param(NOBODY, STATUS, PROGRAM, 401, None, SESSION, id="status-program"),
-    pytest.param(NOBODY, REDIRECT, PROGRAM, 302, LOGIN + "no_session", None, id="redirect-program"),
-    pytest.param(NOBODY, REDIRECT, POSTER, 303, LOGIN + "no_session", None, id="redirect-poster"),
+    pytest.param(UNAUTHENTICATED, STATUS, BROWSER, 401, None, SESSION, id="status-browser"),
+    pytest.param(UNAUTHENTICATED, STATUS, PROGRAM, 401, None, SESSION, id="status-program"),
+    pytest.param(UNAUTHENTICATED, REDIRECT, PROGRAM, 302, LOGIN + "no_session", None, id="redirect-program"),
+    pytest.param(UNAUTHENTICATED, REDIRECT, POSTER, 303, LOGIN + "no_session", None, id="redirect-poster"),
     # the page that one is sent to, where it is behind a session itself
-    pytest.param(NOBODY, AUTO, AT_LOGIN, 401, None, SESSION, id="sign-in-page"),
-    pytest.param(NOBODY, REDIRECT, AT_LOGIN, 401, None, SESSION, id="sign-in-page-redirect"),
+    pytest.param(UNAUTHENTICATED, AUTO, AT_LOGIN, 401, None, SESSION, id="sign-in-page"),
+    pytest.param(UNAUTHENTICATED, REDIRECT, AT_LOGIN, 401, None, SESSION, id="sign-in-page-redirect"),
     pytest.param(OLD, AUTO, AT_LOGIN, 401, None, STRONGER, id="step-up-page"),
     # stronger
     pytest.param(OLD, AUTO, BROWSER, 302, STEP_UP + "step_up", None, id="step-up-browser"),
@@ -187,11 +187,11 @@ def test_without_a_page_for_tenants_it_is_a_refusal() -> None:
 
 def test_a_program_gets_the_reason_and_the_sign_in_page() -> None:
     """RFC 9457."""
-    reply = sent(answers().to_decision(NOBODY, AUTO, PROGRAM))
+    reply = sent(answers().to_decision(UNAUTHENTICATED, AUTO, PROGRAM))
 
     assert field(reply, "Content-Type") == "application/problem+json"
-    told = orjson.loads(reply.body)
-    assert told == {
+    expected = orjson.loads(reply.body)
+    assert expected == {
         "type": "about:blank",
         "title": "Unauthorized",
         "status": 401,
@@ -252,7 +252,7 @@ def test_who_is_signed_in_goes_back_only_to_what_is_safe(
 def test_the_sign_in_page_may_be_elsewhere_and_have_a_query() -> None:
     pages = answers(url="https://id.example/in?client=1#top", return_to="next")
 
-    reply = sent(pages.to_decision(NOBODY, AUTO, BROWSER))
+    reply = sent(pages.to_decision(UNAUTHENTICATED, AUTO, BROWSER))
 
     assert field(reply, "Location") == (
         "https://id.example/in?client=1&next=https%3A//app.example/a/b%3Fc%3Dd%26e"
@@ -337,7 +337,7 @@ def field(reply: Reply, name: str) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "told"),
+    ("request_", "expected"),
     [
         pytest.param(
             head(("Next-Action", "7f"), method="POST", target="/a?b=c"),
@@ -349,7 +349,7 @@ def field(reply: Reply, name: str) -> str | None:
     ],
 )
 def test_a_server_action_without_a_session_leads_to_the_sign_in_page(
-    request_: RequestHead, told: str | None
+    request_: RequestHead, expected: str | None
 ) -> None:
     """Next.js leaves the user on the page otherwise, with an error nobody can read."""
     answer = answers().to_decision(
@@ -358,4 +358,4 @@ def test_a_server_action_without_a_session_leads_to_the_sign_in_page(
 
     assert isinstance(answer, Problem)
     assert answer.status == 401
-    assert dict(answer.headers).get("X-Action-Redirect") == told
+    assert dict(answer.headers).get("X-Action-Redirect") == expected

@@ -172,7 +172,7 @@ def test_no_other_bytes_authenticate(value: bytes, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "reason", "said"),
+    ("found", "reason", "stated"),
     [
         pytest.param(None, Reason.UNKNOWN_SESSION, "unknown", id="unknown"),
         pytest.param(a_session(), Reason.UNKNOWN_SESSION, "unknown", id="the session of a browser"),
@@ -181,14 +181,14 @@ def test_no_other_bytes_authenticate(value: bytes, path: str) -> None:
     ],
 )  # fmt: skip
 def test_an_invalid_token_gets_a_401_and_never_a_redirect(
-    found: Session | None, reason: Reason, said: str
+    found: Session | None, reason: Reason, stated: str
 ) -> None:
     outcome = evaluate(head(BEARER, HTML, target="/both/x"), found)
 
     assert isinstance(outcome, Respond)
     assert isinstance(outcome.answer, Problem)
     assert (outcome.reason, outcome.answer.status) == (reason, 401)
-    assert said in (outcome.answer.detail or "")
+    assert stated in (outcome.answer.detail or "")
     assert outcome.answer.login_url is None
     assert outcome.cookies == ()
     assert 'error="invalid_token"' in challenges(outcome)[0]

@@ -50,12 +50,12 @@ def test_a_value_is_never_expanded_again(hostile: str) -> None:
 def test_any_text_comes_through_as_it_is(name: str, before: str, after: str) -> None:
     claim = _escaped(before) + "{identity.traits.name}" + _escaped(after)
 
-    said = render(claim, traits={"name": name})
+    stated = render(claim, traits={"name": name})
 
     if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
-        assert said == {}
+        assert stated == {}
     else:
-        assert said == {"claim": before + name + after}
+        assert stated == {"claim": before + name + after}
 
 
 JSON = st.recursive(
@@ -116,10 +116,10 @@ def test_a_template_becomes_its_value(template: Any, value: Any) -> None:
         "tags": ["a", 2],
     }
 
-    said = render(template, traits=traits, roles=("staff", "admin"))
+    stated = render(template, traits=traits, roles=("staff", "admin"))
 
-    assert said == {"claim": value}
-    assert type(said["claim"]) is type(value)
+    assert stated == {"claim": value}
+    assert type(stated["claim"]) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ NICK: dict[str, Any] = {"nick": "ann", "org": {"a": 1}, "long": "x" * 513, "none
 
 
 @pytest.mark.parametrize(
-    ("claim", "said"),
+    ("claim", "stated"),
     [
         pytest.param("{identity.traits.nick|identity.id}", "ann", id="the first"),
         pytest.param("{identity.traits.name|identity.id}", "u_ann", id="the second"),
@@ -197,8 +197,8 @@ NICK: dict[str, Any] = {"nick": "ann", "org": {"a": 1}, "long": "x" * 513, "none
         pytest.param("{identity.roles|'none'}", ["staff"], id="a list keeps its kind"),
     ],
 )  # fmt: skip
-def test_the_first_value_that_the_session_has_counts(claim: str, said: Any) -> None:
-    assert render(claim, traits=NICK) == {"claim": said}
+def test_the_first_value_that_the_session_has_counts(claim: str, stated: Any) -> None:
+    assert render(claim, traits=NICK) == {"claim": stated}
 
 
 def test_a_choice_without_any_value_omits_the_claim() -> None:
@@ -216,7 +216,7 @@ def test_a_default_is_not_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenants", "said"),
+    ("tenants", "stated"),
     [
         ((ACME, Tenant(id="t", name="T", role="")), {"t_acme": "owner", "t": ""}),
         ((), {}),
@@ -226,11 +226,11 @@ def test_a_default_is_not_read_again() -> None:
     ],
 )
 def test_memberships_are_an_object_within_the_limits(
-    tenants: tuple[Tenant, ...], said: Any
+    tenants: tuple[Tenant, ...], stated: Any
 ) -> None:
     found = render("{tenants.roles}", tenants=tenants)
 
-    assert found == ({} if said is None else {"claim": said})
+    assert found == ({} if stated is None else {"claim": stated})
 
 
 def test_times_of_the_identity_are_seconds() -> None:

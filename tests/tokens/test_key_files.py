@@ -90,7 +90,7 @@ def test_a_folder_where_anyone_may_add_keys_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "says"),
+    ("name", "make", "states"),
     [
         pytest.param("k.pem", lambda: b"", "not a private key", id="empty"),
         pytest.param("k.pem", lambda: b"\xff\x00" * 50, "not a private key", id="bin"),
@@ -127,7 +127,7 @@ def test_a_folder_where_anyone_may_add_keys_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_sign_is_refused(
-    tmp_path: Path, name: str, make: Callable[[], bytes], says: str
+    tmp_path: Path, name: str, make: Callable[[], bytes], states: str
 ) -> None:
     new_key(tmp_path, "ES256", NOW)
     path = put(tmp_path, name, make())
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_sign_is_refused(
     message = refusal(tmp_path)
 
     assert str(path) in message
-    assert says in message
+    assert states in message
 
 
 def test_all_bad_files_are_reported_at_once(tmp_path: Path) -> None:

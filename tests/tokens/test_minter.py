@@ -160,13 +160,13 @@ def test_no_template_and_no_trait_sets_a_registered_claim(
     minter = make_minter()
     minter.profiles["mine"] = profile("mine", escaped)
 
-    said = read(
+    stated = read(
         minted(minter, "mine", make_session(traits=traits), ACME, NOW, numbered())
     )
 
-    assert said["sub"] == "u_ann"
-    assert said["aud"] == "aud-mine"
-    assert set(said) == REGISTERED | set(claims)
+    assert stated["sub"] == "u_ann"
+    assert stated["aud"] == "aud-mine"
+    assert set(stated) == REGISTERED | set(claims)
 
 
 @settings(max_examples=200)
@@ -195,12 +195,12 @@ def test_no_token_outlives_its_session_or_is_handed_out_late(
         if token is None:
             assert left <= 1
             continue
-        said = read(token)
-        assert said["exp"] <= session.expires_at
-        assert said["exp"] - said["iat"] <= lifetime
-        assert said["nbf"] == said["iat"] <= now
-        assert now < said["exp"]
-        assert now <= said["iat"] + 1 or now < (said["iat"] + said["exp"]) / 2
+        stated = read(token)
+        assert stated["exp"] <= session.expires_at
+        assert stated["exp"] - stated["iat"] <= lifetime
+        assert stated["nbf"] == stated["iat"] <= now
+        assert now < stated["exp"]
+        assert now <= stated["iat"] + 1 or now < (stated["iat"] + stated["exp"]) / 2
 
 
 HS_RING = embedded_ring("HS256", now=NOW)
@@ -390,11 +390,11 @@ def test_times_methods_and_memberships_can_be_claims() -> None:
     )
     made = minter_of(profile("db", SAID))
 
-    said = read(minted(made, "db", session, ACME, NOW, numbered()))
+    stated = read(minted(made, "db", session, ACME, NOW, numbered()))
     extended = replace(session, expires_at=NOW + 90_000)
     later = read(minted(made, "db", extended, ACME, NOW, numbered()))
 
-    assert said["at"] == int(NOW - 100)
-    assert (said["by"], said["all"]) == (["totp"], ["t_acme", "t_globex"])
-    assert said["name"] == "Acme"
-    assert (said["until"], later["until"]) == (int(NOW + 86_400), int(NOW + 90_000))
+    assert stated["at"] == int(NOW - 100)
+    assert (stated["by"], stated["all"]) == (["totp"], ["t_acme", "t_globex"])
+    assert stated["name"] == "Acme"
+    assert (stated["until"], later["until"]) == (int(NOW + 86_400), int(NOW + 90_000))

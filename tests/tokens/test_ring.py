@@ -236,8 +236,8 @@ def test_no_request_is_refused_during_a_rotation(
             token = minted(minter, "db", session, None, now, jti)
             assert token is not None
             kids.add(jwt.get_unverified_header(token)["kid"])
-            for verifier, asked in zip(verifiers, reversed(replicas), strict=True):
-                verifier.verify(token, asked.ring, now)
-                replace(verifier).verify(token, asked.ring, now + held)
+            for verifier, requested in zip(verifiers, reversed(replicas), strict=True):
+                verifier.verify(token, requested.ring, now)
+                replace(verifier).verify(token, requested.ring, now + held)
         now += step
     assert kids == {old.kid, young.kid}

@@ -13,7 +13,7 @@ from gateway.tokens.template_parser import ClaimsError, compile_claims, compile_
 
 
 @pytest.mark.parametrize(
-    ("template", "says"),
+    ("template", "states"),
     [
         ("{tenant.id", "unmatched brace"),
         ("tenant.id}", "unmatched brace"),
@@ -56,11 +56,11 @@ from gateway.tokens.template_parser import ClaimsError, compile_claims, compile_
         ("{tenant.id|tenants.roles}", "must be the whole claim"),
     ],
 )
-def test_what_is_not_of_the_language_is_refused(template: str, says: str) -> None:
+def test_what_is_not_of_the_language_is_refused(template: str, states: str) -> None:
     with pytest.raises(ClaimsError) as caught:
         compile_node(template)
 
-    assert says in str(caught.value)
+    assert states in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(REGISTERED))

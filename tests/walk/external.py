@@ -32,18 +32,18 @@ def config_for(scenario: Scenario, upstream: int, **sessions: Any) -> dict[str, 
     """The configuration that a user of this library would write."""
     config = base_config(upstream)
     settings = scenario.settings
-    said: dict[str, Any] = {
+    stated: dict[str, Any] = {
         "format": settings.format,
         "cookie": {"name": settings.cookie_name},
         "profile": dict(settings.profile),
     }
     if settings.secrets:
-        said["secrets"] = list(settings.secrets)
+        stated["secrets"] = list(settings.secrets)
     if settings.key_prefix is not None:
-        said["key_prefix"] = settings.key_prefix
+        stated["key_prefix"] = settings.key_prefix
     if settings.allow_pickle:
-        said["allow_pickle"] = True
-    config["sessions"] = said | sessions
+        stated["allow_pickle"] = True
+    config["sessions"] = stated | sessions
     for each in config["upstreams"].values():
         each.pop("may_sign_in", None)
         each["session_cookie"] = "forward"

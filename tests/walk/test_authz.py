@@ -51,9 +51,9 @@ async def authz(
         yield running
 
 
-def lines_of(mode: Mode, asked: Asked, own_method: str | None = None) -> bytes:
-    method, target = own_line(mode, asked)
-    fields = [*own_fields(mode, asked), *asked.headers]
+def lines_of(mode: Mode, requested: Asked, own_method: str | None = None) -> bytes:
+    method, target = own_line(mode, requested)
+    fields = [*own_fields(mode, requested), *requested.headers]
     lines = [f"{own_method or method} {target} HTTP/1.1"]
     lines += [f"{name}: {text}" for name, text in fields]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n"
@@ -64,12 +64,12 @@ async def decide(
 ) -> Reply:
     """Ask as a front proxy does."""
     headers = changes.pop("headers", PROGRAM)
-    asked = Asked(
+    requested = Asked(
         target=target, host="gw.test", scheme="http", client=CLIENT,
         headers=tuple(headers.items()), **changes,
     )  # fmt: skip
-    raw = lines_of(mode, asked) + b"Connection: close\r\n\r\n"
-    method = own_line(mode, asked)[0]
+    raw = lines_of(mode, requested) + b"Connection: close\r\n\r\n"
+    method = own_line(mode, requested)[0]
     return parse(await send_raw(gateway.app.authz_port, raw), method)
 
 
@@ -152,8 +152,8 @@ async def test_only_a_trusted_proxy_may_ask(
 
     assert {reply.status for reply in replies} == {403}
     assert replies[0].json()["reason"] == "proxy_not_trusted"
-    told = [line for line in lines if "front proxy" in line["message"]]
-    assert [line["setting"] for line in told] == ["server.trusted_proxies"]
+    reported = [line for line in lines if "front proxy" in line["message"]]
+    assert [line["setting"] for line in reported] == ["server.trusted_proxies"]
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ async def test_a_proxy_that_forgets_a_header_gets_a_400_and_the_log_names_it(
     lines = await authz.logged()
 
     assert reply.status == 400
-    told = [line for line in lines if "front proxy" in line["message"]]
-    assert word in told[0]["problem"]
-    assert told[0]["setting"]
-    assert told[0]["about"] == "127.0.0.1"
+    reported = [line for line in lines if "front proxy" in line["message"]]
+    assert word in reported[0]["problem"]
+    assert reported[0]["setting"]
+    assert reported[0]["about"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -210,8 +210,8 @@ async def test_a_path_of_the_gateway_is_refused_with_advice(
         assert reply.status == as_nginx_passes(mode, 404)
     lines = await authz.logged()
 
-    told = [line for line in lines if "front proxy" in line["message"]]
-    assert "/.gateway/" in told[0]["setting"]
+    reported = [line for line in lines if "front proxy" in line["message"]]
+    assert "/.gateway/" in reported[0]["setting"]
 
 
 # The check is a request of its own
@@ -450,8 +450,8 @@ async def test_another_address_needs_a_restart(authz: Gateway) -> None:
 
     assert await authz.app.reload()
 
-    told = [line for line in await authz.logged() if line.get("keys")]
-    assert told[-1]["keys"] == ["server.authz"]
+    reported = [line for line in await authz.logged() if line.get("keys")]
+    assert reported[-1]["keys"] == ["server.authz"]
     assert (await decide(authz, Mode.FORWARD_AUTH, "/static/x")).status == 200
 
 

@@ -155,8 +155,8 @@ QUERIES = [
 
 @pytest.mark.parametrize("query", QUERIES)
 async def test_what_our_redirect_wrote_leads_back(gateway: Gateway, query: str) -> None:
-    asked = f"/dashboard?{query}"
-    challenge = await ask(gateway.port, "GET", asked, BROWSER)
+    requested = f"/dashboard?{query}"
+    challenge = await ask(gateway.port, "GET", requested, BROWSER)
     location = challenge.one("Location") or ""
 
     cookie = {"Cookie": await gateway.sign_in()}

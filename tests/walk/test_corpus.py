@@ -141,20 +141,20 @@ def assert_canonical(wire: bytes) -> None:
         assert found, f"a head without an end: {head!r}"
         line, *fields = head.split(b"\r\n")
         assert re.fullmatch(rb"[A-Za-z]+ /[!-~]* HTTP/1\.1", line), line
-        said: dict[bytes, list[bytes]] = {}
+        stated: dict[bytes, list[bytes]] = {}
         for field in fields:
             shaped = re.fullmatch(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([ -~]*)", field)
             assert shaped, f"not a canonical field: {field!r}"
-            said.setdefault(shaped[1].lower(), []).append(shaped[2])
-        assert len(said[b"host"]) == 1
-        assert {b"upgrade", b"te", b"trailer", b"expect"}.isdisjoint(said)
-        assert {b"x_auth_user", b"x-auth-user", b"transfer_encoding"}.isdisjoint(said)
-        assert {b"transfer-encoding", b"content-length"} - set(said), "both framings"
+            stated.setdefault(shaped[1].lower(), []).append(shaped[2])
+        assert len(stated[b"host"]) == 1
+        assert {b"upgrade", b"te", b"trailer", b"expect"}.isdisjoint(stated)
+        assert {b"x_auth_user", b"x-auth-user", b"transfer_encoding"}.isdisjoint(stated)
+        assert {b"transfer-encoding", b"content-length"} - set(stated), "both framings"
         assert not re.search(rb"[\r\n]", head.replace(b"\r\n", b"")), "bare CR or LF"
-        for length in said.get(b"content-length", ()):
+        for length in stated.get(b"content-length", ()):
             assert re.fullmatch(rb"0|[1-9][0-9]*", length), length
             wire = wire[int(length) :]
-        for coding in said.get(b"transfer-encoding", ()):
+        for coding in stated.get(b"transfer-encoding", ()):
             assert coding == b"chunked"
             wire = after_chunks(wire)
 

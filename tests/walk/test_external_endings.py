@@ -368,13 +368,13 @@ async def test_the_ory_paths_show_this_session_and_list_no_others(
 
     whoami = await ask(custom.port, "GET", "/.gateway/sessions/whoami", MINE)
     others = await ask(custom.port, "GET", "/.gateway/sessions", MINE)
-    asked = await ask(custom.port, "GET", "/.gateway/session", MINE)
+    requested = await ask(custom.port, "GET", "/.gateway/session", MINE)
 
     assert (whoami.status, whoami.json()["id"]) == (200, HASH)
     assert "authenticated_at" not in whoami.json()
     assert (others.status, others.json()) == (200, [])
-    assert asked.json()["session_id"] == HASH
-    assert re.match("20[0-9]{2}-", asked.json()["expires_at"])
+    assert requested.json()["session_id"] == HASH
+    assert re.match("20[0-9]{2}-", requested.json()["expires_at"])
 
 
 async def test_kratos_sign_out_ends_an_app_s_session(

@@ -331,13 +331,13 @@ async def test_what_only_looks_like_a_preflight_brings_no_session_to_the_app(
     custom: Gateway, upstream: RecordingUpstream, redis: Server
 ) -> None:
     await written(redis, {"user": {"id": "u"}})
-    asked = {
+    requested = {
         "Cookie": f"theme=dark; sid={SID}",
         "Origin": "http://elsewhere.test",
         "Access-Control-Request-Method": "POST",
     }
 
-    reply = await ask(custom.port, "OPTIONS", "/api/orders", asked)
+    reply = await ask(custom.port, "OPTIONS", "/api/orders", requested)
 
     assert reply.status == 200
     assert upstream.last.one("Cookie") == "theme=dark"

@@ -129,12 +129,12 @@ async def test_a_store_that_hangs_leaves_public_routes_open_unauthenticated(
     assert reply.status == 200
     assert took < SOON
     assert reply.all("Set-Cookie") == []
-    told = {name.lower() for name, _ in upstream.last.headers}
+    reported = {name.lower() for name, _ in upstream.last.headers}
     # A route that ignores sessions does not say why there is none.
     status = None if target.startswith("/static") else "unavailable"
     assert upstream.last.one("X-Auth-Status") == status
-    assert {n for n in told if n.startswith("x-auth-")} <= {"x-auth-status"}
-    assert told.isdisjoint({"cookie", "authorization"})
+    assert {n for n in reported if n.startswith("x-auth-")} <= {"x-auth-status"}
+    assert reported.isdisjoint({"cookie", "authorization"})
 
 
 async def test_a_request_without_a_cookie_needs_no_store(
@@ -170,10 +170,10 @@ async def test_a_store_that_refuses_connections_is_a_503_from_the_start(
     upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
     config = base_config(upstream.port)
-    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    anonymous = f"redis://127.0.0.1:{free_port()}/0"
     cookie = {"Cookie": f"gateway_session={'A' * 43}"}
 
-    async with running_gateway(config, tmp_path, nobody) as gateway:
+    async with running_gateway(config, tmp_path, anonymous) as gateway:
         took, protected = await timed(gateway.port, "GET", "/dashboard", cookie)
         public = await ask(gateway.port, "GET", "/", cookie)
 
@@ -315,8 +315,10 @@ async def test_a_key_of_another_type_signs_no_user_in(
 def assert_anonymous_and_told_once(
     lines: list[dict[str, Any]], upstream: RecordingUpstream, key: str
 ) -> None:
-    told = {name.lower() for name, _ in upstream.last.headers}
-    assert {name for name in told if name.startswith("x-auth-")} == {"x-auth-status"}
+    reported = {name.lower() for name, _ in upstream.last.headers}
+    assert {name for name in reported if name.startswith("x-auth-")} == {
+        "x-auth-status"
+    }
     assert upstream.last.one("X-Auth-Status") == "unavailable"
     logged = [
         line
@@ -448,10 +450,10 @@ async def test_an_upstream_that_refuses_connections_is_a_502(
 ) -> None:
     config = base_config(free_port())
     async with running_gateway(config, tmp_path, redis.url) as gateway:
-        told = await ask(gateway.port, "POST", "/", PROGRAM, b"once")
+        reported = await ask(gateway.port, "POST", "/", PROGRAM, b"once")
         shown = await ask(gateway.port, "GET", "/", BROWSER)
 
-    assert (told.status, told.json()["reason"]) == (502, "upstream_unreachable")
+    assert (reported.status, reported.json()["reason"]) == (502, "upstream_unreachable")
     assert shown.status == 502
     assert shown.one("Content-Type") == "text/html; charset=utf-8"
     assert b"cannot be reached" in shown.body

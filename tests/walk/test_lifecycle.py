@@ -146,8 +146,8 @@ async def test_the_reason_of_an_end_is_given_to_every_client(
     for sent in (page, account):
         assert sent.status == 302
         assert parse_qs(urlsplit(sent.present("Location")).query)["reason"] == [reason]
-    for told in (call, script):
-        assert (told.status, told.json()["reason"]) == (401, reason)
+    for reported in (call, script):
+        assert (reported.status, reported.json()["reason"]) == (401, reason)
     assert call.json()["login_url"].endswith(f"reason={reason}")
     assert call.present("WWW-Authenticate").startswith("Session realm=")
     assert sdk.json()["error"]["details"] == {"reason": reason}
@@ -335,7 +335,7 @@ async def test_a_longer_life_leaves_the_cookie_what_it_was(
 
 
 @pytest.mark.parametrize(
-    ("configured", "said", "kept"),
+    ("configured", "stated", "kept"),
     [
         (True, {}, True),
         (True, {"persistent": True}, True),
@@ -348,11 +348,11 @@ async def test_a_cookie_is_kept_only_where_both_say_so(
     opened: Opened,
     upstream: RecordingUpstream,
     configured: bool,
-    said: dict[str, bool],
+    stated: dict[str, bool],
     kept: bool,
 ) -> None:
     async with opened(sessions={"cookie": {"persistent": configured}}) as gateway:
-        reply = await signed_in_by_the_app(gateway, upstream, GRACE | said)
+        reply = await signed_in_by_the_app(gateway, upstream, GRACE | stated)
 
         cookie = reply.present("Set-Cookie")
         assert ("Max-Age=" in cookie) is kept
@@ -394,7 +394,7 @@ STRONG = {
 
 
 @pytest.mark.parametrize(
-    ("target", "reason", "said"),
+    ("target", "reason", "stated"),
     [
         ("/vault/a?b=c", "step_up", {}),
         ("/strong/a?b=c", "aal_too_low", {"aal": "aal2"}),
@@ -405,7 +405,7 @@ async def test_a_step_up_leads_to_the_page_and_back(
     upstream: RecordingUpstream,
     target: str,
     reason: str,
-    said: dict[str, str],
+    stated: dict[str, str],
 ) -> None:
     async with opened(VAULT, STRONG) as gateway:
         before = await gateway.sign_in(a_session(time.time() - HOUR))
@@ -416,20 +416,20 @@ async def test_a_step_up_leads_to_the_page_and_back(
         page = sent.present("Location")
         shown = await visit(gateway, page, before)
         done = await signed_in_by_the_app(
-            gateway, upstream, GRACE | said, target=page, cookie=before
+            gateway, upstream, GRACE | stated, target=page, cookie=before
         )
         back = await visit(gateway, target, pair(done))
         old = await get(gateway, "/dashboard", before)
 
-        asked = urlsplit(page)
+        requested = urlsplit(page)
         assert (program.status, program.json()["reason"]) == (401, reason)
         assert "insufficient_user_authentication" in program.present("WWW-Authenticate")
         assert program.json()["login_url"] == page
         assert not program.all("Set-Cookie")
         assert sent.status == 302
         assert not sent.all("Set-Cookie")
-        assert asked.path == "/auth/login"
-        assert parse_qs(asked.query) == {
+        assert requested.path == "/auth/login"
+        assert parse_qs(requested.query) == {
             "refresh": ["true"],
             "return_to": [target],
             "reason": [reason],
@@ -466,17 +466,17 @@ async def test_a_clock_that_goes_wrong_revives_and_loses_no_session(
     system = gateway.app.services.system
     system.clock = Clock(lambda: time.time() + wall)
 
-    async def asked(with_cookie: str) -> tuple[int, list[str]]:
+    async def requested(with_cookie: str) -> tuple[int, list[str]]:
         fields = PROGRAM | {"Cookie": with_cookie}
         reply = await ask(gateway.port, "GET", "/dashboard", fields)
         return reply.status, reply.all("Set-Cookie")
 
     wall = 365 * 24 * HOUR
-    status, cleared = await asked(cookie)
+    status, cleared = await requested(cookie)
     assert (status, bool(cleared)) == (401, True)
     wall = 0.0
-    assert (await asked(cookie))[0] == 401
-    assert await asked(other) == (200, [])
+    assert (await requested(cookie))[0] == 401
+    assert await requested(other) == (200, [])
 
     # The machine slept for a day, as far as its own count of time goes.
     system.clock = Clock(
@@ -484,8 +484,8 @@ async def test_a_clock_that_goes_wrong_revives_and_loses_no_session(
     )
     third = await gateway.sign_in()
     wall = 24 * HOUR
-    assert (await asked(other))[0] == 401
+    assert (await requested(other))[0] == 401
     system.clock._steady = lambda: time.clock_gettime(_BOOT) + 24 * HOUR
     wall = 0.0
-    assert (await asked(other))[0] == 401
-    assert (await asked(third))[0] == 401
+    assert (await requested(other))[0] == 401
+    assert (await requested(third))[0] == 401

@@ -128,13 +128,13 @@ async def send_for_ever(client: Client, data: bytes, pause: float = 0) -> None:
 async def test_a_head_that_comes_while_another_request_is_answered_is_measured_too(
     tmp_path: Path, redis: Server
 ) -> None:
-    asked, answer = asyncio.Event(), asyncio.Event()
+    requested, answer = asyncio.Event(), asyncio.Event()
     targets = []
 
     async def slow(line: Line) -> None:
         while True:
             targets.append((await line.request()).target)
-            asked.set()
+            requested.set()
             await answer.wait()
             await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
@@ -146,7 +146,7 @@ async def test_a_head_that_comes_while_another_request_is_answered_is_measured_t
             connected(gateway.port) as client,
         ):
             await client.send(get("/one"))
-            await asked.wait()
+            await requested.wait()
             fat = get("/two", *(f"X-{n}: " + "a" * 900 for n in range(5)))[:-2]
             await client.send(fat)
             await read_up_to(gateway, fat)
@@ -364,7 +364,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
     # Less than the 64 KiB above which a write waits: nobody waits for these.
     monkeypatch.setattr("gateway.server.client_connection._FINAL_WRITE", 0.2)
     running: list[Gateway] = []
-    said = asyncio.Event()
+    stated = asyncio.Event()
 
     def left() -> int:
         [connection] = running[0].app._process.client_server.connections
@@ -377,7 +377,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
             await line.send(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
             await asyncio.sleep(0)
         await line.send(b"0\r\n\r\n")
-        said.set()
+        stated.set()
 
     async with (
         stage(until_it_sticks) as playing,
@@ -388,7 +388,7 @@ async def test_who_does_not_take_the_last_bytes_is_let_go(
             client.stop_reading()
             await client.send(get("/", "Connection: close"))
             async with asyncio.timeout(PATIENCE):
-                await said.wait()
+                await stated.wait()
                 await gateway.app._process.client_server.wait_until_empty()
 
 

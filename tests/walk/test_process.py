@@ -42,10 +42,10 @@ class Process:
     admin: int
     config: dict[str, Any]
     path: Path
-    said: list[dict[str, Any]]
+    output: list[dict[str, Any]]
     more: asyncio.Condition
 
-    async def heard(self, message: str, count: int = 1) -> list[dict[str, Any]]:
+    async def logged(self, message: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until a log line has been written `count` times."""
         async with asyncio.timeout(PATIENCE), self.more:
             while len(found := self._found(message)) < count:
@@ -53,7 +53,7 @@ class Process:
         return found
 
     def _found(self, message: str) -> list[dict[str, Any]]:
-        return [line for line in self.said if line.get("message") == message]
+        return [line for line in self.output if line.get("message") == message]
 
     def write(self, config: dict[str, Any]) -> None:
         fresh = self.path.with_suffix(".new")
@@ -88,13 +88,13 @@ async def gateway_process(
         assert process.stdout
         while line := await process.stdout.readline():
             with contextlib.suppress(ValueError):
-                running.said.append(json.loads(line))
+                running.output.append(json.loads(line))
             async with running.more:
                 running.more.notify_all()
 
     listener = asyncio.create_task(listen())
     try:
-        await running.heard(STARTED, config["server"].get("workers", 1))
+        await running.logged(STARTED, config["server"].get("workers", 1))
         yield running
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -216,7 +216,7 @@ async def test_sighup_brings_new_rules_and_keeps_open_connections(
         config["routes"][0]["rule"] = "protected"
         running.write(config)
         running.process.send_signal(signal.SIGHUP)
-        await running.heard("configuration reloaded")
+        await running.logged("configuration reloaded")
         writer.write(b"GET /a HTTP/1.1\r\nHost: gw.test\r\n\r\n")
 
         assert b"401 Unauthorized" in await reader.readuntil(b"\r\n\r\n")
@@ -230,7 +230,7 @@ async def test_a_changed_file_is_read_without_a_signal(
     async with gateway_process(config, tmp_path, redis.url) as running:
         config["routes"][0]["rule"] = "protected"
         running.write(config)
-        await running.heard("configuration reloaded")
+        await running.logged("configuration reloaded")
 
         reply = await ask(running.port, "GET", "/a", PROGRAM)
 
@@ -258,7 +258,7 @@ async def test_a_file_that_changes_while_the_gateway_starts_is_read_again(
     config = base_config(upstream.port)
     program = ("-c", CHANGED_WHILE_IT_STARTS)
     async with gateway_process(config, tmp_path, redis.url, program) as running:
-        await running.heard("configuration reloaded")
+        await running.logged("configuration reloaded")
 
         reply = await ask(running.port, "GET", "/a", PROGRAM)
 
@@ -283,8 +283,8 @@ async def test_a_bad_file_changes_nothing_and_reports_it(
     ) as running:
         running.path.write_text(bad)
         running.process.send_signal(signal.SIGHUP)
-        await running.heard("configuration refused")
-        problems = await running.heard("configuration reload failed")
+        await running.logged("configuration refused")
+        problems = await running.logged("configuration reload failed")
 
         reply = await ask(running.port, "GET", "/a", PROGRAM)
         metrics = await ask(running.admin, "GET", "/metrics")
@@ -305,7 +305,7 @@ async def test_a_key_rotation_shows_in_the_jwks_at_once(
     config["tokens"]["keys"] = str(folder)
     async with gateway_process(config, tmp_path, redis.url) as running:
         second = new_key(folder, "ES256", time.time())
-        await running.heard("configuration reloaded")
+        await running.logged("configuration reloaded")
 
         jwks = (await ask(running.port, "GET", "/.gateway/jwks.json")).json()
         cookie = await create_session(running)
@@ -324,7 +324,7 @@ async def test_workers_share_the_port_and_a_dead_one_is_replaced(
     config = base_config(upstream.port)
     config["server"]["workers"] = 2
     async with gateway_process(config, tmp_path, redis.url) as running:
-        workers = [line["pid"] for line in await running.heard(STARTED, 2)]
+        workers = [line["pid"] for line in await running.logged(STARTED, 2)]
         assert len(set(workers)) == 2
         jwks = {
             (await ask(running.port, "GET", "/.gateway/jwks.json")).body
@@ -337,7 +337,7 @@ async def test_workers_share_the_port_and_a_dead_one_is_replaced(
             assert reply.status == 200
 
         os.kill(workers[0], signal.SIGKILL)
-        lines = await running.heard(STARTED, 3)
+        lines = await running.logged(STARTED, 3)
 
         assert lines[2]["pid"] not in workers
         for _ in range(10):
@@ -367,11 +367,11 @@ async def test_a_reload_is_audited_once_however_many_workers_there_are(
         config["routes"][0]["rule"] = rule
         running.write(config)
         # A worker writes its audit event first.
-        await running.heard(message, 3)
+        await running.logged(message, 3)
 
         audited = [
             line["event.outcome"]
-            for line in running.said
+            for line in running.output
             if line.get("event.action") == "sys_config_reload"
         ]
         assert audited == [outcome]
@@ -454,8 +454,10 @@ async def test_the_admin_api_needs_its_token(
 async def test_readyz_reports_that_redis_is_away(
     upstream: RecordingUpstream, tmp_path: Path
 ) -> None:
-    nobody = f"redis://127.0.0.1:{free_port()}/0"
-    async with gateway_process(base_config(upstream.port), tmp_path, nobody) as running:
+    anonymous = f"redis://127.0.0.1:{free_port()}/0"
+    async with gateway_process(
+        base_config(upstream.port), tmp_path, anonymous
+    ) as running:
         ready = await ask(running.admin, "GET", "/readyz")
         live = await ask(running.admin, "GET", "/livez")
 

@@ -54,8 +54,8 @@ class Open:
     ) -> asyncio.StreamReader:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
         self._stack.callback(writer.close)
-        said = "" if cookie is None else f"Cookie: {cookie}\r\n"
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: gw.test\r\n{said}\r\n".encode())
+        stated = "" if cookie is None else f"Cookie: {cookie}\r\n"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: gw.test\r\n{stated}\r\n".encode())
         async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b"data: 1\n\n\r\n")
         return reader

@@ -109,9 +109,9 @@ async def test_a_request_itself_never_becomes_an_address_elsewhere(
     gateway: Gateway, upstream: RecordingUpstream, prefix: str
 ) -> None:
     """Whatever is asked for, the redirect leads to our page, and from there here."""
-    nobody = {"Cookie": await gateway.sign_in(tenants={}, active_tenant=None)}
+    anonymous = {"Cookie": await gateway.sign_in(tenants={}, active_tenant=None)}
     stale = await gateway.sign_in(a_session(time.time() - 3600))
-    whose = {"/tenants-only": nobody, "/vault": {"Cookie": stale}}.get(prefix, {})
+    whose = {"/tenants-only": anonymous, "/vault": {"Cookie": stale}}.get(prefix, {})
     redirects = 0
     for value in VALUES:
         target = f"{prefix}{value}"

@@ -310,7 +310,7 @@ async def drained(writer: asyncio.StreamWriter, stalled: asyncio.Event) -> bool:
 
 
 async def test_each_event_is_read_before_the_next_one_is_written(play: Play) -> None:
-    heard = asyncio.Queue[int]()
+    received = asyncio.Queue[int]()
 
     async def upstream(line: Line) -> None:
         await line.request()
@@ -320,7 +320,7 @@ async def test_each_event_is_read_before_the_next_one_is_written(play: Play) -> 
         )
         for number in range(5):
             await line.send(chunk(b"data: %d\n\n" % number))
-            assert await asyncio.wait_for(heard.get(), PATIENCE) == number
+            assert await asyncio.wait_for(received.get(), PATIENCE) == number
         await line.send(b"0\r\n\r\n")
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
@@ -329,7 +329,7 @@ async def test_each_event_is_read_before_the_next_one_is_written(play: Play) -> 
         reply = await client.head()
         for number in range(5):
             assert await client.piece() == b"data: %d\n\n" % number
-            heard.put_nowait(number)
+            received.put_nowait(number)
         assert await client.piece() == b""
 
     assert reply.one("Content-Type") == "text/event-stream"
@@ -476,9 +476,9 @@ CUT_OFF = [
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-@pytest.mark.parametrize(("answer", "last_words"), CUT_OFF)
+@pytest.mark.parametrize(("answer", "last_lines"), CUT_OFF)
 async def test_an_answer_that_breaks_off_never_looks_whole(
-    play: Play, version: str, answer: bytes, last_words: bytes
+    play: Play, version: str, answer: bytes, last_lines: bytes
 ) -> None:
     begun = asyncio.Event()
 
@@ -486,7 +486,7 @@ async def test_an_answer_that_breaks_off_never_looks_whole(
         await line.request()
         await line.send(b"HTTP/1.1 200 OK\r\n", answer)
         await asyncio.wait_for(begun.wait(), PATIENCE)
-        await line.send(last_words)
+        await line.send(last_lines)
 
     async with play(upstream) as (gateway, _), connected(gateway.port) as client:
         await client.send(b"GET / HTTP/%b\r\nHost: gw.test\r\n\r\n" % version.encode())

@@ -217,14 +217,14 @@ async def test_who_has_none_is_sent_to_choose_and_comes_back(
     sent = await ask(gateway.port, "GET", "/choose/x?y=z", browser)
     page = sent.present("Location")
     shown = await ask(gateway.port, "GET", page, browser)
-    asked = parse_qs(urlsplit(page).query)
-    body = f"tenant_id=t_blue&return_to={asked['return_to'][0]}".encode()
+    requested = parse_qs(urlsplit(page).query)
+    body = f"tenant_id=t_blue&return_to={requested['return_to'][0]}".encode()
     chosen = await ask(gateway.port, "POST", "/.gateway/tenant", browser, body)
     back = await ask(gateway.port, "GET", chosen.present("Location"), browser)
 
     assert (program.status, program.json()["reason"]) == (403, "tenant_missing")
     assert (sent.status, urlsplit(page).path) == (302, "/auth/onboarding")
-    assert asked == {"return_to": ["/choose/x?y=z"], "reason": ["tenant_missing"]}
+    assert requested == {"return_to": ["/choose/x?y=z"], "reason": ["tenant_missing"]}
     assert (shown.status, back.status) == (200, 200)
     assert chosen.one("Location") == "/choose/x?y=z"
     assert told(upstream) == ("t_blue", "member", "t_blue")

@@ -294,21 +294,21 @@ async def test_a_subprotocol_is_agreed_between_the_two_ends(talking: Open) -> No
 
 
 async def test_the_upstream_gets_the_identity_of_a_handshake(talking: Open) -> None:
-    told: dict[str, list[str]] = {}
+    reported: dict[str, list[str]] = {}
 
     async def talk(ws: ServerConnection) -> None:
         for name in ("X-Auth-User-Id", "X-Auth-Role", "Cookie", "X-Auth-Assertion"):
             assert ws.request
-            told[name] = ws.request.headers.get_all(name)
+            reported[name] = ws.request.headers.get_all(name)
         await ws.send("told")
 
     async with talking(talk, headers={"X-Auth-User-Id": "root"}) as (_, ws):
         await ws.recv()
 
-    assert told["X-Auth-User-Id"] == ["u_grace"]
-    assert told["X-Auth-Role"] == ["member"]
-    assert told["Cookie"] == []
-    assert len(told["X-Auth-Assertion"]) == 1
+    assert reported["X-Auth-User-Id"] == ["u_grace"]
+    assert reported["X-Auth-Role"] == ["member"]
+    assert reported["Cookie"] == []
+    assert len(reported["X-Auth-Assertion"]) == 1
 
 
 def frame(first: int, payload: bytes, mask: bytes = b"") -> bytes:
@@ -418,21 +418,21 @@ async def closed_with(ws: ClientConnection) -> tuple[int | None, str | None]:
 
 async def hears_of_ends(gateway: Gateway, redis: Server) -> asyncio.Event:
     """Return once the gateway is told of ends; the event is set at the next one."""
-    heard: set[str] = set()
-    told = asyncio.Event()
+    received: set[str] = set()
+    reported = asyncio.Event()
 
     def hear(key: str, _reason: str) -> None:
-        heard.add(key)
+        received.add(key)
         if key != "probe":
-            told.set()
+            reported.set()
 
     def probe() -> bool:
         redis.command_line("PUBLISH", ENDED_CHANNEL, '{"key": "probe", "reason": "x"}')
-        return bool(heard)
+        return bool(received)
 
     gateway.app.store.watch(hear)
     await until(probe)
-    return told
+    return reported
 
 
 async def session_of(gateway: Gateway, cookie: str) -> tuple[str, Session]:
@@ -527,11 +527,11 @@ async def test_a_session_that_ends_during_the_handshake_ends_the_websocket(
         connected(gateway.port) as client,
     ):
         cookie = await gateway.sign_in()
-        told = await hears_of_ends(gateway, redis)
+        reported = await hears_of_ends(gateway, redis)
         await client.send(handshake("/dashboard", f"Cookie: {cookie}"))
         await arrived.wait()
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await asyncio.wait_for(told.wait(), PATIENCE)
+        await asyncio.wait_for(reported.wait(), PATIENCE)
         revoked.set()
         assert (await client.head()).status == 101
         rest = await asyncio.wait_for(client.silence(), SOON)
@@ -557,13 +557,13 @@ async def test_a_session_that_ends_before_an_answer_begins_ends_the_stream(
         connected(gateway.port) as client,
     ):
         cookie = await gateway.sign_in()
-        told = await hears_of_ends(gateway, redis)
+        reported = await hears_of_ends(gateway, redis)
         await client.send(
             f"GET /dashboard HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode()
         )
         await arrived.wait()
         await gateway.app.store.end(gateway.key_of(cookie), time.time())
-        await asyncio.wait_for(told.wait(), PATIENCE)
+        await asyncio.wait_for(reported.wait(), PATIENCE)
         revoked.set()
         rest = await asyncio.wait_for(client.silence(), SOON)
 

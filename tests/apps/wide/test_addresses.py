@@ -186,7 +186,7 @@ def test_its_page_opens_and_nothing_is_missing(opened: Opened, trusting: Page) -
             lost.append(f"{reply.status} {reply.url}")
 
     trusting.on("response", note)
-    trusting.on("console", lambda said: lost.extend(wrong(said)))
+    trusting.on("console", lambda stated: lost.extend(wrong(stated)))
     opened.stand.open(trusting, opened.address, "ada")
 
     expect(trusting.get_by_text(opened.seen, exact=False).first).to_be_visible()
@@ -194,6 +194,6 @@ def test_its_page_opens_and_nothing_is_missing(opened: Opened, trusting: Page) -
     assert trusting.url.startswith(opened.stand.url)
 
 
-def wrong(said: ConsoleMessage) -> list[str]:
+def wrong(stated: ConsoleMessage) -> list[str]:
     """Return what a browser reports of addresses with the wrong scheme."""
-    return [said.text] if "Mixed Content" in said.text else []
+    return [stated.text] if "Mixed Content" in stated.text else []

@@ -73,12 +73,12 @@ def test_npm_publishes_and_installs_by_the_roles_of_its_token(
     package, shop = project("@acme/answer"), project("shop")
     refused = package.npm(reader, "publish")
     published = package.npm(ci, "publish")
-    nobody = shop.npm("none", "install", "@acme/answer")
+    anonymous = shop.npm("none", "install", "@acme/answer")
     installed = shop.npm(reader, "install", "@acme/answer")
 
     assert "E403" in refused.stderr
     assert published.returncode == 0, published.stderr
-    assert "E401" in nobody.stderr
+    assert "E401" in anonymous.stderr
     assert installed.returncode == 0, installed.stderr + verdaccio.log()
     assert (shop.folder / "node_modules/@acme/answer/index.js").exists()
     verdaccio.open(page, "/", "mo")

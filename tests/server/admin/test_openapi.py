@@ -49,11 +49,11 @@ async def test_no_request_finds_an_answer_that_the_document_does_not_promise(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await asyncio.wait_for(
+        stated, _ = await asyncio.wait_for(
             process.communicate(), PATIENCE + 4.0 * examples
         )
 
-    text = said.decode()
+    text = stated.decode()
     assert process.returncode == 0, text
     assert "No issues found" in text
     assert [line for line in gateway.lines if line["log.level"] == "error"] == []

@@ -81,12 +81,14 @@ async def checked(answer: ClientResponse) -> Any:
         for each in DOCUMENT["paths"]
         if len(each.split("/")) == len(resource.split("/"))
         and all(
-            said in (asked, "{id}")
-            for said, asked in zip(each.split("/"), resource.split("/"), strict=True)
+            stated in (requested, "{id}")
+            for stated, requested in zip(
+                each.split("/"), resource.split("/"), strict=True
+            )
         )
     )
-    said = DOCUMENT["paths"][route][answer.method.lower()]["responses"]
-    promised = said[str(answer.status)]
+    stated = DOCUMENT["paths"][route][answer.method.lower()]["responses"]
+    promised = stated[str(answer.status)]
     if "$ref" in promised:
         promised = DOCUMENT["components"]["responses"][promised["$ref"].split("/")[-1]]
     for name in promised.get("headers", {}):
@@ -386,10 +388,10 @@ async def test_an_unknown_session_is_a_404(
 
 async def test_all_sessions_of_an_identity_end(admin: Admin) -> None:
     ended = await admin.ask("DELETE", "/admin/identities/u_ada/sessions")
-    nobody = await admin.ask("DELETE", "/admin/identities/u%2Fnobody/sessions")
+    anonymous = await admin.ask("DELETE", "/admin/identities/u%2Fnobody/sessions")
 
     assert ended == (200, {"count": 1})
-    assert nobody == (200, {"count": 0})
+    assert anonymous == (200, {"count": 0})
 
 
 @pytest.mark.parametrize(

@@ -139,20 +139,20 @@ async def test_only_ones_own_live_sessions_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "expected"),
     [
         pytest.param("notice=<b>hi</b>", "", id="markup"),
         pytest.param("notice=Call+0800", "", id="words of others"),
         pytest.param("x=ended", "", id="another name"),
         *(
-            pytest.param(f"notice={word}", said, id=word)
-            for word, said in NOTICES.items()
+            pytest.param(f"notice={word}", stated, id=word)
+            for word, stated in NOTICES.items()
             if word != "switched"
         ),
         pytest.param("notice=switched", "Switched to Acme.", id="switched"),
     ],
 )
-async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
+async def test_a_notice_is_one_of_ours(query: str, expected: str) -> None:
     services = some_services()
     token = await signed_in(services)
     target = "/.gateway/account?" + query.replace("<", "%3C").replace(">", "%3E")
@@ -160,8 +160,8 @@ async def test_a_notice_is_one_of_ours(query: str, told: str) -> None:
     answer, _ = await shown(HTML, cookie(token), services=services, target=target)
 
     page = answer.reply.body.decode()
-    assert ('role="status"' in page) is bool(told)
-    assert told in page
+    assert ('role="status"' in page) is bool(expected)
+    assert expected in page
 
 
 # Without a session

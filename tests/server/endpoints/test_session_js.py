@@ -112,8 +112,8 @@ async def test_it_is_whoami_without_devices_and_is_no_use_of_it() -> None:
     answer, context = await asked(cookie(token), services=services)
 
     assert answer.reply.status == 200
-    told = orjson.loads(answer.reply.body)
-    assert set(told) == {
+    reported = orjson.loads(answer.reply.body)
+    assert set(reported) == {
         "session_id",
         "tenant_id",
         "expires_at",
@@ -126,10 +126,10 @@ async def test_it_is_whoami_without_devices_and_is_no_use_of_it() -> None:
         "authentication_methods",
         "identity",
     }
-    assert told["expires_in"] == 86_400
-    assert told["identity"]["metadata_public"]["admin"] is True
-    assert (told["session_id"], told["tenant_id"]) == (old.id, "t_acme")
-    assert told["expires_at"].endswith("Z")
+    assert reported["expires_in"] == 86_400
+    assert reported["identity"]["metadata_public"]["admin"] is True
+    assert (reported["session_id"], reported["tenant_id"]) == (old.id, "t_acme")
+    assert reported["expires_at"].endswith("Z")
     assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
     assert await stored(services, token.key) == old
     assert context.identity_id == "u_ada"

@@ -61,9 +61,9 @@ def unread(**changes: Any) -> RequestContext:
     )
 
 
-def told(lines: Lines, tell: Callable[[Reporter], object]) -> list[dict[str, Any]]:
+def told(lines: Lines, send: Callable[[Reporter], object]) -> list[dict[str, Any]]:
     reporter = Reporter(lines.output)
-    tell(reporter)
+    send(reporter)
     return lines.events()
 
 

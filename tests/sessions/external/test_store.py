@@ -33,9 +33,9 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "session-formats.md"
 
 
 def profile_of(**words: dict[str, bool | str] | str) -> Profile:
-    said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.user.id", **words}
+    stated = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.user.id", **words}
     return compile_format(
-        FormatSettings(format="json", cookie_name="sid", profile=said)
+        FormatSettings(format="json", cookie_name="sid", profile=stated)
     )
 
 
@@ -332,14 +332,16 @@ async def test_no_key_is_no_session_and_an_empty_one_is_another_thing(
 
 
 async def test_an_unreadable_session_is_reported_once(server: Server) -> None:
-    told = []
+    reported = []
     server.command_line("FLUSHALL")
     put(server, b"{")
-    async with opened(server.url, on_corrupt=lambda *what: told.append(what)) as store:
+    async with opened(
+        server.url, on_corrupt=lambda *what: reported.append(what)
+    ) as store:
         for _ in range(3):
             await store.look_up(a_credential(), NOW)
 
-    assert told == [(KEY, "not strict JSON")]
+    assert reported == [(KEY, "not strict JSON")]
 
 
 @pytest.mark.parametrize(
@@ -358,15 +360,17 @@ async def test_an_unreadable_session_is_reported_once(server: Server) -> None:
 async def test_a_key_that_is_not_even_parsed_is_reported_once(
     server: Server, commands: list[tuple[str | int, ...]], why: str
 ) -> None:
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
     server.command_line("FLUSHALL")
     for command in commands:
         server.command_line(*map(str, command))
-    async with opened(server.url, on_corrupt=lambda *what: told.append(what)) as store:
+    async with opened(
+        server.url, on_corrupt=lambda *what: reported.append(what)
+    ) as store:
         for _ in range(3):
             await store.look_up(a_credential(), NOW)
 
-    assert told == [(KEY, why)]
+    assert reported == [(KEY, why)]
 
 
 async def test_who_was_not_looked_up_cannot_be_asked_again(
@@ -497,19 +501,19 @@ async def test_the_documented_acl_user_can_do_all_and_no_more(server: Server) ->
     server.command_line("ACL", "SETUSER", "gw", "reset", "on", ">pw", *plain)
     put(server, {"user": {"id": "u"}})
     listening = asyncio.Event()
-    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(server.url.replace("://", "://gw:pw@")) as store:
-        store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        store.watch(lambda key, why: received.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.ping()
         found = await store.look_up(a_credential(), NOW)
         await store.notes.began(KEY, NOW)
         await store.end_all("u", NOW, KEY)
         await store.end(KEY, NOW)
-        said = await asyncio.wait_for(heard.get(), PATIENCE)
+        stated = await asyncio.wait_for(received.get(), PATIENCE)
 
         assert isinstance(found, Session)
-        assert said == (KEY, "revoked")
+        assert stated == (KEY, "revoked")
         for command in (
             ("SET", f"s:{SID}", "x"),
             ("SET", "gateway:session:forged", "x"),

@@ -25,14 +25,14 @@ def compiled(
     pickled: bool = False,
     **profile: Any,
 ) -> Profile:
-    said = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"}
+    stated = {"id": "[0-9a-f]{32}", "key": "s:{id}", "identity": "$.id"}
     return compile_format(
         FormatSettings(
             format=name,
             cookie_name="sid",
             secrets=secrets,
             allow_pickle=pickled,
-            profile={**(said if name == "json" else {}), **profile},
+            profile={**(stated if name == "json" else {}), **profile},
         )
     )
 

@@ -21,8 +21,8 @@ CUSTOM = {
 }
 
 
-def settings(name: str = "json", **said: Any) -> FormatSettings:
+def settings(name: str = "json", **stated: Any) -> FormatSettings:
     if name == "json":
-        said.setdefault("cookie_name", "sid")
-        said["profile"] = {**CUSTOM, **said.get("profile", {})}
-    return FormatSettings(format=name, **said)
+        stated.setdefault("cookie_name", "sid")
+        stated["profile"] = {**CUSTOM, **stated.get("profile", {})}
+    return FormatSettings(format=name, **stated)

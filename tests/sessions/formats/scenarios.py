@@ -88,8 +88,11 @@ class Scenario:
     def tampered(self) -> dict[str, tuple[bytes, bool]]:
         """Cookies by variant, and whether the library accepts each."""
         return {
-            variant: (told["cookie"].encode(), told["library_says"].startswith("VALID"))
-            for variant, told in self._json("tampered.json").items()
+            variant: (
+                reported["cookie"].encode(),
+                reported["library_says"].startswith("VALID"),
+            )
+            for variant, reported in self._json("tampered.json").items()
         }
 
     @property

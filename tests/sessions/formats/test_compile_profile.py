@@ -17,7 +17,7 @@ from tests.sessions.formats.samples import CUSTOM, SECRETS, settings
 
 
 @pytest.mark.parametrize(
-    ("said", "where", "why"),
+    ("given", "where", "why"),
     [
         pytest.param(settings("laravel"), ("format",), "unknown", id="format"),
         pytest.param(settings("better-auth"), ("secrets",), "no secret", id="ba"),
@@ -275,10 +275,10 @@ from tests.sessions.formats.samples import CUSTOM, SECRETS, settings
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(
-    said: FormatSettings, where: tuple[str, ...], why: str
+    given: FormatSettings, where: tuple[str, ...], why: str
 ) -> None:
     with pytest.raises(FormatRefused) as refused:
-        compile_format(said)
+        compile_format(given)
 
     (finding,) = [each for each in refused.value.findings if each.where == where]
     assert why in finding.message
@@ -298,12 +298,12 @@ def test_everything_wrong_is_reported_at_once_and_near_names_are_given() -> None
 
 
 def test_secrets_print_nowhere() -> None:
-    said = settings("flask-session", secrets=("dev!",))
+    given = settings("flask-session", secrets=("dev!",))
 
     with pytest.raises(FormatRefused) as refused:
-        compile_format(said)
+        compile_format(given)
 
-    assert "dev!" not in repr(said) + str(refused.value) + repr(refused.value.findings)
+    assert "dev!" not in repr(given) + str(refused.value) + repr(refused.value.findings)
 
 
 def test_the_words_of_a_format_of_one_s_own() -> None:
@@ -369,22 +369,22 @@ def test_authjs_may_be_read_by_an_acl_of_two_rules() -> None:
 def _examples() -> list[object]:
     text = (Path(__file__).parents[3] / "docs" / "session-formats.md").read_text()
     blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    said = [yaml.safe_load(textwrap.dedent(block))["sessions"] for block in blocks]
+    given = [yaml.safe_load(textwrap.dedent(block))["sessions"] for block in blocks]
     return [
-        pytest.param(each, id=f"{n}-{each['format']}") for n, each in enumerate(said)
+        pytest.param(each, id=f"{n}-{each['format']}") for n, each in enumerate(given)
     ]
 
 
-@pytest.mark.parametrize("said", _examples())
+@pytest.mark.parametrize("given", _examples())
 def test_the_examples_of_the_docs_compile(
-    said: dict[str, Any],
+    given: dict[str, Any],
 ) -> None:
     compile_format(
         FormatSettings(
-            format=said["format"],
-            cookie_name=said.get("cookie", {}).get("name"),
-            key_prefix=said.get("key_prefix"),
-            secrets=SECRETS if "secrets" in said else (),
-            profile=said.get("profile", {}),
+            format=given["format"],
+            cookie_name=given.get("cookie", {}).get("name"),
+            key_prefix=given.get("key_prefix"),
+            secrets=SECRETS if "secrets" in given else (),
+            profile=given.get("profile", {}),
         )
     )

@@ -36,13 +36,13 @@ def signature(value: str, secret: str = SECRETS[0]) -> str:
 
 
 def custom(value: str = "plain", **profile: str) -> Profile:
-    said = {"id": "[A-Za-z0-9_-]{8,64}", "key": "s:{id}", "identity": "$.id"}
+    stated = {"id": "[A-Za-z0-9_-]{8,64}", "key": "s:{id}", "identity": "$.id"}
     return compile_format(
         FormatSettings(
             format="json",
             cookie_name="sid",
             cookie_value=value,
-            profile={**said, **profile},
+            profile={**stated, **profile},
         )
     )
 
@@ -72,10 +72,10 @@ def custom(value: str = "plain", **profile: str) -> Profile:
     ],
 )
 def test_a_cookie_that_is_no_id_is_malformed(fields: list[str]) -> None:
-    told = read_credential(STARSESSIONS, [field.encode() for field in fields])
+    reported = read_credential(STARSESSIONS, [field.encode() for field in fields])
 
-    assert isinstance(told, Malformed)
-    assert told.reason is Reason.MALFORMED
+    assert isinstance(reported, Malformed)
+    assert reported.reason is Reason.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_a_cookie_that_is_no_id_is_malformed(fields: list[str]) -> None:
     ],
 )
 def test_no_cookie_of_the_name_is_no_session(fields: list[str]) -> None:
-    told = read_credential(STARSESSIONS, [field.encode() for field in fields])
+    reported = read_credential(STARSESSIONS, [field.encode() for field in fields])
 
-    assert isinstance(told, NoCookie)
+    assert isinstance(reported, NoCookie)
 
 
 def test_a_key_of_another_kind_cannot_be_named() -> None:
@@ -125,21 +125,21 @@ def test_a_key_of_another_kind_cannot_be_named() -> None:
 def test_better_auth_takes_what_its_first_secret_signed(
     value: str, reason: str | None
 ) -> None:
-    told = read_credential(
+    reported = read_credential(
         BETTER_AUTH, [b"better-auth.session_token=" + value.encode()]
     )
 
-    assert (told.reason if isinstance(told, Malformed) else None) == reason
+    assert (reported.reason if isinstance(reported, Malformed) else None) == reason
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_every_secret_of_express_verifies(secret: str) -> None:
     value = quote(f"s:{ID}.{signature(ID, secret).rstrip('=')}", safe="")
 
-    told = read_credential(EXPRESS, [b"connect.sid=" + value.encode()])
+    reported = read_credential(EXPRESS, [b"connect.sid=" + value.encode()])
 
-    assert isinstance(told, Credential)
-    assert told.record_key == f"sess:{ID}"
+    assert isinstance(reported, Credential)
+    assert reported.record_key == f"sess:{ID}"
 
 
 def test_flask_session_verifies_when_a_secret_is_given() -> None:
@@ -175,17 +175,17 @@ def test_flask_session_verifies_when_a_secret_is_given() -> None:
     ],
 )
 def test_base64_cookies_are_read_canonically(encoded: bytes, found: bool) -> None:
-    told = read_credential(custom("base64"), [b"sid=" + encoded])
+    reported = read_credential(custom("base64"), [b"sid=" + encoded])
 
-    assert isinstance(told, Credential) == found
+    assert isinstance(reported, Credential) == found
 
 
 def test_a_hashed_key_holds_no_id() -> None:
-    told = read_credential(custom(key="s:{sha256:id}"), [b"sid=12345678"])
+    reported = read_credential(custom(key="s:{sha256:id}"), [b"sid=12345678"])
 
-    assert isinstance(told, Credential)
-    assert told.record_key == f"s:{told.key}"
-    assert told.fingerprint == told.key[:12]
+    assert isinstance(reported, Credential)
+    assert reported.record_key == f"s:{reported.key}"
+    assert reported.fingerprint == reported.key[:12]
 
 
 def test_another_credential_next_to_the_cookie_is_named() -> None:
@@ -199,15 +199,15 @@ def test_another_credential_next_to_the_cookie_is_named() -> None:
 @given(fields=st.lists(st.binary(max_size=200), max_size=3))
 def test_any_bytes_give_a_value(fields: list[bytes]) -> None:
     for profile in PROFILES:
-        told = read_credential(profile, fields)
-        assert isinstance(told, Credential | NoCookie | Malformed)
+        reported = read_credential(profile, fields)
+        assert isinstance(reported, Credential | NoCookie | Malformed)
 
 
 @given(value=st.binary(max_size=200))
 def test_any_cookie_value_gives_a_value(value: bytes) -> None:
     for profile in [*PROFILES, custom("base64"), custom("percent")]:
-        told = read_credential(profile, [profile.cookie_name + b"=" + value])
-        assert isinstance(told, Credential | NoCookie | Malformed)
+        reported = read_credential(profile, [profile.cookie_name + b"=" + value])
+        assert isinstance(reported, Credential | NoCookie | Malformed)
 
 
 @given(at=st.integers(0, 200), other=st.integers(0, 255))
@@ -220,11 +220,11 @@ def test_no_byte_of_a_signed_cookie_may_change(at: int, other: int) -> None:
         genuine = read_credential(profile, [cookie])
         changed = bytearray(cookie)
         changed[at % len(cookie)] = other
-        told = read_credential(profile, [bytes(changed)])
+        reported = read_credential(profile, [bytes(changed)])
 
         assert isinstance(genuine, Credential)
-        if isinstance(told, Credential):
-            assert told.value == genuine.value
+        if isinstance(reported, Credential):
+            assert reported.value == genuine.value
 
 
 _PROFILES = {each.id: each.profile for each in SCENARIOS if each.settings.secrets}

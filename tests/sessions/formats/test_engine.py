@@ -77,9 +77,11 @@ def test_a_key_is_not_a_login(
     assert isinstance(credential, Credential)
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
 
-    told = interpret_record(profile, credential, Stored(value=raw, pttl=60_000), NOW)
+    reported = interpret_record(
+        profile, credential, Stored(value=raw, pttl=60_000), NOW
+    )
 
-    assert told == AnonymousSession()
+    assert reported == AnonymousSession()
 
 
 @pytest.mark.parametrize(
@@ -103,9 +105,9 @@ def test_express_sessions_without_a_user(
         value=SID, key="k", record_key="sess:" + SID, profile=profile
     )
 
-    told = read_session(profile, credential, json.dumps(value).encode())
+    reported = read_session(profile, credential, json.dumps(value).encode())
 
-    assert told == AnonymousSession()
+    assert reported == AnonymousSession()
 
 
 @pytest.mark.parametrize(
@@ -133,10 +135,10 @@ def test_express_sessions_of_a_user(
         value=SID, key="k", record_key="sess:" + SID, profile=profile
     )
 
-    told = read_session(profile, credential, json.dumps(value).encode())
+    reported = read_session(profile, credential, json.dumps(value).encode())
 
-    assert isinstance(told, Session)
-    assert (told.identity.id, told.identity.roles) == (identity, roles)
+    assert isinstance(reported, Session)
+    assert (reported.identity.id, reported.identity.roles) == (identity, roles)
 
 
 # Values that are not what they should be.
@@ -233,10 +235,10 @@ def test_a_value_that_is_no_session_is_corrupt_and_states_the_reason(
     profile: dict[str, Any],
     why: str,
 ) -> None:
-    told = read(value, **profile)
+    reported = read(value, **profile)
 
-    assert isinstance(told, Corrupt)
-    assert why in told.why
+    assert isinstance(reported, Corrupt)
+    assert why in reported.why
 
 
 def test_a_key_of_another_type_is_corrupt() -> None:
@@ -244,11 +246,11 @@ def test_a_key_of_another_type_is_corrupt() -> None:
     credential = read_credential(profile, [b"sid=" + SID.encode()])
     assert isinstance(credential, Credential)
 
-    told = interpret_record(
+    reported = interpret_record(
         profile, credential, Stored(value=None, wrong_type=True), NOW
     )
 
-    assert isinstance(told, Corrupt)
+    assert isinstance(reported, Corrupt)
 
 
 def test_a_key_without_ttl_needs_to_be_allowed() -> None:
@@ -290,10 +292,10 @@ def test_the_earlier_of_ttl_and_record_ends_a_session() -> None:
 def test_a_life_may_count_from_a_time_in_the_record() -> None:
     rule: dict[str, Any] = {"expires": {"path": "$.created", "unit": "ms", "plus": 60}}
 
-    told = read({"id": "u", "created": (NOW - 90) * 1000}, **rule)
+    reported = read({"id": "u", "created": (NOW - 90) * 1000}, **rule)
 
-    assert isinstance(told, Session)
-    assert told.expires_at == NOW - 30  # over, and `authenticate` says so
+    assert isinstance(reported, Session)
+    assert reported.expires_at == NOW - 30  # over, and `authenticate` says so
 
 
 def test_a_stale_date_in_the_record_does_not_end_an_express_session() -> None:
@@ -307,28 +309,28 @@ def test_a_stale_date_in_the_record_does_not_end_an_express_session() -> None:
     )
     stored = Stored(value=json.dumps(value).encode(), pttl=60_000)
 
-    told = interpret_record(profile, credential, stored, NOW)
+    reported = interpret_record(profile, credential, stored, NOW)
 
-    assert isinstance(told, Session)
-    assert told.expires_at == NOW + 60
+    assert isinstance(reported, Session)
+    assert reported.expires_at == NOW + 60
 
 
 @pytest.mark.parametrize("banned", [True, 1, "yes", [0], {"a": 1}])
 def test_who_is_denied_has_an_inactive_session(
     banned: dict[str, int] | int | list[int] | str,
 ) -> None:
-    told = read({"id": "u", "banned": banned}, deny=["$.banned"])
+    reported = read({"id": "u", "banned": banned}, deny=["$.banned"])
 
-    assert isinstance(told, Session)
-    assert not told.active
+    assert isinstance(reported, Session)
+    assert not reported.active
 
 
 @pytest.mark.parametrize("banned", [False, None, 0, ""])
 def test_who_is_not_denied_is_let_through(banned: int | str | None) -> None:
-    told = read({"id": "u", "banned": banned}, deny=["$.banned", "$.locked"])
+    reported = read({"id": "u", "banned": banned}, deny=["$.banned", "$.locked"])
 
-    assert isinstance(told, Session)
-    assert told.active
+    assert isinstance(reported, Session)
+    assert reported.active
 
 
 def test_a_banned_user_of_better_auth_is_out() -> None:
@@ -338,15 +340,15 @@ def test_a_banned_user_of_better_auth_is_out() -> None:
     assert row.value is not None
     banned = row.value.replace(b'"banned":false', b'"banned":true')
 
-    told = ask(
+    reported = ask(
         scenario.profile,
         [scenario.cookie],
         Redis({key: Stored(value=banned, pttl=row.pttl)}),
         scenario.now,
     )
 
-    assert isinstance(told, Session)
-    assert not told.active
+    assert isinstance(reported, Session)
+    assert not reported.active
 
 
 def test_another_session_s_record_does_not_count() -> None:
@@ -359,27 +361,29 @@ def test_another_session_s_record_does_not_count() -> None:
         if name != key and "active-sessions" not in name
     )
 
-    told = ask(scenario.profile, [scenario.cookie], Redis({key: other}), scenario.now)
+    reported = ask(
+        scenario.profile, [scenario.cookie], Redis({key: other}), scenario.now
+    )
 
-    assert isinstance(told, Corrupt)
+    assert isinstance(reported, Corrupt)
 
 
 def test_all_that_better_auth_stores_is_read_and_no_more() -> None:
     scenario = SCENARIO["better_auth/default"]
 
-    told = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
+    reported = ask(scenario.profile, [scenario.cookie], scenario.redis, scenario.now)
 
-    assert isinstance(told, Session)
-    assert told.identity.traits == {
+    assert isinstance(reported, Session)
+    assert reported.identity.traits == {
         "email": "alice@example.com",
         "name": "Alice Ünïcode",
     }
-    assert told.identity.roles == ("user", "editor")
-    assert told.devices == (
+    assert reported.identity.roles == ("user", "editor")
+    assert reported.devices == (
         Device(ip_address="203.0.113.9", user_agent="FixtureBrowser/1.0"),
     )
-    assert told.issued_at == told.authenticated_at == 1795219113.939
-    assert b"not-for-clients" not in serialise(told)
+    assert reported.issued_at == reported.authenticated_at == 1795219113.939
+    assert b"not-for-clients" not in serialise(reported)
 
 
 def test_a_lone_surrogate_in_a_pickle_is_no_identity() -> None:
@@ -401,11 +405,11 @@ def test_a_pickle_that_stands_for_eight_million_leaves_is_read_at_once() -> None
     raw = pickle.dumps({"_auth_user_id": "1", "x": value}, 4)
 
     tracemalloc.start()
-    told = interpreted(profile, raw)
+    reported = interpreted(profile, raw)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert isinstance(told, Session)
+    assert isinstance(reported, Session)
     assert len(raw) < 500
     assert peak < 1024 * 1024
 
@@ -510,11 +514,11 @@ CREDENTIAL = Credential(
 def test_any_bytes_give_a_judgement(raw: bytes, then: bytes | None, pttl: int) -> None:
     for profile in KINDS:
         second = None if then is None else Stored(value=then, pttl=-1)
-        told = interpret_record(
+        reported = interpret_record(
             profile, CREDENTIAL, Stored(value=raw, pttl=pttl), NOW, second
         )
-        assert told is None or isinstance(
-            told, Session | Corrupt | AnonymousSession | NeedsLookup
+        assert reported is None or isinstance(
+            reported, Session | Corrupt | AnonymousSession | NeedsLookup
         )
 
 
@@ -536,10 +540,10 @@ def test_any_change_of_a_genuine_value_gives_a_judgement(
     keys = dict(redis.keys)
     keys[credential.record_key] = Stored(value=changed, pttl=stored.pttl)
 
-    told = ask(profile, [cookie], Redis(keys), now)
+    reported = ask(profile, [cookie], Redis(keys), now)
 
-    if isinstance(told, Session):
-        serialise(told)  # what was read can be told on
+    if isinstance(reported, Session):
+        serialise(reported)  # what was read can be told on
 
 
 _VALUES = st.recursive(
@@ -556,10 +560,10 @@ _VALUES = st.recursive(
 def test_any_shape_gives_a_judgement(value: dict[str, object]) -> None:
     profile = KINDS[-1]
     raw = json.dumps(value).encode()
-    told = interpret_record(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)
+    reported = interpret_record(profile, CREDENTIAL, Stored(value=raw, pttl=1), NOW)
 
-    if isinstance(told, Session):
-        serialise(told)
+    if isinstance(reported, Session):
+        serialise(reported)
 
 
 _GENUINE = {

@@ -11,21 +11,21 @@ def test_memberships_come_as_a_mapping_or_a_list() -> None:
     mapping = {"t_1": {"name": "One", "role": "owner"}, "t_2": {}}
     listed = [{"id": "t_1", "name": "One", "role": "owner"}, {"id": "t_2"}]
 
-    told = [
+    reported = [
         read({"id": "u", "org": "t_2", "m": m}, tenants="$.m", active_tenant="$.org")
         for m in (mapping, listed)
     ]
 
-    for session in told:
+    for session in reported:
         assert isinstance(session, Session)
         assert session.active_tenant_id == "t_2"
         assert session.tenants["t_1"].role == "owner"
         assert session.tenants["t_2"].name == "t_2"
-    assert told[0] == told[1]
+    assert reported[0] == reported[1]
 
 
 @pytest.mark.parametrize(
-    ("said", "roles"),
+    ("given", "roles"),
     [
         pytest.param("admin, user,,admin", ("admin", "user"), id="commas"),
         pytest.param("", (), id="empty"),
@@ -35,21 +35,21 @@ def test_memberships_come_as_a_mapping_or_a_list() -> None:
     ],
 )
 def test_roles_come_as_a_list_or_with_commas(
-    said: list[int | str] | str | None, roles: tuple[str, ...]
+    given: list[int | str] | str | None, roles: tuple[str, ...]
 ) -> None:
-    told = read({"id": "u", "roles": said}, roles="$.roles")
+    reported = read({"id": "u", "roles": given}, roles="$.roles")
 
-    assert isinstance(told, Session)
-    assert told.identity.roles == roles
+    assert isinstance(reported, Session)
+    assert reported.identity.roles == roles
 
 
 def test_traits_that_no_header_can_hold_are_left_out() -> None:
-    said = {"id": "u", "a": "x\r\nX-Admin: 1", "b": [1], "c": True, "d": 7, "e": 1.5}
+    given = {"id": "u", "a": "x\r\nX-Admin: 1", "b": [1], "c": True, "d": 7, "e": 1.5}
 
-    told = read(said, traits={name: f"$.{name}" for name in "abcde"})
+    reported = read(given, traits={name: f"$.{name}" for name in "abcde"})
 
-    assert isinstance(told, Session)
-    assert told.identity.traits == {"c": True, "d": 7, "e": 1.5}
+    assert isinstance(reported, Session)
+    assert reported.identity.traits == {"c": True, "d": 7, "e": 1.5}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -58,8 +58,8 @@ def test_numbers_that_are_none_are_left_out(value: float) -> None:
     profile = compiled(values=["msgpack"], traits={"n": "$.n"})
     timed = compiled(values=["msgpack"], expires={"path": "$.exp", "unit": "s"})
 
-    told = interpreted(profile, raw)
+    reported = interpreted(profile, raw)
 
-    assert isinstance(told, Session)
-    assert told.identity.traits == {}
+    assert isinstance(reported, Session)
+    assert reported.identity.traits == {}
     assert isinstance(interpreted(timed, raw), Corrupt)

@@ -51,11 +51,11 @@ def test_what_the_gateway_wrote_itself_counts(
     issued: bytes | None,
     active: bool,
 ) -> None:
-    told = with_revocation(
+    reported = with_revocation(
         session(issued_at), tombstone=tombstone, not_before=not_before, issued=issued
     )
 
-    assert told.active is active
+    assert reported.active is active
 
 
 @pytest.mark.parametrize(
@@ -70,11 +70,11 @@ def test_what_the_gateway_wrote_itself_counts(
 def test_a_session_of_the_future_is_ended_with_the_others(
     now: float, not_before: bytes | None, active: bool
 ) -> None:
-    told = with_revocation(
+    reported = with_revocation(
         session(500.0), tombstone=None, not_before=not_before, now=now
     )
 
-    assert told.active is active
+    assert reported.active is active
 
 
 def test_the_gateway_s_keys_hold_no_id_of_a_session() -> None:

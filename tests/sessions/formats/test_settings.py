@@ -24,16 +24,16 @@ def test_a_wrong_setting_is_a_finding_and_nothing() -> None:
     assert str(FormatRefused(findings.found)) == "expected one of s, ms, iso"
 
 
-@pytest.mark.parametrize("said", [None, 7, True, ["a"], {"a": 1}, b"a"])
-def test_only_text_is_text(said: object) -> None:
+@pytest.mark.parametrize("given", [None, 7, True, ["a"], {"a": 1}, b"a"])
+def test_only_text_is_text(given: object) -> None:
     with pytest.raises(ValueError, match="expected text"):
-        text(str)(said)
+        text(str)(given)
 
 
-@pytest.mark.parametrize("said", [None, 7, True, ["s"], {}, "S", "seconds"])
-def test_only_a_member_is_one(said: object) -> None:
+@pytest.mark.parametrize("given", [None, 7, True, ["s"], {}, "S", "seconds"])
+def test_only_a_member_is_one(given: object) -> None:
     with pytest.raises(ValueError, match="expected one of"):
-        one_of(Unit)(said)
+        one_of(Unit)(given)
 
 
 def test_one_or_several_or_none() -> None:

@@ -9,7 +9,7 @@ from tests.sessions.formats.samples import SECRETS, settings
 
 
 @pytest.mark.parametrize(
-    ("said", "where"),
+    ("given", "where"),
     [
         pytest.param(settings("django", secrets=SECRETS), ("secrets",), id="unused"),
         pytest.param(
@@ -26,14 +26,14 @@ from tests.sessions.formats.samples import SECRETS, settings
     ],
 )
 def test_what_is_probably_not_meant_is_doubted(
-    said: FormatSettings, where: tuple[str, ...]
+    given: FormatSettings, where: tuple[str, ...]
 ) -> None:
-    found = find_warnings(said, compile_format(said))
+    found = find_warnings(given, compile_format(given))
 
     assert where in {finding.where for finding in found}
 
 
 def test_what_is_plainly_meant_is_not_doubted() -> None:
-    said = settings(profile={"active_tenant": None})
+    given = settings(profile={"active_tenant": None})
 
-    assert find_warnings(said, compile_format(said)) == ()
+    assert find_warnings(given, compile_format(given)) == ()

@@ -41,8 +41,8 @@ def lookups(fetch: Fetch) -> Lookups[str, bytes, tuple[str, bytes]]:
 async def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
     fetch = Fetch()
     fetch.let.clear()
-    asked = lookups(fetch)
-    gone, stays = (asyncio.ensure_future(_wait(asked, "a")) for _ in range(2))
+    requested = lookups(fetch)
+    gone, stays = (asyncio.ensure_future(_wait(requested, "a")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
@@ -56,8 +56,8 @@ async def test_a_caller_that_stops_waiting_hides_no_failure_from_others() -> Non
     fetch = Fetch()
     fetch.let.clear()
     fetch.error = StoreUnavailable("away")
-    asked = lookups(fetch)
-    gone, stays = (asyncio.ensure_future(_wait(asked, "a")) for _ in range(2))
+    requested = lookups(fetch)
+    gone, stays = (asyncio.ensure_future(_wait(requested, "a")) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
@@ -68,20 +68,20 @@ async def test_a_caller_that_stops_waiting_hides_no_failure_from_others() -> Non
 
 
 async def _wait(
-    asked: Lookups[str, bytes, tuple[str, bytes]], key: str
+    requested: Lookups[str, bytes, tuple[str, bytes]], key: str
 ) -> tuple[str, bytes]:
-    return await asked.load(key)
+    return await requested.load(key)
 
 
 async def test_a_later_look_up_is_queried_again() -> None:
     """A revocation between two requests must show in the second."""
     fetch = Fetch()
     fetch.let.clear()
-    asked = lookups(fetch)
-    first = asked.load("a")
+    requested = lookups(fetch)
+    first = requested.load("a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    second = asked.load("a")
+    second = requested.load("a")
     fetch.let.set()
 
     assert await first == await second == ("a", b"a")
@@ -91,10 +91,13 @@ async def test_a_later_look_up_is_queried_again() -> None:
 async def test_a_failure_reaches_each_asker_as_an_error_of_his_own() -> None:
     fetch = Fetch()
     fetch.error = StoreUnavailable("away")
-    asked = lookups(fetch)
+    requested = lookups(fetch)
 
     failures = await asyncio.gather(
-        asked.load("a"), asked.load("a"), asked.load("b"), return_exceptions=True
+        requested.load("a"),
+        requested.load("a"),
+        requested.load("b"),
+        return_exceptions=True,
     )
 
     assert [str(failure) for failure in failures] == ["away"] * 3
@@ -102,9 +105,9 @@ async def test_a_failure_reaches_each_asker_as_an_error_of_his_own() -> None:
 
 
 async def test_one_bad_key_fails_alone() -> None:
-    asked = lookups(Fetch())
+    requested = lookups(Fetch())
     outcomes: Sequence[object] = await asyncio.gather(
-        asked.load("bad"), asked.load("a"), return_exceptions=True
+        requested.load("bad"), requested.load("a"), return_exceptions=True
     )
 
     bad, good = outcomes
@@ -116,24 +119,24 @@ async def test_a_look_up_after_too_many_fails_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redis_lookup, "MAX_WAITING", 2)
-    asked = lookups(Fetch())
-    first, second, third = (asked.load("a") for _ in range(3))
+    requested = lookups(Fetch())
+    first, second, third = (requested.load("a") for _ in range(3))
 
     with pytest.raises(StoreUnavailable, match="too many"):
         await third
     assert await first == await second
-    assert await asked.load("a") == ("a", b"a")
+    assert await requested.load("a") == ("a", b"a")
 
 
 async def test_closing_fails_who_waits() -> None:
     fetch = Fetch()
     fetch.let.clear()
-    asked = lookups(fetch)
-    sent = asked.load("a")
+    requested = lookups(fetch)
+    sent = requested.load("a")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    unsent = asked.load("b")
-    await asked.close()
+    unsent = requested.load("b")
+    await requested.close()
 
     for future in (sent, unsent):
         with pytest.raises(StoreUnavailable):
@@ -196,13 +199,13 @@ async def sent(send: Direct, number: int) -> None:
 
 async def test_keys_of_one_turn_go_at_once_and_each_is_asked_once() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch)
+    requested = direct(send, fetch)
     found: list[Found] = []
     for key in ("a", "b", "a"):
-        asked.begin(key, found.append)
-    future = asked.load("b")
+        requested.begin(key, found.append)
+    future = requested.load("b")
     await turn()
-    asked.begin("a", found.append)
+    requested.begin("a", found.append)
     assert send.batches == [["a", "b"]]
 
     send.answer(0)
@@ -225,24 +228,24 @@ async def test_what_cannot_be_sent_at_once_goes_the_general_way() -> None:
 
 async def test_what_comes_back_odd_is_asked_again_in_the_time_that_is_left() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch, timeout=0.8)
-    future = asked.load("a")
+    requested = direct(send, fetch, timeout=0.8)
+    future = requested.load("a")
     await turn()
-    (flight,) = asked._flights
+    (flight,) = requested._flights
     while flight.steps > redis_lookup.STEPS // 2:
         await asyncio.sleep(0.01)
     send.done[0](None)
 
     assert await future == ("a", b"a")
     assert fetch.patience == [pytest.approx(0.4)]
-    assert asked._waiting == 0
+    assert requested._waiting == 0
 
 
 async def test_a_late_answer_is_no_answer() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch)
+    requested = direct(send, fetch)
     found: list[Found] = []
-    asked.begin("a", found.append)
+    requested.begin("a", found.append)
     await turn()
     send.done[0](None)
     send.answer()
@@ -255,29 +258,29 @@ async def test_a_late_answer_is_no_answer() -> None:
 
 async def test_one_without_an_answer_ends_in_time_and_takes_the_line_along() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch, timeout=0.08)
-    late = asked.load("a")
+    requested = direct(send, fetch, timeout=0.08)
+    late = requested.load("a")
     async with asyncio.timeout(PATIENCE):
         await turn()
-        while next(iter(asked._flights)).steps > 2:
+        while next(iter(requested._flights)).steps > 2:
             await asyncio.sleep(0.001)
-        other = asked.load("b")
+        other = requested.load("b")
         await sent(send, 2)
-        assert len(asked._flights) == 2
+        assert len(requested._flights) == 2
         with pytest.raises(StoreUnavailable, match="no answer"):
             await late
         assert await other == ("b", b"b")
 
     assert send.given_up == 1
-    assert asked._waiting == 0
-    assert asked._timer is None
+    assert requested._waiting == 0
+    assert requested._timer is None
 
 
 async def test_a_loop_that_stood_still_has_not_waited() -> None:
     """What had come meanwhile is read before the time is over."""
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch, timeout=0.05)
-    future = asked.load("a")
+    requested = direct(send, fetch, timeout=0.05)
+    future = requested.load("a")
     await turn()
     loop = asyncio.get_running_loop()
     loop.call_soon(time.sleep, 0.2)
@@ -289,24 +292,24 @@ async def test_a_loop_that_stood_still_has_not_waited() -> None:
 
 async def test_one_timer_is_enough_for_all() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch)
+    requested = direct(send, fetch)
     futures = []
     timers = set()
     for number, key in enumerate("abc"):
-        futures.append(asked.load(key))
+        futures.append(requested.load(key))
         await sent(send, number + 1)
-        timers.add(asked._timer)
+        timers.add(requested._timer)
     for number in range(3):
         send.answer(number)
     await asyncio.gather(*futures)
 
     assert len(timers) == 1
-    await asked.close()
+    await requested.close()
 
 
 async def test_one_who_raises_takes_nothing_from_the_others() -> None:
     send, fetch = Direct(), Fetch()
-    asked = direct(send, fetch)
+    requested = direct(send, fetch)
     reported: list[object] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
@@ -315,15 +318,15 @@ async def test_one_who_raises_takes_nothing_from_the_others() -> None:
     def broken(_: Found) -> None:
         raise ZeroDivisionError
 
-    asked.begin("a", broken)
-    asked.begin("a", found.append)
-    asked.begin("b", found.append)
+    requested.begin("a", broken)
+    requested.begin("a", found.append)
+    requested.begin("b", found.append)
     await turn()
     send.answer()
 
     assert found == [("a", b"a"), ("b", b"b")]
     assert [type(one) for one in reported] == [ZeroDivisionError]
-    assert asked._waiting == 0
+    assert requested._waiting == 0
 
 
 async def test_a_value_that_cannot_be_read_fails_alone() -> None:
@@ -334,12 +337,12 @@ async def test_a_value_that_cannot_be_read_fails_alone() -> None:
             raise ZeroDivisionError
         return key, raw
 
-    asked = Lookups(fetch, read, timeout=PATIENCE, send_now=send)
+    requested = Lookups(fetch, read, timeout=PATIENCE, send_now=send)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)
     found: list[Found] = []
-    asked.begin("a", found.append)
-    asked.begin("b", found.append)
+    requested.begin("a", found.append)
+    requested.begin("b", found.append)
     await turn()
     send.answer()
 
@@ -350,9 +353,9 @@ async def test_a_value_that_cannot_be_read_fails_alone() -> None:
 @pytest.mark.parametrize("values", [[], [b"a", b"b"]])
 async def test_too_few_and_too_many_answers_are_none(values: list[bytes]) -> None:
     send = Direct()
-    asked = direct(send, Fetch())
+    requested = direct(send, Fetch())
     found: list[Found] = []
-    asked.begin("a", found.append)
+    requested.begin("a", found.append)
     await turn()
     send.done[0](list(values))
 
@@ -365,10 +368,10 @@ async def test_who_begins_after_too_many_is_called_later(
     """Not before `begin` has returned: the asker may not be ready for it."""
     monkeypatch.setattr(redis_lookup, "MAX_WAITING", 1)
     send = Direct()
-    asked = direct(send, Fetch())
+    requested = direct(send, Fetch())
     found: list[Found] = []
-    asked.begin("a", found.append)
-    asked.begin("b", found.append)
+    requested.begin("a", found.append)
+    requested.begin("b", found.append)
     assert found == []
 
     await turn()
@@ -379,12 +382,12 @@ async def test_who_begins_after_too_many_is_called_later(
 
 async def test_closing_fails_what_is_in_flight_once() -> None:
     send = Direct()
-    asked = direct(send, Fetch())
+    requested = direct(send, Fetch())
     found: list[Found] = []
-    asked.begin("a", found.append)
+    requested.begin("a", found.append)
     await turn()
-    asked.begin("b", found.append)
-    await asked.close()
+    requested.begin("b", found.append)
+    await requested.close()
     send.answer()
     await turn()
 
@@ -393,12 +396,12 @@ async def test_closing_fails_what_is_in_flight_once() -> None:
 
 async def test_a_look_up_leaves_the_collector_nothing() -> None:
     send = Direct()
-    asked = direct(send, Fetch())
+    requested = direct(send, Fetch())
     gc.collect()
     gc.disable()
     try:
         for number in range(20):
-            asked.begin("a", len_of)
+            requested.begin("a", len_of)
             await turn()
             send.answer(number)
         send.done.clear()

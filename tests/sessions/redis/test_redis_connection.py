@@ -201,7 +201,7 @@ async def test_closing_fails_what_waits_for_several() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("given", "kept"),
     [
         (b"-WRONGTYPE Operation against a key", True),
         (b"-NOPERM No permissions to access a key", True),
@@ -211,9 +211,9 @@ async def test_closing_fails_what_waits_for_several() -> None:
     ],
 )
 async def test_a_line_on_which_no_healthy_redis_answers_is_given_up(
-    said: bytes, kept: bool
+    given: bytes, kept: bool
 ) -> None:
-    script = saying(said + b"\r\n:1\r\n:2\r\n")
+    script = saying(given + b"\r\n:1\r\n:2\r\n")
     async with line_to(script, BaseParser.parse_error) as connection:
         refusal, *others = await within(_all_on(connection, THREE))
 

@@ -201,16 +201,16 @@ async def test_a_command_that_is_not_permitted_is_unavailable(
 async def test_the_documented_acl_user_can_do_all(own_valkey: Server) -> None:
     rules = documented_acl()
     own_valkey.command_line("ACL", "SETUSER", "gw", "on", ">p@ss", *rules)
-    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     listening = asyncio.Event()
     async with opened(f"unix://gw:p%40ss@{own_valkey.socket_path}?db=2") as store:
-        store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        store.watch(lambda key, why: received.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         await store.create(KEY, a_session(), NOW)
         assert await store.replace(KEY, a_session(), a_session(last_seen_at=NOW + 60))
         assert len(await store.list_for("u_ada", NOW)) == 1
         assert await store.end_all("u_ada", NOW, None) == 1
-        assert await asyncio.wait_for(heard.get(), PATIENCE) == (KEY, "revoked")
+        assert await asyncio.wait_for(received.get(), PATIENCE) == (KEY, "revoked")
         await store.ping()
 
 
@@ -250,17 +250,17 @@ async def test_an_index_that_lies_is_not_believed(valkey: Server) -> None:
 
 
 async def test_corrupt_bytes_are_reported_once_per_key(valkey: Server) -> None:
-    told = []
+    reported = []
     valkey.command_line("SET", record_key(a_key("bad")), "{")
     async with opened(
-        valkey.url, on_corrupt=lambda key, why: told.append((key, why))
+        valkey.url, on_corrupt=lambda key, why: reported.append((key, why))
     ) as store:
         for _ in range(3):
             assert isinstance(await store.load(a_key("bad")), Corrupt)
         valkey.command_line("SET", record_key(a_key("bad")), "[]")
         await store.load(a_key("bad"))
 
-    assert told == [(a_key("bad"), "not JSON")]
+    assert reported == [(a_key("bad"), "not JSON")]
 
 
 async def test_one_turn_of_the_loop_is_one_round_trip_and_one_key_each(
@@ -408,10 +408,10 @@ async def test_watching_survives_a_restart_and_reports_the_gap(
     own_valkey: Server,
 ) -> None:
     listening: asyncio.Queue[None] = asyncio.Queue()
-    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(own_valkey.tcp_url) as store:
         store.watch(
-            lambda key, why: heard.put_nowait((key, why)),
+            lambda key, why: received.put_nowait((key, why)),
             lambda: listening.put_nowait(None),
         )
         await asyncio.wait_for(listening.get(), PATIENCE)
@@ -421,24 +421,24 @@ async def test_watching_survives_a_restart_and_reports_the_gap(
         await store.create(KEY, a_session(), NOW)
         await store.end(KEY, NOW)
 
-        assert await asyncio.wait_for(heard.get(), PATIENCE) == (KEY, "revoked")
+        assert await asyncio.wait_for(received.get(), PATIENCE) == (KEY, "revoked")
 
 
 async def test_watching_ends_of_another_process_and_ignoring_nonsense(
     valkey: Server,
 ) -> None:
     listening = asyncio.Event()
-    heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     async with opened(valkey.url) as one, opened(valkey.url) as two:
-        one.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        one.watch(lambda key, why: received.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         for nonsense in ("", "{", "[]", '{"key": 1, "reason": "x"}', b"\xff"):
             valkey.command_line("PUBLISH", "gateway:sessions:ended", nonsense)
         await two.create(a_key("elsewhere"), a_session(), NOW)
         await two.end(a_key("elsewhere"), NOW, "signed_out")
 
-        said = await asyncio.wait_for(heard.get(), PATIENCE)
-        assert said == (a_key("elsewhere"), "signed_out")
+        stated = await asyncio.wait_for(received.get(), PATIENCE)
+        assert stated == (a_key("elsewhere"), "signed_out")
 
 
 @pytest.mark.parametrize("binary", [valkey_binary, redis_binary])

@@ -88,8 +88,8 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
 ) -> None:
     async with opened(cluster_url(*cluster)) as store:
         listening = asyncio.Event()
-        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        store.watch(lambda key, why: received.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         for number in range(20):
             session = a_session(id=f"s{number}")
@@ -115,8 +115,10 @@ async def test_a_cluster_serves_sessions_from_all_its_nodes(
         assert {tuple(the_session(each).tenants) for each in again} == {("t_beta",)}
         assert the_session(again[7]).aal == "aal2"
         assert await store.end_all("u_ada", NOW, a_key("k0")) == 19
-        said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(19)}
-        assert said == {a_key(f"k{n}") for n in range(1, 20)}
+        stated = {
+            (await asyncio.wait_for(received.get(), PATIENCE))[0] for _ in range(19)
+        }
+        assert stated == {a_key(f"k{n}") for n in range(1, 20)}
         await store.ping()
 
 
@@ -161,8 +163,8 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
     url = cluster_url(*cluster).replace("://", "://app:pw@")
     async with external.opened(url) as store:
         listening = asyncio.Event()
-        heard: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
-        store.watch(lambda key, why: heard.put_nowait((key, why)), listening.set)
+        received: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        store.watch(lambda key, why: received.put_nowait((key, why)), listening.set)
         await asyncio.wait_for(listening.wait(), PATIENCE)
         credentials = [external.a_credential(sid=sid) for sid in ids]
 
@@ -172,7 +174,9 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
         await store.end(credentials[0].key, NOW)
         await store.end_all("u_1", NOW, None)
         again = await asyncio.gather(*(store.look_up(c, NOW) for c in credentials))
-        said = {(await asyncio.wait_for(heard.get(), PATIENCE))[0] for _ in range(3)}
+        stated = {
+            (await asyncio.wait_for(received.get(), PATIENCE))[0] for _ in range(3)
+        }
 
         assert all(isinstance(each, Session) and each.active for each in found)
         assert isinstance(odd, Corrupt)
@@ -181,7 +185,7 @@ async def test_a_cluster_serves_the_sessions_of_an_app_from_all_its_nodes(
         assert {
             n for n, each in enumerate(again) if not the_session(each).active
         } == ended
-        assert said == {credentials[n].key for n in ended}
+        assert stated == {credentials[n].key for n in ended}
 
 
 async def test_odd_values_on_a_cluster_are_no_sessions(

@@ -21,7 +21,7 @@ def load(text: str | bytes, env: Mapping[str, str] | None = None) -> LoadedConfi
     return parse_config(raw, path=PATH, env=env or {})
 
 
-def told(text: str | bytes, env: Mapping[str, str] | None = None) -> list[str]:
+def problems_of(text: str | bytes, env: Mapping[str, str] | None = None) -> list[str]:
     """Return the problems of a configuration, none if it loads."""
     try:
         load(text, env)
