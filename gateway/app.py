@@ -29,7 +29,6 @@ from gateway.server.background import (
 )
 from gateway.server.context import Services
 from gateway.server.descriptors import Shortage
-from gateway.server.reevaluation import StreamChecks
 from gateway.server.reporting.reporter import Reporter
 from gateway.server.request_reader import require_c_parser
 from gateway.server.runtime import Runtime
@@ -226,11 +225,6 @@ class App:
             RuntimeError: it has none.
         """
         return self._process.listeners.authz_port
-
-    @property
-    def stream_checks(self) -> StreamChecks:
-        """What ends open streams."""
-        return self._process.checks
 
     @property
     def loaded(self) -> LoadedConfig:

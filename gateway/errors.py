@@ -4,8 +4,8 @@ GatewayError
 ├── ConfigError          the configuration cannot be used; carries every problem
 ├── TooManyAttempts      this address failed too often; carries the time to wait
 ├── StoreUnavailable     the session store could not be queried (never "no session")
-│   └── NotPermitted     the Redis user lacks a right
-├── KeysUnavailable      the keys of a provider could not be fetched (never "invalid")
+│   ├── NotPermitted     the Redis user lacks a right
+│   └── KeysUnavailable  the keys of a provider could not be fetched (never "invalid")
 ├── ClientLimit          a client holds its share of a pool
 ├── CannotListen         an address is in use or not permitted
 ├── EmbeddedUnavailable  an embedded server cannot be started

@@ -28,6 +28,27 @@ def where(command: _F) -> _F:
 identity_option = click.option("--identity", required=True, help="Identity ID.")
 
 
+def membership_options(command: _F) -> _F:
+    """Add --trait, --role, --tenant and --active-tenant to a command."""
+    options = (
+        click.option(
+            "--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable."
+        ),
+        click.option("--role", multiple=True, help="Role; repeatable."),
+        click.option(
+            "--tenant",
+            multiple=True,
+            help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable.",
+        ),
+        click.option(
+            "--active-tenant", help="ID of the active tenant; default: the only one."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def read_trait(text: str) -> tuple[str, str]:
     """Return the trait in NAME=VALUE.
 

@@ -15,6 +15,7 @@ from gateway.cli.dashed import TakesId
 from gateway.cli.records import (
     document,
     identity_option,
+    membership_options,
     print_json,
     printable,
     read_tenant,
@@ -44,12 +45,7 @@ def sessions() -> None:
 @sessions.command(short_help="Create a session and print its token.")
 @where
 @identity_option
-@click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
-@click.option("--role", multiple=True, help="Role; repeatable.")
-@click.option(
-    "--tenant", multiple=True, help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable."
-)
-@click.option("--active-tenant", help="ID of the active tenant; default: the only one.")
+@membership_options
 @click.option(
     "--aal",
     type=click.Choice(("aal1", "aal2", "aal3")),

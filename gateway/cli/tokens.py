@@ -14,6 +14,7 @@ from gateway.cli.dashed import TakesId
 from gateway.cli.records import (
     document,
     identity_option,
+    membership_options,
     print_json,
     printable,
     read_tenant,
@@ -47,12 +48,7 @@ def tokens() -> None:
 @where
 @identity_option
 @click.option("--name", required=True, help="What the token is for, such as CI.")
-@click.option("--trait", multiple=True, help="Trait, as NAME=VALUE; repeatable.")
-@click.option("--role", multiple=True, help="Role; repeatable.")
-@click.option(
-    "--tenant", multiple=True, help="Tenant, as ID=ROLE or ID=ROLE=NAME; repeatable."
-)
-@click.option("--active-tenant", help="ID of the active tenant; default: the only one.")
+@membership_options
 @click.option(
     "--expires",
     "lifetime",

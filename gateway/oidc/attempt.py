@@ -18,7 +18,6 @@ from typing import Final, Literal, TypeAlias
 
 from gateway.http import base64url
 
-SECRET_BYTES: Final = 32
 LIFETIME: Final = 900
 """Seconds."""
 SLOTS: Final = 12

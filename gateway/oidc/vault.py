@@ -14,7 +14,6 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 """NIST SP 800-38D, section 8.2: with random nonces a key may seal 2^32 times."""
 _LONGEST: Final = 256 * 1024

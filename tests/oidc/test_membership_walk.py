@@ -522,7 +522,7 @@ async def test_a_session_without_a_request_in_between_is_renewed_by_its_stream(
     provider.calls.clear()
     await age(browser)
 
-    await gateway.app.stream_checks.why_ended(key_of(browser))
+    await gateway.app._process.checks.why_ended(key_of(browser))
     await settled(gateway)
 
     assert provider.calls.count("token") == 1

@@ -267,7 +267,7 @@ async def test_a_lost_push_is_caught_by_asking_again(
             redis.command_line, "SET", f"gateway:revoked:{HASH}", ""
         )
         await asyncio.to_thread(redis.command_line, "DEL", f"sess:{OTHER}")
-        one.app.stream_checks.check_sessions_soon()
+        one.app._process.checks.check_sessions_soon()
 
         assert await closed_with(ws) == (1008, "session_revoked")
         assert await closed_with(other) == (1008, "unknown_session")

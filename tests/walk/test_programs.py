@@ -334,7 +334,7 @@ async def test_a_websocket_next_to_the_sessions_of_an_app_ends_with_its_token(
             async with connect(
                 url, additional_headers=bearer(token), compression=None
             ) as ws:
-                assert await gateway.app.stream_checks.why_ended(token.key) is None
+                assert await gateway.app._process.checks.why_ended(token.key) is None
                 await gateway.app.services.tokens.end(token.key, time.time())
                 with pytest.raises(ConnectionClosed):
                     async with asyncio.timeout(PATIENCE):

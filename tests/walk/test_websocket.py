@@ -581,7 +581,7 @@ async def test_a_session_that_expires_meanwhile_is_noticed(talking: Open) -> Non
             past = replace(session, expires_at=time.time() - 1)
             assert await gateway.own_store.replace(key, session, past)
 
-            gateway.app.stream_checks.check_sessions_soon()
+            gateway.app._process.checks.check_sessions_soon()
 
             assert await closed_with(ws) == (1008, "session_expired")
             for open_one in (other, anonymous):
@@ -596,7 +596,9 @@ async def test_an_outage_of_the_store_ends_no_websocket(
         redis.freeze()
         try:
             app = gateway.app
-            assert not await recheck(app.services.streams, app.stream_checks.why_ended)
+            assert not await recheck(
+                app.services.streams, app._process.checks.why_ended
+            )
         finally:
             redis.thaw()
         await ws.send("still here")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from gateway.sessions.corrupt_reports import CorruptReports
 from gateway.sessions.external.query import QueryResult
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import (
@@ -28,7 +29,6 @@ from gateway.sessions.record import Corrupt, Session
 # Sessions remembered, with records of up to 8 KiB: at most 80 MiB.
 SEEN_MOST: Final = 10_000
 SEEN_BYTES: Final = 8 * 1024
-CORRUPT_KEYS: Final = 1_000
 
 
 # Seconds for which one object stands for a session whose record has not changed. Its
@@ -66,9 +66,8 @@ class SessionCache:
     """
 
     def __init__(self, on_corrupt: Callable[[str, str], None] | None) -> None:
-        self._on_corrupt = on_corrupt
+        self._corrupt = CorruptReports(on_corrupt)
         self._seen: OrderedDict[str, CacheEntry] = OrderedDict()
-        self._corrupt: OrderedDict[str, None] = OrderedDict()
 
     def get(self, key: str) -> CacheEntry | None:
         """Return the entry for the hash of an ID, or None."""
@@ -114,7 +113,7 @@ class SessionCache:
                 profile, credential, stored, now, then, read=read, timed=timed
             )
         if isinstance(interpreted, Corrupt):
-            self._report_once(credential.key, interpreted.why)
+            self._corrupt.report(credential.key, interpreted.why)
         return interpreted
 
     def begun(self, key: str, session: Session, issued: bytes | None) -> Session:
@@ -190,12 +189,3 @@ class SessionCache:
         self._seen.move_to_end(key)
         if len(self._seen) > SEEN_MOST:
             self._seen.popitem(last=False)
-
-    def _report_once(self, key: str, why: str) -> None:
-        if key in self._corrupt:
-            return
-        self._corrupt[key] = None
-        if len(self._corrupt) > CORRUPT_KEYS:
-            self._corrupt.popitem(last=False)
-        if self._on_corrupt is not None:
-            self._on_corrupt(key, why)

@@ -4,22 +4,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from gateway.sessions.corrupt_reports import CorruptReports
 from gateway.sessions.record import Corrupt, Session
 from gateway.sessions.record_json import parse_record
 
 # Every look-up queries Redis; this saves the parsing. 10,000 records of 8 KiB are 80 MiB.
 PARSED_RECORDS: Final = 10_000
 PARSED_BYTES: Final = 8 * 1024
-CORRUPT_KEYS: Final = 1_000
 
 
 class ParsedRecords:
     """A bounded memo; `on_corrupt(key, why)` is called once for each corrupt key."""
 
     def __init__(self, on_corrupt: Callable[[str, str], None] | None) -> None:
-        self._on_corrupt = on_corrupt
+        self._corrupt = CorruptReports(on_corrupt)
         self._parsed: OrderedDict[str, tuple[bytes, Session | Corrupt]] = OrderedDict()
-        self._corrupt: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         """Count the records that are kept."""
@@ -35,12 +34,8 @@ class ParsedRecords:
             return known[1]
         record = parse_record(raw)
         self.remember(key, raw, record)
-        if isinstance(record, Corrupt) and key not in self._corrupt:
-            self._corrupt[key] = None
-            if len(self._corrupt) > CORRUPT_KEYS:
-                self._corrupt.popitem(last=False)
-            if self._on_corrupt is not None:
-                self._on_corrupt(key, record.why)
+        if isinstance(record, Corrupt):
+            self._corrupt.report(key, record.why)
         return record
 
     def remember(self, key: str, raw: bytes, record: Session | Corrupt) -> None:
