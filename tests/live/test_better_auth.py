@@ -7,11 +7,13 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
+from tests.docs.snippets import block_of
 from tests.live.browser import Browser
 from tests.live.libraries import BETTER_AUTH, parameters
 from tests.live.running import ADA, MEMBERSHIPS, MO
-from tests.live.walking import Live, is_anonymous, signed_in, told
+from tests.live.walking import Live, copy_of, is_anonymous, signed_in, told
 
 pytestmark = pytest.mark.parametrize(
     "library", parameters(BETTER_AUTH), scope="session"
@@ -291,3 +293,63 @@ async def test_a_user_who_was_removed_stays_so(live: Live) -> None:
 
     assert await live.store.exists(live.library.key(eve))
     assert await is_anonymous(eve)
+
+
+async def test_an_admin_who_impersonates_a_user_is_the_user_and_then_himself_again(
+    live: Live,
+) -> None:
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    own = told(await ada.get("/dashboard"))["x-auth-user-id"]
+    user = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    before = copy_of(ada)
+
+    await call(ada, "admin/impersonate-user", userId=user)
+    seen = told(await ada.get("/dashboard"))
+    record = await session_of(live, ada)
+    refused = await ada.get("/admin")
+
+    assert (seen["x-auth-user-id"], seen["x-auth-role"]) == (user, "member")
+    assert record["impersonatedBy"] == own
+    assert refused.status == 403  # with the rights of the user, no more
+    # The admin's session waits; it is not the one that was left.
+    assert told(await before.get("/dashboard"))["x-auth-user-id"] == own
+    impersonating = copy_of(ada)
+
+    await call(ada, "admin/stop-impersonating")
+
+    assert told(await ada.get("/admin"))["x-auth-user-id"] == own
+    assert await is_anonymous(impersonating)
+    assert not await is_anonymous(mo)
+
+
+@pytest.mark.parametrize("members", ["traits", "deny"])
+async def test_an_impersonated_session_is_told_or_refused_as_the_page_shows(
+    live: Live, members: str
+) -> None:
+    shown = yaml.safe_load(
+        block_of("docs/examples/better-auth/README.md", "Impersonation", "yaml")
+    )
+    profile = shown["sessions"]["profile"]
+    ada, mo = await signed_in(live, ADA), await signed_in(live)
+    own = told(await ada.get("/dashboard"))["x-auth-user-id"]
+    user = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    config = yaml.safe_load(live.gateway.path.read_text())
+    config["sessions"].setdefault("profile", {})
+    if members == "traits":
+        config["sessions"]["profile"] |= profile
+        config["identity_headers"] = shown["identity_headers"]
+    else:
+        [path] = profile["traits"].values()
+        denied = config["sessions"]["profile"].get("deny", [])
+        config["sessions"]["profile"]["deny"] = [*denied, path]
+
+    live.gateway.path.write_text(yaml.safe_dump(config))
+    assert await live.gateway.app.reload()
+    await call(ada, "admin/impersonate-user", userId=user)
+
+    if members == "deny":
+        assert await is_anonymous(ada)
+        assert not await is_anonymous(mo)
+    else:
+        assert told(await ada.get("/dashboard"))["x-impersonated-by"] == own
+        assert "x-impersonated-by" not in told(await mo.get("/dashboard"))

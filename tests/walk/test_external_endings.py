@@ -392,6 +392,28 @@ async def test_kratos_sign_out_ends_an_app_s_session(
     assert await status(custom, MINE) == (401, "session_revoked")
 
 
+async def test_a_cookie_with_a_domain_is_removed_with_that_domain(
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    """A browser keeps a cookie that is cleared without the Domain it was set with."""
+    await asyncio.to_thread(redis.command_line, "FLUSHALL")
+    await both_sign_in(redis)
+    config = custom_config(upstream.port)
+    told = {**CUSTOM["cookie"], "domain": "shop.test"}
+    config["sessions"] = CUSTOM | {"cookie": told}
+    config["server"]["public_url"] = "http://www.shop.test"
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        here = MINE | {"Origin": "http://www.shop.test"}
+        reply = await ask(
+            gateway.port, "POST", "/.gateway/logout", here, host="www.shop.test"
+        )
+
+    [cleared] = [each for each in reply.all("Set-Cookie") if "Max-Age=0" in each]
+    assert reply.status == 303
+    assert cleared.startswith(f"{CUSTOM['cookie']['name']}=;")
+    assert "; Domain=shop.test" in cleared
+
+
 async def test_a_guest_who_signs_out_can_sign_in_under_the_same_id(
     custom: Gateway, redis: Server
 ) -> None:
