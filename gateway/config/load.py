@@ -124,14 +124,27 @@ def read_config(path: Path) -> bytes:
     Raises:
         ConfigError: there is no such file, or it cannot be read.
     """
+    hint = ""
     try:
         with path.open("rb") as file:
             return file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        message = f"cannot read the file: {error.strerror}"
+        hint = _instead_of(path)
     except OSError as error:
         message = f"cannot read the file: {error.strerror}"
     except ValueError:
         message = "cannot read the file: the name is not usable"
-    raise ConfigError((Problem(file=str(path), line=0, column=0, message=message),))
+    problem = Problem(file=str(path), line=0, column=0, message=message, hint=hint)
+    raise ConfigError((problem,))
+
+
+def _instead_of(path: Path) -> str:
+    """Return what to do about a configuration file that does not exist."""
+    here = Path(path.name)
+    if here != path and here.is_file():
+        return f"add -c {here}"
+    return "write one with `gateway init`, or name another with -c PATH"
 
 
 def _in_order(document: Document) -> tuple[Problem, ...]:

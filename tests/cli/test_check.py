@@ -356,3 +356,23 @@ def test_a_provider_that_does_not_answer_is_a_warning(tmp_path: Path) -> None:
     assert "warning: " in result.stderr
     assert "provider acme: http://127.0.0.1:9/.well-known/" in result.stderr
     assert "--offline skips this check" in result.stderr
+
+
+def test_the_message_about_a_missing_file_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+
+    empty = CliRunner().invoke(cli, ["run"])
+    (tmp_path / "gateway.yaml").write_text("version: 1\n")
+    beside = CliRunner().invoke(cli, ["check"])
+
+    missing = (
+        "error: config/gateway.yaml: cannot read the file: No such file or directory"
+    )
+    assert empty.exit_code == beside.exit_code == 1
+    assert empty.stderr == (
+        f"{missing}; write one with `gateway init`, or name another with -c PATH\n"
+    )
+    assert beside.stderr.startswith(f"{missing}; add -c gateway.yaml\n")
