@@ -211,6 +211,9 @@ def gateway_for(provider: Provider, folder: Path, **how: Any) -> Iterator[Runnin
             aal={"aal2": "mfa"},
             **how,
         )
+        for route in config["routes"]:
+            if "accept" in how and route["match"] == "/dashboard/**":
+                route["credentials"] = ["cookie", "bearer"]
         config["sign_in"] = {
             "home": "/dashboard",
             "providers": {"acme": acme},

@@ -1,12 +1,15 @@
 """A person signs in with Keycloak, through its own pages, and an administrator acts."""
 
+import json
 from collections.abc import Iterator
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.running import Running
-from tests.idp.running import Person, Provider, gateway_for, keycloak
+from tests.idp.running import SECRET, Person, Provider, gateway_for, keycloak
 
 PATIENCE = 60_000
 
@@ -27,6 +30,7 @@ def running(
         scopes=["openid", "profile", "email", "organization:*"],
         identity={"roles": "{roles}", "traits": {"email": "{email}"}},
         tenants="{organization}",
+        accept={"audience": "api"},
     ) as gateway:
         yield gateway
 
@@ -161,6 +165,74 @@ def test_an_administrator_ends_the_session_by_back_channel_logout(
     page.goto("/dashboard")
     # Not there at once: the sign-in was seconds ago, and this could be a loop.
     assert "reason=session_revoked" in page.url
+
+
+def register_job(admin: Provider) -> None:
+    """Register a program whose tokens, of every kind, are for the API."""
+    audience = {
+        "name": "for the API",
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-audience-mapper",
+        "config": {
+            "included.custom.audience": "api",
+            "access.token.claim": "true",
+            "id.token.claim": "true",
+        },
+    }
+    client = {
+        "clientId": "job",
+        "secret": SECRET,
+        "publicClient": False,
+        "standardFlowEnabled": False,
+        "serviceAccountsEnabled": True,
+        "directAccessGrantsEnabled": True,
+        "protocolMappers": [audience],
+    }
+    admin.call("POST", "/admin/realms/acme/clients", client)
+
+
+def issued(admin: Provider, **form: str) -> dict[str, str]:
+    """Get tokens of the program."""
+    admin.token = ""  # the client proves itself
+    found: dict[str, str] = admin.call(
+        "POST",
+        "/realms/acme/protocol/openid-connect/token",
+        client_id="job",
+        client_secret=SECRET,
+        **form,
+    )
+    return found
+
+
+def reached(running: Running, token: str) -> tuple[int, str]:
+    """Give the status, and the greeting of the app or the reason."""
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        with urlopen(Request(f"{running.url}/dashboard/7", headers=headers)) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, json.loads(error.read())["reason"]
+
+
+def test_a_program_sends_its_access_token_and_no_other_kind(
+    running: Running, admin: Provider
+) -> None:
+    register_job(admin)
+    of_job = issued(admin, grant_type="client_credentials")
+    of_alice = issued(
+        admin,
+        grant_type="password",
+        username="alice",
+        password="pw",
+        scope="openid email roles",
+    )
+
+    status, greeting = reached(running, of_job["access_token"])
+    assert status == 200, greeting
+    status, greeting = reached(running, of_alice["access_token"])
+    assert (status, "alice@example.com" in greeting) == (200, True)
+    for kind in ("id_token", "refresh_token"):
+        assert reached(running, of_alice[kind]) == (401, "token_invalid"), kind
 
 
 def test_a_user_who_is_disabled_is_signed_out_by_the_next_renewal(
