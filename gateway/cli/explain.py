@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -40,6 +41,13 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
 )
 @click.option("--basic", is_flag=True, help="The same, as the password of Basic.")
 @click.option(
+    "--token-file",
+    type=click.File(),
+    default=None,
+    help="The sender is a program with this access token of a provider (a file, or `-`), "
+    "which is verified.",
+)
+@click.option(
     "--host", default=None, help="Host header; default: host of server.public_url."
 )
 @click.option(
@@ -71,6 +79,7 @@ def explain(
     who: str,
     bearer: bool,
     basic: bool,
+    token_file: TextIO | None,
     host: str | None,
     address: str,
     headers: tuple[str, ...],
@@ -88,6 +97,7 @@ def explain(
       gateway explain GET /admin/users --as member
       gateway explain GET https://wiki.example.com/page
       gateway explain GET /api/items --as member --bearer
+      gateway explain GET /api/items --token-file token.jwt
     """
     loaded = load_or_exit(config)
     if target.lower().startswith(("http://", "https://")):
@@ -96,9 +106,12 @@ def explain(
         host, slash, path = target.partition("://")[2].partition("/")
         target = slash + path or "/"
     kind = _kind(who, bearer=bearer, basic=basic)
+    if token_file is not None and (kind is not None or who != "anonymous"):
+        raise click.UsageError("--token-file excludes --as, --bearer and --basic")
+    token = None if token_file is None else token_file.read().strip()
     try:
         explanation = Explanation(
-            loaded, method, target, who, kind, host, address, headers, via
+            loaded, method, target, who, kind, host, address, headers, via, token
         )
         lines = (*explanation.lines(), *explanation.via())
         if as_json:

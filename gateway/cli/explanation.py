@@ -14,6 +14,7 @@ from gateway.cli.example_request import authorization_of, head_of
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
 from gateway.cli.explain_via import via_lines
 from gateway.cli.subject import Subject
+from gateway.cli.token_subject import TokenSender
 from gateway.config.load import LoadedConfig
 from gateway.decision import AccessRequest
 from gateway.http.authorization import CredentialKind
@@ -46,6 +47,7 @@ class Explanation:
         address: str,
         headers: tuple[str, ...],
         proxy: str | None,
+        token: str | None = None,
     ) -> None:
         self.passed = False
         self._proxy = proxy
@@ -56,7 +58,12 @@ class Explanation:
         self._rules = build_rules(
             loaded, external=external, issuer=Preview(self._profiles)
         )
-        self._subject = Subject(loaded, external, who, self._now, program)
+        self._subject: Subject | TokenSender
+        if token is not None:
+            self._subject = TokenSender(loaded, token, self._now)
+            headers = (*headers, f"Authorization: Bearer {token}")
+        else:
+            self._subject = Subject(loaded, external, who, self._now, program)
         if program is not None:
             headers = (*headers, f"Authorization: {authorization_of(program)}")
         self._request = (method, target)
@@ -122,7 +129,9 @@ class Explanation:
                 yield from self._route(head, outcome)
                 if access is not None:
                     yield from self._checks(access)
-                    yield from self._decision(outcome.verdict, outcome.reason)
+                    yield from self._decision(
+                        outcome.verdict, outcome.reason, outcome.detail
+                    )
                     yield from self._answers(head, outcome)
                 elif outcome.route is not None:
                     status = outcome.answer.status
@@ -186,8 +195,12 @@ class Explanation:
         yield from checks(access)
         yield ""
 
-    def _decision(self, verdict: str, reason: Reason) -> Iterator[str]:
+    def _decision(
+        self, verdict: str, reason: Reason, detail: str = ""
+    ) -> Iterator[str]:
         yield line("decision", f"{verdict} ({reason})")
+        if detail:
+            yield line("", detail)
         yield line("", ROWS[reason].sentence)
         yield ""
 
