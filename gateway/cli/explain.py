@@ -7,9 +7,10 @@ from typing import TextIO
 
 import click
 
-from gateway.cli import config_option, exit_with, load_or_exit
+from gateway.cli import exit_with, load_or_exit
 from gateway.cli.explain_via import PROXIES
 from gateway.cli.explanation import Explanation
+from gateway.cli.records import where
 from gateway.errors import GatewayError
 from gateway.http.authorization import CredentialKind
 from gateway.http.forwarded import parse_address
@@ -24,7 +25,7 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
 @click.command(short_help="Explain how a request would be handled.")
 @click.argument("method")
 @click.argument("target")
-@config_option
+@where
 @click.option(
     "--as",
     "who",
@@ -71,11 +72,11 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     default=None,
     help="Also print the response to this front proxy, which asks for a decision.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(
     method: str,
     target: str,
     config: Path,
+    redis_url: str | None,
     who: str,
     bearer: bool,
     basic: bool,
@@ -100,18 +101,24 @@ def explain(
       gateway explain GET /api/items --token-file token.jwt
     """
     loaded = load_or_exit(config)
-    if target.lower().startswith(("http://", "https://")):
-        if host is not None:
-            raise click.UsageError("--host and a URL both name the host")
-        host, slash, path = target.partition("://")[2].partition("/")
-        target = slash + path or "/"
+    target, host = _split(target, host)
     kind = _kind(who, bearer=bearer, basic=basic)
     if token_file is not None and (kind is not None or who != "anonymous"):
         raise click.UsageError("--token-file excludes --as, --bearer and --basic")
     token = None if token_file is None else token_file.read().strip()
     try:
         explanation = Explanation(
-            loaded, method, target, who, kind, host, address, headers, via, token
+            loaded,
+            method,
+            target,
+            who,
+            kind,
+            host,
+            address,
+            headers,
+            via,
+            token,
+            redis_url,
         )
         lines = (*explanation.lines(), *explanation.via())
         if as_json:
@@ -121,6 +128,16 @@ def explain(
     except GatewayError as error:
         exit_with(str(error))
     sys.exit(0 if explanation.passed else 1)
+
+
+def _split(target: str, host: str | None) -> tuple[str, str | None]:
+    """Return the path and the host of a target that may be a URL."""
+    if not target.lower().startswith(("http://", "https://")):
+        return target, host
+    if host is not None:
+        raise click.UsageError("--host and a URL both name the host")
+    host, slash, path = target.partition("://")[2].partition("/")
+    return slash + path or "/", host
 
 
 def _kind(who: str, *, bearer: bool, basic: bool) -> CredentialKind | None:

@@ -48,6 +48,7 @@ class Explanation:
         headers: tuple[str, ...],
         proxy: str | None,
         token: str | None = None,
+        redis_url: str | None = None,
     ) -> None:
         self.passed = False
         self._proxy = proxy
@@ -63,7 +64,9 @@ class Explanation:
             self._subject = TokenSender(loaded, token, self._now)
             headers = (*headers, f"Authorization: Bearer {token}")
         else:
-            self._subject = Subject(loaded, external, who, self._now, program)
+            self._subject = Subject(
+                loaded, external, who, self._now, program, redis_url
+            )
         if program is not None:
             headers = (*headers, f"Authorization: {authorization_of(program)}")
         self._request = (method, target)

@@ -49,7 +49,7 @@ def run_with_store(
             f"not available with sessions.format {config.sessions.format}: the app"
             " manages its sessions; use show, revoke or revoke-all"
         )
-    address = _address(config, redis_url)
+    address = redis_address(config, redis_url)
     store = RedisStore(
         address,
         timeout=_patience(config),
@@ -70,7 +70,7 @@ def run_with_tokens(
         click.ClickException: Redis is unavailable.
     """
     config = loaded.config
-    address = _address(config, redis_url)
+    address = redis_address(config, redis_url)
     store = RedisStore(address, timeout=_patience(config))
     return _run(address, store, lambda: work(store))
 
@@ -87,7 +87,7 @@ def run_with_external_store(
         click.ClickException: Redis is unavailable.
     """
     config = loaded.config
-    address = _address(config, redis_url)
+    address = redis_address(config, redis_url)
     remember = remembered(config, profile)
     store = ExternalStore(address, timeout=_patience(config), remember=remember)
     return _run(address, store, lambda: work(store))
@@ -120,7 +120,12 @@ def _run(
         raise click.ClickException(message) from error
 
 
-def _address(config: Config, redis_url: str | None) -> RedisAddress:
+def redis_address(config: Config, redis_url: str | None) -> RedisAddress:
+    """Return the address of Redis; `redis_url` replaces redis.url.
+
+    Raises:
+        ClickException: the URL is invalid, or redis.url is embedded.
+    """
     try:
         found = parse_redis_url(redis_url) if redis_url else config.redis.address
     except ValueError as error:

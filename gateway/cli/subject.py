@@ -1,16 +1,14 @@
 """Sender of the request in `gateway explain`: an example, or a session from Redis."""
 
 import asyncio
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from gateway.build.dns import build_dns
 from gateway.build.rules import build_lifetimes
+from gateway.cli.stores import redis_address
 from gateway.config.load import LoadedConfig
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.http.authorization import CredentialKind
-from gateway.net.resolver import Resolver
 from gateway.reasons import Reason
 from gateway.sessions.access_token import RANDOM_BYTES, new_access_token
 from gateway.sessions.authenticate import Anonymous
@@ -46,6 +44,7 @@ class Subject:
         who: str,
         now: float,
         program: CredentialKind | None = None,
+        redis_url: str | None = None,
     ) -> None:
         """Store the arguments; does no I/O.
 
@@ -56,8 +55,10 @@ class Subject:
             now: seconds since the epoch.
             program: how a program sends its access token; None: a browser sends a
                 cookie.
+            redis_url: where a session is looked up; None: redis.url.
         """
         self.program = program
+        self._redis_url = redis_url
         self._loaded = loaded
         self._external = external
         self._who = who
@@ -79,13 +80,14 @@ class Subject:
 
         Raises:
             GatewayError: no such session, or Redis is unavailable.
+            ClickException: the Redis URL is invalid, or redis.url is embedded.
         """
         if self._who in _EXAMPLES:
             return self._example()
         try:
             found = asyncio.run(self._find(self._who))
         except StoreUnavailable as error:
-            address = self._loaded.config.redis.address
+            address = redis_address(self._loaded.config, self._redis_url)
             raise GatewayError(f"Redis at {address} is unavailable: {error}") from error
         if found is None:
             raise GatewayError(f"no session with the ID {self.name}")
@@ -152,15 +154,7 @@ class Subject:
 
     async def _find(self, session_id: str) -> Found:
         redis = self._loaded.config.redis
-        known = redis.address
-        if known is None:
-            raise GatewayError(
-                "redis.url is embedded: only the running gateway can query it;"
-                " use --as admin, member or anonymous"
-            )
-        address = replace(
-            known, resolver=Resolver(build_dns(self._loaded.config), in_turn=False)
-        )
+        address = redis_address(self._loaded.config, self._redis_url)
         if self._external is None or self.program is not None:
             gateway_managed = RedisStore(address, timeout=redis.timeout)
             try:

@@ -400,7 +400,7 @@ def test_an_embedded_store_cannot_be_asked() -> None:
     result = explain("GET", "/dashboard", "--as", "5f0d2c3e")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "redis.url is embedded" in result.stderr
+    assert "redis.url is embedded; add --redis" in result.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["GET"], ["GET", "/", "extra"]])
@@ -552,3 +552,21 @@ def test_its_checks_say_which_one_failed(small: Path) -> None:
         one["result"] in {"pass", "fail", "not required"}
         for one in document.get("checks", [])
     )
+
+
+@pytest.mark.needs("valkey")
+def test_a_session_of_a_gateway_with_embedded_redis_is_found_at_its_address(
+    valkey: Server,
+) -> None:
+    token, session = new_token(b"\x09" * 32), a_session()
+    asyncio.run(_store(valkey, token.key, session))
+
+    found = explain("GET", "/", "--as", session.id, "--redis", valkey.tcp_url)
+    nowhere = explain("GET", "/", "--as", session.id, "--redis", "http://x")
+    away = explain("GET", "/", "--as", session.id, "--redis", "redis://127.0.0.1:1/0")
+
+    assert found.exit_code == 0, found.output
+    assert session.identity.id in found.stdout
+    assert (nowhere.exit_code, nowhere.stdout) == (1, "")
+    assert nowhere.stderr.startswith("error: invalid Redis URL")
+    assert away.stderr.startswith("error: Redis at redis://127.0.0.1:1")

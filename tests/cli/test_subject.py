@@ -1,6 +1,7 @@
 """Whom `--as` means; a session out of a real store is asked in test_explain."""
 
 import pytest
+from click import ClickException
 
 from gateway.build.session_format import format_from
 from gateway.cli.subject import Subject
@@ -29,7 +30,7 @@ def test_anonymous_has_no_credential_and_the_others_have_one() -> None:
 def test_a_server_that_only_the_gateway_knows_cannot_be_asked() -> None:
     who = subject("5b1e-id", "redis: {url: embedded}")
 
-    with pytest.raises(GatewayError, match="only the running gateway can query it"):
+    with pytest.raises(ClickException, match="embedded; add --redis with the address"):
         who.record()
 
 
