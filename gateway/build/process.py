@@ -158,7 +158,9 @@ def _services(
     )
     if isinstance(store, RedisStore):
         services.provider_tokens = ProviderTokens(
-            store.token_ends, share=config.server.limits.address_percent / 100
+            store.token_ends,
+            services.lookups,
+            share=config.server.limits.address_percent / 100,
         )
         services.renewals = store.renewals
         services.renewer = Renewer(services, store, store.renewals)

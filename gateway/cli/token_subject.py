@@ -10,6 +10,7 @@ from gateway.errors import GatewayError, KeysUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.net.resolver import Resolver
 from gateway.server.provider_tokens import ProviderTokens
+from gateway.server.shares import Shares
 from gateway.sessions.provider_token import (
     ProviderToken,
     Rejected,
@@ -58,7 +59,7 @@ class TokenSender:
             providers = build_providers(
                 self._loaded, ticks=time.monotonic, resolver=resolver
             )
-            tokens = ProviderTokens(_NothingEnded(), share=1.0)
+            tokens = ProviderTokens(_NothingEnded(), Shares(1, 1.0), share=1.0)
             return await tokens.look_up(held, self._now, providers, "")
         except KeysUnavailable as error:
             raise GatewayError(str(error)) from error

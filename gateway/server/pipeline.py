@@ -222,8 +222,10 @@ def _without_record(
     """Evaluate the rest of a request whose session could not be looked up."""
     services, rules = context.services, context.runtime.rules
     now = services.ended.at_least(lookup.credential.key, context.now)
-    context.lookup_result = "error"
-    unknown = Unavailable(failure_reason(error))
+    reason = failure_reason(error)
+    if reason is Reason.STORE_UNAVAILABLE:  # otherwise a provider failed
+        context.lookup_result = "error"
+    unknown = Unavailable(reason)
     step = after_lookup(lookup, unknown, rules, now=now, nonce="")
     if isinstance(step, Respond):
         context.ended_as(step.verdict, step.reason)

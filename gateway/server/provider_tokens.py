@@ -47,9 +47,16 @@ class _Verified:
 class ProviderTokens:
     """The verified tokens of one process; `providers` are those of the configuration."""
 
-    def __init__(self, ends: TokenEnds, *, share: float) -> None:
-        """Create it; `share` is what one client may have of the places that wait."""
+    def __init__(self, ends: TokenEnds, lookups: Shares, *, share: float) -> None:
+        """Create it.
+
+        Args:
+            ends: the store of ends.
+            lookups: the look-ups that wait at this store, by client address.
+            share: what one client may have of the places that wait for a provider.
+        """
         self._ends = ends
+        self._lookups = lookups
         self._verified: Generations[str, _Verified] = Generations(_REMEMBERED)
         self._waiting = Shares(_MOST_WAITING, share)
 
@@ -68,7 +75,7 @@ class ProviderTokens:
         Raises:
             KeysUnavailable: a provider did not answer, and no key that is known signed it.
             StoreUnavailable: whether it was ended is unknown.
-            ClientLimit: the client has too many requests waiting for a provider.
+            ClientLimit: the client has too many requests waiting, for a provider or Redis.
         """
         try:
             known = await self._verify(held, now, _accepting(held, providers), client)
@@ -79,9 +86,14 @@ class ProviderTokens:
             if isinstance(failure, UnknownKey):
                 reason = Reason.TOKEN_INVALID
             return Rejected(reason, failure.detail)
-        if await self._ends.has_ended(known.facts):
-            return ended_session(known.session, now, "revoked")
-        return known.session
+        if client and not self._lookups.take(client):
+            raise ClientLimit("the client has too many look-ups waiting")
+        try:
+            ended = await self._ends.has_ended(known.facts)
+        finally:
+            if client:
+                self._lookups.give_back(client)
+        return ended_session(known.session, now, "revoked") if ended else known.session
 
     async def end(self, held: ProviderToken, now: float) -> None:
         """End one token in every process.

@@ -677,6 +677,22 @@ async def test_an_address_that_guesses_is_limited(
         assert await reason_of(gateway, token_of(provider)) == (200, "")
 
 
+async def test_an_address_has_a_share_of_the_look_ups_in_redis(
+    gateway: Gateway, provider: HostileProvider
+) -> None:
+    token, lookups = token_of(provider), gateway.app.services.lookups
+    assert await reason_of(gateway, token) == (200, "")
+    held = 0
+    while lookups.take("127.0.0.1"):
+        held += 1
+
+    assert await reason_of(gateway, token) == (429, "client_limit")
+    for _ in range(held):
+        lookups.give_back("127.0.0.1")
+    assert await reason_of(gateway, token) == (200, "")
+    assert lookups.total == 0
+
+
 async def test_a_slow_page_of_the_provider_is_not_awaited_twice(
     gateway: Gateway, provider: HostileProvider
 ) -> None:
