@@ -84,12 +84,16 @@ class OutboundRequest:
             with its CRLF
     own     what only the gateway sets of them: the value of Cookie, that of X-Auth-Status,
             and the lines of the session
+
+    The IDs of the request are not among the fields: requests that are alike but for them
+    may share it. `encode` adds them.
     """
 
     method: str
     target: str
     lines: Sequence[bytes] = field(repr=False)
     own: OwnParts = field(default=(None, None, b""), repr=False)
+    _wire: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -97,10 +101,15 @@ class OutboundRequest:
         lines = b"".join(self.lines).split(b"\r\n")[:-1]
         return [(n, v) for n, _, v in (line.partition(b": ") for line in lines)]
 
-    def encode(self) -> bytes:
-        """Return the head encoded as HTTP/1.1, with the final empty line."""
-        first = f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")
-        return b"".join((first, *self.lines, b"\r\n"))
+    def encode(self, request_id: str, traceparent: str) -> bytes:
+        """Return the head encoded as HTTP/1.1, with the IDs and the final empty line."""
+        wire = self._wire
+        if not wire:
+            first = f"{self.method} {self.target} HTTP/1.1\r\n".encode("ascii")
+            wire = b"".join((first, *self.lines))
+            object.__setattr__(self, "_wire", wire)
+        ids = f"X-Request-Id: {request_id}\r\ntraceparent: {traceparent}\r\n\r\n"
+        return wire + ids.encode("ascii")
 
 
 def granted_lines(
@@ -177,10 +186,6 @@ def plan_outbound(
         lines.append(b"X-Auth-Status: %b\r\n" % status)
         if len(head.target.raw) <= _URI_LONGEST:
             lines.append(f"X-Forwarded-Uri: {head.target.raw}\r\n".encode("ascii"))
-    lines += (
-        f"X-Request-Id: {head.request_id}\r\n".encode("ascii"),
-        f"traceparent: {head.traceparent}\r\n".encode("ascii"),
-    )
     lines += filter(None, (prefix, granted, _framing(head)))
     own = (cookie, status, granted)
     return OutboundRequest(method=head.method, target=target.raw, lines=lines, own=own)

@@ -61,8 +61,6 @@ def read_described(
     fields: Fields | BadRequest,
     peer: str,
     rules: HeadRules,
-    request_id: str,
-    span_id: str,
 ) -> RequestHead | BadRequest | FrontProxyError:
     """Return the head of the request that the front proxy asks about.
 
@@ -73,8 +71,6 @@ def read_described(
         fields: of the check itself, classified, or why they are invalid.
         peer: address of the front proxy; "" for a Unix socket.
         rules: the trusted proxies.
-        request_id: random hex, replaced by that of the front proxy.
-        span_id: random hex.
 
     Returns:
         FrontProxyError if `peer` is not trusted, or a field of the family is missing
@@ -106,8 +102,6 @@ def read_described(
         peer=peer,
         tls=False,
         rules=rules,
-        request_id=request_id,
-        span_id=span_id,
     )
 
 

@@ -1,17 +1,12 @@
 """The request that `gateway explain` explains, as a client would send it."""
 
 from base64 import b64encode
-from typing import Final
 
 from gateway.cli.subject import PLACEHOLDER
 from gateway.config.load import LoadedConfig
 from gateway.http.authorization import CredentialKind
 from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
-
-# No request is made, so none has an id: the output is the same each time.
-_REQUEST_ID: Final = "0123456789abcdef0123456789abcdef"
-_SPAN_ID: Final = "0123456789abcdef"
 
 
 def authorization_of(program: CredentialKind) -> str:
@@ -45,6 +40,4 @@ def head_of(
         peer=address,
         tls=origin.startswith("https:"),
         rules=HeadRules(),
-        request_id=_REQUEST_ID,
-        span_id=_SPAN_ID,
     )

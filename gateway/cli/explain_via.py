@@ -20,6 +20,8 @@ PROXIES: Final[Mapping[str, Mode]] = {
     "envoy": Mode.EXT_AUTHZ,
 }
 """The front proxies of deploy/, and the endpoint of each."""
+REQUEST_ID: Final = "0123456789abcdef0123456789abcdef"
+"""Stands for the random ID of a request."""
 
 
 def via_lines(
@@ -51,10 +53,10 @@ def _reply(
         case Forward():
             return allow_reply(mode, outcome)
         case Respond(answer=answer):
-            return deny_reply(mode, answer, head, pages, head.request_id)
+            return deny_reply(mode, answer, head, pages, REQUEST_ID)
         case Local():
             answer = answers.no_route(head)
-            return deny_reply(mode, answer, head, pages, head.request_id)
+            return deny_reply(mode, answer, head, pages, REQUEST_ID)
         case _ as never:
             assert_never(never)
 

@@ -12,7 +12,7 @@ from gateway.build.session_format import format_from
 from gateway.build.token_profiles import profiles_from
 from gateway.cli.example_request import authorization_of, head_of
 from gateway.cli.explain_lines import answer, checks, line, method_not_allowed
-from gateway.cli.explain_via import via_lines
+from gateway.cli.explain_via import REQUEST_ID, via_lines
 from gateway.cli.subject import Subject
 from gateway.cli.token_subject import TokenSender
 from gateway.config.load import LoadedConfig
@@ -30,6 +30,8 @@ from gateway.tokens.minter import Issued, TokenProfile, is_entitled
 from gateway.tokens.subject import Membership
 from gateway.tokens.subject import Subject as TokenSubject
 
+# No request is made, so none has an id: the output is the same each time.
+_TRACEPARENT: Final = f"00-{REQUEST_ID}-0123456789abcdef-01"
 _NONCE: Final = "0" * 32
 
 
@@ -230,9 +232,8 @@ class Explanation:
             yield line("upstream", "none: another proxy forwards the request")
         else:
             yield line("upstream", f"{view.name} ({', '.join(upstream.url)})")
-        yield f"  {outbound.method} {outbound.target} HTTP/1.1"
-        for header, value in outbound.headers:
-            yield f"  {header.decode()}: {value.decode('utf-8', 'replace')}"
+        for sent in outbound.encode(REQUEST_ID, _TRACEPARENT).split(b"\r\n")[:-2]:
+            yield f"  {sent.decode('utf-8', 'replace')}"
         for name, why in view.identity.unsent.items():
             yield f"  {name} is not sent: {why}"
         yield from self._token(outcome, view)

@@ -46,10 +46,10 @@ class RequestHead:
     cookie_hop        Connection lists Cookie: it is evaluated, but not forwarded
     preflight_method  the method that a CORS preflight requests
     content_length    None: chunked if `chunked`, else there is no body
-    traceparent       the gateway's, for the upstream
+    given_id          the request ID of a trusted proxy; None: the gateway draws one
+    given_trace       ID and flags of the trace that a trusted proxy continues
     """
 
-    request_id: str
     method: str
     target: Target
     host: str
@@ -76,7 +76,8 @@ class RequestHead:
     expect_continue: bool
     keep_alive: bool
     http_version: tuple[int, int]
-    traceparent: str
+    given_id: str | None
+    given_trace: tuple[str, str] | None
 
     @property
     def headers(self) -> tuple[Field, ...]:
@@ -103,8 +104,6 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     peer: str,
     tls: bool,
     rules: HeadRules,
-    request_id: str,
-    span_id: str,
 ) -> RequestHead | BadRequest:
     """Return the validated head of a request, or a BadRequest.
 
@@ -116,8 +115,6 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         peer: address of the other end of the connection; "" for a Unix socket.
         tls: whether the connection itself is encrypted.
         rules: the trusted proxies.
-        request_id: random hex, replaced by that of a trusted proxy.
-        span_id: random hex.
     """
     is_http11 = version == (1, 1)
     if not is_http11 and version != (1, 0):
@@ -172,17 +169,15 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         offer = upgrade
         expects = expectation
 
-    trace_id = request_id
-    traceparent = None
+    given_id = given_trace = None
     if trusted:
         if _REQUEST_ID(values.get("x-request-id", "")):
-            request_id = values["x-request-id"]
-        traceparent = _continue_trace(values.get("traceparent", ""), span_id)
-        if traceparent is not None and "tracestate" in values:
+            given_id = values["x-request-id"]
+        given_trace = _read_trace(values.get("traceparent", ""))
+        if given_trace is not None and "tracestate" in values:
             state = values["tracestate"].encode("latin-1")
             kept = (*kept, line_of(b"tracestate", state))
     return RequestHead(
-        request_id=request_id,
         method=method,
         target=target,
         host=authority.host,
@@ -217,7 +212,8 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         # RFC 9112, section 9.3: no persistence with a client of HTTP/1.0.
         keep_alive=is_http11 and "close" not in options,
         http_version=version,
-        traceparent=traceparent or f"00-{trace_id}-{span_id}-01",
+        given_id=given_id,
+        given_trace=given_trace,
     )
 
 
@@ -243,9 +239,9 @@ def _check_method(method: str) -> BadRequest | None:
     return None
 
 
-def _continue_trace(given: str, span_id: str) -> str | None:
+def _read_trace(given: str) -> tuple[str, str] | None:
     found = _TRACEPARENT(given)
-    return None if found is None else f"00-{found[1]}-{span_id}-{found[2]}"
+    return None if found is None else (found[1], found[2])
 
 
 def _bad(status: int, reason: Reason, detail: str) -> BadRequest:

@@ -62,12 +62,17 @@ _DIFFERENT: Final = (b"\nx-request-id:", b"\ntraceparent:")
 
 
 class PlainHead(NamedTuple):
-    """The parts of an ordinary request; `body` has arrived completely."""
+    """The parts of an ordinary request.
+
+    body   has arrived completely
+    block  the bytes of all field lines, if they were received before; else b""
+    """
 
     method: str
     target: str
     fields: Fields
     body: bytes
+    block: bytes
 
 
 def read_plain(data: bytes, longest: int) -> PlainHead | None:
@@ -82,15 +87,19 @@ def read_plain(data: bytes, longest: int) -> PlainHead | None:
     shape = _REQUEST_LINE(data[:start].decode("latin-1"))
     if shape is None:
         return None
-    fields = _BLOCKS[data[start:end]]
+    block = again = data[start:end]
+    fields = _BLOCKS.get(block)
     if fields is None:
-        return None
+        again = b""
+        fields = _BLOCKS[block]
+        if fields is None:
+            return None
     body = data[end + len(_HEAD_END) :]
     length = fields.values.get("content-length", "0")
     if _LENGTH(length) is None or int(length) != len(body):
         return None
     method, target = shape.groups()
-    return PlainHead(method, target, fields, body)
+    return PlainHead(method, target, fields, body, again)
 
 
 def _sort_block(block: bytes) -> Fields | None:

@@ -68,6 +68,8 @@ class EndedRequest(Protocol):
     @property
     def received_head(self) -> RequestHead | None: ...  # noqa: D102
     @property
+    def traceparent(self) -> str: ...  # noqa: D102
+    @property
     def peer(self) -> str: ...  # noqa: D102
     @property
     def mode(self) -> str: ...  # noqa: D102
@@ -94,6 +96,7 @@ class RejectedConnection:
     tenant_id: str | None = None
     detail: str = ""
     received_head: RequestHead | None = None
+    traceparent: str = ""
     mode: str = ""
     credential: str = ""
 
@@ -144,7 +147,7 @@ def _json_line(ended: EndedRequest, labels: str, duration: float) -> str:
         )
         message, client = f"{method} {path[1:-1]}", head.client
         request = (
-            f',"url.path":{path},"trace.id":{_quoted(head.traceparent[3:35])}'
+            f',"url.path":{path},"trace.id":{_quoted(ended.traceparent[3:35])}'
             f"{request}{_agent_part(head.user_agent[:AGENT_CHARACTERS])}"
         )
     if ended.upstream is not None:

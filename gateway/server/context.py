@@ -234,6 +234,7 @@ class RequestContext:
     now            seconds since the epoch; the clock is not read a second time
     nonce          32 random hex digits that were used for nothing else
     received_head  None until the head was read
+    traceparent    the gateway's, for the upstream (W3C Trace Context)
     session_key    the key of the session in the store; a hash, not the token
     session_version  the version of its record that allowed the request
     lookup_time, upstream_time   seconds
@@ -259,6 +260,7 @@ class RequestContext:
     request_id: str
     nonce: str
     received_head: RequestHead | None = None
+    traceparent: str = ""
     route: Route | None = None
     verdict: Verdict = Verdict.REFUSE
     reason: Reason = Reason.BAD_REQUEST
@@ -301,6 +303,16 @@ class RequestContext:
     def rules(self) -> Ruleset:
         """The rules of the active configuration."""
         return self.runtime.rules
+
+    def received(self, head: RequestHead, span_id: str) -> None:
+        """Set the head, and the IDs that a trusted proxy gave the request.
+
+        `span_id` is 16 random hex digits.
+        """
+        self.received_head = head
+        trace_id, flags = head.given_trace or (self.request_id, "01")
+        self.traceparent = f"00-{trace_id}-{span_id}-{flags}"
+        self.request_id = head.given_id or self.request_id
 
     def audit(self, event: AuditEvent) -> None:
         """Write an audit event of this request."""

@@ -65,7 +65,8 @@ def _send(
     context: RequestContext, application: Application, outcome: Forward
 ) -> Progress:
     """Send the request: at once if all of it is here and a connection is idle."""
-    head, outbound = outcome.access.head, outcome.outbound.encode()
+    head = outcome.access.head
+    outbound = outcome.outbound.encode(context.request_id, context.traceparent)
     again = outbound  # without a body, which is sent once only
     context.began = context.services.system.ticks()
     if head.websocket is not None:

@@ -12,6 +12,7 @@ from typing import assert_never
 from gateway.errors import ClientLimit, StoreUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
+from gateway.http.lines import PlainHead
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up_provider_token, note_end
 from gateway.server.context import RequestContext, Services
@@ -21,7 +22,7 @@ from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import failure_reason, settle
-from gateway.server.runtime import Runtime
+from gateway.server.runtime import HeadKey, Runtime
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
 from gateway.server.steps import completed, hand_over, proceed
@@ -80,12 +81,35 @@ class Pipeline:
 
 
 def _read(context: RequestContext, span_id: str) -> Progress:
-    head = read_request(context, span_id=span_id)
+    """Find the head: that of most requests was received before; else read it."""
+    runtime, exchange = context.runtime, context.exchange
+    message, client = exchange.message, exchange.client
+    if not isinstance(message, PlainHead) or not message.block:
+        return _read_new(context, span_id, None)
+    key = message.block, message.method, message.target, client.peer, client.tls
+    known = runtime.known_heads.get(key) or runtime.known_heads.find(key)
+    if known is None:
+        return _read_new(context, span_id, key)
+    if isinstance(known, Lookup):
+        context.received(known.head, span_id)
+        return _look_up(context, known)
+    context.received(known, span_id)
+    return evaluate(context, known)
+
+
+def _read_new(context: RequestContext, span_id: str, key: HeadKey | None) -> Progress:
+    """Read a head; keep what it means if `key` is given."""
+    runtime = context.runtime
+    head = read_request(context)
     if isinstance(head, BadRequest):
         html = reads_html(context.exchange.message)
-        return _respond(context, refuse(head, context.runtime.rules, html=html))
-    context.received_head, context.request_id = head, head.request_id
-    return evaluate(context, head)
+        return _respond(context, refuse(head, runtime.rules, html=html))
+    context.received(head, span_id)
+    step = before_lookup(head, runtime.rules, now=context.now)
+    if key is not None:
+        found = step if isinstance(step, Lookup) else head
+        runtime.known_heads.keep(key, found, len(key[0]) + len(key[2]))
+    return _go_on(context, step)
 
 
 def evaluate(
@@ -100,9 +124,12 @@ def evaluate(
         TooManyAttempts: the session is unknown, and its address has sent too many.
         ClientLimit: the client has too many queries waiting.
     """
-    step = before_lookup(
-        head, context.runtime.rules, now=context.now, forwards=forwards
-    )
+    rules = context.runtime.rules
+    step = before_lookup(head, rules, now=context.now, forwards=forwards)
+    return _go_on(context, step)
+
+
+def _go_on(context: RequestContext, step: Lookup | Outcome) -> Progress:
     if isinstance(step, Lookup):
         return _look_up(context, step)
     if not isinstance(step, Local) and step.access is not None:

@@ -12,7 +12,7 @@ from gateway.server.context import RequestContext
 from gateway.server.exchange import ParsedRequest
 
 
-def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadRequest:
+def read_request(context: RequestContext) -> RequestHead | BadRequest:
     """Return the head of the request, within the limits of the configuration.
 
     For a message that is not HTTP, the BadRequest is that of the reader.
@@ -40,8 +40,6 @@ def read_request(context: RequestContext, *, span_id: str) -> RequestHead | BadR
         peer=client.peer,
         tls=client.tls,
         rules=runtime.head_rules,
-        request_id=context.request_id,
-        span_id=span_id,
     )
     limit = runtime.limits.body_bytes
     if (

@@ -5,10 +5,12 @@ in one request.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from gateway.http.forwarded import Network
-from gateway.http.head import HeadRules
+from gateway.http.head import HeadRules, RequestHead
+from gateway.http.memo import Generations
 from gateway.oidc.attempt import AttemptCookies
 from gateway.oidc.provider import Provider
 from gateway.oidc.vault import Vault
@@ -18,7 +20,13 @@ from gateway.proxy.upstream import Upstream
 from gateway.server.attempts import Allowance
 from gateway.server.response_head import ResponseHeaderFilter
 from gateway.server.shares import UpstreamShares
+from gateway.spine.outcome import Lookup
 from gateway.spine.ruleset import Ruleset
+
+HeadKey: TypeAlias = tuple[bytes, str, str, str, bool]
+"""The bytes of all field lines, the method, the target, the peer, and whether it uses TLS."""
+
+_HEADS_MOST: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,9 @@ class Runtime:
     providers         OpenID Connect providers by name, in the order of the file
     attempts          the cookies of sign-ins in progress
     vault             encrypts what is kept of providers; None: nothing is kept
+    known_heads       requests that were received before, byte for byte: what
+                      `read_request` returned, or what `before_lookup` did if that reads
+                      no clock
     """
 
     rules: Ruleset
@@ -85,6 +96,13 @@ class Runtime:
     providers: Mapping[str, Provider]
     attempts: AttemptCookies
     vault: Vault | None = None
+    known_heads: Generations[HeadKey, RequestHead | Lookup] = field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        # Of this configuration: a copy with other rules begins without any.
+        object.__setattr__(self, "known_heads", Generations(_HEADS_MOST))
 
     def follow(self, previous: "Runtime") -> None:
         """Go on with what providers that did not change have published."""

@@ -154,6 +154,12 @@ def after_lookup(
         nonce: 32 random hex digits, unique to this request.
         doubted: the clock stepped forward so lately that the step may be undone.
     """
+    forward = lookup.known
+    # By the same plan `forward_as_planned` would return the same for the same request.
+    if forward is not None and (known := forward.planned_by) is not None:
+        since, until = known.lasts
+        if known.record is found and since <= now < until:
+            return forward
     head, plan = lookup.head, rules.plans[lookup.route.id]
     if isinstance(found, Unavailable):
         if plan.route.rule is not Rule.PUBLIC:
@@ -174,6 +180,7 @@ def after_lookup(
     if known is not None and known.holds(found, now):
         forward = forward_as_planned(known, head, plan, rules, now)
         if forward is not None:
+            lookup.known = forward  # type: ignore[misc] # a memo of this function
             return forward
     held, policy = lookup.credential, rules.lifetimes
     who = (

@@ -28,11 +28,15 @@ from gateway.spine.session_plan import SessionPlan, TokenUse
 
 @value
 class Lookup:
-    """The session of `credential` decides; look it up, then call `after_lookup`."""
+    """The session of `credential` decides; look it up, then call `after_lookup`.
+
+    known  the outcome of this very request by a SessionPlan, for as long as that holds
+    """
 
     head: RequestHead
     route: Route
     credential: SessionCredential
+    known: "Forward | None" = field(default=None, init=False, repr=False, compare=False)
 
 
 @value
@@ -52,6 +56,8 @@ class Forward:
     set_cookies  Set-Cookie values for the response
     write        a session write that the response does not wait for
     plan         for the next requests of the session; None: each is evaluated in full
+    planned_by   the plan that it was found by; None: it was evaluated in full. Other
+                 requests with the same bytes share it; `access.now` is that of the first
     stale        the membership is to be renewed, which the response does not wait for
     """
 
@@ -63,6 +69,7 @@ class Forward:
     write: SessionWrite | None = None
     tokens: Sequence[TokenUse] = ()
     plan: SessionPlan | None = None
+    planned_by: SessionPlan | None = field(default=None, compare=False)
     stale: bool = False
 
     @property

@@ -45,6 +45,7 @@ def forward_as_planned(
         view=plan.view,
         outbound=outbound,
         tokens=known.tokens,
+        planned_by=known,
         stale=known.stale,
     )
 

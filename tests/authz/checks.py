@@ -8,7 +8,7 @@ from gateway.authz.families import FrontProxyError, read_described
 from gateway.authz.mode import Mode
 from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
-from tests.http.heads import REQUEST_ID, SPAN_ID, raw
+from tests.http.heads import raw
 
 PROXY = "10.0.0.5"
 RULES = HeadRules(trusted_proxies=(ip_network("10.0.0.0/8"),))
@@ -91,8 +91,6 @@ def check(
         ),
         peer=peer,
         rules=rules,
-        request_id=REQUEST_ID,
-        span_id=SPAN_ID,
     )
 
 
@@ -121,6 +119,4 @@ def proxied(requested: Asked) -> RequestHead | BadRequest:
         peer=PROXY,
         tls=False,
         rules=RULES,
-        request_id=REQUEST_ID,
-        span_id=SPAN_ID,
     )

@@ -44,14 +44,13 @@ FORWARDED = """\
   X-Forwarded-Proto: http
   X-Forwarded-Host: localhost:8080
   X-Forwarded-Port: 8080
+"""
+IDS = """\
   X-Request-Id: 0123456789abcdef0123456789abcdef
   traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01
 """
 
-FORWARDED_ANONYMOUS = FORWARDED.replace(
-    "8080\n  X-Request",
-    "8080\n  X-Auth-Status: none\n  X-Forwarded-Uri: /\n  X-Request",
-)
+FORWARDED_ANONYMOUS = f"{FORWARDED}  X-Auth-Status: none\n  X-Forwarded-Uri: /\n{IDS}"
 
 _OWNER = '{"id": "t_example", "name": "Example", "role": "owner"}'
 ASSERTION = (
@@ -95,6 +94,7 @@ upstream  web (http://127.0.0.1:3000)
   X-Auth-Tenant-Role: owner
   X-Auth-Session-Id: 00000000-0000-4000-8000-000000000000
   X-Auth-Assertion: <assertion token>
+{IDS}\
   assertion token: {ASSERTION}
 """
 

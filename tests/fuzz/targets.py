@@ -107,8 +107,6 @@ def head(data: bytes) -> None:
             peer=peer,
             tls=False,
             rules=rules,
-            request_id="0" * 32,
-            span_id="0" * 16,
         )
         if isinstance(found, BadRequest):
             assert 400 <= found.status < 600
@@ -153,8 +151,6 @@ def check(data: bytes) -> None:
             fields=sort_fields(fields),
             peer=peer,
             rules=HeadRules(trusted_proxies=PROXIES),
-            request_id="0" * 32,
-            span_id="0" * 16,
         )
         for peer in ("10.0.0.1", "192.0.2.7")
     )

@@ -7,7 +7,7 @@ from gateway.http.fields import sort_fields
 from gateway.http.head import BadRequest, HeadRules, RequestHead, read_head
 
 REQUEST_ID = "0123456789abcdef0123456789abcdef"
-SPAN_ID = "00f067aa0ba902b7"
+TRACEPARENT = f"00-{REQUEST_ID}-00f067aa0ba902b7-01"
 BEHIND_PROXY = HeadRules(
     trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 )
@@ -32,8 +32,6 @@ def read(
         peer=peer,
         tls=tls,
         rules=rules or HeadRules(),
-        request_id=REQUEST_ID,
-        span_id=SPAN_ID,
     )
 
 

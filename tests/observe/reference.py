@@ -35,7 +35,7 @@ def reference_line(ended: EndedRequest) -> dict[str, Any]:
             "url.domain": head.host,
             "url.scheme": head.scheme,
             "network.protocol.version": ".".join(map(str, head.http_version)),
-            "trace.id": head.traceparent.split("-")[1],
+            "trace.id": ended.traceparent.split("-")[1],
         }
         if head.user_agent:
             fields["user_agent.original"] = head.user_agent[:AGENT_CHARACTERS]

@@ -21,7 +21,7 @@ from gateway.observe.access import (
 from gateway.observe.logs import LogOutput
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
-from tests.http.heads import REQUEST_ID, head
+from tests.http.heads import REQUEST_ID, TRACEPARENT, head
 from tests.observe.lines import Lines
 from tests.observe.reference import DURATIONS, reference_line
 
@@ -58,6 +58,7 @@ class Ended:
             ("User-Agent", "Mozilla/5.0"), target="/dashboard?token=x"
         )
     )
+    traceparent: str = TRACEPARENT
     peer: str = "192.0.2.9"
     mode: str = ""
     credential: str = ""

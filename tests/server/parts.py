@@ -35,6 +35,7 @@ from gateway.sessions.record import Session
 from gateway.spine.evaluate import before_lookup
 from gateway.spine.outcome import Local, Respond
 from gateway.tokens.key_files import embedded_ring
+from tests.http.heads import REQUEST_ID, TRACEPARENT
 from tests.memory_store import MemoryStore
 from tests.sessions.samples import NOW, a_session
 
@@ -191,9 +192,10 @@ def a_context(
         services=services,
         started=0.0,
         now=services.system.now(),
-        request_id="r_1" if head is None else head.request_id,
+        request_id="r_1" if head is None else REQUEST_ID,
         nonce="",
         received_head=head,
+        traceparent="" if head is None else TRACEPARENT,
         verdict=Verdict.ALLOW,
         reason=Reason.GATEWAY,
     )

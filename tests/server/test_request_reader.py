@@ -23,6 +23,7 @@ from gateway.server.exchange import Exchange
 from gateway.server.payload import ArrivedBody
 from gateway.server.read_request import read_request
 from gateway.server.request_reader import READ_AHEAD, RequestReader
+from tests.http.heads import REQUEST_ID, TRACEPARENT
 from tests.server.parts import the_runtime
 
 
@@ -260,7 +261,6 @@ async def test_a_body_with_trailers_is_distinguished_from_one_without(
 # The two ways to read a request
 
 PROXIES = HeadRules(trusted_proxies=(ip_network("192.0.2.0/24"),))
-REQUEST_ID = "0123456789abcdef0123456789abcdef"
 
 
 class Client(Reading):
@@ -277,8 +277,7 @@ def outcome(exchange: Exchange, rules: HeadRules) -> object:
     context.exchange = exchange
     context.runtime = type("Runtime", (), {})()
     context.runtime.limits, context.runtime.head_rules = runtime.limits, rules
-    context.request_id = REQUEST_ID
-    found = read_request(context, span_id=REQUEST_ID[:16])
+    found = read_request(context)
     if not isinstance(found, RequestHead):
         return found
     payload = exchange.payload
@@ -292,7 +291,9 @@ def outcome(exchange: Exchange, rules: HeadRules) -> object:
     for application in runtime.applications.values():
         outbound = plan_outbound(head=found, view=application.view)
         sent.append(
-            outbound.encode() if isinstance(outbound, OutboundRequest) else outbound
+            outbound.encode(REQUEST_ID, TRACEPARENT)
+            if isinstance(outbound, OutboundRequest)
+            else outbound
         )
     return found, body, sent
 

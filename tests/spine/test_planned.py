@@ -22,7 +22,7 @@ from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 from gateway.spine.ruleset import Ruleset
 from gateway.tokens.minter import Issued
 from gateway.tokens.subject import Membership, Subject
-from tests.http.heads import BEHIND_PROXY, head
+from tests.http.heads import BEHIND_PROXY, REQUEST_ID, TRACEPARENT, head
 from tests.server.parts import cookie, loaded
 from tests.sessions.samples import NOW, a_session
 
@@ -121,8 +121,17 @@ def described(outcome: Outcome) -> object:
     match outcome:
         case Forward():
             return (
-                (outcome.access, outcome.reason, outcome.view.name, outcome.write),
-                (outcome.outbound.encode(), tuple(outcome.set_cookies)),
+                # By a plan it was made by an earlier request.
+                (
+                    replace(outcome.access, now=NOW),
+                    outcome.reason,
+                    outcome.view.name,
+                    outcome.write,
+                ),
+                (
+                    outcome.outbound.encode(REQUEST_ID, TRACEPARENT),
+                    tuple(outcome.set_cookies),
+                ),
                 tuple(use.profile for use in outcome.tokens),
             )
         case Respond() | Local():
@@ -245,6 +254,46 @@ def test_a_plan_gives_what_a_full_evaluation_gives(
         assert described(by_plan) == described(
             in_full(step.request, record, rules, now)
         )
+
+
+@pytest.mark.parametrize("rules", [RULES, BY_REQUEST], ids=["session", "request"])
+@given(story=stories())
+def test_a_request_that_was_received_before_is_answered_as_a_new_one(
+    rules: Ruleset, story: list[Step]
+) -> None:
+    """The result of the first half is kept with the request, as the server keeps it."""
+    planning, kept = replace(rules), list[tuple[RequestHead, Lookup]]()
+    for step in story * 2:
+        record, now = RECORDS[step.token][step.variant], NOW + step.later
+        if step.copied:
+            record = replace(record)
+        known = [lookup for request, lookup in kept if request == step.request]
+        first = known[0] if known else before_lookup(step.request, planning, now=now)
+        outcome: Outcome | Lookup = first
+        if isinstance(first, Lookup):
+            kept.append((step.request, first))
+            outcome = after_lookup(first, record, planning, now=now, nonce="first")
+
+        assert not isinstance(outcome, Lookup)
+        assert described(outcome) == described(
+            in_full(step.request, record, rules, now)
+        )
+
+
+def test_the_same_request_has_the_same_outcome_while_its_plan_holds() -> None:
+    rules, request = planning(), get("/fresh/x")
+    lookup = before_lookup(request, rules, now=NOW)
+    assert isinstance(lookup, Lookup)
+    record = a_session(authenticated_at=NOW - 290.25)
+
+    def found(record: Session, now: float) -> Outcome:
+        return after_lookup(lookup, record, rules, now=now, nonce="first")
+
+    found(record, NOW)
+    planned = found(record, NOW)
+    assert found(record, NOW + 5) is planned
+    assert found(replace(record), NOW) is not planned
+    assert isinstance(found(record, NOW + 15), Respond)
 
 
 # What a plan must not serve

@@ -103,12 +103,10 @@ class Decisions:
             fields=fields,
             peer=peer,
             rules=runtime.head_rules,
-            request_id=context.request_id,
-            span_id=span_id,
         )
         match head:
             case RequestHead():
-                context.received_head, context.request_id = head, head.request_id
+                context.received(head, span_id)
                 return evaluate(context, head, forwards=False)
             case BadRequest():
                 return _send(context, _refused(context, mode, head))

@@ -164,7 +164,7 @@ async def _caller_from_here(context: RequestContext) -> Caller | LocalResponse:
     if is_cross_origin(context.head, context.rules.policy.public_origin):
         context.ended_as(Verdict.DENY, Reason.CROSS_SITE)
         why = "The request came from another origin."
-        reply = refused(403, why, context.head, error_id=CSRF_VIOLATION)
+        reply = refused(403, why, context.request_id, error_id=CSRF_VIOLATION)
         return LocalResponse(reply=reply)
     caller = await caller_of(context)
     if isinstance(caller, NoSession):
@@ -191,7 +191,7 @@ def _refused(
     status: int, reason: Reason, why: str, context: RequestContext
 ) -> LocalResponse:
     context.ended_as(Verdict.REFUSE, reason)
-    return LocalResponse(reply=refused(status, why, context.head))
+    return LocalResponse(reply=refused(status, why, context.request_id))
 
 
 def _is_uuid(text: str) -> bool:

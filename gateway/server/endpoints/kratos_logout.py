@@ -127,7 +127,7 @@ def _no(
     context.reason = reason
     if wants_json(context.head):
         return LocalResponse(
-            reply=refused(status, why, context.head, error_id=error_id)
+            reply=refused(status, why, context.request_id, error_id=error_id)
         )
     return LocalResponse(
         reply=context.rules.answers.problem(status, reason, context.head)

@@ -39,7 +39,7 @@ def json_response(document: object, *, extra: Headers = ()) -> Reply:
 def refused(
     status: int,
     reason: str,
-    head: RequestHead,
+    request_id: str,
     *,
     error_id: str | None = None,
     details: dict[str, str] | None = None,
@@ -51,7 +51,7 @@ def refused(
     error |= {
         "code": status,
         "status": HTTPStatus(status).phrase,
-        "request": head.request_id,
+        "request": request_id,
         "reason": reason,
     }
     if details is not None:

@@ -80,7 +80,7 @@ def not_signed_in(
         reply = refused(
             401,
             "No active session was found in this request.",
-            context.head,
+            context.request_id,
             error_id=SESSION_INACTIVE,
             details=details,
             extra=(challenge,),
@@ -90,7 +90,7 @@ def not_signed_in(
         reply = refused(
             401,
             "No valid session credentials found in the request.",
-            context.head,
+            context.request_id,
             details=details,
             extra=(challenge,),
         )

@@ -9,7 +9,7 @@ from tests.http.heads import REQUEST_ID, head
 
 
 def test_an_error_has_the_members_of_kratos() -> None:
-    reply = refused(404, "nothing here", head())
+    reply = refused(404, "nothing here", REQUEST_ID)
 
     assert reply.status == 404
     assert orjson.loads(reply.body) == {
@@ -27,7 +27,7 @@ def test_an_error_that_has_an_id_contains_it() -> None:
     reply = refused(
         401,
         "none",
-        head(),
+        REQUEST_ID,
         error_id="session_inactive",
         details={"reason": "session_expired"},
         members={"CredentialsMissing": False},
@@ -42,7 +42,7 @@ def test_an_error_that_has_an_id_contains_it() -> None:
     )
 
 
-@pytest.mark.parametrize("reply", [json_response({}), refused(400, "no", head())])
+@pytest.mark.parametrize("reply", [json_response({}), refused(400, "no", REQUEST_ID)])
 def test_responses_for_one_user_are_not_cached(reply: Reply) -> None:
     assert "no-store" in dict(reply.headers)["Cache-Control"]
     assert dict(reply.headers)["Content-Type"].startswith("application/json")

@@ -9,7 +9,7 @@ from gateway.routes.model import Route, Rule
 from gateway.server.context import RequestContext
 from gateway.server.exchange import Exchange
 from gateway.server.reporting.reporter import Reporter
-from tests.http.heads import head
+from tests.http.heads import TRACEPARENT, head
 from tests.observe.lines import Lines
 from tests.sessions.samples import NOW
 
@@ -30,6 +30,7 @@ def a_context(**changes: Any) -> RequestContext:
         request_id="r_1",
         nonce="",
         received_head=head(("User-Agent", "Browser/1"), target="/admin/x?secret=1"),
+        traceparent=TRACEPARENT,
         route=ROUTE,
         verdict=Verdict.ALLOW,
         reason=Reason.SIGNED_IN,

@@ -1,0 +1,128 @@
+"""A request that was received before, byte for byte, means what it means now."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.servers import PATIENCE, Server
+from tests.walk.harness import (
+    Gateway,
+    RecordingUpstream,
+    Reply,
+    base_config,
+    parse,
+    running_gateway,
+)
+
+TRUSTED, OTHER = "127.0.0.2", "127.0.0.3"
+
+
+@pytest.fixture
+def config(upstream: RecordingUpstream) -> dict[str, Any]:
+    found = base_config(upstream.port)
+    found["server"]["trusted_proxies"] = [f"{TRUSTED}/32"]
+    same_site = {"rule": "protected", "cross_site": "refuse", "upstream": "web"}
+    found["routes"].append({"match": "/forms/**"} | same_site)
+    return found
+
+
+@pytest.fixture
+async def gateway(
+    config: dict[str, Any], redis: Server, tmp_path: Path
+) -> AsyncIterator[Gateway]:
+    async with running_gateway(config, tmp_path, redis.url) as running:
+        yield running
+
+
+async def send(
+    gateway: Gateway, cookie: str, *fields: str, line: str = "", peer: str = OTHER
+) -> Reply:
+    """Send the same bytes on a new connection, from an address of this machine."""
+    lines = [line or "GET /dashboard HTTP/1.1", "Host: gw.test", f"Cookie: {cookie}"]
+    raw = "\r\n".join([*lines, *fields, "Connection: close", "", ""]).encode()
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", gateway.port, local_addr=(peer, 0)
+    )
+    writer.write(raw)
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    return parse(answer)
+
+
+async def warm(gateway: Gateway, cookie: str, *fields: str, **more: str) -> None:
+    for _ in range(4):
+        assert (await send(gateway, cookie, *fields, **more)).status == 200
+
+
+async def test_each_has_ids_of_its_own(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    await warm(gateway, await gateway.sign_in())
+
+    for name in ("X-Request-Id", "traceparent"):
+        assert len({seen.present(name) for seen in upstream.complete}) == 4
+    logged = await gateway.logged()
+    access = [each for each in logged if each["event.dataset"] == "gateway.access"]
+    for name, sent in (
+        ("http.request.id", "X-Request-Id"),
+        ("trace.id", "traceparent"),
+    ):
+        assert all(
+            each[name] in seen.present(sent)
+            for each, seen in zip(access, upstream.complete, strict=True)
+        )
+
+
+async def test_a_session_that_was_revoked_is_revoked_at_once(gateway: Gateway) -> None:
+    cookie = await gateway.sign_in()
+    await warm(gateway, cookie)
+
+    await gateway.own_store.end(gateway.key_of(cookie), 1.0)
+
+    assert (await send(gateway, cookie)).json()["reason"] == "session_revoked"
+
+
+async def test_a_reload_counts_from_the_next_request(
+    gateway: Gateway, config: dict[str, Any]
+) -> None:
+    cookie = await gateway.sign_in()
+    await warm(gateway, cookie)
+
+    config["routes"].append(
+        {"match": "/dashboard", "rule": "admin-only", "upstream": "web"}
+    )
+    gateway.path.write_text(yaml.safe_dump(config))
+    assert await gateway.app.reload()
+
+    assert (await send(gateway, cookie)).json()["reason"] == "not_admin"
+
+
+async def test_only_a_trusted_proxy_reports_the_client(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    """The same bytes from two addresses are two requests."""
+    cookie = await gateway.sign_in()
+    for peer, reported in (
+        (TRUSTED, "192.0.2.7"),
+        (OTHER, OTHER),
+        (TRUSTED, "192.0.2.7"),
+    ):
+        await warm(gateway, cookie, "X-Forwarded-For: 192.0.2.7", peer=peer)
+
+        assert upstream.last.present("X-Forwarded-For").startswith(reported)
+
+
+async def test_the_method_is_part_of_it(gateway: Gateway) -> None:
+    """A GET from another site passes where a DELETE is refused."""
+    cookie, crossing = await gateway.sign_in(), "Sec-Fetch-Site: cross-site"
+    await warm(gateway, cookie, crossing, line="GET /forms/x HTTP/1.1")
+
+    line = "DELETE /forms/x HTTP/1.1"
+    assert (await send(gateway, cookie, crossing, line=line)).json()[
+        "reason"
+    ] == "cross_site"
