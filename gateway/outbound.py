@@ -85,7 +85,7 @@ class OutboundRequest:
     own     what only the gateway sets of them: the value of Cookie, that of X-Auth-Status,
             and the lines of the session
 
-    The IDs of the request are not among the fields: requests that are alike but for them
+    The IDs of the request are not among the fields: requests that differ in nothing else
     may share it. `encode` adds them.
     """
 
