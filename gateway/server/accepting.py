@@ -9,6 +9,8 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 from gateway.errors import SHORT_OF
@@ -21,8 +23,15 @@ _RETRY: Final = 0.1
 """Seconds to pause after a failure; clients stay in the backlog meanwhile."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Serves without TLS: `protocol` makes the protocol of each connection."""
+
+    protocol: Callable[[], asyncio.BaseProtocol]
+
+
 class Serve(Protocol):
-    """Attaches a protocol to an accepted socket."""
+    """Attaches a protocol to an accepted socket, which may take a while."""
 
     def __call__(self, connection: socket.socket) -> Coroutine[Any, Any, object]:
         """Own the socket; return when it is connected or has failed."""
@@ -33,7 +42,11 @@ class Acceptor:
     """Accepts connections on listening sockets, which it owns."""
 
     def __init__(
-        self, sockets: Iterable[socket.socket], *, serve: Serve, shortage: Shortage
+        self,
+        sockets: Iterable[socket.socket],
+        *,
+        serve: Serve | Plain,
+        shortage: Shortage,
     ) -> None:
         """Start accepting.
 
@@ -47,7 +60,7 @@ class Acceptor:
         self._serve = serve
         self._shortage = shortage
         self._most = descriptors_for_clients()
-        self._starting: set[asyncio.Task[object]] = set()
+        self._starting: set[asyncio.Future[Any]] = set()
         self._paused: dict[socket.socket, asyncio.TimerHandle] = {}
         for one in self._sockets:
             self._loop.add_reader(one, self._accept, one)
@@ -73,8 +86,8 @@ class Acceptor:
     def abort(self) -> None:
         """Stop accepting and cancel handshakes in progress."""
         self._end()
-        for task in self._starting:
-            task.cancel()
+        for starting in tuple(self._starting):
+            starting.cancel()
 
     def _end(self) -> None:
         sockets, self._sockets = self._sockets, ()
@@ -104,11 +117,41 @@ class Acceptor:
             connection.close()
             self._shortage.note(errno.EMFILE)
             return True
+        serve = self._serve
+        if isinstance(serve, Plain):
+            attaching = self._loop.connect_accepted_socket(serve.protocol, connection)
+            self._attach(attaching, connection)
+            return True
         connection.setblocking(False)
-        task = self._loop.create_task(self._start(connection))
+        task = self._loop.create_task(self._start(serve(connection), connection))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
         return True
+
+    def _attach(
+        self,
+        attaching: Coroutine[Any, Any, object],
+        connection: socket.socket,
+        ready: "asyncio.Future[Any] | None" = None,
+    ) -> None:
+        """Attach a protocol, without a task: the loop calls the protocol in its next turn.
+
+        Driven by hand: the coroutine waits for a future of the loop, and for nothing else.
+        """
+        if ready is not None:
+            self._starting.discard(ready)
+        try:
+            ready = attaching.send(None)
+        except StopIteration:
+            return
+        except OSError as error:
+            self._not_started(connection, error)
+            return
+        except asyncio.CancelledError:
+            connection.close()
+            return
+        self._starting.add(ready)
+        ready.add_done_callback(partial(self._attach, attaching, connection))
 
     def _failed(self, listening: socket.socket, error: OSError) -> bool:
         """Pause if a resource is exhausted; any other error concerns one connection.
@@ -127,24 +170,19 @@ class Acceptor:
         del self._paused[listening]
         self._loop.add_reader(listening, self._accept, listening)
 
-    async def _start(self, connection: socket.socket) -> object:
+    async def _start(
+        self, serving: Coroutine[Any, Any, object], connection: socket.socket
+    ) -> object:
         try:
-            return await self._serve(connection)
+            return await serving
         except OSError as error:
-            if error.errno in SHORT_OF:
-                self._shortage.note(error.errno or 0)
-            connection.close()
+            self._not_started(connection, error)
         except asyncio.CancelledError:
             connection.close()
             raise
         return None
 
-
-def serve_plain(protocol: Callable[[], asyncio.BaseProtocol]) -> Serve:
-    """Return a Serve without TLS."""
-    loop = asyncio.get_running_loop()
-
-    def serve(connection: socket.socket) -> Coroutine[Any, Any, object]:
-        return loop.connect_accepted_socket(protocol, connection)
-
-    return serve
+    def _not_started(self, connection: socket.socket, error: OSError) -> None:
+        if error.errno in SHORT_OF:
+            self._shortage.note(error.errno or 0)
+        connection.close()

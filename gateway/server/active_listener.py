@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.server.accepting import Acceptor, Serve
+from gateway.server.accepting import Acceptor, Plain, Serve
 from gateway.server.descriptors import Shortage
 from gateway.server.sockets import ListeningSocket
 
@@ -25,7 +25,7 @@ class ActiveListener:
 
 
 def start_listener(
-    listening: ListeningSocket, serve: Serve, *, shortage: Shortage
+    listening: ListeningSocket, serve: Serve | Plain, *, shortage: Shortage
 ) -> ActiveListener:
     """Start accepting connections; the result owns the sockets.
 

@@ -6,7 +6,7 @@ import ssl
 from typing import Final
 
 from gateway.config.schema import Config
-from gateway.server.accepting import serve_plain
+from gateway.server.accepting import Plain
 from gateway.server.active_listener import ActiveListener, start_listener
 from gateway.server.admin.server import AdminServer
 from gateway.server.descriptors import Shortage
@@ -48,9 +48,7 @@ class OpenListeners:
         shortage: Shortage,
     ) -> None:
         """Accept connections at every address of the configuration."""
-        serve = (
-            serve_plain(self._clients) if tls is None else serve_tls(self._clients, tls)
-        )
+        serve = Plain(self._clients) if tls is None else serve_tls(self._clients, tls)
         for address in config.server.listen:
             self._client_listeners.append(
                 start_listener(listeners.take(address), serve, shortage=shortage)
@@ -58,7 +56,7 @@ class OpenListeners:
         if config.server.authz is not None:
             self._authz_listener = start_listener(
                 listeners.take(config.server.authz),
-                serve_plain(self._authz),
+                Plain(self._authz),
                 shortage=shortage,
             )
         if config.server.admin is not None:

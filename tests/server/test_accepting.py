@@ -1,6 +1,7 @@
 """Connections are accepted, also after the machine has run out of something."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -9,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from gateway.server.accepting import Acceptor, serve_plain
+from gateway.server.accepting import Acceptor, Plain
 from gateway.server.descriptors import Shortage
 from tests.servers import PATIENCE
 
@@ -57,7 +58,7 @@ async def test_who_comes_during_a_shortage_waits_and_is_served(number: int) -> N
     port = one.getsockname()[1]
     acceptor = Acceptor(
         [one],
-        serve=serve_plain(Greeter),
+        serve=Plain(Greeter),
         shortage=Shortage(lambda what, missed: lines.append((what, missed))),
     )
 
@@ -75,7 +76,7 @@ async def test_an_error_of_one_connection_is_no_shortage(number: int) -> None:
     port = one.getsockname()[1]
     acceptor = Acceptor(
         [one],
-        serve=serve_plain(Greeter),
+        serve=Plain(Greeter),
         shortage=Shortage(lambda what, missed: lines.append((what, missed))),
     )
 
@@ -89,9 +90,7 @@ async def test_an_error_of_one_connection_is_no_shortage(number: int) -> None:
 async def test_no_connection_is_accepted_after_the_end() -> None:
     one = listening(errno.EMFILE)
     port = one.getsockname()[1]
-    acceptor = Acceptor(
-        [one], serve=serve_plain(Greeter), shortage=Shortage(lambda *_: None)
-    )
+    acceptor = Acceptor([one], serve=Plain(Greeter), shortage=Shortage(lambda *_: None))
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     await asyncio.sleep(0)
     acceptor.close()
@@ -108,9 +107,7 @@ async def test_who_waits_in_the_backlog_at_the_end_is_served(
 ) -> None:
     one = listening(*failures)
     address = one.getsockname()
-    acceptor = Acceptor(
-        [one], serve=serve_plain(Greeter), shortage=Shortage(lambda *_: None)
-    )
+    acceptor = Acceptor([one], serve=Plain(Greeter), shortage=Shortage(lambda *_: None))
     # No turn of the loop between their connections and the end.
     waiting = [socket.create_connection(address, PATIENCE) for _ in range(100)]
 
@@ -121,3 +118,19 @@ async def test_who_waits_in_the_backlog_at_the_end_is_served(
     for each in waiting:
         each.close()
     assert stated == [b"hi"] * 100
+
+
+async def test_whose_connection_is_being_attached_at_an_abort_is_disconnected() -> None:
+    one = listening()
+    address = one.getsockname()
+    acceptor = Acceptor([one], serve=Plain(Greeter), shortage=Shortage(lambda *_: None))
+    waiting = [socket.create_connection(address, PATIENCE) for _ in range(10)]
+
+    acceptor.close()
+    acceptor.abort()
+    await acceptor.wait_started(PATIENCE)
+
+    for each in waiting:
+        with each, contextlib.suppress(ConnectionResetError):
+            while await asyncio.to_thread(each.recv, 2):
+                continue

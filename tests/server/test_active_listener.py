@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from gateway.server.accepting import serve_plain
+from gateway.server.accepting import Plain
 from gateway.server.active_listener import ActiveListener, start_listener
 from gateway.server.descriptors import Shortage
 from gateway.server.sockets import ListeningSocket, bind
@@ -23,7 +23,7 @@ class Greeter(asyncio.Protocol):
 
 def opened(listening: ListeningSocket) -> ActiveListener:
     shortage = Shortage(lambda *_: None)
-    return start_listener(listening, serve_plain(Greeter), shortage=shortage)
+    return start_listener(listening, Plain(Greeter), shortage=shortage)
 
 
 @pytest.fixture

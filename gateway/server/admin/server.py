@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from gateway.config.addresses import split_listen
 from gateway.config.schema import Config
 from gateway.errors import StoreUnavailable, TooManyAttempts
-from gateway.server.accepting import Serve, serve_plain
+from gateway.server.accepting import Plain
 from gateway.server.admin.application import admin_application
 from gateway.server.admin.health import Health
 from gateway.server.admin.identities import IdentityApi
@@ -44,7 +44,7 @@ class AdminServer:
         self._runtime = runtime
         self._runner: AdminRunner | None = None
 
-    async def start(self) -> Serve:
+    async def start(self) -> Plain:
         """Start the application; return what serves a connection to it."""
         timeouts = self._config().server.timeouts
         self._runner = runner = AdminRunner(
@@ -64,7 +64,7 @@ class AdminServer:
         )
         await runner.setup()
         assert runner.server is not None  # noqa: S101 - made by setup()
-        return serve_plain(runner.server)
+        return Plain(runner.server)
 
     async def close(self) -> None:
         """Close its connections."""
