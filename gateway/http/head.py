@@ -48,6 +48,7 @@ class RequestHead:
     content_length    None: chunked if `chunked`, else there is no body
     given_id          the request ID of a trusted proxy; None: the gateway draws one
     given_trace       ID and flags of the trace that a trusted proxy continues
+    shown             what the access log shows of it, once it was written
     """
 
     method: str
@@ -78,6 +79,9 @@ class RequestHead:
     http_version: tuple[int, int]
     given_id: str | None
     given_trace: tuple[str, str] | None
+    shown: tuple[str, str] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     @property
     def headers(self) -> tuple[Field, ...]:

@@ -246,3 +246,17 @@ def test_a_terminal_shows_what_people_read() -> None:
     assert "allow/signed_in" in reported
     assert "12.5" in reported
     assert "tenant" not in reported
+
+
+@given(first=ended_requests, second=ended_requests)
+def test_requests_that_share_a_head_have_lines_of_their_own(
+    first: Ended, second: Ended
+) -> None:
+    """What a line shows of the head is kept with it; nothing else is."""
+    second.received_head = first.received_head
+
+    for ended in (first, second):
+        event = line_of(ended)
+        for name in DURATIONS:
+            event.pop(name, None)
+        assert event == reference_line(ended)
