@@ -49,6 +49,7 @@ class ResponseHead:
     kept     responses share it
     framing  if it is kept, what `read_framing` returns for it, except after HEAD; None
              at first. It refers to the head, so each other head would be a cycle.
+    start    the status line and `relayed` as the server sends them; None at first
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class ResponseHead:
         "minor",
         "noted",
         "roles",
+        "start",
         "status",
     )
 
@@ -75,6 +77,7 @@ class ResponseHead:
         self.roles = roles
         self.kept = False
         self.framing: Framing | None = None
+        self.start: bytes | None = None
         self._relayed: bytes | None = None
 
     def relayed(self) -> bytes:
@@ -201,6 +204,13 @@ class HeadBytes:
             InvalidUpstreamResponse: a head is malformed or too large, or there are more
                 than `MAX_INTERIM` interim responses.
         """
+        if not self._held:
+            end = data.find(HEAD_END) + len(HEAD_END)
+            # Only heads that were read before are found.
+            head = _HEADS.get(data[:end])
+            if head is not None and head.status >= _FIRST_FINAL:
+                self._interim = 0
+                return head, data[end:]
         while data:
             found = self._next(data)
             if found is None:

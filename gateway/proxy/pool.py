@@ -5,6 +5,7 @@ import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.errors import SHORT_OF, ConnectFailed, UpstreamBusy
 from gateway.proxy.balance import Backend, Balance
@@ -65,6 +66,10 @@ class Pool:
         self._dialer = dialer
         self._made = 0
         self._backends = [Backend(address) for address in targets]
+        self.take_idle: Callable[[], Connection | None] = (
+            partial(self._take_from, self._backends[0]) if len(targets) == 1 else _none
+        )
+        """Return an idle connection of the only target; None if there is none."""
         self._balance = Balance(self._backends)
         self._ejection = Ejection(
             self._backends,
@@ -90,11 +95,6 @@ class Pool:
         self._all_closed = asyncio.Event()
 
     # Acquiring a connection
-
-    def take_idle(self) -> Connection | None:
-        """Return an idle connection of the only target; None if there is none."""
-        backends = self._backends
-        return self._take_from(backends[0]) if len(backends) == 1 else None
 
     async def take(self, *, fresh: bool, safe: bool = True) -> Connection:
         """Return a connection: an idle one, a new one, or one that becomes free.
@@ -201,12 +201,11 @@ class Pool:
     def connection_reusable(self, connection: Connection) -> None:
         """Pass a connection to the longest-waiting request; else keep or close it."""
         now = self.clock()
-        backend = _backend_of(connection)
-        if (
-            self._draining
-            or backend.ejected
-            or min(connection.expires, connection.lives_until) <= now
-        ):
+        backend = connection.backend
+        if not isinstance(backend, Backend):
+            raise TypeError(_NOT_OURS)
+        expires = min(connection.expires, connection.lives_until)
+        if self._draining or backend.ejected or expires <= now:
             connection.close()
             return
         places = self._places
@@ -217,9 +216,7 @@ class Pool:
             return
         self._busy.discard(connection)
         backend.in_use -= 1
-        connection.expires = min(
-            connection.expires, connection.lives_until, now + self._keepalive
-        )
+        connection.expires = min(expires, now + self._keepalive)
         backend.idle.append(connection)
         self._idle += 1
 
@@ -350,8 +347,15 @@ class Pool:
         )
 
 
+def _none() -> None:
+    return None
+
+
 def _backend_of(connection: Connection) -> Backend:
     backend = connection.backend
     if not isinstance(backend, Backend):
-        raise TypeError("a connection of another pool")
+        raise TypeError(_NOT_OURS)
     return backend
+
+
+_NOT_OURS = "a connection of another pool"

@@ -81,6 +81,10 @@ class UpstreamResponse:
         """Return the rest of the body if all of it has arrived, else None."""
         if self._source is not None or self._error is not None:
             return None
+        pieces = self._pieces
+        if len(pieces) == 1 and not self._paused:
+            self._queued = 0
+            return pieces.pop()
         return self._take()
 
     async def read(self) -> bytes:

@@ -256,7 +256,9 @@ class Connection(asyncio.Protocol):
     # The response
 
     def _take_head(self, head: ResponseHead, rest: bytes) -> None:
-        framing = read_framing(self._method, head)
+        framing = head.framing
+        if framing is None or self._method == "HEAD":
+            framing = read_framing(self._method, head)
         status = head.status
         failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
         self._failing = failing

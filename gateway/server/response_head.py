@@ -68,9 +68,22 @@ def build_response_head(
         set_cookies: Set-Cookie values of the gateway.
         now: seconds since the epoch, for Date.
     """
-    status = head.status
-    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    if set_cookies or head.roles & (COOKIE | RESERVED):
+    roles = head.roles
+    if (
+        not set_cookies
+        and keep_alive
+        and length >= 0
+        and not roles & (COOKIE | RESERVED)
+    ):
+        # As below, for most responses.
+        start = head.start
+        if start is None:
+            start = head.start = _status_line(head.status) + head.relayed()
+        if not roles & DATE:
+            start += _date_line(int(now))
+        return start + _END % (request_id.encode("ascii"), length)
+    lines = [_status_line(head.status)]
+    if set_cookies or roles & (COOKIE | RESERVED):
         fields: Iterable[ResponseField]
         fields = [field for field in head.fields if not _is_ours(field, rules)]
         if set_cookies:
@@ -78,10 +91,17 @@ def build_response_head(
         lines += [field.wire for field in fields if not field.role & NOT_END_TO_END]
     else:
         lines.append(head.relayed())
-    if not head.roles & DATE:
+    if not roles & DATE:
         # RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         lines.append(_date_line(int(now)))
     return _finish(lines, length, keep_alive, request_id, set_cookies)
+
+
+_END: Final = b"X-Request-Id: %b\r\nContent-Length: %d\r\n\r\n"
+
+
+def _status_line(status: int) -> bytes:
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def removed_cookies(head: ResponseHead, rules: ResponseHeaderFilter) -> set[str]:
