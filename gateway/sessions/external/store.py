@@ -125,7 +125,7 @@ class ExternalStore(RedisSource):
             return interpreted
         since = not_before_key(interpreted.identity.id)
         ended, limit = found.notes[tombstone], found.notes[since]
-        if self._endings:
+        if self._endings.kept:
             # Redis may not have them yet, or not any more.
             if (here := self._endings.get(tombstone)) is not None:
                 ended = here.value

@@ -30,11 +30,9 @@ class Endings(Generic[P]):
         self._write = write
         self._on_event = on_event
         self._journal: Journal[P] = Journal()
+        self.kept = self._journal.entries
+        """What is kept, by name; each look-up sees at once if there is nothing."""
         self._task: asyncio.Task[None] | None = None
-
-    def __len__(self) -> int:
-        """Count what is kept."""
-        return len(self._journal)
 
     def begin(self, name: str, payload: P) -> None:
         """Record an ending before it is written; it is effective here from now on."""

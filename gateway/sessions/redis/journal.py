@@ -35,63 +35,59 @@ class Journal(Generic[P]):
     ) -> None:
         self._ticks = ticks
         self._most = most
-        self._entries: OrderedDict[str, _Entry[P]] = OrderedDict()
-
-    def __len__(self) -> int:
-        """Count what is kept; zero makes a look-up's check one comparison."""
-        return len(self._entries)
+        self.entries: OrderedDict[str, _Entry[P]] = OrderedDict()
 
     def note(self, name: str, payload: P, *, held: bool) -> None:
         """Record an ending; `held` if it is already durable."""
-        known = self._entries.get(name)
+        known = self.entries.get(name)
         if known is not None and not known.held and held:
             return  # received what is being written here
-        self._entries[name] = _Entry(payload, self._now(), held)
-        self._entries.move_to_end(name)
+        self.entries[name] = _Entry(payload, self._now(), held)
+        self.entries.move_to_end(name)
         self._shorten()
 
     def get(self, name: str) -> P | None:
         """Return the ending of that name if there was one in the last minute."""
-        entry = self._entries.get(name)
+        entry = self.entries.get(name)
         if entry is None or self._is_old(entry):
             return None
         return entry.payload
 
     def settle(self, name: str) -> None:
         """Record that an ending is durable; it is forgotten after a minute."""
-        entry = self._entries.get(name)
+        entry = self.entries.get(name)
         if entry is not None:
             entry.held, entry.since = True, self._now()
 
     def forget(self, name: str) -> None:
         """Forget what turned out to be no ending."""
-        self._entries.pop(name, None)
+        self.entries.pop(name, None)
 
     def all(self) -> list[tuple[str, P]]:
         """Return the endings that a new master must have."""
         self._shorten()
-        return [(name, entry.payload) for name, entry in self._entries.items()]
+        return [(name, entry.payload) for name, entry in self.entries.items()]
 
     def unheld(self, age: float = 0.0) -> list[tuple[str, P]]:
         """Return unconfirmed endings that are at least `age` seconds old."""
         until = self._now() - age
         return [
             (name, entry.payload)
-            for name, entry in self._entries.items()
+            for name, entry in self.entries.items()
             if not entry.held and entry.since <= until
         ]
 
     def _shorten(self) -> None:
         # In the order in which they came, except those that wait to be confirmed.
         for name in [n for n, entry in self._first() if self._is_old(entry)]:
-            del self._entries[name]
-        while len(self._entries) > self._most:
-            held = (n for n, entry in self._entries.items() if entry.held)
-            del self._entries[next(held, next(iter(self._entries)))]
+            del self.entries[name]
+        while len(self.entries) > self._most:
+            held = (n for n, entry in self.entries.items() if entry.held)
+            del self.entries[next(held, next(iter(self.entries)))]
 
     def _first(self) -> list[tuple[str, _Entry[P]]]:
         first = []
-        for name, entry in self._entries.items():
+        for name, entry in self.entries.items():
             if entry.held and not self._is_old(entry):
                 break
             first.append((name, entry))

@@ -274,12 +274,11 @@ class RedisStore(RedisSource):
         def received(replies: list[Any] | None) -> None:
             done(None if replies is None else replies[0])
 
-        names = [record_key(key) for key in keys]
-        return self._client.send_now([("MGET", *names)], received)
+        return self._client.send_now([("MGET", *map(record_key, keys))], received)
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
         record = self._parsed.parse(key, raw)
-        if self._endings and isinstance(record, Session) and record.active:
+        if self._endings.kept and isinstance(record, Session) and record.active:
             ending = self._endings.get(key)
             if ending is not None:
                 # Redis may not have it yet, or not any more.

@@ -50,7 +50,7 @@ def test_a_full_journal_forgets_what_is_held_first() -> None:
     journal.note("new", "x", held=True)
 
     assert [name for name, _ in journal.all()] == ["waits", "new"]
-    assert len(journal) == 2
+    assert len(journal.entries) == 2
 
 
 def test_a_young_ending_is_left_to_its_writer() -> None:
@@ -68,4 +68,4 @@ def test_what_was_no_ending_is_forgotten() -> None:
     journal.note("a", "x", held=False)
     journal.forget("a")
 
-    assert not journal
+    assert not journal.entries
