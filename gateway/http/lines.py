@@ -84,33 +84,54 @@ def read_plain(data: bytes, longest: int) -> PlainHead | None:
     if not 0 < end <= longest:
         return None
     start = data.find(b"\r\n")
-    shape = _REQUEST_LINE(data[:start].decode("latin-1"))
-    if shape is None:
+    line = _REQUEST_LINES[data[:start]]
+    if line is None:
         return None
-    block = again = data[start:end]
+    block, again = data[start:end], b""
     fields = _BLOCKS.get(block)
-    if fields is None:
-        again = b""
+    if fields is not None:
+        again = (
+            fields.block
+        )  # that object, which is found again without comparing bytes
+    else:
         fields = _BLOCKS[block]
         if fields is None:
             return None
     body = data[end + len(_HEAD_END) :]
-    length = fields.values.get("content-length", "0")
-    if _LENGTH(length) is None or int(length) != len(body):
+    length = fields.values.get("content-length")
+    if length is None:
+        if body:
+            return None
+    elif _LENGTH(length) is None or int(length) != len(body):
         return None
-    method, target = shape.groups()
-    return PlainHead(method, target, fields, body, again)
+    return _new(PlainHead, (*line, fields, body, again))
+
+
+# PlainHead() is a function in Python that does this.
+_new: Final = tuple.__new__
+
+
+def _read_request_line(line: bytes) -> tuple[str, str] | None:
+    """Return method and target of an ordinary request line."""
+    shape = _REQUEST_LINE(line.decode("latin-1"))
+    return None if shape is None else (shape[1], shape[2])
+
+
+_REQUEST_LINES: Final = Memo(_read_request_line, entries=4096, longest=256)
 
 
 def _sort_block(block: bytes) -> Fields | None:
     """Classify the field lines of a head, each after its line end."""
     lines = block.split(b"\r\n")[1:]
-    fields = sort_lines(lines) if len(lines) <= _MOST_LINES else None
+    fields = sort_lines(lines, block) if len(lines) <= _MOST_LINES else None
     return None if fields is None or "host" not in fields.values else fields
 
 
-def sort_lines(lines: Sequence[bytes]) -> Fields | None:
-    """Classify field lines as `sort_fields` does; None unless all are ordinary."""
+def sort_lines(lines: Sequence[bytes], block: bytes = b"") -> Fields | None:
+    """Classify field lines as `sort_fields` does; None unless all are ordinary.
+
+    `block` is all of them, each after its line end.
+    """
     kept: list[Line] = []
     values: dict[str, str] = {}
     cookies: list[bytes] = []
@@ -130,7 +151,11 @@ def sort_lines(lines: Sequence[bytes]) -> Fields | None:
         if cookie is not None:
             cookies.append(cookie)
     return Fields(
-        kept=tuple(kept), values=values, repeated=frozenset(), cookies=tuple(cookies)
+        kept=tuple(kept),
+        values=values,
+        repeated=frozenset(),
+        cookies=tuple(cookies),
+        block=block,
     )
 
 

@@ -153,15 +153,35 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Dispatch bytes to the tunnel, the upgrade buffer or the request reader."""
+        reader = self._reader
+        if self._tunnel is not None or self._discard_input or reader.upgraded:
+            self._receive_no_request(data)
+            return
+        try:
+            found, rest = reader.read(data)
+        except Exception as error:  # noqa: BLE001 - invariant 7: any bytes
+            self._manager.report(error)
+            self._transport.abort()
+            return
+        self._discard_input = reader.broken
+        if not found:
+            if reader.head_bytes:
+                self._watch_head()
+            return
+        self._ready += found
+        if len(self._ready) >= READ_AHEAD:
+            self._add_pause_reason(_QUEUE_FULL)
+        if rest:
+            self._buffer_upgrade_data(rest)
+        if self._current is None:
+            self._begin_next()
+
+    def _receive_no_request(self, data: bytes) -> None:
         if self._tunnel is not None:
             if data:
                 self._tunnel.feed(data)
-        elif self._discard_input:
-            return
-        elif self._reader.upgraded:
+        elif not self._discard_input:
             self._buffer_upgrade_data(data)
-        else:
-            self._read(data)
 
     def eof_received(self) -> None:
         """Treat a half-close as the end of the connection: asyncio closes it."""
@@ -198,26 +218,6 @@ class ClientConnection(asyncio.Protocol):
 
     # Requests
 
-    def _read(self, data: bytes) -> None:
-        try:
-            found, rest = self._reader.read(data)
-        except Exception as error:  # noqa: BLE001 - invariant 7: any bytes
-            self._manager.report(error)
-            self._transport.abort()
-            return
-        self._discard_input = self._reader.broken
-        if not found:
-            if self._reader.head_bytes:
-                self._watch_head()
-            return
-        self._ready += found
-        if len(self._ready) >= READ_AHEAD:
-            self._add_pause_reason(_QUEUE_FULL)
-        if rest:
-            self._buffer_upgrade_data(rest)
-        if self._current is None:
-            self._begin_next()
-
     def _begin_next(self) -> None:
         """Pass the next request to the handler, unless one is being handled."""
         ready = self._ready
@@ -235,18 +235,13 @@ class ClientConnection(asyncio.Protocol):
     def finished(self, keep_alive: bool) -> None:
         """See Client."""
         exchange = self._current
-        if exchange is None or not self.connected or exchange.payload.is_eof():
-            self._end_request(keep_alive)
+        if (
+            exchange is not None
+            and self.connected
+            and not (exchange.whole or exchange.payload.is_eof())
+        ):
+            self._begin_to_linger(exchange.payload, keep_alive)
             return
-        lingering = self._loop.create_task(self._linger(exchange.payload))
-        self.handling = lingering
-        lingering.add_done_callback(
-            lambda done: self._end_request(
-                keep_alive and not done.cancelled() and done.result()
-            )
-        )
-
-    def _end_request(self, keep_alive: bool) -> None:
         self._current = self.handling = None
         if not keep_alive:
             self.close()
@@ -264,6 +259,16 @@ class ClientConnection(asyncio.Protocol):
         if reader.head_bytes:
             # It began to arrive while another request was handled.
             self._watch_head()
+
+    def _begin_to_linger(self, payload: Payload, keep_alive: bool) -> None:
+        lingering = self._loop.create_task(self._linger(payload))
+        self.handling = lingering
+
+        def ended(done: asyncio.Task[bool]) -> None:
+            self._current = None
+            self.finished(keep_alive and not done.cancelled() and done.result())
+
+        lingering.add_done_callback(ended)
 
     async def _linger(self, payload: Payload) -> bool:
         """Discard input for a while: closing with unread bytes resets the response.

@@ -37,10 +37,11 @@ SINCE_BOOT: Final[Callable[[], float]] = (
 class Clock:
     """The current time of one process, in seconds since the epoch.
 
-    `wall` and `steady` are the adjustable and the monotonic clock of the machine.
+    `wall` and `steady` are the adjustable and the monotonic clock of the machine;
+    `before` is the previous time line, after a step forward that may be undone.
     """
 
-    __slots__ = ("_at", "_before", "_line", "_steady", "_stepped", "_wall")
+    __slots__ = ("_at", "_line", "_steady", "_stepped", "_wall", "before")
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Clock:
         # In this order, so that a pause between the two reads never looks like a step.
         self._line = wall()
         self._at = steady()
-        self._before: float | None = None
+        self.before: float | None = None
         self._stepped = 0.0
 
     def now(self) -> float:
@@ -60,23 +61,23 @@ class Clock:
         # After a migration to another host the monotonic clock may restart.
         elapsed = max(0.0, steady - self._at)
         self._at = steady
-        if self._before is not None:
-            self._before += elapsed
+        if self.before is not None:
+            self.before += elapsed
         expected = self._line + elapsed
         ahead = wall - expected
         if ahead > SMALL:
-            if self._before is None:
-                self._before = expected
+            if self.before is None:
+                self.before = expected
             self._stepped = steady
             self._line = wall
         elif ahead >= 0.0:
             self._line = wall
-        elif self._before is not None and wall <= self._before + UNDONE:
-            self._line, self._before = max(wall, self._before), None
+        elif self.before is not None and wall <= self.before + UNDONE:
+            self._line, self.before = max(wall, self.before), None
         else:
             self._line = max(wall, self._line + elapsed * _SLEWED)
         return self._line
 
     def doubted(self) -> bool:
         """Return whether the time stepped forward so recently that it may be undone."""
-        return self._before is not None and self._steady() - self._stepped < DOUBTED
+        return self.before is not None and self._steady() - self._stepped < DOUBTED

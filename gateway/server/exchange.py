@@ -80,23 +80,33 @@ class Exchange:
              why it is invalid
     payload  the body as it arrives
     client   the connection
+    whole    all of the request has arrived with its head; False: `payload` knows
     maybe_oversized  the head may exceed its limit: not all of it was counted
     maybe_cut        bytes behind the request may be lost: no request follows
     """
 
-    __slots__ = ("client", "maybe_cut", "maybe_oversized", "message", "payload")
+    __slots__ = (
+        "client",
+        "maybe_cut",
+        "maybe_oversized",
+        "message",
+        "payload",
+        "whole",
+    )
 
     def __init__(
         self,
         message: PlainHead | ParsedRequest | BadRequest,
         payload: Payload,
         client: Client,
+        whole: bool = False,
         maybe_oversized: bool = False,
         maybe_cut: bool = False,
     ) -> None:
         self.message = message
         self.payload = payload
         self.client = client
+        self.whole = whole
         self.maybe_oversized = maybe_oversized
         self.maybe_cut = maybe_cut
 

@@ -26,6 +26,7 @@ from gateway.server.steps import hand_over, proceed
 from gateway.server.streaming import relay_stream, send_with_body
 from gateway.server.websocket import run_tunnel
 from gateway.sessions.authenticate import Authenticated
+from gateway.sessions.record import Tenant
 from gateway.spine.outcome import Forward
 
 
@@ -175,8 +176,8 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         context.identity_id = who.session.identity.id
         context.session_id, context.session_key = who.session.id, who.key
         context.session_version = who.session.version
-        tenant = access.known_tenant
-        context.tenant_id = None if tenant is None else tenant.id
+        tenant = access.tenant
+        context.tenant_id = tenant.id if isinstance(tenant, Tenant) else None
     for use in outcome.tokens:
         services.report.token_used(use.profile, signed=use.signed)
     if outcome.view.identity.unsent:

@@ -56,7 +56,7 @@ class Pipeline:
             runtime=self.runtime,
             services=services,
             started=system.ticks(),
-            now=system.now(),
+            now=system.clock.now(),
             request_id=drawn[:32],
             nonce=drawn[48:],
         )
@@ -152,7 +152,7 @@ def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     context.route = lookup.route
     if lookup.route.takes_tokens:
         context.credential = _kind_of(held)
-    store = services.store_of(held)
+    store = services.tokens if isinstance(held, AccessToken) else services.store
     context.began = services.system.ticks()
     found = partial(proceed, context, _found, lookup)
     if store.begin(held, context.now, found):
@@ -188,22 +188,49 @@ def _found(
     lookup: Lookup,
     found: Found | Rejected | StoreUnavailable,
 ) -> Progress:
-    """Go on with what the store holds."""
-    services, client = context.services, context.lookup_client
+    """Evaluate the rest of a request, with what the store holds; go on with the outcome."""
+    services, client, now = context.services, context.lookup_client, context.now
     context.lookup_time = services.system.ticks() - context.began
     context.began = 0.0
     if client:
         context.lookup_client = ""
         services.lookups.give_back(client)
     if isinstance(found, StoreUnavailable):
-        step = _without_record(context, lookup, found)
+        return _without_record(context, lookup, found)
+    if services.ended.seen:
+        now = services.ended.at_least(lookup.credential.key, now)
+    clock = services.system.clock
+    step = after_lookup(
+        lookup,
+        found,
+        context.runtime.rules,
+        now=now,
+        nonce=context.nonce,
+        doubted=clock.before is not None and clock.doubted(),
+    )
+    if isinstance(step, Forward) and step.planned_by is not None:
+        context.lookup_result = "valid"
+        return context.handler.perform(context, step)
+    return _evaluated(context, lookup, step, now)
+
+
+def _evaluated(
+    context: RequestContext, lookup: Lookup, step: Forward | Respond, now: float
+) -> Progress:
+    """Go on with the outcome of a request that was evaluated in full at `now`."""
+    services, key = context.services, lookup.credential.key
+    who = None if step.access is None else step.access.authentication
+    if isinstance(who, Authenticated):
+        context.lookup_result = "valid"
+        if isinstance(step, Respond) and step.reason is Reason.PROVIDER_TOKEN_EXPIRED:
+            renewable = services.renewer is not None and not context.renewal_awaited
+            if renewable:
+                return _with_new_token(context, lookup, who.key)
     else:
-        step = _after(context, lookup, found)
-    if isinstance(step, Respond) and step.reason is Reason.PROVIDER_TOKEN_EXPIRED:
-        who = None if step.access is None else step.access.authentication
-        can_renew = services.renewer is not None and not context.renewal_awaited
-        if can_renew and isinstance(who, Authenticated):
-            return _with_new_token(context, lookup, who.key)
+        context.lookup_result = "invalid"
+        if who is not None:
+            note_end(who, key, now, services)
+            count_failed_session(who, key, context)
     return context.handler.perform(context, step)
 
 
@@ -219,33 +246,9 @@ def _kind_of(held: SessionCredential) -> CredentialKind:
     return held.kind if isinstance(held, OF_PROGRAMS) else CredentialKind.COOKIE
 
 
-def _after(
-    context: RequestContext, lookup: Lookup, found: Found | Rejected
-) -> Forward | Respond:
-    """Evaluate the rest of a request, with what the store holds."""
-    services, key = context.services, lookup.credential.key
-    now = services.ended.at_least(key, context.now)
-    step = after_lookup(
-        lookup,
-        found,
-        context.runtime.rules,
-        now=now,
-        nonce=context.nonce,
-        doubted=services.system.clock.doubted(),
-    )
-    who = None if step.access is None else step.access.authentication
-    if isinstance(who, Anonymous):
-        note_end(who, key, now, services)
-        context.lookup_result = "invalid"
-        count_failed_session(who, key, context)
-    else:
-        context.lookup_result = "invalid" if who is None else "valid"
-    return step
-
-
 def _without_record(
     context: RequestContext, lookup: Lookup, error: StoreUnavailable
-) -> Forward | Respond:
+) -> Progress:
     """Evaluate the rest of a request whose session could not be looked up."""
     services, rules = context.services, context.runtime.rules
     now = services.ended.at_least(lookup.credential.key, context.now)
@@ -257,7 +260,7 @@ def _without_record(
     if isinstance(step, Respond):
         context.ended_as(step.verdict, step.reason)
         services.report.request_failed(context, error)
-    return step
+    return context.handler.perform(context, step)
 
 
 async def _answer(context: RequestContext, step: Local) -> bool | None:

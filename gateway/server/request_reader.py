@@ -65,6 +65,7 @@ class RequestReader:
         "_made",
         "_parser_holds",
         "_paused",
+        "_plain_limit",
         "_uncounted",
         "broken",
         "head_bytes",
@@ -83,6 +84,7 @@ class RequestReader:
         """Create a reader of the requests of `client`."""
         self._client = client
         self._limit = header_bytes
+        self._plain_limit = min(header_bytes, LINE_LIMIT)
         self._loop = loop
         self._made: HttpRequestParser | None = None
         self._parser_holds = False  # a part of a request, or may
@@ -105,13 +107,13 @@ class RequestReader:
             return self._parse(data)
         if not data:
             return (), b""  # nothing is buffered
-        head = read_plain(data, min(self._limit, LINE_LIMIT))
+        head = read_plain(data, self._plain_limit)
         if head is None:
             return self._parse(data)
         self.last_read = data[-_KEPT:]
         body: Payload = ArrivedBody(head.body) if head.body else EMPTY_PAYLOAD
         self._body = body
-        return (Exchange(head, body, self._client),), b""
+        return (Exchange(head, body, self._client, True),), b""
 
     def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
         self._parser_holds = True

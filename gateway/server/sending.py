@@ -77,14 +77,22 @@ def send_whole(
     Raises:
         ConnectionError: the client disconnected.
     """
-    head = context.head
-    length = len(content) if response.has_body else _length(head, response)
+    head = context.received_head
+    assert head is not None  # noqa: S101 - narrows
     keep_alive = _may_keep_alive(context, head)
-    context.body_bytes = len(content)
     client = context.exchange.client
-    client.send(
-        _relayed(context, response, rules, cookies, length, keep_alive) + content
+    sent = build_response_head(
+        head=response.end_to_end,
+        rules=rules,
+        length=len(content) if response.has_body else _length(head, response),
+        keep_alive=keep_alive,
+        request_id=context.request_id,
+        set_cookies=cookies,
+        now=context.now,
     )
+    context.status, context.responded = response.status, True
+    context.body_bytes = len(content)
+    client.send(sent + content)
     if client.writing_paused:
         return wait_for(client, patience, keep_alive)
     return keep_alive
@@ -110,7 +118,17 @@ async def relay(
     keep_alive = length != UNTIL_CLOSE and _may_keep_alive(context, head)
     client = context.exchange.client
     client.ends_with_connection = length == UNTIL_CLOSE
-    client.send(_relayed(context, response, rules, cookies, length, keep_alive))
+    sent = build_response_head(
+        head=response.end_to_end,
+        rules=rules,
+        length=length,
+        keep_alive=keep_alive,
+        request_id=context.request_id,
+        set_cookies=cookies,
+        now=context.now,
+    )
+    context.status, context.responded = response.status, True
+    client.send(sent)
     chunked = length == CHUNKED
     while piece := await response.read():
         context.body_bytes += len(piece)
@@ -121,28 +139,6 @@ async def relay(
         client.send(LAST_CHUNK)
     # The head may have been written before the gateway began to drain.
     return keep_alive and not context.services.draining
-
-
-def _relayed(
-    context: RequestContext,
-    response: UpstreamResponse,
-    rules: ResponseHeaderFilter,
-    cookies: Sequence[str],
-    length: int,
-    keep_alive: bool,
-) -> bytes:
-    """Return the head of a relayed response; set the status and `responded`."""
-    head = build_response_head(
-        head=response.end_to_end,
-        rules=rules,
-        length=length,
-        keep_alive=keep_alive,
-        request_id=context.request_id,
-        set_cookies=cookies,
-        now=context.now,
-    )
-    context.status, context.responded = response.status, True
-    return head
 
 
 async def wait_for(client: Client, patience: float, keep_alive: bool) -> bool:
@@ -168,7 +164,7 @@ def _may_keep_alive(context: RequestContext, head: RequestHead) -> bool:
         head.keep_alive
         and not exchange.maybe_cut
         and not context.services.draining
-        and exchange.payload.is_eof()
+        and (exchange.whole or exchange.payload.is_eof())
         and (not head.chunked or exchange.client.after_plain_chunks)
     )
 

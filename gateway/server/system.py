@@ -14,7 +14,7 @@ _POOL: Final = 4096
 class System:
     """The clocks and the random bytes of the operating system."""
 
-    _pool: bytes = field(default=b"", repr=False)
+    _pool: str = field(default="", repr=False)
     _at: int = 0
 
     clock: Clock = field(default_factory=Clock)
@@ -33,13 +33,13 @@ class System:
         Read from the kernel by the page: one system call per hundred requests. For
         request and trace ids, which are not secret.
         """
-        end = self._at + count
+        at = self._at
+        end = at + count + count
         if end > len(self._pool):
-            self._pool = os.urandom(_POOL)
-            self._at, end = 0, count
-        drawn = self._pool[self._at : end]
+            self._pool = os.urandom(_POOL).hex()
+            at, end = 0, count + count
         self._at = end
-        return drawn.hex()
+        return self._pool[at:end]
 
     def secret(self, count: int) -> bytes:
         """Return `count` random bytes for a secret, directly from the kernel."""

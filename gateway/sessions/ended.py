@@ -7,23 +7,23 @@ _REMEMBERED: Final = 10_000
 
 
 class EndedSessions:
-    """When a session was seen to have ended by the clock, by its key."""
+    """When a session was seen to have ended by the clock, by its key: `seen`."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("seen",)
 
     def __init__(self) -> None:
-        self._seen: dict[str, float] = {}
+        self.seen: dict[str, float] = {}
 
     def note(self, key: str, now: float) -> None:
         """Record that the session had ended at `now`."""
-        self._seen.pop(key, None)
-        self._seen[key] = now
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        self.seen.pop(key, None)
+        self.seen[key] = now
+        if len(self.seen) > _REMEMBERED:
+            del self.seen[next(iter(self.seen))]
 
     def at_least(self, key: str, now: float) -> float:
         """Return the time to evaluate a session at: `now`, or its recorded end if later.
 
         A record that was given a longer life since then is valid again.
         """
-        return max(now, self._seen.get(key, now)) if self._seen else now
+        return max(now, self.seen.get(key, now)) if self.seen else now

@@ -180,7 +180,7 @@ def after_lookup(
     if known is not None and known.holds(found, now):
         forward = forward_as_planned(known, head, plan, rules, now)
         if forward is not None:
-            lookup.known = forward  # type: ignore[misc] # a memo of this function
+            object.__setattr__(lookup, "known", forward)
             return forward
     held, policy = lookup.credential, rules.lifetimes
     who = (

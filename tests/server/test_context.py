@@ -34,8 +34,8 @@ def test_a_secret_is_no_part_of_the_page_that_ids_come_from() -> None:
     system.hex(1)
     page = system._pool
 
-    assert system.secret(32) not in page
-    assert page.hex()[2:] not in repr(system)
+    assert system.secret(32).hex() not in page
+    assert page[2:] not in repr(system)
 
 
 def test_the_clocks_go_forward() -> None:

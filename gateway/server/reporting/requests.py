@@ -37,6 +37,7 @@ class RequestReporter:
         self._log, self._audit = channels.log, channels.audit
         self._metrics, self._system = channels.metrics, channels.system
         self._access = AccessLog(channels.output)
+        self.token_used = self._metrics.token
         # What requests that ended alike share; bounded as the labels of metrics are.
         self._alike: dict[
             tuple[str, str | None, Verdict, Reason, int], tuple[RequestSeries, str]
@@ -234,10 +235,6 @@ class RequestReporter:
                     error=why,
                 )
         unsent.clear()
-
-    def token_used(self, profile: str, *, signed: bool) -> None:
-        """Count a token that was signed or reused."""
-        self._metrics.token(profile, signed=signed)
 
     def _begin(
         self,
