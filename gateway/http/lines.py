@@ -182,7 +182,10 @@ def _meaning_of(raw: bytes) -> _Meaning | None:
     name, value = shape.groups()
     lower = name.lower()
     kind = KINDS[name]
-    if kind is None or lower.startswith(_STRICT) or not is_clean_value(value):
+    if kind is None or lower.startswith(_STRICT):
+        return None
+    # Of ASCII the pattern takes only what is clean.
+    if not value.isascii() and not is_clean_value(value):
         return None
     noted = lower.decode("ascii") if lower in _ONCE else kind.noted
     return _Meaning(

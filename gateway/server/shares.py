@@ -22,7 +22,7 @@ _SITE_BITS: Final = 64
 class Shares:
     """Counts the places of one pool by client."""
 
-    __slots__ = ("_alpha", "_held", "size", "total")
+    __slots__ = ("_alpha", "held", "size", "total")
 
     def __init__(self, size: int, share: float) -> None:
         """Divide a pool.
@@ -35,28 +35,32 @@ class Shares:
         self.total = 0
         undivided = share >= 1 or size < _TOO_SMALL
         self._alpha = None if undivided else share / (1 - share)
-        self._held: dict[str, int] = {}
+        self.held: dict[str, int] = {}
 
     def take(self, client: str) -> bool:
         """Acquire a place for `client`; return False if it holds its share."""
-        held = self._held.get(client, 0)
-        alpha = self._alpha
-        # Requests that wait for a connection count too, so more than all places may be
-        # taken: an undivided pool refuses none of them here.
-        if held and alpha is not None and held >= alpha * (self.size - self.total):
+        held = self.held.get(client, 0)
+        if held and self.is_share(held):
             return False
-        self._held[client] = held + 1
+        self.held[client] = held + 1
         self.total += 1
         return True
+
+    def is_share(self, held: int) -> bool:
+        """Return whether a client that holds so many places, at least one, gets no more."""
+        # Requests that wait for a connection count too, so more than all places may be
+        # taken: an undivided pool refuses none of them here.
+        alpha = self._alpha
+        return alpha is not None and held >= alpha * (self.size - self.total)
 
     def give_back(self, client: str) -> None:
         """Release one place of `client`."""
         self.total -= 1
-        left = self._held[client] - 1
+        left = self.held[client] - 1
         if left:
-            self._held[client] = left
+            self.held[client] = left
         else:
-            del self._held[client]
+            del self.held[client]
 
 
 class UpstreamShares:
@@ -86,12 +90,19 @@ class UpstreamShares:
 
     def take(self, address: str, identity: str | None) -> bool:
         """Acquire a place, or return False. "" is an unknown address."""
-        if address and not self._addresses.take(address):
+        addresses, identities = self._addresses, self._identities
+        by_address = addresses.held.get(address, 0)
+        by_identity = 0 if identity is None else identities.held.get(identity, 0)
+        if (by_address and addresses.is_share(by_address)) or (
+            by_identity and identities.is_share(by_identity)
+        ):
             return False
-        if identity is not None and not self._identities.take(identity):
-            if address:
-                self._addresses.give_back(address)
-            return False
+        if address:
+            addresses.held[address] = by_address + 1
+            addresses.total += 1
+        if identity is not None:
+            identities.held[identity] = by_identity + 1
+            identities.total += 1
         return True
 
     def give_back(self, address: str, identity: str | None) -> None:

@@ -70,7 +70,7 @@ def test_no_client_ever_holds_more_than_its_share(
             shares.give_back(client)
             held[client] -= 1
 
-        assert shares._held.get(client, 0) == held[client] <= size * share + 1
+        assert shares.held.get(client, 0) == held[client] <= size * share + 1
         assert shares.total == held.total()
 
 
