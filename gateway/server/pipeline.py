@@ -22,10 +22,11 @@ from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session
 from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import failure_reason, settle
-from gateway.server.runtime import HeadKey, Runtime
+from gateway.server.runtime import HeadKey, KnownHeads, Runtime
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
 from gateway.server.steps import completed, hand_over, proceed
+from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.provider_token import ProviderToken, Rejected
 from gateway.sessions.store import (
@@ -82,43 +83,53 @@ class Pipeline:
 
 def _read(context: RequestContext, span_id: str) -> Progress:
     """Find the head: that of most requests was received before; else read it."""
-    runtime, exchange = context.runtime, context.exchange
+    heads, key = context.runtime.known_heads, head_key(context.exchange)
+    known = None if key is None else heads.get(key) or heads.find(key)
+    if known is not None:
+        return evaluate_again(context, known, span_id)
+    head = read_request(context)
+    if isinstance(head, BadRequest):
+        html = reads_html(context.exchange.message)
+        return _respond(context, refuse(head, context.runtime.rules, html=html))
+    context.received(head, span_id)
+    return evaluate(context, head, keep_in=heads, key=key)
+
+
+def head_key(exchange: Exchange) -> HeadKey | None:
+    """Return what a head follows from; None: the field lines are new, or not ordinary."""
     message, client = exchange.message, exchange.client
     if not isinstance(message, PlainHead) or not message.block:
-        return _read_new(context, span_id, None)
-    key = message.block, message.method, message.target, client.peer, client.tls
-    known = runtime.known_heads.get(key) or runtime.known_heads.find(key)
-    if known is None:
-        return _read_new(context, span_id, key)
+        return None
+    return message.block, message.method, message.target, client.peer, client.tls
+
+
+def evaluate_again(
+    context: RequestContext,
+    known: RequestHead | Lookup,
+    span_id: str,
+    *,
+    forwards: bool = True,
+) -> Progress:
+    """Evaluate a request by what `evaluate` has kept; raises as it does."""
     if isinstance(known, Lookup):
         context.received(known.head, span_id)
         return _look_up(context, known)
     context.received(known, span_id)
-    return evaluate(context, known)
-
-
-def _read_new(context: RequestContext, span_id: str, key: HeadKey | None) -> Progress:
-    """Read a head; keep what it means if `key` is given."""
-    runtime = context.runtime
-    head = read_request(context)
-    if isinstance(head, BadRequest):
-        html = reads_html(context.exchange.message)
-        return _respond(context, refuse(head, runtime.rules, html=html))
-    context.received(head, span_id)
-    step = before_lookup(head, runtime.rules, now=context.now)
-    if key is not None:
-        found = step if isinstance(step, Lookup) else head
-        runtime.known_heads.keep(key, found, len(key[0]) + len(key[2]))
-    return _go_on(context, step)
+    return evaluate(context, known, forwards=forwards)
 
 
 def evaluate(
-    context: RequestContext, head: RequestHead, *, forwards: bool = True
+    context: RequestContext,
+    head: RequestHead,
+    *,
+    forwards: bool = True,
+    keep_in: KnownHeads | None = None,
+    key: HeadKey | None = None,
 ) -> Progress:
     """Evaluate a request, with its session if that decides; count a failed one.
 
     The outcome goes to the handler of the context. `forwards` False: another proxy
-    forwards what is allowed.
+    forwards what is allowed. With a `key`, what was found without the clock is kept.
 
     Raises:
         TooManyAttempts: the session is unknown, and its address has sent too many.
@@ -126,10 +137,9 @@ def evaluate(
     """
     rules = context.runtime.rules
     step = before_lookup(head, rules, now=context.now, forwards=forwards)
-    return _go_on(context, step)
-
-
-def _go_on(context: RequestContext, step: Lookup | Outcome) -> Progress:
+    if keep_in is not None and key is not None:
+        known = step if isinstance(step, Lookup) else head
+        keep_in.keep(key, known, len(key[0]) + len(key[2]))
     if isinstance(step, Lookup):
         return _look_up(context, step)
     if not isinstance(step, Local) and step.access is not None:

@@ -25,6 +25,7 @@ from gateway.spine.ruleset import Ruleset
 
 HeadKey: TypeAlias = tuple[bytes, str, str, str, bool]
 """The bytes of all field lines, the method, the target, the peer, and whether it uses TLS."""
+KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup]
 
 _HEADS_MOST: Final = 2048
 
@@ -82,6 +83,7 @@ class Runtime:
     known_heads       requests that were received before, byte for byte: what
                       `read_request` returned, or what `before_lookup` did if that reads
                       no clock
+    known_checks      the same for checks of other proxies, which describe a request
     """
 
     rules: Ruleset
@@ -96,13 +98,13 @@ class Runtime:
     providers: Mapping[str, Provider]
     attempts: AttemptCookies
     vault: Vault | None = None
-    known_heads: Generations[HeadKey, RequestHead | Lookup] = field(
-        init=False, repr=False, compare=False
-    )
+    known_heads: KnownHeads = field(init=False, repr=False, compare=False)
+    known_checks: KnownHeads = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Of this configuration: a copy with other rules begins without any.
         object.__setattr__(self, "known_heads", Generations(_HEADS_MOST))
+        object.__setattr__(self, "known_checks", Generations(_HEADS_MOST))
 
     def follow(self, previous: "Runtime") -> None:
         """Go on with what providers that did not change have published."""

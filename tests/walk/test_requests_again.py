@@ -126,3 +126,37 @@ async def test_the_method_is_part_of_it(gateway: Gateway) -> None:
     assert (await send(gateway, cookie, crossing, line=line)).json()[
         "reason"
     ] == "cross_site"
+
+
+async def test_a_check_of_another_proxy_is_no_request(
+    config: dict[str, Any], redis: Server, tmp_path: Path, upstream: RecordingUpstream
+) -> None:
+    """The same bytes mean one thing to the public listener, another where checks come."""
+    config["server"]["authz"] = f"unix:{tmp_path}/authz"
+    config["server"]["listen"] = ["127.0.0.1:0", f"unix:{tmp_path}/public"]
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        cookie = await gateway.sign_in()
+        lines = ["GET /authz/ext-authz/dashboard HTTP/1.1", "Host: gw.test"]
+        lines += [f"Cookie: {cookie}", "X-Forwarded-For: 192.0.2.7"]
+        lines += ["X-Forwarded-Proto: http", "Connection: close", "", ""]
+        raw = "\r\n".join(lines).encode()
+
+        async def send_to(name: str) -> Reply:
+            reader, writer = await asyncio.open_unix_connection(tmp_path / name)
+            writer.write(raw)
+            async with asyncio.timeout(PATIENCE):
+                answer = await reader.read()
+            writer.close()
+            return parse(answer)
+
+        for number in range(1, 5):
+            check, request = await send_to("authz"), await send_to("public")
+
+            assert (check.status, request.status) == (200, 200)
+            assert check.one("X-Auth-User-Id") == "u_grace"
+            assert request.one("X-Auth-User-Id") is None
+            assert len(upstream.complete) == number
+            assert upstream.last.target == "/authz/ext-authz/dashboard"
+
+        await gateway.own_store.end(gateway.key_of(cookie), 1.0)
+        assert (await send_to("authz")).status == 401

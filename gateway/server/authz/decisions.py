@@ -22,7 +22,7 @@ from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import begin_forward
-from gateway.server.pipeline import Pipeline, evaluate
+from gateway.server.pipeline import Pipeline, evaluate, evaluate_again, head_key
 from gateway.server.read_request import check_size, reads_html
 from gateway.server.request_errors import (
     FAILURES,
@@ -95,7 +95,14 @@ class Decisions:
             )
             return _send(context, _refused(context, None, refusal))
         context.mode = str(mode)
-        peer = exchange.client.peer
+        peer, checks, key = (
+            exchange.client.peer,
+            runtime.known_checks,
+            head_key(exchange),
+        )
+        known = None if key is None else checks.get(key) or checks.find(key)
+        if known is not None:
+            return evaluate_again(context, known, span_id, forwards=False)
         head = read_described(
             mode,
             method=message.method,
@@ -107,7 +114,7 @@ class Decisions:
         match head:
             case RequestHead():
                 context.received(head, span_id)
-                return evaluate(context, head, forwards=False)
+                return evaluate(context, head, forwards=False, keep_in=checks, key=key)
             case BadRequest():
                 return _send(context, _refused(context, mode, head))
             case FrontProxyError():
