@@ -69,19 +69,15 @@ def build_response_head(
         now: seconds since the epoch, for Date.
     """
     roles = head.roles
-    if (
-        not set_cookies
-        and keep_alive
-        and length >= 0
-        and not roles & (COOKIE | RESERVED)
-    ):
+    if length >= 0 and not set_cookies and not roles & (COOKIE | RESERVED):
         # As below, for most responses.
         start = head.start
         if start is None:
             start = head.start = _status_line(head.status) + head.relayed()
         if not roles & DATE:
             start += _date_line(int(now))
-        return start + _END % (request_id.encode("ascii"), length)
+        end = _END if keep_alive else _LAST_END
+        return start + end % (request_id.encode("ascii"), length)
     lines = [_status_line(head.status)]
     if set_cookies or roles & (COOKIE | RESERVED):
         fields: Iterable[ResponseField]
@@ -98,6 +94,9 @@ def build_response_head(
 
 
 _END: Final = b"X-Request-Id: %b\r\nContent-Length: %d\r\n\r\n"
+_LAST_END: Final = (
+    b"X-Request-Id: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+)
 
 
 def _status_line(status: int) -> bytes:
