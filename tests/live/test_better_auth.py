@@ -323,7 +323,7 @@ async def test_an_admin_who_impersonates_a_user_is_the_user_and_then_himself_aga
 
 
 @pytest.mark.parametrize("members", ["traits", "deny"])
-async def test_an_impersonated_session_is_told_or_refused_as_the_page_shows(
+async def test_an_impersonated_session_is_forwarded_or_refused_as_the_page_shows(
     live: Live, members: str
 ) -> None:
     shown = yaml.safe_load(
