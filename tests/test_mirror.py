@@ -251,6 +251,11 @@ ELSEWHERE = (
         ),
     ),
     Elsewhere(
+        "marks are what ends tokens",
+        "tests/sessions/redis/test_token_ends.py",
+        ("sessions/redis/marks",),
+    ),
+    Elsewhere(
         "what a change of the server does is seen with real servers",
         "tests/faults/test_failover.py",
         (

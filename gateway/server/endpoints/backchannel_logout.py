@@ -9,6 +9,7 @@ from gateway.reasons import ROWS, Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.endpoints.local_response import LocalResponse, read_form
 from gateway.sessions.provider_link import LEEWAY, MARK_LIFETIME, LogoutMark
+from gateway.sessions.provider_token import LONGEST_LIFE
 from gateway.sessions.store import SessionStore
 
 
@@ -59,10 +60,11 @@ async def _end_once(
     # Before the look at the sessions: a sign-in that stores its session afterwards
     # finds the mark.
     mark = LogoutMark(issued_at=logout.issued_at, received_at=now)
-    accept = provider.settings.accept
-    # As long as an access token that was issued before it may live.
-    keep = MARK_LIFETIME if accept is None else accept.longest_life + 2 * LEEWAY
-    await store.logouts.mark_logout(logout, mark, max(keep, MARK_LIFETIME))
+    # Any entry with this issuer may accept access tokens, and live longer after a reload.
+    entries = context.runtime.providers.values()
+    accepts = any(entry.settings.accept is not None for entry in entries)
+    keep = LONGEST_LIFE + 2 * LEEWAY if accepts else MARK_LIFETIME
+    await store.logouts.mark_logout(logout, mark, keep)
     ended = []
     for key, session in await store.logouts.list_linked(logout):
         if await store.end(key, now, "signed_out") is not None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-from gateway.errors import StoreUnavailable
 from gateway.sessions.provider_link import (
     MARK_LIFETIME,
     LogoutMark,
@@ -15,6 +14,7 @@ from gateway.sessions.provider_link import (
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.ending import milliseconds
+from gateway.sessions.redis.marks import Marks
 from gateway.sessions.redis.record_keys import (
     id_token_key,
     logout_marks,
@@ -23,7 +23,6 @@ from gateway.sessions.redis.record_keys import (
     sid_key,
     subject_key,
 )
-from gateway.sessions.redis.token_ends import hold_mark
 from gateway.sessions.store import newest_first
 
 
@@ -33,9 +32,11 @@ class RedisLogouts:
     def __init__(
         self,
         client: RedisClient,
+        marks: Marks,
         listed: Callable[[str], Awaitable[list[tuple[str, Session]]]],
     ) -> None:
         self._client = client
+        self._marks = marks
         self._listed = listed
 
     async def list_linked(self, logout: ProviderLogout) -> list[tuple[str, Session]]:
@@ -60,17 +61,13 @@ class RedisLogouts:
     ) -> None:
         """Set the marks, one after the other; each is held before the next."""
         for name in logout_marks_of(logout):
-            await hold_mark(self._client, name, write_mark(mark), keep)
+            await self._marks.hold(name, write_mark(mark), keep)
 
     async def find_marks(self, link: ProviderLink) -> list[LogoutMark]:
         """Read the marks; bytes that are none count for nothing."""
-        found = []
-        for raw in await self._client.fetch(list(logout_marks(link))):
-            if isinstance(raw, StoreUnavailable):
-                raise raw
-            if raw is not None and (mark := read_mark(raw)) is not None:
-                found.append(mark)
-        return found
+        known = await self._marks.fetch(logout_marks(link))
+        found = (read_mark(raw) for values in known for raw in values)
+        return [mark for mark in found if mark is not None]
 
     async def keep_id_token(self, key: str, sealed: bytes, seconds: float) -> None:
         """Set it: a loss in a failover costs a question of the provider, so it is not held."""

@@ -128,10 +128,3 @@ if left ~= -1 then
 end
 return 1
 """
-
-# KEYS: mark. ARGV: bytes to set, milliseconds to live, channel, message.
-MARK: Final = """
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
-"""

@@ -12,6 +12,7 @@ from gateway.sessions.redis.endings import Endings
 from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.lookup import MAX_KEYS
+from gateway.sessions.redis.marks import Marks
 from gateway.sessions.redis.record_keys import record_key
 from gateway.sessions.redis.session_index import key_from
 from gateway.sessions.redis.watch import key_in
@@ -21,8 +22,11 @@ from gateway.sessions.store import ended_session
 class SessionEndings:
     """What ended in the last minute, and its writes; `endings` is the journal."""
 
-    def __init__(self, client: RedisClient, on_event: OnEvent | None) -> None:
+    def __init__(
+        self, client: RedisClient, marks: Marks, on_event: OnEvent | None
+    ) -> None:
         self._client = client
+        self._marks = marks
         self.endings: Endings[Ending] = Endings(self.end, on_event)
 
     async def end(self, key: str, ending: Ending) -> Session | None:
@@ -47,6 +51,7 @@ class SessionEndings:
 
     def receive(self, message: Mapping[str, Any]) -> Iterable[str]:
         """Record an ending that another process published; return the keys."""
+        self._marks.receive(message)
         keys = tuple(key_in(message))
         at, reason = message.get("at"), message["reason"]
         moment = float(at) if isinstance(at, int | float) else None
@@ -76,3 +81,4 @@ class SessionEndings:
                     await self.end(key, ending)
                 else:
                     await end_on(execute, key, ending)
+        await self._marks.replay(execute)

@@ -19,6 +19,7 @@ from gateway.sessions.redis.events import OnEvent
 from gateway.sessions.redis.hold import Execute
 from gateway.sessions.redis.logouts import RedisLogouts
 from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.marks import Marks
 from gateway.sessions.redis.parsed_records import ParsedRecords
 from gateway.sessions.redis.record_keys import (
     TOKENS_KEY,
@@ -71,10 +72,11 @@ class RedisStore(RedisSource):
         self._parsed = ParsedRecords(on_corrupt)
         self._index = SessionIndex(self._client, self._fetch, self._read)
         self.renewals = RedisRenewals(self._client)
-        self.logouts = RedisLogouts(self._client, self._index.sessions_in)
-        self.token_ends = RedisTokenEnds(self._client)
+        self._marks = Marks(self._client, on_event)
+        self.logouts = RedisLogouts(self._client, self._marks, self._index.sessions_in)
+        self.token_ends = RedisTokenEnds(self._marks)
         self.takes_provider_tokens: Callable[[], bool] = lambda: False
-        self._ends = SessionEndings(self._client, on_event)
+        self._ends = SessionEndings(self._client, self._marks, on_event)
         self._endings = self._ends.endings
         self._client.set_replay(self._ends.replay)
         self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
@@ -153,7 +155,7 @@ class RedisStore(RedisSource):
             keep = milliseconds(new.expires_at + KEPT_AFTER_END - new.last_seen_at)
             if "provider" in new.extra:
                 await self._keep_longer(key, keep)
-        if not await self._compare_and_set(key, raw, written, keep):
+        if not await self._client.call(*compare_and_set(key, raw, written, keep, b"")):
             return False
         self._parsed.remember(key, written, new)
         return True
@@ -261,6 +263,11 @@ class RedisStore(RedisSource):
             return None
         return key, session
 
+    async def close(self) -> None:
+        """Stop writing marks too."""
+        await self._marks.close()
+        await super().close()
+
     async def _fetch(
         self, keys: list[str], patience: float | None = None
     ) -> list[bytes | StoreUnavailable | None]:
@@ -291,8 +298,3 @@ class RedisStore(RedisSource):
             return known
         raw = await self._client.get(record_key(key))
         return raw if raw is not None and parse_record(raw) == session else None
-
-    async def _compare_and_set(
-        self, key: str, old: bytes, new: bytes, keep: int
-    ) -> bool:
-        return bool(await self._client.call(*compare_and_set(key, old, new, keep, b"")))
