@@ -14,7 +14,7 @@ from gateway.oidc.renewal import bound_to
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NotOpened, Vault
-from gateway.sessions.provider_token import ProviderToken
+from gateway.sessions.provider_token import ACCEPTED_BY
 from gateway.sessions.record import Session
 
 _USE: Final = "access"
@@ -75,11 +75,13 @@ class AccessTokens:
             return NoAccessToken()
         return AccessToken(text=text, until=end)
 
-    def accepts(self, provider: str, token: ProviderToken) -> bool:
-        """Return whether a verified token that a program sent is one of the provider."""
-        settings = self.providers.get(provider)
-        accept = None if settings is None else settings.accept
-        return accept is not None and accept.issuer == token.issuer
+    def accepts(self, provider: str, session: Session) -> bool:
+        """Return whether a program's session is that of a token this provider accepted.
+
+        Several providers may have one issuer: the audience of a token is for one of them.
+        """
+        accepted = session.extra.get(ACCEPTED_BY)
+        return provider in self.providers and accepted == provider
 
 
 def keeps_access_token(session: Session) -> bool:

@@ -14,7 +14,12 @@ from gateway.oidc.person import allowed_person
 from gateway.oidc.settings import ProviderSettings
 from gateway.reasons import Reason
 from gateway.sessions.provider_link import ProviderLink
-from gateway.sessions.provider_token import LEEWAY, ProviderToken, TokenFacts
+from gateway.sessions.provider_token import (
+    ACCEPTED_BY,
+    LEEWAY,
+    ProviderToken,
+    TokenFacts,
+)
 from gateway.sessions.record import Session
 from gateway.sessions.service import new_token_session
 
@@ -46,7 +51,9 @@ def bearer_session(
     except ValueError as error:
         raise SignInFailed(Reason.TOKEN_INVALID, f"access token: {error}") from error
     # No use of it is written: there is no record.
-    session = replace(session, last_seen_at=session.expires_at)
+    session = replace(
+        session, last_seen_at=session.expires_at, extra={ACCEPTED_BY: settings.name}
+    )
     sid = claims.get("sid")
     link = ProviderLink(
         issuer=settings.issuer,

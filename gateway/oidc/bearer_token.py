@@ -8,7 +8,7 @@ do not have, and none that ID tokens have. So an ID token is never an access tok
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.oidc.failure import SignInFailed, UnknownKey
+from gateway.oidc.failure import NotYetValid, SignInFailed, UnknownKey
 from gateway.oidc.id_token import LEEWAY, read_number, verify_signature
 from gateway.oidc.keys import KeySet
 from gateway.oidc.settings import Accept
@@ -48,6 +48,7 @@ def verify_bearer_token(
 
     Raises:
         UnknownKey: the key that signed it is not in `keys`.
+        NotYetValid: `token_invalid`, until a later time.
         SignInFailed: `token_invalid`; the message names the rule.
     """
     try:
@@ -118,12 +119,16 @@ def _check_audience(audience: object, accept: Accept) -> None:
 def _check_times(claims: Mapping[str, Any], accept: Accept, now: float) -> None:
     issued, end = read_number(claims, "iat"), read_number(claims, "exp")
     if issued > now + LEEWAY:
-        raise _invalid("it was issued in the future")
+        raise _not_yet("it was issued in the future")
     if "nbf" in claims and read_number(claims, "nbf") > now + LEEWAY:
-        raise _invalid("it is not valid yet")
+        raise _not_yet("it is not valid yet")
     if end - issued > accept.longest_life:
         raise _invalid("it lives longer than accept.max_lifetime")
 
 
 def _invalid(detail: str) -> SignInFailed:
     return SignInFailed(Reason.TOKEN_INVALID, f"access token: {detail}")
+
+
+def _not_yet(detail: str) -> NotYetValid:
+    return NotYetValid(Reason.TOKEN_INVALID, f"access token: {detail}")

@@ -58,6 +58,11 @@ class Cached(Generic[T]):
         return self._failure
 
     @property
+    def fetching(self) -> bool:
+        """Whether a fetch is in progress, which may have begun before now."""
+        return self._task is not None and not self._task.done()
+
+    @property
     def refuses(self) -> bool:
         """Whether the last fetch failed so lately that there is no other one yet."""
         return self._refuses(self._ticks())

@@ -18,5 +18,9 @@ class SignInFailed(GatewayError):  # noqa: N818 - the field's word, not "...Erro
         self.account = account
 
 
+class NotYetValid(SignInFailed):
+    """A signed token is refused at this time only."""
+
+
 class UnknownKey(SignInFailed):
     """No published key fits the token; newer keys may."""

@@ -326,6 +326,7 @@ class Provider:
                     now=now,
                 ),
                 Purpose.LOGOUT,
+                token,
             )
         except SignInFailed as failure:
             if failure.reason is Reason.ID_TOKEN_INVALID:
@@ -366,7 +367,7 @@ class Provider:
         """
         await self.metadata()
         return await self._rotation.verify(
-            lambda keys: self.claims_with(keys, token, now), Purpose.ACCESS
+            lambda keys: self.claims_with(keys, token, now), Purpose.ACCESS, token
         )
 
     async def _redeem(
@@ -399,6 +400,7 @@ class Provider:
         return await self._rotation.verify(
             lambda keys: verify_id_token(id_token, keys, expected, now),
             Purpose.SIGN_IN,
+            id_token,
         )
 
     async def _with_userinfo(

@@ -3,7 +3,7 @@
 from gateway.errors import ClientLimit
 from gateway.reasons import Reason
 from gateway.server.context import RequestContext, Services
-from gateway.server.guessing import count_failed_session
+from gateway.server.guessing import count_failed_session, refuse_unverified
 from gateway.server.shares import share_key
 from gateway.sessions.authenticate import (
     BY_THE_CLOCK,
@@ -90,6 +90,8 @@ async def look_up(held: SessionCredential, context: RequestContext) -> Authentic
         TooManyAttempts: the session is unknown, and its address has sent too many.
     """
     services, key = context.services, held.key
+    if isinstance(held, ProviderToken):
+        refuse_unverified(held, context)
     record = await query_store(held, context)
     now = services.ended.at_least(key, context.now)
     policy = context.rules.lifetimes
@@ -100,7 +102,7 @@ async def look_up(held: SessionCredential, context: RequestContext) -> Authentic
     )
     note_end(found, key, now, services)
     if isinstance(found, Anonymous):
-        count_failed_session(found, key, context)
+        count_failed_session(found, held, context)
     return found
 
 

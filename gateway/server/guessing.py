@@ -1,7 +1,8 @@
 """Limits guessed sessions: an address with too many unknown ones gets a 429.
 
 The session is always looked up first, so a valid one passes even if its address is
-limited. Only failed requests are counted, and refused beyond the allowance.
+limited. Only failed requests are counted, and refused beyond the allowance. An access token
+of a provider that was not verified before is refused as well: that costs a signature.
 """
 
 from math import ceil
@@ -14,6 +15,8 @@ from gateway.server.attempts import Allowance, Kind, source_of
 from gateway.server.context import RequestContext, Services
 from gateway.server.runtime import GuessRules, Runtime
 from gateway.sessions.authenticate import Anonymous
+from gateway.sessions.provider_token import ProviderToken
+from gateway.sessions.store import SessionCredential
 
 _GUESSED: Final = frozenset(
     (Reason.UNKNOWN_SESSION, Reason.BAD_SIGNATURE, Reason.TOKEN_INVALID)
@@ -23,7 +26,7 @@ ended session was valid before."""
 
 
 def count_failed_session(
-    found: Anonymous, key: str | None, context: RequestContext
+    found: Anonymous, held: SessionCredential | None, context: RequestContext
 ) -> None:
     """Count a session cookie that is unknown or has an invalid signature.
 
@@ -31,7 +34,7 @@ def count_failed_session(
 
     Args:
         found: the failed authentication.
-        key: the key in the store; None if the signature is invalid.
+        held: what was looked up; None if the signature of the cookie is invalid.
         context: the request.
 
     Raises:
@@ -45,13 +48,32 @@ def count_failed_session(
     if source is None:
         return
     attempts, now = services.attempts[Kind.SESSION], services.system.ticks()
-    secret = hash(key or _session_cookies(context))
+    if isinstance(held, ProviderToken):
+        secret = hash(held.digest)
+    else:
+        secret = hash(_session_cookies(context) if held is None else held.key)
     if attempts.is_repeated(secret, rules.sessions, now):
         return
     refuse_beyond(Kind.SESSION, source, rules.sessions, services, clear=found.ended)
     attempts.charge(source, rules.sessions, now)
     attempts.remember(secret, now)
     services.report.attempt_failed(Kind.SESSION)
+
+
+def refuse_unverified(held: ProviderToken, context: RequestContext) -> None:
+    """Refuse an access token of a limited address, if to judge it costs a signature.
+
+    Raises:
+        TooManyAttempts: it was not verified before, and the address has no attempt left.
+    """
+    rules, services = context.runtime.guessing, context.services
+    if rules is None or services.provider_tokens is None:
+        return
+    source = counted_source(rules, context.head.client)
+    if source is None:
+        return
+    if not services.provider_tokens.is_known(held, context.runtime.providers):
+        refuse_beyond(Kind.SESSION, source, rules.sessions, services)
 
 
 def count_failed_admin(client: str, runtime: Runtime, services: Services) -> None:

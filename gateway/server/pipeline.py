@@ -19,7 +19,7 @@ from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints import answer_locally
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import forward
-from gateway.server.guessing import count_failed_session
+from gateway.server.guessing import count_failed_session, refuse_unverified
 from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import failure_reason, settle
 from gateway.server.runtime import HeadKey, KnownHeads, Runtime
@@ -152,6 +152,7 @@ def evaluate(
 
 def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     if lookup.route.takes_tokens and isinstance(lookup.credential, ProviderToken):
+        refuse_unverified(lookup.credential, context)
         return _verify(context, lookup, lookup.credential)
     services, client = context.services, share_key(lookup.head.client)
     if client:
@@ -240,7 +241,7 @@ def _evaluated(
         context.lookup_result = "invalid"
         if who is not None:
             note_end(who, key, now, services)
-            count_failed_session(who, key, context)
+            count_failed_session(who, lookup.credential, context)
     return context.handler.perform(context, step)
 
 

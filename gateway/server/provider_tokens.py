@@ -1,7 +1,8 @@
 """Looks up access tokens of providers: verified here, and queried for their ends in Redis.
 
 A token is verified once, and again when the keys of its provider were fetched again or
-the configuration was reloaded. Whether it was ended is queried for every request.
+the configuration was reloaded. So is one that is invalid, so that to send it again costs
+no signature. Whether a token was ended is queried for every request.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,8 @@ from typing import Final
 from gateway.errors import ClientLimit, KeysUnavailable
 from gateway.http.memo import Generations
 from gateway.oidc.bearer_session import bearer_session
-from gateway.oidc.failure import SignInFailed, UnknownKey
+from gateway.oidc.discovery import Metadata
+from gateway.oidc.failure import NotYetValid, SignInFailed, UnknownKey
 from gateway.oidc.keys import KeySet
 from gateway.oidc.provider import Provider
 from gateway.reasons import Reason
@@ -28,6 +30,8 @@ from gateway.sessions.store import ended_session
 
 _REMEMBERED: Final = 4096
 """Verified tokens that are kept, of some KiB each."""
+_INVALID: Final = 4096
+"""Invalid tokens whose hashes are kept."""
 _MOST_WAITING: Final = 256
 """Requests that wait for a provider: they take no place from look-ups in Redis."""
 _UNKNOWN: Final = (Reason.PROVIDER_UNAVAILABLE, Reason.PROVIDER_BAD_ANSWER)
@@ -44,6 +48,17 @@ class _Verified:
     facts: TokenFacts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Invalid:
+    """Why a token is invalid, as long as the keys and the configuration are the same."""
+
+    provider: Provider = field(repr=False)
+    keys: KeySet = field(repr=False)
+    metadata: Metadata | None = field(repr=False)
+    reason: Reason
+    detail: str
+
+
 class ProviderTokens:
     """The verified tokens of one process; `providers` are those of the configuration."""
 
@@ -58,6 +73,7 @@ class ProviderTokens:
         self._ends = ends
         self._lookups = lookups
         self._verified: Generations[str, _Verified] = Generations(_REMEMBERED)
+        self._invalid: Generations[tuple[str, str], _Invalid] = Generations(_INVALID)
         self._waiting = Shares(_MOST_WAITING, share)
 
     async def look_up(
@@ -94,6 +110,20 @@ class ProviderTokens:
             if client:
                 self._lookups.give_back(client)
         return ended_session(known.session, now, "revoked") if ended else known.session
+
+    def is_known(self, held: ProviderToken, providers: Mapping[str, Provider]) -> bool:
+        """Return whether a token was valid before, or is known to be invalid.
+
+        Keys that were fetched since do not count: it verifies again with few signatures.
+        """
+        known = self._verified.find(held.key)
+        if known is not None and known.token.value == held.value:
+            return True
+        digest = held.digest
+        return all(
+            self._find_invalid(each, each.kept_keys, digest)
+            for each in _accepting(held, providers)
+        )
 
     async def end(self, held: ProviderToken, now: float) -> None:
         """End one token in every process.
@@ -139,6 +169,44 @@ class ProviderTokens:
         raise failure
 
     async def _verify_with(
+        self,
+        provider: Provider,
+        keys: KeySet | None,
+        held: ProviderToken,
+        now: float,
+        client: str,
+    ) -> _Verified:
+        digest = held.digest
+        if invalid := self._find_invalid(provider, keys, digest):
+            raise SignInFailed(invalid.reason, invalid.detail)
+        try:
+            return await self._judged(provider, keys, held, now, client)
+        except (NotYetValid, UnknownKey):
+            raise
+        except SignInFailed as failure:
+            judging = provider.kept_keys
+            if judging is not None and failure.reason not in _UNKNOWN:
+                self._invalid.keep(
+                    (provider.settings.name, digest),
+                    _Invalid(
+                        provider=provider,
+                        keys=judging,
+                        metadata=provider.kept_metadata,
+                        reason=failure.reason,
+                        detail=failure.detail,
+                    ),
+                )
+            raise
+
+    def _find_invalid(
+        self, provider: Provider, keys: KeySet | None, digest: str
+    ) -> _Invalid | None:
+        found = self._invalid.find((provider.settings.name, digest))
+        if found is None or found.provider is not provider or found.keys is not keys:
+            return None
+        return found if found.metadata is provider.kept_metadata else None
+
+    async def _judged(
         self,
         provider: Provider,
         keys: KeySet | None,

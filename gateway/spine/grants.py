@@ -133,7 +133,7 @@ def _access_token(
     if isinstance(credential, ProviderToken):
         until = who.session.expires_at - LEEWAY
         sent = AccessToken(text=credential.value, until=until)
-        return sent if rules.access_tokens.accepts(view.provider, credential) else None
+        return sent if rules.access_tokens.accepts(view.provider, who.session) else None
     return rules.access_tokens.of(who.session, who.key, view.provider, now)
 
 

@@ -15,6 +15,7 @@ from gateway.oidc.access_token import (
 from gateway.oidc.membership import due_at
 from gateway.oidc.token import Tokens
 from gateway.oidc.vault import NONCE_BYTES, Vault
+from gateway.sessions.provider_token import ACCEPTED_BY
 from gateway.sessions.record import Session
 from gateway.sessions.record_json import parse_record, serialise
 from tests.oidc.settings import provider_settings_of
@@ -72,6 +73,16 @@ def test_a_session_of_another_provider_gets_none() -> None:
     assert TOKENS.of(other, "key", "acme", NOW) is None
     assert TOKENS.of(a_session(), "key", "acme", NOW) is None
     assert not keeps_access_token(a_session())
+
+
+def test_a_programs_token_is_sent_for_the_provider_that_accepted_it() -> None:
+    programs = replace(a_session(), extra={ACCEPTED_BY: "acme"})
+    others = replace(a_session(), extra={ACCEPTED_BY: "beta"})
+
+    assert TOKENS.accepts("acme", programs)
+    assert not TOKENS.accepts("acme", others)
+    assert not TOKENS.accepts("beta", others)
+    assert not TOKENS.accepts("acme", a_session())
 
 
 def test_a_token_without_a_stated_life_lives_until_it_is_renewed() -> None:

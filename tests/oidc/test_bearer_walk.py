@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gateway.http import base64url
+from gateway.oidc import id_token
 from gateway.oidc.cached import FRESH
+from gateway.oidc.rotation import EVERY, Purpose
 from tests.oidc.hostile import (
     CLIENT,
     EC_KEY,
@@ -296,15 +299,17 @@ async def test_whoami_answers_for_it(
 # --- keys
 
 
-async def test_unknown_keys_fetch_once_a_minute_and_hold_up_nobody(
+async def test_unknown_keys_of_many_tokens_cost_one_fetch_and_hold_up_nobody(
     gateway: Gateway, provider: HostileProvider
 ) -> None:
     good = token_of(provider)
     await get(gateway, good)
     forged = [token_of(provider, OTHER_RSA_KEY, f"k{n}", jti=str(n)) for n in range(6)]
 
-    for token in forged:
-        assert await reason_of(gateway, token) == (401, "token_invalid")
+    assert await reason_of(gateway, forged[0]) == (401, "token_invalid")
+    for token in forged[1:]:
+        assert await reason_of(gateway, token) == (503, "provider_unavailable")
+    assert await reason_of(gateway, forged[0]) == (401, "token_invalid")
     assert provider.calls.count("jwks") == 2
     assert await reason_of(gateway, good) == (200, "")
 
@@ -318,6 +323,36 @@ async def test_a_new_key_of_the_provider_is_no_error(
 
     assert await reason_of(gateway, token_of(provider, EC_KEY, "two")) == (200, "")
     assert await reason_of(gateway, old) == (200, "")
+
+
+async def test_an_unknown_key_of_another_client_makes_no_valid_token_invalid(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    """Nor a guess. Whether the key exists is known at the next fetch."""
+    config = config_of(upstream.port, provider)
+    config["server"]["guessing"] = {"failed_lookups": 3, "exempt": []}
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        await get(gateway, token_of(provider))
+        # Its name may be guessed.
+        garbage = token_of(provider, OTHER_RSA_KEY, "two")
+        assert await reason_of(gateway, garbage) == (401, "token_invalid")
+        provider.keys = [public_jwk(EC_KEY, "two"), *provider.keys]
+        valid = [token_of(provider, EC_KEY, "two", jti=str(n)) for n in range(5)]
+        for token in valid:
+            reply = await get(gateway, token)
+            assert (reply.status, reply.json()["reason"]) == (
+                503,
+                "provider_unavailable",
+            )
+            assert reply.present("Retry-After")
+        rotation = gateway.app.runtime.providers["acme"]._rotation
+        rotation._fruitless[Purpose.ACCESS] -= EVERY[Purpose.ACCESS]
+
+        for token in valid:
+            assert await reason_of(gateway, token) == (200, "")
 
 
 async def test_a_key_that_the_provider_withdrew_verifies_nothing_any_more(
@@ -658,6 +693,111 @@ async def test_a_front_proxy_gets_the_same_decision(
     assert 'error="invalid_token"' in forged.all("WWW-Authenticate")[0]
 
 
+async def test_a_token_of_another_entry_of_the_same_issuer_is_not_sent_as_its_own(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    """Each is for the audience of its own: an upstream of the one is none of the other."""
+    from tests.oidc.test_membership_walk import KEY
+
+    config = config_of(
+        upstream.port, provider, refresh="15m", identity={"id": "{provider}:{sub}"}
+    )
+    config["sign_in"]["encryption_keys"] = [{"id": "k1", "key": KEY}]
+    config["upstreams"]["web"]["token"] = {"provider": "acme"}
+    providers = config["sign_in"]["providers"]
+    other = {"client_id": "gateway-b", "accept": {"audience": "https://beta.example"}}
+    providers["beta"] = deepcopy(providers["acme"]) | other
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        for audience, name in ((API, "acme"), ("https://beta.example", "beta")):
+            token = token_of(provider, aud=audience)
+            for _ in range(2):
+                assert (await get(gateway, token, "/dashboard/x")).status == 200
+                assert upstream.last.one("X-Auth-User-Id") == f"{name}:job-7"
+                sent = upstream.last.all("Authorization")
+                assert (f"Bearer {token}" in sent) is (name == "acme")
+
+
+async def test_a_forged_token_that_is_repeated_costs_one_signature(
+    gateway: Gateway, provider: HostileProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await get(gateway, token_of(provider))
+    signatures = counted_signatures(monkeypatch)
+    forged = token_of(provider, OTHER_RSA_KEY)
+
+    for _ in range(8):
+        assert await reason_of(gateway, forged) == (401, "token_invalid")
+    assert len(signatures) == 1
+
+
+async def test_a_token_that_is_not_valid_yet_is_not_kept_as_invalid(
+    gateway: Gateway, provider: HostileProvider
+) -> None:
+    early = token_of(provider, nbf=time.time() + 61)
+    assert await reason_of(gateway, early) == (401, "token_invalid")
+
+    async with asyncio.timeout(PATIENCE):
+        while await reason_of(gateway, early) != (200, ""):
+            await asyncio.sleep(0.1)
+
+
+async def test_a_key_that_comes_back_verifies_what_was_invalid_without_it(
+    gateway: Gateway, provider: HostileProvider
+) -> None:
+    """What was found with other keys says nothing."""
+    token = token_of(provider)
+    provider.keys = [public_jwk(OTHER_RSA_KEY, "one")]
+    assert await reason_of(gateway, token) == (401, "token_invalid")
+    provider.keys = [public_jwk(RSA_KEY, "one"), public_jwk(EC_KEY, "two")]
+
+    other = token_of(provider, EC_KEY, "two")
+    assert await reason_of(gateway, other) == (200, "")
+    assert await reason_of(gateway, token) == (200, "")
+
+
+async def test_a_limited_address_costs_no_signature(
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither for other tokens, nor for other signatures of one, nor at an own endpoint."""
+    config = config_of(upstream.port, provider)
+    guessing = {"failed_lookups": 3, "window": "1h", "exempt": []}
+    config["server"]["guessing"] = guessing
+    async with running_gateway(config, tmp_path, redis.url) as gateway:
+        valid = token_of(provider)
+        assert await reason_of(gateway, valid) == (200, "")
+        signatures = counted_signatures(monkeypatch)
+        signing = token_of(provider).rpartition(".")[0]
+        forged = [f"{signing}.{base64url.encode(bytes([n]) * 256)}" for n in range(6)]
+
+        statuses = [(await get(gateway, each)).status for each in forged]
+        assert statuses == [401, 401, 401, 429, 429, 429]
+        who = await get(gateway, forged[5], "/.gateway/sessions/whoami")
+        assert who.status == 429
+        assert len(signatures) == 3
+        assert await reason_of(gateway, forged[0]) == (401, "token_invalid")
+        assert await reason_of(gateway, valid) == (200, "")
+        assert len(signatures) == 3
+
+
+def counted_signatures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets each token whose signature is verified from now on."""
+    verified: list[str] = []
+    verify = id_token._decoded
+
+    def counted(token: str, key: Any, algorithm: str) -> bytes:
+        verified.append(token)
+        return verify(token, key, algorithm)
+
+    monkeypatch.setattr(id_token, "_decoded", counted)
+    return verified
+
+
 async def test_an_address_that_guesses_is_limited(
     provider: HostileProvider,
     upstream: RecordingUpstream,
@@ -665,14 +805,20 @@ async def test_an_address_that_guesses_is_limited(
     tmp_path: Path,
 ) -> None:
     config = config_of(upstream.port, provider)
-    config["server"]["guessing"] = {"failed_lookups": 3, "exempt": []}
+    guessing = {"failed_lookups": 3, "window": "1h", "exempt": []}
+    config["server"]["guessing"] = guessing
     async with running_gateway(config, tmp_path, redis.url) as gateway:
+        known = token_of(provider)
+        assert await reason_of(gateway, known) == (200, "")
         statuses = [
             (await get(gateway, token_of(provider, aud=f"x{n}"))).status
             for n in range(5)
         ]
         assert statuses == [401, 401, 401, 429, 429]
-        assert await reason_of(gateway, token_of(provider)) == (200, "")
+        assert await reason_of(gateway, known) == (200, "")
+        # It would cost a signature.
+        new = token_of(provider, jti="new")
+        assert await reason_of(gateway, new) == (429, "too_many_attempts")
 
 
 async def test_an_address_has_a_share_of_the_look_ups_in_redis(

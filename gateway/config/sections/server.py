@@ -86,7 +86,8 @@ class ServerTimeouts(Model):
 class Guessing(Model):
     """Limits for failed attempts by client address; above: 429.
 
-    A valid session always passes. Addresses: IPv4, or IPv6 by /64. Per process.
+    A valid session always passes, an access token of a provider if it was verified
+    before. Addresses: IPv4, or IPv6 by /64. Per process.
     """
 
     failed_lookups: Many = Field(
