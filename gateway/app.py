@@ -195,6 +195,7 @@ class App:
         for application in old.applications.values():
             # Requests in flight finish; no new one starts there.
             application.upstream.drain()
+        old.retire()
         return True
 
     @property

@@ -22,7 +22,7 @@ from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session, refuse_unverified
 from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import failure_reason, settle
-from gateway.server.runtime import HeadKey, KnownHeads, Runtime
+from gateway.server.runtime import HeadKey, KnownHeads, Runtime, kept_bytes
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
 from gateway.server.steps import completed, hand_over, proceed
@@ -139,7 +139,7 @@ def evaluate(
     step = before_lookup(head, rules, now=context.now, forwards=forwards)
     if keep_in is not None and key is not None:
         known = step if isinstance(step, Lookup) else head
-        keep_in.keep(key, known, len(key[0]) + len(key[2]))
+        keep_in.keep(key, known, kept_bytes(key, head))
     if isinstance(step, Lookup):
         return _look_up(context, step)
     if not isinstance(step, Local) and step.access is not None:
@@ -210,7 +210,7 @@ def _found(
         return _without_record(context, lookup, found)
     if services.ended.seen:
         now = services.ended.at_least(lookup.credential.key, now)
-    clock = services.system.clock
+    clock, before = services.system.clock, lookup.known
     step = after_lookup(
         lookup,
         found,
@@ -221,6 +221,8 @@ def _found(
     )
     if isinstance(step, Forward) and step.planned_by is not None:
         context.lookup_result = "valid"
+        if step is not before and (key := head_key(context.exchange)) is not None:
+            context.runtime.count_granted(key, lookup, before)
         return context.handler.perform(context, step)
     return _evaluated(context, lookup, step, now)
 

@@ -20,7 +20,7 @@ from gateway.proxy.upstream import Upstream
 from gateway.server.attempts import Allowance
 from gateway.server.response_head import ResponseHeaderFilter
 from gateway.server.shares import UpstreamShares
-from gateway.spine.outcome import Lookup
+from gateway.spine.outcome import Forward, Lookup
 from gateway.spine.ruleset import Ruleset
 
 HeadKey: TypeAlias = tuple[bytes, str, str, str, bool]
@@ -28,6 +28,18 @@ HeadKey: TypeAlias = tuple[bytes, str, str, str, bool]
 KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup]
 
 _HEADS_MOST: Final = 2048
+_HEADS_BYTES: Final = 8 * 1024 * 1024
+"""What one generation of known heads takes, as `kept_bytes` counts it."""
+
+
+def kept_bytes(key: HeadKey, head: RequestHead) -> int:
+    """Return about how many bytes are kept with a request, unless a session grants some.
+
+    The head, its Lookup, the outcome and the bytes for the upstream take about 2 KiB.
+    They repeat the parts of the request up to five times, and each field that is
+    forwarded is three objects, which may be kept for this request alone.
+    """
+    return 2048 + 5 * (len(key[0]) + len(key[2])) + 160 * len(head.lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +115,8 @@ class Runtime:
 
     def __post_init__(self) -> None:
         # Of this configuration: a copy with other rules begins without any.
-        object.__setattr__(self, "known_heads", Generations(_HEADS_MOST))
-        object.__setattr__(self, "known_checks", Generations(_HEADS_MOST))
+        for name in ("known_heads", "known_checks"):
+            object.__setattr__(self, name, Generations(_HEADS_MOST, _HEADS_BYTES))
 
     def follow(self, previous: "Runtime") -> None:
         """Go on with what providers that did not change have published."""
@@ -112,3 +124,22 @@ class Runtime:
             before = previous.providers.get(name)
             if before is not None:
                 provider.follow(before)
+
+    def count_granted(
+        self, key: HeadKey, lookup: Lookup, before: Forward | None
+    ) -> None:
+        """Count what the outcome adds that replaces `before` in what is kept."""
+        more = _granted_bytes(lookup.known) - _granted_bytes(before)
+        self.known_heads.grow(key, lookup, more)
+        self.known_checks.grow(key, lookup, more)
+
+    def retire(self) -> None:
+        """Forget what only saves time: open streams may need the rest for days."""
+        self.known_heads.retire()
+        self.known_checks.retire()
+        self.rules.session_plans.retire()
+
+
+def _granted_bytes(known: Forward | None) -> int:
+    plan = None if known is None else known.planned_by
+    return 0 if plan is None else len(plan.granted)

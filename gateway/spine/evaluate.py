@@ -203,7 +203,8 @@ def after_lookup(
         and outcome.plan is not None
         and outcome.plan.holds(found, now)
     ):
-        rules.session_plans.keep((key, plan.route.id), outcome.plan)
+        made = outcome.plan
+        rules.session_plans.keep((key, plan.route.id), made, len(made.granted))
     return outcome
 
 

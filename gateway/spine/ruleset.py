@@ -29,7 +29,7 @@ from gateway.sessions.cookie import (
 from gateway.sessions.formats.credential import Credential, read_credential
 from gateway.sessions.formats.profile import Profile
 from gateway.spine.answers import Answers
-from gateway.spine.session_plan import PLANS_MOST, PlanKey, SessionPlan
+from gateway.spine.session_plan import PLANS_BYTES, PLANS_MOST, PlanKey, SessionPlan
 from gateway.tenants import Source, reads_head
 from gateway.tokens.minter import Issued
 from gateway.tokens.subject import Membership, Subject
@@ -135,7 +135,8 @@ class Ruleset:
     _cookies: Memo[bytes, CookieSession] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "session_plans", Generations(PLANS_MOST))
+        plans: Generations[PlanKey, SessionPlan] = Generations(PLANS_MOST, PLANS_BYTES)
+        object.__setattr__(self, "session_plans", plans)
         object.__setattr__(self, "tenant_of_head", reads_head(self.tenant_sources))
         takes_tokens = any(plan.route.takes_tokens for plan in self.plans.values())
         object.__setattr__(self, "takes_tokens", takes_tokens)

@@ -18,8 +18,10 @@ from gateway.sessions.record import Session, Tenant
 from gateway.tenants import TenantRefused
 
 PLANS_MOST: Final = 8192
+PLANS_BYTES: Final = 8 * 1024 * 1024
 GRANTED_BYTES: Final = 8 * 1024
-"""Plans that are kept, of about 2 KiB each, and the most that one may grant."""
+"""Plans in one generation, of about 2 KiB each without what they grant; the bytes that
+they grant together; and the most that one may grant."""
 
 PlanKey: TypeAlias = tuple[str, str]
 """The whole key of a session, and the ID of a route."""

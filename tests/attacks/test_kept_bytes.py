@@ -3,18 +3,29 @@
 import gc
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
 
+from gateway.http import lines as lines_module
 from gateway.http.connection_options import connection_options
 from gateway.http.fields import Fields, sort_fields
-from gateway.http.head import HeadRules
+from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.host import parse_authority
 from gateway.http.lines import read_plain, sort_lines
+from gateway.http.memo import Generations
 from gateway.http.response_fields import FIELDS
 from gateway.http.return_to import safe_return_to
-from tests.spine.test_planned import some_rules
+from gateway.interval import Interval
+from gateway.observe.access import _show
+from gateway.server.runtime import KnownHeads, kept_bytes
+from gateway.spine.evaluate import after_lookup, before_lookup
+from gateway.spine.outcome import Lookup
+from gateway.spine.ruleset import Ruleset
+from gateway.tokens.minter import Issued
+from tests.sessions.samples import NOW, a_session
+from tests.spine.test_planned import ADA, some_rules
 from tests.test_outbound import view
 
 MOST = 8 * 1024 * 1024
@@ -98,3 +109,90 @@ def test_what_is_kept_of_ever_new_bytes_is_bounded(
         tracemalloc.stop()
 
     assert kept < MOST, f"{kept / 1024**2:.1f} MiB"
+
+
+# Requests that were received before, with their outcomes
+
+SESSION = a_session()
+GRANTED = 4000
+
+
+class LongTokens:
+    def token(self, *about: object) -> Issued:
+        lasts = Interval(NOW - 10, NOW + 60)
+        return Issued("x" * GRANTED, signed=False, lasts=lasts)
+
+
+def a_long_query(number: int) -> tuple[str, str]:
+    return "/dashboard?" + "q" * 15_800 + str(number), ""
+
+
+def a_long_path(number: int) -> tuple[str, str]:
+    return "/dashboard/" + "%e2%82%ac" * 300 + str(number), ""
+
+
+def many_fields(number: int) -> tuple[str, str]:
+    return "/dashboard", "".join(f"h{number}x{each}:1\r\n" for each in range(60))
+
+
+def one_more_field(number: int) -> tuple[str, str]:
+    return "/dashboard", f"x:{number}\r\n"
+
+
+def receive(rules: Ruleset, heads: KnownHeads, target: str, fields: str) -> None:
+    """Do what the server does, but keep it at the first time, and have the outcome."""
+    cookie = f"{RULES.cookie.name}={ADA.value}"
+    lines = f"\r\nHost: app.example\r\nCookie: {cookie}\r\n{fields}".encode()[:-2]
+    sorted_fields = sort_lines(lines.split(b"\r\n")[1:], lines)
+    assert sorted_fields is not None
+    head = read_head(
+        method="GET",
+        raw_target=target,
+        version=(1, 1),
+        fields=sorted_fields,
+        peer="192.0.2.7",
+        tls=False,
+        rules=TRUSTING,
+    )
+    assert isinstance(head, RequestHead)
+    lookup = before_lookup(head, rules, now=NOW)
+    assert isinstance(lookup, Lookup)
+    key = (lines, "GET", target, "192.0.2.7", False)
+    heads.keep(key, lookup, kept_bytes(key, head) + GRANTED)
+    for _ in range(2):
+        after_lookup(lookup, SESSION, rules, now=NOW, nonce="")
+    outcome = lookup.known
+    assert outcome is not None
+    outcome.outbound.encode("r" * 32, "t" * 55)
+    _show(outcome.access.head)
+
+
+@pytest.mark.parametrize(
+    "request_of", [a_long_query, a_long_path, many_fields, one_more_field]
+)
+def test_what_is_kept_with_a_request_is_no_more_than_what_is_counted(
+    request_of: Callable[[int], tuple[str, str]],
+) -> None:
+    """Whatever other memos forget meanwhile, which these may be the last to hold."""
+    rules = replace(RULES)
+    object.__setattr__(rules, "issuer", LongTokens())
+    heads: KnownHeads = Generations(10_000, 64 * 1024 * 1024)
+    receive(rules, heads, *request_of(0))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, 100):
+            receive(rules, heads, *request_of(number))
+        for memo in (lines_module._MEANINGS, VIEW._kept_cookies, RULES._cookies):
+            memo.clear()
+            memo._older.clear()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        counted = heads._bytes
+        heads.clear()
+        gc.collect()
+        kept = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert 0.3 * counted < kept < 1.05 * counted

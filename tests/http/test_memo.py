@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.memo import GENERATION_BYTES, Memo
+from gateway.http.memo import GENERATION_BYTES, Generations, Memo
 
 
 def counted(entries: int = 3, longest: int = 8) -> tuple[Memo[bytes, int], list[bytes]]:
@@ -94,3 +94,78 @@ def test_the_contents_do_not_print() -> None:
     assert memo[b"secret"]
 
     assert "secret" not in repr(memo) + str(memo) + f"{memo}"
+
+
+# A dictionary of two generations
+
+
+def kept_bytes(kept: Generations[int, bytes]) -> int:
+    return sum(map(len, kept.values())) + sum(map(len, kept._older.values()))
+
+
+def test_what_moves_to_the_new_generation_counts_there() -> None:
+    """Each is used again before the next ones come, so that all of them move."""
+    kept: Generations[int, bytes] = Generations(2048)
+    size = 16 * 1024
+
+    for number in range(4 * GENERATION_BYTES // size):
+        for each in range(number):
+            kept.find(each)
+        kept.keep(number, bytes(size), size)
+
+        assert kept_bytes(kept) <= 2 * GENERATION_BYTES
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["keep", "find", "grow"]), st.integers(0, 6), st.integers(0, 5)),
+        max_size=60,
+    )
+)  # fmt: skip
+def test_the_count_is_that_of_what_is_kept(steps: list[tuple[str, int, int]]) -> None:
+    kept: Generations[int, list[int]] = Generations(4, most=9)
+    for what, key, size in steps:
+        value = kept.find(key)
+        if what == "keep":
+            kept.keep(key, [size], size)
+        elif what == "grow" and value is not None:
+            value.append(size)
+            kept.grow(key, value, size)
+
+        assert kept._bytes == sum(map(sum, kept.values())) <= 9
+        assert sum(map(sum, kept._older.values())) <= 9
+        assert kept._sizes == {each: sum(sizes) for each, sizes in kept.items()}
+        assert kept._older_sizes.keys() == kept._older.keys()
+        assert max(len(kept), len(kept._older)) <= 4
+
+
+def test_a_value_that_grows_in_the_older_generation_is_forgotten() -> None:
+    kept: Generations[int, list[int]] = Generations(1, most=9)
+    value = [1]
+    kept.keep(1, value, 1)
+    kept.keep(2, [1], 1)
+
+    kept.grow(1, value, 20)
+
+    assert kept.find(1) is None
+    assert kept.find(2) == [1]
+
+
+def test_what_is_larger_than_all_together_is_not_kept() -> None:
+    kept: Generations[int, bytes] = Generations(4, most=9)
+    kept.keep(1, bytes(9), 9)
+    kept.keep(2, bytes(10), 10)
+
+    assert (kept.find(1), kept.find(2)) == (bytes(9), None)
+
+
+def test_what_is_retired_keeps_nothing() -> None:
+    kept: Generations[int, bytes] = Generations(1)
+    kept.keep(1, b"a", 1)
+    kept.keep(2, b"b", 1)
+
+    kept.retire()
+    kept.keep(3, b"c")
+
+    assert [kept.find(each) for each in (1, 2, 3)] == [None] * 3
+    assert (len(kept), len(kept._older), kept._bytes) == (0, 0, 0)

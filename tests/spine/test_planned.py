@@ -20,6 +20,7 @@ from gateway.sessions.record import Identity, Session
 from gateway.spine.evaluate import after_lookup, before_lookup
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 from gateway.spine.ruleset import Ruleset
+from gateway.spine.session_plan import PLANS_BYTES
 from gateway.tokens.minter import Issued
 from gateway.tokens.subject import Membership, Subject
 from tests.http.heads import BEHIND_PROXY, REQUEST_ID, TRACEPARENT, head
@@ -459,6 +460,26 @@ def test_plans_do_not_pile_up_and_print_no_token() -> None:
     assert "database/" not in repr(made.plan) + repr(rules.session_plans) + repr(rules)
     assert len(rules.session_plans) <= 8192
     assert len(rules.session_plans._older) <= 8192
+
+
+def test_what_plans_grant_is_bounded_together() -> None:
+    rules = planning()
+    object.__setattr__(rules, "issuer", LongTokens())
+    plans = rules.session_plans
+    for number in range(2 * PLANS_BYTES // LongTokens.size + 200):
+        token = new_token(number.to_bytes(32, "big"))
+        evaluate(head(cookie(token), target="/"), SESSION, rules)
+
+    for each in (plans, plans._older):
+        assert 0 < sum(len(plan.granted) for plan in each.values()) <= PLANS_BYTES
+
+
+class LongTokens:
+    size = 7900
+
+    def token(self, *about: object) -> Issued:
+        lasts = Interval(NOW - 10, NOW + 60)
+        return Issued("x" * self.size, signed=False, lasts=lasts)
 
 
 # What a check says that it reads

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.server.runtime import kept_bytes
+from gateway.spine.outcome import Lookup
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
     Reply,
+    Seen,
+    answer_ok,
     base_config,
     parse,
     running_gateway,
@@ -100,6 +104,81 @@ async def test_a_reload_counts_from_the_next_request(
     assert await gateway.app.reload()
 
     assert (await send(gateway, cookie)).json()["reason"] == "not_admin"
+
+
+async def test_an_open_stream_keeps_nothing_of_other_requests_after_a_reload(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    released = asyncio.Event()
+
+    async def stream(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if seen.target != "/dashboard/events":
+            await answer_ok(seen, writer)
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        await released.wait()
+        writer.write(b"cd")
+
+    upstream.answer = stream
+    cookie = await gateway.sign_in()
+    old = gateway.app.runtime
+    kept = (old.known_heads, old.known_checks, old.rules.session_plans)
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    line = (
+        f"GET /dashboard/events HTTP/1.1\r\nHost: gw.test\r\nCookie: {cookie}\r\n\r\n"
+    )
+    writer.write(line.encode())
+    async with asyncio.timeout(PATIENCE):
+        await reader.readuntil(b"\r\n\r\nab")
+    await warm(gateway, cookie)
+    before = [len(each) for each in kept]
+
+    assert await gateway.app.reload()
+
+    after = [len(each) + len(each._older) for each in kept]
+    released.set()
+    assert before[0] > 0 < before[2]
+    assert after == [0, 0, 0]
+    async with asyncio.timeout(PATIENCE):
+        assert await reader.readexactly(2) == b"cd"
+    writer.close()
+
+
+async def test_a_request_in_flight_at_a_reload_leaves_nothing_in_the_old_one(
+    gateway: Gateway,
+) -> None:
+    cookie = await gateway.sign_in()
+    await warm(gateway, cookie)
+    old = gateway.app.runtime
+    old.retire()  # what a reload does, while requests begin by it
+
+    await warm(gateway, cookie)
+
+    kept = (old.known_heads, old.known_checks, old.rules.session_plans)
+    assert [len(each) + len(each._older) for each in kept] == [0, 0, 0]
+
+
+async def test_what_the_session_is_granted_counts_with_the_request(
+    gateway: Gateway,
+) -> None:
+    cookie = await gateway.sign_in()
+    heads = gateway.app.runtime.known_heads
+    sizes = []
+    for _ in range(5):
+        await send(gateway, cookie)
+        sizes.append(heads._bytes)
+
+    ((key, lookup),) = heads.items()
+    assert isinstance(lookup, Lookup)
+    assert lookup.known is not None
+    assert lookup.known.planned_by is not None
+    granted = len(lookup.known.planned_by.granted)
+    assert granted > 0
+    # Its lines were received, it was, and it was forwarded by a plan.
+    without = kept_bytes(key, lookup.head)
+    assert sizes[0] == 0
+    assert sizes[-2:] == [without + granted] * 2
+    assert set(sizes) <= {0, without, without + granted}
 
 
 async def test_only_a_trusted_proxy_reports_the_client(
