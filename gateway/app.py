@@ -136,6 +136,7 @@ class App:
     def _start_tasks(self) -> None:
         checks, reporter = self._process.checks, self._reporter
         self._tasks.start(checks.check_sessions())
+        self._tasks.start(checks.check_tokens())
         self._tasks.start(checks.reevaluate_periodically())
         self._tasks.start(
             log_store_warnings(self._stores.sessions, reporter.dependencies)

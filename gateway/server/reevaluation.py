@@ -27,7 +27,7 @@ from gateway.reasons import Reason
 from gateway.server.admitted import Admitted
 from gateway.server.context import Services
 from gateway.server.runtime import Runtime
-from gateway.server.streams import OpenStream, Rechecks
+from gateway.server.streams import DueChecks, OpenStream, Rechecks
 from gateway.sessions.authenticate import (
     Anonymous,
     Authenticated,
@@ -56,15 +56,18 @@ class StreamChecks:
         self._runtime = runtime
         self._services = services
         self._sessions = Rechecks(services.streams, self.why_ended, every=_CHECK_EVERY)
+        self._tokens = DueChecks(services.streams, self.why_ended)
 
     def session_ended(self, key: str, _reason: str) -> None:
         """End the streams of a session, after a push from the store."""
         if key != EVERY_TOKEN:
             self._services.streams.end(key, Reason.SESSION_REVOKED)
             return
-        for each in self._services.streams.sessions():
-            if each.startswith(KEY_PREFIX):
-                self.evaluate_session(each)
+        streams = self._services.streams
+        streams.note_token_ends(self._services.system.ticks())
+        self._tokens.soon(
+            each for each in streams.sessions() if each.startswith(KEY_PREFIX)
+        )
 
     def session_changed(self, key: str) -> None:
         """Evaluate the streams of a session again, after a push from the store."""
@@ -74,7 +77,13 @@ class StreamChecks:
             self.evaluate_session(key)
 
     def evaluate_session(self, key: str) -> None:
-        """Look up a session, and end the streams that it does not allow any more."""
+        """Look up a session, and end the streams that it does not allow any more.
+
+        Tokens of a provider end by one notification for all: theirs wait for each other.
+        """
+        if key.startswith(KEY_PREFIX):
+            self._tokens.soon((key,))
+            return
         self._services.run_in_background(self._evaluate(key))
 
     async def _evaluate(self, key: str) -> None:
@@ -125,6 +134,10 @@ class StreamChecks:
     async def check_sessions(self) -> None:
         """Look up the sessions of all streams every 20 s, until cancelled."""
         await self._sessions.always()
+
+    async def check_tokens(self) -> None:
+        """Look up the tokens of providers that may have ended, until cancelled."""
+        await self._tokens.always()
 
     async def reevaluate_periodically(self) -> None:
         """Evaluate again every 20 s, until cancelled.

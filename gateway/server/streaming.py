@@ -37,6 +37,7 @@ async def send_with_body(
         admitted=Admitted(context=context),
         evaluated_by=context.runtime,
         version=context.session_version,
+        started=context.started,
     )
     streams.add(stream)
     try:
@@ -94,6 +95,7 @@ async def relay_stream(
         admitted=Admitted(context=context, reconnects=endless),
         evaluated_by=context.runtime,
         version=context.session_version,
+        started=context.started,
     )
     services.streams.add(stream)
     services.report.stream_opened("stream")

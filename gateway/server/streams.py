@@ -6,12 +6,14 @@ periodic check, which covers lost notifications.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
+from gateway.sessions.provider_token import KEY_PREFIX
 
 _REMEMBERED: Final = 10_000
 """Revoked sessions kept in memory: 1 MB, and more than end within a minute."""
@@ -28,6 +30,8 @@ class OpenStream:
     `key` is the key of its session in the store; None if it has none. `admitted` is the
     request, for gateway.server.reevaluation; `evaluated_by` is the configuration that
     last allowed it, `version` that of the session which it last allowed; None: unknown.
+    `started` is when its request began, in monotonic seconds: its session was looked up
+    later.
     """
 
     key: str | None
@@ -35,6 +39,7 @@ class OpenStream:
     admitted: object = None
     evaluated_by: object = None
     version: str | None = None
+    started: float = inf
     closed: bool = False
 
 
@@ -45,9 +50,10 @@ class OpenStreams:
     _by_key: dict[str | None, set[OpenStream]] = field(default_factory=dict)
     _revoked: dict[str, None] = field(default_factory=dict)
     _changed: dict[str, None] = field(default_factory=dict)
+    _tokens_ended: float = -inf
     _stopped: Reason | None = None
     on_changed: Callable[[str], None] | None = None
-    """Called with the key of a stream that opens after its session changed."""
+    """Called with the key of a stream that opens after its session changed or may have ended."""
     on_stale: Callable[[], None] | None = None
     """Called when a stream opens that an earlier configuration allowed."""
     active: object = None
@@ -64,10 +70,21 @@ class OpenStreams:
             stream.end(Reason.SESSION_REVOKED)
         elif self._stopped is not None:
             stream.end(self._stopped)
-        elif stream.evaluated_by is not self.active and self.on_stale is not None:
+        else:
+            self._check_if_outdated(stream)
+
+    def _check_if_outdated(self, stream: OpenStream) -> None:
+        key = stream.key
+        changed = key in self._changed
+        if stream.evaluated_by is not self.active and self.on_stale is not None:
             self.on_stale()
-        elif stream.key in self._changed and self.on_changed is not None:
-            self.on_changed(stream.key)
+            changed = False  # its session is looked up for that
+        if key is None or self.on_changed is None:
+            return
+        if changed or (
+            key.startswith(KEY_PREFIX) and stream.started <= self._tokens_ended
+        ):
+            self.on_changed(key)
 
     def remove(self, stream: OpenStream) -> None:
         """Unregister a stream; idempotent."""
@@ -93,6 +110,10 @@ class OpenStreams:
         self._changed[key] = None
         if len(self._changed) > _REMEMBERED:
             del self._changed[next(iter(self._changed))]
+
+    def note_token_ends(self, ticks: float) -> None:
+        """Record that tokens of a provider ended, which ones is unknown; monotonic seconds."""
+        self._tokens_ended = ticks
 
     def of(self, key: str) -> tuple[OpenStream, ...]:
         """Return the open streams of a session."""
@@ -124,20 +145,22 @@ class OpenStreams:
 
 
 async def recheck(
-    streams: OpenStreams, ended: Callable[[str], Awaitable[Reason | None]]
-) -> bool:
-    """End the streams of every session that has ended.
+    streams: OpenStreams,
+    ended: Callable[[str], Awaitable[Reason | None]],
+    keys: Sequence[str],
+) -> list[str]:
+    """End the streams of those of the sessions `keys` that have ended.
 
     Args:
         streams: the open streams.
+        keys: the sessions to look up, a hundred at a time.
         ended: returns why a session ended, or None while it is active. It may raise
             StoreUnavailable: an outage ends no stream (invariant 4).
 
     Returns:
-        False if some sessions could not be checked.
+        The keys of the sessions that could not be checked.
     """
-    keys = streams.sessions()
-    answered = True
+    unknown: list[str] = []
     for first in range(0, len(keys), _AT_ONCE):
         some = keys[first : first + _AT_ONCE]
         reasons = await asyncio.gather(
@@ -145,12 +168,12 @@ async def recheck(
         )
         for key, reason in zip(some, reasons, strict=True):
             if isinstance(reason, StoreUnavailable):
-                answered = False
+                unknown.append(key)
             elif isinstance(reason, BaseException):
                 raise reason
             elif reason is not None:
                 streams.end(key, reason)
-    return answered
+    return unknown
 
 
 class Rechecks:
@@ -183,6 +206,39 @@ class Rechecks:
                 async with asyncio.timeout(self._every):
                     await self._wanted.wait()
             self._wanted.clear()
-            if not await recheck(self._streams, self._ended):
+            if await recheck(self._streams, self._ended, self._streams.sessions()):
                 self._wanted.set()
+                await asyncio.sleep(_AGAIN)
+
+
+class DueChecks:
+    """Checks sessions that may have ended, at most a hundred at a time.
+
+    However many are requested at once, the other look-ups keep their turn. A failed
+    check is repeated until it succeeds or the stream is closed.
+    """
+
+    def __init__(
+        self, streams: OpenStreams, ended: Callable[[str], Awaitable[Reason | None]]
+    ) -> None:
+        self._streams = streams
+        self._ended = ended
+        self._due: dict[str, None] = {}
+        self._wanted = asyncio.Event()
+
+    def soon(self, keys: Iterable[str]) -> None:
+        """Request a check of these sessions now."""
+        self._due.update(dict.fromkeys(keys))
+        self._wanted.set()
+
+    async def always(self) -> None:
+        """Check until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            due = [key for key in self._due if self._streams.of(key)]
+            self._due.clear()
+            unknown = await recheck(self._streams, self._ended, due)
+            if unknown:
+                self.soon(unknown)
                 await asyncio.sleep(_AGAIN)

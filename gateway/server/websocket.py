@@ -34,6 +34,7 @@ async def run_tunnel(
         admitted=Admitted(context=context, reconnects=True),
         evaluated_by=context.runtime,
         version=context.session_version,
+        started=context.started,
     )
     try:
         client.send(

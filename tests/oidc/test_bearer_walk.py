@@ -13,6 +13,7 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
 
 from gateway.http import base64url
 from gateway.oidc import id_token
@@ -39,6 +40,7 @@ from tests.walk.harness import (
     Gateway,
     RecordingUpstream,
     Reply,
+    Seen,
     ask,
     running_gateway,
     until,
@@ -593,6 +595,121 @@ async def test_its_websocket_ends_within_a_second(
                         async with asyncio.timeout(PATIENCE):
                             await socket.recv()
                     assert time.monotonic() - began < 5
+
+
+class Held:
+    """A server of WebSockets that keeps the handshakes of /dashboard/held waiting."""
+
+    def __init__(self) -> None:
+        self.came, self.release = asyncio.Event(), asyncio.Event()
+
+    async def talk(self, socket: ServerConnection) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    async def hold(self, _socket: ServerConnection, request: Request) -> None:
+        if request.path == "/dashboard/held":
+            self.came.set()
+            await self.release.wait()
+
+
+@pytest.mark.parametrize("by", ["logout token", "end of the identity", "sign-out"])
+async def test_its_websocket_does_not_outlive_it_by_a_slow_handshake(
+    by: str,
+    provider: HostileProvider,
+    upstream: RecordingUpstream,
+    redis: Server,
+    tmp_path: Path,
+) -> None:
+    """The token ends while the handshake is at the upstream: no stream is open yet."""
+    held, token = Held(), token_of(provider)
+    headers = {"Authorization": f"Bearer {token}"}
+    config = config_of(upstream.port, provider)
+    async with serve(held.talk, "127.0.0.1", 0, process_request=held.hold) as server:
+        port = server.sockets[0].getsockname()[1]
+        web = config["upstreams"]["web"]
+        config["upstreams"]["ws"] = web | {"url": f"http://127.0.0.1:{port}"}
+        for route in config["routes"]:
+            if route["match"] == "/dashboard/**":
+                route["upstream"] = "ws"
+            if route["match"] == "/api/**":
+                route["upstream"] = "web"  # which may sign users out
+        async with running_gateway(config, tmp_path, redis.url) as gateway:
+
+            def dialled(path: str) -> connect:
+                url = f"ws://127.0.0.1:{gateway.port}/dashboard/{path}"
+                return connect(url, additional_headers=headers, origin=None)
+
+            async def signs_out(_seen: Any, writer: asyncio.StreamWriter) -> None:
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nX-Gateway-Sign-Out: this\r\n"
+                    b"Content-Length: 0\r\n\r\n"
+                )
+                await writer.drain()
+
+            async with dialled("open") as witness:
+                late = asyncio.ensure_future(dialled("held").__aenter__())
+                await asyncio.wait_for(held.came.wait(), PATIENCE)
+                match by:
+                    case "logout token":
+                        ended = logout_token(provider.issuer, sub="job-7", sid=None)
+                        assert (await send(gateway, ended)).status == 200
+                    case "end of the identity":
+                        await gateway.app.store.end_all("job-7", time.time(), None)
+                    case _:
+                        upstream.answer = signs_out
+                        assert (await get(gateway, token)).status == 200
+                await asyncio.wait_for(witness.wait_closed(), PATIENCE)
+                assert witness.close_code == 1008  # the notification came
+            held.release.set()
+            socket = await asyncio.wait_for(late, PATIENCE)
+            await asyncio.wait_for(socket.wait_closed(), 5)
+
+            assert (socket.close_code, socket.close_reason) == (1008, "session_revoked")
+
+
+async def test_its_event_stream_does_not_outlive_it_by_a_slow_answer(
+    gateway: Gateway, provider: HostileProvider, upstream: RecordingUpstream
+) -> None:
+    came, release, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def streams(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        if seen.target == "/dashboard/held":
+            came.set()
+            await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n")
+        await writer.drain()
+        await over.wait()
+
+    async def all_of(path: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: gw.test\r\n"
+            f"Authorization: Bearer {token}\r\n\r\n".encode()
+        )
+        try:
+            return await asyncio.wait_for(reader.read(), PATIENCE)
+        finally:
+            writer.close()
+
+    token, upstream.answer = token_of(provider), streams
+    try:
+        witness = asyncio.ensure_future(all_of("/dashboard/open"))
+        late = asyncio.ensure_future(all_of("/dashboard/held"))
+        await asyncio.wait_for(came.wait(), PATIENCE)
+        await until(gateway.app.services.streams.all)
+
+        await gateway.app.store.end_all("job-7", time.time(), None)
+        assert b"200 OK" in await witness  # the notification came
+        release.set()
+
+        await asyncio.wait_for(late, 5)
+    finally:
+        release.set()
+        over.set()
+    lines = await gateway.logged()
+    (line,) = [each for each in lines if each.get("url.path") == "/dashboard/held"]
+    assert line["gateway.reason"] == "session_revoked", line
 
 
 async def test_without_redis_nobody_knows_whether_it_was_ended(

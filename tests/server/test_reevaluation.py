@@ -1,5 +1,6 @@
 """Which of the streams that were let in another configuration would let in, too."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.server.reevaluation import (
 from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
+from gateway.sessions.provider_token import EVERY_TOKEN
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, a_runtime, signed_in, some_services
@@ -288,3 +290,36 @@ async def test_a_stream_of_unknown_version_is_not_judged_for_it() -> None:
 
     assert each.ended == []
     assert each.stream.version == a_session().version
+
+
+async def test_the_end_of_some_token_looks_up_a_hundred_tokens_at_a_time() -> None:
+    """Everybody else's look-ups wait at the same store."""
+    services, by = some_services(), runtime(API)
+    checks = StreamChecks(lambda: by, services)
+    keys = [f"jwt:{number}" for number in range(1_000)]
+    for key in (*keys, "session"):
+        services.streams.add(OpenStream(key=key, end=print))
+    looked_up: list[str] = []
+    waiting = most = 0
+    done = asyncio.Event()
+
+    async def why_ended(key: str) -> Reason | None:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await asyncio.sleep(0)
+        waiting -= 1
+        looked_up.append(key)
+        if len(looked_up) == len(keys):
+            done.set()
+        return None
+
+    checks._tokens._ended = why_ended
+    task = asyncio.ensure_future(checks.check_tokens())
+    checks.session_ended(EVERY_TOKEN, "revoked")
+    await asyncio.wait_for(done.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert most == 100
+    assert sorted(looked_up) == sorted(keys)

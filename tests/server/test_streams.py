@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import StoreUnavailable
 from gateway.reasons import Reason
-from gateway.server.streams import OpenStream, OpenStreams, recheck
+from gateway.server.streams import DueChecks, OpenStream, OpenStreams, recheck
 
 REVOKED, EXPIRED = Reason.SESSION_REVOKED, Reason.SESSION_EXPIRED
 
@@ -129,7 +130,11 @@ async def test_a_push_that_was_lost_is_made_up_for() -> None:
     streams = OpenStreams()
     _, ends = opened(streams, "revoked", "lives", "expired", None)
 
-    await recheck(streams, asking({"revoked": REVOKED, "expired": EXPIRED}))
+    await recheck(
+        streams,
+        asking({"revoked": REVOKED, "expired": EXPIRED}),
+        streams.sessions(),
+    )
 
     assert ends == [[REVOKED], [], [EXPIRED], []]
 
@@ -150,7 +155,7 @@ async def test_each_session_is_asked_for_once_and_a_hundred_at_a_time() -> None:
         await turn.wait()
         return None
 
-    await recheck(streams, ended)
+    await recheck(streams, ended, streams.sessions())
 
     assert [len(keys) for keys in rounds] == [100, 100, 50]
     assert len({key for keys in rounds for key in keys}) == 250
@@ -200,6 +205,60 @@ async def test_any_number_of_streams_is_asked_for(count: int) -> None:
     streams = OpenStreams()
     _, ends = opened(streams, *(str(number) for number in range(count)))
 
-    await recheck(streams, asking({str(number): EXPIRED for number in range(count)}))
+    expired = {str(number): EXPIRED for number in range(count)}
+    await recheck(streams, asking(expired), streams.sessions())
 
     assert ends == [[EXPIRED]] * count
+
+
+@pytest.mark.parametrize(
+    ("key", "started", "looked_up"),
+    [
+        pytest.param("jwt:a", 9.0, ["jwt:a"], id="its token may have ended meanwhile"),
+        pytest.param("jwt:a", 11.0, [], id="its token was looked up after the end"),
+        pytest.param("a", 9.0, [], id="a session, whose end has its key"),
+        pytest.param(None, 9.0, [], id="no session"),
+    ],
+)
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_a_stream_that_opens_after_the_end_of_some_token_is_looked_up_again(
+    key: str | None, started: float, looked_up: list[str], reloaded: bool
+) -> None:
+    found: list[str] = []
+    streams = OpenStreams(on_changed=found.append, on_stale=lambda: None)
+    streams.active = "new" if reloaded else None
+    streams.note_token_ends(10.0)
+
+    streams.add(OpenStream(key=key, end=lambda _: None, started=started))
+
+    assert found == looked_up
+
+
+async def test_checks_on_request_are_bounded_and_repeated_until_they_succeed() -> None:
+    streams, due = OpenStreams(), [str(number) for number in range(250)]
+    _, ends = opened(streams, *due[:-1], "not due")
+    waiting: set[str] = set()
+    most, failed, done = 0, set[str](), asyncio.Event()
+    streams.add(OpenStream(key=due[-1], end=lambda _: done.set()))
+
+    async def ended(key: str) -> Reason | None:
+        nonlocal most
+        waiting.add(key)
+        most = max(most, len(waiting))
+        await asyncio.sleep(0)
+        waiting.discard(key)
+        if key not in failed and int(key) % 2:
+            failed.add(key)
+            raise StoreUnavailable("overloaded")
+        return REVOKED
+
+    checks = DueChecks(streams, ended)
+    task = asyncio.ensure_future(checks.always())
+    checks.soon([*due, "closed before"])
+    await asyncio.wait_for(done.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert most == 100
+    assert len(failed) == 125
+    assert ends == [[REVOKED]] * 249 + [[]]
