@@ -222,7 +222,11 @@ ELSEWHERE = (
     Elsewhere(
         "a cookie becomes a credential", "tests/server/test_caller.py", ("spine/credential",)
     ),
-    Elsewhere("what an evaluation returns", "tests/spine/test_evaluate.py", ("spine/outcome",)),
+    Elsewhere(
+        "what an evaluation returns",
+        "tests/spine/test_evaluate.py",
+        ("spine/conclude", "spine/outcome"),
+    ),
     Elsewhere(
         "what is open after a reload", "tests/server/test_reevaluation.py", ("spine/reconsider",)
     ),

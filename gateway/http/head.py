@@ -5,6 +5,7 @@ interpret differently is a BadRequest.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import field
 from typing import Final
 
@@ -99,7 +100,7 @@ class RequestHead:
         return self.chunked or bool(self.content_length)
 
 
-def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
+def read_head(  # noqa: C901 - a sequence of checks, each may reject
     *,
     method: str,
     raw_target: str,
@@ -159,28 +160,15 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
     if connection is not None:
         options = connection_options(connection)
         kept = drop_named(kept, options)
-    offer = None
-    expects = False
+    hop: tuple[WebSocketOffer | None, bool] | BadRequest = _NO_HOP
     # HTTP/1.0 has neither (RFC 9110, sections 7.8 and 10.1.1): both are ignored.
     if is_http11 and ("upgrade" in values or "expect" in values):
         plain_get = method == "GET" and not framing.has_body
-        upgrade = read_upgrade(fields, options, plain_get=plain_get)
-        if isinstance(upgrade, BadRequest):
-            return upgrade
-        expectation = read_expectation(values)
-        if isinstance(expectation, BadRequest):
-            return expectation
-        offer = upgrade
-        expects = expectation
-
-    given_id = given_trace = None
-    if trusted:
-        if _REQUEST_ID(values.get("x-request-id", "")):
-            given_id = values["x-request-id"]
-        given_trace = _read_trace(values.get("traceparent", ""))
-        if given_trace is not None and "tracestate" in values:
-            state = values["tracestate"].encode("latin-1")
-            kept = (*kept, line_of(b"tracestate", state))
+        hop = _read_hop(fields, options, plain_get=plain_get)
+    if isinstance(hop, BadRequest):
+        return hop
+    offer, expects = hop
+    given_id, given_trace, state = _read_ids(values) if trusted else _NO_IDS
     return RequestHead(
         method=method,
         target=target,
@@ -193,7 +181,7 @@ def read_head(  # noqa: C901, PLR0912 - a sequence of checks, each may reject
         client=client_address.client,
         client_known=client_address.known,
         forwarded_for=client_address.chain,
-        lines=kept,
+        lines=(*kept, *state) if state else kept,
         cookies=fields.cookies,
         cookie_hop="cookie" in options,
         # `values` are decoded byte by byte; any bytes may have been sent.
@@ -227,6 +215,9 @@ _KNOWN_METHODS: Final = frozenset(
 # TRACE would echo the fields that are added; CONNECT requests a tunnel to anywhere.
 _REFUSED_METHODS: Final = frozenset(("TRACE", "CONNECT"))
 
+_NO_HOP: Final[tuple[WebSocketOffer | None, bool]] = (None, False)
+_NO_IDS: Final[tuple[None, None, tuple[Line, ...]]] = (None, None, ())
+
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}").fullmatch
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}").fullmatch
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -243,9 +234,33 @@ def _check_method(method: str) -> BadRequest | None:
     return None
 
 
-def _read_trace(given: str) -> tuple[str, str] | None:
-    found = _TRACEPARENT(given)
-    return None if found is None else (found[1], found[2])
+def _read_hop(
+    fields: Fields, options: frozenset[str], *, plain_get: bool
+) -> tuple[WebSocketOffer | None, bool] | BadRequest:
+    """Return the handshake, if it is one, and whether the client expects 100."""
+    upgrade = read_upgrade(fields, options, plain_get=plain_get)
+    if isinstance(upgrade, BadRequest):
+        return upgrade
+    expectation = read_expectation(fields.values)
+    if isinstance(expectation, BadRequest):
+        return expectation
+    return upgrade, expectation
+
+
+def _read_ids(
+    values: Mapping[str, str],
+) -> tuple[str | None, tuple[str, str] | None, tuple[Line, ...]]:
+    """Return the request ID and the trace of a trusted proxy, and its tracestate."""
+    given = values.get("x-request-id", "")
+    found = _TRACEPARENT(values.get("traceparent", ""))
+    state: tuple[Line, ...] = ()
+    if found is not None and "tracestate" in values:
+        state = (line_of(b"tracestate", values["tracestate"].encode("latin-1")),)
+    return (
+        given if _REQUEST_ID(given) else None,
+        None if found is None else (found[1], found[2]),
+        state,
+    )
 
 
 def _bad(status: int, reason: Reason, detail: str) -> BadRequest:

@@ -55,6 +55,11 @@ class ProviderClient:
         self._resolver = resolver
         self._turns = asyncio.Semaphore(_MOST_CALLS)
 
+    @property
+    def authorities(self) -> frozenset[bytes]:
+        """The certificates (DER) of the authorities that the provider is trusted by."""
+        return frozenset(self._tls.get_ca_certs(binary_form=True))
+
     async def get(
         self, url: str, headers: Mapping[str, str] | None = None
     ) -> HttpAnswer:

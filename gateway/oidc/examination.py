@@ -22,8 +22,8 @@ _SIGNED_OUT = frozenset(
 async def examine(provider: Provider, attempt: Attempt) -> list[str]:
     """Return what is wrong with a provider, as sentences for the operator."""
     try:
-        metadata = await provider.metadata()
-        keys = await provider.keys()
+        metadata = await provider.verifier.metadata()
+        keys = await provider.verifier.keys()
     except SignInFailed as failure:
         return [failure.detail]
     found = []

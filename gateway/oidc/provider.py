@@ -1,4 +1,4 @@
-"""One provider at work: its metadata and keys as cached, and the steps of a sign-in."""
+"""One provider at work: the steps of a sign-in, of its renewal, and of its end."""
 
 import asyncio
 import os
@@ -16,20 +16,14 @@ from gateway.oidc.authorization import (
     read_pushed,
     refusal_of,
 )
-from gateway.oidc.bearer_token import verify_bearer_token
-from gateway.oidc.cached import Cached
 from gateway.oidc.client import HttpAnswer, ProviderClient
 from gateway.oidc.client_authentication import authenticated
 from gateway.oidc.discovery import (
     Metadata,
-    discovery_url,
-    metadata_of,
-    read_metadata,
 )
-from gateway.oidc.failure import SignInFailed, UnknownKey
-from gateway.oidc.id_token import Expected, read_auth_time, verify_id_token
-from gateway.oidc.keys import KeySet, read_keys
-from gateway.oidc.logout_token import LONGEST, LogoutToken, verify_logout_token
+from gateway.oidc.failure import SignInFailed
+from gateway.oidc.id_token import Expected, read_auth_time
+from gateway.oidc.logout_token import LONGEST
 from gateway.oidc.person import (
     Person,
     allowed_person,
@@ -42,12 +36,12 @@ from gateway.oidc.renewal import (
     check_subject,
     renewal_form,
 )
-from gateway.oidc.rotation import Purpose, Rotation
 from gateway.oidc.settings import ProviderSettings
 from gateway.oidc.sign_out import end_session_url
 from gateway.oidc.signed_in import SignedIn, check_step, methods_of
 from gateway.oidc.token import Tokens, code_form, read_tokens
-from gateway.oidc.userinfo import add_userinfo, read_userinfo
+from gateway.oidc.userinfo import with_userinfo
+from gateway.oidc.verifier import TokenVerifier
 from gateway.reasons import Reason
 
 _MOST_PUSHED: Final = 16
@@ -65,34 +59,9 @@ class Provider:
     ) -> None:
         self.settings = settings
         self.client = client
-        self._ticks = ticks
-        self._metadata = Cached(self._fetch_metadata, ticks)
-        self._keys = Cached(self._fetch_keys, ticks)
-        self._rotation = Rotation(self._keys, ticks)
+        self.verifier = TokenVerifier(settings, client, ticks)
         self._pushing = asyncio.Semaphore(_MOST_PUSHED)
         self._wanted = claims_wanted(settings.person, settings.allow)
-
-    def follow(self, previous: "Provider") -> None:
-        """Go on with what the provider of an earlier configuration knows, if it is the same.
-
-        So a reload while the provider is down takes no key away.
-        """
-        before, now = previous.settings, self.settings
-        if (before.issuer, before.endpoints) == (now.issuer, now.endpoints):
-            self._metadata.adopt(previous.kept_metadata)
-            self._keys.adopt(previous.kept_keys)
-
-    async def metadata(self) -> Metadata:
-        """Return the metadata; they are fetched once an hour.
-
-        Raises:
-            SignInFailed: the provider does not answer, or not as it should.
-        """
-        return await self._metadata.get()
-
-    async def keys(self) -> KeySet:
-        """Return the keys; they are fetched once an hour; errors as `metadata`."""
-        return await self._keys.get()
 
     async def begin(
         self,
@@ -107,7 +76,7 @@ class Provider:
         `levels` are the assurance levels that a step-up may reach, the wanted one first.
 
         Raises:
-            SignInFailed: as `metadata`; `step_up_failed` if no `acr` value of the
+            SignInFailed: as TokenVerifier.metadata; `step_up_failed` if no `acr` value of the
                 configuration has one of the levels.
         """
         if attempt.step == "aal" and not acr_values(self.settings, levels):
@@ -126,9 +95,9 @@ class Provider:
         """Return the address of an authorization request, pushed if that is possible.
 
         Raises:
-            SignInFailed: as `metadata`, or the pushed request is refused.
+            SignInFailed: as TokenVerifier.metadata, or the pushed request is refused.
         """
-        settings, metadata = self.settings, await self.metadata()
+        settings, metadata = self.settings, await self.verifier.metadata()
         if metadata.pushed is None or settings.pushes is False:
             if settings.pushes:
                 raise SignInFailed(
@@ -166,10 +135,10 @@ class Provider:
         """Return the answer to a request of the client, authenticated as configured.
 
         Raises:
-            SignInFailed: as `metadata`, or there is no answer in time.
+            SignInFailed: as TokenVerifier.metadata, or there is no answer in time.
         """
         jti = os.urandom(16).hex()
-        metadata = await self.metadata()
+        metadata = await self.verifier.metadata()
         wanted = authenticated(self.settings, metadata, form, now=now, jti=jti)
         return await self.client.post(url, wanted.form, wanted.headers)
 
@@ -188,7 +157,7 @@ class Provider:
         if not self.settings.sign_out_there:
             return None
         try:
-            metadata = await self.metadata()
+            metadata = await self.verifier.metadata()
         except SignInFailed:
             return None
         if metadata.end_session is None:
@@ -207,15 +176,15 @@ class Provider:
         Raises:
             SignInFailed: the sign-in fails, for its reason.
         """
-        metadata = await self.metadata()
+        metadata = await self.verifier.metadata()
         check_issuer(answer, self.settings.issuer, required=metadata.names_issuer)
         if answer.code is None:
             raise refusal_of(answer)
         tokens = await self._redeem(metadata, attempt, answer.code, now)
         expected = self._expected(metadata, tokens, attempt.nonce)
-        claims = await self._verified(tokens.id_token or "", expected, now)
+        claims = await self.verifier.read_id_token(tokens.id_token or "", expected, now)
         if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
-            claims = await self._with_userinfo(metadata.userinfo, tokens, claims)
+            claims = await with_userinfo(self.client, metadata.userinfo, tokens, claims)
         settings = self.settings
         auth_time = read_auth_time(claims, now)
         level = settings.levels.get(str(claims.get("acr")), "aal1")
@@ -252,7 +221,7 @@ class Provider:
             GrantRefused: the provider does not accept the refresh token any more.
             SignInFailed: it does not answer, or not as it should.
         """
-        metadata = await self.metadata()
+        metadata = await self.verifier.metadata()
         form = renewal_form(renewal)
         try:
             found = await self.call(metadata.token, form, now)
@@ -276,27 +245,26 @@ class Provider:
             NotTheUser: it is another user, or may not sign in any more.
             SignInFailed: the tokens are not valid, or the provider does not answer.
         """
-        settings, metadata = self.settings, await self.metadata()
+        settings, metadata = self.settings, await self.verifier.metadata()
         claims: Mapping[str, Any] = {"sub": renewal.subject, "iss": settings.issuer}
         if tokens.id_token is not None:
             expected = self._expected(metadata, tokens, renewal.nonce, renewed=True)
-            claims = await self._verified(tokens.id_token, expected, now)
+            claims = await self.verifier.read_id_token(tokens.id_token, expected, now)
             check_subject(claims["sub"], renewal)
         elif metadata.userinfo is None:
             return None
         if missing_claims(self._wanted, claims) and metadata.userinfo is not None:
-            claims = await self._with_userinfo(
-                metadata.userinfo, tokens, claims, required=True
+            claims = await with_userinfo(
+                self.client, metadata.userinfo, tokens, claims, required=True
             )
         try:
-            person = allowed_person(settings, claims)
+            return allowed_person(settings, claims)
         except SignInFailed as failure:
             if tokens.id_token is None and failure.reason is Reason.CLAIM_MISSING:
                 raise  # it may be one that the UserInfo endpoint does not have
             raise NotTheUser(
                 failure.reason, failure.detail, account=failure.account
             ) from failure
-        return person
 
     def _renewal_of(self, tokens: Tokens, claims: Mapping[str, Any]) -> Renewal | None:
         if self.settings.refresh is None or tokens.refresh_token is None:
@@ -305,69 +273,6 @@ class Provider:
             refresh_token=tokens.refresh_token,
             subject=str(claims["sub"]),
             nonce=str(claims["nonce"]),
-        )
-
-    async def read_logout(self, token: str, now: float) -> LogoutToken:
-        """Return what a logout token ends.
-
-        Raises:
-            SignInFailed: it is not valid, or the keys cannot be fetched.
-        """
-        metadata = await self.metadata()
-        settings = self.settings
-        try:
-            found = await self._rotation.verify(
-                lambda keys: verify_logout_token(
-                    token,
-                    keys,
-                    issuer=settings.issuer,
-                    client_id=settings.client_id,
-                    algorithms=metadata.algorithms,
-                    now=now,
-                ),
-                Purpose.LOGOUT,
-                token,
-            )
-        except SignInFailed as failure:
-            if failure.reason is Reason.ID_TOKEN_INVALID:
-                raise SignInFailed(
-                    Reason.LOGOUT_TOKEN_INVALID, failure.detail
-                ) from failure
-            raise
-        return found
-
-    @property
-    def kept_metadata(self) -> Metadata | None:
-        """The metadata as they were fetched last; fetched again when they are old."""
-        return self._metadata.peek()
-
-    @property
-    def kept_keys(self) -> KeySet | None:
-        """The keys as they were fetched last; they are fetched again when they are old."""
-        return self._rotation.kept
-
-    def claims_with(self, keys: KeySet, token: str, now: float) -> Mapping[str, Any]:
-        """Return the claims of an access token that one of these keys signed.
-
-        Raises:
-            UnknownKey: another one signed it, or discovery was not read yet.
-            SignInFailed: `token_invalid`.
-        """
-        metadata, accept = self.kept_metadata, self.settings.accept
-        if metadata is None or accept is None:
-            raise UnknownKey(Reason.TOKEN_INVALID, "access token: no metadata yet")
-        return verify_bearer_token(token, keys, accept, metadata.algorithms, now)
-
-    async def access_claims(self, token: str, now: float) -> Mapping[str, Any]:
-        """Return the claims of an access token; new keys are fetched for an unknown one.
-
-        Raises:
-            UnknownKey: the provider does not publish the key.
-            SignInFailed: `token_invalid`, or as `metadata`.
-        """
-        await self.metadata()
-        return await self._rotation.verify(
-            lambda keys: self.claims_with(keys, token, now), Purpose.ACCESS, token
         )
 
     async def _redeem(
@@ -393,70 +298,3 @@ class Provider:
             access_token=tokens.access_token,
             renewed=renewed,
         )
-
-    async def _verified(
-        self, id_token: str, expected: Expected, now: float
-    ) -> Mapping[str, Any]:
-        return await self._rotation.verify(
-            lambda keys: verify_id_token(id_token, keys, expected, now),
-            Purpose.SIGN_IN,
-            id_token,
-        )
-
-    async def _with_userinfo(
-        self,
-        url: str,
-        tokens: Tokens,
-        claims: Mapping[str, Any],
-        *,
-        required: bool = False,
-    ) -> Mapping[str, Any]:
-        """Return the claims with those of the UserInfo endpoint that they lack.
-
-        With `required` claims that cannot be fetched are unknown, and not absent: a refusal
-        of the endpoint takes no role from a running session.
-
-        Raises:
-            SignInFailed: as `read_userinfo`, or it does not answer.
-        """
-        bearer = {"Authorization": f"Bearer {tokens.access_token}"}
-        found = await self.client.get(url, bearer)
-        if found.status >= 500:
-            raise SignInFailed(
-                Reason.PROVIDER_UNAVAILABLE, f"userinfo: status {found.status}"
-            )
-        usable = found.status == 200 and found.content_type == "application/json"
-        if required and not usable:
-            raise SignInFailed(
-                Reason.PROVIDER_BAD_ANSWER,
-                f"userinfo: status {found.status}, {found.content_type[:60]}",
-            )
-        if not usable:
-            # Signed ones are not supported. The claims are missing then.
-            return claims
-        return add_userinfo(claims, read_userinfo(found.body, claims["sub"]))
-
-    async def _fetch_metadata(self) -> Metadata:
-        settings = self.settings
-        if settings.endpoints.complete:
-            return metadata_of({}, settings.endpoints)
-        found = await self.client.get(discovery_url(settings.issuer))
-        if found.status != 200:
-            raise _not_found("discovery", found.status)
-        return read_metadata(found.body, settings.issuer, settings.endpoints)
-
-    async def _fetch_keys(self) -> KeySet:
-        metadata = await self.metadata()
-        found = await self.client.get(metadata.jwks)
-        if found.status != 200:
-            raise _not_found("keys", found.status)
-        return read_keys(found.body)
-
-
-def _not_found(what: str, status: int) -> SignInFailed:
-    return SignInFailed(
-        Reason.PROVIDER_UNAVAILABLE
-        if status >= 500 or status == 429
-        else Reason.PROVIDER_BAD_ANSWER,
-        f"{what}: status {status}",
-    )

@@ -16,6 +16,7 @@ seconds later.
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from hashlib import sha256
 from math import inf
 from typing import Final, TypeVar
 
@@ -52,7 +53,7 @@ class Rotation:
         self._begun = 0
         self._decided = 0
         # Hash of a token, and the fetches that had begun when it was first seen.
-        self._seen: Generations[int, int] = Generations(_SEEN)
+        self._seen: Generations[bytes, int] = Generations(_SEEN)
 
     @property
     def kept(self) -> KeySet | None:
@@ -111,7 +112,7 @@ class Rotation:
 
     def _was_sought(self, token: str) -> bool:
         """Return whether the last fetch without result began after a token was seen."""
-        name = hash(token)
+        name = sha256(token.encode()).digest()
         begun = self._seen.find(name)
         if begun is None:
             self._seen.keep(name, self._begun)

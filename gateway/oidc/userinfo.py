@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.oidc.client import ProviderClient
 from gateway.oidc.failure import SignInFailed
+from gateway.oidc.token import Tokens
 from gateway.reasons import Reason
 from gateway.sessions.members import Refused, parse_json
 
@@ -14,6 +16,40 @@ _OF_THE_TOKEN: Final = frozenset(
 """They describe the token and the sign-in, so only the signed token states them."""
 _PAIRS: Final = (("email", "email_verified"), ("phone_number", "phone_number_verified"))
 """A value, and whether it was verified."""
+
+
+async def with_userinfo(
+    client: ProviderClient,
+    url: str,
+    tokens: Tokens,
+    claims: Mapping[str, Any],
+    *,
+    required: bool = False,
+) -> Mapping[str, Any]:
+    """Return the claims with those of the UserInfo endpoint that they lack.
+
+    With `required` claims that cannot be fetched are unknown, and not absent: a refusal
+    of the endpoint takes no role from a running session.
+
+    Raises:
+        SignInFailed: as `read_userinfo`, or it does not answer.
+    """
+    bearer = {"Authorization": f"Bearer {tokens.access_token}"}
+    found = await client.get(url, bearer)
+    if found.status >= 500:
+        raise SignInFailed(
+            Reason.PROVIDER_UNAVAILABLE, f"userinfo: status {found.status}"
+        )
+    usable = found.status == 200 and found.content_type == "application/json"
+    if required and not usable:
+        raise SignInFailed(
+            Reason.PROVIDER_BAD_ANSWER,
+            f"userinfo: status {found.status}, {found.content_type[:60]}",
+        )
+    if not usable:
+        # Signed ones are not supported. The claims are missing then.
+        return claims
+    return add_userinfo(claims, read_userinfo(found.body, claims["sub"]))
 
 
 def read_userinfo(raw: bytes, sub: object) -> Mapping[str, Any]:

@@ -35,7 +35,8 @@ from gateway.sessions.store import (
     SessionCredential,
     SessionSource,
 )
-from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, refuse
+from gateway.spine.conclude import refuse
+from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
 

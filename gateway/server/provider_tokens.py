@@ -121,7 +121,7 @@ class ProviderTokens:
             return True
         digest = held.digest
         return all(
-            self._find_invalid(each, each.kept_keys, digest)
+            self._find_invalid(each, each.verifier.kept_keys, digest)
             for each in _accepting(held, providers)
         )
 
@@ -152,7 +152,7 @@ class ProviderTokens:
         )
         known = self._verified.find(held.key)
         for provider in providers:
-            keys = provider.kept_keys
+            keys = provider.verifier.kept_keys
             if (
                 known is not None
                 and known.provider is provider
@@ -184,14 +184,14 @@ class ProviderTokens:
         except (NotYetValid, UnknownKey):
             raise
         except SignInFailed as failure:
-            judging = provider.kept_keys
+            judging = provider.verifier.kept_keys
             if judging is not None and failure.reason not in _UNKNOWN:
                 self._invalid.keep(
                     (provider.settings.name, digest),
                     _Invalid(
                         provider=provider,
                         keys=judging,
-                        metadata=provider.kept_metadata,
+                        metadata=provider.verifier.kept_metadata,
                         reason=failure.reason,
                         detail=failure.detail,
                     ),
@@ -204,7 +204,7 @@ class ProviderTokens:
         found = self._invalid.find((provider.settings.name, digest))
         if found is None or found.provider is not provider or found.keys is not keys:
             return None
-        return found if found.metadata is provider.kept_metadata else None
+        return found if found.metadata is provider.verifier.kept_metadata else None
 
     async def _judged(
         self,
@@ -215,7 +215,7 @@ class ProviderTokens:
         client: str,
     ) -> _Verified:
         try:
-            claims = provider.claims_with(keys or KeySet(()), held.value, now)
+            claims = provider.verifier.claims_with(keys or KeySet(()), held.value, now)
         except UnknownKey:
             # An answer that is there is returned at once; otherwise the provider is asked.
             if client and not self._waiting.take(client):
@@ -223,11 +223,11 @@ class ProviderTokens:
                     "the client has too many requests waiting for a provider"
                 ) from None
             try:
-                claims = await provider.access_claims(held.value, now)
+                claims = await provider.verifier.access_claims(held.value, now)
             finally:
                 if client:
                     self._waiting.give_back(client)
-            keys = provider.kept_keys
+            keys = provider.verifier.kept_keys
         session, facts = bearer_session(held, claims, provider.settings)
         assert keys is not None  # noqa: S101 - one of them signed
         found = _Verified(

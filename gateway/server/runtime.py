@@ -123,7 +123,7 @@ class Runtime:
         for name, provider in self.providers.items():
             before = previous.providers.get(name)
             if before is not None:
-                provider.follow(before)
+                provider.verifier.follow(before.verifier)
 
     def count_granted(
         self, key: HeadKey, lookup: Lookup, before: Forward | None

@@ -7,42 +7,29 @@
 The second half starts where the first one stopped. No caller repeats a step.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from gateway.decision import (
-    AccessRequest,
-    Allow,
-    Challenge,
-    Deny,
-    decide,
     outside_networks,
 )
-from gateway.http.authorization import CredentialKind
-from gateway.http.head import BadRequest, RequestHead
-from gateway.http.navigation import is_navigation
-from gateway.http.target import BadTarget
-from gateway.outbound import plan_outbound
+from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
 from gateway.routes.table import Match, MethodNotAllowed, NoRoute
 from gateway.sessions.authenticate import (
     Anonymous,
-    Authenticated,
-    Authentication,
     authenticate,
     authenticate_token,
 )
 from gateway.sessions.provider_token import Rejected
 from gateway.sessions.store import OF_PROGRAMS, Found, SessionCredential
+from gateway.spine.conclude import access_request, conclude, refuse_target
 from gateway.spine.credential import (
-    cookies_to_forward,
     credential_among,
     credential_of,
     token_of,
 )
-from gateway.spine.grants import NO_GRANTS, grants_for
 from gateway.spine.local_paths import (
     OF_USERS,
     WELL_KNOWN_JWKS,
@@ -51,9 +38,8 @@ from gateway.spine.local_paths import (
     methods_of,
 )
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
-from gateway.spine.planned import forward_as_planned, session_plan_of
+from gateway.spine.planned import forward_as_planned
 from gateway.spine.ruleset import RoutePlan, Ruleset
-from gateway.tenants import resolve_tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +52,7 @@ class Unavailable:
 LookupResult: TypeAlias = Found | Rejected | Unavailable
 
 
-def before_lookup(  # noqa: C901 - a sequence of steps, each may be the last
+def before_lookup(
     head: RequestHead,
     rules: Ruleset,
     *,
@@ -109,30 +95,12 @@ def before_lookup(  # noqa: C901 - a sequence of steps, each may be the last
         )
     if not head.target.escapes <= route.path_allows:
         odd = ", ".join(sorted(head.target.escapes - route.path_allows))
-        return refuse(
-            BadRequest(
-                status=400,
-                reason=Reason.BAD_TARGET,
-                detail=f"the path has {odd}, which path_allows of the route does not list",
-            ),
-            rules,
-            route,
-            html=is_navigation(head),
-        )
-    if route.require.networks and outside_networks(route, head):
-        # Refused for every user, so the store is not queried.
-        credential = Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
-    elif route.preflight_pass and head.preflight:
-        credential = Anonymous(reason=Reason.PREFLIGHT)
-    elif route.session_ignored:
-        credential = Anonymous(reason=Reason.NO_SESSION)
-    elif route.takes_tokens:
-        credential = _one_of_several(head, rules, route, credential)
-    elif credential is None:
-        credential = credential_of(head, rules)
-    if isinstance(credential, Anonymous):
-        return _conclude(head, plan, rules, credential, None, now=now, nonce="")
-    return Lookup(head=head, route=route, credential=credential)
+        why = f"the path has {odd}, which path_allows of the route does not list"
+        return refuse_target(Reason.BAD_TARGET, why, head, rules, route)
+    found = _credential_for(route, head, rules, credential)
+    if isinstance(found, Anonymous):
+        return conclude(head, plan, rules, found, None, now=now, nonce="")
+    return Lookup(head=head, route=route, credential=found)
 
 
 def after_lookup(
@@ -160,52 +128,73 @@ def after_lookup(
         since, until = known.lasts
         if known.record is found and since <= now < until:
             return forward
-    head, plan = lookup.head, rules.plans[lookup.route.id]
     if isinstance(found, Unavailable):
-        if plan.route.rule is not Rule.PUBLIC:
-            return _unavailable(found.reason, lookup, plan, rules, now)
-        # Open to everyone, so the outage need not stop the request; the upstream
-        # learns of no user, and no cookie is touched.
-        return _conclude(
-            head,
-            plan,
-            rules,
-            Anonymous(reason=found.reason),
-            None,
-            now=now,
-            nonce=nonce,
-        )
-    key = lookup.credential.key
-    known = rules.session_plans.find((key, plan.route.id))
+        return _without_record(found.reason, lookup, rules, now=now, nonce=nonce)
+    head, plan = lookup.head, rules.plans[lookup.route.id]
+    known = rules.session_plans.find((lookup.credential.key, plan.route.id))
     if known is not None and known.holds(found, now):
         forward = forward_as_planned(known, head, plan, rules, now)
         if forward is not None:
             object.__setattr__(lookup, "known", forward)
             return forward
-    held, policy = lookup.credential, rules.lifetimes
+    return _in_full(lookup, found, rules, now=now, nonce=nonce, doubted=doubted)
+
+
+def _in_full(
+    lookup: Lookup,
+    found: Found | Rejected,
+    rules: Ruleset,
+    *,
+    now: float,
+    nonce: str,
+    doubted: bool,
+) -> Forward | Respond:
+    """Evaluate every step, and keep the plan for the next requests of the session."""
+    held, key, policy = lookup.credential, lookup.credential.key, rules.lifetimes
     who = (
         authenticate_token(found, token=held, now=now, policy=policy)
         if isinstance(held, OF_PROGRAMS)
         else authenticate(found, key=key, now=now, policy=policy)
     )
-    outcome = _conclude(
-        head,
-        plan,
-        rules,
-        who,
-        held,
-        now=now,
-        nonce=nonce,
-        doubted=doubted,
+    plan = rules.plans[lookup.route.id]
+    outcome = conclude(
+        lookup.head, plan, rules, who, held, now=now, nonce=nonce, doubted=doubted
     )
-    if (
-        isinstance(outcome, Forward)
-        and outcome.plan is not None
-        and outcome.plan.holds(found, now)
-    ):
-        made = outcome.plan
+    made = outcome.plan if isinstance(outcome, Forward) else None
+    if made is not None and made.holds(found, now):
         rules.session_plans.keep((key, plan.route.id), made, len(made.granted))
     return outcome
+
+
+def _without_record(
+    reason: Reason, lookup: Lookup, rules: Ruleset, *, now: float, nonce: str
+) -> Forward | Respond:
+    """Evaluate a request whose session could not be looked up."""
+    plan, who = rules.plans[lookup.route.id], Anonymous(reason=reason)
+    if plan.route.rule is not Rule.PUBLIC:
+        return _unavailable(who, lookup, plan, rules, now)
+    # Open to everyone, so the outage need not stop the request; the upstream learns of
+    # no user, and no cookie is touched.
+    return conclude(lookup.head, plan, rules, who, None, now=now, nonce=nonce)
+
+
+def _credential_for(
+    route: Route,
+    head: RequestHead,
+    rules: Ruleset,
+    given: SessionCredential | Anonymous | None,
+) -> SessionCredential | Anonymous:
+    """Return what the route evaluates; `given` replaces the credential of the request."""
+    if route.require.networks and outside_networks(route, head):
+        # Refused for every user, so the store is not queried.
+        return Anonymous(reason=Reason.NETWORK_NOT_ALLOWED)
+    if route.preflight_pass and head.preflight:
+        return Anonymous(reason=Reason.PREFLIGHT)
+    if route.session_ignored:
+        return Anonymous(reason=Reason.NO_SESSION)
+    if route.takes_tokens:
+        return _one_of_several(head, rules, route, given)
+    return credential_of(head, rules) if given is None else given
 
 
 def _one_of_several(
@@ -223,164 +212,6 @@ def _one_of_several(
     if route.takes_cookie or isinstance(given, (*OF_PROGRAMS, Anonymous)):
         return given
     return Anonymous(reason=Reason.CREDENTIAL_NOT_TAKEN)
-
-
-def refuse(
-    refusal: BadRequest,
-    rules: Ruleset,
-    route: Route | None = None,
-    *,
-    html: bool = False,
-) -> Respond:
-    """Return the outcome of a request that is not valid; its connection ends.
-
-    What follows a request that broke the rules cannot be trusted to begin where it
-    seems to. `html`: it is a page navigation.
-    """
-    return Respond(
-        verdict=Verdict.REFUSE,
-        reason=refusal.reason,
-        answer=rules.answers.to_bad_request(refusal, html=html),
-        route=route,
-        close=True,
-        detail=refusal.detail,
-    )
-
-
-def _conclude(
-    head: RequestHead,
-    plan: RoutePlan,
-    rules: Ruleset,
-    who: Authentication,
-    credential: SessionCredential | None,
-    *,
-    now: float,
-    nonce: str,
-    doubted: bool = False,
-) -> Forward | Respond:
-    access = access_request(head, plan, rules, who, now)
-    decision = decide(access, plan.checks)
-    if not isinstance(decision, Allow):
-        return _denied(decision, access, rules)
-    # The cookie of an ended session is cleared by the gateway's own answers only: a
-    # slow upstream's response could clear the cookie of a sign-in made meanwhile.
-    grants = NO_GRANTS
-    if isinstance(who, Authenticated) and credential is not None:
-        grants = grants_for(
-            plan.view,
-            who,
-            decision.tenant,
-            credential,
-            head,
-            rules,
-            now=now,
-            nonce=nonce,
-            doubted=doubted,
-        )
-    if grants.lacks_token:
-        return Respond(
-            verdict=Verdict.ERROR,
-            reason=Reason.PROVIDER_TOKEN_EXPIRED,
-            answer=rules.answers.to_failure(Reason.PROVIDER_TOKEN_EXPIRED, head),
-            route=plan.route,
-            access=access,
-        )
-    outbound = plan_outbound(
-        head=head,
-        view=plan.view,
-        granted=grants.lines,
-        token_cookies=grants.token_cookies,
-        cookies=cookies_to_forward(head, who, rules),
-        status=session_status(who, plan.route),
-    )
-    if isinstance(outbound, BadTarget):
-        return refuse(
-            BadRequest(status=400, reason=outbound.reason, detail=outbound.detail),
-            rules,
-            plan.route,
-            html=is_navigation(head),
-        )
-    return Forward(
-        access=access,
-        reason=decision.reason,
-        view=plan.view,
-        outbound=outbound,
-        set_cookies=grants.set_cookies,
-        write=grants.write,
-        tokens=grants.issued,
-        plan=session_plan_of(access, decision, grants, plan),
-        stale=grants.stale,
-    )
-
-
-def _denied(
-    decision: Challenge | Deny, access: AccessRequest, rules: Ruleset
-) -> Respond:
-    challenged = isinstance(decision, Challenge)
-    return Respond(
-        verdict=Verdict.CHALLENGE if challenged else Verdict.DENY,
-        reason=decision.reason,
-        answer=rules.answers.to_decision(
-            decision, access.route, access.head, sent=_sent(access.authentication)
-        ),
-        route=access.route,
-        access=access,
-        cookies=rules.cookies_to_clear(access.authentication, access.head.host),
-        detail=_detail(access.authentication),
-    )
-
-
-def _detail(who: Authentication) -> str:
-    return who.detail if isinstance(who, Anonymous) else ""
-
-
-def _sent(who: Authentication) -> CredentialKind | None:
-    """Return how the credential was sent, if it was in the Authorization field."""
-    if isinstance(who, Anonymous):
-        return who.sent
-    return None if who.session.token_name is None else CredentialKind.BEARER
-
-
-def access_request(
-    head: RequestHead, plan: RoutePlan, rules: Ruleset, who: Authentication, now: float
-) -> AccessRequest:
-    """Return what the checks of the route read, with the tenant resolved."""
-    return AccessRequest(
-        route=plan.route,
-        authentication=who,
-        tenant=resolve_tenant(who.session, head, rules.tenant_sources)
-        if isinstance(who, Authenticated)
-        else None,
-        head=head,
-        now=now,
-        policy=rules.policy,
-    )
-
-
-def session_status(who: Authentication, route: Route) -> bytes | None:
-    """Return the value of X-Auth-Status: why an allowed request has no session.
-
-    None with a session, and if the request's session was not considered.
-    """
-    if (
-        isinstance(who, Authenticated)
-        or route.session_ignored
-        or who.reason is Reason.PREFLIGHT
-    ):
-        return None
-    return _STATUS.get(who.reason, b"none")
-
-
-# A session that cannot be read may be readable tomorrow: that is an outage, too.
-_STATUS: Final[Mapping[Reason, bytes]] = {
-    Reason.SESSION_EXPIRED: b"session_expired",
-    Reason.SESSION_IDLE: b"session_idle",
-    Reason.SESSION_REVOKED: b"session_revoked",
-    Reason.UNKNOWN_SESSION: b"unknown_session",
-    Reason.SESSION_UNREADABLE: b"unavailable",
-    Reason.STORE_UNAVAILABLE: b"unavailable",
-    Reason.PROVIDER_UNAVAILABLE: b"unavailable",
-}
 
 
 def _local(head: RequestHead, rules: Ruleset) -> Local | Respond:
@@ -430,21 +261,14 @@ def _unmatched(
 
 
 def _unavailable(
-    reason: Reason, lookup: Lookup, plan: RoutePlan, rules: Ruleset, now: float
+    who: Anonymous, lookup: Lookup, plan: RoutePlan, rules: Ruleset, now: float
 ) -> Respond:
     """Return 503: "could not find out" is neither yes nor no, and clears no cookie."""
     return Respond(
         verdict=Verdict.ERROR,
-        reason=reason,
-        answer=rules.answers.to_failure(reason, lookup.head),
+        reason=who.reason,
+        answer=rules.answers.to_failure(who.reason, lookup.head),
         route=plan.route,
-        access=AccessRequest(
-            route=plan.route,
-            authentication=Anonymous(reason=reason),
-            tenant=None,
-            head=lookup.head,
-            now=now,
-            policy=rules.policy,
-        ),
+        access=access_request(lookup.head, plan, rules, who, now),
         close=True,
     )

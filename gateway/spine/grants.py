@@ -71,8 +71,7 @@ def grants_for(
         nonce: 32 random hex digits, unique to this request: the `jti` of its token.
         doubted: the clock stepped forward so lately that the step may be undone.
     """
-    session = who.session
-    uses: list[TokenUse] = []
+    session, uses = who.session, list[TokenUse]()
 
     def minted(profile: str, jti: str) -> Issued | None:
         issued = rules.issuer.token(profile, session, tenant, now, jti)
@@ -88,27 +87,18 @@ def grants_for(
         minted(slot.profile, f"{nonce}-{slot.profile}" if at else nonce)
         for at, slot in enumerate(view.tokens)
     ]
-    token_cookies, set_cookies = _token_cookies(view, head, rules, minted, nonce)
-    if session.token_name is not None:
-        set_cookies = []  # a program has no browser to keep them
-    write = _session_write(who, rules, now=now, doubted=doubted)
+    cookies, set_cookies = _token_cookies(view, session, head, rules, minted, nonce)
+    lasts, write = None, _session_write(who, rules, now=now, doubted=doubted)
     if write is not None:
         set_cookies.extend(_renewed_cookie(write, credential, rules, now))
-    lasts = None
-    if write is None and not rules.token_cookies:
-        lasts = _lasts(session, own, rules)
+    elif not rules.token_cookies:
+        lasts = _lasts(session, own, access, rules)
     stale, lasts = _renewal(session, lasts, rules, now)
-    if access is not None:
-        lasts = lasts and lasts.within(Interval(until=access.until))
+    tokens = [None if each is None else each.token for each in own]
+    text = None if access is None else access.text
     return Grants(
-        lines=granted_lines(
-            view,
-            session,
-            tenant,
-            [None if each is None else each.token for each in own],
-            None if access is None else access.text,
-        ),
-        token_cookies=token_cookies,
+        lines=granted_lines(view, session, tenant, tokens, text),
+        token_cookies=cookies,
         set_cookies=set_cookies,
         write=write,
         issued=uses,
@@ -151,6 +141,7 @@ def _renewal(
 
 def _token_cookies(
     view: UpstreamView,
+    session: Session,
     head: RequestHead,
     rules: Ruleset,
     minted: Callable[[str, str], Issued | None],
@@ -169,15 +160,23 @@ def _token_cookies(
             # A token names its audience: the browser may pass it on to any server,
             # the gateway only to the upstreams of this profile.
             of_upstream.append((cookie.name, as_bytes))
-        if not any(as_bytes in each for each in head.cookies):
+        # A program has no browser to keep it.
+        if session.token_name is None and not any(
+            as_bytes in each for each in head.cookies
+        ):
             of_browser.append(cookie.set(issued.token))
     return of_upstream, of_browser
 
 
 def _lasts(
-    session: Session, tokens: Sequence[Issued | None], rules: Ruleset
+    session: Session,
+    tokens: Sequence[Issued | None],
+    access: AccessToken | None,
+    rules: Ruleset,
 ) -> Interval | None:
     interval = unchanged(session, rules.lifetimes)
+    if access is not None:
+        interval = interval.within(Interval(until=access.until))
     for token in tokens:
         if token is None:
             # It may get a token later that it does not get now.

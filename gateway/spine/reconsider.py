@@ -8,7 +8,8 @@ from gateway.reasons import Reason
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.cookie import TOKEN_BYTES, new_token
 from gateway.sessions.store import SessionCredential
-from gateway.spine.evaluate import access_request, before_lookup
+from gateway.spine.conclude import access_request
+from gateway.spine.evaluate import before_lookup
 from gateway.spine.outcome import Forward, Lookup, Respond
 from gateway.spine.ruleset import RoutePlan, Ruleset
 

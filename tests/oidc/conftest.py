@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from tests.npm import node_modules
 from tests.oidc.hostile import HostileProvider, hostile_provider, provider_config
+from tests.oidc.real import PACKAGES, RealProvider, real_provider
 from tests.oidc.walking import Browser, signing_config
 from tests.servers import Server, valkey_server
 from tests.walk.harness import Gateway, RecordingUpstream, running_gateway
@@ -23,6 +25,15 @@ def pytest_asyncio_loop_factories() -> dict[
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with valkey_server(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def real(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[RealProvider]:
+    packages = node_modules(PACKAGES, pytestconfig.cache.mkdir("npm"))
+    with real_provider(tmp_path_factory.mktemp("idp"), packages) as running:
+        yield running
 
 
 @pytest.fixture

@@ -350,7 +350,7 @@ async def test_an_unknown_key_of_another_client_makes_no_valid_token_invalid(
                 "provider_unavailable",
             )
             assert reply.present("Retry-After")
-        rotation = gateway.app.runtime.providers["acme"]._rotation
+        rotation = gateway.app.runtime.providers["acme"].verifier._rotation
         rotation._fruitless[Purpose.ACCESS] -= EVERY[Purpose.ACCESS]
 
         for token in valid:
@@ -375,7 +375,7 @@ async def test_keys_are_looked_at_again_although_every_token_is_remembered(
     token = token_of(provider)
     await get(gateway, token)
     known = gateway.app.runtime.providers["acme"]
-    known._rotation._keys._fetched -= FRESH
+    known.verifier._rotation._keys._fetched -= FRESH
     provider.keys = [public_jwk(EC_KEY, "two")]
     await get(gateway, token)
     await until(lambda: provider.calls.count("jwks") == 2)

@@ -1,14 +1,13 @@
 """Access tokens that npm's `oidc-provider` issues to a program, as JWT (RFC 9068)."""
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.npm import node_modules
-from tests.oidc.real import PACKAGES, SECRET, RealProvider, real_provider
+from tests.oidc.real import SECRET, RealProvider
 from tests.oidc.test_real_provider import config_of
 from tests.servers import Server
 from tests.walk.harness import Gateway, RecordingUpstream, ask, running_gateway
@@ -16,15 +15,6 @@ from tests.walk.harness import Gateway, RecordingUpstream, ask, running_gateway
 pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.walk]
 
 API = "https://api.example.com"
-
-
-@pytest.fixture(scope="module")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[RealProvider]:
-    packages = node_modules(PACKAGES, pytestconfig.cache.mkdir("npm"))
-    with real_provider(tmp_path_factory.mktemp("idp"), packages) as running:
-        yield running
 
 
 @pytest.fixture

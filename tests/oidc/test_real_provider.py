@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.npm import node_modules, unpinned
+from tests.npm import unpinned
 from tests.oidc.hostile import provider_config
-from tests.oidc.real import PACKAGES, SECRET, RealProvider, Visitor, real_provider
+from tests.oidc.real import PACKAGES, SECRET, RealProvider, Visitor
 from tests.oidc.walking import Browser, signing_config
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import BROWSER, Gateway, RecordingUpstream, running_gateway
 
 pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.walk]
-
-
-@pytest.fixture(scope="module")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[RealProvider]:
-    packages = node_modules(PACKAGES, pytestconfig.cache.mkdir("npm"))
-    with real_provider(tmp_path_factory.mktemp("idp"), packages) as running:
-        yield running
 
 
 def acme(real: RealProvider, **changes: Any) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Membership that npm's `oidc-provider` changes while a session runs."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.npm import node_modules
-from tests.oidc.real import PACKAGES, RealProvider, Visitor, real_provider
+from tests.oidc.real import RealProvider, Visitor
 from tests.oidc.test_membership_walk import (
     KEY,
     age,
@@ -22,15 +21,6 @@ from tests.servers import Server
 from tests.walk.harness import Gateway, RecordingUpstream, running_gateway
 
 pytestmark = [pytest.mark.needs("node", "npm"), pytest.mark.walk]
-
-
-@pytest.fixture(scope="module")
-def real(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[RealProvider]:
-    packages = node_modules(PACKAGES, pytestconfig.cache.mkdir("npm"))
-    with real_provider(tmp_path_factory.mktemp("idp"), packages) as running:
-        yield running
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from gateway.server.request_errors import (
 from gateway.server.response_head import encode_local_response
 from gateway.server.steps import proceed
 from gateway.spine.answers import Answer, Problem
-from gateway.spine.evaluate import refuse
+from gateway.spine.conclude import refuse
 from gateway.spine.outcome import Forward, Local, Outcome, Respond
 
 Cookies: TypeAlias = Sequence[str]

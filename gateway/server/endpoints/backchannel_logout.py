@@ -30,7 +30,7 @@ async def backchannel_logout(context: RequestContext) -> LocalResponse:
         return LocalResponse(reply=context.rules.answers.no_route(context.head))
     token = (await read_form(context)).get("logout_token", "")
     try:
-        read = await provider.read_logout(token, context.now)
+        read = await provider.verifier.read_logout(token, context.now)
         await _end_once(context, provider, read, store)
     except SignInFailed as failure:
         row = ROWS[failure.reason]

@@ -70,7 +70,7 @@ async def _page(provider: Provider) -> Reply:
     """Return an empty page that only pages of the provider may show in a frame."""
     places = [provider.settings.issuer]
     try:
-        metadata = await provider.metadata()
+        metadata = await provider.verifier.metadata()
     except SignInFailed:
         metadata = None
     if metadata is not None:

@@ -20,7 +20,8 @@ _LONGEST_HINT: Final = 255
 async def initiated_sign_in(context: RequestContext) -> LocalResponse:
     """Redirect to the provider; 404 if it is unknown or may not begin sign-ins.
 
-    400 without the issuer of the provider, or with a parameter that is there twice.
+    400 without the issuer of the provider, or with a parameter of the query that is
+    there twice. A repeated field of a form counts as missing.
     """
     head = context.head
     provider = context.runtime.providers.get(head.target.path.split("/")[-2])
