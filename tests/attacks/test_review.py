@@ -67,15 +67,15 @@ async def crashes(gateway: Gateway) -> list[dict[str, Any]]:
 
 
 def end_of(gateway: Gateway, cookie: str) -> asyncio.Event:
-    """Give an event that is set when the gateway has been told of a session's end."""
+    """Give an event that is set when the gateway receives the end of a session."""
     expected = asyncio.Event()
 
-    def hear(key: str, _reason: str) -> None:
+    def on_ended(key: str, _reason: str) -> None:
         if key == gateway.key_of(cookie):
             expected.set()
 
     # A lost push is caught by a look at what is open.
-    gateway.app.store.watch(hear, expected.set)
+    gateway.app.store.watch(on_ended, expected.set)
     return expected
 
 

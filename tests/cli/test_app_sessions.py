@@ -76,7 +76,7 @@ def test_a_session_is_shown_and_ended_by_either_name(run: Run, named: str) -> No
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ("nobody", "no such session"),
+        ("unknown", "no such session"),
         ("f" * 32, "no such session"),
         ("f" * 64, "no such session"),
         ("e" * 32, "no user is signed in to this session"),
@@ -133,7 +133,7 @@ def test_all_sessions_of_a_user_end_except_one(
 ) -> None:
     ended = run("sessions", "revoke-all", "--identity", "u_ada", *but)
     shown = run("sessions", "show", SID)
-    anonymous = run("sessions", "revoke-all", "--identity", "u", "--except", "nobody")
+    anonymous = run("sessions", "revoke-all", "--identity", "u", "--except", "unknown")
 
     assert ended.exit_code == 0, ended.output
     assert json.loads(shown.output)["active"] is active

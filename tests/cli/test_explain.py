@@ -1,4 +1,4 @@
-"""`gateway explain` tells what the server would do, by the code that does it."""
+"""`gateway explain` prints what the server would do, by the code that does it."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def explain(*words: str, config: Path = REFERENCE) -> Result:
     return result
 
 
-def told(*words: str, config: Path = REFERENCE) -> tuple[int, str]:
+def explained(*words: str, config: Path = REFERENCE) -> tuple[int, str]:
     """The exit code and the output, without the lines of the file."""
     result = explain(*words, config=config)
     assert result.stderr == ""
@@ -226,7 +226,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("words", "code", "text"), GOLDEN)
 def test_everything_is_explained(words: list[str], code: int, text: str) -> None:
-    assert told(*words) == (code, text)
+    assert explained(*words) == (code, text)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_everything_is_explained(words: list[str], code: int, text: str) -> None
     ],
 )  # fmt: skip
 def test_what_decides_is_shown(words: list[str], code: int, lines: list[str]) -> None:
-    found, text = told(*words)
+    found, text = explained(*words)
 
     assert found == code
     for line in lines:
@@ -321,7 +321,7 @@ def test_what_decides_is_shown(words: list[str], code: int, lines: list[str]) ->
 def test_it_passes_exactly_where_nothing_fails(
     who: str, method: str, target: str
 ) -> None:
-    code, text = told(method, target, "--as", who)
+    code, text = explained(method, target, "--as", who)
 
     refused = "FAIL" in text or "405" in text
     assert code == refused
@@ -363,13 +363,13 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_a_host_that_is_not_ours_is_misdirected(small: Path) -> None:
-    code, text = told("GET", "/", "--host", "other.example", config=small)
+    code, text = explained("GET", "/", "--host", "other.example", config=small)
 
     assert (code, text.splitlines()[2]) == (1, "route     none: 421 misdirected")
 
 
 def test_a_token_that_needs_a_tenant_is_shown_as_missing(small: Path) -> None:
-    code, text = told("GET", "/x", "--as", "member", config=small)
+    code, text = explained("GET", "/x", "--as", "member", config=small)
 
     assert code == 0
     assert "  pass  a member of the tenant named\n" in text
@@ -378,7 +378,7 @@ def test_a_token_that_needs_a_tenant_is_shown_as_missing(small: Path) -> None:
 
 
 def test_a_tenant_of_others_is_shown_as_refused(small: Path) -> None:
-    code, text = told(
+    code, text = explained(
         "GET", "/x", "--as", "member", "-H", "X-Tenant: t_other", config=small
     )
 
@@ -468,7 +468,7 @@ def test_a_session_is_looked_up_by_its_public_id(
     token = new_token(session.id.encode().ljust(32))
     asyncio.run(_store(valkey, token.key, session))
 
-    found, text = told("GET", "/new", "--as", session.id, config=file)
+    found, text = explained("GET", "/new", "--as", session.id, config=file)
 
     assert found == code, text
     for line in lines:
@@ -522,7 +522,7 @@ def test_the_address_of_the_client_decides_where_networks_are_required(
     config = tmp_path / "gateway.yaml"
     config.write_text(OFFICE)
 
-    found, text = told("GET", "/", "--from", address, config=config)
+    found, text = explained("GET", "/", "--from", address, config=config)
 
     assert found == code
     assert line in text.splitlines()

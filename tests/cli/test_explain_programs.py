@@ -24,7 +24,7 @@ routes:
 """
 
 
-def told(folder: Path, *words: str, redis: str = "redis://127.0.0.1:1") -> Result:
+def explain(folder: Path, *words: str, redis: str = "redis://127.0.0.1:1") -> Result:
     path = folder / "gateway.yaml"
     path.write_text(CONFIG % redis)
     return CliRunner().invoke(cli, ["explain", *words, "-c", str(path)])
@@ -47,7 +47,7 @@ def told(folder: Path, *words: str, redis: str = "redis://127.0.0.1:1") -> Resul
 def test_a_program_is_explained(
     tmp_path: Path, words: list[str], code: int, line: str
 ) -> None:
-    answer = told(tmp_path, *words)
+    answer = explain(tmp_path, *words)
 
     assert answer.exit_code == code, answer.output
     assert line in answer.output.splitlines()
@@ -55,19 +55,19 @@ def test_a_program_is_explained(
 
 
 def test_what_a_program_gets_is_no_redirect(tmp_path: Path) -> None:
-    answer = told(tmp_path, "GET", "/dav/x", "--as", "member", "--bearer")
+    answer = explain(tmp_path, "GET", "/dav/x", "--as", "member", "--bearer")
 
     assert 'WWW-Authenticate: Basic realm="app.example.com"' in answer.output
     assert "Location" not in answer.output
 
 
 def test_a_program_needs_an_identity(tmp_path: Path) -> None:
-    assert told(tmp_path, "GET", "/api/x", "--bearer").exit_code == 2
+    assert explain(tmp_path, "GET", "/api/x", "--bearer").exit_code == 2
 
 
 def test_a_program_sends_its_token_in_one_way(tmp_path: Path) -> None:
     words = ("--as", "member", "--bearer", "--basic")
-    answer = told(tmp_path, "GET", "/api/x", *words)
+    answer = explain(tmp_path, "GET", "/api/x", *words)
 
     assert answer.exit_code == 2
     assert "--bearer and --basic exclude each other" in answer.output
@@ -80,8 +80,8 @@ def test_a_token_is_no_cookie_and_a_cookie_is_no_token(
     with valkey_server(tmp_path_factory.mktemp("explain")) as server:
         token = _made(tmp_path, server)["session"]["id"]
         session = _made(tmp_path, server, "sessions", "create")["session"]["id"]
-        as_cookie = told(tmp_path, "GET", "/api/x", "--as", token, redis=server.url)
-        as_token = told(
+        as_cookie = explain(tmp_path, "GET", "/api/x", "--as", token, redis=server.url)
+        as_token = explain(
             tmp_path, "GET", "/api/x", "--as", session, "--bearer", redis=server.url
         )
 
@@ -95,7 +95,7 @@ def test_a_token_of_redis_is_named_by_its_id(
 ) -> None:
     with valkey_server(tmp_path_factory.mktemp("explain")) as server:
         token = _made(tmp_path, server)
-        answer = told(
+        answer = explain(
             tmp_path,
             *("GET", "/api/x", "--as", token["session"]["id"], "--bearer"),
             redis=server.url,

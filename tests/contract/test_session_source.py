@@ -134,7 +134,7 @@ async def test_all_sessions_of_a_user_end_except_one(subject: Subject) -> None:
     assert all([await alive(subject, each) for each in held])
 
     count = await subject.source.end_all("u_ada", NOW, held[1].key)
-    anonymous = await subject.source.end_all("somebody else", NOW, None)
+    anonymous = await subject.source.end_all("another user", NOW, None)
 
     assert (count, anonymous) == (2, 0)
     assert [await alive(subject, each) for each in held] == [False, True, False]
@@ -152,7 +152,7 @@ async def test_an_end_is_published(subject: Subject) -> None:
     first = await asyncio.wait_for(received.get(), PATIENCE)
     await subject.source.end_all("u_ada", NOW, None)
     second = await asyncio.wait_for(received.get(), PATIENCE)
-    while second == first:  # to tell it twice is allowed
+    while second == first:  # two notifications are allowed
         second = await asyncio.wait_for(received.get(), PATIENCE)
 
     assert (first, second) == (held[0].key, held[1].key)

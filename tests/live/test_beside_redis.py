@@ -1,21 +1,21 @@
-"""What an app knows and Redis does not: the gateway has to be told."""
+"""What an app knows and Redis does not: the gateway has to be result."""
 
 import pytest
 
 from tests.live.libraries import DJANGO, FLASK, parameters
 from tests.live.running import MO
-from tests.live.walking import Live, is_anonymous, signed_in, told
+from tests.live.walking import Live, headers_of, is_anonymous, signed_in
 
 
 @pytest.mark.parametrize("library", parameters(DJANGO), scope="session")
 async def test_django_knows_of_a_new_password_and_redis_does_not(live: Live) -> None:
     browser = await signed_in(live)
-    user_id = told(await browser.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await browser.get("/dashboard"))["x-auth-user-id"]
 
     await live.browser().get(f"/set-password?email={MO['email']}&password=other")
     try:
         page = await browser.get("/dashboard")
-        assert told(page)["x-auth-user-id"] == user_id
+        assert headers_of(page)["x-auth-user-id"] == user_id
         assert page.json()["me"] is None
 
         await live.admin("DELETE", f"/admin/identities/{user_id}/sessions")
@@ -41,4 +41,4 @@ async def test_flask_login_leaves_the_roles_and_they_are_nobodys(live: Live) -> 
     assert b"roles" in left
     assert b"_user_id" not in left
     assert await is_anonymous(browser)
-    assert "x-auth-role" not in told(await browser.get("/"))
+    assert "x-auth-role" not in headers_of(await browser.get("/"))

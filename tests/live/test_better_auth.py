@@ -13,7 +13,7 @@ from tests.docs.snippets import block_of
 from tests.live.browser import Browser
 from tests.live.libraries import BETTER_AUTH, parameters
 from tests.live.running import ADA, MEMBERSHIPS, MO
-from tests.live.walking import Live, copy_of, is_anonymous, signed_in, told
+from tests.live.walking import Live, copy_of, headers_of, is_anonymous, signed_in
 
 pytestmark = pytest.mark.parametrize(
     "library", parameters(BETTER_AUTH), scope="session"
@@ -32,7 +32,7 @@ async def call(browser: Browser, path: str, **document: Any) -> Any:
 
 async def tenant_of(browser: Browser) -> tuple[str | None, str | None]:
     """The tenant that the app is told, and the one that the token names."""
-    seen = told(await browser.get("/dashboard"))
+    seen = headers_of(await browser.get("/dashboard"))
     token = seen.get("x-tenant-token")
     if token is None:
         return seen.get("x-auth-tenant-id"), None
@@ -123,7 +123,7 @@ async def test_a_membership_that_was_read_before_its_end_is_not_written_after(
     ada, mo = await signed_in(live, ADA), await signed_in(live)
     company = await a_company(ada, "overtaken")
     await joined(ada, mo, company, MO["email"])
-    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
     stale = await stored(live, f"memberships:{user_id}")
     found = IF_IT_IS_OUR_TURN(MEMBERSHIPS.read_text())
     assert found
@@ -141,7 +141,7 @@ async def test_a_membership_that_was_read_before_its_end_is_not_written_after(
 async def test_memberships_from_before_are_published_at_sign_in(live: Live) -> None:
     ada = await signed_in(live, ADA)
     company = await a_company(ada, "before")
-    user_id = told(await ada.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await ada.get("/dashboard"))["x-auth-user-id"]
     await live.store.delete(f"memberships:{user_id}")
     assert await tenant_of(ada) == (None, None)
 
@@ -156,7 +156,7 @@ async def test_the_role_in_the_tenant_is_the_one_of_now(live: Live) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
     company = await a_company(ada, "promoted")
     membership = await joined(ada, mo, company, MO["email"])
-    assert told(await mo.get("/dashboard"))["x-auth-tenant-role"] == "member"
+    assert headers_of(await mo.get("/dashboard"))["x-auth-tenant-role"] == "member"
 
     await call(
         ada,
@@ -166,7 +166,7 @@ async def test_the_role_in_the_tenant_is_the_one_of_now(live: Live) -> None:
         organizationId=company,
     )
 
-    seen = told(await mo.get("/dashboard"))
+    seen = headers_of(await mo.get("/dashboard"))
     assert seen["x-auth-tenant-role"] == "admin"
     assert seen["x-auth-role"] == "member"  # of a company, not of the whole
     assert (await mo.get("/admin")).status == 403
@@ -191,7 +191,7 @@ async def test_who_was_banned_is_unauthenticated_with_the_next_request(
 ) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
     second = await signed_in(live)
-    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
 
     await call(ada, "admin/ban-user", userId=user_id)
     try:
@@ -206,7 +206,7 @@ async def test_who_was_banned_is_unauthenticated_with_the_next_request(
 
 async def test_a_role_that_the_api_gives_and_takes_counts_at_once(live: Live) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
-    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
     assert (await mo.get("/admin")).status == 403
 
     await call(ada, "admin/set-role", userId=user_id, role="admin")
@@ -256,7 +256,7 @@ async def test_a_new_password_ends_the_other_sessions(live: Live) -> None:
 
 async def test_a_ban_holds_whatever_a_request_in_flight_writes_back(live: Live) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
-    user_id = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
     report = asyncio.create_task(live.past_the_gateway(mo).get("/dashboard/report"))
     await live.report_has_started()
 
@@ -299,12 +299,12 @@ async def test_an_admin_who_impersonates_a_user_is_the_user_and_then_himself_aga
     live: Live,
 ) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
-    own = told(await ada.get("/dashboard"))["x-auth-user-id"]
-    user = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    own = headers_of(await ada.get("/dashboard"))["x-auth-user-id"]
+    user = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
     before = copy_of(ada)
 
     await call(ada, "admin/impersonate-user", userId=user)
-    seen = told(await ada.get("/dashboard"))
+    seen = headers_of(await ada.get("/dashboard"))
     record = await session_of(live, ada)
     refused = await ada.get("/admin")
 
@@ -312,12 +312,12 @@ async def test_an_admin_who_impersonates_a_user_is_the_user_and_then_himself_aga
     assert record["impersonatedBy"] == own
     assert refused.status == 403  # with the rights of the user, no more
     # The admin's session waits; it is not the one that was left.
-    assert told(await before.get("/dashboard"))["x-auth-user-id"] == own
+    assert headers_of(await before.get("/dashboard"))["x-auth-user-id"] == own
     impersonating = copy_of(ada)
 
     await call(ada, "admin/stop-impersonating")
 
-    assert told(await ada.get("/admin"))["x-auth-user-id"] == own
+    assert headers_of(await ada.get("/admin"))["x-auth-user-id"] == own
     assert await is_anonymous(impersonating)
     assert not await is_anonymous(mo)
 
@@ -331,8 +331,8 @@ async def test_an_impersonated_session_is_forwarded_or_refused_as_the_page_shows
     )
     profile = shown["sessions"]["profile"]
     ada, mo = await signed_in(live, ADA), await signed_in(live)
-    own = told(await ada.get("/dashboard"))["x-auth-user-id"]
-    user = told(await mo.get("/dashboard"))["x-auth-user-id"]
+    own = headers_of(await ada.get("/dashboard"))["x-auth-user-id"]
+    user = headers_of(await mo.get("/dashboard"))["x-auth-user-id"]
     config = yaml.safe_load(live.gateway.path.read_text())
     config["sessions"].setdefault("profile", {})
     if members == "traits":
@@ -351,5 +351,5 @@ async def test_an_impersonated_session_is_forwarded_or_refused_as_the_page_shows
         assert await is_anonymous(ada)
         assert not await is_anonymous(mo)
     else:
-        assert told(await ada.get("/dashboard"))["x-impersonated-by"] == own
-        assert "x-impersonated-by" not in told(await mo.get("/dashboard"))
+        assert headers_of(await ada.get("/dashboard"))["x-impersonated-by"] == own
+        assert "x-impersonated-by" not in headers_of(await mo.get("/dashboard"))

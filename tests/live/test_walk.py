@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from tests.live.libraries import SECRET, parameters
 from tests.live.running import ADA, APPS, EXAMPLES, MO
-from tests.live.walking import Live, copy_of, is_anonymous, signed_in, told
+from tests.live.walking import Live, copy_of, headers_of, is_anonymous, signed_in
 from tests.live.wide import CHOSEN, PACKAGES
 from tests.npm import unpinned
 
@@ -36,7 +36,7 @@ async def test_the_identity_is_sent_to_the_app_and_no_client_can_forge_it(
         "/dashboard", **{"X-Auth-User-Id": "u_ada", "X_Auth_Role": "admin"}
     )
 
-    seen = told(reply)
+    seen = headers_of(reply)
     me = str(reply.json()["me"])
     assert seen["x-auth-user-id"] == me
     assert seen["x-auth-email"] == MO["email"]
@@ -48,7 +48,7 @@ async def test_the_identity_is_sent_to_the_app_and_no_client_can_forge_it(
 async def test_an_admin_is_let_in_and_a_member_is_not(live: Live) -> None:
     ada, mo = await signed_in(live, ADA), await signed_in(live)
 
-    assert told(await ada.get("/admin"))["x-auth-role"] == "admin"
+    assert headers_of(await ada.get("/admin"))["x-auth-role"] == "admin"
     assert (await mo.get("/admin")).status == 403
 
 
@@ -76,7 +76,7 @@ async def test_a_guest_is_unauthenticated(live: Live) -> None:
 
     assert await is_anonymous(browser)
     assert live.library.cookie in browser.cookies  # his basket is still his
-    assert "x-auth-user-id" not in told(await browser.get("/"))
+    assert "x-auth-user-id" not in headers_of(await browser.get("/"))
 
 
 async def test_a_cookie_that_was_tampered_with_is_refused(live: Live) -> None:
@@ -88,7 +88,7 @@ async def test_a_cookie_that_was_tampered_with_is_refused(live: Live) -> None:
 
     assert (await live.past_the_gateway(browser).get("/")).json()["me"] is None
     assert await is_anonymous(copy_of(browser))
-    assert "x-auth-user-id" not in told(await copy_of(browser).get("/"))
+    assert "x-auth-user-id" not in headers_of(await copy_of(browser).get("/"))
 
 
 async def test_an_end_at_the_gateway_holds_whatever_the_library_writes_back(
@@ -120,7 +120,7 @@ async def test_the_admin_api_ends_a_session_and_one_can_sign_in_again(
     live: Live,
 ) -> None:
     browser, other = await signed_in(live), await signed_in(live)
-    session_id = told(await browser.get("/dashboard"))["x-auth-session-id"]
+    session_id = headers_of(await browser.get("/dashboard"))["x-auth-session-id"]
 
     reply = await live.admin("DELETE", f"/admin/sessions/{session_id}")
 
@@ -134,19 +134,19 @@ async def test_the_admin_api_ends_a_session_and_one_can_sign_in_again(
 
 async def test_the_command_line_ends_a_session(live: Live) -> None:
     browser = await signed_in(live)
-    session_id = told(await browser.get("/dashboard"))["x-auth-session-id"]
+    session_id = headers_of(await browser.get("/dashboard"))["x-auth-session-id"]
     words = ["sessions", "revoke", session_id, "-c", str(live.gateway.path)]
 
-    told_by_it = await asyncio.to_thread(CliRunner().invoke, cli, words)
+    result = await asyncio.to_thread(CliRunner().invoke, cli, words)
 
-    assert told_by_it.exit_code == 0, told_by_it.output
+    assert result.exit_code == 0, result.output
     assert await is_anonymous(browser)
 
 
 async def test_the_admin_api_ends_all_sessions_of_an_identity(live: Live) -> None:
     browsers = [await signed_in(live) for _ in range(2)]
     ada = await signed_in(live, ADA)
-    user_id = told(await browsers[0].get("/dashboard"))["x-auth-user-id"]
+    user_id = headers_of(await browsers[0].get("/dashboard"))["x-auth-user-id"]
 
     reply = await live.admin("DELETE", f"/admin/identities/{user_id}/sessions")
 
@@ -182,9 +182,9 @@ def test_every_example_is_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SESSION_SECRET", SECRET)
     monkeypatch.setenv("BETTER_AUTH_SECRET", SECRET)
 
-    told = CliRunner().invoke(cli, ["check", "--offline", "-c", str(path)])
+    result = CliRunner().invoke(cli, ["check", "--offline", "-c", str(path)])
 
-    assert told.exit_code == 0, told.output
+    assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("packages", [APPS, PACKAGES], ids=["apps", "wide"])

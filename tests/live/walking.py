@@ -41,7 +41,7 @@ class Live:
         await self.store.rpush("report:finish", "1")
 
 
-def told(reply: Reply) -> dict[str, str]:
+def headers_of(reply: Reply) -> dict[str, str]:
     """Give the header fields that the app says it received, names in lower case."""
     assert reply.status == 200, reply
     pairs = reply.json()["headers"]

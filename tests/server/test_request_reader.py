@@ -59,7 +59,7 @@ def read(reader: RequestReader, *pieces: bytes) -> list[Exchange]:
     return found
 
 
-def told(found: list[Exchange]) -> list[object]:
+def outlined(found: list[Exchange]) -> list[object]:
     return [
         (each.message.status, each.message.reason.value)
         if isinstance(each.message, BadRequest)
@@ -93,7 +93,7 @@ async def test_another_protocol_is_not_taken_for_http(raw: bytes) -> None:
         found = read(reader, raw[:at], raw[at:])
 
         assert reader.broken
-        [refused] = told(found)
+        [refused] = outlined(found)
         assert isinstance(refused, tuple)
         assert refused[0] in {400, 505}
 
@@ -110,7 +110,7 @@ async def test_another_protocol_is_not_taken_for_http_after_a_request(
             found = read(reader, *pieces)
 
             assert reader.broken
-            assert "/x" not in told(found)
+            assert "/x" not in outlined(found)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_a_body_may_hold_a_request_of_another_protocol() -> None:
 
     found = read(reader, head, b"GET / RTSP/1.0\r\n\r\n", b"last", get("/next"))
 
-    assert told(found) == ["/up", "/next"]
+    assert outlined(found) == ["/up", "/next"]
 
 
 async def test_a_body_that_breaks_its_framing_is_an_error_for_its_reader() -> None:
@@ -170,7 +170,7 @@ async def test_what_is_no_request_states_the_reason(
 ) -> None:
     reader = a_reader()
 
-    assert told(read(reader, raw)) == [why]
+    assert outlined(read(reader, raw)) == [why]
     assert reader.broken
 
 
@@ -232,11 +232,11 @@ async def test_what_follows_an_upgrade_is_left_as_it_is() -> None:
 
     found, rest = reader.read(asks + b"\x81\x00")
 
-    assert told(list(found)) == ["/ws"]
+    assert outlined(list(found)) == ["/ws"]
     assert reader.upgraded
     assert rest == b"\x81\x00"
     reader.decline_upgrade()
-    assert told(read(reader, get("/next"))) == ["/next"]
+    assert outlined(read(reader, get("/next"))) == ["/next"]
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ async def test_no_request_overtakes_those_that_the_parser_still_holds(
     later = [get("/y"), get("/z")]
     while waiting or later:
         for each in waiting[:at_once]:
-            order += told([each])
+            order += outlined([each])
             reader.mark_dequeued(each)
         waiting = waiting[at_once:] + read(reader, later.pop(0) if later else b"")
 

@@ -14,7 +14,7 @@ from tests.config.parsed import load, whole
 from tests.proxy.certificates import Authority
 
 
-def told(certificate: object, key: object) -> LoadedConfig:
+def with_tls(certificate: object, key: object) -> LoadedConfig:
     return load(whole(f"server: {{tls: {{certificate: {certificate}, key: {key}}}}}"))
 
 
@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_reported_with_its_line(
     authority: Authority, name: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        server_tls(told(*wrong_pairs(authority)[name]))
+        server_tls(with_tls(*wrong_pairs(authority)[name]))
 
     (problem,) = caught.value.problems
     assert problem.line == 2
@@ -76,7 +76,7 @@ def test_without_a_certificate_there_is_no_tls() -> None:
 
 
 def test_nothing_below_tls_12_is_spoken(authority: Authority) -> None:
-    context = server_tls(told(*authority.issue("server", "gw.test")))
+    context = server_tls(with_tls(*authority.issue("server", "gw.test")))
 
     assert context is not None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_2
@@ -86,8 +86,8 @@ def test_nothing_below_tls_12_is_spoken(authority: Authority) -> None:
 def test_a_broken_renewal_leaves_the_certificate_of_before(
     authority: Authority, name: str
 ) -> None:
-    broken = told(*wrong_pairs(authority)[name])
-    good = told(*authority.issue("server", "gw.test"))
+    broken = with_tls(*wrong_pairs(authority)[name])
+    good = with_tls(*authority.issue("server", "gw.test"))
     context = server_tls(good)
     assert context is not None
     serial = shown(context, authority)

@@ -399,8 +399,8 @@ async def test_a_cookie_with_a_domain_is_removed_with_that_domain(
     await asyncio.to_thread(redis.command_line, "FLUSHALL")
     await both_sign_in(redis)
     config = custom_config(upstream.port)
-    told = {**CUSTOM["cookie"], "domain": "shop.test"}
-    config["sessions"] = CUSTOM | {"cookie": told}
+    cookie = {**CUSTOM["cookie"], "domain": "shop.test"}
+    config["sessions"] = CUSTOM | {"cookie": cookie}
     config["server"]["public_url"] = "http://www.shop.test"
     async with running_gateway(config, tmp_path, redis.url) as gateway:
         here = MINE | {"Origin": "http://www.shop.test"}

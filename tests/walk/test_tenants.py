@@ -68,7 +68,9 @@ async def get(
     return await ask(gateway.port, "GET", target, headers, host=host)
 
 
-def told(upstream: RecordingUpstream) -> tuple[str | None, str | None, str | None]:
+def received_by(
+    upstream: RecordingUpstream,
+) -> tuple[str | None, str | None, str | None]:
     """Tenant and role by the headers, and the tenant by the token."""
     seen = upstream.last
     token = seen.one("Authorization")
@@ -152,7 +154,7 @@ async def test_who_is_in_no_tenant_gets_no_tenant_token_ever(
 
         assert "db_jwt" not in "".join(reply.all("Set-Cookie"))
         if reply.status == 200:
-            assert told(upstream) == (None, None, None)
+            assert received_by(upstream) == (None, None, None)
         else:
             assert reply.status in {400, 403}
 
@@ -163,7 +165,7 @@ async def test_an_active_tenant_that_was_taken_away_is_none(
     cookie = await gateway.sign_in()
     key = gateway.key_of(cookie)
     await get(gateway, "/any", cookie)
-    assert told(upstream) == ("t_acme", "owner", "t_acme")
+    assert received_by(upstream) == ("t_acme", "owner", "t_acme")
     session = the_session(await gateway.own_store.load(key))
     left = {"t_blue": session.tenants["t_blue"]}
 
@@ -172,7 +174,7 @@ async def test_an_active_tenant_that_was_taken_away_is_none(
     needed = await get(gateway, "/choose", cookie)
 
     assert reply.status == 200
-    assert told(upstream) == (None, None, None)
+    assert received_by(upstream) == (None, None, None)
     assert (needed.status, needed.json()["reason"]) == (403, "tenant_missing")
 
 
@@ -203,7 +205,7 @@ async def test_a_membership_is_named_by_any_of_them(
     reply = await get(gateway, target, cookie, host, **fields)
 
     assert reply.status == 200
-    assert told(upstream) == ("blue", "member", "blue")
+    assert received_by(upstream) == ("blue", "member", "blue")
     assert upstream.last.all("X-Tenant") == []
 
 
@@ -227,7 +229,7 @@ async def test_who_has_none_is_sent_to_choose_and_comes_back(
     assert requested == {"return_to": ["/choose/x?y=z"], "reason": ["tenant_missing"]}
     assert (shown.status, back.status) == (200, 200)
     assert chosen.one("Location") == "/choose/x?y=z"
-    assert told(upstream) == ("t_blue", "member", "t_blue")
+    assert received_by(upstream) == ("t_blue", "member", "t_blue")
 
 
 async def test_the_token_of_before_the_switch_is_not_used_again(
@@ -241,7 +243,7 @@ async def test_the_token_of_before_the_switch_is_not_used_again(
         reply = await get(gateway, "/any", cookie)
 
         assert done.status == 303
-        assert told(upstream) == (tenant, role, tenant)
+        assert received_by(upstream) == (tenant, role, tenant)
         (handed,) = reply.all("Set-Cookie")
         assert upstream.last.present("Authorization").removeprefix("Bearer ") in handed
     switches = [
@@ -278,7 +280,7 @@ async def test_only_a_page_of_the_same_origin_switches(
     await get(gateway, "/any", cookie)
 
     assert reply.status == 403
-    assert told(upstream) == ("t_acme", "owner", "t_acme")
+    assert received_by(upstream) == ("t_acme", "owner", "t_acme")
 
 
 async def test_of_switches_at_once_each_is_done_and_the_last_stays(
@@ -312,7 +314,7 @@ async def test_of_switches_at_once_each_is_done_and_the_last_stays(
 
     await get(gateway, "/any", cookie)
     assert {reply.status for reply in (*replies, last)} == {303}
-    assert told(upstream) == ("t_blue", "member", "t_blue")
+    assert received_by(upstream) == ("t_blue", "member", "t_blue")
 
 
 async def test_back_to_personal_and_to_the_organization(

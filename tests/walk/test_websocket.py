@@ -421,7 +421,7 @@ async def hears_of_ends(gateway: Gateway, redis: Server) -> asyncio.Event:
     received: set[str] = set()
     reported = asyncio.Event()
 
-    def hear(key: str, _reason: str) -> None:
+    def on_ended(key: str, _reason: str) -> None:
         received.add(key)
         if key != "probe":
             reported.set()
@@ -430,7 +430,7 @@ async def hears_of_ends(gateway: Gateway, redis: Server) -> asyncio.Event:
         redis.command_line("PUBLISH", ENDED_CHANNEL, '{"key": "probe", "reason": "x"}')
         return bool(received)
 
-    gateway.app.store.watch(hear)
+    gateway.app.store.watch(on_ended)
     await until(probe)
     return reported
 

@@ -73,7 +73,7 @@ function makeStore(): Store {
   let ending: ReturnType<typeof setTimeout>;
   let nudged: ReturnType<typeof setTimeout> | undefined;
 
-  const tell = (message: string) => channel?.postMessage(message);
+  const announce = (message: string) => channel?.postMessage(message);
   const clock = () => performance.now();
 
   function become(state: State): void {
@@ -140,7 +140,7 @@ function makeStore(): Store {
     }
   }
 
-  async function ask(heard: boolean): Promise<State> {
+  async function ask(received: boolean): Promise<State> {
     const first = store.state.pending;
     lookedAt = clock();
     const given = new AbortController();
@@ -161,15 +161,15 @@ function makeStore(): Store {
       fail(null, null);
     }
     clearTimeout(patience);
-    // Not after a message: the tab that sent it has told all.
-    if (changed && !heard) tell("look");
+    // Not after a message: the tab that sent it sent it to all tabs.
+    if (changed && !received) announce("look");
     return store.state;
   }
 
   /** `again`: a question under way may have been answered before what this one is about. */
-  function question(again = false, heard = false): Promise<State> {
+  function question(again = false, received = false): Promise<State> {
     if (asking && !again) return asking;
-    const mine: Promise<State> = (asking ? asking.then(() => ask(heard)) : ask(heard)).finally(() => {
+    const mine: Promise<State> = (asking ? asking.then(() => ask(received)) : ask(received)).finally(() => {
       if (asking === mine) asking = null;
     });
     return (asking = mine);
@@ -186,7 +186,7 @@ function makeStore(): Store {
     }, wait);
   }
 
-  function hear({ data }: MessageEvent): void {
+  function receive({ data }: MessageEvent): void {
     if (data === "logout") left = clock();
     // The form of the other tab may be answered later than this question.
     const waits = data === "look" ? [0] : [0, 250, 1000, 3000];
@@ -197,7 +197,7 @@ function makeStore(): Store {
     const from = event.submitter?.getAttribute("formaction");
     const to = new URL(from || (event.target as Element).getAttribute("action") || "", location.href);
     const found = /^\/\.gateway\/(logout|tenant)$/.exec(to.pathname);
-    if (found && to.origin === location.origin) tell(found[1]!);
+    if (found && to.origin === location.origin) announce(found[1]!);
   }
 
   function watch(): void {
@@ -209,7 +209,7 @@ function makeStore(): Store {
     };
     if (typeof BroadcastChannel === "function") {
       channel = new BroadcastChannel(MARK);
-      channel.onmessage = hear;
+      channel.onmessage = receive;
     }
     document.addEventListener("submit", submitted);
     document.addEventListener("visibilitychange", () => document.hidden || nudge());
@@ -248,7 +248,7 @@ function makeStore(): Store {
     },
     look,
     fresh() {
-      tell("look");
+      announce("look");
       return question(true);
     },
     listen(listener) {
@@ -261,7 +261,7 @@ function makeStore(): Store {
       left = clock();
       none("no_session");
       moved("");
-      tell("logout");
+      announce("logout");
     },
   };
   return store;

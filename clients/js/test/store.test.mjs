@@ -419,26 +419,26 @@ test("a refused token is not kept", async () => {
 
 async function script(world) {
   const tab = world.tab(SCRIPT);
-  const heard = { ends: [], tenants: [], changes: [] };
+  const received = { ends: [], tenants: [], changes: [] };
   const api = tab.globals.gatewaySession;
   const takeBack = [
-    api.onEnd((reason) => heard.ends.push(reason)),
-    api.onTenantChange((id) => heard.tenants.push(id)),
-    api.onChange((now, before) => heard.changes.push([before.session?.identity.id, now.session?.identity.id, now.reason])),
+    api.onEnd((reason) => received.ends.push(reason)),
+    api.onTenantChange((id) => received.tenants.push(id)),
+    api.onChange((now, before) => received.changes.push([before.session?.identity.id, now.session?.identity.id, now.reason])),
   ];
   await flush();
-  return { tab, api, heard, takeBack };
+  return { tab, api, received, takeBack };
 }
 
 test("session.js: the first answer is no change, an end is one", async () => {
   const world = new World();
-  const { api, heard } = await script(world);
-  assert.deepEqual(heard, { ends: [], tenants: [], changes: [] });
+  const { api, received } = await script(world);
+  assert.deepEqual(received, { ends: [], tenants: [], changes: [] });
   world.session = ENDED("session_idle");
   await api.check();
   await api.check();
-  assert.deepEqual(heard.ends, ["expired"]);
-  assert.deepEqual(heard.changes, [["u_ada", undefined, "expired"]]);
+  assert.deepEqual(received.ends, ["expired"]);
+  assert.deepEqual(received.changes, [["u_ada", undefined, "expired"]]);
   const late = [];
   api.onEnd((reason) => late.push(reason));
   assert.deepEqual(late, ["expired"]);
@@ -446,32 +446,32 @@ test("session.js: the first answer is no change, an end is one", async () => {
 
 test("session.js: another tenant, and another user, reload a page that asks for it", async () => {
   const world = new World();
-  const { api, heard } = await script(world);
+  const { api, received } = await script(world);
   world.session = [200, body({ tenant: "t2" })];
   await api.check();
   world.session = [200, body({ tenant: "t2", person: "u_zoe", id: "s2" })];
   await api.check();
-  assert.deepEqual(heard.tenants, ["t2", "t2"]);
-  assert.deepEqual(heard.changes.at(-1), ["u_ada", "u_zoe", null]);
-  assert.deepEqual(heard.ends, []);
+  assert.deepEqual(received.tenants, ["t2", "t2"]);
+  assert.deepEqual(received.changes.at(-1), ["u_ada", "u_zoe", null]);
+  assert.deepEqual(received.ends, []);
 });
 
 test("session.js: a page that never had a session hears of no end", async () => {
   const world = new World();
   world.session = ENDED("session_revoked");
-  const { api, heard } = await script(world);
-  api.onEnd((reason) => heard.ends.push(reason));
+  const { api, received } = await script(world);
+  api.onEnd((reason) => received.ends.push(reason));
   await api.check();
-  assert.deepEqual(heard, { ends: [], tenants: [], changes: [] });
+  assert.deepEqual(received, { ends: [], tenants: [], changes: [] });
 });
 
 test("session.js: callbacks can be taken back", async () => {
   const world = new World();
-  const { api, heard, takeBack } = await script(world);
+  const { api, received, takeBack } = await script(world);
   takeBack.forEach((end) => end());
   world.session = ENDED("session_revoked");
   await api.check();
-  assert.deepEqual(heard, { ends: [], tenants: [], changes: [] });
+  assert.deepEqual(received, { ends: [], tenants: [], changes: [] });
 });
 
 test("on a server the store does nothing, and keeps nothing alive", async () => {

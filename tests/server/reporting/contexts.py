@@ -1,4 +1,4 @@
-"""Requests as they are when they have ended, and what was told of them."""
+"""Requests as they are when they have ended, and what was reported of them."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -62,7 +62,7 @@ def unread(**changes: Any) -> RequestContext:
     )
 
 
-def told(lines: Lines, send: Callable[[Reporter], object]) -> list[dict[str, Any]]:
+def reported(lines: Lines, send: Callable[[Reporter], object]) -> list[dict[str, Any]]:
     reporter = Reporter(lines.output)
     send(reporter)
     return lines.events()

@@ -1,4 +1,4 @@
-"""What is told of the process, and what a scrape is answered."""
+"""What is reported of the process, and what a scrape is answered."""
 
 from pathlib import Path
 
@@ -10,17 +10,19 @@ from gateway.observe.shared import SharedCounts
 from gateway.server.reporting.reporter import Reporter
 from tests.observe.lines import Lines
 from tests.server.parts import loaded
-from tests.server.reporting.contexts import TEXT, told
+from tests.server.reporting.contexts import TEXT, reported
 
 
 def test_a_wrong_admin_token_is_audited(lines: Lines) -> None:
-    (line,) = told(lines, lambda reporter: reporter.process.admin_refused("192.0.2.9"))
+    (line,) = reported(
+        lines, lambda reporter: reporter.process.admin_refused("192.0.2.9")
+    )
 
     assert (line["event.outcome"], line["client.address"]) == ("failure", "192.0.2.9")
 
 
 def test_listening_is_logged_with_the_addresses(lines: Lines) -> None:
-    doubt, line = told(lines, lambda reporter: reporter.process.listening(loaded()))
+    doubt, line = reported(lines, lambda reporter: reporter.process.listening(loaded()))
 
     assert doubt["log.level"] == "warning"
     assert "gateway.yaml:16:3: embedded keys" in doubt["problem"]
@@ -49,7 +51,7 @@ def test_a_refused_reload_reports_every_problem(lines: Lines) -> None:
         for at in (3, 7)
     ]
 
-    audit, *logged = told(
+    audit, *logged = reported(
         lines, lambda reporter: reporter.process.reload_refused(ConfigError(problems))
     )
 

@@ -1,4 +1,4 @@
-"""What is told of a request and of an event; read from a real pipe."""
+"""What is reported of a request and of an event; read from a real pipe."""
 
 import pytest
 
@@ -24,14 +24,14 @@ from gateway.sessions.record import Session
 from tests.http.heads import REQUEST_ID
 from tests.observe.lines import Lines
 from tests.server.parts import loaded
-from tests.server.reporting.contexts import TEXT, a_context, counted, told, unread
+from tests.server.reporting.contexts import TEXT, a_context, counted, reported, unread
 from tests.sessions.samples import NOW, a_session
 
 
 def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> None:
     context = a_context()
 
-    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
+    (line,) = reported(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert line["event.dataset"] == "gateway.access"
     assert line["url.path"] == "/admin/x"
@@ -50,7 +50,7 @@ def test_a_request_is_one_line_without_its_query_and_its_key(lines: Lines) -> No
 def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
     context = unread(status=400)
 
-    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
+    (line,) = reported(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert (line["gateway.decision"], line["gateway.reason"]) == (
         "refuse",
@@ -63,7 +63,7 @@ def test_a_request_that_could_not_be_read_is_a_line_too(lines: Lines) -> None:
 def test_every_end_has_its_word(lines: Lines, verdict: Verdict) -> None:
     context = a_context(verdict=verdict, reason=Reason.NOT_SIGNED_IN)
 
-    (line,) = told(lines, lambda reporter: reporter.requests.request_ended(context))
+    (line,) = reported(lines, lambda reporter: reporter.requests.request_ended(context))
 
     assert line["gateway.decision"] == verdict.value
 
@@ -118,7 +118,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 ) -> None:
     context = a_context(verdict=verdict, reason=reason, status=403)
 
-    events = told(lines, lambda reporter: reporter.requests.request_ended(context))
+    events = reported(lines, lambda reporter: reporter.requests.request_ended(context))
 
     audits = [one for one in events if one["event.dataset"] == "gateway.audit"]
     assert [one["event.action"] for one in audits] == ["authz_fail"] * audited
@@ -126,7 +126,7 @@ def test_a_denial_that_someone_may_ask_about_is_audited(
 
 
 def test_a_connection_without_a_valid_request_is_a_line(lines: Lines) -> None:
-    (line,) = told(
+    (line,) = reported(
         lines,
         lambda reporter: reporter.requests.connection_rejected(
             408, Reason.REQUEST_TIMEOUT, "r_2", NOW, "192.0.2.9"
@@ -142,7 +142,7 @@ def test_a_connection_without_a_valid_request_is_a_line(lines: Lines) -> None:
 def test_a_failure_with_a_name_is_a_warning(lines: Lines) -> None:
     context = a_context(reason=Reason.UPSTREAM_BAD_ANSWER)
 
-    (line,) = told(
+    (line,) = reported(
         lines,
         lambda reporter: reporter.requests.request_failed(
             context, InvalidUpstreamResponse("two lengths")
@@ -174,7 +174,7 @@ def test_an_unexpected_exception_is_logged_with_its_place(
     with pytest.raises(ZeroDivisionError) as caught:
         _ = 1 / 0
 
-    (line,) = told(
+    (line,) = reported(
         lines,
         lambda reporter: reporter.requests.log_unhandled_exception(
             caught.value, context
@@ -222,7 +222,9 @@ def test_an_unexpected_exception_is_logged_with_its_place(
 def test_an_event_is_audited_with_who_did_it(
     lines: Lines, event: AuditEvent, action: str, extra: dict[str, object]
 ) -> None:
-    (line,) = told(lines, lambda reporter: reporter.requests.audit(event, a_context()))
+    (line,) = reported(
+        lines, lambda reporter: reporter.requests.audit(event, a_context())
+    )
 
     assert line["event.dataset"] == "gateway.audit"
     assert line["event.action"] == action
@@ -236,7 +238,9 @@ def test_an_event_is_audited_with_who_did_it(
 def test_a_first_tenant_was_chosen_for_none(lines: Lines) -> None:
     event = TenantSwitched(before="", after="t_new")
 
-    (line,) = told(lines, lambda reporter: reporter.requests.audit(event, a_context()))
+    (line,) = reported(
+        lines, lambda reporter: reporter.requests.audit(event, a_context())
+    )
 
     assert "organization.id" not in line
     assert line["gateway.target.organization.id"] == "t_new"
@@ -245,7 +249,7 @@ def test_a_first_tenant_was_chosen_for_none(lines: Lines) -> None:
 def test_an_event_without_an_identity_is_audited_too(lines: Lines) -> None:
     context = unread()
 
-    (line,) = told(
+    (line,) = reported(
         lines,
         lambda reporter: reporter.requests.audit(SignedOut(everywhere=False), context),
     )
@@ -263,7 +267,7 @@ def test_what_the_admin_api_does_is_audited(
 ) -> None:
     session: Session = a_session()
 
-    (line,) = told(
+    (line,) = reported(
         lines, lambda reporter: reporter.requests.admin_action(event, session)
     )
 

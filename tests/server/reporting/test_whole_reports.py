@@ -1,4 +1,4 @@
-"""What is told of many kinds of requests, beside a direct implementation."""
+"""What is reported of many kinds of requests, beside a direct implementation."""
 
 import gc
 from collections import Counter
