@@ -164,6 +164,7 @@ def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     context.route = lookup.route
     if lookup.route.takes_tokens:
         context.credential = _kind_of(held)
+    # As Services.store_of, without a call for every request.
     store = services.tokens if isinstance(held, AccessToken) else services.store
     context.began = services.system.ticks()
     found = partial(proceed, context, _found, lookup)

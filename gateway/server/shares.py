@@ -90,6 +90,8 @@ class UpstreamShares:
 
     def take(self, address: str, identity: str | None) -> bool:
         """Acquire a place, or return False. "" is an unknown address."""
+        # Both at once, as Shares.take does each: it is called for every request, and what
+        # is refused by one must not count in the other.
         addresses, identities = self._addresses, self._identities
         by_address = addresses.held.get(address, 0)
         by_identity = 0 if identity is None else identities.held.get(identity, 0)
