@@ -3,8 +3,10 @@
 Tests of endpoints use it; tests/contract runs it through the suite of every store.
 """
 
+import asyncio
 from dataclasses import replace
 
+from gateway.errors import StoreUnavailable
 from gateway.sessions.provider_link import (
     LogoutMark,
     ProviderLink,
@@ -78,6 +80,7 @@ class MemoryStore:
     def __init__(self, *, max_per_identity: int | None = None) -> None:
         self._max_per_identity = max_per_identity
         self._records: dict[str, bytes] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._parsed: dict[str, tuple[bytes, Session | Corrupt]] = {}
         self._watchers: list[OnEnded] = []
         self._on_changed: list[OnChanged] = []
@@ -101,9 +104,20 @@ class MemoryStore:
         """Load it: a record says itself until when it lives."""
         return await self.load(held.key)
 
-    def begin(self, held: SessionCredential, now: float, done: OnFound) -> bool:
-        """Leave it to `look_up`."""
-        return False
+    def begin(self, held: SessionCredential, now: float, done: OnFound) -> None:
+        """Look it up in a task, as a subclass may wait in `look_up`, or raise."""
+
+        async def look_up() -> None:
+            try:
+                found = await self.look_up(held, now)
+            except StoreUnavailable as error:
+                done(error)
+            else:
+                done(found)
+
+        task = asyncio.ensure_future(look_up())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def refresh(self, key: str, now: float) -> Found:
         """Load it again."""

@@ -53,7 +53,12 @@ ELSEWHERE = (
     Elsewhere(
         "what a store of an app's sessions asks and remembers is seen at the store",
         "tests/sessions/external/test_store.py",
-        ("sessions/external/query", "sessions/external/cache", "sessions/external/notes"),
+        (
+            "sessions/external/query",
+            "sessions/external/cache",
+            "sessions/external/notes",
+            "sessions/external/session_lookups",
+        ),
     ),
     Elsewhere(
         "a provider leads a browser there",

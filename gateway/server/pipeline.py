@@ -29,12 +29,7 @@ from gateway.server.steps import completed, hand_over, proceed
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.provider_token import ProviderToken, Rejected
-from gateway.sessions.store import (
-    OF_PROGRAMS,
-    Found,
-    SessionCredential,
-    SessionSource,
-)
+from gateway.sessions.store import OF_PROGRAMS, Found, SessionCredential
 from gateway.spine.conclude import refuse
 from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
@@ -167,10 +162,8 @@ def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
     # As Services.store_of, without a call for every request.
     store = services.tokens if isinstance(held, AccessToken) else services.store
     context.began = services.system.ticks()
-    found = partial(proceed, context, _found, lookup)
-    if store.begin(held, context.now, found):
-        return None
-    return _wait_for_record(context, lookup, store)
+    store.begin(held, context.now, partial(proceed, context, _found, lookup))
+    return None
 
 
 async def _verify(context: RequestContext, lookup: Lookup, held: ProviderToken) -> None:
@@ -180,17 +173,6 @@ async def _verify(context: RequestContext, lookup: Lookup, held: ProviderToken) 
     found: Found | Rejected | StoreUnavailable
     try:
         found = await look_up_provider_token(held, context)
-    except StoreUnavailable as error:
-        found = error
-    hand_over(context, _found, lookup, found)
-
-
-async def _wait_for_record(
-    context: RequestContext, lookup: Lookup, store: SessionSource
-) -> None:
-    found: Found | StoreUnavailable
-    try:
-        found = await store.look_up(lookup.credential, context.now)
     except StoreUnavailable as error:
         found = error
     hand_over(context, _found, lookup, found)

@@ -62,11 +62,8 @@ class SessionSource(Protocol):
         """Look up the session of a cookie; never answered from a cache."""
         ...
 
-    def begin(self, held: SessionCredential, now: float, done: OnFound) -> bool:
-        """Look up as `look_up` does; `done` is called once, later.
-
-        False: nothing was begun, and `look_up` has to be awaited.
-        """
+    def begin(self, held: SessionCredential, now: float, done: OnFound) -> None:
+        """Look up as `look_up` does; `done` is called once, later, and must not raise."""
         ...
 
     def refresh(self, key: str, now: float) -> Awaitable[Found]:

@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.sessions.corrupt_reports import CorruptReports
-from gateway.sessions.external.query import QueryResult
+from gateway.sessions.external.query import Query, QueryResult, first_query
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import (
     Interpretation,
@@ -39,6 +39,19 @@ SETTLED: Final = 5.0
 TTL_JITTER: Final = 0.5
 
 
+class Settled(NamedTuple):
+    """What a look-up found last, to which the next one is compared.
+
+    raw      the bytes of the record
+    notes    the values of the notes that were queried with it
+    session  what follows from them
+    """
+
+    raw: bytes
+    notes: tuple[bytes | None, ...]
+    session: Session
+
+
 @dataclass(slots=True, kw_only=True)
 class CacheEntry:
     """A session as it was read last, from which bytes, and what was asked for it.
@@ -53,10 +66,22 @@ class CacheEntry:
     interpretation: Interpretation
     identity_id: str | None
     second: tuple[str, ...] = field(repr=False)
+    query: Query
+    """With which the next look-up begins."""
     timed: Session | None = None
     """What `interpretation` was returned as last, with its times."""
     begun: tuple[Session, bytes, Session] | None = field(default=None, repr=False)
     """What a session was returned as last, with the noted time of its beginning."""
+    settled: Settled | None = field(default=None, repr=False)
+
+
+def is_as_good(last: Session, expires_at: float, now: float) -> bool:
+    """Return whether a session with the times of a moment ago may stand for that of now."""
+    return (
+        0.0 <= now - last.last_seen_at < SETTLED
+        and -TTL_JITTER <= expires_at - last.expires_at < SETTLED
+        and now < last.expires_at
+    )
 
 
 class SessionCache:
@@ -92,7 +117,7 @@ class SessionCache:
     ) -> Interpretation:
         """Interpret a query result at `now`; parse only bytes not parsed before."""
         profile, read = credential.profile, self._read
-        stored = found.records[credential.record_key]
+        stored = found.stored(credential.record_key)
         seen = self.as_read_for(credential)
         then = None
         if (
@@ -100,15 +125,16 @@ class SessionCache:
             and seen.second
             and seen.raw is not None
             and seen.raw == stored.value
+            and seen.second[0] in found.records
         ):
             # The same bytes name the same second record.
-            then = found.records.get(seen.second[0])
+            then = found.stored(seen.second[0])
         timed = partial(self._timed, credential)
         interpreted = interpret_record(
             profile, credential, stored, now, then, read=read, timed=timed
         )
         if isinstance(interpreted, NeedsLookup) and interpreted.key in found.records:
-            then = found.records[interpreted.key]
+            then = found.stored(interpreted.key)
             interpreted = interpret_record(
                 profile, credential, stored, now, then, read=read, timed=timed
             )
@@ -139,12 +165,7 @@ class SessionCache:
         if seen is None or seen.interpretation is not session:
             return with_times(session, expires_at, now)
         last = seen.timed
-        if (
-            last is None
-            or not 0.0 <= now - last.last_seen_at < SETTLED
-            or not -TTL_JITTER <= expires_at - last.expires_at < SETTLED
-            or last.expires_at <= now
-        ):
+        if last is None or not is_as_good(last, expires_at, now):
             last = seen.timed = with_times(session, expires_at, now)
         return last
 
@@ -185,6 +206,7 @@ class SessionCache:
             interpretation=interpretation,
             identity_id=identity_id,
             second=second,
+            query=first_query(credential, second, identity_id),
         )
         self._seen.move_to_end(key)
         if len(self._seen) > SEEN_MOST:

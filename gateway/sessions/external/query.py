@@ -1,12 +1,16 @@
 """One query for app-managed sessions, and its result. Reads only."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.errors import StoreUnavailable
+from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import NO_KEY, Interpretation, NeedsLookup, Stored
-from gateway.sessions.formats.revocation import not_before_key
+from gateway.sessions.formats.revocation import (
+    issued_key,
+    not_before_key,
+    tombstone_key,
+)
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.direct import WrongType
@@ -25,18 +29,48 @@ class Query(NamedTuple):
         return f"Query({len(self.records)} records, {len(self.notes)} notes)"
 
 
-@dataclass(frozen=True, slots=True)
-class QueryResult:
-    """The values of the keys of a query."""
+class QueryResult(NamedTuple):
+    """At least the values of the keys of a query; often of all queries of a batch.
 
-    records: Mapping[str, Stored] = field(repr=False)
+    records  for each key, what GETRANGE and PTTL return
+    notes    the value of each note, or None
+    """
+
+    records: Mapping[str, tuple[Any, Any]]
     notes: Mapping[str, bytes | None]
+
+    def __repr__(self) -> str:
+        """Return the counts; keys and values of records are secret."""
+        return f"QueryResult({len(self.records)} records, {len(self.notes)} notes)"
 
     def __or__(self, other: "QueryResult") -> "QueryResult":
         """Join two answers."""
         return QueryResult(
             {**self.records, **other.records}, {**self.notes, **other.notes}
         )
+
+    def stored(self, key: str) -> Stored:
+        """Return the value and the TTL of a record that was queried."""
+        value, pttl = self.records[key]
+        if isinstance(value, WrongType):
+            return Stored(value=None, pttl=pttl, wrong_type=True)
+        # GETRANGE gives the same for no key and for an empty one; PTTL distinguishes them.
+        absent = value == b"" and pttl == NO_KEY
+        return Stored(value=None if absent else value, pttl=pttl)
+
+
+def first_query(
+    credential: Credential, second: tuple[str, ...] = (), identity_id: str | None = None
+) -> Query:
+    """Return the query with which a look-up begins.
+
+    `second` and `identity_id`: the second record and the identity of an earlier
+    look-up, which this one probably needs again.
+    """
+    notes: tuple[str, ...] = (tombstone_key(credential.key), issued_key(credential.key))
+    if identity_id is not None:
+        notes += (not_before_key(identity_id),)
+    return Query((credential.record_key, *second), notes, credential.profile.max_bytes)
 
 
 async def fetch(
@@ -50,7 +84,8 @@ async def fetch(
     records, notes = _keys_of(queries)
     commands = _commands_for(records)
     values, written = await client.read_with(commands, notes, patience)
-    return _results(queries, records, values, notes, written)
+    result = _result(records, values, notes, written)
+    return [_of_one(query, result) for query in queries]
 
 
 def fetch_now(
@@ -68,8 +103,9 @@ def fetch_now(
         if replies is None:
             done(None)
             return
-        written = replies.pop() if notes else []
-        done(_results(queries, records, replies, notes, written))
+        written = replies.pop() if notes else ()
+        # Here no key has an error of its own: one result does for all.
+        done([_result(records, replies, notes, written)] * len(queries))
 
     return client.send_now(commands, received)
 
@@ -90,49 +126,28 @@ def _commands_for(records: Mapping[str, int]) -> list[Command]:
     return commands
 
 
-def _results(
-    queries: Sequence[Query],
-    records: Mapping[str, int],
+def _result(
+    records: Iterable[str],
     values: Sequence[Any],
-    notes: Sequence[str],
-    written: Sequence[bytes | StoreUnavailable | None],
-) -> list[QueryResult | StoreUnavailable]:
-    stored = {
-        key: _stored(value, pttl)
-        for key, value, pttl in zip(records, values[::2], values[1::2], strict=True)
-    }
-    noted = dict(zip(notes, written, strict=True))
-    return [_answer_to(query, stored, noted) for query in queries]
+    notes: Iterable[str],
+    written: Iterable[Any],
+) -> QueryResult:
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return QueryResult(
+        dict(zip(records, pairs, strict=True)), dict(zip(notes, written, strict=True))
+    )
 
 
-def _stored(value: Any, pttl: Any) -> Stored | StoreUnavailable:
-    for answer in (value, pttl):
+def _of_one(query: Query, result: QueryResult) -> QueryResult | StoreUnavailable:
+    """Return what a query was for, or the error of one of its keys."""
+    records = {key: result.records[key] for key in query.records}
+    notes = {key: result.notes[key] for key in query.notes}
+    for answer in (
+        *(each for pair in records.values() for each in pair),
+        *notes.values(),
+    ):
         if isinstance(answer, StoreUnavailable):
             return answer
-    if isinstance(value, WrongType):
-        return Stored(value=None, pttl=pttl, wrong_type=True)
-    # GETRANGE gives the same for no key and for an empty one; PTTL distinguishes them.
-    absent = value == b"" and pttl == NO_KEY
-    return Stored(value=None if absent else value, pttl=pttl)
-
-
-def _answer_to(
-    query: Query,
-    stored: Mapping[str, Stored | StoreUnavailable],
-    written: Mapping[str, bytes | StoreUnavailable | None],
-) -> QueryResult | StoreUnavailable:
-    records: dict[str, Stored] = {}
-    notes: dict[str, bytes | None] = {}
-    for key in query.records:
-        record = stored[key]
-        if isinstance(record, StoreUnavailable):
-            return record
-        records[key] = record
-    for key in query.notes:
-        note = written[key]
-        if isinstance(note, StoreUnavailable):
-            return note
-        notes[key] = note
     return QueryResult(records, notes)
 
 

@@ -12,20 +12,16 @@ queries Redis, and the same bytes are not parsed again.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 import orjson
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SessionCache
 from gateway.sessions.external.notes import Note, RevocationNotes
-from gateway.sessions.external.query import (
-    Query,
-    QueryResult,
-    fetch,
-    fetch_now,
-    missing_query,
-)
+from gateway.sessions.external.query import Query
+from gateway.sessions.external.session_lookups import SessionLookups
 from gateway.sessions.formats.credential import (
     PUBLIC_ID_CHARS,
     Credential,
@@ -33,22 +29,18 @@ from gateway.sessions.formats.credential import (
     credential_of_id,
     is_public_id,
 )
-from gateway.sessions.formats.engine import NeedsLookup
 from gateway.sessions.formats.key_template import key_pattern
 from gateway.sessions.formats.profile import Profile
 from gateway.sessions.formats.revocation import (
-    is_ahead,
     issued_key,
-    later_of,
     not_before_key,
     not_before_value,
     tombstone_key,
-    with_revocation,
 )
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.events import OnEvent
-from gateway.sessions.redis.lookup import Lookups
+from gateway.sessions.redis.lookup import settle
 from gateway.sessions.redis.record_keys import ENDED_CHANNEL
 from gateway.sessions.redis.source import RedisSource
 from gateway.sessions.redis.url import RedisAddress
@@ -60,10 +52,6 @@ from gateway.sessions.store import (
     SessionCredential,
     ended_session,
 )
-
-# Look-ups in one question. Each may bring a record of `max_bytes`, 64 KiB unless
-# the profile says otherwise: so a burst of the largest ones brings 8 MiB.
-AT_ONCE: Final = 128
 
 
 class ExternalStore(RedisSource):
@@ -88,71 +76,25 @@ class ExternalStore(RedisSource):
         self.notes = RevocationNotes(self._client, remember=remember, on_event=on_event)
         self._client.set_replay(self.notes.replay)
         self._endings = self.notes.endings
-        self._lookups: Lookups[Query, QueryResult, QueryResult]
-        self._lookups = Lookups(
-            lambda queries, patience: fetch(self._client, queries, patience),
-            lambda _, answer: answer,
-            timeout=timeout,
-            at_once=AT_ONCE,
-            send_now=lambda queries, done: fetch_now(self._client, queries, done),
-        )
-        self._watch = Watch(self._client, self._keys_in)
         self._seen = SessionCache(on_corrupt)
+        self._sessions = SessionLookups(
+            self._client, self._seen, self.notes, timeout=timeout
+        )
+        self._lookups = self._sessions.queries
+        self._watch = Watch(self._client, self._keys_in)
 
     # looking up
 
-    async def look_up(self, held: SessionCredential, now: float) -> Found:
+    def look_up(self, held: SessionCredential, now: float) -> asyncio.Future[Found]:
         """Query the record and the gateway's own revocations, and combine them."""
-        assert isinstance(held, Credential)  # noqa: S101 - only this store makes tokens
-        credential, key = held, held.key
-        tombstone, issued = tombstone_key(key), issued_key(key)
-        most = credential.profile.max_bytes
-        seen = self._seen.as_read_for(credential)
-        records: tuple[str, ...] = (credential.record_key,)
-        notes: tuple[str, ...] = (tombstone, issued)
-        if seen is not None:
-            records += seen.second
-            if seen.identity_id is not None:
-                notes += (not_before_key(seen.identity_id),)
-        found = await self._lookups.load(Query(records, notes, most))
-        interpreted = self._seen.interpret(credential, found, now)
-        while (missing := missing_query(interpreted, found, most)) is not None:
-            found |= await self._lookups.load(missing)
-            interpreted = self._seen.interpret(credential, found, now)
-        if isinstance(interpreted, NeedsLookup):  # pragma: no cover - until it is there
-            raise StoreUnavailable("a second record was asked for and is not there")
-        if not isinstance(interpreted, Session):
-            return interpreted
-        since = not_before_key(interpreted.identity.id)
-        ended, limit = found.notes[tombstone], found.notes[since]
-        if self._endings.kept:
-            # Redis may not have them yet, or not any more.
-            if (here := self._endings.get(tombstone)) is not None:
-                ended = here.value
-            if (here := self._endings.get(since)) is not None:
-                limit = later_of(limit, here.value)
-        session = with_revocation(
-            self._seen.begun(key, interpreted, found.notes[issued]),
-            tombstone=ended,
-            not_before=limit,
-            issued=found.notes[issued],
-            now=now,
-        )
-        if is_ahead(interpreted, now) and interpreted.active and not session.active:
-            # Its time will come: by then it must not look as if it began afterwards.
-            await self.notes.write_tombstone(
-                key, now, "revoked", interpreted.expires_at - now
-            )
-        return session
+        found: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self.begin(held, now, partial(settle, found))
+        return found
 
-    def begin(
-        self,
-        held: SessionCredential,  # noqa: ARG002 - one look-up may need a second one
-        now: float,  # noqa: ARG002 - as above
-        done: OnFound,  # noqa: ARG002 - as above
-    ) -> bool:
-        """Return False: each look-up is a coroutine."""
-        return False
+    def begin(self, held: SessionCredential, now: float, done: OnFound) -> None:
+        """Look up as `look_up` does, and pass the result to a callback."""
+        assert isinstance(held, Credential)  # noqa: S101 - only this store makes tokens
+        self._sessions.begin(held, now, done)
 
     async def refresh(self, key: str, now: float) -> Found:
         """Look up a session again; raise NotSeen if it is not in the cache."""
@@ -270,6 +212,11 @@ class ExternalStore(RedisSource):
             {"identity": identity_id, "but": but, "reason": "revoked", "at": now}
         )
         return count
+
+    async def close(self) -> None:
+        """Stop writing and watching, fail what waits, close the connections."""
+        self._sessions.close()
+        await super().close()
 
     async def _publish(self, message: Mapping[str, Any]) -> None:
         with suppress(StoreUnavailable):  # what is written is the truth

@@ -101,7 +101,7 @@ class Lookups(Generic[K, R, T]):
     def load(self, key: K) -> asyncio.Future[T]:
         """Return a future of the result; it may raise StoreUnavailable."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.begin(key, partial(_settle, future))
+        self.begin(key, partial(settle, future))
         return future
 
     def begin(self, key: K, done: OnFound[T]) -> None:
@@ -248,7 +248,7 @@ class Lookups(Generic[K, R, T]):
             try:
                 found = self._read(key, value)
             except Exception as error:  # noqa: BLE001 - the other keys have their values
-                _report("a record could not be read", error)
+                report("a record could not be read", error)
                 self._fail({key: waiting}, StoreUnavailable("the record was not read"))
                 continue
             self._waiting -= len(waiting)
@@ -256,7 +256,7 @@ class Lookups(Generic[K, R, T]):
                 try:
                     done(found)
                 except Exception as error:  # noqa: BLE001 - of one caller, not of all
-                    _report(_CALLER_FAILED, error)
+                    report(_CALLER_FAILED, error)
 
     def _fail(self, asked: "dict[K, list[OnFound[T]]]", why: StoreUnavailable) -> None:
         for waiting in asked.values():
@@ -268,7 +268,7 @@ class Lookups(Generic[K, R, T]):
                 try:
                     done(failure)
                 except Exception as error:  # noqa: BLE001 - as above
-                    _report(_CALLER_FAILED, error)
+                    report(_CALLER_FAILED, error)
 
 
 class _Flight(Generic[K, T]):
@@ -283,7 +283,8 @@ class _Flight(Generic[K, T]):
         self.steps = STEPS
 
 
-def _settle(future: asyncio.Future[T], found: T | StoreUnavailable) -> None:
+def settle(future: asyncio.Future[T], found: T | StoreUnavailable) -> None:
+    """Set the result of a look-up, or its error, unless the future was cancelled."""
     if future.done():  # cancelled
         return
     if isinstance(found, StoreUnavailable):
@@ -292,7 +293,8 @@ def _settle(future: asyncio.Future[T], found: T | StoreUnavailable) -> None:
         future.set_result(found)
 
 
-def _report(what: str, error: Exception) -> None:
+def report(what: str, error: Exception) -> None:
+    """Log an error that has no caller."""
     asyncio.get_running_loop().call_exception_handler(
         {"message": what, "exception": error}
     )

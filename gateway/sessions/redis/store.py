@@ -103,10 +103,9 @@ class RedisStore(RedisSource):
         held: SessionCredential,
         now: float,  # noqa: ARG002 - as above
         done: OnFound,
-    ) -> bool:
+    ) -> None:
         """Load the record of a token, and pass it to a callback."""
         self._lookups.begin(held.key, done)
-        return True
 
     def refresh(
         self,

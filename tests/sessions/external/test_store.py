@@ -12,7 +12,8 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SEEN_BYTES, SETTLED, CacheEntry
-from gateway.sessions.external.store import AT_ONCE, ExternalStore
+from gateway.sessions.external.session_lookups import AT_ONCE
+from gateway.sessions.external.store import ExternalStore
 from gateway.sessions.formats.compile_profile import compile_format
 from gateway.sessions.formats.credential import (
     Credential,

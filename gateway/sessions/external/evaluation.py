@@ -1,0 +1,145 @@
+"""What follows from the result of a query: a session, or another query.
+
+No I/O. The cache and the journal of endings only ever add to the answer of Redis: what
+it does not say, no look-up says.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from gateway.errors import StoreUnavailable
+from gateway.sessions.external.cache import (
+    CacheEntry,
+    SessionCache,
+    Settled,
+    is_as_good,
+)
+from gateway.sessions.external.notes import Note
+from gateway.sessions.external.query import Query, QueryResult, missing_query
+from gateway.sessions.formats.credential import Credential
+from gateway.sessions.formats.engine import NeedsLookup
+from gateway.sessions.formats.revocation import (
+    is_ahead,
+    issued_key,
+    later_of,
+    not_before_key,
+    tombstone_key,
+    with_revocation,
+)
+from gateway.sessions.record import Session
+from gateway.sessions.redis.endings import Endings
+from gateway.sessions.store import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Premature:
+    """A session that begins in the future, and that all sessions were ended before.
+
+    Its time will come; by then it must not look as if it began afterwards. So its end
+    has to be written before `session` is returned. `life`: seconds that are left of it.
+    """
+
+    session: Session
+    life: float
+
+
+Evaluated: TypeAlias = Found | Query | Premature
+
+
+def evaluate_result(
+    credential: Credential,
+    found: QueryResult,
+    now: float,
+    *,
+    cache: SessionCache,
+    endings: Endings[Note],
+) -> Evaluated:
+    """Return the session that a query has found, or the query that is still needed.
+
+    Args:
+        credential: whose session.
+        found: the results of all its queries so far.
+        now: seconds since the epoch.
+        cache: the sessions that were read here.
+        endings: what ended here in the last minute; Redis may not have it yet, or not
+            any more.
+
+    Raises:
+        StoreUnavailable: a record was queried, and is not in the result.
+    """
+    seen = cache.as_read_for(credential)
+    settled = None if seen is None else seen.settled
+    if seen is not None and settled is not None:
+        here = endings.kept and any(map(endings.get, seen.query.notes))
+        if not here and _is_unchanged(seen, settled, found, now):
+            return settled.session
+    interpreted = cache.interpret(credential, found, now)
+    missing = missing_query(interpreted, found, credential.profile.max_bytes)
+    if missing is not None:
+        return missing
+    if isinstance(interpreted, NeedsLookup):  # pragma: no cover - until it is there
+        raise StoreUnavailable("a second record was asked for and is not there")
+    if not isinstance(interpreted, Session):
+        return interpreted
+    key = credential.key
+    tombstone, since = tombstone_key(key), not_before_key(interpreted.identity.id)
+    ended, limit, issued = (
+        found.notes[each] for each in (tombstone, since, issued_key(key))
+    )
+    if endings.kept:
+        if (note := endings.get(tombstone)) is not None:
+            ended = note.value
+        if (note := endings.get(since)) is not None:
+            limit = later_of(limit, note.value)
+    session = with_revocation(
+        cache.begun(key, interpreted, issued),
+        tombstone=ended,
+        not_before=limit,
+        issued=issued,
+        now=now,
+    )
+    if is_ahead(interpreted, now) and interpreted.active and not session.active:
+        return Premature(session, interpreted.expires_at - now)
+    _settle(credential, session, found, cache)
+    return session
+
+
+def _is_unchanged(
+    seen: CacheEntry, settled: Settled, found: QueryResult, now: float
+) -> bool:
+    """Return whether all steps would return the session of `settled` again."""
+    value, pttl = found.records[seen.credential.record_key]
+    if value != settled.raw or type(pttl) is not int or pttl <= 0:
+        return False
+    notes = found.notes
+    for name, known in zip(seen.query.notes, settled.notes, strict=True):
+        if notes.get(name, _NOT_QUERIED) != known:
+            return False
+    read = seen.interpretation
+    assert isinstance(read, Session)  # noqa: S101 - narrows
+    expires_at = min(read.expires_at, now + pttl / 1000)
+    return is_as_good(settled.session, expires_at, now)
+
+
+def _settle(
+    credential: Credential, session: Session, found: QueryResult, cache: SessionCache
+) -> None:
+    """Keep what was found, if the next look-up may only be compared with it."""
+    seen = cache.as_read_for(credential)
+    if seen is None:
+        return
+    seen.settled = None
+    notes = seen.query.notes
+    if (
+        seen.raw is None
+        or seen.second
+        or not isinstance(seen.interpretation, Session)
+        or is_ahead(session, session.last_seen_at)
+        or any(name not in found.notes for name in notes)
+    ):
+        return
+    values = tuple(found.notes[name] for name in notes)
+    seen.settled = Settled(seen.raw, values, session)
+
+
+_NOT_QUERIED: Final = object()
