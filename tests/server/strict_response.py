@@ -79,6 +79,8 @@ def relayed(wire: bytes, method: str, own_cookies: frozenset[bytes]) -> Relayed 
     else:
         body = rest[:length]
     kept = kept and len(rest) == len(body)
+    if status == 204 and length:
+        kept = False
     fields = [
         (name, value)
         for name, value in pairs
