@@ -16,6 +16,7 @@ from gateway.server.authz.advice import Advice
 from gateway.server.authz.decisions import Decisions
 from gateway.server.context import Services
 from gateway.server.early_response import early_error_response
+from gateway.server.exchange import OnRequest
 from gateway.server.listener import ClientServer
 from gateway.server.open_listeners import OpenListeners
 from gateway.server.pipeline import Pipeline
@@ -124,8 +125,8 @@ def build_process(
     watch.follow(runtime)
     advice = Advice(reporter.process.front_proxy_problem, system.ticks)
     decisions = Decisions(pipeline, services, advice)
-    clients = _client_server(pipeline, pipeline, config(), system, reporter)
-    authz = _client_server(decisions, pipeline, config(), system, reporter)
+    clients = _client_server(pipeline.begin, pipeline, config(), system, reporter)
+    authz = _client_server(decisions.begin, pipeline, config(), system, reporter)
     admin = AdminServer(
         services=services,
         reporter=reporter,
@@ -168,7 +169,7 @@ def _services(
 
 
 def _client_server(
-    handler: Pipeline | Decisions,
+    on_request: OnRequest,
     pipeline: Pipeline,
     config: Config,
     system: System,
@@ -187,7 +188,7 @@ def _client_server(
         )
 
     return ClientServer(
-        handler,
+        on_request,
         limits=listener_limits(config),
         early_error_response=early,
         report=reporter.requests.log_unhandled_exception,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.http.headers import (
@@ -31,14 +31,12 @@ class Fields:
               repeated field are joined by ", " (RFC 9110, section 5.3)
     repeated  names that occurred more than once
     cookies   the Cookie values as received
-    block     the bytes of the lines of `read_plain`, all of them; else b""
     """
 
     kept: tuple[Line, ...]
     values: Mapping[str, str]
     repeated: AbstractSet[str]
     cookies: tuple[bytes, ...]
-    block: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Kind(NamedTuple):

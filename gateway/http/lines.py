@@ -11,11 +11,12 @@ reads the same bytes. It never refuses a request.
 
 import re
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.http.fields import KINDS, Fields
 from gateway.http.headers import Line, is_clean_value, line_of
-from gateway.http.memo import Memo
+from gateway.http.memo import Generations, Memo
 
 _HEAD_END: Final = b"\r\n\r\n"
 _MOST_LINES: Final = 64
@@ -53,62 +54,86 @@ of which up to four copies are kept, end a generation earlier (GENERATION_BYTES)
 
 _BLOCKS_MOST: Final = 2048
 _BLOCK_BYTES: Final = 2048
-"""All field lines of a head together. A client that asks for one thing again and again
+"""All field lines of a head together. A client that asks for one thing after the other
 sends the same ones; its lines are looked up one by one otherwise."""
 
+_HEADS_MOST: Final = 2048
+_HEADS_BYTES: Final = 3 * 1024 * 1024
+_HEAD_BYTES: Final = 512
+"""Heads that are found again as a whole; one takes so much besides bytes and target."""
 
 _DIFFERENT: Final = (b"\nx-request-id:", b"\ntraceparent:")
 """Fields that differ in each request: a block with them would never be found again."""
 
 
-class PlainHead(NamedTuple):
-    """The parts of an ordinary request.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlainHead:
+    """The head of an ordinary request.
 
-    body   has arrived completely
-    block  the bytes of all field lines, if they were received before; else b""
+    length  bytes of the body that follows
+    size    bytes of the head
+    kept    the same bytes give this object again: what follows from the head alone may
+            be found by it
     """
 
     method: str
     target: str
     fields: Fields
-    body: bytes
-    block: bytes
+    length: int
+    size: int
+    kept: bool
 
 
-def read_plain(data: bytes, longest: int) -> PlainHead | None:
-    """Return the one request that `data` consists of; None: the strict parser reads it.
+HeadKey: TypeAlias = tuple[PlainHead, str, bool]
+"""The bytes of a head, by the object that stands for them; the peer; whether it uses TLS."""
 
-    `longest` is the size limit of the head in bytes.
+
+def read_plain(data: bytes, longest: int) -> tuple[PlainHead, bytes] | None:
+    """Return the head and the body of the one request that `data` consists of.
+
+    None: the strict parser reads it. `longest` is the size limit of the head in bytes.
     """
     end = data.find(_HEAD_END)
     if not 0 < end <= longest:
         return None
-    start = data.find(b"\r\n")
-    line = _REQUEST_LINES[data[:start]]
+    end += len(_HEAD_END)
+    # Most requests have no body; then nothing is copied.
+    raw, body = (data, b"") if end == len(data) else (data[:end], data[end:])
+    head = _HEADS.get(raw) or _HEADS.find(raw) or _read(raw)
+    if head is None or head.length != len(body):
+        return None
+    return head, body
+
+
+def _read(raw: bytes) -> PlainHead | None:
+    """Read a head, and keep it if its field lines were received before."""
+    start = raw.find(b"\r\n")
+    line = _REQUEST_LINES[raw[:start]]
     if line is None:
         return None
-    block, again = data[start:end], b""
-    fields = _BLOCKS.get(block)
-    if fields is not None:
-        again = (
-            fields.block
-        )  # that object, which is found again without comparing bytes
-    else:
-        fields = _BLOCKS[block]
-        if fields is None:
-            return None
-    body = data[end + len(_HEAD_END) :]
-    length = fields.values.get("content-length")
-    if length is None:
-        if body:
-            return None
-    elif _LENGTH(length) is None or int(length) != len(body):
+    block = raw[start : -len(_HEAD_END)]
+    kept = block in _BLOCKS
+    fields = _BLOCKS[block]
+    if fields is None:
         return None
-    return _new(PlainHead, (*line, fields, body, again))
+    length = fields.values.get("content-length", "0")
+    if _LENGTH(length) is None:
+        return None
+    method, target = line
+    head = PlainHead(
+        method=method,
+        target=target,
+        fields=fields,
+        length=int(length),
+        size=len(raw),
+        kept=kept,
+    )
+    if kept:
+        _HEADS.keep(raw, head, len(raw) + len(target) + _HEAD_BYTES)
+    return head
 
 
-# PlainHead() is a function in Python that does this.
-_new: Final = tuple.__new__
+_HEADS: Final[Generations[bytes, PlainHead]] = Generations(_HEADS_MOST, _HEADS_BYTES)
 
 
 def _read_request_line(line: bytes) -> tuple[str, str] | None:
@@ -123,15 +148,12 @@ _REQUEST_LINES: Final = Memo(_read_request_line, entries=4096, longest=256)
 def _sort_block(block: bytes) -> Fields | None:
     """Classify the field lines of a head, each after its line end."""
     lines = block.split(b"\r\n")[1:]
-    fields = sort_lines(lines, block) if len(lines) <= _MOST_LINES else None
+    fields = sort_lines(lines) if len(lines) <= _MOST_LINES else None
     return None if fields is None or "host" not in fields.values else fields
 
 
-def sort_lines(lines: Sequence[bytes], block: bytes = b"") -> Fields | None:
-    """Classify field lines as `sort_fields` does; None unless all are ordinary.
-
-    `block` is all of them, each after its line end.
-    """
+def sort_lines(lines: Sequence[bytes]) -> Fields | None:
+    """Classify field lines as `sort_fields` does; None unless all are ordinary."""
     kept: list[Line] = []
     values: dict[str, str] = {}
     cookies: list[bytes] = []
@@ -155,7 +177,6 @@ def sort_lines(lines: Sequence[bytes], block: bytes = b"") -> Fields | None:
         values=values,
         repeated=frozenset(),
         cookies=tuple(cookies),
-        block=block,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from aiohttp.http_parser import RawRequestMessage
 
-from gateway.http.lines import PlainHead
+from gateway.http.lines import HeadKey, PlainHead
 from gateway.http.refusal import BadRequest
 from gateway.proxy.tunnel import Tunnel
 from gateway.server.payload import Payload
@@ -81,12 +81,14 @@ class Exchange:
     payload  the body as it arrives
     client   the connection
     whole    all of the request has arrived with its head; False: `payload` knows
+    key      what its head follows from, if the same bytes were received before
     maybe_oversized  the head may exceed its limit: not all of it was counted
     maybe_cut        bytes behind the request may be lost: no request follows
     """
 
     __slots__ = (
         "client",
+        "key",
         "maybe_cut",
         "maybe_oversized",
         "message",
@@ -100,6 +102,7 @@ class Exchange:
         payload: Payload,
         client: Client,
         whole: bool = False,
+        key: HeadKey | None = None,
         maybe_oversized: bool = False,
         maybe_cut: bool = False,
     ) -> None:
@@ -107,6 +110,7 @@ class Exchange:
         self.payload = payload
         self.client = client
         self.whole = whole
+        self.key = key
         self.maybe_oversized = maybe_oversized
         self.maybe_cut = maybe_cut
 

@@ -12,7 +12,7 @@ from typing import assert_never
 from gateway.errors import ClientLimit, StoreUnavailable
 from gateway.http.authorization import CredentialKind
 from gateway.http.head import BadRequest, RequestHead
-from gateway.http.lines import PlainHead
+from gateway.http.lines import HeadKey
 from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up_provider_token, note_end
 from gateway.server.context import RequestContext, Services
@@ -22,7 +22,7 @@ from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session, refuse_unverified
 from gateway.server.read_request import read_request, reads_html
 from gateway.server.request_errors import failure_reason, settle
-from gateway.server.runtime import HeadKey, KnownHeads, Runtime, kept_bytes
+from gateway.server.runtime import KnownHeads, Runtime, kept_bytes
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
 from gateway.server.steps import completed, hand_over, proceed
@@ -42,7 +42,7 @@ class Pipeline:
         self.runtime = runtime
         self._services = services
 
-    def __call__(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Begin to handle one request; see OnRequest."""
         services = self._services
         system = services.system
@@ -79,8 +79,11 @@ class Pipeline:
 
 def _read(context: RequestContext, span_id: str) -> Progress:
     """Find the head: that of most requests was received before; else read it."""
-    heads, key = context.runtime.known_heads, head_key(context.exchange)
+    heads, key = context.runtime.known_heads, context.exchange.key
     known = None if key is None else heads.get(key) or heads.find(key)
+    if isinstance(known, Lookup):
+        context.received(known.head, span_id)
+        return _look_up(context, known)
     if known is not None:
         return evaluate_again(context, known, span_id)
     head = read_request(context)
@@ -89,14 +92,6 @@ def _read(context: RequestContext, span_id: str) -> Progress:
         return _respond(context, refuse(head, context.runtime.rules, html=html))
     context.received(head, span_id)
     return evaluate(context, head, keep_in=heads, key=key)
-
-
-def head_key(exchange: Exchange) -> HeadKey | None:
-    """Return what a head follows from; None: the field lines are new, or not ordinary."""
-    message, client = exchange.message, exchange.client
-    if not isinstance(message, PlainHead) or not message.block:
-        return None
-    return message.block, message.method, message.target, client.peer, client.tls
 
 
 def evaluate_again(
@@ -205,7 +200,7 @@ def _found(
     )
     if isinstance(step, Forward) and step.planned_by is not None:
         context.lookup_result = "valid"
-        if step is not before and (key := head_key(context.exchange)) is not None:
+        if step is not before and (key := context.exchange.key) is not None:
             context.runtime.count_granted(key, lookup, before)
         return context.handler.perform(context, step)
     return _evaluated(context, lookup, step, now)

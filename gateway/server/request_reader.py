@@ -107,13 +107,15 @@ class RequestReader:
             return self._parse(data)
         if not data:
             return (), b""  # nothing is buffered
-        head = read_plain(data, self._plain_limit)
-        if head is None:
+        plain = read_plain(data, self._plain_limit)
+        if plain is None:
             return self._parse(data)
+        head, received = plain
         self.last_read = data[-_KEPT:]
-        body: Payload = ArrivedBody(head.body) if head.body else EMPTY_PAYLOAD
-        self._body = body
-        return (Exchange(head, body, self._client, True),), b""
+        self._body = body = ArrivedBody(received) if received else EMPTY_PAYLOAD
+        client = self._client
+        key = (head, client.peer, client.tls) if head.kept else None
+        return (Exchange(head, body, client, True, key),), b""
 
     def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
         self._parser_holds = True

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from gateway.http.forwarded import Network
 from gateway.http.head import HeadRules, RequestHead
+from gateway.http.lines import HeadKey
 from gateway.http.memo import Generations
 from gateway.oidc.attempt import AttemptCookies
 from gateway.oidc.provider import Provider
@@ -23,12 +24,10 @@ from gateway.server.shares import UpstreamShares
 from gateway.spine.outcome import Forward, Lookup
 from gateway.spine.ruleset import Ruleset
 
-HeadKey: TypeAlias = tuple[bytes, str, str, str, bool]
-"""The bytes of all field lines, the method, the target, the peer, and whether it uses TLS."""
 KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup]
 
 _HEADS_MOST: Final = 2048
-_HEADS_BYTES: Final = 8 * 1024 * 1024
+_HEADS_BYTES: Final = 16 * 1024 * 1024
 """What one generation of known heads takes, as `kept_bytes` counts it."""
 
 
@@ -39,7 +38,7 @@ def kept_bytes(key: HeadKey, head: RequestHead) -> int:
     They repeat the parts of the request up to five times, and each field that is
     forwarded is three objects, which may be kept for this request alone.
     """
-    return 2048 + 5 * (len(key[0]) + len(key[2])) + 160 * len(head.lines)
+    return 2048 + 5 * key[0].size + 160 * len(head.lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from gateway.http.connection_options import connection_options
 from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.host import parse_authority
-from gateway.http.lines import read_plain, sort_lines
+from gateway.http.lines import _read, read_plain, sort_lines
 from gateway.http.memo import Generations
 from gateway.http.response_fields import FIELDS
 from gateway.http.return_to import safe_return_to
@@ -61,6 +61,12 @@ def blocks(number: int) -> None:
         assert read_plain(head, 16_384) is not None
 
 
+def whole_heads(number: int) -> None:
+    for each in range(4):
+        head = b"GET /%01000d HTTP/1.1\r\nHost: a\r\n\r\n" % (4 * number + each)
+        assert read_plain(head, 16_384) is not None
+
+
 def a_chain(number: int) -> None:
     for each in range(4):
         chain = f"203.0.113.9, {4 * number + each:0480}"
@@ -91,8 +97,8 @@ def an_address(number: int) -> None:
 @pytest.mark.parametrize(
     "received",
     [
-        an_upstream_view, a_session_cookie, short_session_cookies, lines, blocks, a_chain,
-        a_host, connection_lists, a_response_line, an_address,
+        an_upstream_view, a_session_cookie, short_session_cookies, lines, blocks,
+        whole_heads, a_chain, a_host, connection_lists, a_response_line, an_address,
     ],
 )  # fmt: skip
 def test_what_is_kept_of_ever_new_bytes_is_bounded(
@@ -142,14 +148,14 @@ def one_more_field(number: int) -> tuple[str, str]:
 def receive(rules: Ruleset, heads: KnownHeads, target: str, fields: str) -> None:
     """Do what the server does, but keep it at the first time, and have the outcome."""
     cookie = f"{RULES.cookie.name}={ADA.value}"
-    lines = f"\r\nHost: app.example\r\nCookie: {cookie}\r\n{fields}".encode()[:-2]
-    sorted_fields = sort_lines(lines.split(b"\r\n")[1:], lines)
-    assert sorted_fields is not None
+    fields = f"Host: app.example\r\nCookie: {cookie}\r\n{fields}"
+    plain = _read(f"GET {target} HTTP/1.1\r\n{fields}\r\n".encode())
+    assert plain is not None
     head = read_head(
         method="GET",
         raw_target=target,
         version=(1, 1),
-        fields=sorted_fields,
+        fields=plain.fields,
         peer="192.0.2.7",
         tls=False,
         rules=TRUSTING,
@@ -157,7 +163,7 @@ def receive(rules: Ruleset, heads: KnownHeads, target: str, fields: str) -> None
     assert isinstance(head, RequestHead)
     lookup = before_lookup(head, rules, now=NOW)
     assert isinstance(lookup, Lookup)
-    key = (lines, "GET", target, "192.0.2.7", False)
+    key = (plain, "192.0.2.7", False)
     heads.keep(key, lookup, kept_bytes(key, head) + GRANTED)
     for _ in range(2):
         after_lookup(lookup, SESSION, rules, now=NOW, nonce="")

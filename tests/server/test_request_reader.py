@@ -31,6 +31,8 @@ class Reading:
     """A connection that is read from, as aiohttp's reader of bodies asks for it."""
 
     connected = True
+    peer = "192.0.2.7"
+    tls = False
 
     def __init__(self) -> None:
         self.reader: RequestReader

@@ -22,7 +22,7 @@ from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
 from gateway.server.exchange import Exchange, Progress
 from gateway.server.forward import begin_forward
-from gateway.server.pipeline import Pipeline, evaluate, evaluate_again, head_key
+from gateway.server.pipeline import Pipeline, evaluate, evaluate_again
 from gateway.server.read_request import check_size, reads_html
 from gateway.server.request_errors import (
     FAILURES,
@@ -55,7 +55,7 @@ class Decisions:
         self._services = services
         self._advice = advice
 
-    def __call__(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange) -> None:
         """Begin to handle one check; see OnRequest."""
         services = self._services
         drawn = services.system.hex(40)
@@ -95,11 +95,7 @@ class Decisions:
             )
             return _send(context, _refused(context, None, refusal))
         context.mode = str(mode)
-        peer, checks, key = (
-            exchange.client.peer,
-            runtime.known_checks,
-            head_key(exchange),
-        )
+        peer, checks, key = exchange.client.peer, runtime.known_checks, exchange.key
         known = None if key is None else checks.get(key) or checks.find(key)
         if known is not None:
             return evaluate_again(context, known, span_id, forwards=False)
