@@ -10,7 +10,7 @@ sets, status codes. Never a user, a tenant or a path.
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.observe import tally
 from gateway.observe.exposition import render
@@ -19,6 +19,15 @@ from gateway.observe.tally import Family, Histograms, Labels, Numbers, Tally
 _SECONDS: Final = tally.SECONDS
 _FINE_SECONDS: Final = tally.FINE_SECONDS
 _LAST_CODE: Final = 599
+
+
+class SentToken(Protocol):
+    """A token that an upstream received; `signed` if it was signed for this request."""
+
+    @property
+    def profile(self) -> str: ...  # noqa: D102
+    @property
+    def signed(self) -> bool: ...  # noqa: D102
 
 
 class RequestSeries:
@@ -89,6 +98,7 @@ class Metrics:
         upstream: float = 0.0,
         lookup: float = 0.0,
         outcome: str = "",
+        tokens: Iterable[SentToken] = (),
     ) -> None:
         """Count one request of a series. Times are in seconds.
 
@@ -98,6 +108,7 @@ class Metrics:
             upstream: until the head of the response.
             lookup: of the session.
             outcome: of the look-up: valid, invalid or error; "" without one.
+            tokens: those that were sent upstream.
         """
         series.count += 1
         durations, upstreams = series.durations, series.upstream
@@ -114,6 +125,9 @@ class Metrics:
         overheads = self._overhead
         overheads[0] += overhead
         overheads[1 + bisect_left(_FINE_SECONDS, overhead)] += 1
+        for token in tokens:
+            key = (token.profile, "signed" if token.signed else "reused")
+            self._tokens[key] = self._tokens.get(key, 0) + 1
 
     def _begin_lookups(self, outcome: str) -> list[float]:
         cell = _histogram(self._lookups, tally.LOOKUP, (outcome,))

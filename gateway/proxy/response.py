@@ -41,6 +41,7 @@ class UpstreamResponse:
         "_queued",
         "_source",
         "_waiter",
+        "content",
         "content_length",
         "end_to_end",
         "has_body",
@@ -53,9 +54,10 @@ class UpstreamResponse:
         received: ResponseHead,
         framing: Framing,
         source: Source | None,
-        content: bytes = b"",
+        content: bytes | None = None,
     ) -> None:
         """Create a response; without a source, `content` is the complete body."""
+        self.content = content
         self.status = received.status
         self.received = received
         self.content_length = framing.content_length

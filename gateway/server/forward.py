@@ -178,8 +178,7 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         context.session_version = who.session.version
         tenant = access.tenant
         context.tenant_id = tenant.id if isinstance(tenant, Tenant) else None
-    for use in outcome.tokens:
-        services.report.token_used(use.profile, signed=use.signed)
+    context.issued = outcome.tokens
     if outcome.view.identity.unsent:
         services.report.headers_not_sent(outcome.view)
     if (
@@ -239,7 +238,9 @@ def _respond(
     if not unasked and response.received.roles & COOKIE:
         for name in removed_cookies(response.end_to_end, rules):
             context.services.report.cookie_not_forwarded(application.view.name, name)
-    content = response.complete_body()
+    content = response.content
+    if content is None:
+        content = response.complete_body()
     if content is None:
         return relay_stream(context, response, rules, cookies, application.idle)
     context.awaited = None

@@ -89,12 +89,12 @@ class UpstreamShares:
         self._waiting: dict[str, dict[asyncio.Future[None], None]] = {}
 
     def take(self, address: str, identity: str | None) -> bool:
-        """Acquire a place, or return False. "" is an unknown address."""
+        """Acquire a place, or return False. What is empty is unknown, and not counted."""
         # Both at once, as Shares.take does each: it is called for every request, and what
         # is refused by one must not count in the other.
         addresses, identities = self._addresses, self._identities
         by_address = addresses.held.get(address, 0)
-        by_identity = 0 if identity is None else identities.held.get(identity, 0)
+        by_identity = identities.held.get(identity, 0) if identity else 0
         if (by_address and addresses.is_share(by_address)) or (
             by_identity and identities.is_share(by_identity)
         ):
@@ -102,17 +102,25 @@ class UpstreamShares:
         if address:
             addresses.held[address] = by_address + 1
             addresses.total += 1
-        if identity is not None:
+        if identity:
             identities.held[identity] = by_identity + 1
             identities.total += 1
         return True
 
     def give_back(self, address: str, identity: str | None) -> None:
         """Release a place, and wake a waiting request of the same client."""
-        if address:
-            self._addresses.give_back(address)
-        if identity is not None:
-            self._identities.give_back(identity)
+        # As Shares.give_back does each.
+        for shares, client in (
+            (self._addresses, address),
+            (self._identities, identity),
+        ):
+            if client:
+                shares.total -= 1
+                left = shares.held[client] - 1
+                if left:
+                    shares.held[client] = left
+                else:
+                    del shares.held[client]
         if self._waiting:
             for key in _keys(address, identity):
                 for place in self._waiting.get(key, ()):

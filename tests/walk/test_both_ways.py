@@ -8,7 +8,7 @@ import pytest
 
 from gateway.proxy.upstream import Upstream
 from gateway.server import request_reader
-from gateway.sessions.redis.store import RedisStore
+from gateway.sessions.redis.client import RedisClient
 from tests.walk.harness import (
     BROWSER,
     PROGRAM,
@@ -30,8 +30,8 @@ TIMES = ("@timestamp", "duration", "trace.id", "request.id", "client.port")
 
 
 def wait_for_everything(patch: pytest.MonkeyPatch) -> None:
-    """Let no record be passed to a callback, no connection be idle, no body be whole."""
-    patch.setattr(RedisStore, "begin", lambda *_: False)
+    """Let no look-up be sent without a task, no connection be idle, no body be whole."""
+    patch.setattr(RedisClient, "send_now", lambda *_: None)
     patch.setattr(Upstream, "begin", lambda *_, **__: None)
     patch.setattr(request_reader, "read_plain", lambda *_: None)
 

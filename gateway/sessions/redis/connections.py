@@ -41,6 +41,7 @@ class Connections:
         self.closed = False
         self.gone = asyncio.Event()
         self._greet = greet
+        self._clock = asyncio.get_running_loop().time
         self._shared: RedisConnection | None = None
         self._opening = asyncio.Lock()
         self._idle: deque[RedisConnection] = deque()
@@ -52,7 +53,7 @@ class Connections:
         if (
             connection is None
             or connection.closed
-            or (connection.age > LIFE and not connection.busy)
+            or (self._clock() - connection.since > LIFE and not connection.busy)
         ):
             return None
         return connection
@@ -152,7 +153,7 @@ class Connections:
     def _take(self) -> RedisConnection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.closed and connection.age <= LIFE:
+            if not connection.closed and self._clock() - connection.since <= LIFE:
                 return connection
             connection.close()
         return None

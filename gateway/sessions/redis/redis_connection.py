@@ -25,10 +25,10 @@ class RedisConnection(asyncio.Protocol):
         "_loop",
         "_opened",
         "_reader",
-        "_since",
         "_transport",
         "_waiting",
         "closed",
+        "since",
     )
 
     def __init__(
@@ -44,14 +44,9 @@ class RedisConnection(asyncio.Protocol):
         self._transport = transport
         # What takes the next answer, or the OSError with which the connection ends.
         self._waiting: deque[Callable[[Any], None]] = deque()
-        self._since = self._loop.time()
+        self.since = self._loop.time()  # when it was opened
         self.closed = False
         transport.set_protocol(self)
-
-    @property
-    def age(self) -> float:
-        """Seconds since the connection was opened."""
-        return self._loop.time() - self._since
 
     @property
     def busy(self) -> bool:
@@ -94,6 +89,10 @@ class RedisConnection(asyncio.Protocol):
         `done` is called once, later, and must not raise: with all their answers, as
         those of `execute_all`, or with the reason why the connection has ended.
         """
+        if len(commands) == 1:
+            self._waiting.append(partial(_take_only, done))
+            self._transport.write(_packed(commands[0]))
+            return
         take = _Batch(done, len(commands)).take
         self._waiting.extend([take] * len(commands))
         self._transport.write(b"".join(map(_packed, commands)))
@@ -157,6 +156,10 @@ class _Batch:
         if len(self._answers) == self._asked:
             self._asked = 0
             self._done(self._answers)
+
+
+def _take_only(done: Callable[[list[Any] | OSError], None], answer: object) -> None:
+    done(answer if isinstance(answer, OSError) else [answer])
 
 
 def _settle(future: asyncio.Future[Any], answer: object) -> None:
