@@ -43,12 +43,12 @@ class Settled(NamedTuple):
     """What a look-up found last, to which the next one is compared.
 
     raw      the bytes of the record
-    notes    the values of the notes that were queried with it
+    notes    the values of the notes of the query
     session  what follows from them
     """
 
     raw: bytes
-    notes: tuple[bytes | None, ...]
+    notes: list[bytes | None]
     session: Session
 
 
@@ -125,7 +125,7 @@ class SessionCache:
             and seen.second
             and seen.raw is not None
             and seen.raw == stored.value
-            and seen.second[0] in found.records
+            and found.has(seen.second[0])
         ):
             # The same bytes name the same second record.
             then = found.stored(seen.second[0])
@@ -133,7 +133,7 @@ class SessionCache:
         interpreted = interpret_record(
             profile, credential, stored, now, then, read=read, timed=timed
         )
-        if isinstance(interpreted, NeedsLookup) and interpreted.key in found.records:
+        if isinstance(interpreted, NeedsLookup) and found.has(interpreted.key):
             then = found.stored(interpreted.key)
             interpreted = interpret_record(
                 profile, credential, stored, now, then, read=read, timed=timed

@@ -5,17 +5,17 @@ it does not say, no look-up says.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.external.cache import (
-    CacheEntry,
-    SessionCache,
-    Settled,
-    is_as_good,
-)
+from gateway.sessions.external.cache import SessionCache, Settled, is_as_good
 from gateway.sessions.external.notes import Note
-from gateway.sessions.external.query import Query, QueryResult, missing_query
+from gateway.sessions.external.query import (
+    Query,
+    QueryResult,
+    Replies,
+    missing_query,
+)
 from gateway.sessions.formats.credential import Credential
 from gateway.sessions.formats.engine import NeedsLookup
 from gateway.sessions.formats.revocation import (
@@ -46,6 +46,36 @@ class Premature:
 Evaluated: TypeAlias = Found | Query | Premature
 
 
+def evaluate_again(
+    credential: Credential,
+    query: Query,
+    replies: Replies,
+    now: float,
+    *,
+    cache: SessionCache,
+    endings: Endings[Note],
+) -> Session | None:
+    """Return the session of the last look-up if the replies say the same as then.
+
+    None: `evaluate_result` has to say what they mean.
+    """
+    seen = cache.as_read_for(credential)
+    settled = None if seen is None else seen.settled
+    if seen is None or settled is None or query is not seen.query:
+        return None
+    value, pttl, notes = replies  # there is no second record
+    if value != settled.raw or notes != settled.notes:
+        return None
+    if type(pttl) is not int or pttl <= 0:
+        return None
+    if endings.kept and any(map(endings.get, query.notes)):
+        return None
+    read, session = seen.interpretation, settled.session
+    assert isinstance(read, Session)  # noqa: S101 - narrows
+    expires_at = min(read.expires_at, now + pttl / 1000)
+    return session if is_as_good(session, expires_at, now) else None
+
+
 def evaluate_result(
     credential: Credential,
     found: QueryResult,
@@ -67,12 +97,6 @@ def evaluate_result(
     Raises:
         StoreUnavailable: a record was queried, and is not in the result.
     """
-    seen = cache.as_read_for(credential)
-    settled = None if seen is None else seen.settled
-    if seen is not None and settled is not None:
-        here = endings.kept and any(map(endings.get, seen.query.notes))
-        if not here and _is_unchanged(seen, settled, found, now):
-            return settled.session
     interpreted = cache.interpret(credential, found, now)
     missing = missing_query(interpreted, found, credential.profile.max_bytes)
     if missing is not None:
@@ -104,23 +128,6 @@ def evaluate_result(
     return session
 
 
-def _is_unchanged(
-    seen: CacheEntry, settled: Settled, found: QueryResult, now: float
-) -> bool:
-    """Return whether all steps would return the session of `settled` again."""
-    value, pttl = found.records[seen.credential.record_key]
-    if value != settled.raw or type(pttl) is not int or pttl <= 0:
-        return False
-    notes = found.notes
-    for name, known in zip(seen.query.notes, settled.notes, strict=True):
-        if notes.get(name, _NOT_QUERIED) != known:
-            return False
-    read = seen.interpretation
-    assert isinstance(read, Session)  # noqa: S101 - narrows
-    expires_at = min(read.expires_at, now + pttl / 1000)
-    return is_as_good(settled.session, expires_at, now)
-
-
 def _settle(
     credential: Credential, session: Session, found: QueryResult, cache: SessionCache
 ) -> None:
@@ -138,8 +145,5 @@ def _settle(
         or any(name not in found.notes for name in notes)
     ):
         return
-    values = tuple(found.notes[name] for name in notes)
+    values = [found.notes[name] for name in notes]
     seen.settled = Settled(seen.raw, values, session)
-
-
-_NOT_QUERIED: Final = object()

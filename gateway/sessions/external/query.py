@@ -1,7 +1,9 @@
 """One query for app-managed sessions, and its result. Reads only."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.formats.credential import Credential
@@ -14,44 +16,73 @@ from gateway.sessions.formats.revocation import (
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.direct import WrongType
-from gateway.sessions.redis.redis_connection import Command
+from gateway.sessions.redis.redis_connection import Command, Packed, pack
 
 
-class Query(NamedTuple):
-    """One query: records with their TTL, and the gateway's own notes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """One query: records with their TTL, and the gateway's own notes.
+
+    Its commands are one GETRANGE and one PTTL for each record, then an MGET of the notes.
+    A look-up repeats the same object, whose commands are encoded once.
+    """
 
     records: tuple[str, ...]
     notes: tuple[str, ...]
     most: int
+    packed: Packed = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        commands = self.commands
+        if self.notes:
+            commands.append(("MGET", *self.notes))
+        object.__setattr__(self, "packed", pack(commands))
+
+    @property
+    def commands(self) -> list[Command]:
+        """The commands for the records."""
+        commands: list[Command] = []
+        for key in self.records:
+            # One byte more than is allowed shows that a value is too large, and
+            # bounds what is read.
+            commands += (("GETRANGE", key, 0, self.most), ("PTTL", key))
+        return commands
 
     def __repr__(self) -> str:
         """Return the counts; the keys of records are secret."""
         return f"Query({len(self.records)} records, {len(self.notes)} notes)"
 
 
-class QueryResult(NamedTuple):
-    """At least the values of the keys of a query; often of all queries of a batch.
+Replies: TypeAlias = list[Any]
+"""What Redis returns for the commands of a query, one for each."""
 
-    records  for each key, what GETRANGE and PTTL return
-    notes    the value of each note, or None
-    """
 
-    records: Mapping[str, tuple[Any, Any]]
-    notes: Mapping[str, bytes | None]
+class QueryResult:
+    """The replies to one query or several of a look-up."""
 
-    def __repr__(self) -> str:
-        """Return the counts; keys and values of records are secret."""
-        return f"QueryResult({len(self.records)} records, {len(self.notes)} notes)"
+    def __init__(self, query: Query, replies: Replies) -> None:
+        values = replies[:-1] if query.notes else replies
+        pairs = zip(values[::2], values[1::2], strict=True)
+        self._records = dict(zip(query.records, pairs, strict=True))
+        written = replies[-1] if query.notes else ()
+        self.notes: dict[str, bytes | None] = dict(
+            zip(query.notes, written, strict=True)
+        )
 
     def __or__(self, other: "QueryResult") -> "QueryResult":
-        """Join two answers."""
-        return QueryResult(
-            {**self.records, **other.records}, {**self.notes, **other.notes}
-        )
+        """Join the results of two queries."""
+        joined = copy(self)
+        joined._records = {**self._records, **other._records}
+        joined.notes = {**self.notes, **other.notes}
+        return joined
+
+    def has(self, key: str) -> bool:
+        """Return whether a record was queried."""
+        return key in self._records
 
     def stored(self, key: str) -> Stored:
         """Return the value and the TTL of a record that was queried."""
-        value, pttl = self.records[key]
+        value, pttl = self._records[key]
         if isinstance(value, WrongType):
             return Stored(value=None, pttl=pttl, wrong_type=True)
         # GETRANGE gives the same for no key and for an empty one; PTTL distinguishes them.
@@ -75,80 +106,54 @@ def first_query(
 
 async def fetch(
     client: RedisClient, queries: Sequence[Query], patience: float
-) -> list[QueryResult | StoreUnavailable]:
-    """Send several queries in one round trip; each has a result or an error.
+) -> list[Replies | StoreUnavailable]:
+    """Send several queries in one round trip; each has its replies or an error.
 
     Raises:
         StoreUnavailable: none of them has an answer within `patience` seconds.
     """
-    records, notes = _keys_of(queries)
-    commands = _commands_for(records)
+    commands = [command for query in queries for command in query.commands]
+    notes = list(dict.fromkeys(note for query in queries for note in query.notes))
     values, written = await client.read_with(commands, notes, patience)
-    result = _result(records, values, notes, written)
-    return [_of_one(query, result) for query in queries]
+    noted = dict(zip(notes, written, strict=True))
+    found: list[Replies | StoreUnavailable] = []
+    at = 0
+    for query in queries:
+        end = at + 2 * len(query.records)
+        of_records, of_notes = values[at:end], [noted[note] for note in query.notes]
+        errors = (
+            each
+            for each in (*of_records, *of_notes)
+            if isinstance(each, StoreUnavailable)
+        )
+        replies: Replies = [*of_records, of_notes] if of_notes else of_records
+        found.append(next(errors, replies))
+        at = end
+    return found
 
 
 def fetch_now(
     client: RedisClient,
     queries: Sequence[Query],
-    done: Callable[[list[QueryResult | StoreUnavailable] | None], None],
+    done: Callable[[list[Replies | StoreUnavailable] | None], None],
 ) -> Callable[[], StoreUnavailable] | None:
     """Send several queries the direct way (SendNow)."""
-    records, notes = _keys_of(queries)
-    commands = _commands_for(records)
-    if notes:
-        commands.append(("MGET", *notes))
 
-    def received(replies: list[Any] | None) -> None:
+    def received(replies: Replies | None) -> None:
         if replies is None:
             done(None)
             return
-        written = replies.pop() if notes else ()
-        # Here no key has an error of its own: one result does for all.
-        done([_result(records, replies, notes, written)] * len(queries))
+        found: list[Replies | StoreUnavailable] = []
+        at = 0
+        for query in queries:
+            end = at + query.packed.commands
+            found.append(replies[at:end])
+            at = end
+        done(found)
 
-    return client.send_now(commands, received)
-
-
-def _keys_of(queries: Sequence[Query]) -> tuple[dict[str, int], list[str]]:
-    """Return the records with the bytes that each may have, and the notes."""
-    records = {key: query.most for query in queries for key in query.records}
-    notes = list(dict.fromkeys(note for query in queries for note in query.notes))
-    return records, notes
-
-
-def _commands_for(records: Mapping[str, int]) -> list[Command]:
-    commands: list[Command] = []
-    for key, most in records.items():
-        # One byte more than is allowed shows that a value is too large, and
-        # bounds what is read.
-        commands += (("GETRANGE", key, 0, most), ("PTTL", key))
-    return commands
-
-
-def _result(
-    records: Iterable[str],
-    values: Sequence[Any],
-    notes: Iterable[str],
-    written: Iterable[Any],
-) -> QueryResult:
-    pairs = zip(values[::2], values[1::2], strict=True)
-    return QueryResult(
-        dict(zip(records, pairs, strict=True)), dict(zip(notes, written, strict=True))
-    )
-
-
-def _of_one(query: Query, result: QueryResult) -> QueryResult | StoreUnavailable:
-    """Return what a query was for, or the error of one of its keys."""
-    records = {key: result.records[key] for key in query.records}
-    notes = {key: result.notes[key] for key in query.notes}
-    for answer in (
-        *(each for pair in records.values() for each in pair),
-        *notes.values(),
-    ):
-        if isinstance(answer, StoreUnavailable):
-            return answer
-    return QueryResult(records, notes)
+    data = b"".join([query.packed.data for query in queries])
+    count = sum([query.packed.commands for query in queries])
+    return client.send_now(Packed(data, count), received)
 
 
 def missing_query(

@@ -9,11 +9,17 @@ from typing import Final
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SessionCache
-from gateway.sessions.external.evaluation import Premature, evaluate_result
+from gateway.sessions.external.evaluation import (
+    Evaluated,
+    Premature,
+    evaluate_again,
+    evaluate_result,
+)
 from gateway.sessions.external.notes import RevocationNotes
 from gateway.sessions.external.query import (
     Query,
     QueryResult,
+    Replies,
     fetch,
     fetch_now,
     first_query,
@@ -42,10 +48,10 @@ class SessionLookups:
         self._cache = cache
         self._notes = notes
         self._writing: set[asyncio.Task[None]] = set()
-        self.queries: Lookups[Query, QueryResult, QueryResult]
+        self.queries: Lookups[Query, Replies, Replies]
         self.queries = Lookups(
             lambda queries, patience: fetch(client, queries, patience),
-            lambda _, answer: answer,
+            lambda _, replies: replies,
             timeout=timeout,
             at_once=AT_ONCE,
             send_now=lambda queries, done: fetch_now(client, queries, done),
@@ -55,7 +61,18 @@ class SessionLookups:
         """Look up a session; `done` is called once, later, and must not raise."""
         seen = self._cache.as_read_for(held)
         query = first_query(held) if seen is None else seen.query
-        self.queries.begin(query, partial(self._received, held, now, done, None))
+        self._send(query, held, now, done, None)
+
+    def _send(
+        self,
+        query: Query,
+        held: Credential,
+        now: float,
+        done: OnFound,
+        before: QueryResult | None,
+    ) -> None:
+        received = partial(self._received, query, held, now, done, before)
+        self.queries.begin(query, received)
 
     def close(self) -> None:
         """End what is still being written."""
@@ -64,28 +81,32 @@ class SessionLookups:
 
     def _received(
         self,
+        query: Query,
         held: Credential,
         now: float,
         done: OnFound,
         before: QueryResult | None,
-        found: QueryResult | StoreUnavailable,
+        replies: Replies | StoreUnavailable,
     ) -> None:
-        """Go on with the result of a query: with another one, or with the session."""
-        if isinstance(found, StoreUnavailable):
-            done(found)
+        """Go on with the replies to a query: with another one, or with the session."""
+        if isinstance(replies, StoreUnavailable):
+            done(replies)
             return
-        if before is not None:
-            found = before | found
+        cache, endings = self._cache, self._notes.endings
         try:
-            step = evaluate_result(
-                held, found, now, cache=self._cache, endings=self._notes.endings
+            step: Evaluated = evaluate_again(
+                held, query, replies, now, cache=cache, endings=endings
             )
+            if step is None:
+                found = QueryResult(query, replies)
+                before = found if before is None else before | found
+                step = evaluate_result(held, before, now, cache=cache, endings=endings)
         except Exception as error:  # noqa: BLE001 - a look-up always has a result
             report("a record could not be read", error)
             done(StoreUnavailable("the record was not read"))
             return
         if isinstance(step, Query):
-            self.queries.begin(step, partial(self._received, held, now, done, found))
+            self._send(step, held, now, done, before)
         elif isinstance(step, Premature):
             ending = self._end(held.key, now, step, done)
             task = asyncio.get_running_loop().create_task(ending)

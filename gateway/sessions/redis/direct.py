@@ -7,14 +7,14 @@ is an error (but not that of a key of another type), or the server has changed
 meanwhile. A read may be repeated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
 from redis.exceptions import ResponseError
 
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.redis_connection import Command, RedisConnection
+from gateway.sessions.redis.redis_connection import Packed, RedisConnection
 from gateway.sessions.redis.supervisor import Supervisor
 
 
@@ -26,7 +26,7 @@ OnReplies: TypeAlias = Callable[[list[Any] | None], None]
 
 
 def send_now(
-    supervisor: Supervisor, commands: Sequence[Command], done: OnReplies
+    supervisor: Supervisor, packed: Packed, done: OnReplies
 ) -> RedisConnection | None:
     """Send commands in one write; return the connection, or None if nothing was sent.
 
@@ -37,7 +37,7 @@ def send_now(
     connection = None if connections is None else connections.ready()
     if connections is None or connection is None:
         return None
-    connection.send(commands, partial(_received, supervisor, connections, done))
+    connection.send(packed, partial(_received, supervisor, connections, done))
     return connection
 
 

@@ -10,12 +10,27 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import hiredis
 
 Command: TypeAlias = tuple[str | bytes | float, ...]
 """A command and its arguments; the first of them is the key."""
+
+
+class Packed(NamedTuple):
+    """Commands as they are sent, and how many they are."""
+
+    data: bytes
+    commands: int
+
+
+def pack(commands: Sequence[Command]) -> Packed:
+    """Return one or more commands in the protocol of Redis."""
+    return Packed(b"".join(map(_packed, commands)), len(commands))
+
+
+_packed: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment] # its stub takes one word
 
 
 class RedisConnection(asyncio.Protocol):
@@ -42,8 +57,7 @@ class RedisConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport
-        # What takes the next answer, or the OSError with which the connection ends.
-        self._waiting: deque[Callable[[Any], None]] = deque()
+        self._waiting: deque[_Batch] = deque()
         self.since = self._loop.time()  # when it was opened
         self.closed = False
         transport.set_protocol(self)
@@ -64,8 +78,7 @@ class RedisConnection(asyncio.Protocol):
         if self.closed:
             answer.set_exception(ConnectionResetError(_GONE))
         else:
-            self._waiting.append(partial(_settle, answer))
-            self._transport.write(_packed(command))
+            self.send(pack([command]), partial(_settle_one, answer))
         return answer
 
     def execute_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
@@ -78,24 +91,17 @@ class RedisConnection(asyncio.Protocol):
         if self.closed:
             answers.set_exception(ConnectionResetError(_GONE))
         else:
-            self.send(commands, partial(_settle, answers))
+            self.send(pack(commands), partial(_settle, answers))
         return answers
 
-    def send(
-        self, commands: Sequence[Command], done: Callable[[list[Any] | OSError], None]
-    ) -> None:
+    def send(self, packed: Packed, done: Callable[[list[Any] | OSError], None]) -> None:
         """Send one or more commands in one write, on a connection that is open.
 
         `done` is called once, later, and must not raise: with all their answers, as
         those of `execute_all`, or with the reason why the connection has ended.
         """
-        if len(commands) == 1:
-            self._waiting.append(partial(_take_only, done))
-            self._transport.write(_packed(commands[0]))
-            return
-        take = _Batch(done, len(commands)).take
-        self._waiting.extend([take] * len(commands))
-        self._transport.write(b"".join(map(_packed, commands)))
+        self._waiting.append(_Batch(done, packed.commands))
+        self._transport.write(packed.data)
 
     def close(self) -> None:
         """Close immediately; pending commands fail."""
@@ -106,7 +112,7 @@ class RedisConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Deliver each reply to its command."""
-        reader = self._reader
+        reader, waiting = self._reader, self._waiting
         reader.feed(data)
         # Who takes a reply may close the connection.
         while not self.closed:
@@ -114,13 +120,17 @@ class RedisConnection(asyncio.Protocol):
                 answer = reader.gets()
                 if answer is False:
                     return
-                take = self._waiting.popleft()
+                batch = waiting[0]
             except (hiredis.ProtocolError, IndexError):
                 self._end(
                     ConnectionAbortedError("the answer is not in the protocol of Redis")
                 )
-            else:
-                take(answer)
+                return
+            answers = batch.answers
+            answers.append(answer)
+            if len(answers) == batch.count:
+                waiting.popleft()
+                batch.done(answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all pending commands."""
@@ -130,36 +140,19 @@ class RedisConnection(asyncio.Protocol):
         self.closed = True
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for take in waiting:
-            take(why)
+        for batch in waiting:
+            batch.done(why)
 
 
 class _Batch:
-    """Several commands whose answers are delivered together."""
+    """Commands whose answers are delivered together."""
 
-    __slots__ = ("_answers", "_asked", "_done")
+    __slots__ = ("answers", "count", "done")
 
-    def __init__(self, done: Callable[[list[Any] | OSError], None], asked: int) -> None:
-        self._done = done
-        self._asked = asked
-        self._answers: list[Any] = []
-
-    def take(self, answer: object) -> None:
-        """Store the answer to the next command; deliver the last one, or an end."""
-        if not self._asked:
-            return
-        if isinstance(answer, OSError):
-            self._asked = 0
-            self._done(answer)
-            return
-        self._answers.append(answer)
-        if len(self._answers) == self._asked:
-            self._asked = 0
-            self._done(self._answers)
-
-
-def _take_only(done: Callable[[list[Any] | OSError], None], answer: object) -> None:
-    done(answer if isinstance(answer, OSError) else [answer])
+    def __init__(self, done: Callable[[list[Any] | OSError], None], count: int) -> None:
+        self.done = done
+        self.count = count
+        self.answers: list[Any] = []
 
 
 def _settle(future: asyncio.Future[Any], answer: object) -> None:
@@ -171,5 +164,8 @@ def _settle(future: asyncio.Future[Any], answer: object) -> None:
         future.set_result(answer)
 
 
-_packed: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment] # its stub takes one word
+def _settle_one(future: asyncio.Future[Any], answers: list[Any] | OSError) -> None:
+    _settle(future, answers if isinstance(answers, OSError) else answers[0])
+
+
 _GONE: Final = "the connection to Redis was closed"

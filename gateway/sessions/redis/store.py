@@ -28,6 +28,7 @@ from gateway.sessions.redis.record_keys import (
     record_key,
     renewal_key,
 )
+from gateway.sessions.redis.redis_connection import pack
 from gateway.sessions.redis.renewals import RedisRenewals
 from gateway.sessions.redis.session_endings import SessionEndings
 from gateway.sessions.redis.session_index import SessionIndex
@@ -280,7 +281,7 @@ class RedisStore(RedisSource):
         def received(replies: list[Any] | None) -> None:
             done(None if replies is None else replies[0])
 
-        return self._client.send_now([("MGET", *map(record_key, keys))], received)
+        return self._client.send_now(pack([("MGET", *map(record_key, keys))]), received)
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
         record = self._parsed.parse(key, raw)

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sessions.external.cache import SETTLED, TTL_JITTER, SessionCache
-from gateway.sessions.external.evaluation import Evaluated, Premature, evaluate_result
+from gateway.sessions.external.evaluation import (
+    Evaluated,
+    Premature,
+    evaluate_again,
+    evaluate_result,
+)
 from gateway.sessions.external.notes import Note
 from gateway.sessions.external.query import Query, QueryResult, first_query
 from gateway.sessions.formats.compile_profile import compile_format
@@ -74,7 +79,6 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "issued": st.sampled_from(NOTES),
     "u": st.sampled_from([*NOTES, SPARING]),
     "v": st.sampled_from(NOTES),
-    "batch": st.booleans(),
 }
 ACTIVE: dict[str, object] = {
     "of": CREDENTIALS[0],
@@ -82,7 +86,6 @@ ACTIVE: dict[str, object] = {
     "value": VALUES[0],
     "pttl": 60_000,
     **dict.fromkeys(("tombstone", "issued", "u", "v")),
-    "batch": False,
 }
 # Results that are alike, but for their time and perhaps one more field.
 change = st.sampled_from(sorted(FIELDS)).flatmap(
@@ -95,29 +98,44 @@ sequences = st.tuples(
 )
 
 
-def of_result(each: dict[str, object]) -> tuple[Credential, QueryResult, float]:
-    credential, now = each["of"], each["now"]
+def replies_to(query: Query, each: dict[str, object]) -> list[object]:
+    """What Redis would return."""
+    credential = each["of"]
     assert isinstance(credential, Credential)
-    assert isinstance(now, float)
     notes = {
         tombstone_key(credential.key): each["tombstone"],
         issued_key(credential.key): each["issued"],
         not_before_key("u"): each["u"],
         not_before_key("v"): each["v"],
     }
-    records = {credential.record_key: (each["value"], each["pttl"])}
-    if each["batch"]:
-        other = CREDENTIALS[credential is CREDENTIALS[0]]
-        records[other.record_key] = (VALUES[0], 60_000)
-        notes |= {tombstone_key(other.key): None, issued_key(other.key): None}
-    return credential, QueryResult(records, notes), now  # type: ignore[arg-type]
+    replies: list[object] = []
+    for key in query.records:
+        assert key == credential.record_key
+        replies += [each["value"], each["pttl"]]
+    return [*replies, [notes[name] for name in query.notes]]
 
 
 def evaluated(
     cache: SessionCache, endings: Endings[Note], each: dict[str, object]
 ) -> Evaluated:
-    credential, found, now = of_result(each)
-    return evaluate_result(credential, found, now, cache=cache, endings=endings)
+    """Look up as SessionLookups does."""
+    credential, now = each["of"], each["now"]
+    assert isinstance(credential, Credential)
+    assert isinstance(now, float)
+    seen = cache.as_read_for(credential)
+    query = first_query(credential) if seen is None else seen.query
+    replies = replies_to(query, each)
+    again = evaluate_again(
+        credential, query, replies, now, cache=cache, endings=endings
+    )
+    if again is not None:
+        return again
+    found = QueryResult(query, replies)
+    while True:
+        step = evaluate_result(credential, found, now, cache=cache, endings=endings)
+        if not isinstance(step, Query):
+            return step
+        found = found | QueryResult(step, replies_to(step, each))
 
 
 def without_times(step: Evaluated) -> Evaluated:
@@ -174,18 +192,13 @@ async def test_an_end_that_redis_does_not_have_yet_counts(
 def test_the_limit_of_an_identity_that_was_not_known_is_queried() -> None:
     """A result that lacks it is no result that says that there is none."""
     cache, endings, credential = SessionCache(None), no_endings(), CREDENTIALS[0]
-    assert first_query(credential).notes == (
-        tombstone_key(credential.key),
-        issued_key(credential.key),
-    )
-    records = {credential.record_key: (VALUES[0], 60_000)}
-    notes = dict.fromkeys(first_query(credential).notes)
+    query = first_query(credential)
+    found = QueryResult(query, replies_to(query, ACTIVE))
 
     for _ in range(2):
-        step = evaluate_result(
-            credential, QueryResult(records, notes), NOW, cache=cache, endings=endings
-        )
-        assert step == Query((), (not_before_key("u"),), PROFILE.max_bytes)
+        step = evaluate_result(credential, found, NOW, cache=cache, endings=endings)
+        assert isinstance(step, Query)
+        assert (step.records, step.notes) == ((), (not_before_key("u"),))
 
 
 def test_a_session_that_begins_in_the_future_is_evaluated_each_time() -> None:
