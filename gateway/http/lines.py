@@ -60,7 +60,7 @@ sends the same ones; its lines are looked up one by one otherwise."""
 _HEADS_MOST: Final = 2048
 _HEADS_BYTES: Final = 3 * 1024 * 1024
 _HEAD_BYTES: Final = 512
-"""Heads that are found again as a whole; one takes so much besides bytes and target."""
+"""Of a head that is found again as a whole, in addition to its bytes and its target."""
 
 _DIFFERENT: Final = (b"\nx-request-id:", b"\ntraceparent:")
 """Fields that differ in each request: a block with them would never be found again."""

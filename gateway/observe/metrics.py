@@ -8,16 +8,16 @@ Labels are bounded: route and upstream ids from the configuration, words of clos
 sets, status codes. Never a user, a tenant or a path.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from gateway.observe import tally
 from gateway.observe.exposition import render
-from gateway.observe.tally import Family, Histograms, Labels, Numbers, Tally
+from gateway.observe.histogram import Histogram
+from gateway.observe.tally import Family, Labels, Numbers, Tally
 
-_SECONDS: Final = tally.SECONDS
-_FINE_SECONDS: Final = tally.FINE_SECONDS
+_TOGETHER: Final = 512
+"""Requests whose observations are counted together."""
 _LAST_CODE: Final = 599
 
 
@@ -38,7 +38,7 @@ class RequestSeries:
 
     __slots__ = ("count", "durations", "upstream")
 
-    def __init__(self, durations: list[float], upstream: list[float] | None) -> None:
+    def __init__(self, durations: Histogram, upstream: Histogram | None) -> None:
         self.count = 0
         self.durations = durations
         self.upstream = upstream
@@ -57,15 +57,12 @@ class Metrics:
         self.connections_open = 0
         self.log_lines_dropped = 0
         self._tally = Tally()
-        numbers, histograms = self._tally.numbers, self._tally.histograms
+        numbers = self._tally.numbers
         self._series: dict[tuple[str, str | None, str, str, int], RequestSeries] = {}
-        self._durations = histograms[tally.DURATION.name]
-        self._overhead = histograms[tally.OVERHEAD.name][()] = _new_histogram(
-            tally.OVERHEAD
-        )
-        self._upstreams = histograms[tally.UPSTREAM.name]
-        self._lookups = histograms[tally.LOOKUP.name]
-        self._lookup_cells: dict[str, list[float]] = {}
+        self._histograms: dict[tuple[str, Labels], Histogram] = {}
+        self._overhead = self._histogram(tally.OVERHEAD)
+        self._lookups: dict[str, Histogram] = {}
+        self._uncounted = 0
         self._tokens = numbers[tally.TOKENS.name]
         numbers[tally.BUILD.name][version, python] = 1
         for kind in ("timeout", "connection", "other"):
@@ -83,10 +80,8 @@ class Metrics:
         found = self._series.get(key)
         if found is None:
             found = self._series[key] = RequestSeries(
-                _histogram(self._durations, tally.DURATION, (route,)),
-                None
-                if upstream is None
-                else _histogram(self._upstreams, tally.UPSTREAM, (upstream,)),
+                self._histogram(tally.DURATION, route),
+                None if upstream is None else self._histogram(tally.UPSTREAM, upstream),
             )
         return found
 
@@ -111,28 +106,39 @@ class Metrics:
             tokens: those that were sent upstream.
         """
         series.count += 1
-        durations, upstreams = series.durations, series.upstream
-        durations[0] += duration
-        durations[1 + bisect_left(_SECONDS, duration)] += 1
-        if upstreams is not None:
-            upstreams[0] += upstream
-            upstreams[1 + bisect_left(_SECONDS, upstream)] += 1
+        series.durations.add(duration)
+        if series.upstream is not None:
+            series.upstream.add(upstream)
         if outcome:
-            lookups = self._lookup_cells.get(outcome) or self._begin_lookups(outcome)
-            lookups[0] += lookup
-            lookups[1 + bisect_left(_FINE_SECONDS, lookup)] += 1
-        overhead = max(0.0, duration - upstream - lookup)
-        overheads = self._overhead
-        overheads[0] += overhead
-        overheads[1 + bisect_left(_FINE_SECONDS, overhead)] += 1
+            lookups = self._lookups.get(outcome) or self._begin_lookups(outcome)
+            lookups.add(lookup)
+        overhead = duration - upstream - lookup
+        self._overhead.add(max(0.0, overhead))
+        self._uncounted += 1
+        if self._uncounted >= _TOGETHER:
+            self._count()
         for token in tokens:
             key = (token.profile, "signed" if token.signed else "reused")
             self._tokens[key] = self._tokens.get(key, 0) + 1
 
-    def _begin_lookups(self, outcome: str) -> list[float]:
-        cell = _histogram(self._lookups, tally.LOOKUP, (outcome,))
-        self._lookup_cells[outcome] = cell
-        return cell
+    def _begin_lookups(self, outcome: str) -> Histogram:
+        found = self._lookups[outcome] = self._histogram(tally.LOOKUP, outcome)
+        return found
+
+    def _histogram(self, family: Family, *labels: str) -> Histogram:
+        """Return the histogram of these labels, which counts into the tally."""
+        key = (family.name, labels)
+        found = self._histograms.get(key)
+        if found is None:
+            cells = [0.0] + [0] * (len(family.bounds) + 1)
+            self._tally.histograms[family.name][labels] = cells
+            found = self._histograms[key] = Histogram(family.bounds, cells)
+        return found
+
+    def _count(self) -> None:
+        self._uncounted = 0
+        for histogram in self._histograms.values():
+            histogram.count()
 
     def store_error(self, kind: str) -> None:
         """Count a failed store call by the class name of its exception."""
@@ -217,6 +223,7 @@ class Metrics:
         return render(total, accept)
 
     def _current(self) -> Tally:
+        self._count()
         numbers = self._tally.numbers
         requests: Numbers = {}
         for (route, _, decision, reason, code), series in self._series.items():
@@ -231,14 +238,3 @@ class Metrics:
         copy = Tally()
         copy.add(self._tally)
         return copy
-
-
-def _new_histogram(family: Family) -> list[float]:
-    return [0.0] + [0] * (len(family.bounds) + 1)
-
-
-def _histogram(histograms: Histograms, family: Family, labels: Labels) -> list[float]:
-    histogram = histograms.get(labels)
-    if histogram is None:
-        histogram = histograms[labels] = _new_histogram(family)
-    return histogram

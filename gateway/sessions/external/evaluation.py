@@ -57,7 +57,7 @@ def evaluate_again(
 ) -> Session | None:
     """Return the session of the last look-up if the replies say the same as then.
 
-    None: `evaluate_result` has to say what they mean.
+    None: they differ, or time has passed; `evaluate_result` evaluates them.
     """
     seen = cache.as_read_for(credential)
     settled = None if seen is None else seen.settled

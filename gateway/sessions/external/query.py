@@ -16,7 +16,7 @@ from gateway.sessions.formats.revocation import (
 from gateway.sessions.record import Session
 from gateway.sessions.redis.client import RedisClient
 from gateway.sessions.redis.direct import WrongType
-from gateway.sessions.redis.redis_connection import Command, Packed, pack
+from gateway.sessions.redis.redis_connection import Command, encode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,13 +30,15 @@ class Query:
     records: tuple[str, ...]
     notes: tuple[str, ...]
     most: int
-    packed: Packed = field(init=False, repr=False)
+    encoded: tuple[bytes, int] = field(init=False, repr=False)
+    """The commands in the protocol of Redis, and how many they are."""
 
     def __post_init__(self) -> None:
         commands = self.commands
         if self.notes:
             commands.append(("MGET", *self.notes))
-        object.__setattr__(self, "packed", pack(commands))
+        encoded = b"".join(map(encode, commands)), len(commands)
+        object.__setattr__(self, "encoded", encoded)
 
     @property
     def commands(self) -> list[Command]:
@@ -146,14 +148,13 @@ def fetch_now(
         found: list[Replies | StoreUnavailable] = []
         at = 0
         for query in queries:
-            end = at + query.packed.commands
+            end = at + query.encoded[1]
             found.append(replies[at:end])
             at = end
         done(found)
 
-    data = b"".join([query.packed.data for query in queries])
-    count = sum([query.packed.commands for query in queries])
-    return client.send_now(Packed(data, count), received)
+    parts, counts = zip(*[query.encoded for query in queries], strict=True)
+    return client.send_now(b"".join(parts), sum(counts), received)
 
 
 def missing_query(

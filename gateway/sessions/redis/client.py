@@ -28,7 +28,7 @@ from gateway.sessions.redis.diagnosis import (
 from gateway.sessions.redis.direct import OnReplies, WrongType, is_wrong_type, send_now
 from gateway.sessions.redis.events import OnEvent, WriteNotHeld
 from gateway.sessions.redis.hold import NotHeld, Write, hold
-from gateway.sessions.redis.redis_connection import Command, Packed, RedisConnection
+from gateway.sessions.redis.redis_connection import Command, RedisConnection
 from gateway.sessions.redis.scan import key_text, scan_cluster
 from gateway.sessions.redis.servers import (
     RedisServers,
@@ -67,13 +67,13 @@ class RedisClient:
         self._servers.replay = replay
 
     def send_now(
-        self, packed: Packed, done: OnReplies
+        self, data: bytes, commands: int, done: OnReplies
     ) -> Callable[[], StoreUnavailable] | None:
-        """Send read commands the direct way; see `direct.send_now`, `lookup.SendNow`."""
+        """Send encoded read commands the direct way; see `direct.send_now`, `lookup.SendNow`."""
         supervisor = self._servers.supervisor
         if supervisor is None:  # nothing was sent yet, or it is a Cluster
             return None
-        connection = send_now(supervisor, packed, done)
+        connection = send_now(supervisor, data, commands, done)
         return (
             None if connection is None else partial(self._servers.give_up, connection)
         )

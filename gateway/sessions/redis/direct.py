@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from redis.exceptions import ResponseError
 
 from gateway.sessions.redis.connections import Connections
-from gateway.sessions.redis.redis_connection import Packed, RedisConnection
+from gateway.sessions.redis.redis_connection import RedisConnection
 from gateway.sessions.redis.supervisor import Supervisor
 
 
@@ -26,9 +26,9 @@ OnReplies: TypeAlias = Callable[[list[Any] | None], None]
 
 
 def send_now(
-    supervisor: Supervisor, packed: Packed, done: OnReplies
+    supervisor: Supervisor, data: bytes, commands: int, done: OnReplies
 ) -> RedisConnection | None:
-    """Send commands in one write; return the connection, or None if nothing was sent.
+    """Send encoded commands in one write; return the connection, or None if none was sent.
 
     `done` is called once, later, with the replies in their order, each valid for the
     server that is the current one then; with None if the general way has to be taken.
@@ -37,7 +37,7 @@ def send_now(
     connection = None if connections is None else connections.ready()
     if connections is None or connection is None:
         return None
-    connection.send(packed, partial(_received, supervisor, connections, done))
+    connection.send(data, commands, partial(_received, supervisor, connections, done))
     return connection
 
 

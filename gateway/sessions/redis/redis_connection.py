@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import hiredis
 
@@ -18,19 +18,8 @@ Command: TypeAlias = tuple[str | bytes | float, ...]
 """A command and its arguments; the first of them is the key."""
 
 
-class Packed(NamedTuple):
-    """Commands as they are sent, and how many they are."""
-
-    data: bytes
-    commands: int
-
-
-def pack(commands: Sequence[Command]) -> Packed:
-    """Return one or more commands in the protocol of Redis."""
-    return Packed(b"".join(map(_packed, commands)), len(commands))
-
-
-_packed: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment] # its stub takes one word
+encode: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment] # its stub takes one word
+"""Returns a command in the protocol of Redis."""
 
 
 class RedisConnection(asyncio.Protocol):
@@ -78,7 +67,7 @@ class RedisConnection(asyncio.Protocol):
         if self.closed:
             answer.set_exception(ConnectionResetError(_GONE))
         else:
-            self.send(pack([command]), partial(_settle_one, answer))
+            self.send(encode(command), 1, partial(_settle_one, answer))
         return answer
 
     def execute_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
@@ -91,17 +80,20 @@ class RedisConnection(asyncio.Protocol):
         if self.closed:
             answers.set_exception(ConnectionResetError(_GONE))
         else:
-            self.send(pack(commands), partial(_settle, answers))
+            data = b"".join(map(encode, commands))
+            self.send(data, len(commands), partial(_settle, answers))
         return answers
 
-    def send(self, packed: Packed, done: Callable[[list[Any] | OSError], None]) -> None:
-        """Send one or more commands in one write, on a connection that is open.
+    def send(
+        self, data: bytes, commands: int, done: Callable[[list[Any] | OSError], None]
+    ) -> None:
+        """Send one or more encoded commands in one write, on a connection that is open.
 
         `done` is called once, later, and must not raise: with all their answers, as
         those of `execute_all`, or with the reason why the connection has ended.
         """
-        self._waiting.append(_Batch(done, packed.commands))
-        self._transport.write(packed.data)
+        self._waiting.append(_Batch(done, commands))
+        self._transport.write(data)
 
     def close(self) -> None:
         """Close immediately; pending commands fail."""

@@ -28,7 +28,7 @@ from gateway.sessions.redis.record_keys import (
     record_key,
     renewal_key,
 )
-from gateway.sessions.redis.redis_connection import pack
+from gateway.sessions.redis.redis_connection import encode
 from gateway.sessions.redis.renewals import RedisRenewals
 from gateway.sessions.redis.session_endings import SessionEndings
 from gateway.sessions.redis.session_index import SessionIndex
@@ -80,7 +80,6 @@ class RedisStore(RedisSource):
         self._ends = SessionEndings(self._client, self._marks, on_event)
         self._endings = self._ends.endings
         self._client.set_replay(self._ends.replay)
-        self._lookups: Lookups[str, bytes | None, Session | Corrupt | None]
         self._lookups = Lookups(
             self._fetch, self._read, timeout=timeout, send_now=self._fetch_now
         )
@@ -281,7 +280,8 @@ class RedisStore(RedisSource):
         def received(replies: list[Any] | None) -> None:
             done(None if replies is None else replies[0])
 
-        return self._client.send_now(pack([("MGET", *map(record_key, keys))]), received)
+        command = encode(("MGET", *map(record_key, keys)))
+        return self._client.send_now(command, 1, received)
 
     def _read(self, key: str, raw: bytes | None) -> Session | Corrupt | None:
         record = self._parsed.parse(key, raw)

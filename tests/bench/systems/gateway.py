@@ -137,7 +137,10 @@ def gateway(
 ) -> Iterator[System]:
     """Run the gateway; the system asks for a protected page with a token."""
     port = free_port()
-    file = backends.folder / f"{name.replace(' ', '-').replace('/', '-')}.yaml"
+    # In a folder of its own: the gateway watches it, and the log grows in the other one.
+    folder = backends.folder / name.replace(" ", "-").replace("/", "-")
+    folder.mkdir(exist_ok=True)
+    file = folder / "gateway.yaml"
     file.write_text(yaml.safe_dump(config(backends, port, options)))
     cores = EVERY_CORE if options.cores > 1 else SYSTEM_CORE
     cookies = backends.express_cookies if options.foreign else backends.gateway_cookies

@@ -1,7 +1,7 @@
 """Look-ups that need no task, at a real server, and what they leave to the others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from gateway.errors import StoreUnavailable
 from gateway.sessions.record import Session
 from gateway.sessions.redis.direct import WrongType, send_now
 from gateway.sessions.redis.record_keys import record_key
-from gateway.sessions.redis.redis_connection import pack
+from gateway.sessions.redis.redis_connection import Command, encode
 from gateway.sessions.redis.store import RedisStore
 from gateway.sessions.redis.supervisor import Supervisor
 from tests.servers import PATIENCE, Server, free_port, valkey_server
@@ -20,6 +20,10 @@ from tests.sessions.opened import opened
 from tests.sessions.samples import NOW, a_key, a_session, the_session
 
 KEY = a_key()
+
+
+def encoded(commands: Sequence[Command]) -> tuple[bytes, int]:
+    return b"".join(map(encode, commands)), len(commands)
 
 
 @pytest.fixture
@@ -78,7 +82,9 @@ async def test_an_answer_of_before_a_switch_is_no_answer(valkey: Server) -> None
         supervisor = supervisor_of(store)
         replies: list[object] = []
         valkey.freeze()
-        sent = send_now(supervisor, pack([("MGET", record_key(KEY))]), replies.append)
+        sent = send_now(
+            supervisor, *encoded([("MGET", record_key(KEY))]), replies.append
+        )
         assert sent is not None
         supervisor._reopen()
         valkey.thaw()
@@ -94,7 +100,7 @@ async def test_an_answer_on_connections_that_do_not_count_is_no_answer(
     async with warm(valkey) as store:
         supervisor = supervisor_of(store)
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        send_now(supervisor, pack([("MGET", record_key(KEY))]), done.set_result)
+        send_now(supervisor, *encoded([("MGET", record_key(KEY))]), done.set_result)
         own, supervisor._connections = supervisor._connections, None
         async with asyncio.timeout(PATIENCE):
             assert await done is None
@@ -105,7 +111,7 @@ async def test_nothing_is_sent_without_a_lease(valkey: Server) -> None:
     async with warm(valkey, timeout=0.1) as store:
         supervisor = supervisor_of(store)
         supervisor._lease_until = 0.0
-        assert send_now(supervisor, pack([("MGET", "x")]), lambda _: None) is None
+        assert send_now(supervisor, *encoded([("MGET", "x")]), lambda _: None) is None
 
         with pytest.raises(StoreUnavailable):
             await store.load(KEY)
@@ -116,7 +122,7 @@ async def test_an_error_is_left_to_the_general_way(valkey: Server) -> None:
         supervisor = supervisor_of(store)
         valkey.command_line("ACL", "SETUSER", "default", "-mget")
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        send_now(supervisor, pack([("MGET", "x")]), done.set_result)
+        send_now(supervisor, *encoded([("MGET", "x")]), done.set_result)
         assert await done is None
         with pytest.raises(StoreUnavailable, match="permission"):
             await store.load(KEY)
@@ -132,7 +138,7 @@ async def test_a_key_of_another_type_costs_the_others_nothing(valkey: Server) ->
             asyncio.get_running_loop().create_future()
         )
         commands = [("GETRANGE", "a-hash", 0, 9), ("GETRANGE", record_key(KEY), 0, 0)]
-        send_now(supervisor_of(store), pack(commands), done.set_result)
+        send_now(supervisor_of(store), *encoded(commands), done.set_result)
 
         async with asyncio.timeout(PATIENCE):
             replies = await done
