@@ -42,6 +42,7 @@ NO_BODY, BY_LENGTH, BY_CHUNKS, UNTIL_CLOSE = BodyKind
 class Framing(NamedTuple):
     """The framing of a response.
 
+    body_bytes  the length of the body, 0 if there is none; None: its end tells it
     end_to_end  the head without the fields that Connection names
     """
 
@@ -50,6 +51,7 @@ class Framing(NamedTuple):
     keep_alive: bool
     keep_alive_seconds: int | None
     end_to_end: ResponseHead
+    body_bytes: int | None
 
 
 def read_framing(method: str, head: ResponseHead) -> Framing:
@@ -96,7 +98,8 @@ def _read_framing(head: ResponseHead, *, head_only: bool) -> Framing:
         kind, keep_alive = UNTIL_CLOSE, False
     else:
         kind = BY_LENGTH
-    return Framing(kind, length, keep_alive, seconds, head)
+    body_bytes = 0 if kind is NO_BODY else length
+    return Framing(kind, length, keep_alive, seconds, head, body_bytes)
 
 
 def _framing_fields(

@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol
 
 from gateway.errors import InvalidUpstreamResponse
-from gateway.proxy.framing import NO_BODY, Framing
+from gateway.proxy.framing import Framing
 from gateway.proxy.head import ResponseHead
 
 HIGH_WATER = 256 * 1024  # queued bytes above which reading pauses
@@ -61,7 +61,7 @@ class UpstreamResponse:
         self.status = received.status
         self.received = received
         self.content_length = framing.content_length
-        self.has_body = not (framing.kind is NO_BODY or self.content_length == 0)
+        self.has_body = framing.body_bytes != 0
         self.end_to_end = framing.end_to_end  # without the fields that Connection names
         self._source = source  # None: the end has arrived
         self._pieces = [content] if content else []

@@ -16,7 +16,7 @@ from math import inf
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
 from gateway.proxy.body import RequestBody, complete_request
 from gateway.proxy.connection_manager import ConnectionManager, FailureCounter
-from gateway.proxy.framing import BY_LENGTH, NO_BODY, UNTIL_CLOSE, Framing, read_framing
+from gateway.proxy.framing import UNTIL_CLOSE, Framing, read_framing
 from gateway.proxy.handshake import Handshake
 from gateway.proxy.head import SWITCHING, HeadBytes, ResponseHead
 from gateway.proxy.response import UpstreamResponse
@@ -274,11 +274,10 @@ class Connection(asyncio.Protocol):
             # RFC 9112 section 9.5: the server does not want the rest of the body.
             self._stop_upload()
         self.deadline = inf
-        length = framing.content_length or 0
-        bodiless = framing.kind is NO_BODY or framing.content_length == 0
-        if bodiless or (framing.kind is BY_LENGTH and len(rest) >= length):
+        length = framing.body_bytes
+        if length is not None and len(rest) >= length:
             # The complete response has arrived, as in most cases.
-            content = b"" if bodiless else rest[:length]
+            content = rest[:length]
             response = UpstreamResponse(head, framing, None, content)
             self._end(clean=len(rest) == len(content))
         else:
