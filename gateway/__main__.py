@@ -1,6 +1,15 @@
-"""`python -m gateway` is the command `gateway`."""
+"""The command `gateway`, also as `python -m gateway`."""
 
-from gateway.cli import main
+import gc
+
+# Loading modules makes a hundred thousand objects and next to no garbage. The collector
+# would walk them again and again, which takes a tenth of the time to start. It runs again
+# once the command is loaded.
+gc.disable()
+
+from gateway.cli import main  # noqa: E402 - see above
+
+__all__ = ["main"]
 
 if __name__ == "__main__":
     main()

@@ -5,6 +5,7 @@ front where a file is at fault. Exit codes: 0 success, 1 failure, 2 usage error.
 """
 
 import difflib
+import gc
 import importlib.metadata
 import importlib.util
 import os
@@ -165,6 +166,7 @@ class Commands(click.Group):
             return None
         name = cmd_name.replace("-", "_")
         module = importlib.import_module(f"gateway.cli.{name}")
+        gc.enable()  # see __main__.py
         command = getattr(module, name, None)
         return command if isinstance(command, click.Command) else None
 

@@ -42,7 +42,7 @@ NO_BODY, BY_LENGTH, BY_CHUNKS, UNTIL_CLOSE = BodyKind
 class Framing(NamedTuple):
     """The framing of a response.
 
-    body_bytes  the length of the body, 0 if there is none; None: its end tells it
+    body_bytes  the length of the body, 0 if there is none; None: unknown before its end
     end_to_end  the head without the fields that Connection names
     """
 

@@ -1,9 +1,11 @@
 """This gateway, of any checkout, in the configurations that the workloads need."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,9 +124,17 @@ def command(tree: Path, file: Path) -> list[str]:
     Its own virtual environment is used, or that of this process. The working folder
     must be the checkout: it comes first on the path of the modules.
     """
+    return [_python(tree), "-m", "gateway", "run", "-c", str(file)]
+
+
+@cache
+def _python(tree: Path) -> str:
+    """Return the Python of a checkout, whose modules are compiled as by an installation."""
     own = tree / ".venv/bin/python"
     python = str(own) if own.exists() else sys.executable
-    return [python, "-m", "gateway", "run", "-c", str(file)]
+    compiling = [python, "-m", "compileall", "-q", "gateway"]
+    subprocess.run(compiling, check=True, cwd=tree)
+    return python
 
 
 @contextmanager
