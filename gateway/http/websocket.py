@@ -22,7 +22,6 @@ class WebSocketOffer:
 
     key: bytes
     protocols: str | None
-    extensions: str | None
 
 
 def read_offer(
@@ -52,7 +51,6 @@ def read_offer(
     return WebSocketOffer(
         key=key,
         protocols=values.get("sec-websocket-protocol"),
-        extensions=values.get("sec-websocket-extensions"),
     )
 
 

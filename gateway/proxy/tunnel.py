@@ -35,7 +35,6 @@ class Tunnel(asyncio.Protocol):
         "_upstream_full",
         "_upstream_lost",
         "bytes_down",
-        "bytes_up",
         "response_head",
     )
 
@@ -47,7 +46,6 @@ class Tunnel(asyncio.Protocol):
         early: bytes,
     ) -> None:
         self.response_head = response_head  # the 101, without hop-by-hop fields
-        self.bytes_up = 0
         self.bytes_down = 0
         self._loop = asyncio.get_running_loop()
         self._upstream = upstream
@@ -103,7 +101,7 @@ class Tunnel(asyncio.Protocol):
     def feed(self, data: bytes) -> None:
         """Forward bytes of the client to the upstream."""
         if not self._upstream_lost and not self._upstream.is_closing():
-            self.bytes_up += self._up.forward(data)
+            self._up.forward(data)
             if self._up.rest:
                 self._pause_client()
                 self._loop.call_soon(self._continue_up)

@@ -16,6 +16,7 @@ from gateway.observe.logs import LogOutput, configure
 from gateway.observe.shared import SharedCounts
 from gateway.server.sockets import Listeners
 from gateway.tokens.ring import KeyRing
+from gateway.workers.allocator import keep_freed_memory
 from gateway.workers.watching import Fingerprint, fingerprint, watch
 
 _CLOSE_SECONDS = 1.5
@@ -98,6 +99,7 @@ async def serve(
         known = fingerprint(app.loaded)
     await app.open(again=post.again)
     _spare_the_collector()
+    keep_freed_memory()
     if launch.on_ready is not None:
         launch.on_ready()
     watcher = asyncio.create_task(watch(app, reload, known))

