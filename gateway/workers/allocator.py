@@ -18,7 +18,7 @@ _SMALLEST_MAPPING: Final = 4 * 1024 * 1024
 
 
 def keep_freed_memory() -> None:
-    """Let the allocator keep up to KEPT_BYTES; nothing changes without glibc."""
+    """Set how much the allocator keeps; nothing changes without glibc."""
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _SMALLEST_MAPPING)
