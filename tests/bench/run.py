@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 import sysconfig
 import time
 from collections.abc import Callable, Sequence
@@ -135,9 +136,13 @@ def about(wanted: Wanted) -> dict[str, str]:
 
 
 def python() -> str:
-    """Return the version and the build of this Python."""
+    """Return the version and the build of this Python.
+
+    Debian optimizes by rules of its own, which leave no trace in the configuration.
+    """
     options = str(sysconfig.get_config_var("CONFIG_ARGS"))
-    found = "--enable-optimizations" in options
+    of_debian = sys.base_prefix == "/usr" and Path("/etc/debian_version").exists()
+    found = of_debian or "--enable-optimizations" in options
     optimized = "with" if found else "without"
     version = platform.python_version()
     return f"{version}, {optimized} profile-guided optimization"
