@@ -46,7 +46,7 @@ class Premature:
 Evaluated: TypeAlias = Found | Query | Premature
 
 
-def evaluate_again(
+def session_if_unchanged(
     credential: Credential,
     query: Query,
     replies: Replies,

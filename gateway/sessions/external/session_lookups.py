@@ -12,8 +12,8 @@ from gateway.sessions.external.cache import SessionCache
 from gateway.sessions.external.evaluation import (
     Evaluated,
     Premature,
-    evaluate_again,
     evaluate_result,
+    session_if_unchanged,
 )
 from gateway.sessions.external.notes import RevocationNotes
 from gateway.sessions.external.query import (
@@ -94,7 +94,7 @@ class SessionLookups:
             return
         cache, endings = self._cache, self._notes.endings
         try:
-            step: Evaluated = evaluate_again(
+            step: Evaluated = session_if_unchanged(
                 held, query, replies, now, cache=cache, endings=endings
             )
             if step is None:

@@ -11,8 +11,8 @@ from gateway.sessions.external.cache import SETTLED, TTL_JITTER, SessionCache
 from gateway.sessions.external.evaluation import (
     Evaluated,
     Premature,
-    evaluate_again,
     evaluate_result,
+    session_if_unchanged,
 )
 from gateway.sessions.external.notes import Note
 from gateway.sessions.external.query import Query, QueryResult, first_query
@@ -125,7 +125,7 @@ def evaluated(
     seen = cache.as_read_for(credential)
     query = first_query(credential) if seen is None else seen.query
     replies = replies_to(query, each)
-    again = evaluate_again(
+    again = session_if_unchanged(
         credential, query, replies, now, cache=cache, endings=endings
     )
     if again is not None:
