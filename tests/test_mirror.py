@@ -57,7 +57,6 @@ ELSEWHERE = (
             "sessions/external/query",
             "sessions/external/cache",
             "sessions/external/notes",
-            "sessions/external/session_lookups",
         ),
     ),
     Elsewhere(

@@ -58,9 +58,8 @@ _BLOCK_BYTES: Final = 2048
 sends the same ones; its lines are looked up one by one otherwise."""
 
 _HEADS_MOST: Final = 2048
-_HEADS_BYTES: Final = 3 * 1024 * 1024
-_HEAD_BYTES: Final = 512
-"""Of a head that is found again as a whole, in addition to its bytes and its target."""
+_HEADS_BYTES: Final = 12 * 1024 * 1024
+"""What one generation of heads takes, as `_kept_bytes` counts it."""
 
 _DIFFERENT: Final = (b"\nx-request-id:", b"\ntraceparent:")
 """Fields that differ in each request: a block with them would never be found again."""
@@ -129,8 +128,16 @@ def _read(raw: bytes) -> PlainHead | None:
         kept=kept,
     )
     if kept:
-        _HEADS.keep(raw, head, len(raw) + len(target) + _HEAD_BYTES)
+        _HEADS.keep(raw, head, _kept_bytes(raw))
     return head
+
+
+def _kept_bytes(raw: bytes) -> int:
+    """Return about how many bytes are kept with a head.
+
+    Its lines may be kept for it alone, each as several objects and up to five times.
+    """
+    return 1024 + 5 * len(raw) + 192 * raw.count(b"\r\n")
 
 
 _HEADS: Final[Generations[bytes, PlainHead]] = Generations(_HEADS_MOST, _HEADS_BYTES)

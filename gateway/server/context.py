@@ -72,7 +72,7 @@ class Report(Protocol):
         ...
 
     def token_used(self, profile: str, *, signed: bool) -> None:
-        """Count a token that an endpoint of the gateway returned."""
+        """Count a token that was signed or reused, before the end of its request."""
         ...
 
     def cookie_not_forwarded(self, upstream: str, name: str) -> None:
@@ -239,7 +239,7 @@ class RequestContext:
     session_key    the key of the session in the store; a hash, not the token
     session_version  the version of its record that allowed the request
     lookup_time, upstream_time   seconds
-    issued         the tokens that were sent upstream, for the metrics
+    issued         tokens that were sent upstream, and that are counted at the end
     detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort
     abort_reason   why the gateway aborted the response

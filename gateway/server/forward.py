@@ -125,6 +125,7 @@ async def _open_tunnel(
     outbound: bytes,
     offer: WebSocketOffer,
 ) -> bool | None:
+    count_tokens(context)
     found = await application.upstream.open_tunnel(
         outbound, key=offer.key, offered_protocols=_protocols(offer.protocols)
     )
@@ -195,6 +196,13 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         )
 
 
+def count_tokens(context: RequestContext) -> None:
+    """Count the tokens of a request that may last: the others are counted at its end."""
+    for use in context.issued:
+        context.services.report.token_used(use.profile, signed=use.signed)
+    context.issued = ()
+
+
 async def _change_session(
     context: RequestContext,
     application: Application,
@@ -242,6 +250,7 @@ def _respond(
     if content is None:
         content = response.complete_body()
     if content is None:
+        count_tokens(context)
         return relay_stream(context, response, rules, cookies, application.idle)
     context.awaited = None
     return send_whole(context, response, rules, cookies, content, application.idle)
@@ -254,6 +263,7 @@ async def _upload(
     outbound: bytes,
 ) -> None:
     """Send a request with a body that may still arrive."""
+    count_tokens(context)
     response = await send_with_body(context, application, outbound)
     hand_over(context, _arrived, application, outcome, outbound, response)
 

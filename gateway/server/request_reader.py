@@ -52,6 +52,8 @@ def _names_another_protocol(before: bytes, data: bytes) -> bool:
     Finding a few bytes is a tenth of the cost of the expression, which a body of many
     MiB would be searched with.
     """
+    # A match ends with its only line end: what ends with one before is the end of a body.
+    before = before[before.rfind(b"\n") + 1 :]
     if b"RTSP/" in data or b"ICE/" in data:
         return _FOREIGN(before + data) is not None
     return _FOREIGN(before + data[:_KEPT]) is not None

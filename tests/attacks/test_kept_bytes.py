@@ -61,12 +61,6 @@ def blocks(number: int) -> None:
         assert read_plain(head, 16_384) is not None
 
 
-def whole_heads(number: int) -> None:
-    for each in range(4):
-        head = b"GET /%01000d HTTP/1.1\r\nHost: a\r\n\r\n" % (4 * number + each)
-        assert read_plain(head, 16_384) is not None
-
-
 def a_chain(number: int) -> None:
     for each in range(4):
         chain = f"203.0.113.9, {4 * number + each:0480}"
@@ -98,7 +92,7 @@ def an_address(number: int) -> None:
     "received",
     [
         an_upstream_view, a_session_cookie, short_session_cookies, lines, blocks,
-        whole_heads, a_chain, a_host, connection_lists, a_response_line, an_address,
+        a_chain, a_host, connection_lists, a_response_line, an_address,
     ],
 )  # fmt: skip
 def test_what_is_kept_of_ever_new_bytes_is_bounded(
@@ -115,6 +109,44 @@ def test_what_is_kept_of_ever_new_bytes_is_bounded(
         tracemalloc.stop()
 
     assert kept < MOST, f"{kept / 1024**2:.1f} MiB"
+
+
+@pytest.mark.parametrize("lines", [1, 20, 62])
+def test_what_is_kept_with_a_head_is_no_more_than_what_is_counted(lines: int) -> None:
+    """Whatever other memos forget meanwhile, which these may be the last to hold."""
+
+    def receive(number: int) -> None:
+        fields = "".join(f"h{number}x{each}:1\r\n" for each in range(lines))
+        head = f"GET /{number:0200} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
+        for _ in range(2):
+            assert read_plain(head, 16_384) is not None
+
+    heads = lines_module._HEADS
+    heads.retire()
+    heads._most = 12 * 1024 * 1024
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            receive(number)
+        for memo in (
+            lines_module._MEANINGS,
+            lines_module._BLOCKS,
+            lines_module._REQUEST_LINES,
+        ):
+            memo.clear()
+            memo._older.clear()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        counted = heads._bytes
+        assert len(heads) == 200
+        heads.clear()
+        gc.collect()
+        kept = before - tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert 0.2 * counted < kept < 1.05 * counted
 
 
 # Requests that were received before, with their outcomes

@@ -302,9 +302,13 @@ async def test_the_upstream_gets_the_identity_of_a_handshake(talking: Open) -> N
             reported[name] = ws.request.headers.get_all(name)
         await ws.send("told")
 
-    async with talking(talk, headers={"X-Auth-User-Id": "root"}) as (_, ws):
+    async with talking(talk, headers={"X-Auth-User-Id": "root"}) as (gateway, ws):
         await ws.recv()
+        # Its token was sent, however long the WebSocket stays open.
+        counted = dict(gateway.app._reporter.metrics._tokens)
 
+    assert sum(counted.values()) == 1
+    assert gateway.app._reporter.metrics._tokens == counted
     assert reported["X-Auth-User-Id"] == ["u_grace"]
     assert reported["X-Auth-Role"] == ["member"]
     assert reported["Cookie"] == []

@@ -108,23 +108,28 @@ class SessionLookups:
         if isinstance(step, Query):
             self._send(step, held, now, done, before)
         elif isinstance(step, Premature):
-            ending = self._end(held.key, now, step, done)
-            task = asyncio.get_running_loop().create_task(ending)
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+            self._end(held.key, now, step, done)
         else:
             done(step)
 
-    async def _end(
-        self, key: str, now: float, premature: Premature, done: OnFound
-    ) -> None:
-        """Write that a session has ended, before its time comes."""
-        try:
-            await self._notes.write_tombstone(key, now, "revoked", premature.life)
-        except StoreUnavailable as error:
-            done(error)
-        except BaseException:
-            done(StoreUnavailable("the store is closed"))
-            raise
-        else:
-            done(premature.session)
+    def _end(self, key: str, now: float, premature: Premature, done: OnFound) -> None:
+        """Write that a session has ended, before its time comes; then pass it on."""
+        writing = self._notes.write_tombstone(key, now, "revoked", premature.life)
+        task = asyncio.get_running_loop().create_task(writing)
+        self._writing.add(task)
+
+        # Called as well if the task is cancelled before it has begun.
+        def written(task: asyncio.Task[None]) -> None:
+            self._writing.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if task.cancelled():
+                done(StoreUnavailable("the store is closed"))
+            elif isinstance(error, StoreUnavailable):
+                done(error)
+            elif isinstance(error, Exception):
+                report("the end of a session could not be written", error)
+                done(StoreUnavailable("the end of the session was not written"))
+            else:
+                done(premature.session)
+
+        task.add_done_callback(written)
