@@ -10,7 +10,6 @@ requests never creates a parser.
 """
 
 import asyncio
-import re
 from collections.abc import Sequence
 from math import inf
 from typing import Any, Final, cast
@@ -26,8 +25,9 @@ from gateway.errors import GatewayError
 from gateway.http.lines import PlainHead, read_plain
 from gateway.http.refusal import BadRequest
 from gateway.reasons import Reason
-from gateway.server.exchange import Client, Exchange
+from gateway.server.exchange import Client, Exchange, ParsedRequest
 from gateway.server.payload import ArrivedBody, Payload
+from gateway.server.protocol_search import ProtocolSearch
 
 LINE_LIMIT: Final = 16 * 1024
 """Bytes of a request target. RFC 9112, section 3, recommends at least 8000."""
@@ -40,23 +40,7 @@ _FIELDS: Final = 100
 _HEAD_END: Final = b"\r\n\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 """The end of a chunked body without trailers."""
-_FOREIGN: Final = re.compile(rb" (?:RTSP|ICE)/[0-9]\.[0-9]\r?\n").search
-"""llhttp accepts these protocols, too, and reports their version as that of HTTP."""
-_KEPT: Final = 10
-"""Bytes of the last read to keep: one less than the longest match of _FOREIGN."""
-
-
-def _names_another_protocol(before: bytes, data: bytes) -> bool:
-    """Return whether `data`, or its beginning with the bytes `before` it, does.
-
-    Finding a few bytes is a tenth of the cost of the expression, which a body of many
-    MiB would be searched with.
-    """
-    # A match ends with its only line end: what ends with one before is the end of a body.
-    before = before[before.rfind(b"\n") + 1 :]
-    if b"RTSP/" in data or b"ICE/" in data:
-        return _FOREIGN(before + data) is not None
-    return _FOREIGN(before + data[:_KEPT]) is not None
+_TAIL: Final = len(_LAST_CHUNK)
 
 
 class RequestReader:
@@ -71,15 +55,17 @@ class RequestReader:
 
     __slots__ = (
         "_body",
+        "_chunked",
         "_client",
-        "_foreign",
         "_limit",
         "_loop",
         "_made",
         "_parser_holds",
         "_paused",
         "_plain_limit",
+        "_protocols",
         "_uncounted",
+        "_uploading",
         "broken",
         "head_bytes",
         "last_read",
@@ -103,7 +89,9 @@ class RequestReader:
         self._parser_holds = False  # a part of a request, or may
         self.queued = 0
         self._body: Payload = EMPTY_PAYLOAD  # of the last request read
-        self._foreign = False
+        self._chunked = False  # the last body is
+        self._uploading: Exchange | None = None  # a request whose body had not ended
+        self._protocols = ProtocolSearch()
         self._paused = False
         self._uncounted = False
         self.head_bytes = 0
@@ -124,17 +112,20 @@ class RequestReader:
         if plain is None:
             return self._parse(data)
         head, received = plain
-        self.last_read = data[-_KEPT:]
+        self.last_read = data[-_TAIL:]
         self._body = body = ArrivedBody(received) if received else EMPTY_PAYLOAD
         client = self._client
         key = (head, client.peer, client.tls) if head.kept else None
         return (Exchange(head, body, client, True, key),), b""
 
     def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
+        if not self._parser_holds:
+            self._protocols.restart()
         self._parser_holds = True
-        before = self.last_read
-        self.last_read = (data if len(data) >= _KEPT else before + data)[-_KEPT:]
+        self.last_read = (self.last_read + data[-_TAIL:])[-_TAIL:]
         between = self._body.is_eof()  # not inside a body
+        held = self._paused or self.queued >= READ_AHEAD
+        in_order = not held and (between or self._protocols.left > 0)
         self._paused = False
         try:
             found, self.upgraded, rest = self._parser.feed_data(data)
@@ -144,9 +135,7 @@ class RequestReader:
                 self._body.set_exception(RequestPayloadError("invalid chunked body"))
                 return (), b""
             return (self._refused(_refusal_of(error)),), b""
-        # Bytes in the middle of a body hold no head, and are not searched.
-        if between or self._paused or self._body.is_eof():
-            self._foreign = self._foreign or _names_another_protocol(before, data)
+        foreign = self._search(data, found, in_order)
         if not found:
             if not between:
                 # After the end of a body the next head may have begun.
@@ -154,7 +143,7 @@ class RequestReader:
             else:
                 self.head_bytes += len(data)
             return (), rest
-        if self._foreign:
+        if foreign:
             self.broken = True
             return (self._refused(_ANOTHER_PROTOCOL),), b""
         # Without data the parser continues with bytes that were not counted.
@@ -178,7 +167,31 @@ class RequestReader:
         ]
         if "Upgrade" in found[-1][0].headers and not self.upgraded:
             exchanges[-1].maybe_cut = not _ends_with_head(data, self._body)
+        self._chunked = found[-1][0].chunked
+        self._uploading = None if self._body.is_eof() else exchanges[-1]
+        exchanges[-1].maybe_cut |= self._protocols.found
         return exchanges, rest
+
+    def _search(
+        self,
+        data: bytes,
+        found: Sequence[tuple[ParsedRequest, Payload]],
+        in_order: bool,
+    ) -> bool:
+        """Return whether one of the requests found may be one of another protocol."""
+        chunked = found[-1][0].chunked if found else self._chunked
+        body = found[-1][1] if found else self._body
+        foreign = self._protocols.search(
+            data,
+            [message for message, _ in found],
+            in_order=in_order,
+            # Of what the parser holds back the chunks may end in the middle.
+            in_chunks=chunked and not (body.is_eof() or self._paused),
+        )
+        if self._protocols.found and self._uploading is not None:
+            # It may be in the body, where it is allowed, or behind it: none follows.
+            self._uploading.maybe_cut = True
+        return foreign
 
     @property
     def head_too_large(self) -> bool:

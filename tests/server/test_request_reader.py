@@ -22,13 +22,7 @@ from gateway.outbound import OutboundRequest, plan_outbound
 from gateway.server.exchange import Exchange
 from gateway.server.payload import ArrivedBody
 from gateway.server.read_request import read_request
-from gateway.server.request_reader import (
-    _FOREIGN,
-    _KEPT,
-    READ_AHEAD,
-    RequestReader,
-    _names_another_protocol,
-)
+from gateway.server.request_reader import READ_AHEAD, RequestReader
 from tests.http.heads import REQUEST_ID, TRACEPARENT
 from tests.server.parts import the_runtime
 
@@ -514,24 +508,3 @@ async def test_reading_by_lines_goes_on_after_the_parser_is_done() -> None:
         True,
         True,
     ]
-
-
-@given(
-    st.binary(max_size=12),
-    st.sampled_from([b" RTSP/1.0\r\n", b" ICE/1.1\n", b" HTTP/1.1\r\n", b"ICE/"]),
-    st.binary(max_size=12),
-    st.integers(0, 12),
-)
-def test_a_protocol_is_found_wherever_the_bytes_are_cut(
-    front: bytes, line: bytes, back: bytes, cut: int
-) -> None:
-    whole = front + line + back
-    at = min(len(front) + cut, len(whole))
-
-    found = _names_another_protocol(whole[:at][-_KEPT:], whole[at:])
-
-    ends, start = [0], 0
-    while match := _FOREIGN(whole, start):
-        start = match.end()
-        ends.append(start)
-    assert found == (ends[-1] > at)

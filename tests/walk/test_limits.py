@@ -431,6 +431,23 @@ async def test_another_protocol_goes_no_further(
     assert upstream.seen == []
 
 
+async def test_an_upload_may_hold_requests_of_another_protocol(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    """The log of a camera, say; the connection serves the next request as well."""
+    body = b"PLAY rtsp://camera/1 RTSP/1.0\r\nCSeq: 1\r\n\r\n" * 10_000
+    head = f"POST / HTTP/1.1\r\nHost: gw.test\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with connected(gateway.port) as client:
+        await client.send(head.encode() + body)
+        uploaded = await client.reply()
+        await client.send(get("/"))
+        reply = await client.reply()
+
+    assert (uploaded.status, reply.status) == (200, 200)
+    assert [each.method for each in upstream.complete] == ["POST", "GET"]
+    assert upstream.complete[0].body == body
+
+
 @pytest.mark.parametrize("method", ["PROPFIND", "REPORT", "PURGE", "PATCH", "OPTIONS"])
 async def test_a_method_that_the_parser_knows_is_passed_on(
     gateway: Gateway, upstream: RecordingUpstream, method: str
