@@ -9,7 +9,7 @@ sets, status codes. Never a user, a tenant or a path.
 """
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.observe import tally
 from gateway.observe.exposition import render
@@ -19,15 +19,6 @@ from gateway.observe.tally import Family, Labels, Numbers, Tally
 _TOGETHER: Final = 512
 """Requests whose observations are counted together."""
 _LAST_CODE: Final = 599
-
-
-class SentToken(Protocol):
-    """A token that an upstream received; `signed` if it was signed for this request."""
-
-    @property
-    def profile(self) -> str: ...  # noqa: D102
-    @property
-    def signed(self) -> bool: ...  # noqa: D102
 
 
 class RequestSeries:
@@ -93,7 +84,6 @@ class Metrics:
         upstream: float = 0.0,
         lookup: float = 0.0,
         outcome: str = "",
-        tokens: Iterable[SentToken] = (),
     ) -> None:
         """Count one request of a series. Times are in seconds.
 
@@ -103,7 +93,6 @@ class Metrics:
             upstream: until the head of the response.
             lookup: of the session.
             outcome: of the look-up: valid, invalid or error; "" without one.
-            tokens: those that were sent upstream.
         """
         series.count += 1
         series.durations.add(duration)
@@ -117,9 +106,6 @@ class Metrics:
         self._uncounted += 1
         if self._uncounted >= _TOGETHER:
             self._count()
-        for token in tokens:
-            key = (token.profile, "signed" if token.signed else "reused")
-            self._tokens[key] = self._tokens.get(key, 0) + 1
 
     def _begin_lookups(self, outcome: str) -> Histogram:
         found = self._lookups[outcome] = self._histogram(tally.LOOKUP, outcome)

@@ -29,7 +29,6 @@ from gateway.sessions.renewals import RenewalStore
 from gateway.sessions.store import SessionCredential, SessionSource, SessionStore
 from gateway.spine.outcome import Outcome, Respond
 from gateway.spine.ruleset import Ruleset
-from gateway.spine.session_plan import TokenUse
 
 
 class Report(Protocol):
@@ -72,7 +71,7 @@ class Report(Protocol):
         ...
 
     def token_used(self, profile: str, *, signed: bool) -> None:
-        """Count a token that was signed or reused, before the end of its request."""
+        """Count a token that was signed or reused."""
         ...
 
     def cookie_not_forwarded(self, upstream: str, name: str) -> None:
@@ -239,7 +238,6 @@ class RequestContext:
     session_key    the key of the session in the store; a hash, not the token
     session_version  the version of its record that allowed the request
     lookup_time, upstream_time   seconds
-    issued         tokens that were sent upstream, and that are counted at the end
     detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort
     abort_reason   why the gateway aborted the response
@@ -278,7 +276,6 @@ class RequestContext:
     lookup_time: float = 0.0
     lookup_result: str = ""
     upstream_time: float = 0.0
-    issued: Sequence[TokenUse] = ()
     responded: bool = False
     sign_in_post: SignInPost | None = None
     abort_reason: Reason | None = None

@@ -125,7 +125,6 @@ async def _open_tunnel(
     outbound: bytes,
     offer: WebSocketOffer,
 ) -> bool | None:
-    count_tokens(context)
     found = await application.upstream.open_tunnel(
         outbound, key=offer.key, offered_protocols=_protocols(offer.protocols)
     )
@@ -179,7 +178,8 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         context.session_version = who.session.version
         tenant = access.tenant
         context.tenant_id = tenant.id if isinstance(tenant, Tenant) else None
-    context.issued = outcome.tokens
+    for use in outcome.tokens:
+        services.report.token_used(use.profile, signed=use.signed)
     if outcome.view.identity.unsent:
         services.report.headers_not_sent(outcome.view)
     if (
@@ -194,13 +194,6 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         services.run_in_background(
             services.tokens.replace(write.key, write.old, write.new)
         )
-
-
-def count_tokens(context: RequestContext) -> None:
-    """Count the tokens of a request that may last: the others are counted at its end."""
-    for use in context.issued:
-        context.services.report.token_used(use.profile, signed=use.signed)
-    context.issued = ()
 
 
 async def _change_session(
@@ -250,7 +243,6 @@ def _respond(
     if content is None:
         content = response.complete_body()
     if content is None:
-        count_tokens(context)
         return relay_stream(context, response, rules, cookies, application.idle)
     context.awaited = None
     return send_whole(context, response, rules, cookies, content, application.idle)
@@ -263,7 +255,6 @@ async def _upload(
     outbound: bytes,
 ) -> None:
     """Send a request with a body that may still arrive."""
-    count_tokens(context)
     response = await send_with_body(context, application, outbound)
     hand_over(context, _arrived, application, outcome, outbound, response)
 

@@ -71,7 +71,6 @@ class RequestReporter:
             upstream=context.upstream_time,
             lookup=context.lookup_time,
             outcome=context.lookup_result,
-            tokens=context.issued,
         )
         if context.mode:
             metrics.authz_decision(context.mode, str(verdict))

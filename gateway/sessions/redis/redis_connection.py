@@ -18,6 +18,9 @@ Command: TypeAlias = tuple[str | bytes | float, ...]
 """A command and its arguments; the first of them is the key."""
 
 
+OnAnswers: TypeAlias = Callable[[list[Any] | OSError], None]
+"""Takes all answers, or the reason why the connection has ended."""
+
 encode: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment] # its stub takes one word
 """Returns a command in the protocol of Redis."""
 
@@ -46,7 +49,8 @@ class RedisConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=refusal)
         self._transport = transport
-        self._waiting: deque[_Batch] = deque()
+        # What takes the answers to some commands, their number, and those that came.
+        self._waiting: deque[tuple[OnAnswers, int, list[Any]]] = deque()
         self.since = self._loop.time()  # when it was opened
         self.closed = False
         transport.set_protocol(self)
@@ -84,15 +88,13 @@ class RedisConnection(asyncio.Protocol):
             self.send(data, len(commands), partial(_settle, answers))
         return answers
 
-    def send(
-        self, data: bytes, commands: int, done: Callable[[list[Any] | OSError], None]
-    ) -> None:
+    def send(self, data: bytes, commands: int, done: OnAnswers) -> None:
         """Send one or more encoded commands in one write, on a connection that is open.
 
         `done` is called once, later, and must not raise: with all their answers, as
         those of `execute_all`, or with the reason why the connection has ended.
         """
-        self._waiting.append(_Batch(done, commands))
+        self._waiting.append((done, commands, []))
         self._transport.write(data)
 
     def close(self) -> None:
@@ -112,17 +114,16 @@ class RedisConnection(asyncio.Protocol):
                 answer = reader.gets()
                 if answer is False:
                     return
-                batch = waiting[0]
+                done, commands, answers = waiting[0]
             except (hiredis.ProtocolError, IndexError):
                 self._end(
                     ConnectionAbortedError("the answer is not in the protocol of Redis")
                 )
                 return
-            answers = batch.answers
             answers.append(answer)
-            if len(answers) == batch.count:
+            if len(answers) == commands:
                 waiting.popleft()
-                batch.done(answers)
+                done(answers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all pending commands."""
@@ -132,19 +133,8 @@ class RedisConnection(asyncio.Protocol):
         self.closed = True
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for batch in waiting:
-            batch.done(why)
-
-
-class _Batch:
-    """Commands whose answers are delivered together."""
-
-    __slots__ = ("answers", "count", "done")
-
-    def __init__(self, done: Callable[[list[Any] | OSError], None], count: int) -> None:
-        self.done = done
-        self.count = count
-        self.answers: list[Any] = []
+        for done, _, _ in waiting:
+            done(why)
 
 
 def _settle(future: asyncio.Future[Any], answer: object) -> None:
