@@ -7,7 +7,6 @@ it does not say, no look-up says.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.errors import StoreUnavailable
 from gateway.sessions.external.cache import SessionCache, Settled, is_as_good
 from gateway.sessions.external.notes import Note
 from gateway.sessions.external.query import (
@@ -93,16 +92,13 @@ def evaluate_result(
         cache: the sessions that were read here.
         endings: what ended here in the last minute; Redis may not have it yet, or not
             any more.
-
-    Raises:
-        StoreUnavailable: a record was queried, and is not in the result.
     """
     interpreted = cache.interpret(credential, found, now)
     missing = missing_query(interpreted, found, credential.profile.max_bytes)
     if missing is not None:
         return missing
-    if isinstance(interpreted, NeedsLookup):  # pragma: no cover - until it is there
-        raise StoreUnavailable("a second record was asked for and is not there")
+    # Of a second record that is missing there is a query.
+    assert not isinstance(interpreted, NeedsLookup)  # noqa: S101 - narrows
     if not isinstance(interpreted, Session):
         return interpreted
     key = credential.key

@@ -1,7 +1,6 @@
 """One query for app-managed sessions, and its result. Reads only."""
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -60,23 +59,20 @@ Replies: TypeAlias = list[Any]
 
 
 class QueryResult:
-    """The replies to one query or several of a look-up."""
+    """The replies to the queries of one look-up so far."""
 
-    def __init__(self, query: Query, replies: Replies) -> None:
-        values = replies[:-1] if query.notes else replies
+    def __init__(self) -> None:
+        self._records: dict[str, tuple[Any, Any]] = {}
+        self.notes: dict[str, bytes | None] = {}
+
+    def add(self, query: Query, replies: Replies) -> None:
+        """Add the replies to a query."""
+        values = replies
+        if query.notes:
+            *values, written = replies
+            self.notes.update(zip(query.notes, written, strict=True))
         pairs = zip(values[::2], values[1::2], strict=True)
-        self._records = dict(zip(query.records, pairs, strict=True))
-        written = replies[-1] if query.notes else ()
-        self.notes: dict[str, bytes | None] = dict(
-            zip(query.notes, written, strict=True)
-        )
-
-    def __or__(self, other: "QueryResult") -> "QueryResult":
-        """Join the results of two queries."""
-        joined = copy(self)
-        joined._records = {**self._records, **other._records}
-        joined.notes = {**self.notes, **other.notes}
-        return joined
+        self._records.update(zip(query.records, pairs, strict=True))
 
     def has(self, key: str) -> bool:
         """Return whether a record was queried."""

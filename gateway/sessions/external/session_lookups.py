@@ -4,6 +4,7 @@ A session that was seen before needs one. No task waits: each result calls the n
 """
 
 import asyncio
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -34,6 +35,16 @@ from gateway.sessions.store import OnFound
 AT_ONCE: Final = 128
 
 
+@dataclass(slots=True)
+class _LookUp:
+    """One look-up: whose session, at what time, and the results of its queries so far."""
+
+    held: Credential
+    now: float
+    done: OnFound
+    found: QueryResult | None = None
+
+
 class SessionLookups:
     """Begins look-ups; `queries` sends those of one turn of the event loop together."""
 
@@ -61,18 +72,10 @@ class SessionLookups:
         """Look up a session; `done` is called once, later, and must not raise."""
         seen = self._cache.as_read_for(held)
         query = first_query(held) if seen is None else seen.query
-        self._send(query, held, now, done, None)
+        self._send(_LookUp(held, now, done), query)
 
-    def _send(
-        self,
-        query: Query,
-        held: Credential,
-        now: float,
-        done: OnFound,
-        before: QueryResult | None,
-    ) -> None:
-        received = partial(self._received, query, held, now, done, before)
-        self.queries.begin(query, received)
+    def _send(self, look_up: _LookUp, query: Query) -> None:
+        self.queries.begin(query, partial(self._received, look_up, query))
 
     def close(self) -> None:
         """End what is still being written."""
@@ -80,40 +83,42 @@ class SessionLookups:
             task.cancel()
 
     def _received(
-        self,
-        query: Query,
-        held: Credential,
-        now: float,
-        done: OnFound,
-        before: QueryResult | None,
-        replies: Replies | StoreUnavailable,
+        self, look_up: _LookUp, query: Query, replies: Replies | StoreUnavailable
     ) -> None:
         """Go on with the replies to a query: with another one, or with the session."""
         if isinstance(replies, StoreUnavailable):
-            done(replies)
+            look_up.done(replies)
             return
-        cache, endings = self._cache, self._notes.endings
         try:
-            step: Evaluated = session_if_unchanged(
-                held, query, replies, now, cache=cache, endings=endings
-            )
-            if step is None:
-                found = QueryResult(query, replies)
-                before = found if before is None else before | found
-                step = evaluate_result(held, before, now, cache=cache, endings=endings)
+            step = self._evaluate(look_up, query, replies)
         except Exception as error:  # noqa: BLE001 - a look-up always has a result
             report("a record could not be read", error)
-            done(StoreUnavailable("the record was not read"))
-            return
+            step = StoreUnavailable("the record was not read")
         if isinstance(step, Query):
-            self._send(step, held, now, done, before)
+            self._send(look_up, step)
         elif isinstance(step, Premature):
-            self._end(held.key, now, step, done)
+            self._end(look_up, step)
         else:
-            done(step)
+            look_up.done(step)
 
-    def _end(self, key: str, now: float, premature: Premature, done: OnFound) -> None:
+    def _evaluate(
+        self, look_up: _LookUp, query: Query, replies: Replies
+    ) -> Evaluated | StoreUnavailable:
+        held, now = look_up.held, look_up.now
+        cache, endings = self._cache, self._notes.endings
+        same = session_if_unchanged(
+            held, query, replies, now, cache=cache, endings=endings
+        )
+        if same is not None:
+            return same
+        if look_up.found is None:
+            look_up.found = QueryResult()
+        look_up.found.add(query, replies)
+        return evaluate_result(held, look_up.found, now, cache=cache, endings=endings)
+
+    def _end(self, look_up: _LookUp, premature: Premature) -> None:
         """Write that a session has ended, before its time comes; then pass it on."""
+        key, now, done = look_up.held.key, look_up.now, look_up.done
         writing = self._notes.write_tombstone(key, now, "revoked", premature.life)
         task = asyncio.get_running_loop().create_task(writing)
         self._writing.add(task)

@@ -130,12 +130,13 @@ def evaluated(
     )
     if again is not None:
         return again
-    found = QueryResult(query, replies)
+    found = QueryResult()
+    found.add(query, replies)
     while True:
         step = evaluate_result(credential, found, now, cache=cache, endings=endings)
         if not isinstance(step, Query):
             return step
-        found = found | QueryResult(step, replies_to(step, each))
+        found.add(step, replies_to(step, each))
 
 
 def without_times(step: Evaluated) -> Evaluated:
@@ -190,10 +191,11 @@ async def test_an_end_that_redis_does_not_have_yet_counts(
 
 
 def test_the_limit_of_an_identity_that_was_not_known_is_queried() -> None:
-    """A result that lacks it is no result that says that there is none."""
+    """A note that was not queried does not count as one that is not there."""
     cache, endings, credential = SessionCache(None), no_endings(), CREDENTIALS[0]
     query = first_query(credential)
-    found = QueryResult(query, replies_to(query, ACTIVE))
+    found = QueryResult()
+    found.add(query, replies_to(query, ACTIVE))
 
     for _ in range(2):
         step = evaluate_result(credential, found, NOW, cache=cache, endings=endings)

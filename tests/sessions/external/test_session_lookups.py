@@ -7,7 +7,8 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.sessions.external.evaluation import Premature
-from gateway.sessions.external.session_lookups import SessionLookups
+from gateway.sessions.external.session_lookups import SessionLookups, _LookUp
+from tests.sessions.external.test_store import a_credential
 from tests.sessions.samples import NOW, a_session
 
 
@@ -29,7 +30,8 @@ async def test_an_end_that_the_close_of_the_store_cancels_has_a_result(
     lookups = SessionLookups(nothing, nothing, notes, timeout=1.0)
     found: list[object] = []
 
-    lookups._end("key", NOW, Premature(a_session(), 60.0), found.append)
+    look_up = _LookUp(a_credential(), NOW, found.append)
+    lookups._end(look_up, Premature(a_session(), 60.0))
     if begun:
         await asyncio.sleep(0)
     lookups.close()
