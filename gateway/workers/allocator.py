@@ -1,8 +1,8 @@
 """Keeps freed memory in the process, for the next body.
 
 Bodies pass through buffers of a few hundred KiB. By default glibc returns memory of that
-size to the kernel when it is freed, and each new buffer begins with page faults: a fifth
-of the CPU time of a large response (mallopt(3)). Other C libraries have no such setting.
+size to the kernel when it is freed, and each new buffer begins with page faults: up to a
+fifth of the CPU time of a large response (mallopt(3)). Other C libraries have no such setting.
 """
 
 import ctypes

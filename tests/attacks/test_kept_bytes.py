@@ -2,9 +2,10 @@
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from gateway.http.connection_options import connection_options
 from gateway.http.fields import Fields, sort_fields
 from gateway.http.head import HeadRules, RequestHead, read_head
 from gateway.http.host import parse_authority
-from gateway.http.lines import _read, read_plain, sort_lines
-from gateway.http.memo import Generations
+from gateway.http.lines import PlainHead, _read, read_plain, sort_lines
+from gateway.http.memo import Generations, Memo
 from gateway.http.response_fields import FIELDS
 from gateway.http.return_to import safe_return_to
 from gateway.interval import Interval
@@ -111,41 +112,53 @@ def test_what_is_kept_of_ever_new_bytes_is_bounded(
     assert kept < MOST, f"{kept / 1024**2:.1f} MiB"
 
 
-@pytest.mark.parametrize("lines", [1, 20, 62])
-def test_what_is_kept_with_a_head_is_no_more_than_what_is_counted(lines: int) -> None:
-    """Whatever other memos forget meanwhile, which these may be the last to hold."""
+def kept_and_counted(
+    heads: Generations[Any, Any],
+    receive: Callable[[int], None],
+    *,
+    forgetting: Iterable[Memo[Any, Any]],
+) -> tuple[int, int]:
+    """Return the bytes that are freed with a memo, and those that it counts.
 
+    The others forget first: it may be the last to hold what they had.
+    """
+    receive(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, 100):
+            receive(number)
+        for memo in forgetting:
+            memo.clear()
+            memo._older.clear()
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        counted = heads._bytes
+        heads.clear()
+        gc.collect()
+        return before - tracemalloc.get_traced_memory()[0], counted
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("lines", [1, 20, 62])
+def test_what_is_kept_with_a_head_is_no_more_than_what_is_counted(
+    lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def receive(number: int) -> None:
         fields = "".join(f"h{number}x{each}:1\r\n" for each in range(lines))
         head = f"GET /{number:0200} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode()
         for _ in range(2):
             assert read_plain(head, 16_384) is not None
 
-    heads = lines_module._HEADS
-    heads.retire()
-    heads._most = 12 * 1024 * 1024
-    gc.collect()
-    tracemalloc.start()
-    try:
-        for number in range(200):
-            receive(number)
-        for memo in (
-            lines_module._MEANINGS,
-            lines_module._BLOCKS,
-            lines_module._REQUEST_LINES,
-        ):
-            memo.clear()
-            memo._older.clear()
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        counted = heads._bytes
-        assert len(heads) == 200
-        heads.clear()
-        gc.collect()
-        kept = before - tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
+    heads: Generations[bytes, PlainHead] = Generations(10_000, 64 * 1024 * 1024)
+    monkeypatch.setattr(lines_module, "_HEADS", heads)
+    others = (
+        lines_module._MEANINGS, lines_module._BLOCKS, lines_module._REQUEST_LINES
+    )  # fmt: skip
+    kept, counted = kept_and_counted(heads, receive, forgetting=others)
 
+    assert counted > 99 * 1024
     assert 0.2 * counted < kept < 1.05 * counted
 
 
@@ -211,26 +224,14 @@ def receive(rules: Ruleset, heads: KnownHeads, target: str, fields: str) -> None
 def test_what_is_kept_with_a_request_is_no_more_than_what_is_counted(
     request_of: Callable[[int], tuple[str, str]],
 ) -> None:
-    """Whatever other memos forget meanwhile, which these may be the last to hold."""
     rules = replace(RULES)
     object.__setattr__(rules, "issuer", LongTokens())
     heads: KnownHeads = Generations(10_000, 64 * 1024 * 1024)
-    receive(rules, heads, *request_of(0))
-    gc.collect()
-    tracemalloc.start()
-    try:
-        for number in range(1, 100):
-            receive(rules, heads, *request_of(number))
-        for memo in (lines_module._MEANINGS, VIEW._kept_cookies, RULES._cookies):
-            memo.clear()
-            memo._older.clear()
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        counted = heads._bytes
-        heads.clear()
-        gc.collect()
-        kept = before - tracemalloc.get_traced_memory()[0]
-    finally:
-        tracemalloc.stop()
+    memos = (lines_module._MEANINGS, VIEW._kept_cookies, RULES._cookies)
+    kept, counted = kept_and_counted(
+        heads,
+        lambda number: receive(rules, heads, *request_of(number)),
+        forgetting=memos,
+    )
 
     assert 0.3 * counted < kept < 1.05 * counted

@@ -5,7 +5,8 @@
 A profile hook counts in the thread of the gateway; the upstream and the client run
 in other ones. A hop is a call from a function of one file to one of another. The
 figures hardly vary, so that they are a gate where CPU time cannot be one: `--write`
-makes them the ceilings of `calls.json`, which a test holds a request to.
+makes them the ceilings of `calls.json`, which a test holds a request to. Instructions
+of the interpreter depend on its version, and have no ceiling.
 """
 
 import argparse
@@ -62,10 +63,11 @@ class Counts:
 
 
 class Hook:
-    """Counts calls while it is installed."""
+    """Counts calls while it is the profile function, instructions while it traces."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.instructions: Counter[str] = Counter()
         self.hops = 0
         self.c_calls = 0
 
@@ -80,6 +82,14 @@ class Hook:
         self.calls[f"{file}:{frame.f_code.co_name}"] += 1
         if frame.f_back is not None and frame.f_back.f_code.co_filename != file:
             self.hops += 1
+
+    def trace(self, frame: FrameType, event: str, _: Any) -> Any:
+        """Count the instructions of the interpreter in each function."""
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            code = frame.f_code
+            self.instructions[f"{code.co_filename}:{code.co_name}"] += 1
+        return self.trace
 
     def counts(self) -> Counts:
         files = {
@@ -172,6 +182,9 @@ async def measure() -> dict[str, Hook]:
                 sys.setprofile(hook)
                 await asyncio.to_thread(request, to, name, kind, COUNTED)
                 sys.setprofile(None)
+                sys.settrace(hook.trace)
+                await asyncio.to_thread(request, to, name, kind, COUNTED)
+                sys.settrace(None)
                 found[kind] = hook
     listening.close()
     return found
@@ -200,11 +213,13 @@ def main() -> None:
     for kind, hook in hooks.items():
         each = hook.counts()
         print(f"{kind}: Python calls {each.python_calls}, C calls", end=" ")
-        print(f"{each.c_calls}, files {each.files}, hops {each.hops}")
+        print(f"{each.c_calls}, files {each.files}, hops {each.hops},", end=" ")
+        print(f"instructions {sum(hook.instructions.values()) // COUNTED}")
     if wanted.v:
-        for key, n in hooks[wanted.kind].calls.most_common():
-            if n >= COUNTED:
-                print(f"{n / COUNTED:6.1f}  {key.replace(PACKAGE, 'gateway')}")
+        hook = hooks[wanted.kind]
+        for key, n in hook.instructions.most_common():
+            calls, name = hook.calls[key] / COUNTED, key.replace(PACKAGE, "gateway")
+            print(f"{calls:6.1f} calls {n / COUNTED:6.1f} instructions  {name}")
     if wanted.write:
         write({kind: hook.counts() for kind, hook in hooks.items()})
 
