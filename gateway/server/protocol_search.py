@@ -64,9 +64,9 @@ class ProtocolSearch:
             return False
         foreign = None
         if in_order and data and len(heads) == 1:
-            received = self._before + data
-            # Its last line end may have come in two parts.
-            end = _HEAD_END(received, max(0, len(self._before) - 3))
+            # Empty lines before a head are ignored (RFC 9112, section 2.2).
+            received = (self._before + data).lstrip(b"\r\n")
+            end = _HEAD_END(received)
             if end is not None:
                 self._search(received[: end.end()])
                 foreign = self.found
