@@ -81,9 +81,6 @@ def _read(context: RequestContext, span_id: str) -> Progress:
     """Find the head: that of most requests was received before; else read it."""
     heads, key = context.runtime.known_heads, context.exchange.key
     known = None if key is None else heads.get(key) or heads.find(key)
-    if isinstance(known, Lookup):
-        context.received(known.head, span_id)
-        return _look_up(context, known)
     if known is not None:
         return evaluate_again(context, known, span_id)
     head = read_request(context)
