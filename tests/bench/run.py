@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import assert_never
+from typing import Final, assert_never
 
 from tests.bench.backends import backends
 from tests.bench.figures import Row, Run, with_ratios
@@ -62,6 +62,18 @@ def measure(
     workload: Workload, keys: Sequence[str], stage: Stage, wanted: Wanted
 ) -> list[Row]:
     """Return the rows of one workload, without ratios."""
+    if workload.measure in _MEMORY:
+        with stage.afresh() as fresh:
+            return _measure(workload, keys, fresh, wanted)
+    return _measure(workload, keys, stage, wanted)
+
+
+_MEMORY: Final = (Measure.IDLE, Measure.IDLE_WEBSOCKETS)
+
+
+def _measure(
+    workload: Workload, keys: Sequence[str], stage: Stage, wanted: Wanted
+) -> list[Row]:
     if workload.measure is Measure.START:
         return start(workload, keys, stage, wanted)
     started = [stage.system(key) for key in keys]

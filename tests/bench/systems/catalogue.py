@@ -133,6 +133,14 @@ class Stage:
         self._running: dict[str, System] = {}
         self._missing: dict[str, str] = {}
 
+    @contextmanager
+    def afresh(self) -> Iterator["Stage"]:
+        """Start each system anew: what other workloads left in memory is not counted."""
+        with ExitStack() as stack:
+            fresh = Stage(stack, self.backends, self.peers)
+            fresh.left_out = self.left_out
+            yield fresh
+
     def system(self, key: str) -> System | None:
         """Return a running system, or None and its reason in `left_out`."""
         entry = SYSTEMS[key]
