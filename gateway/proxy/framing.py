@@ -22,6 +22,7 @@ from gateway.proxy.head import ResponseHead
 _LONGEST_NUMBER = 18  # digits: below 2**63
 _NO_OPTIONS: frozenset[bytes] = frozenset()
 _LIFETIME = frozenset({b"close", b"keep-alive"})  # options that name no field
+FIRST_FINAL, FIRST_ERROR, FIRST_SERVER_ERROR = 200, 400, 500
 _NO_CONTENT = 204
 _BODILESS = frozenset({_NO_CONTENT, 304})
 
@@ -44,6 +45,8 @@ class Framing(NamedTuple):
 
     body_bytes  the length of the body, 0 if there is none; None: unknown before its end
     end_to_end  the head without the fields that Connection names
+    ordinary    the server has not failed, the length is known, and the connection stays
+                open for as long as the client wants
     """
 
     kind: BodyKind
@@ -52,6 +55,7 @@ class Framing(NamedTuple):
     keep_alive_seconds: int | None
     end_to_end: ResponseHead
     body_bytes: int | None
+    ordinary: bool
 
 
 def read_framing(method: str, head: ResponseHead) -> Framing:
@@ -99,7 +103,13 @@ def _read_framing(head: ResponseHead, *, head_only: bool) -> Framing:
     else:
         kind = BY_LENGTH
     body_bytes = 0 if kind is NO_BODY else length
-    return Framing(kind, length, keep_alive, seconds, head, body_bytes)
+    ordinary = (
+        FIRST_FINAL <= status < FIRST_SERVER_ERROR
+        and body_bytes is not None
+        and keep_alive
+        and seconds is None
+    )
+    return Framing(kind, length, keep_alive, seconds, head, body_bytes, ordinary)
 
 
 def _framing_fields(

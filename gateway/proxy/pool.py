@@ -204,7 +204,8 @@ class Pool:
         backend = connection.backend
         if not isinstance(backend, Backend):
             raise TypeError(_NOT_OURS)
-        expires = min(connection.expires, connection.lives_until)
+        expires = connection.expires
+        expires = min(expires, connection.lives_until)
         if self._draining or backend.ejected or expires <= now:
             connection.close()
             return
@@ -216,7 +217,8 @@ class Pool:
             return
         self._busy.discard(connection)
         backend.in_use -= 1
-        connection.expires = min(expires, now + self._keepalive)
+        latest = now + self._keepalive
+        connection.expires = min(latest, expires)
         backend.idle.append(connection)
         self._idle += 1
 

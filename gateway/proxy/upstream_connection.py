@@ -16,7 +16,13 @@ from math import inf
 from gateway.errors import InvalidUpstreamResponse, UpstreamError, UpstreamTimeout
 from gateway.proxy.body import RequestBody, complete_request
 from gateway.proxy.connection_manager import ConnectionManager, FailureCounter
-from gateway.proxy.framing import UNTIL_CLOSE, Framing, read_framing
+from gateway.proxy.framing import (
+    FIRST_ERROR,
+    FIRST_SERVER_ERROR,
+    UNTIL_CLOSE,
+    Framing,
+    read_framing,
+)
 from gateway.proxy.handshake import Handshake
 from gateway.proxy.head import SWITCHING, HeadBytes, ResponseHead
 from gateway.proxy.response import UpstreamResponse
@@ -26,7 +32,6 @@ from gateway.proxy.unread_tls import UnreadTls
 from gateway.proxy.upload import Upload
 
 _READ = 64 * 1024
-_FIRST_ERROR, _FIRST_SERVER_ERROR = 400, 500
 # 501 and 505 depend on the request, not on the health of the server.
 _HEALTHY_ERRORS = frozenset({501, 505})
 
@@ -259,8 +264,24 @@ class Connection(asyncio.Protocol):
         framing = head.framing
         if framing is None or self._method == "HEAD":
             framing = read_framing(self._method, head)
+        if (
+            framing.ordinary
+            and len(rest) == framing.body_bytes
+            and not self.backend.strikes
+            and not (self._upload or self._unread or self._lost)
+        ):
+            # A complete response, after which the connection is free: most are.
+            self.expires = inf
+            self._release()
+            done, self._done = self._done, None
+            if done is not None:
+                done(UpstreamResponse(head, framing, None, rest))
+            return
+        self._take_unusual(head, framing, rest)
+
+    def _take_unusual(self, head: ResponseHead, framing: Framing, rest: bytes) -> None:
         status = head.status
-        failing = status >= _FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
+        failing = status >= FIRST_SERVER_ERROR and status not in _HEALTHY_ERRORS
         self._failing = failing
         if failing or self.backend.strikes:
             self._manager.response_started(self, failed=failing)
@@ -270,13 +291,12 @@ class Connection(asyncio.Protocol):
         self._keep_alive = framing.keep_alive
         seconds = framing.keep_alive_seconds
         self.expires = inf if seconds is None else self._expiry(seconds)
-        if self._upload is not None and status >= _FIRST_ERROR and not self._keep_alive:
+        if self._upload is not None and status >= FIRST_ERROR and not self._keep_alive:
             # RFC 9112 section 9.5: the server does not want the rest of the body.
             self._stop_upload()
         self.deadline = inf
         length = framing.body_bytes
         if length is not None and len(rest) >= length:
-            # The complete response has arrived, as in most cases.
             content = rest[:length]
             response = UpstreamResponse(head, framing, None, content)
             self._end(clean=len(rest) == len(content))
@@ -337,12 +357,15 @@ class Connection(asyncio.Protocol):
         if self.backend.strikes and not self._failing:
             self._manager.response_completed(self)
         if clean and self._keep_alive and self._upload is None and not self._lost:
-            self._phase = _IDLE
-            self._used = True
-            self.deadline = inf
-            self._manager.connection_reusable(self)
+            self._release()
         else:
             self._close()
+
+    def _release(self) -> None:
+        self._phase = _IDLE
+        self._used = True
+        self.deadline = inf
+        self._manager.connection_reusable(self)
 
     def _fail(self, error: Exception) -> None:
         done, response = self._done, self._response

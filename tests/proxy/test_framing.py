@@ -5,6 +5,11 @@ from gateway.http.response_fields import NOT_END_TO_END, ResponseField
 from gateway.proxy.framing import BodyKind, Framing, read_framing
 from gateway.proxy.head import ResponseHead, read_response_head
 
+LENGTH = (b"Content-Length", b"5")
+CHUNKED = (b"Transfer-Encoding", b"chunked")
+CLOSE = (b"Connection", b"close")
+BRIEFLY = (b"Keep-Alive", b"timeout=5")
+
 
 def framing(
     *fields: tuple[bytes, bytes], method: str = "GET", status: int = 200, minor: int = 1
@@ -159,3 +164,25 @@ def test_the_framing_of_a_head_that_is_kept_is_kept() -> None:
     head = read_response_head(b"HTTP/1.1 200 OK\r\nX-Short: x\r\n\r\n")
 
     assert read_framing("GET", head) is read_framing("GET", head)
+
+
+@pytest.mark.parametrize(
+    ("fields", "method", "status", "ordinary"),
+    [
+        ([LENGTH], "GET", 200, True),
+        ([LENGTH], "HEAD", 200, True),
+        ([LENGTH], "GET", 304, True),
+        ([LENGTH], "POST", 404, True),
+        ([LENGTH], "GET", 499, True),
+        pytest.param([LENGTH], "GET", 101, False, id="another protocol"),
+        pytest.param([LENGTH], "GET", 500, False, id="a failure counts"),
+        pytest.param([], "GET", 200, False, id="until the end of the connection"),
+        pytest.param([LENGTH, CLOSE], "GET", 200, False, id="not used again"),
+        pytest.param([LENGTH, BRIEFLY], "GET", 200, False, id="idle for a while only"),
+        pytest.param([CHUNKED], "GET", 200, False, id="unknown length"),
+    ],
+)
+def test_only_a_response_that_changes_nothing_is_ordinary(
+    fields: list[tuple[bytes, bytes]], method: str, status: int, ordinary: bool
+) -> None:
+    assert framing(*fields, method=method, status=status).ordinary is ordinary
