@@ -9,6 +9,7 @@ timeouts; the reader limits the size of a head.
 import asyncio
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -158,10 +159,19 @@ class ClientConnection(asyncio.Protocol):
             self._receive_no_request(data)
             return
         try:
-            found, rest = reader.read(data)
+            exchange = reader.read_ordinary(data)
+            found, rest = reader.parse(data) if exchange is None else ((exchange,), b"")
         except Exception as error:  # noqa: BLE001 - invariant 7: any bytes
             self._manager.report(error)
             self._transport.abort()
+            return
+        if (
+            exchange is not None
+            and self._current is None
+            and not self._ready
+            and not self._transport.is_closing()
+        ):
+            self._begin(exchange)
             return
         self._discard_input = reader.broken
         if not found:
@@ -223,13 +233,17 @@ class ClientConnection(asyncio.Protocol):
         ready = self._ready
         if not ready or self._current is not None or self._transport.is_closing():
             return
-        self._current = exchange = ready.popleft()
-        self.deadline = inf
-        self._head_expected = False
+        exchange = ready.popleft()
         if self._reader.queued:
             self._reader.mark_dequeued(exchange)
         if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
             self._remove_pause_reason(_QUEUE_FULL)
+        self._begin(exchange)
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._current = exchange
+        self.deadline = inf
+        self._head_expected = False
         self._manager.on_request(exchange)
 
     def finished(self, keep_alive: bool) -> None:
@@ -440,7 +454,9 @@ _NO_TRANSPORT: Final = asyncio.Transport()
 def _peer_of(transport: asyncio.BaseTransport) -> str:
     name = transport.get_extra_info("peername")
     if isinstance(name, tuple):
-        return str(name[0])
+        # One object for all connections of a client: what is kept of its requests is
+        # found by it.
+        return sys.intern(str(name[0]))
     # A disconnected TCP client has no peer name either; it must not pass for a
     # trusted proxy behind a Unix socket.
     return "" if isinstance(transport.get_extra_info("sockname"), str) else "unknown"

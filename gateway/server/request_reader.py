@@ -99,27 +99,27 @@ class RequestReader:
         self.upgraded = False
         self.broken = False
 
-    def read(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
-        """Parse bytes; return the requests with a complete head, and remaining bytes.
-
-        Remaining bytes follow a request for another protocol.
-        """
+    def read_ordinary(self, data: bytes) -> Exchange | None:
+        """Return the one ordinary request that `data` consists of; None: `parse` it."""
         if self._parser_holds or len(data) > BODY_BUFFER:
-            return self._parse(data)
-        if not data:
-            return (), b""  # nothing is buffered
-        plain = read_plain(data, self._plain_limit)
-        if plain is None:
-            return self._parse(data)
+            return None
+        if (plain := read_plain(data, self._plain_limit)) is None:
+            return None
         head, received = plain
         self.last_read = data[-_TAIL:]
         self._body = body = ArrivedBody(received) if received else EMPTY_PAYLOAD
         client = self._client
         key = (head, client.peer, client.tls) if head.kept else None
-        return (Exchange(head, body, client, True, key),), b""
+        return Exchange(head, body, client, True, key)
 
-    def _parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
+    def parse(self, data: bytes) -> tuple[Sequence[Exchange], bytes]:
+        """Parse bytes; return the requests with a complete head, and remaining bytes.
+
+        Remaining bytes follow a request for another protocol.
+        """
         if not self._parser_holds:
+            if not data:
+                return (), b""  # nothing is buffered
             self._protocols.restart()
         self._parser_holds = True
         self.last_read = (self.last_read + data[-_TAIL:])[-_TAIL:]
@@ -217,7 +217,7 @@ class RequestReader:
             self._parser.message_consumed()
 
     def pause(self) -> None:
-        """Pause in the middle of a body; the next `read` continues."""
+        """Pause in the middle of a body; the next `parse` continues."""
         self._paused = True
         self._parser.pause_reading()
 

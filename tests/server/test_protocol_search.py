@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.http.refusal import BadRequest
 from gateway.server.exchange import Exchange
 from gateway.server.request_reader import BODY_BUFFER, READ_AHEAD, RequestReader
-from tests.server.test_request_reader import FOREIGN, a_reader, get, outlined
+from tests.server.test_request_reader import FOREIGN, a_reader, feed, get, outlined
 
 NAMED = b"PLAY rtsp://camera/1 RTSP/1.0\r\nCSeq: 1\r\n\r\n"
 
@@ -30,14 +30,14 @@ def received(reader: RequestReader, *pieces: bytes) -> list[Exchange]:
     """Read the pieces, and each body as it arrives."""
     found: list[Exchange] = []
     for piece in pieces:
-        found += reader.read(piece)[0]
+        found += feed(reader, piece)[0]
         while not reader.broken:
             for each in found:
                 if not (isinstance(each.message, BadRequest) or each.whole):
                     each.payload.read_nowait()
             if not reader._paused:
                 break
-            found += reader.read(b"")[0]
+            found += feed(reader, b"")[0]
     for each in found:
         reader.mark_dequeued(each)
     return found
@@ -115,11 +115,11 @@ async def test_what_the_parser_holds_back_is_searched() -> None:
     """It stops after some requests, and in a body that is not read."""
     many = get("/one", "Expect: 100-continue") * (READ_AHEAD + 2)
     reader = a_reader()
-    found = reader.read(many + FOREIGN[1])[0]
+    found = feed(reader, many + FOREIGN[1])[0]
     for each in found:
         reader.mark_dequeued(each)
 
-    assert "/x" not in outlined([*found, *reader.read(b"")[0]])
+    assert "/x" not in outlined([*found, *feed(reader, b"")[0]])
 
 
 async def test_a_body_that_ends_in_the_middle_of_a_read_does_not_hide_what_follows() -> (
