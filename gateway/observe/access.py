@@ -17,6 +17,7 @@ from gateway.http.head import RequestHead
 from gateway.observe.logs import LogOutput
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route
+from gateway.spine.principal import NO_PRINCIPAL, Principal
 
 PATH_CHARACTERS: Final = 1024
 AGENT_CHARACTERS: Final = 256
@@ -31,8 +32,8 @@ _SHORT: Final = 256
 class EndedRequest(Protocol):
     """What a line says of a request. Nothing here can hold a secret.
 
-    `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds;
-    `session_id` is the public ID, never the token. `received_head` is None if no
+    `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds.
+    `received_head` is None if no
     request could be read; then `peer` is the client. `mode` is the endpoint of a
     decision for another proxy. `credential` is how the credential was sent, where a
     route takes more than the cookie. `detail` is what is wrong with a refused request, in
@@ -58,11 +59,7 @@ class EndedRequest(Protocol):
     @property
     def upstream_time(self) -> float: ...  # noqa: D102
     @property
-    def identity_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def session_id(self) -> str | None: ...  # noqa: D102
-    @property
-    def tenant_id(self) -> str | None: ...  # noqa: D102
+    def principal(self) -> Principal: ...  # noqa: D102
     @property
     def detail(self) -> str: ...  # noqa: D102
     @property
@@ -91,9 +88,7 @@ class RejectedConnection:
     body_bytes: int = 0
     upstream: str | None = None
     upstream_time: float = 0.0
-    identity_id: str | None = None
-    session_id: str | None = None
-    tenant_id: str | None = None
+    principal: Principal = NO_PRINCIPAL
     detail: str = ""
     received_head: RequestHead | None = None
     traceparent: str = ""
@@ -122,6 +117,9 @@ class AccessLog:
         else:
             message, shown = head.shown or _show(head)
             shown = f',"trace.id":"{ended.traceparent[3:35]}"{shown}'
+        principal = ended.principal.shown
+        if principal is None:
+            principal = _show_principal(ended.principal)
         upstream = rare = ""
         if ended.upstream is not None:
             upstream = f',"gateway.upstream_duration":{int(ended.upstream_time * 1e9)}'
@@ -135,8 +133,7 @@ class AccessLog:
             f',"message":"{message} {ended.status}","event.duration":{int(duration * 1e9)}'
             f',"http.request.id":{_quoted(ended.request_id)}'
             f',"http.response.body.bytes":{ended.body_bytes},{labels}{upstream}{rare}'
-            f"{shown}"
-            f"{_identity_part(ended.identity_id, ended.session_id, ended.tenant_id)}}}\n"
+            f"{shown}{principal}}}\n"
         )
 
 
@@ -202,17 +199,18 @@ def _agent_part(text: str) -> str:
     return f',"user_agent.original":{_quoted(text)}' if text else ""
 
 
-@lru_cache(_KEPT)
-def _identity_part(
-    identity_id: str | None, session_id: str | None, tenant_id: str | None
-) -> str:
-    if not identity_id:
-        return ""
-    part = (
-        f',"user.id":{_quoted(identity_id)}'
-        f',"gateway.session.id":{_quoted(session_id or "")}'
-    )
-    return f'{part},"organization.id":{_quoted(tenant_id)}' if tenant_id else part
+def _show_principal(principal: Principal) -> str:
+    """Return what is the same in the line of each request of a principal; it is kept there."""
+    part = ""
+    if principal.identity_id:
+        part = (
+            f',"user.id":{_quoted(principal.identity_id)}'
+            f',"gateway.session.id":{_quoted(principal.session_id or "")}'
+        )
+        if principal.tenant_id:
+            part += f',"organization.id":{_quoted(principal.tenant_id)}'
+    object.__setattr__(principal, "shown", part)
+    return part
 
 
 @lru_cache(maxsize=2)
@@ -237,7 +235,7 @@ def _console_fields(ended: EndedRequest, duration: float) -> EventDict:
         "credential": ended.credential,
         "route": None if ended.route is None else ended.route.id,
         "upstream": ended.upstream,
-        "user": ended.identity_id,
-        "tenant": ended.tenant_id,
+        "user": ended.principal.identity_id,
+        "tenant": ended.principal.tenant_id,
     }
     return {key: value for key, value in fields.items() if value not in ("", None)}

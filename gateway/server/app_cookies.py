@@ -62,7 +62,7 @@ def may_track(response: UpstreamResponse, context: RequestContext) -> bool:
 
 def _is_visitor(context: RequestContext) -> bool:
     """Return whether the request may begin a session, and was made without one."""
-    return context.session_key is None and context.head.method not in _SAFE
+    return context.principal.session_key is None and context.head.method not in _SAFE
 
 
 async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
@@ -88,12 +88,11 @@ async def track_app_cookies(headers: Headers, context: RequestContext) -> None:
         if (
             changes.taken_back
             and held is not None
-            and held.key == context.session_key
+            and held.key == context.principal.session_key
             and all(each.key != held.key for each in changes.set)
         ):
             context.audit(SignedOut(everywhere=False))
-            # The end of the session must not abort this response.
-            context.session_key = None
+            context.keep_without_session()
             await app_managed.end(held.key, now, "signed_out")
     except StoreUnavailable as error:
         context.services.report.request_failed(context, error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -28,6 +28,7 @@ from gateway.sessions.redis.lookup import MAX_WAITING
 from gateway.sessions.renewals import RenewalStore
 from gateway.sessions.store import SessionCredential, SessionSource, SessionStore
 from gateway.spine.outcome import Outcome, Respond
+from gateway.spine.principal import NO_PRINCIPAL, Principal
 from gateway.spine.ruleset import Ruleset
 
 
@@ -219,7 +220,7 @@ class SignInPost:
     charged: bool
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False)
 class RequestContext:
     """The only mutable state of a request, shared by its steps. Holds no secret.
 
@@ -235,8 +236,7 @@ class RequestContext:
     nonce          32 random hex digits that were used for nothing else
     received_head  None until the head was read
     traceparent    the gateway's, for the upstream (W3C Trace Context)
-    session_key    the key of the session in the store; a hash, not the token
-    session_version  the version of its record that allowed the request
+    principal        whom it acts for
     lookup_time, upstream_time   seconds
     detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort
@@ -267,11 +267,7 @@ class RequestContext:
     detail: str = ""
     status: int = 0
     body_bytes: int = 0
-    identity_id: str | None = None
-    session_id: str | None = None
-    session_key: str | None = None
-    session_version: str | None = None
-    tenant_id: str | None = None
+    principal: Principal = NO_PRINCIPAL
     upstream: str | None = None
     lookup_time: float = 0.0
     lookup_result: str = ""
@@ -332,9 +328,16 @@ class RequestContext:
 
     def acts_for(self, session: Session, tenant_id: str | None = None) -> None:
         """Set the identity, session and tenant, for the log and audit events."""
-        self.identity_id, self.session_id = session.identity.id, session.id
-        if tenant_id is not None:
-            self.tenant_id = tenant_id
+        self.principal = replace(
+            self.principal,
+            identity_id=session.identity.id,
+            session_id=session.id,
+            tenant_id=self.principal.tenant_id if tenant_id is None else tenant_id,
+        )
+
+    def keep_without_session(self) -> None:
+        """Keep the response when its session ends, which would abort it otherwise."""
+        self.principal = replace(self.principal, session_key=None)
 
     def disconnected(self) -> None:
         """Record why the response is incomplete: 499, as in nginx, or the abort reason."""

@@ -25,8 +25,6 @@ from gateway.server.sign_in_posts import begin_sign_in_post, settle_sign_in_post
 from gateway.server.steps import hand_over, proceed
 from gateway.server.streaming import relay_stream, send_with_body
 from gateway.server.websocket import run_tunnel
-from gateway.sessions.authenticate import Authenticated
-from gateway.sessions.record import Tenant
 from gateway.spine.outcome import Forward
 
 
@@ -42,21 +40,23 @@ def forward(context: RequestContext, outcome: Forward) -> Progress:
         ConnectionError: the client disconnected.
     """
     application = context.runtime.applications[outcome.view.name]
-    head = outcome.access.head
+    head = context.received_head
+    assert head is not None  # noqa: S101 - narrows
     if head.method == "POST":
         begin_sign_in_post(context, application, outcome.access)
     begin_forward(context, outcome)
     shares, address = application.shares, share_key(head.client)
-    if not shares.take(address, context.identity_id):
+    identity = outcome.principal.identity_id
+    if not shares.take(address, identity):
         return _wait_for_share(context, application, outcome, address)
-    context.share = (shares, address, context.identity_id)
+    context.share = (shares, address, identity)
     return _send(context, application, outcome)
 
 
 async def _wait_for_share(
     context: RequestContext, application: Application, outcome: Forward, address: str
 ) -> None:
-    shares, identity = application.shares, context.identity_id
+    shares, identity = application.shares, outcome.principal.identity_id
     await shares.wait(address, identity)
     context.share = (shares, address, identity)
     hand_over(context, _send, application, outcome)
@@ -66,7 +66,8 @@ def _send(
     context: RequestContext, application: Application, outcome: Forward
 ) -> Progress:
     """Send the request: at once if all of it is here and a connection is idle."""
-    head = outcome.access.head
+    head = context.received_head
+    assert head is not None  # noqa: S101 - narrows
     outbound = outcome.outbound.encode(context.request_id, context.traceparent)
     again = outbound  # without a body, which is sent once only
     context.began = context.services.system.ticks()
@@ -159,7 +160,7 @@ def _arrived(
         or (context.runtime.rules.external is not None and may_track(result, context))
     ):
         return _change_session(context, application, result, cookies)
-    if cookies and context.services.streams.was_revoked(context.session_key):
+    if cookies and context.services.streams.was_revoked(context.principal.session_key):
         # A user who signed in again while this response was awaited holds a new
         # cookie, which the longer life of the old one must not replace.
         cookies = ()
@@ -168,26 +169,21 @@ def _arrived(
 
 def begin_forward(context: RequestContext, outcome: Forward) -> None:
     """Record what is allowed, and start the writes that no response waits for."""
-    services, access = context.services, outcome.access
+    services = context.services
     context.verdict, context.reason = Verdict.ALLOW, outcome.reason
-    context.route, context.upstream = access.route, outcome.view.name
-    who = access.authentication
-    if isinstance(who, Authenticated):
-        context.identity_id = who.session.identity.id
-        context.session_id, context.session_key = who.session.id, who.key
-        context.session_version = who.session.version
-        tenant = access.tenant
-        context.tenant_id = tenant.id if isinstance(tenant, Tenant) else None
+    if context.route is None:  # no session was looked up
+        context.route = outcome.route
+    context.upstream, context.principal = outcome.view.name, outcome.principal
     for use in outcome.tokens:
         services.report.token_used(use.profile, signed=use.signed)
     if outcome.view.identity.unsent:
         services.report.headers_not_sent(outcome.view)
     if (
         outcome.stale
-        and context.session_key is not None
+        and outcome.principal.session_key is not None
         and services.renewer is not None
     ):
-        services.renewer.start(context.session_key, context.runtime)
+        services.renewer.start(outcome.principal.session_key, context.runtime)
     write = outcome.write
     if write is not None:
         # Of an app's sessions none is written; of its users' access tokens the use is.
@@ -217,7 +213,9 @@ async def _change_session(
         cookies = await apply_sign_in_headers(
             instruction, application, cookies, context
         )
-    elif cookies and context.services.streams.was_revoked(context.session_key):
+    elif cookies and context.services.streams.was_revoked(
+        context.principal.session_key
+    ):
         cookies = ()  # as in `_arrived`
     hand_over(context, _respond, application, response, cookies)
 

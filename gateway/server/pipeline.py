@@ -47,15 +47,16 @@ class Pipeline:
         services = self._services
         system = services.system
         drawn = system.hex(40)
+        # Without keywords, which would cost as much as the object.
         exchange.client.handling = context = RequestContext(
-            handler=self,
-            exchange=exchange,
-            runtime=self.runtime,
-            services=services,
-            started=system.ticks(),
-            now=system.clock.now(),
-            request_id=drawn[:32],
-            nonce=drawn[48:],
+            self,
+            exchange,
+            self.runtime,
+            services,
+            system.ticks(),
+            system.clock.now(),
+            drawn[:32],  # the ID of the request
+            drawn[48:],  # the nonce
         )
         services.report.request_started()
         proceed(context, _read, drawn[32:48])

@@ -190,14 +190,14 @@ def refusal_reason(
 ) -> Reason | None:
     """Return why `runtime` would deny the request, or None if it is allowed; pure."""
     context = admitted.context
-    head = context.received_head
+    head, tenant_id = context.received_head, context.principal.tenant_id
     if head is None or context.route is None:
         return None
-    if isinstance(who, Authenticated) and context.tenant_id is not None:
+    if isinstance(who, Authenticated) and tenant_id is not None:
         # The stream acts for the tenant that the request had, whichever is active now.
-        if context.tenant_id not in who.session.tenants:
+        if tenant_id not in who.session.tenants:
             return Reason.NOT_A_MEMBER
-        session = replace(who.session, active_tenant_id=context.tenant_id)
+        session = replace(who.session, active_tenant_id=tenant_id)
         who = Authenticated(session=session, key=who.key)
     found = reconsider(head, runtime.rules, who, now=context.now)
     if isinstance(found, Reason):

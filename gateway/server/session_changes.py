@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 from uuid import UUID
 
@@ -76,8 +77,9 @@ async def sign_in(
         raise
     context.acts_for(session)
     # The response belongs to the new session: the end of the old one must not abort it.
-    context.session_key = token.key
-    context.session_version = session.version
+    context.principal = replace(
+        context.principal, session_key=token.key, session_version=session.version
+    )
     context.audit(SignedIn(methods=instruction.methods))
     if instruction.everywhere:
         members = instruction.change.members
@@ -141,12 +143,12 @@ async def sign_out(
         if ended is not None:
             context.acts_for(ended)
     # Even if it has ended since: it was active when the request was allowed.
-    if context.identity_id is not None:
+    identity_id = context.principal.identity_id
+    if identity_id is not None:
         if which == "all":
-            await store.end_all(context.identity_id, now, None)
+            await store.end_all(identity_id, now, None)
         context.audit(SignedOut(everywhere=which == "all"))
-    # The end of the session must not abort this response.
-    context.session_key = None
+    context.keep_without_session()
     if isinstance(held, OF_PROGRAMS):
         return ()
     if isinstance(held, Anonymous) and held.twice:

@@ -22,7 +22,7 @@ async def send_with_body(
     """
     exchange = context.exchange
     sending = _send_body(context, application, outbound)
-    if context.session_key is None or exchange.payload.is_eof():
+    if context.principal.session_key is None or exchange.payload.is_eof():
         return await sending
 
     def cut(reason: Reason) -> None:
@@ -32,11 +32,11 @@ async def send_with_body(
 
     streams = context.services.streams
     stream = OpenStream(
-        key=context.session_key,
+        key=context.principal.session_key,
         end=cut,
         admitted=Admitted(context=context),
         evaluated_by=context.runtime,
-        version=context.session_version,
+        version=context.principal.session_version,
         started=context.started,
     )
     streams.add(stream)
@@ -90,11 +90,11 @@ async def relay_stream(
 
     services = context.services
     stream = OpenStream(
-        key=context.session_key,
+        key=context.principal.session_key,
         end=cut,
         admitted=Admitted(context=context, reconnects=endless),
         evaluated_by=context.runtime,
-        version=context.session_version,
+        version=context.principal.session_version,
         started=context.started,
     )
     services.streams.add(stream)

@@ -29,11 +29,11 @@ async def run_tunnel(
     client, services = context.exchange.client, context.services
     context.status, context.responded = 101, True
     stream = OpenStream(
-        key=context.session_key,
+        key=context.principal.session_key,
         end=_ender(tunnel, context),
         admitted=Admitted(context=context, reconnects=True),
         evaluated_by=context.runtime,
-        version=context.session_version,
+        version=context.principal.session_version,
         started=context.started,
     )
     try:

@@ -17,6 +17,7 @@ from gateway.spine.credential import cookies_to_forward
 from gateway.spine.grants import NO_GRANTS, Grants, grants_for
 from gateway.spine.outcome import Forward, Respond
 from gateway.spine.planned import session_plan_of
+from gateway.spine.principal import principal_of
 from gateway.spine.ruleset import RoutePlan, Ruleset
 from gateway.tenants import resolve_tenant
 
@@ -95,6 +96,7 @@ def _with_grants(
         return refuse_target(outbound.reason, outbound.detail, head, rules, plan.route)
     return Forward(
         access=access,
+        principal=principal_of(access),
         reason=decision.reason,
         view=plan.view,
         outbound=outbound,

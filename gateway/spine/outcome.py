@@ -23,6 +23,7 @@ from gateway.sessions.record import Session
 from gateway.sessions.store import SessionCredential
 from gateway.spine.answers import Answer
 from gateway.spine.local_paths import Endpoint
+from gateway.spine.principal import Principal
 from gateway.spine.session_plan import SessionPlan, TokenUse
 
 
@@ -53,6 +54,7 @@ class Forward:
     """Send `outbound` to the upstream of `view` and relay its response.
 
     access       what was decided about, with the session and the tenant
+    principal      whom the request acts for
     set_cookies  Set-Cookie values for the response
     write        a session write that the response does not wait for
     plan         for the next requests of the session; None: each is evaluated in full
@@ -62,6 +64,7 @@ class Forward:
     """
 
     access: AccessRequest
+    principal: Principal
     reason: Reason
     view: UpstreamView
     outbound: OutboundRequest

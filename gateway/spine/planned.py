@@ -1,5 +1,7 @@
 """Evaluates requests by a plan, and makes the plan for the next ones; see session_plan."""
 
+from functools import lru_cache
+
 from gateway.decision import AccessRequest, Allow, lasts
 from gateway.http.head import RequestHead
 from gateway.http.target import BadTarget
@@ -8,6 +10,7 @@ from gateway.routes.model import Rule
 from gateway.sessions.authenticate import Authenticated
 from gateway.spine.grants import Grants
 from gateway.spine.outcome import Forward
+from gateway.spine.principal import principal_of
 from gateway.spine.ruleset import RoutePlan, Ruleset
 from gateway.spine.session_plan import GRANTED_BYTES, SessionPlan, TokenUse
 from gateway.tenants import resolve_tenant
@@ -41,6 +44,7 @@ def forward_as_planned(
         return None
     return Forward(
         access=access,
+        principal=known.principal,
         reason=known.reason,
         view=plan.view,
         outbound=outbound,
@@ -48,6 +52,12 @@ def forward_as_planned(
         planned_by=known,
         stale=known.stale,
     )
+
+
+@lru_cache(maxsize=64)
+def _reused(profiles: tuple[str, ...]) -> tuple[TokenUse, ...]:
+    """Return how tokens of earlier requests count; the same object for all sessions."""
+    return tuple([TokenUse(profile=profile, signed=False) for profile in profiles])
 
 
 def session_plan_of(
@@ -67,8 +77,9 @@ def session_plan_of(
         lasts=grants.lasts.within(lasts(access, plan.checks)),
         authentication=who,
         tenant=access.tenant,
+        principal=principal_of(access),
         reason=decision.reason,
         granted=grants.lines,
-        tokens=[TokenUse(profile=use.profile, signed=False) for use in grants.issued],
+        tokens=_reused(tuple([use.profile for use in grants.issued])),
         stale=grants.stale,
     )

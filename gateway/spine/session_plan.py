@@ -15,6 +15,7 @@ from gateway.interval import Interval
 from gateway.reasons import Reason
 from gateway.sessions.authenticate import Authenticated
 from gateway.sessions.record import Session, Tenant
+from gateway.spine.principal import Principal
 from gateway.tenants import TenantRefused
 
 PLANS_MOST: Final = 8192
@@ -47,6 +48,7 @@ class SessionPlan:
     lasts: Interval
     authentication: Authenticated
     tenant: Tenant | TenantRefused | None
+    principal: Principal
     reason: Reason
     granted: bytes = field(repr=False)
     tokens: Sequence[TokenUse]

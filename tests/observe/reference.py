@@ -49,11 +49,12 @@ def reference_line(ended: EndedRequest) -> dict[str, Any]:
         fields["gateway.credential"] = ended.credential
     if ended.detail:
         fields["error.message"] = ended.detail
-    if ended.identity_id:
-        fields["user.id"] = ended.identity_id
-        fields["gateway.session.id"] = ended.session_id or ""
-        if ended.tenant_id:
-            fields["organization.id"] = ended.tenant_id
+    principal = ended.principal
+    if principal.identity_id:
+        fields["user.id"] = principal.identity_id
+        fields["gateway.session.id"] = principal.session_id or ""
+        if principal.tenant_id:
+            fields["organization.id"] = principal.tenant_id
     return {key: _written(value) for key, value in fields.items()}
 
 

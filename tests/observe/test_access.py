@@ -21,6 +21,7 @@ from gateway.observe.access import (
 from gateway.observe.logs import LogOutput
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
+from gateway.spine.principal import Principal
 from tests.http.heads import REQUEST_ID, TRACEPARENT, head
 from tests.observe.lines import Lines
 from tests.observe.reference import DURATIONS, reference_line
@@ -49,9 +50,11 @@ class Ended:
     body_bytes: int = 1234
     upstream: str | None = "web"
     upstream_time: float = 0.01
-    identity_id: str | None = "u_1"
-    session_id: str | None = "s_1"
-    tenant_id: str | None = "t_acme"
+    principal: Principal = dataclasses.field(
+        default_factory=lambda: Principal(
+            identity_id="u_1", session_id="s_1", tenant_id="t_acme"
+        )
+    )
     detail: str = ""
     received_head: RequestHead | None = dataclasses.field(
         default_factory=lambda: head(
@@ -94,9 +97,12 @@ ended_requests = st.builds(
     route=st.sampled_from([None, ROUTE, dataclasses.replace(ROUTE, id='"\\\u2028é')]),
     body_bytes=st.integers(0, 2**60),
     upstream=st.none() | ANY_TEXT,
-    identity_id=st.none() | ANY_TEXT,
-    session_id=st.none() | ANY_TEXT,
-    tenant_id=st.none() | ANY_TEXT,
+    principal=st.builds(
+        Principal,
+        identity_id=st.none() | ANY_TEXT,
+        session_id=st.none() | ANY_TEXT,
+        tenant_id=st.none() | ANY_TEXT,
+    ),
     detail=ANY_TEXT,
     received_head=st.none()
     | st.builds(
@@ -239,7 +245,7 @@ def test_the_log_level_does_not_silence_requests() -> None:
 
 def test_a_terminal_shows_what_people_read() -> None:
     lines = Lines(fmt="console")
-    write(lines.output, Ended(tenant_id=None))
+    write(lines.output, Ended(principal=Principal(identity_id="u_1", session_id="s_1")))
 
     reported = lines.raw().decode()
     assert "GET /dashboard 200" in reported

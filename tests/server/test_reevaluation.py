@@ -20,6 +20,7 @@ from gateway.server.runtime import Runtime
 from gateway.server.streams import OpenStream
 from gateway.sessions.authenticate import Anonymous, Authenticated, Authentication
 from gateway.sessions.provider_token import EVERY_TOKEN
+from gateway.spine.principal import Principal
 from tests.http.heads import head
 from tests.memory_store import MemoryStore
 from tests.server.parts import a_context, a_runtime, signed_in, some_services
@@ -174,7 +175,7 @@ OWNERS = API | {"require": {"tenant_roles": ["owner"]}}
 
 def of_tenant(by: Runtime, tenant_id: str) -> Admitted:
     request = admitted(by)
-    request.context.tenant_id = tenant_id
+    request.context.principal = Principal(tenant_id=tenant_id)
     return request
 
 

@@ -47,7 +47,7 @@ async def frontchannel_logout(context: RequestContext) -> LocalResponse:
         context.audit(
             SignedOutByProvider(
                 provider=provider.settings.name,
-                identity_id=context.identity_id or "",
+                identity_id=context.principal.identity_id or "",
                 count=1,
             )
         )

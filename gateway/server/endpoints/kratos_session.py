@@ -59,8 +59,7 @@ async def caller_of(context: RequestContext) -> Caller | NoSession:
     """
     found = await _find(context)
     if isinstance(found, Caller):
-        context.identity_id = found.session.identity.id
-        context.session_id = found.session.id
+        context.acts_for(found.session)
     else:
         context.ended_as(Verdict.CHALLENGE, found.reason)
     return found

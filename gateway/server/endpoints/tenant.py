@@ -1,6 +1,7 @@
 """`POST /.gateway/tenant`: makes another membership the active tenant."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from gateway.errors import StoreUnavailable
@@ -89,7 +90,9 @@ async def _switch(
                     # Compare and set: a concurrent write, such as the end of the
                     # session, must not be overwritten.
                     if await store.replace(key, session, switched):
-                        context.tenant_id = tenant_id or None
+                        context.principal = replace(
+                            context.principal, tenant_id=tenant_id or None
+                        )
                         before = session.active_tenant_id or ""
                         context.audit(TenantSwitched(before=before, after=tenant_id))
                         return None

@@ -253,11 +253,11 @@ class RequestReporter:
 
 
 def _actor(context: RequestContext) -> Actor:
-    head = context.received_head
+    head, principal = context.received_head, context.principal
     return Actor(
-        user_id=context.identity_id or "",
-        tenant_id=context.tenant_id or "",
-        session_id=context.session_id or "",
+        user_id=principal.identity_id or "",
+        tenant_id=principal.tenant_id or "",
+        session_id=principal.session_id or "",
         client=head.client if head is not None else "",
         user_agent=head.user_agent if head is not None else "",
         request_id=context.request_id,

@@ -135,7 +135,7 @@ async def test_only_ones_own_live_sessions_are_listed() -> None:
     assert page.count('name="session_id"') == 1
     assert 'value="s_second"' in page
     assert "2 hours ago" in page
-    assert (context.identity_id, context.reason) == ("u_ada", Reason.GATEWAY)
+    assert (context.principal.identity_id, context.reason) == ("u_ada", Reason.GATEWAY)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ async def test_a_user_gets_the_own_identity() -> None:
 
     assert (answer.reply.status, body(answer)["id"]) == (200, MINE)
     named = dict(answer.reply.headers)["X-Kratos-Authenticated-Identity-Id"]
-    assert named == context.identity_id == "u_ada"
+    assert named == context.principal.identity_id == "u_ada"
 
 
 async def test_a_name_cannot_end_a_header_line() -> None:

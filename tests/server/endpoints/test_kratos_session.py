@@ -97,7 +97,10 @@ async def test_a_live_session_is_its_owners() -> None:
 
     assert found == Caller(session=a_session(), token=token)
     assert token.value not in repr(found)
-    assert (context.identity_id, context.session_id) == ("u_ada", a_session().id)
+    assert (context.principal.identity_id, context.principal.session_id) == (
+        "u_ada",
+        a_session().id,
+    )
 
 
 class Away(MemoryStore):

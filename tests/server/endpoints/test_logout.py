@@ -140,7 +140,7 @@ async def test_the_session_ends_and_every_cookie_of_ours_goes(
     ]
     ended = await stored(services, token.key)
     assert (ended.active, ended.ended_reason) == (False, "signed_out")
-    assert context.identity_id == "u_ada"
+    assert context.principal.identity_id == "u_ada"
     assert isinstance(services.report, Notes)
     assert services.report.audits == [SignedOut(everywhere=False)]
 

@@ -132,7 +132,7 @@ async def test_it_is_whoami_without_devices_and_is_no_use_of_it() -> None:
     assert reported["expires_at"].endswith("Z")
     assert dict(answer.reply.headers)["Cache-Control"] == "no-store"
     assert await stored(services, token.key) == old
-    assert context.identity_id == "u_ada"
+    assert context.principal.identity_id == "u_ada"
 
 
 class Away(MemoryStore):

@@ -133,7 +133,10 @@ async def test_a_membership_becomes_the_active_tenant(
     assert answer.reply.status == status
     assert dict(answer.reply.headers).get("Location") == to
     assert await active(services, token.key) == "t_beta"
-    assert (context.identity_id, context.tenant_id) == ("u_ada", "t_beta")
+    assert (context.principal.identity_id, context.principal.tenant_id) == (
+        "u_ada",
+        "t_beta",
+    )
     assert isinstance(services.report, Notes)
     assert services.report.audits == [TenantSwitched(before="t_acme", after="t_beta")]
 

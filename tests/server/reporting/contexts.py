@@ -9,6 +9,7 @@ from gateway.routes.model import Route, Rule
 from gateway.server.context import RequestContext
 from gateway.server.exchange import Exchange
 from gateway.server.reporting.reporter import Reporter
+from gateway.spine.principal import NO_PRINCIPAL, Principal
 from tests.http.heads import TRACEPARENT, head
 from tests.observe.lines import Lines
 from tests.sessions.samples import NOW
@@ -35,10 +36,12 @@ def a_context(**changes: Any) -> RequestContext:
         verdict=Verdict.ALLOW,
         reason=Reason.SIGNED_IN,
         status=200,
-        identity_id="u_ada",
-        session_id="s_1",
-        session_key="ab" * 32,
-        tenant_id="t_acme",
+        principal=Principal(
+            identity_id="u_ada",
+            session_id="s_1",
+            session_key="ab" * 32,
+            tenant_id="t_acme",
+        ),
         upstream="web",
     )
     for name, value in changes.items():
@@ -53,10 +56,7 @@ def unread(**changes: Any) -> RequestContext:
         route=None,
         verdict=Verdict.REFUSE,
         reason=Reason.BAD_REQUEST,
-        identity_id=None,
-        session_id=None,
-        session_key=None,
-        tenant_id=None,
+        principal=NO_PRINCIPAL,
         upstream=None,
         **changes,
     )

@@ -14,6 +14,7 @@ from gateway.observe.logs import configure
 from gateway.reasons import Reason, Verdict
 from gateway.server.context import RequestContext
 from gateway.server.reporting.reporter import Reporter
+from gateway.spine.principal import NO_PRINCIPAL, Principal
 from tests.http.heads import head
 from tests.observe.lines import Lines
 from tests.observe.reference import DURATIONS, reference_line
@@ -25,10 +26,10 @@ HEADS = [
     for target in ("/", "/a%20b?token=1", "/\"'<>", "/" + "x" * 3000)
     for version in ((1, 0), (1, 1))
 ]
-PEOPLE: list[dict[str, str | None]] = [
-    {"identity_id": None, "session_id": None, "tenant_id": None},
-    {"identity_id": 'ü"\\\u2028', "session_id": "ß", "tenant_id": None},
-    {"identity_id": "u_1", "session_id": "s_1", "tenant_id": "日本"},
+PEOPLE = [
+    NO_PRINCIPAL,
+    Principal(identity_id='ü"\\\u2028', session_id="ß"),
+    Principal(identity_id="u_1", session_id="s_1", tenant_id="日本"),
 ]
 
 
@@ -48,7 +49,7 @@ def every_kind() -> Iterator[RequestContext]:
             lookup_time=0.0001 * number,
             lookup_result=("", "valid", "invalid", "error")[number % 4],
             body_bytes=number,
-            **people,
+            principal=people,
         )
 
 
