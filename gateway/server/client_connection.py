@@ -233,7 +233,8 @@ class ClientConnection(asyncio.Protocol):
         ready = self._ready
         if not ready or self._current is not None or self._transport.is_closing():
             return
-        exchange = ready.popleft()
+        # At once: what is parsed below must not begin before it.
+        self._current = exchange = ready.popleft()
         if self._reader.queued:
             self._reader.mark_dequeued(exchange)
         if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:

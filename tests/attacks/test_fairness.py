@@ -116,6 +116,22 @@ async def test_pipelined_requests_keep_no_other_client_waiting(
     assert meanwhile < AT_MOST
 
 
+async def test_many_pipelined_requests_are_answered_in_their_order(
+    upstream: RecordingUpstream, redis: Server, tmp_path: Path
+) -> None:
+    """More than are read ahead, so reading pauses and goes on between them."""
+    wanted = [(404, 405, 421)[number * number % 7 % 3] for number in range(300)]
+
+    async with (
+        hosted(upstream.port, tmp_path, redis) as gateway,
+        connected(gateway.port) as client,
+    ):
+        await client.send("".join(FLOODS[str(status)] for status in wanted).encode())
+        found = [(await client.reply()).status for _ in wanted]
+
+    assert found == wanted
+
+
 async def test_pipelined_requests_over_tls_keep_no_other_client_waiting(
     upstream: RecordingUpstream,
     redis: Server,
