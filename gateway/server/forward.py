@@ -69,7 +69,6 @@ def _send(
     head = context.received_head
     assert head is not None  # noqa: S101 - narrows
     outbound = outcome.outbound.encode(context.request_id, context.traceparent)
-    again = outbound  # without a body, which is sent once only
     context.began = context.services.system.ticks()
     if head.websocket is not None:
         return _open_tunnel(context, application, outcome, outbound, head.websocket)
@@ -77,8 +76,8 @@ def _send(
         body = context.exchange.payload
         if not isinstance(body, ArrivedBody) or head.expect_continue:
             return _upload(context, application, outcome, outbound)
-        outbound, again = outbound + body.read_nowait(), b""
-    arrived = partial(proceed, context, _arrived, application, outcome, again)
+        outbound += body.read_nowait()
+    arrived = partial(proceed, context, _arrived, application, outcome)
     context.awaited = application.upstream.begin(
         outbound, method=head.method, done=arrived
     )
@@ -103,20 +102,19 @@ async def _connect(
     response = await application.upstream.send(
         outbound, method=head.method, body=None, retriable=_is_safe(head)
     )
-    hand_over(context, _arrived, application, outcome, outbound, response)
+    hand_over(context, _arrived, application, outcome, response)
 
 
 async def _send_again(
-    context: RequestContext,
-    application: Application,
-    outcome: Forward,
-    outbound: bytes,
+    context: RequestContext, application: Application, outcome: Forward
 ) -> None:
     """Send the request once more: its connection was closed before a response."""
+    # Encoded again: to keep the bytes of each request meanwhile would cost more.
+    outbound = outcome.outbound.encode(context.request_id, context.traceparent)
     response = await application.upstream.send_again(
         outbound, method=outcome.access.head.method
     )
-    hand_over(context, _arrived, application, outcome, outbound, response)
+    hand_over(context, _arrived, application, outcome, response)
 
 
 async def _open_tunnel(
@@ -132,7 +130,7 @@ async def _open_tunnel(
     if isinstance(found, Tunnel):
         context.measure()
         return await run_tunnel(context, found, outcome.set_cookies)
-    hand_over(context, _arrived, application, outcome, outbound, found)
+    hand_over(context, _arrived, application, outcome, found)
     return None
 
 
@@ -140,14 +138,13 @@ def _arrived(
     context: RequestContext,
     application: Application,
     outcome: Forward,
-    outbound: bytes,
     result: UpstreamResult | Exception,
 ) -> Progress:
     """Go on with the result of an exchange."""
     context.awaited = None
     if isinstance(result, Exception):
         if may_repeat(result) and _is_safe(outcome.access.head):
-            return _send_again(context, application, outcome, outbound)
+            return _send_again(context, application, outcome)
         raise result
     assert isinstance(result, UpstreamResponse)  # noqa: S101 - only a handshake is a Tunnel
     context.upstream_time = context.services.system.ticks() - context.began
@@ -254,7 +251,7 @@ async def _upload(
 ) -> None:
     """Send a request with a body that may still arrive."""
     response = await send_with_body(context, application, outbound)
-    hand_over(context, _arrived, application, outcome, outbound, response)
+    hand_over(context, _arrived, application, outcome, response)
 
 
 def _protocols(offered: str | None) -> list[str]:
