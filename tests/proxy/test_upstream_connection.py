@@ -1,8 +1,11 @@
 """Any bytes, in any chopping, against one connection without a socket."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterator
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from gateway.proxy.head import MAX_FIELDS, MAX_HEAD_BYTES, MAX_INTERIM
 from gateway.proxy.health import Health
 from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.upstream_connection import Connection
+from tests.proxy.support import Pieces
 from tests.proxy.wire import Keeper, Wire
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -332,6 +336,92 @@ def test_a_connection_is_kept_ready_to_read(
     assert answered.done()
     assert wire.reading
     assert keeper.kept
+
+
+class Noting(Keeper):
+    """Notes what the pool is told of a connection."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.told: list[str] = []
+
+    def connection_reusable(self, connection: Connection) -> None:
+        self.told.append("reusable")
+
+    def response_completed(self, connection: Connection) -> None:
+        self.told.append("completed")
+
+
+def test_a_success_after_failures_is_told_also_of_an_ordinary_response(
+    wire_loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Else failures that are not in a row would eject a target."""
+    keeper, health = Noting(wire_loop), Health()
+    health.strikes = 1
+    connection = Connection(keeper, health)
+    connection.connection_made(Wire())
+    answered = connection.exchange(REQUEST, method="GET", body=None, handshake=None)
+
+    connection.data_received(PLAIN)
+
+    assert answered.done()
+    assert keeper.told == ["completed", "reusable"]
+
+
+def test_an_idle_timeout_that_is_no_longer_announced_has_no_effect(
+    wire_loop: asyncio.AbstractEventLoop,
+) -> None:
+    connection = Connection(Keeper(wire_loop), Health())
+    connection.connection_made(Wire())
+    expiries = []
+    for answer in (head(b"Keep-Alive: timeout=5", b"Content-Length: 0"), PLAIN):
+        answered = connection.exchange(REQUEST, method="GET", body=None, handshake=None)
+        connection.data_received(answer)
+        assert answered.done()
+        expiries.append(connection.expires)
+
+    assert expiries == [4.0, inf]
+
+
+def test_a_lost_connection_is_not_used_again_after_its_last_response(
+    wire_loop: asyncio.AbstractEventLoop,
+) -> None:
+    keeper = Noting(wire_loop)
+    connection = Connection(keeper, Health())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection.connection_made(Wire(socket=ours))
+        answered = connection.exchange(REQUEST, method="GET", body=None, handshake=None)
+        theirs.sendall(PLAIN)
+        connection.connection_lost(BrokenPipeError())
+
+    assert isinstance(answered.result(), UpstreamResponse)
+    assert keeper.told == []
+
+
+def test_a_response_to_an_upload_over_tls_releases_what_could_be_read_after_a_loss(
+    wire_loop: asyncio.AbstractEventLoop,
+) -> None:
+    connection = Connection(Keeper(wire_loop), Health())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection.connection_made(Wire(socket=ours, ssl_object=object()))
+        answered = connection.exchange(
+            b"POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 1\r\n\r\n",
+            method="POST",
+            body=Pieces(b"x"),
+            handshake=None,
+        )
+        assert connection._upload is not None
+        wire_loop.run_until_complete(connection._upload._task)
+        assert connection._unread is not None
+        duplicate = connection._unread._descriptor
+
+        connection.data_received(PLAIN)
+
+    assert answered.done()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(duplicate)
 
 
 def test_trailers_are_dropped(wire_loop: asyncio.AbstractEventLoop) -> None:

@@ -10,8 +10,8 @@ from gateway.proxy.upstream_connection import Connection
 class Wire(asyncio.Transport):
     """A transport that keeps what it is told."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **extra: object) -> None:
+        super().__init__(extra)
         self.writes: list[bytes] = []
         self.open = True
         self.reading = True
