@@ -33,11 +33,10 @@ class EndedRequest(Protocol):
     """What a line says of a request. Nothing here can hold a secret.
 
     `now` is the time of arrival in seconds since the epoch, `upstream_time` seconds.
-    `received_head` is None if no
-    request could be read; then `peer` is the client. `mode` is the endpoint of a
-    decision for another proxy. `credential` is how the credential was sent, where a
-    route takes more than the cookie. `detail` is what is wrong with a refused request, in
-    the gateway's own words.
+    `received_head` is None if no request could be read; then `peer` is the client.
+    `mode` is the endpoint of a decision for another proxy. `credential` is how the
+    credential was sent, where a route takes more than the cookie. `detail` is what is
+    wrong with a refused request, in the gateway's own words.
     """
 
     @property

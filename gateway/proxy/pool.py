@@ -204,8 +204,7 @@ class Pool:
         backend = connection.backend
         if not isinstance(backend, Backend):
             raise TypeError(_NOT_OURS)
-        expires = connection.expires
-        expires = min(expires, connection.lives_until)
+        expires = min(connection.expires, connection.lives_until)
         if self._draining or backend.ejected or expires <= now:
             connection.close()
             return
@@ -217,8 +216,7 @@ class Pool:
             return
         self._busy.discard(connection)
         backend.in_use -= 1
-        latest = now + self._keepalive
-        connection.expires = min(latest, expires)
+        connection.expires = min(expires, now + self._keepalive)
         backend.idle.append(connection)
         self._idle += 1
 

@@ -59,8 +59,7 @@ class Clock:
         """Return the time; it decreases only when a step forward is undone."""
         wall, steady = self._wall(), self._steady()
         # After a migration to another host the monotonic clock may restart.
-        elapsed = steady - self._at
-        elapsed = max(elapsed, 0.0)
+        elapsed = max(0.0, steady - self._at)
         self._at = steady
         if self.before is not None:
             self.before += elapsed

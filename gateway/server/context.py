@@ -236,7 +236,7 @@ class RequestContext:
     nonce          32 random hex digits that were used for nothing else
     received_head  None until the head was read
     traceparent    the gateway's, for the upstream (W3C Trace Context)
-    principal        whom it acts for
+    principal      whom it acts for
     lookup_time, upstream_time   seconds
     detail         what is wrong with a refused request, for the log
     responded      the first byte of the response was sent, so a failure is an abort

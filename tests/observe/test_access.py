@@ -235,6 +235,17 @@ def test_what_a_request_did_not_have_is_left_out() -> None:
     assert not absent & set(event)
 
 
+def test_a_principal_that_changed_is_shown_as_it_is_now() -> None:
+    """Its part of a line is kept with it, and not taken over by a copy."""
+    before = Principal(identity_id="u_1", session_id="s_1", tenant_id="t_acme")
+    assert line_of(Ended(principal=before))["organization.id"] == "t_acme"
+
+    after = dataclasses.replace(before, tenant_id="t_beta")
+
+    assert line_of(Ended(principal=after))["organization.id"] == "t_beta"
+    assert line_of(Ended(principal=before))["organization.id"] == "t_acme"
+
+
 def test_the_log_level_does_not_silence_requests() -> None:
     """`log.access` decides that, not `log.level`."""
     lines = Lines(level="error")

@@ -60,14 +60,14 @@ class Decisions:
         services = self._services
         drawn = services.system.hex(40)
         exchange.client.handling = context = RequestContext(
-            self,
-            exchange,
-            self._pipeline.runtime,
-            services,
-            services.system.ticks(),
-            services.system.now(),
-            drawn[:32],  # the ID of the request
-            drawn[48:],  # the nonce
+            handler=self,
+            exchange=exchange,
+            runtime=self._pipeline.runtime,
+            services=services,
+            started=services.system.ticks(),
+            now=services.system.now(),
+            request_id=drawn[:32],
+            nonce=drawn[48:],
         )
         services.report.request_started()
         proceed(context, self._decide, drawn[32:48])

@@ -135,7 +135,7 @@ class Stage:
 
     @contextmanager
     def afresh(self) -> Iterator["Stage"]:
-        """Start each system anew: what other workloads left in memory is not counted."""
+        """Yield a stage with processes of its own, whose memory no other workload has grown."""
         with ExitStack() as stack:
             fresh = Stage(stack, self.backends, self.peers)
             fresh.left_out = self.left_out
