@@ -166,7 +166,9 @@ class Commands(click.Group):
             return None
         name = cmd_name.replace("-", "_")
         module = importlib.import_module(f"gateway.cli.{name}")
-        gc.enable()  # see __main__.py
+        if not gc.isenabled():  # see __main__.py
+            gc.freeze()
+            gc.enable()
         command = getattr(module, name, None)
         return command if isinstance(command, click.Command) else None
 

@@ -1,5 +1,7 @@
 """The group of commands: found by name, told by exit code."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
@@ -80,3 +82,17 @@ def test_every_error_is_written_in_one_style(words: list[str], code: int) -> Non
 
     assert result.exit_code == code
     assert any(line.startswith("error: ") for line in result.stderr.splitlines())
+
+
+def test_what_was_imported_is_never_walked_by_the_collector() -> None:
+    program = (
+        "import gc, click, gateway.__main__; from gateway.cli import cli;"
+        "before = gc.isenabled(); cli.get_command(click.Context(cli), 'check');"
+        "print(before, gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    )
+
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout.split() == ["False", "True", "True"]
