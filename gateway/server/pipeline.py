@@ -31,7 +31,7 @@ from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.provider_token import ProviderToken, Rejected
 from gateway.sessions.store import OF_PROGRAMS, Found, SessionCredential
 from gateway.spine.conclude import refuse
-from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup
+from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, repeats
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
 
@@ -94,7 +94,7 @@ def _read(context: RequestContext, span_id: str) -> Progress:
 
 def evaluate_again(
     context: RequestContext,
-    known: RequestHead | Lookup,
+    known: RequestHead | Lookup | Forward,
     span_id: str,
     *,
     forwards: bool = True,
@@ -103,6 +103,9 @@ def evaluate_again(
     if isinstance(known, Lookup):
         context.received(known.head, span_id)
         return _look_up(context, known)
+    if isinstance(known, Forward):
+        context.received(known.access.head, span_id)
+        return context.handler.perform(context, known)
     context.received(known, span_id)
     return evaluate(context, known, forwards=forwards)
 
@@ -127,7 +130,7 @@ def evaluate(
     rules = context.runtime.rules
     step = before_lookup(head, rules, now=context.now, forwards=forwards)
     if keep_in is not None and key is not None:
-        known = step if isinstance(step, Lookup) else head
+        known = step if repeats(step, rules) else head
         keep_in.keep(key, known, kept_bytes(key, head))
     if isinstance(step, Lookup):
         return _look_up(context, step)

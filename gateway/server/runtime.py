@@ -24,7 +24,7 @@ from gateway.server.shares import UpstreamShares
 from gateway.spine.outcome import Forward, Lookup
 from gateway.spine.ruleset import Ruleset
 
-KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup]
+KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup | Forward]
 
 _HEADS_MOST: Final = 2048
 _HEADS_BYTES: Final = 16 * 1024 * 1024
@@ -92,8 +92,8 @@ class Runtime:
     attempts          the cookies of sign-ins in progress
     vault             encrypts what is kept of providers; None: nothing is kept
     known_heads       requests that were received before, byte for byte: what
-                      `read_request` returned, or what `before_lookup` did if that reads
-                      no clock
+                      `read_request` returned, or what `before_lookup` did if that
+                      repeats
     known_checks      the same for checks of other proxies, which describe a request
     """
 

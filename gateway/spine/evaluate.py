@@ -8,11 +8,9 @@ The second half starts where the first one stopped. No caller repeats a step.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
-from gateway.decision import (
-    outside_networks,
-)
+from gateway.decision import outside_networks
 from gateway.http.head import RequestHead
 from gateway.reasons import Reason, Verdict
 from gateway.routes.model import Route, Rule
@@ -101,6 +99,28 @@ def before_lookup(
     if isinstance(found, Anonymous):
         return conclude(head, plan, rules, found, None, now=now, nonce="")
     return Lookup(head=head, route=route, credential=found)
+
+
+def repeats(step: Lookup | Outcome, rules: Ruleset) -> TypeGuard[Lookup | Forward]:
+    """Return whether `before_lookup` gives the same for the same head at any time.
+
+    A request without a session repeats if no check of its route has an end, and if
+    nothing that the client sent is counted as an attempt.
+    """
+    if isinstance(step, Lookup):
+        return True
+    if not isinstance(step, Forward):
+        return False
+    who = step.access.authentication
+    return (
+        isinstance(who, Anonymous)
+        and who.reason in _NOTHING_SENT
+        and who.sent is None
+        and all(check.lasts is None for check in rules.plans[step.route.id].checks)
+    )
+
+
+_NOTHING_SENT: Final = frozenset((Reason.NO_SESSION, Reason.PREFLIGHT))
 
 
 def after_lookup(

@@ -40,7 +40,7 @@ TIMED: Final = "/observe/sink.py"
 # pieces: up to 6 % more calls were seen. A call in C may be as cheap as a look into a
 # dict, and often replaces a dearer one in Python.
 SLACK: Final = {"python_calls": 0.1, "c_calls": 0.2, "files": 0.1, "hops": 0.1}
-KINDS: Final = ("GET", "POST", "new connection", "decision")
+KINDS: Final = ("GET", "public GET", "POST", "new connection", "decision")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def request(to: int | str, cookie: str, kind: str, times: int) -> None:
     body = BODY if method == "POST" else b""
     if body:
         fields += f"Content-Length: {len(body)}\r\n"
-    target, end = "/dashboard", b"ok"
+    target, end = "/static/app.js" if kind == "public GET" else "/dashboard", b"ok"
     if kind == "decision":
         target, end = f"/authz/ext-authz{target}", b"\r\n\r\n"
         fields += "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n"

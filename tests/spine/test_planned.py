@@ -17,7 +17,7 @@ from gateway.routes.model import Require, Route, Rule
 from gateway.sessions.authenticate import Authenticated
 from gateway.sessions.cookie import SessionToken, new_token
 from gateway.sessions.record import Identity, Session
-from gateway.spine.evaluate import after_lookup, before_lookup
+from gateway.spine.evaluate import after_lookup, before_lookup, repeats
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 from gateway.spine.ruleset import Ruleset
 from gateway.spine.session_plan import PLANS_BYTES
@@ -279,6 +279,49 @@ def test_a_request_that_was_received_before_is_answered_as_a_new_one(
         assert described(outcome) == described(
             in_full(step.request, record, rules, now)
         )
+
+
+@pytest.mark.parametrize("rules", [RULES, BY_REQUEST], ids=["session", "request"])
+@given(story=stories(), signed_in=st.booleans())
+def test_what_repeats_is_the_same_at_any_time(
+    rules: Ruleset, story: list[Step], signed_in: bool
+) -> None:
+    for step in story:
+        request = step.request if signed_in else replace(step.request, cookies=())
+        first = before_lookup(request, rules, now=NOW)
+        later = before_lookup(request, rules, now=NOW + step.later)
+
+        if repeats(first, rules):
+            assert described_first(first) == described_first(later)
+        else:
+            assert not isinstance(first, Lookup)
+
+
+def described_first(step: Outcome | Lookup) -> object:
+    return step if isinstance(step, Lookup) else described(step)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        pytest.param(head(target="/public"), True, id="no cookie"),
+        pytest.param(head(cookie(ADA), target="/static/a"), True, id="a route that ignores sessions"),
+        pytest.param(head(cookie(ADA), target="/public"), True, id="a session decides"),
+        pytest.param(head(cookie("forged"), target="/public"), False, id="a cookie that is not valid"),
+        pytest.param(head(target="/api/x"), False, id="refused"),
+        pytest.param(head(target="/.gateway/health"), False, id="the gateway answers"),
+    ],
+)  # fmt: skip
+def test_a_request_repeats_if_nothing_is_counted_or_refused(
+    request_: RequestHead, expected: bool
+) -> None:
+    static = {"match": "/static/**", "rule": "public", "session": "ignore"}
+    public = {"match": "/public", "rule": "public"}
+    to = {"upstream": "plain"}
+    api = {"match": "/api/**", "rule": "protected"}
+    rules = some_rules(routes=[static | to, public | to, api | to])
+
+    assert repeats(before_lookup(request_, rules, now=NOW), rules) is expected
 
 
 def test_the_same_request_has_the_same_outcome_while_its_plan_holds() -> None:

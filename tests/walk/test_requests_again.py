@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gateway.server.runtime import kept_bytes
-from gateway.spine.outcome import Lookup
+from gateway.spine.outcome import Forward, Lookup
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     Gateway,
@@ -179,6 +179,58 @@ async def test_what_the_session_is_granted_counts_with_the_request(
     assert sizes[0] == 0
     assert sizes[-2:] == [without + granted] * 2
     assert set(sizes) <= {0, without, without + granted}
+
+
+async def test_a_public_request_has_ids_of_its_own_and_no_identity(
+    gateway: Gateway, upstream: RecordingUpstream
+) -> None:
+    """No session is part of it, so what it means is kept as a whole."""
+    cookie, line = await gateway.sign_in(), "GET /static/app.js HTTP/1.1"
+
+    for _ in range(3):
+        await warm(gateway, cookie, "X-Auth-User-Id: root", line=line)
+
+    (kept,) = gateway.app.runtime.known_heads.values()
+    assert isinstance(kept, Forward)
+    assert len({seen.present("X-Request-Id") for seen in upstream.complete}) == 12
+    assert all(seen.one("X-Auth-User-Id") is None for seen in upstream.complete)
+    logged = [
+        each
+        for each in await gateway.logged()
+        if each["event.dataset"] == "gateway.access"
+    ]
+    assert len(logged) == 12
+    assert not any("user.id" in each for each in logged)
+
+
+async def test_a_public_request_is_refused_from_the_reload_on(
+    gateway: Gateway, config: dict[str, Any]
+) -> None:
+    line = "GET /public/x HTTP/1.1"
+    config["routes"] = [{"match": "/**", "rule": "public", "upstream": "web"}]
+    gateway.path.write_text(yaml.safe_dump(config))
+    assert await gateway.app.reload()
+    await warm(gateway, "theme=dark", line=line)
+
+    config["routes"][0]["rule"] = "protected"
+    gateway.path.write_text(yaml.safe_dump(config))
+    assert await gateway.app.reload()
+
+    assert (await send(gateway, "theme=dark", line=line)).status == 401
+
+
+async def test_a_forged_cookie_is_counted_each_time(
+    gateway: Gateway, config: dict[str, Any]
+) -> None:
+    """At a public route, too: only what no one counts is kept as a whole."""
+    config["routes"] = [{"match": "/**", "rule": "public", "upstream": "web"}]
+    gateway.path.write_text(yaml.safe_dump(config))
+    assert await gateway.app.reload()
+    line, forged = "GET / HTTP/1.1", "gateway_session=forged"
+    await warm(gateway, forged, line=line)
+
+    kept = gateway.app.runtime.known_heads.values()
+    assert not any(isinstance(each, Forward) for each in kept)
 
 
 async def test_only_a_trusted_proxy_reports_the_client(
