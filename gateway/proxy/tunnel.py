@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from gateway.proxy.frames import FrameTracker, close_frame
 from gateway.proxy.head import ResponseHead
@@ -24,18 +25,18 @@ class Tunnel(asyncio.Protocol):
         "_client_pause",
         "_client_resume",
         "_close_timer",
-        "_closed",
         "_down",
         "_early",
+        "_head",
         "_linger",
         "_loop",
         "_on_closed",
+        "_over",
         "_up",
         "_upstream",
         "_upstream_full",
         "_upstream_lost",
         "bytes_down",
-        "response_head",
     )
 
     def __init__(
@@ -45,7 +46,7 @@ class Tunnel(asyncio.Protocol):
         *,
         early: bytes,
     ) -> None:
-        self.response_head = response_head  # the 101, without hop-by-hop fields
+        self._head: ResponseHead | None = response_head
         self.bytes_down = 0
         self._loop = asyncio.get_running_loop()
         self._upstream = upstream
@@ -59,13 +60,22 @@ class Tunnel(asyncio.Protocol):
         self._upstream_full = False
         self._upstream_lost = False
         self._on_closed: list[Callable[[], None]] = []
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._over = False
         self._close_timer: asyncio.TimerHandle | None = (
             None  # set while `close` is in progress
         )
         self._linger: asyncio.TimerHandle | None = None
 
     # The client side, called by the server
+
+    def take_response_head(self) -> ResponseHead:
+        """Return the head of the 101, without hop-by-hop fields; once.
+
+        It is not kept: a tunnel may be open for days.
+        """
+        head, self._head = self._head, None
+        assert head is not None  # noqa: S101 - narrows
+        return head
 
     def attach(
         self, client: asyncio.Transport, on_closed: Callable[[], None] | None = None
@@ -157,11 +167,15 @@ class Tunnel(asyncio.Protocol):
 
     async def closed(self) -> None:
         """Wait until both sides are closed."""
-        await asyncio.shield(self._closed)
+        if self._over:
+            return
+        waiter = self._loop.create_future()
+        self._on_closed.append(partial(_wake, waiter))
+        await waiter
 
     def add_closed_callback(self, callback: Callable[[], None]) -> None:
         """Call `callback` once, when both sides are closed."""
-        if self._closed.done():
+        if self._over:
             callback()
         else:
             self._on_closed.append(callback)
@@ -210,8 +224,7 @@ class Tunnel(asyncio.Protocol):
                 timer.cancel()
         if self._client is not None:
             self._client.close()
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._over = True
         callbacks, self._on_closed = self._on_closed, []
         for callback in callbacks:
             callback()
@@ -261,6 +274,11 @@ class Tunnel(asyncio.Protocol):
                 self._finish()
         if self._up.ended and down.tracker.closed:
             self._upstream.close()
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():  # cancelled
+        waiter.set_result(None)
 
 
 class _TunnelDirection:

@@ -10,7 +10,6 @@ import asyncio
 import socket
 import struct
 import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from math import inf
@@ -105,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
             loop=manager.loop,
         )
         self._transport: asyncio.Transport = _NO_TRANSPORT
-        self._ready: deque[Exchange] = deque()
+        self._ready: list[Exchange] = []
         self._current: Exchange | None = None
         self._drain_waiter: asyncio.Future[None] | None = (
             None  # set by a drained buffer
@@ -234,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
         if not ready or self._current is not None or self._transport.is_closing():
             return
         # At once: what is parsed below must not begin before it.
-        self._current = exchange = ready.popleft()
+        self._current = exchange = ready.pop(0)
         if self._reader.queued:
             self._reader.mark_dequeued(exchange)
         if self._pause_reasons & _QUEUE_FULL and len(ready) <= READ_AHEAD // 2:
@@ -333,6 +332,9 @@ class ClientConnection(asyncio.Protocol):
         if not self.connected:
             raise ConnectionResetError("the client is gone")
         self._tunnel = tunnel
+        self._reader.forget()
+        if self._current is not None:
+            self._current.forget_message()
         tunnel.on_client_pause(self.pause_reading, self.resume_reading)
         if self.writing_paused:
             tunnel.pause_upstream_reading()

@@ -1,13 +1,14 @@
 """One parsed request, and the client connection that it arrived on."""
 
 from collections.abc import Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from aiohttp.http_parser import RawRequestMessage
 
 from gateway.http.lines import HeadKey, PlainHead
 from gateway.http.refusal import BadRequest
 from gateway.proxy.tunnel import Tunnel
+from gateway.reasons import Reason
 from gateway.server.payload import Payload
 
 ParsedRequest: TypeAlias = RawRequestMessage
@@ -114,6 +115,14 @@ class Exchange:
         self.maybe_oversized = maybe_oversized
         self.maybe_cut = maybe_cut
 
+    def forget_message(self) -> None:
+        """Free the message, whose head was read; what asks for it later is refused."""
+        self.message = _FORGOTTEN
+
+
+_FORGOTTEN: Final = BadRequest(
+    status=500, reason=Reason.INTERNAL, detail="the message was forgotten"
+)
 
 Progress: TypeAlias = bool | Coroutine[Any, Any, bool | None] | None
 """What a step of a request returns.

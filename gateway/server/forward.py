@@ -129,7 +129,10 @@ async def _open_tunnel(
     )
     if isinstance(found, Tunnel):
         context.measure()
-        return await run_tunnel(context, found, outcome.set_cookies)
+        cookies = outcome.set_cookies
+        # A tunnel may be open for days, and each would keep them.
+        del outcome, outbound, offer
+        return await run_tunnel(context, found, cookies)
     hand_over(context, _arrived, application, outcome, found)
     return None
 

@@ -226,17 +226,17 @@ class RequestReader:
         self.upgraded = False
         self._parser.set_upgraded(False)
 
-    @property
-    def _protocol(self) -> BaseProtocol:
-        # aiohttp's reader and parser only call pause_reading and resume_reading.
-        return cast("BaseProtocol", self._client)
+    def forget(self) -> None:
+        """Free the parser: no request follows an upgrade that was accepted."""
+        self._made = None
 
     @property
     def _parser(self) -> HttpRequestParser:
         """The parser, created when it is first needed."""
         if self._made is None:
             self._made = HttpRequestParser(
-                self._protocol,
+                # It only calls pause_reading and resume_reading.
+                cast("BaseProtocol", self._client),
                 self._loop,
                 BODY_BUFFER,
                 max_line_size=LINE_LIMIT,

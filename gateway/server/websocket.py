@@ -39,7 +39,7 @@ async def run_tunnel(
     try:
         client.send(
             build_response_head(
-                head=tunnel.response_head,
+                head=tunnel.take_response_head(),
                 rules=context.runtime.responses,
                 length=SWITCHING,
                 keep_alive=True,

@@ -80,7 +80,9 @@ class Gate(asyncio.Protocol):
         assert isinstance(opened, Tunnel)
         self.opened = opened
         lines = [b"HTTP/1.1 101 S", b"Upgrade: websocket", b"Connection: Upgrade"]
-        lines += [b"%b: %b" % field for field in self.tunnel.response_head.pairs()]
+        lines += [
+            b"%b: %b" % field for field in self.tunnel.take_response_head().pairs()
+        ]
         self.transport.write(b"\r\n".join([*lines, b"", b""]))
         self.tunnel.attach(self.transport, self.on_closed.set)
 
@@ -202,7 +204,7 @@ async def test_a_tunnel_counts_until_it_is_closed() -> None:
         tunnel = await client.open_tunnel(HANDSHAKE, key=KEY, offered_protocols=())
         assert isinstance(tunnel, Tunnel)
         assert isinstance(tunnel, Tunnel)
-        assert (b"X-App", b"1") in tunnel.response_head.pairs()
+        assert (b"X-App", b"1") in tunnel.take_response_head().pairs()
         assert client.stats()[0].in_use == 1
 
         tunnel.abort()

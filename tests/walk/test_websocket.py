@@ -1,10 +1,12 @@
 """WebSockets: a tunnel that changes nothing, and that ends when its session ends."""
 
 import asyncio
+import gc
 import os
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,31 @@ def switching(key: str, *lines: str) -> bytes:
 
 
 # Who may open one
+
+
+def kept() -> Counter[str]:
+    """Count the objects of this process that only the handshake of a WebSocket needs."""
+    gc.collect()
+    names = {"Forward", "OutboundRequest", "RawRequestMessage", "HttpRequestParser"}
+    found = Counter(type(each).__name__ for each in gc.get_objects())
+    return Counter({name: found[name] for name in names if found[name]})
+
+
+async def test_an_open_websocket_keeps_nothing_of_its_handshake(talking: Open) -> None:
+    """It may be open for days, and there may be thousands."""
+    async with talking() as (gateway, first):
+        await first.send("x")
+        assert await first.recv() == "x"
+        cookie, before = await gateway.sign_in(), kept()
+        async with AsyncExitStack() as stack:
+            for number in range(5):
+                more = await stack.enter_async_context(
+                    dial(gateway, f"/dashboard/{number}", cookie)
+                )
+                await more.send("y")
+                assert await more.recv() == "y"
+
+            assert kept() - before == Counter()
 
 
 @pytest.mark.parametrize(
