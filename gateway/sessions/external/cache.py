@@ -32,8 +32,9 @@ SEEN_BYTES: Final = 8 * 1024
 
 
 # Seconds for which one object stands for a session whose record has not changed. Its
-# last use is at most so old then, and its end at most so much too early.
-SETTLED: Final = 5.0
+# last use is at most so old then, which is for people alone; and its end at most so much
+# too early: then it is evaluated again.
+SETTLED: Final = 60.0
 # Seconds by which two readings of a TTL differ: the round trip lies between the clock
 # and the reading. So the end is at most so much too late.
 TTL_JITTER: Final = 0.5

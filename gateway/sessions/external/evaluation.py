@@ -7,7 +7,12 @@ it does not say, no look-up says.
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.sessions.external.cache import SessionCache, Settled, is_as_good
+from gateway.sessions.external.cache import (
+    CacheEntry,
+    SessionCache,
+    Settled,
+    is_as_good,
+)
 from gateway.sessions.external.notes import Note
 from gateway.sessions.external.query import (
     Query,
@@ -46,21 +51,19 @@ Evaluated: TypeAlias = Found | Query | Premature
 
 
 def session_if_unchanged(
-    credential: Credential,
+    seen: CacheEntry,
     query: Query,
     replies: Replies,
     now: float,
-    *,
-    cache: SessionCache,
     endings: Endings[Note],
 ) -> Session | None:
     """Return the session of the last look-up if the replies say the same as then.
 
-    None: they differ, or time has passed; `evaluate_result` evaluates them.
+    None: they differ, or time has passed; `evaluate_result` evaluates them. `seen` may
+    have been replaced meanwhile: what it was settled by still has to be the same.
     """
-    seen = cache.as_read_for(credential)
-    settled = None if seen is None else seen.settled
-    if seen is None or settled is None or query is not seen.query:
+    settled = seen.settled
+    if settled is None or query is not seen.query:
         return None
     value, pttl, notes = replies  # there is no second record
     if value != settled.raw or notes != settled.notes:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from gateway.errors import StoreUnavailable
-from gateway.sessions.external.cache import SessionCache
+from gateway.sessions.external.cache import CacheEntry, SessionCache
 from gateway.sessions.external.evaluation import (
     Evaluated,
     Premature,
@@ -37,11 +37,15 @@ AT_ONCE: Final = 128
 
 @dataclass(slots=True)
 class _LookUp:
-    """One look-up: whose session, at what time, and the results of its queries so far."""
+    """One look-up: whose session, at what time, and the results of its queries so far.
+
+    `seen`: what the session was at the last look-up.
+    """
 
     held: Credential
     now: float
     done: OnFound
+    seen: CacheEntry | None = None
     found: QueryResult | None = None
 
 
@@ -72,7 +76,7 @@ class SessionLookups:
         """Look up a session; `done` is called once, later, and must not raise."""
         seen = self._cache.as_read_for(held)
         query = first_query(held) if seen is None else seen.query
-        self._send(_LookUp(held, now, done), query)
+        self._send(_LookUp(held, now, done, seen), query)
 
     def _send(self, look_up: _LookUp, query: Query) -> None:
         self.queries.begin(query, partial(self._received, look_up, query))
@@ -104,13 +108,12 @@ class SessionLookups:
     def _evaluate(
         self, look_up: _LookUp, query: Query, replies: Replies
     ) -> Evaluated | StoreUnavailable:
-        held, now = look_up.held, look_up.now
+        held, now, seen = look_up.held, look_up.now, look_up.seen
         cache, endings = self._cache, self._notes.endings
-        same = session_if_unchanged(
-            held, query, replies, now, cache=cache, endings=endings
-        )
-        if same is not None:
-            return same
+        if seen is not None:
+            same = session_if_unchanged(seen, query, replies, now, endings)
+            if same is not None:
+                return same
         if look_up.found is None:
             look_up.found = QueryResult()
         look_up.found.add(query, replies)

@@ -9,7 +9,7 @@ meanwhile. A read may be repeated.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from redis.exceptions import ResponseError
 
@@ -50,15 +50,25 @@ def _received(
     if isinstance(replies, OSError) or not supervisor.is_current(connections):
         done(None)
         return
+    if _ORDINARY.issuperset(map(type, replies)) or _replaced(replies):
+        done(replies)
+    else:
+        done(None)
+
+
+_ORDINARY: Final = frozenset((bytes, int, list, type(None)))
+
+
+def _replaced(replies: list[Any]) -> bool:
+    """Replace the errors for a key of another type; return whether there are no others."""
     for at, each in enumerate(replies):
         if not isinstance(each, Exception):
             continue
         if not is_wrong_type(each):
-            done(None)
-            return
+            return False
         # The key is named by a client: its type must not cost others a round trip.
         replies[at] = WrongType()
-    done(replies)
+    return True
 
 
 def is_wrong_type(reply: object) -> bool:

@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sessions.external.cache import SETTLED, TTL_JITTER, SessionCache
+from gateway.sessions.external.cache import (
+    SETTLED,
+    TTL_JITTER,
+    CacheEntry,
+    SessionCache,
+)
 from gateway.sessions.external.evaluation import (
     Evaluated,
     Premature,
@@ -61,6 +66,7 @@ def no_endings() -> Endings[Note]:
     return Endings(write)
 
 
+KEYS = [credential.key for credential in CREDENTIALS]
 VALUES = [
     json.dumps({"user": user, "created": created}).encode()
     for user in ("u", "v")
@@ -125,11 +131,10 @@ def evaluated(
     seen = cache.as_read_for(credential)
     query = first_query(credential) if seen is None else seen.query
     replies = replies_to(query, each)
-    again = session_if_unchanged(
-        credential, query, replies, now, cache=cache, endings=endings
-    )
-    if again is not None:
-        return again
+    if seen is not None:
+        again = session_if_unchanged(seen, query, replies, now, endings)
+        if again is not None:
+            return again
     found = QueryResult()
     found.add(query, replies)
     while True:
@@ -155,10 +160,18 @@ def test_what_was_found_before_changes_no_result_but_its_times_by_seconds(
     alike = dict(ACTIVE)
     for field in drawn[0]:
         alike |= field
+    entries: list[CacheEntry] = []
     for changed, now in drawn[1]:
         each = {**alike, "now": now, **changed}
         warm = evaluated(cache, endings, each)
         cold = evaluated(SessionCache(None), endings, each)
+        # Look-ups that began when the session was another one.
+        for seen in entries:
+            if seen.credential == each["of"]:
+                replies = replies_to(seen.query, each)
+                again = session_if_unchanged(seen, seen.query, replies, now, endings)
+                assert again is None or without_times(again) == without_times(cold)
+        entries += [e for e in map(cache.get, KEYS) if e is not None]
 
         assert without_times(warm) == without_times(cold)
         if isinstance(warm, Session) and isinstance(cold, Session):
