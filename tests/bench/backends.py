@@ -72,8 +72,10 @@ def backends(folder: Path, *, sessions: int = SESSIONS) -> Iterator[Backends]:
         yield Backends(folder, redis_port, upstream_port, tokens)
 
 
-def nginx_command(folder: Path, name: str, http: str, head: str = "") -> list[str]:
-    """Write a configuration of nginx with one worker; return its command.
+def nginx_command(
+    folder: Path, name: str, http: str, head: str = "", workers: int = 1
+) -> list[str]:
+    """Write a configuration of nginx; return its command.
 
     Raises:
         FileNotFoundError: nginx is not installed.
@@ -84,7 +86,8 @@ def nginx_command(folder: Path, name: str, http: str, head: str = "") -> list[st
     user = "user root;" if os.geteuid() == 0 else ""
     config = folder / f"{name}.conf"
     config.write_text(
-        f"{head}\n{user} worker_processes 1; daemon off; pid {folder}/{name}.pid;\n"
+        f"{head}\n{user} worker_processes {workers}; daemon off;\n"
+        f"pid {folder}/{name}.pid;\n"
         f"error_log {folder}/{name}.err; worker_rlimit_nofile 20000;\n"
         "events { worker_connections 32768; }\n"
         "http { keepalive_requests 1000000000; client_max_body_size 8m;\n"

@@ -89,7 +89,10 @@ WORKLOADS: Final[Mapping[str, Workload]] = {
     "routes": Workload(
         title="5 and 5,000 routes", systems=("nginx", "token", "routes")
     ),
-    "workers": Workload(title="1 and 2 workers on two cores", systems=("one", "two")),
+    "workers": Workload(
+        title="1 and 2 workers on two cores",
+        systems=("lua-one", "lua-two", "one", "two"),
+    ),
     "extension": Workload(
         title="Session extension", systems=("nginx", "token", "extension")
     ),

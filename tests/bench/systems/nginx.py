@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.backends import Backends, nginx_command
-from tests.bench.processes import Program, running
+from tests.bench.processes import EVERY_CORE, SYSTEM_CORE, Program, running
 from tests.bench.systems.system import System, UnavailableError
 from tests.servers import free_port
 
@@ -68,9 +68,13 @@ def nginx(backends: Backends) -> Iterator[System]:
 
 
 @contextmanager
-def nginx_lua(backends: Backends) -> Iterator[System]:
-    """Run nginx with the check in Lua."""
-    port = free_port()
+def nginx_lua(backends: Backends, *, on_every_core: int = 0) -> Iterator[System]:
+    """Run nginx with the check in Lua.
+
+    `on_every_core`: so many workers on all cores; 0: one on that of the systems.
+    """
+    port, workers = free_port(), on_every_core
+    name = f"nginx + Lua {workers}" if workers else "nginx + Lua"
     check = _CHECK.replace("REDIS_PORT", str(backends.redis_port))
     http = """
     lua_package_path "/usr/share/lua/5.1/?.lua;;";
@@ -83,7 +87,7 @@ def nginx_lua(backends: Backends) -> Iterator[System]:
     """ + _http(
         backends,
         port,
-        "lua-access.log",
+        f"lua-access-{workers}.log",
         f"access_by_lua_block {{ {check} }}",
     )
     modules = Path("/usr/lib/nginx/modules")
@@ -93,9 +97,9 @@ def nginx_lua(backends: Backends) -> Iterator[System]:
         f"load_module {modules}/{name}_module.so;\n"
         for name in ("ndk_http", "ngx_http_lua")
     )
-    with _started(backends, "nginx + Lua", http, head) as program:
+    with _started(backends, name, http, head, workers) as program:
         yield System(
-            name="nginx + Lua",
+            name=name,
             port=port,
             program=program,
             cookies=backends.gateway_cookies,
@@ -103,11 +107,13 @@ def nginx_lua(backends: Backends) -> Iterator[System]:
 
 
 def _started(
-    backends: Backends, name: str, http: str, head: str
+    backends: Backends, name: str, http: str, head: str, on_every_core: int = 0
 ) -> AbstractContextManager[Program]:
     file = name.replace(" ", "").replace("+", "-").lower()
     try:
-        command = nginx_command(backends.folder, file, http, head)
+        workers = on_every_core or 1
+        command = nginx_command(backends.folder, file, http, head, workers)
     except FileNotFoundError as error:
         raise UnavailableError(str(error)) from error
-    return running(name, command, backends.folder)
+    cores = EVERY_CORE if on_every_core else SYSTEM_CORE
+    return running(name, command, backends.folder, cores=cores)
