@@ -141,8 +141,10 @@ async def test_a_provider_that_hangs_answers_many_visitors_in_its_time(
     acme = provider_config(pushing.issuer, timeout="1s")
     config = signing_config(upstream.port, acme=acme)
     async with running_gateway(config, tmp_path, redis.url) as gateway:
-        browsers = [Browser(gateway) for _ in range(64)]
-        async with asyncio.timeout(2.5):
+        # A second for a turn and one for the call; one after the other they would take
+        # eight.
+        browsers = [Browser(gateway) for _ in range(128)]
+        async with asyncio.timeout(5):
             replies = await asyncio.gather(
                 *(browser.get("/.gateway/sign-in/acme") for browser in browsers)
             )
