@@ -32,9 +32,11 @@ SEEN_BYTES: Final = 8 * 1024
 
 
 # Seconds for which one object stands for a session whose record has not changed. Its
-# last use is at most so old then, which is for people alone; and its end at most so much
-# too early: then it is evaluated again.
+# last use is at most so old then, which is for people alone.
 SETTLED: Final = 60.0
+# The part of the time that is left by which its end may be too early, where each use
+# extends the session. A token ends with the session, so it must not seem to end soon.
+TOO_EARLY: Final = 0.1
 # Seconds by which two readings of a TTL differ: the round trip lies between the clock
 # and the reading. So the end is at most so much too late.
 TTL_JITTER: Final = 0.5
@@ -78,10 +80,11 @@ class CacheEntry:
 
 def is_as_good(last: Session, expires_at: float, now: float) -> bool:
     """Return whether a session with the times of a moment ago may stand for that of now."""
+    left = last.expires_at - now
     return (
         0.0 <= now - last.last_seen_at < SETTLED
-        and -TTL_JITTER <= expires_at - last.expires_at < SETTLED
-        and now < last.expires_at
+        and left > 0.0
+        and -TTL_JITTER <= expires_at - last.expires_at <= left * TOO_EARLY
     )
 
 

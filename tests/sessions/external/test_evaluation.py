@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.sessions.external.cache import (
     SETTLED,
+    TOO_EARLY,
     TTL_JITTER,
     CacheEntry,
     SessionCache,
@@ -80,7 +81,7 @@ FIELDS: dict[str, st.SearchStrategy[object]] = {
     "of": st.sampled_from(CREDENTIALS),
     "now": moments,
     "value": st.sampled_from([*VALUES, b"", b"{}", WrongType()]),
-    "pttl": st.sampled_from([-2, -1, 0, 1, 900, 59_000, 60_000, 64_000]),
+    "pttl": st.sampled_from([-2, -1, 0, 1, 900, 59_000, 60_000, 64_000, 3_600_000]),
     "tombstone": st.sampled_from(NOTES),
     "issued": st.sampled_from(NOTES),
     "u": st.sampled_from([*NOTES, SPARING]),
@@ -176,7 +177,8 @@ def test_what_was_found_before_changes_no_result_but_its_times_by_seconds(
         assert without_times(warm) == without_times(cold)
         if isinstance(warm, Session) and isinstance(cold, Session):
             assert 0 <= cold.last_seen_at - warm.last_seen_at < SETTLED
-            assert -TTL_JITTER <= cold.expires_at - warm.expires_at < SETTLED
+            early, left = cold.expires_at - warm.expires_at, warm.expires_at - now
+            assert -TTL_JITTER <= early <= max(0.0, left * TOO_EARLY)
             assert (warm.expires_at > now) == (cold.expires_at > now)
 
 
@@ -214,6 +216,29 @@ def test_the_limit_of_an_identity_that_was_not_known_is_queried() -> None:
         step = evaluate_result(credential, found, NOW, cache=cache, endings=endings)
         assert isinstance(step, Query)
         assert (step.records, step.notes) == ((), (not_before_key("u"),))
+
+
+@pytest.mark.parametrize(
+    ("pttl", "later", "expected"),
+    [
+        pytest.param(3_600_000, 59.0, True, id="an hour is left"),
+        pytest.param(3_600_000, 60.0, False, id="its last use was a minute ago"),
+        pytest.param(60_000, 5.0, True, id="a minute is left"),
+        pytest.param(60_000, 6.0, False, id="it would seem to end too early"),
+    ],
+)
+def test_one_object_stands_for_a_session_that_each_use_extends(
+    pttl: int, later: float, expected: bool
+) -> None:
+    """Its tokens end with it: none may have next to nothing left."""
+    cache, endings = SessionCache(None), no_endings()
+    each = {**ACTIVE, "pttl": pttl}
+    evaluated(cache, endings, each)
+    first = evaluated(cache, endings, each)
+
+    again = evaluated(cache, endings, {**each, "now": NOW + later})
+
+    assert (again is first) is expected
 
 
 def test_a_session_that_begins_in_the_future_is_evaluated_each_time() -> None:
