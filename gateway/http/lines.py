@@ -92,6 +92,11 @@ def read_plain(data: bytes, longest: int) -> tuple[PlainHead, bytes] | None:
 
     None: the strict parser reads it. `longest` is the size limit of the head in bytes.
     """
+    if data.endswith(_HEAD_END):
+        # A head that was received before, as a whole: it is not searched for its end.
+        head = _HEADS.get(data)
+        if head is not None and head.length == 0 and head.size <= longest:
+            return head, b""
     end = data.find(_HEAD_END)
     if not 0 < end <= longest:
         return None

@@ -80,7 +80,6 @@ class Metrics:
         self,
         series: RequestSeries,
         duration: float,
-        *,
         upstream: float = 0.0,
         lookup: float = 0.0,
         outcome: str = "",
@@ -147,7 +146,7 @@ class Metrics:
         """Set the number of unconfirmed revocations."""
         self._tally.numbers[tally.ENDINGS_WAITING.name][()] = count
 
-    def token(self, profile: str, *, signed: bool) -> None:
+    def token(self, profile: str, signed: bool) -> None:
         """Count a token sent upstream, newly signed or reused."""
         key = (profile, "signed" if signed else "reused")
         self._tokens[key] = self._tokens.get(key, 0) + 1

@@ -76,9 +76,7 @@ class Upstream:
             clock=clock,
         )
 
-    def begin(
-        self, request: bytes, *, method: str, done: OnResult
-    ) -> Connection | None:
+    def begin(self, request: bytes, method: str, done: OnResult) -> Connection | None:
         """Send a request at once on an idle connection; None if there is none.
 
         `done` is called once, later, with what `send` returns or raises, and must not
@@ -92,9 +90,7 @@ class Upstream:
         """
         connection = self._pool.take_idle()
         if connection is not None:
-            connection.begin(
-                request, method=method, body=None, handshake=None, done=done
-            )
+            connection.begin(request, method, None, None, done)
         return connection
 
     async def send_again(self, head: bytes, *, method: str) -> UpstreamResponse:

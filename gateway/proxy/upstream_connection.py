@@ -124,7 +124,6 @@ class Connection(asyncio.Protocol):
     def begin(
         self,
         head: bytes,
-        *,
         method: str,
         body: RequestBody | None,
         handshake: Handshake | None,

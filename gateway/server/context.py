@@ -71,7 +71,7 @@ class Report(Protocol):
         """Log and count a renewal that failed; `ended`: the session ends."""
         ...
 
-    def token_used(self, profile: str, *, signed: bool) -> None:
+    def token_used(self, profile: str, signed: bool) -> None:
         """Count a token that was signed or reused."""
         ...
 

@@ -78,9 +78,7 @@ def _send(
             return _upload(context, application, outcome, outbound)
         outbound += body.read_nowait()
     arrived = partial(proceed, context, _arrived, application, outcome)
-    context.awaited = application.upstream.begin(
-        outbound, method=head.method, done=arrived
-    )
+    context.awaited = application.upstream.begin(outbound, head.method, arrived)
     if context.awaited is not None:
         return None
     return _connect(context, application, outcome, outbound)
@@ -175,7 +173,7 @@ def begin_forward(context: RequestContext, outcome: Forward) -> None:
         context.route = outcome.route
     context.upstream, context.principal = outcome.view.name, outcome.principal
     for use in outcome.tokens:
-        services.report.token_used(use.profile, signed=use.signed)
+        services.report.token_used(use.profile, use.signed)
     if outcome.view.identity.unsent:
         services.report.headers_not_sent(outcome.view)
     if (

@@ -96,7 +96,6 @@ def evaluate_again(
     context: RequestContext,
     known: RequestHead | Lookup | Forward,
     span_id: str,
-    *,
     forwards: bool = True,
 ) -> Progress:
     """Evaluate a request by what `evaluate` has kept; raises as it does."""
@@ -195,9 +194,9 @@ def _found(
         lookup,
         found,
         context.runtime.rules,
-        now=now,
-        nonce=context.nonce,
-        doubted=clock.before is not None and clock.doubted(),
+        now,
+        context.nonce,
+        clock.before is not None and clock.doubted(),
     )
     if isinstance(step, Forward) and step.planned_by is not None:
         context.lookup_result = "valid"

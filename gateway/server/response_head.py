@@ -45,7 +45,6 @@ class ResponseHeaderFilter:
 
 
 def build_response_head(
-    *,
     head: ResponseHead,
     rules: ResponseHeaderFilter,
     length: int,

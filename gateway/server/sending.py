@@ -82,13 +82,13 @@ def send_whole(
     keep_alive = _may_keep_alive(context, head)
     client = context.exchange.client
     sent = build_response_head(
-        head=response.end_to_end,
-        rules=rules,
-        length=len(content) if response.has_body else _length(head, response),
-        keep_alive=keep_alive,
-        request_id=context.request_id,
-        set_cookies=cookies,
-        now=context.now,
+        response.end_to_end,
+        rules,
+        len(content) if response.has_body else _length(head, response),
+        keep_alive,
+        context.request_id,
+        cookies,
+        context.now,
     )
     context.status, context.responded = response.status, True
     context.body_bytes = len(content)

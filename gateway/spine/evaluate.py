@@ -127,7 +127,6 @@ def after_lookup(
     lookup: Lookup,
     found: LookupResult,
     rules: Ruleset,
-    *,
     now: float,
     nonce: str,
     doubted: bool = False,

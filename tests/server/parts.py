@@ -107,7 +107,7 @@ class Notes:
     def audit(self, event: AuditEvent, _context: RequestContext) -> None:
         self.audits.append(event)
 
-    def token_used(self, profile: str, *, signed: bool) -> None:
+    def token_used(self, profile: str, signed: bool) -> None:
         self.tokens.append((profile, signed))
 
     def cookie_not_forwarded(self, upstream: str, name: str) -> None:

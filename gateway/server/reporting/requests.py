@@ -68,9 +68,9 @@ class RequestReporter:
         metrics.observe(
             series,
             duration,
-            upstream=context.upstream_time,
-            lookup=context.lookup_time,
-            outcome=context.lookup_result,
+            context.upstream_time,
+            context.lookup_time,
+            context.lookup_result,
         )
         if context.mode:
             metrics.authz_decision(context.mode, str(verdict))
