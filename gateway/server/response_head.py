@@ -75,8 +75,9 @@ def build_response_head(
             start = head.start = _status_line(head.status) + head.relayed()
         if not roles & DATE:
             start += _date_line(int(now))
-        end = _END if keep_alive else _LAST_END
-        return start + end % (request_id.encode("ascii"), length)
+        end = "" if keep_alive else "Connection: close\r\n"
+        rest = f"X-Request-Id: {request_id}\r\nContent-Length: {length}\r\n{end}\r\n"
+        return start + rest.encode("ascii")
     lines = [_status_line(head.status)]
     if set_cookies or roles & (COOKIE | RESERVED):
         fields: Iterable[ResponseField]
@@ -90,12 +91,6 @@ def build_response_head(
         # RFC 9110, section 6.6.1: a recipient with a clock adds a missing Date.
         lines.append(_date_line(int(now)))
     return _finish(lines, length, keep_alive, request_id, set_cookies)
-
-
-_END: Final = b"X-Request-Id: %b\r\nContent-Length: %d\r\n\r\n"
-_LAST_END: Final = (
-    b"X-Request-Id: %b\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
-)
 
 
 def _status_line(status: int) -> bytes:

@@ -5,7 +5,7 @@ it does not say, no look-up says.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.sessions.external.cache import (
     CacheEntry,
@@ -47,6 +47,9 @@ class Premature:
     life: float
 
 
+_REPLIES: Final = 3
+"""To a query without a second record: the bytes, their TTL, the notes."""
+
 Evaluated: TypeAlias = Found | Query | Premature
 
 
@@ -60,12 +63,13 @@ def session_if_unchanged(
     """Return the session of the last look-up if the replies say the same as then.
 
     None: they differ, or time has passed; `evaluate_result` evaluates them. `seen` may
-    have been replaced meanwhile: what it was settled by still has to be the same.
+    have been replaced meanwhile: what it was settled by still has to be the same. Never
+    raises, whatever the replies are.
     """
     settled = seen.settled
-    if settled is None or query is not seen.query:
+    if settled is None or query is not seen.query or len(replies) != _REPLIES:
         return None
-    value, pttl, notes = replies  # there is no second record
+    value, pttl, notes = replies
     if value != settled.raw or notes != settled.notes:
         return None
     if type(pttl) is not int or pttl <= 0:

@@ -37,15 +37,11 @@ AT_ONCE: Final = 128
 
 @dataclass(slots=True)
 class _LookUp:
-    """One look-up: whose session, at what time, and the results of its queries so far.
-
-    `seen`: what the session was at the last look-up.
-    """
+    """One look-up: whose session, at what time, and the results of its queries so far."""
 
     held: Credential
     now: float
     done: OnFound
-    seen: CacheEntry | None = None
     found: QueryResult | None = None
 
 
@@ -76,10 +72,28 @@ class SessionLookups:
         """Look up a session; `done` is called once, later, and must not raise."""
         seen = self._cache.as_read_for(held)
         query = first_query(held) if seen is None else seen.query
-        self._send(_LookUp(held, now, done, seen), query)
+        self.queries.begin(query, partial(self._first, held, now, done, seen, query))
 
     def _send(self, look_up: _LookUp, query: Query) -> None:
         self.queries.begin(query, partial(self._received, look_up, query))
+
+    def _first(
+        self,
+        held: Credential,
+        now: float,
+        done: OnFound,
+        seen: CacheEntry | None,
+        query: Query,
+        replies: Replies | StoreUnavailable,
+    ) -> None:
+        """Go on with the replies to the first query: most say the same as the last time."""
+        if seen is not None and not isinstance(replies, StoreUnavailable):
+            endings = self._notes.endings
+            same = session_if_unchanged(seen, query, replies, now, endings)
+            if same is not None:
+                done(same)
+                return
+        self._received(_LookUp(held, now, done), query, replies)
 
     def close(self) -> None:
         """End what is still being written."""
@@ -108,12 +122,8 @@ class SessionLookups:
     def _evaluate(
         self, look_up: _LookUp, query: Query, replies: Replies
     ) -> Evaluated | StoreUnavailable:
-        held, now, seen = look_up.held, look_up.now, look_up.seen
+        held, now = look_up.held, look_up.now
         cache, endings = self._cache, self._notes.endings
-        if seen is not None:
-            same = session_if_unchanged(seen, query, replies, now, endings)
-            if same is not None:
-                return same
         if look_up.found is None:
             look_up.found = QueryResult()
         look_up.found.add(query, replies)

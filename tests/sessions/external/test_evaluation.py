@@ -241,6 +241,33 @@ def test_one_object_stands_for_a_session_that_each_use_extends(
     assert (again is first) is expected
 
 
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [],
+        [VALUES[0], 60_000],
+        [VALUES[0], 60_000, [None] * 3, b""],
+        [VALUES[0], b"60000", [None] * 3],
+        [VALUES[0], 60_000, None],
+        [WrongType(), 60_000, [None] * 3],
+        [None, None, None],
+    ],
+)
+def test_replies_of_another_shape_are_not_what_was_found_before(
+    replies: list[object],
+) -> None:
+    """Nothing catches an error here: the request would wait for ever."""
+    cache, endings = SessionCache(None), no_endings()
+    for _ in range(2):
+        evaluated(cache, endings, ACTIVE)
+    seen = cache.as_read_for(CREDENTIALS[0])
+    assert seen is not None
+    right = replies_to(seen.query, ACTIVE)
+    assert session_if_unchanged(seen, seen.query, right, NOW, endings) is not None
+
+    assert session_if_unchanged(seen, seen.query, replies, NOW, endings) is None
+
+
 def test_a_session_that_begins_in_the_future_is_evaluated_each_time() -> None:
     """Two requests may be evaluated in another order than they came in."""
     cache, endings = SessionCache(None), no_endings()
