@@ -333,8 +333,6 @@ class ClientConnection(asyncio.Protocol):
             raise ConnectionResetError("the client is gone")
         self._tunnel = tunnel
         self._reader.forget()
-        if self._current is not None:
-            self._current.forget_message()
         tunnel.on_client_pause(self.pause_reading, self.resume_reading)
         if self.writing_paused:
             tunnel.pause_upstream_reading()

@@ -116,7 +116,10 @@ class Exchange:
         self.maybe_cut = maybe_cut
 
     def forget_message(self) -> None:
-        """Free the message, whose head was read; what asks for it later is refused."""
+        """Free the message: its head was read, and a stream may be open for days.
+
+        What asks for it later is refused.
+        """
         self.message = _FORGOTTEN
 
 

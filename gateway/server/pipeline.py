@@ -89,6 +89,7 @@ def _read(context: RequestContext, span_id: str) -> Progress:
         html = reads_html(context.exchange.message)
         return _respond(context, refuse(head, context.runtime.rules, html=html))
     context.received(head, span_id)
+    context.exchange.forget_message()
     return evaluate(context, head, keep_in=heads, key=key)
 
 

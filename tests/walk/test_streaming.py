@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import gzip
 import hashlib
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import h11
 import pytest
 
+from gateway.server.request_reader import RequestReader
 from tests.servers import PATIENCE, Server
 from tests.walk.harness import (
     PROGRAM,
@@ -27,6 +29,7 @@ from tests.walk.harness import (
     gateway_process,
     running_gateway,
     stage,
+    until,
 )
 
 MIB = 1 << 20
@@ -54,6 +57,42 @@ def blocks(total: int, size: int = 1 << 16) -> Iterator[bytes]:
     """Bytes of which no two blocks are alike."""
     for at in range(0, total, size):
         yield (at.to_bytes(8) * (size // 8))[: total - at]
+
+
+async def test_an_open_stream_keeps_no_message_of_the_parser(play: Play) -> None:
+    """The parser reads a head that arrives in pieces; a stream may be open for days."""
+    released = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        await released.wait()
+        await line.send(b"cd")
+
+    def messages() -> int:
+        gc.collect()
+        kinds = [type(each).__name__ for each in gc.get_objects()]
+        return kinds.count("RawRequestMessage")
+
+    async with play(script) as (gateway, _):
+        before = messages()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: gw.test\r\n")
+        await until(lambda: any(each.head_bytes for each in readers()))
+        async with asyncio.timeout(PATIENCE):
+            writer.write(b"X-More: 1\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\nab")
+
+            assert messages() == before
+
+            released.set()
+            assert await reader.readexactly(2) == b"cd"
+        writer.close()
+
+
+def readers() -> list[RequestReader]:
+    """Return the readers of this process."""
+    return [each for each in gc.get_objects() if isinstance(each, RequestReader)]
 
 
 def digest_of(pieces: Iterator[bytes]) -> str:
