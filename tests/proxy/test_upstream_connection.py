@@ -338,25 +338,25 @@ def test_a_connection_is_kept_ready_to_read(
     assert keeper.kept
 
 
-class Noting(Keeper):
-    """Notes what the pool is told of a connection."""
+class RecordingPool(Keeper):
+    """Records which callbacks a connection calls."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self.told: list[str] = []
+        self.callbacks: list[str] = []
 
     def connection_reusable(self, connection: Connection) -> None:
-        self.told.append("reusable")
+        self.callbacks.append("connection_reusable")
 
     def response_completed(self, connection: Connection) -> None:
-        self.told.append("completed")
+        self.callbacks.append("response_completed")
 
 
-def test_a_success_after_failures_is_told_also_of_an_ordinary_response(
+def test_an_ordinary_response_reports_a_success_after_failures(
     wire_loop: asyncio.AbstractEventLoop,
 ) -> None:
     """Else failures that are not in a row would eject a target."""
-    keeper, health = Noting(wire_loop), Health()
+    keeper, health = RecordingPool(wire_loop), Health()
     health.strikes = 1
     connection = Connection(keeper, health)
     connection.connection_made(Wire())
@@ -365,7 +365,7 @@ def test_a_success_after_failures_is_told_also_of_an_ordinary_response(
     connection.data_received(PLAIN)
 
     assert answered.done()
-    assert keeper.told == ["completed", "reusable"]
+    assert keeper.callbacks == ["response_completed", "connection_reusable"]
 
 
 def test_an_idle_timeout_that_is_no_longer_announced_has_no_effect(
@@ -386,7 +386,7 @@ def test_an_idle_timeout_that_is_no_longer_announced_has_no_effect(
 def test_a_lost_connection_is_not_used_again_after_its_last_response(
     wire_loop: asyncio.AbstractEventLoop,
 ) -> None:
-    keeper = Noting(wire_loop)
+    keeper = RecordingPool(wire_loop)
     connection = Connection(keeper, Health())
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -396,7 +396,7 @@ def test_a_lost_connection_is_not_used_again_after_its_last_response(
         connection.connection_lost(BrokenPipeError())
 
     assert isinstance(answered.result(), UpstreamResponse)
-    assert keeper.told == []
+    assert keeper.callbacks == []
 
 
 def test_a_response_to_an_upload_over_tls_releases_what_could_be_read_after_a_loss(

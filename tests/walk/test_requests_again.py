@@ -219,10 +219,10 @@ async def test_a_public_request_is_refused_from_the_reload_on(
     assert (await send(gateway, "theme=dark", line=line)).status == 401
 
 
-async def test_a_forged_cookie_is_counted_each_time(
+async def test_a_cookie_that_is_not_valid_is_judged_each_time(
     gateway: Gateway, config: dict[str, Any]
 ) -> None:
-    """At a public route, too: only what no one counts is kept as a whole."""
+    """At a public route, too: such a request may count as an attempt."""
     config["routes"] = [{"match": "/**", "rule": "public", "upstream": "web"}]
     gateway.path.write_text(yaml.safe_dump(config))
     assert await gateway.app.reload()
