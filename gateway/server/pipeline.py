@@ -17,7 +17,7 @@ from gateway.reasons import Reason, Verdict
 from gateway.server.caller import look_up_provider_token, note_end
 from gateway.server.context import RequestContext, Services
 from gateway.server.endpoints import answer_locally
-from gateway.server.exchange import Exchange, Progress
+from gateway.server.exchange import Progress
 from gateway.server.forward import forward
 from gateway.server.guessing import count_failed_session, refuse_unverified
 from gateway.server.read_request import read_request, reads_html
@@ -25,7 +25,7 @@ from gateway.server.request_errors import failure_reason, settle
 from gateway.server.runtime import KnownHeads, Runtime, kept_bytes
 from gateway.server.sending import send_local
 from gateway.server.shares import share_key
-from gateway.server.steps import completed, hand_over, proceed
+from gateway.server.steps import RequestHandler, completed, hand_over, proceed
 from gateway.sessions.access_token import AccessToken
 from gateway.sessions.authenticate import Anonymous, Authenticated
 from gateway.sessions.provider_token import ProviderToken, Rejected
@@ -35,31 +35,12 @@ from gateway.spine.evaluate import Unavailable, after_lookup, before_lookup, rep
 from gateway.spine.outcome import Forward, Local, Lookup, Outcome, Respond
 
 
-class Pipeline:
-    """Handles each request by the configuration that is active when it comes."""
+class Pipeline(RequestHandler):
+    """Handles the requests that are forwarded; `runtime` is replaced by a reload."""
 
     def __init__(self, *, runtime: Runtime, services: Services) -> None:
+        super().__init__(services, _read)
         self.runtime = runtime
-        self._services = services
-
-    def begin(self, exchange: Exchange) -> None:
-        """Begin to handle one request; see OnRequest."""
-        services = self._services
-        system = services.system
-        drawn = system.hex(40)
-        # By position: keywords would double the cost of creating the object.
-        exchange.client.handling = context = RequestContext(
-            self,
-            exchange,
-            self.runtime,
-            services,
-            system.ticks(),
-            system.clock.now(),
-            drawn[:32],  # the ID of the request
-            drawn[48:],  # the nonce
-        )
-        services.report.request_started()
-        proceed(context, _read, drawn[32:48])
 
     def perform(self, context: RequestContext, outcome: Outcome) -> Progress:
         """See Handler."""

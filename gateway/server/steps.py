@@ -6,12 +6,58 @@ failure has one place, and most requests need no task.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from gateway.server.context import RequestContext
-from gateway.server.exchange import Progress
+from gateway.server.context import RequestContext, Services
+from gateway.server.exchange import Exchange, Progress
+from gateway.server.runtime import Runtime
+from gateway.spine.outcome import Outcome
+
+
+class RequestHandler(ABC):
+    """Begins the requests of a listener; implements `Handler` with what it performs.
+
+    Each request is handled by the `runtime` that is active when it comes.
+    """
+
+    runtime: Runtime
+
+    def __init__(
+        self, services: Services, first: Callable[[RequestContext, str], Progress]
+    ) -> None:
+        """Begin each request with the step `first`, which is given random hex digits."""
+        self._services = services
+        self._first = first
+
+    def begin(self, exchange: Exchange) -> None:
+        """Begin to handle one request; see OnRequest."""
+        services = self._services
+        system = services.system
+        drawn = system.hex(40)
+        # By position: keywords would double the cost of creating the object.
+        exchange.client.handling = context = RequestContext(
+            self,
+            exchange,
+            self.runtime,
+            services,
+            system.ticks(),
+            system.clock.now(),
+            drawn[:32],  # the ID of the request
+            drawn[48:],  # the nonce
+        )
+        services.report.request_started()
+        proceed(context, self._first, drawn[32:48])
+
+    @abstractmethod
+    def perform(self, context: RequestContext, outcome: Outcome) -> Progress:
+        """See Handler."""
+
+    @abstractmethod
+    def settle(self, context: RequestContext, error: Exception) -> Progress:
+        """See Handler."""
 
 
 def proceed(

@@ -20,7 +20,7 @@ from gateway.pages.reply import Reply
 from gateway.reasons import Reason, Verdict
 from gateway.server.authz.advice import Advice
 from gateway.server.context import RequestContext, Services
-from gateway.server.exchange import Exchange, Progress
+from gateway.server.exchange import Progress
 from gateway.server.forward import begin_forward
 from gateway.server.pipeline import Pipeline, evaluate, evaluate_again
 from gateway.server.read_request import check_size, reads_html
@@ -31,7 +31,8 @@ from gateway.server.request_errors import (
     limit_answer,
 )
 from gateway.server.response_head import encode_local_response
-from gateway.server.steps import proceed
+from gateway.server.runtime import Runtime
+from gateway.server.steps import RequestHandler
 from gateway.spine.answers import Answer, Problem
 from gateway.spine.conclude import refuse
 from gateway.spine.outcome import Forward, Local, Outcome, Respond
@@ -47,30 +48,18 @@ class Decision:
     cookies: Cookies = ()
 
 
-class Decisions:
+class Decisions(RequestHandler):
     """Handles each check by the configuration that is active on the proxy path."""
 
     def __init__(self, pipeline: Pipeline, services: Services, advice: Advice) -> None:
+        super().__init__(services, self._decide)
         self._pipeline = pipeline
-        self._services = services
         self._advice = advice
 
-    def begin(self, exchange: Exchange) -> None:
-        """Begin to handle one check; see OnRequest."""
-        services = self._services
-        drawn = services.system.hex(40)
-        exchange.client.handling = context = RequestContext(
-            handler=self,
-            exchange=exchange,
-            runtime=self._pipeline.runtime,
-            services=services,
-            started=services.system.ticks(),
-            now=services.system.now(),
-            request_id=drawn[:32],
-            nonce=drawn[48:],
-        )
-        services.report.request_started()
-        proceed(context, self._decide, drawn[32:48])
+    @property
+    def runtime(self) -> Runtime:  # type: ignore[override] # that of the proxy path
+        """The active configuration."""
+        return self._pipeline.runtime
 
     def _decide(self, context: RequestContext, span_id: str) -> Progress:
         exchange, runtime = context.exchange, context.runtime
