@@ -204,7 +204,9 @@ class Pool:
         backend = connection.backend
         if not isinstance(backend, Backend):
             raise TypeError(_NOT_OURS)
-        expires = min(connection.expires, connection.lives_until)
+        expires = min(
+            connection.expires, connection.lives_until, now + self._keepalive
+        )
         if self._draining or backend.ejected or expires <= now:
             connection.close()
             return
@@ -216,7 +218,7 @@ class Pool:
             return
         self._busy.discard(connection)
         backend.in_use -= 1
-        connection.expires = min(expires, now + self._keepalive)
+        connection.expires = expires
         backend.idle.append(connection)
         self._idle += 1
 

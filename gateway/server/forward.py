@@ -77,7 +77,7 @@ def _send(
         if not isinstance(body, ArrivedBody) or head.expect_continue:
             return _upload(context, application, outcome, outbound)
         outbound += body.read_nowait()
-    arrived = partial(proceed, context, _arrived, application, outcome)
+    arrived = partial(proceed, context, _arrived, outcome)
     context.awaited = application.upstream.begin(outbound, head.method, arrived)
     if context.awaited is not None:
         return None
@@ -100,7 +100,7 @@ async def _connect(
     response = await application.upstream.send(
         outbound, method=head.method, body=None, retriable=_is_safe(head)
     )
-    hand_over(context, _arrived, application, outcome, response)
+    hand_over(context, _arrived, outcome, response)
 
 
 async def _send_again(
@@ -112,7 +112,7 @@ async def _send_again(
     response = await application.upstream.send_again(
         outbound, method=outcome.access.head.method
     )
-    hand_over(context, _arrived, application, outcome, response)
+    hand_over(context, _arrived, outcome, response)
 
 
 async def _open_tunnel(
@@ -131,17 +131,15 @@ async def _open_tunnel(
         # A tunnel may be open for days, and each would keep them.
         del outcome, outbound, offer
         return await run_tunnel(context, found, cookies)
-    hand_over(context, _arrived, application, outcome, found)
+    hand_over(context, _arrived, outcome, found)
     return None
 
 
 def _arrived(
-    context: RequestContext,
-    application: Application,
-    outcome: Forward,
-    result: UpstreamResult | Exception,
+    context: RequestContext, outcome: Forward, result: UpstreamResult | Exception
 ) -> Progress:
     """Go on with the result of an exchange."""
+    application = context.runtime.applications[outcome.view.name]
     context.awaited = None
     if isinstance(result, Exception):
         if may_repeat(result) and _is_safe(outcome.access.head):
@@ -215,7 +213,7 @@ async def _change_session(
         context.principal.session_key
     ):
         cookies = ()  # as in `_arrived`
-    hand_over(context, _respond, application, response, cookies)
+    hand_over(context, partial(_respond, cookies=cookies), application, response)
 
 
 def _respond(
@@ -252,7 +250,7 @@ async def _upload(
 ) -> None:
     """Send a request with a body that may still arrive."""
     response = await send_with_body(context, application, outbound)
-    hand_over(context, _arrived, application, outcome, response)
+    hand_over(context, _arrived, outcome, response)
 
 
 def _protocols(offered: str | None) -> list[str]:

@@ -59,7 +59,7 @@ class Pipeline(RequestHandler):
         return settle(context, error)
 
 
-def _read(context: RequestContext, span_id: str) -> Progress:
+def _read(context: RequestContext, span_id: str, _: None) -> Progress:
     """Find the head: that of most requests was received before; else read it."""
     heads, key = context.runtime.known_heads, context.exchange.key
     known = None if key is None else heads.get(key) or heads.find(key)
@@ -123,7 +123,7 @@ def evaluate(
     return context.handler.perform(context, step)
 
 
-def _look_up(context: RequestContext, lookup: Lookup) -> Progress:
+def _look_up(context: RequestContext, lookup: Lookup, _: None = None) -> Progress:
     if lookup.route.takes_tokens and isinstance(lookup.credential, ProviderToken):
         refuse_unverified(lookup.credential, context)
         return _verify(context, lookup, lookup.credential)

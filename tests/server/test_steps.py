@@ -36,7 +36,7 @@ class Client:
 class Handler:
     """Settles each error as its function says."""
 
-    settled: Callable[[Exception], Progress] = lambda _: False
+    settled: Callable[[Exception], Progress] = lambda *_: False
     errors: list[Exception] = field(default_factory=list)
 
     def perform(self, context: RequestContext, outcome: Outcome) -> Progress:
@@ -89,7 +89,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def answered(_: RequestContext) -> bool:
+def answered(*_: object) -> bool:
     return True
 
 
@@ -117,7 +117,7 @@ async def test_a_task_that_is_cancelled_at_any_time_releases_everything(
     async def forever() -> bool:
         return bool(await asyncio.get_running_loop().create_future())
 
-    proceed(context, lambda _: forever())
+    proceed(context, lambda *_: forever())
     for _ in range(turns):
         await asyncio.sleep(0)
     client.handling.cancel()
@@ -145,7 +145,7 @@ async def test_an_error_of_a_step_has_one_place(
     context, client = begun(handler)
     error = StoreUnavailable("away")
 
-    proceed(context, lambda _: step(error))
+    proceed(context, lambda *_: step(error))
     await settled()
 
     assert (handler.errors, client.ended, client.aborted) == ([error], [True], 0)
@@ -159,7 +159,7 @@ async def test_an_error_in_the_response_to_an_error_aborts(
 ) -> None:
     context, client = begun(Handler(settled=settling))
 
-    proceed(context, lambda _: step(ValueError("first")))
+    proceed(context, lambda *_: step(ValueError("first")))
     await settled()
 
     assert (client.ended, client.aborted) == ([False], 1)
@@ -172,9 +172,9 @@ async def test_a_task_hands_the_request_over_and_ends() -> None:
 
     async def waits() -> None:
         await found
-        hand_over(context, lambda _: None)  # a callback goes on
+        hand_over(context, lambda *_: None)  # a callback goes on
 
-    def step(_: RequestContext) -> Coroutine[Any, Any, None]:
+    def step(*_: object) -> Coroutine[Any, Any, None]:
         return waits()
 
     proceed(context, step)
@@ -193,9 +193,9 @@ async def test_a_client_that_leaves_after_the_handover_ends_the_request() -> Non
     context, client = begun()
 
     async def waits() -> None:
-        hand_over(context, lambda _: None)
+        hand_over(context, lambda *_: None)
 
-    proceed(context, lambda _: waits())
+    proceed(context, lambda *_: waits())
     await settled()
     client.handling.cancel()
 

@@ -61,7 +61,7 @@ class Decisions(RequestHandler):
         """The active configuration."""
         return self._pipeline.runtime
 
-    def _decide(self, context: RequestContext, span_id: str) -> Progress:
+    def _decide(self, context: RequestContext, span_id: str, _: None) -> Progress:
         exchange, runtime = context.exchange, context.runtime
         message = exchange.message
         if isinstance(message, BadRequest):
