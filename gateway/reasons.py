@@ -113,6 +113,12 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+# Looking up an enum member is slow (CPython 3.11), and these are for every request.
+ALLOW: Final = Verdict.ALLOW
+DENY: Final = Verdict.DENY
+TOKEN_INVALID: Final = Reason.TOKEN_INVALID
+
+
 class Action(StrEnum):
     """What the reader can do next."""
 

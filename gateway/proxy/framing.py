@@ -5,9 +5,9 @@ implements RFC 9112 section 6.3.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple
 
 from gateway.errors import InvalidUpstreamResponse
 from gateway.http.response_fields import (
@@ -40,7 +40,8 @@ class BodyKind(Enum):
 NO_BODY, BY_LENGTH, BY_CHUNKS, UNTIL_CLOSE = BodyKind
 
 
-class Framing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Framing:
     """The framing of a response.
 
     body_bytes  the length of the body, 0 if there is none; None: unknown before its end

@@ -204,9 +204,7 @@ class Pool:
         backend = connection.backend
         if not isinstance(backend, Backend):
             raise TypeError(_NOT_OURS)
-        expires = min(
-            connection.expires, connection.lives_until, now + self._keepalive
-        )
+        expires = min(connection.expires, connection.lives_until, now + self._keepalive)
         if self._draining or backend.ejected or expires <= now:
             connection.close()
             return

@@ -389,7 +389,8 @@ class Connection(asyncio.Protocol):
                 self._received_any = True
                 found = self._head.final_head(data)
                 if found is not None:
-                    self._take_head(*found)
+                    head, rest = found
+                    self._take_head(head, rest)
             elif self._phase is _IDLE:
                 self.abort()
             elif self._phase is not _CLOSED:

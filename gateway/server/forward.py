@@ -9,7 +9,7 @@ from gateway.proxy.response import UpstreamResponse
 from gateway.proxy.tunnel import Tunnel
 from gateway.proxy.upstream import may_repeat
 from gateway.proxy.upstream_connection import UpstreamResult
-from gateway.reasons import Verdict
+from gateway.reasons import ALLOW
 from gateway.server.app_cookies import may_track, track_app_cookies
 from gateway.server.apply_sign_in_headers import apply_sign_in_headers
 from gateway.server.context import RequestContext
@@ -166,7 +166,7 @@ def _arrived(
 def begin_forward(context: RequestContext, outcome: Forward) -> None:
     """Record what is allowed, and start the writes that no response waits for."""
     services = context.services
-    context.verdict, context.reason = Verdict.ALLOW, outcome.reason
+    context.verdict, context.reason = ALLOW, outcome.reason
     if context.route is None:  # no session was looked up
         context.route = outcome.route
     context.upstream, context.principal = outcome.view.name, outcome.principal

@@ -26,6 +26,9 @@ _STATUS_LINES: Final = {
     for status in HTTPStatus
 }
 
+_JUDGED: Final = COOKIE | RESERVED
+"""Roles of fields that may be removed."""
+
 CHUNKED: Final = -1
 """Unknown length, HTTP/1.1 client."""
 UNTIL_CLOSE: Final = -2
@@ -68,7 +71,7 @@ def build_response_head(
         now: seconds since the epoch, for Date.
     """
     roles = head.roles
-    if length >= 0 and not set_cookies and not roles & (COOKIE | RESERVED):
+    if length >= 0 and not set_cookies and not roles & _JUDGED:
         # As below, for most responses.
         start = head.start
         if start is None:
@@ -79,7 +82,7 @@ def build_response_head(
         rest = f"X-Request-Id: {request_id}\r\nContent-Length: {length}\r\n{end}\r\n"
         return start + rest.encode("ascii")
     lines = [_status_line(head.status)]
-    if set_cookies or roles & (COOKIE | RESERVED):
+    if set_cookies or roles & _JUDGED:
         fields: Iterable[ResponseField]
         fields = [field for field in head.fields if not _is_ours(field, rules)]
         if set_cookies:

@@ -19,7 +19,7 @@ from gateway.observe.failure import describe
 from gateway.observe.metrics import RequestSeries
 from gateway.oidc.failure import SignInFailed
 from gateway.outbound import UpstreamView
-from gateway.reasons import ROWS, Reason, Verdict
+from gateway.reasons import DENY, ROWS, TOKEN_INVALID, Reason, Verdict
 from gateway.server.attempts import Kind, LimitReached
 from gateway.server.context import RequestContext
 from gateway.server.reporting.audited import write_event
@@ -76,7 +76,7 @@ class RequestReporter:
             metrics.authz_decision(context.mode, str(verdict))
         if self.access_wanted:
             self._access.write(context, part, duration)
-        denied = verdict is Verdict.DENY or reason is Reason.TOKEN_INVALID
+        denied = verdict is DENY or reason is TOKEN_INVALID
         if denied and ROWS[reason].audited:
             self._audit.denied(
                 context.now, _actor(context), reason=reason, route=labels[0]
