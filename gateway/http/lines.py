@@ -57,8 +57,8 @@ _BLOCK_BYTES: Final = 2048
 """All field lines of a head together. A client that asks for one thing after the other
 sends the same ones; its lines are looked up one by one otherwise."""
 
-_HEADS_MOST: Final = 2048
-_HEADS_BYTES: Final = 12 * 1024 * 1024
+_HEADS_MOST: Final = 3072
+_HEADS_BYTES: Final = 24 * 1024 * 1024
 """What one generation of heads takes, as `_kept_bytes` counts it."""
 
 _DIFFERENT: Final = (b"\nx-request-id:", b"\ntraceparent:")
@@ -116,7 +116,7 @@ def _read(raw: bytes) -> PlainHead | None:
     if line is None:
         return None
     block = raw[start : -len(_HEAD_END)]
-    kept = block in _BLOCKS
+    kept = _BLOCKS.remembers(block)
     fields = _BLOCKS[block]
     if fields is None:
         return None

@@ -118,6 +118,10 @@ class Memo(_Bounded[K, V]):
         self._longest = longest
         self._size = size
 
+    def remembers(self, argument: K) -> bool:
+        """Return whether the result for an argument is kept, in either generation."""
+        return argument in self or argument in self._older
+
     def __missing__(self, argument: K) -> V:
         older = self._older
         result = older[argument] if argument in older else self._function(argument)

@@ -26,8 +26,8 @@ from gateway.spine.ruleset import Ruleset
 
 KnownHeads: TypeAlias = Generations[HeadKey, RequestHead | Lookup | Forward]
 
-_HEADS_MOST: Final = 2048
-_HEADS_BYTES: Final = 16 * 1024 * 1024
+_HEADS_MOST: Final = 3072
+_HEADS_BYTES: Final = 28 * 1024 * 1024
 """What one generation of known heads takes, as `kept_bytes` counts it."""
 
 

@@ -3,6 +3,8 @@
 That both read the same is shown in tests/server/test_request_reader.py.
 """
 
+import operator
+
 import pytest
 
 from gateway.http import lines
@@ -143,6 +145,25 @@ def test_lines_that_clients_invent_do_not_fill_the_memory() -> None:
     assert len(memo) <= 8192
     assert len(memo._older) <= 8192
     assert all(len(line) <= 1024 for line in memo)
+
+
+def test_the_heads_of_a_thousand_clients_in_turn_become_known() -> None:
+    """Their lines together are more than one generation of lines has room for."""
+    fields = "".join(f"X-Field-{number}: {'v' * 40}\r\n" for number in range(20))
+    heads = [
+        f"GET /turn HTTP/1.1\r\nHost: a\r\n{fields}Cookie: s={number:064}\r\n\r\n"
+        for number in range(1000)
+    ]
+
+    def receive() -> list[object]:
+        found = [read_plain(head.encode(), 16_384) for head in heads]
+        return [plain and plain[0] for plain in found]
+
+    for _ in range(3):
+        known = receive()
+
+    assert None not in known
+    assert all(map(operator.is_, receive(), known))
 
 
 def test_the_memory_of_lines_prints_no_secret() -> None:

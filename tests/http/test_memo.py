@@ -88,6 +88,16 @@ def test_what_is_used_again_counts_in_the_new_generation() -> None:
     assert computed.count(b"used" * 1024) == 1
 
 
+def test_what_is_in_either_generation_is_remembered() -> None:
+    memo, computed = counted(entries=2)
+
+    for argument in (b"a", b"b", b"c"):
+        assert memo[argument] == 1
+
+    assert [memo.remembers(each) for each in (b"a", b"c", b"d")] == [True, True, False]
+    assert computed == [b"a", b"b", b"c"]
+
+
 def test_the_contents_do_not_print() -> None:
     memo, _ = counted()
 
