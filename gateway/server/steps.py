@@ -67,7 +67,7 @@ def proceed(
     if context.over:
         return
     try:
-        # As many arguments for each: to unpack a tuple would cost more than the step.
+        # As many arguments for each step: *args would be packed and unpacked each time.
         progress = step(context, found, arrived)
     except Exception as error:  # noqa: BLE001 - invariant 7: always a response
         progress = _settled(context, error)
