@@ -46,7 +46,8 @@ async def crowding(
         config["server"]["trusted_proxies"] = ["127.0.0.1"]
         config["upstreams"]["web"] |= {
             "max_connections": SIZE,
-            "timeouts": {"connect": "300ms"},
+            # Also the time to connect, which a busy machine needs.
+            "timeouts": {"connect": "1s"},
             **upstream,
         }
         async with running_gateway(config, folder, redis.url) as gateway:
